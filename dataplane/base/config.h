@@ -1,0 +1,81 @@
+/* config.h: one generation of configuration as the dataplane sees it. Control parses, checks and versions the
+ * file (control/); the dataplane gets name/value pairs, turns those it acts on into fields and keeps all of
+ * them as text for CONFIG GET. A generation is immutable once built: workers hold a pointer to the current
+ * one and pick up the next between two bursts. */
+#pragma once
+#include "base/endpoint.h"
+#include "base/slice.h"
+
+enum maxmemory_policy {
+    POLICY_NOEVICTION,
+    POLICY_ALLKEYS_LRU,
+    POLICY_ALLKEYS_LFU,
+    POLICY_ALLKEYS_RANDOM,
+    POLICY_VOLATILE_LRU,
+    POLICY_VOLATILE_LFU,
+    POLICY_VOLATILE_RANDOM,
+    POLICY_VOLATILE_TTL,
+};
+
+enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
+enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
+enum { CONFIG_ADDRESSES = 8, CONFIG_WORKERS = 64 };
+
+struct config_pair {
+    const char *name, *value; /* names in lower case; a repeated directive is one pair per occurrence */
+};
+
+struct output_limit {
+    uint64_t hard, soft; /* bytes, 0 = none */
+    uint32_t soft_seconds;
+};
+
+struct config {
+    uint64_t generation;
+
+    /* Changeable at run time. */
+    uint64_t maxmemory; /* bytes, 0 = the whole arena */
+    enum maxmemory_policy maxmemory_policy;
+    unsigned maxmemory_samples, lfu_log_factor, lfu_decay_time;
+    const char *requirepass; /* "" = none */
+    bool protected_mode;
+    unsigned timeout_s, tcp_keepalive_s; /* 0 = never */
+    unsigned maxclients;
+    uint64_t proto_max_bulk_len, client_query_buffer_limit;
+    struct output_limit limit_normal, limit_pubsub, limit_replica;
+    int64_t slowlog_log_slower_than_us; /* -1 = off */
+    uint64_t slowlog_max_len;
+    enum idle_policy idle_policy;
+
+    /* Fixed at start. */
+    unsigned databases, workers;
+    int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
+    uint16_t port;
+    unsigned tcp_backlog;
+    uint64_t arena_size;
+    int hugepages;       /* 1 yes, 0 no, -1 if there are any */
+    unsigned mbuf_count; /* 0 = chosen by the box */
+    enum link_type link_type;
+    const char *link_name, *link_path, *link_peer, *link_role, *link_options;
+    const char *link_mac; /* "" = made from the name */
+    unsigned link_mtu, link_queue_size;
+    struct {
+        struct ip_addr ip;
+        unsigned bits;
+    } address[CONFIG_ADDRESSES];
+    unsigned addresses;
+    struct ip_addr gateway4, gateway6; /* all zero = none */
+
+    /* Everything, as text, in the order control sent it. */
+    unsigned pairs;
+    struct config_pair *pair;
+};
+
+/* Builds a generation from pairs (copied). Unknown names are kept as text only. Returns NULL and writes one
+ * line to error (size bytes) if a value that the dataplane acts on cannot be used. Free with config_free. */
+struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
+                            size_t size);
+void config_free(struct config *c);
+
+/* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
+const char *config_text(const struct config *c, const char *name);

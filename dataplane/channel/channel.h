@@ -1,0 +1,54 @@
+/* channel.h: the dataplane's end of the control channel. One Unix SOCK_SEQPACKET socket on which control
+ * connects; at connect the dataplane hands over a memfd with two message rings and the counter block
+ * (messages.h says what they look like). Everything here runs on the main thread, never on a worker. */
+#pragma once
+#include "base/config.h"
+#include "base/counters.h"
+#include "command/command.h"
+
+struct channel;
+
+struct channel_ops { /* called from channel_poll, on the main thread */
+    /* A new generation. Returns NULL if it is accepted (the callee owns conf from then on), or one static
+     * line saying why not (the channel frees conf and tells control). */
+    const char *(*config)(void *ctx, struct config *conf);
+    /* Control wants a command run with every right (show clients, INFO ...): answer later with
+     * channel_exec_reply(id). */
+    void (*exec)(void *ctx, uint64_t id, int argc, const struct slice *argv);
+    /* Control's answer in RESP to channel_ask(id). */
+    void (*answer)(void *ctx, uint64_t id, struct slice resp);
+    /* A fact changed (box_ops.fact). */
+    void (*fact)(void *ctx, const char *name, const char *value);
+    /* Control asks for an orderly end. */
+    void (*stop)(void *ctx);
+    /* Control has connected or gone (connected = false): asks that wait are to be failed. */
+    void (*peer)(void *ctx, bool connected);
+};
+
+/* Binds path (mode 0600; a stale socket of a dead process is replaced, a living one is an error) and waits
+ * for nobody. NULL and one line in error. */
+struct channel *channel_open(const char *path, const struct channel_ops *ops, void *ctx, char *error,
+                             size_t size);
+void channel_close(struct channel *ch);
+
+/* Counter block in shared memory, laid out for `workers` workers and `commands` command ids. Call once,
+ * before the first channel_poll that may meet a peer after configuration; pointers stay valid for the life of
+ * the process, connected or not. */
+bool channel_share_counters(struct channel *ch, unsigned workers, unsigned commands);
+struct counters *channel_counters(struct channel *ch, unsigned worker);
+struct command_stats *channel_command_stats(struct channel *ch, unsigned worker);
+/* Gauges that change rarely (port, link speed, arena size, keys per database ...): text name, number. Main
+ * thread only. */
+void channel_gauge(struct channel *ch, const char *name, double value);
+
+/* Handles what has arrived; waits at most timeout_ms for something. */
+void channel_poll(struct channel *ch, int timeout_ms);
+bool channel_connected(const struct channel *ch);
+
+/* To control. False when it is not connected or its ring is full. */
+bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc,
+                 const struct slice *argv);
+bool channel_exec_reply(struct channel *ch, uint64_t id, struct slice resp); /* any length: sent in parts */
+bool channel_log(struct channel *ch, int syslog_level, const char *line);
+/* "starting", "serving", "stopping": what control's status shows; detail is a line for people. */
+bool channel_state(struct channel *ch, const char *state, const char *detail);

@@ -1,0 +1,42 @@
+/* client.h: what the command layer knows of a connection. The session (session.h) embeds one; tests make
+ * their own. */
+#pragma once
+#include "base/endpoint.h"
+#include "base/slice.h"
+
+enum client_flag {
+    CLIENT_AUTHENTICATED = 1,
+    CLIENT_CLOSE_AFTER_REPLY = 2, /* QUIT, protocol errors */
+    CLIENT_REPLY_OFF = 4,
+    CLIENT_REPLY_SKIP = 8,       /* this reply is not sent */
+    CLIENT_REPLY_SKIP_NEXT = 16, /* set by CLIENT REPLY SKIP itself */
+    CLIENT_NO_EVICT = 32,
+    CLIENT_NO_TOUCH = 64,
+    CLIENT_KILLED = 128,   /* to be closed as soon as its worker sees it */
+    CLIENT_INTERNAL = 256, /* control's own, through the channel: every right, not listed */
+    CLIENT_WAITING = 512   /* a reply will come later (hop, barrier, control) */
+};
+
+enum { CLIENT_NAME_MAX = 63 };
+
+struct client {
+    uint64_t id;
+    uint32_t flags;
+    uint16_t db;
+    uint8_t proto; /* 2 or 3 */
+    uint8_t worker;
+    struct endpoint peer, local;
+    char *name, *lib_name, *lib_ver; /* heap or NULL; freed by client_release */
+    uint64_t created_ms, last_ms;    /* wall clock */
+    const struct command *last_command;
+    /* Filled by the session when it is asked (CLIENT LIST). */
+    uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
+    uint64_t commands, bytes_in, bytes_out;
+};
+
+void client_init(struct client *c, uint64_t id, uint64_t now_ms);
+/* Frees what commands attached. The struct itself belongs to the session. */
+void client_release(struct client *c);
+/* Back to the state of a new connection (RESET): db 0, RESP2, no name, not authenticated if a password is
+ * set. */
+void client_reset(struct client *c, bool needs_password);

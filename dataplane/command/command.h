@@ -1,0 +1,244 @@
+/* command.h: the command table and the dispatcher. Every command is one row of data (arity, flags, key
+ * positions, ACL categories, documentation, handler); dispatch, COMMAND, COMMAND DOCS|INFO|LIST|GETKEYS and
+ * ACL categories all read it. https://redis.io/docs/reference/command-tips/, key-specs/, command-arguments/
+ */
+#pragma once
+#include "base/config.h"
+#include "base/counters.h"
+#include "command/client.h"
+#include "resp/writer.h"
+#include "store/store.h"
+
+struct command;
+struct request;
+
+/* -- the table
+ * -------------------------------------------------------------------------------------------------- */
+
+enum command_flag { /* names as COMMAND prints them, in lower case */
+                    CMD_WRITE = 1 << 0,
+                    CMD_READONLY = 1 << 1,
+                    CMD_DENYOOM = 1 << 2,
+                    CMD_ADMIN = 1 << 3,
+                    CMD_PUBSUB = 1 << 4,
+                    CMD_NOSCRIPT = 1 << 5,
+                    CMD_BLOCKING = 1 << 6,
+                    CMD_LOADING = 1 << 7,
+                    CMD_STALE = 1 << 8,
+                    CMD_SKIP_MONITOR = 1 << 9,
+                    CMD_SKIP_SLOWLOG = 1 << 10,
+                    CMD_ASKING = 1 << 11,
+                    CMD_FAST = 1 << 12,
+                    CMD_NO_AUTH = 1 << 13, /* runs before authentication */
+                    CMD_MAY_REPLICATE = 1 << 14,
+                    CMD_NO_ASYNC_LOADING = 1 << 15,
+                    CMD_NO_MULTI = 1 << 16,
+                    CMD_MOVABLE_KEYS = 1 << 17,
+                    CMD_ALLOW_BUSY = 1 << 18,
+                    /* Ours, not shown by COMMAND. */
+                    CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
+                                                stopped (INFO, KEYS, FLUSHALL) */
+};
+
+enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
+                       from flags as in Redis */
+                    ACL_KEYSPACE = 1 << 0,
+                    ACL_READ = 1 << 1,
+                    ACL_WRITE = 1 << 2,
+                    ACL_SET = 1 << 3,
+                    ACL_SORTEDSET = 1 << 4,
+                    ACL_LIST = 1 << 5,
+                    ACL_HASH = 1 << 6,
+                    ACL_STRING = 1 << 7,
+                    ACL_BITMAP = 1 << 8,
+                    ACL_HYPERLOGLOG = 1 << 9,
+                    ACL_GEO = 1 << 10,
+                    ACL_STREAM = 1 << 11,
+                    ACL_PUBSUB = 1 << 12,
+                    ACL_ADMIN = 1 << 13,
+                    ACL_FAST = 1 << 14,
+                    ACL_SLOW = 1 << 15,
+                    ACL_BLOCKING = 1 << 16,
+                    ACL_DANGEROUS = 1 << 17,
+                    ACL_CONNECTION = 1 << 18,
+                    ACL_TRANSACTION = 1 << 19,
+                    ACL_SCRIPTING = 1 << 20
+};
+
+enum key_flag { /* of a key specification */
+                KEY_RO = 1 << 0,
+                KEY_RW = 1 << 1,
+                KEY_OW = 1 << 2,
+                KEY_RM = 1 << 3,
+                KEY_ACCESS = 1 << 4,
+                KEY_UPDATE = 1 << 5,
+                KEY_INSERT = 1 << 6,
+                KEY_DELETE = 1 << 7,
+                KEY_NOT_KEY = 1 << 8,
+                KEY_INCOMPLETE = 1 << 9,
+                KEY_VARIABLE = 1 << 10
+};
+
+struct key_spec {
+    uint16_t flags; /* 0 ends the list */
+    uint8_t begin;  /* KEYS_AT_INDEX or KEYS_AT_KEYWORD */
+    int8_t index;   /* KEYS_AT_INDEX: argument position; KEYS_AT_KEYWORD: where to start looking */
+    const char *keyword;
+    uint8_t find;              /* KEYS_RANGE or KEYS_NUM */
+    int16_t last, step, limit; /* KEYS_RANGE: last relative to begin (-1 = last argument). KEYS_NUM: last =
+                                  index of the number, limit = first key, both relative to begin */
+    const char *notes;
+};
+enum { KEYS_AT_INDEX, KEYS_AT_KEYWORD, KEYS_UNKNOWN };
+enum { KEYS_RANGE, KEYS_NUM, KEYS_FIND_UNKNOWN };
+
+struct command_arg {  /* for COMMAND DOCS */
+    const char *name; /* NULL ends a list */
+    const char
+        *type; /* "string" "integer" "double" "key" "pattern" "unix-time" "pure-token" "oneof" "block" */
+    const char *token, *since, *summary;
+    uint8_t flags;   /* ARG_* */
+    int8_t key_spec; /* index + 1 for type "key", 0 = none */
+    const struct command_arg *sub;
+};
+enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
+
+enum command_result {
+    CMD_DONE, /* the reply has been written */
+    CMD_WAIT, /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
+               */
+};
+
+typedef enum command_result command_handler(struct request *rq);
+
+struct command {
+    const char *name; /* lower case; NULL ends a table. A sub-command's is the second word alone */
+    command_handler *run;
+    int16_t arity; /* as in Redis: negative = at least */
+    uint32_t flags, acl;
+    struct key_spec key[3];
+    const char *summary, *since, *group, *complexity;
+    const char *const *tips; /* NULL-terminated, or NULL */
+    const char *deprecated_since, *replaced_by;
+    const struct command_arg *args;
+    const struct command *sub; /* sub-commands, for a container */
+    /* For the few commands whose keys no specification finds (SORT ... STORE and kin): fills positions,
+     * returns how many. */
+    int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
+    /* Filled by command_table_init. */
+    const struct command *parent;
+    uint16_t id;           /* dense: index into per-command statistics */
+    const char *full_name; /* "client|list" */
+};
+
+/* Each family exports its rows, ended by a row without name. */
+extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
+    commands_server[], commands_introspect[];
+
+/* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
+ * NULL-terminated. Call once before any other call. False (and one line in error) for a duplicate or unknown
+ * name. */
+bool command_table_init(const char *const *rename, char *error, size_t size);
+unsigned command_count(void); /* rows, sub-commands not counted (COMMAND COUNT) */
+unsigned command_ids(void);   /* ids in use, sub-commands counted: size of statistics tables */
+const struct command *command_by_id(unsigned id);
+/* Case-blind; NULL if unknown. The sub-command's row if the command is a container and word 2 names one. */
+const struct command *command_lookup(int argc, const struct slice *argv);
+
+/* -- running
+ * ---------------------------------------------------------------------------------------------------- */
+
+struct command_stats { /* one per id and worker */
+    uint64_t calls, usec, rejected, failed;
+};
+
+/* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
+ * worker. */
+struct command_env;
+struct box_ops {
+    /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
+     * The client's query_/output_ fields are up to date. */
+    void (*each_client)(struct command_env *env, void (*fn)(struct client *c, void *arg), void *arg);
+    /* Sum of a counter over all workers; sum of per-command statistics (id) over all workers. */
+    uint64_t (*counter_sum)(struct command_env *env, enum counter which);
+    void (*stats_sum)(struct command_env *env, unsigned id, struct command_stats *out);
+    void (*reset_stats)(struct command_env *env);
+    /* Asks control to do what only control may (CONFIG SET, CONFIG REWRITE, SHUTDOWN, SAVE ...): argv is
+     * copied, the reply comes from control in RESP later. False if control is not there: reply an error. */
+    bool (*ask_control)(struct command_env *env, struct client *c, int argc, const struct slice *argv);
+    /* A fact that control reports about itself and the box: "rdb_last_save_time", "config_file" ...; NULL if
+     * unknown. */
+    const char *(*fact)(struct command_env *env, const char *name);
+    /* Counts an error reply by its first word, for INFO errorstats. */
+    void (*error_seen)(struct command_env *env, const char *code);
+    /* Calls fn(code, count) for all error codes, summed over workers. */
+    void (*each_error)(struct command_env *env, void (*fn)(const char *code, uint64_t count, void *arg),
+                       void *arg);
+    uint64_t (*clients_now)(struct command_env *env);
+    /* Stalls this worker (DEBUG SLEEP); tests only. */
+    void (*stall)(struct command_env *env, uint64_t usec);
+};
+
+struct command_env { /* one a worker */
+    struct keyspace *ks;
+    unsigned self; /* this worker and its shard */
+    unsigned workers;
+    const struct config *conf; /* the current generation */
+    struct counters *counters;
+    struct command_stats *stats; /* [command_ids()] */
+    uint64_t now_ms;             /* wall clock, once a burst */
+    uint64_t now_us;             /* monotonic */
+    uint64_t start_ms;
+    char run_id[41];
+    uint64_t random; /* state of env_random() */
+    const struct box_ops *box;
+    void *worker; /* the box's own */
+};
+
+/* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
+uint64_t env_random(struct command_env *env);
+
+enum route {
+    ROUTE_HERE,  /* no key, or an error to reply: any worker */
+    ROUTE_SHARD, /* rq->shard alone */
+    ROUTE_ALL    /* several shards or the whole box */
+};
+
+struct request { /* one command on its way; lives in the worker's batch */
+    struct command_env *env;
+    struct client *client;
+    const struct command *cmd; /* NULL: unknown, the reply is an error */
+    int argc;
+    const struct slice *argv;
+    struct resp_writer *out;
+    enum route route;
+    unsigned shard; /* owner of the first key */
+    struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
+    bool bad_arity;
+};
+
+/* Looks the command up, checks arity, finds and hashes the first key and decides the route. Reads nothing
+ * that an earlier command of the same batch could change; writes no reply. argv stays borrowed until the
+ * request is done. */
+void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                     const struct slice *argv);
+
+/* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
+ * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
+enum command_result command_execute(struct request *rq, struct resp_writer *out);
+
+/* Positions of all keys in argv; -1 if the command has none or the arguments are malformed. */
+int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room);
+
+/* -- for handlers
+ * ----------------------------------------------------------------------------------------------- */
+
+/* The i-th argument as a key with its hash (the first key's is already known). */
+struct key request_key(const struct request *rq, int i);
+/* The shard of a key: this worker's, or any shard when all others are stopped. */
+struct shard *request_shard(const struct request *rq, const struct key *k);
+/* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
+struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
+/* Integer argument; replies ERR value is not an integer or out of range (or `error` if not NULL) and returns
+ * false otherwise. */
+bool request_int(const struct request *rq, int i, int64_t *out, const char *error);

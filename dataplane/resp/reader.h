@@ -1,0 +1,57 @@
+/* reader.h: resumable reader of RESP requests (RESP2/RESP3 arrays of bulk strings and inline commands) over
+ * borrowed bytes. https://redis.io/docs/reference/protocol-spec/; limits and error texts are those of
+ * Redis 7.2's networking.c.
+ *
+ * The caller shows the reader a contiguous window that starts at the first byte of a request. When the
+ * request is not complete yet, the caller comes back with a longer window that starts with the same bytes
+ * (perhaps at another address): the reader goes on where it stopped and never looks twice at a byte.
+ * Arguments are offsets until the request is complete, then slices into that last window. */
+#pragma once
+#include "base/slice.h"
+
+struct resp_limits {
+    uint64_t max_bulk; /* proto-max-bulk-len */
+    uint32_t max_args; /* 1024*1024 for an authenticated client, 10 before (Redis: unauthenticated limits) */
+    uint64_t max_inline;  /* 64 KiB */
+    uint64_t unauth_bulk; /* bulk limit before authentication: 16384, 0 = no such limit */
+};
+
+enum resp_state { RESP_STATE_START, RESP_STATE_ARGS, RESP_STATE_BULK }; /* the reader's own */
+
+struct resp_arg {
+    uint32_t off, len; /* into the window; a request is shorter than 4 GiB by client-query-buffer-limit */
+};
+
+struct resp_reader {
+    enum resp_state state;
+    uint32_t pos;       /* bytes of the window already understood */
+    uint32_t args_left; /* bulks still to come */
+    uint32_t bulk_len;  /* of the bulk being read */
+    uint32_t argc, cap;
+    struct resp_arg *arg; /* inline_arg or heap */
+    struct resp_arg inline_arg[8];
+    uint32_t scratch_cap; /* unquoted inline arguments */
+    uint8_t *scratch;
+    const char *error; /* static text after RESP_ERROR, without the leading '-' */
+    char error_text[64];
+};
+
+enum resp_result {
+    RESP_MORE, /* the window ends inside the request; *need says how many further bytes are wanted at least */
+    RESP_REQUEST, /* complete: *used bytes of the window are this request (argc may be 0: an empty line or *0,
+                     skip it) */
+    RESP_ERROR,   /* protocol error: reply reader->error and close the connection */
+    RESP_NOMEM    /* no memory for the argument table: close the connection */
+};
+
+void resp_reader_init(struct resp_reader *r);
+/* Forgets a half-read request and frees what it held. The reader can be used again. */
+void resp_reader_reset(struct resp_reader *r);
+
+/* Reads one request from window. On RESP_REQUEST the arguments are in r until the next call: resp_arg(). */
+enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limits, struct slice window,
+                           size_t *used, size_t *need);
+
+/* Argument i (< r->argc) of the request just read as a slice into the window of that call (or, for a quoted
+ * inline argument, into the reader's scratch). */
+struct slice resp_arg(const struct resp_reader *r, struct slice window, uint32_t i);

@@ -1,0 +1,189 @@
+/* store.h: the keyspace. A keyspace is cut into shards, one a worker; a shard owns its part of the arena, one
+ * index a database, its expiry wheel and its memory account, and only its worker touches it (or a worker that
+ * has stopped all others, see fabric/). Nothing in here knows packets, clients or RESP; time is an argument.
+ *
+ * An entry is one allocation: header, key, expiry if any, small value. Any call that can change a shard may
+ * move or free any entry of it: pointers and slices from a look-up are valid until the next such call on that
+ * shard. */
+#pragma once
+#include "base/config.h"
+#include "base/counters.h"
+#include "base/hash.h"
+#include "base/slice.h"
+
+struct arena;
+struct shard;
+struct entry;
+
+enum value_type { TYPE_STRING, TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH, TYPE_STREAM };
+
+/* A key as the command layer hands it over: bytes and their key_hash() with the keyspace's seed. */
+struct key {
+    struct slice name;
+    uint64_t hash;
+};
+
+struct keyspace {
+    unsigned shards, databases;
+    uint64_t seed; /* of key_hash */
+    struct arena *arena;
+    struct shard **shard;
+};
+
+enum store_result {
+    STORE_OK,
+    STORE_OOM /* neither free memory nor anything to evict: reply_oom() */
+};
+
+/* Which shard owns a key, by slot; without hashing when there is one shard. */
+static inline unsigned keyspace_shard_of(const struct keyspace *ks, struct slice name)
+{
+    return ks->shards == 1 ? 0 : key_slot(name) * ks->shards / SLOTS;
+}
+
+static inline struct key keyspace_key(const struct keyspace *ks, struct slice name)
+{
+    return (struct key){name, key_hash(name, ks->seed)};
+}
+
+/* Makes a keyspace of conf->workers shards and conf->databases databases over an arena of conf->arena_size
+ * bytes (huge pages by conf->hugepages). node[i] is the NUMA node of shard i (-1 = any). seed: secret, for
+ * hashing. Returns NULL and one line in error. counters[i] outlives the keyspace and is written by shard i's
+ * worker. */
+struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64_t seed,
+                              struct counters *const *counters, char *error, size_t size);
+void keyspace_free(struct keyspace *ks);
+
+/* True if the arena lies on hugepages, and its size in bytes. */
+bool keyspace_hugepages(const struct keyspace *ks);
+uint64_t keyspace_arena_size(const struct keyspace *ks);
+
+/* Called by the owner when a new generation of configuration is current: limits and policy. A shard's limit
+ * is its even share of maxmemory (0: its share of the arena). */
+void shard_configure(struct shard *s, const struct config *conf);
+
+/* -- time and upkeep
+ * -------------------------------------------------------------------------------------------- */
+
+/* Sets the shard's wall clock (milliseconds since 1970) used by every call until the next: called once a
+ * burst. */
+void shard_set_time(struct shard *s, uint64_t now_ms);
+uint64_t shard_time(const struct shard *s);
+
+/* A bounded slice of background work: active expiry by the wheel, index growth, giving back memory. `budget`
+ * is a count of entries or buckets to touch. Returns true if there is more to do right now. */
+bool shard_upkeep(struct shard *s, unsigned budget);
+
+/* -- look-up
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Prefetch stages for a batch: first the bucket, later (when it has arrived) the entry it most likely points
+ * to. */
+void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash);
+void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash);
+
+enum {                   /* how a look-up counts */
+       LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */
+       LOOK_WRITE = 1,   /* touches the access clock, counts nothing */
+       LOOK_NOTOUCH = 2, /* leaves the access clock (OBJECT, TYPE, CLIENT NO-TOUCH) */
+       LOOK_NOSTAT = 4   /* counts nothing */
+};
+
+/* The live entry of a key or NULL. An entry whose time has come is removed (and counted) and not returned. */
+struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsigned how);
+
+/* -- an entry
+ * --------------------------------------------------------------------------------------------------- */
+
+enum value_type entry_type(const struct entry *e);
+struct slice entry_key(const struct entry *e);
+uint64_t entry_expire_at(const struct entry *e); /* absolute milliseconds, 0 = never */
+/* Redis' OBJECT ENCODING: "int", "embstr", "raw", ... */
+const char *entry_encoding(const struct entry *e);
+uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e);
+unsigned entry_frequency(const struct shard *s, const struct entry *e); /* LFU counter, decayed */
+/* Bytes this entry takes, key, header, expiry and value included (MEMORY USAGE). */
+uint64_t entry_memory(const struct entry *e);
+
+/* A string's bytes. Small values: a slice into the entry. Integers may be kept in binary: the text is then
+ * written to scratch (at least 24 bytes). */
+struct slice entry_string(const struct entry *e, char *scratch);
+/* True and the value if the string is kept as, or reads as, a 64-bit integer (Redis' rules). */
+bool entry_int(const struct entry *e, int64_t *out);
+
+/* -- change
+ * ----------------------------------------------------------------------------------------------------- */
+
+enum { SET_KEEPTTL = 1, SET_RAW = 2 /* do not try the integer or embstr encoding (as after APPEND) */ };
+
+/* Creates or replaces a key with a string; value may be a slice from the same shard. expire_at: absolute ms,
+ * 0 = none (ignored with SET_KEEPTTL). The old value, whatever its type, is freed. STORE_OOM changes nothing.
+ */
+enum store_result store_set_string(struct shard *s, unsigned db, const struct key *k, struct slice value,
+                                   uint64_t expire_at, unsigned flags);
+
+/* Stores an integer into a new or existing string (INCR and its kin), keeping the expiry. */
+enum store_result store_set_int(struct shard *s, unsigned db, const struct key *k, int64_t value);
+
+/* Makes the string of k `len` bytes long (new bytes are zero; never shorter than it is), creating the key
+ * when absent, and hands out its bytes for writing in *bytes: APPEND, SETRANGE, SETBIT, BITFIELD. Growth is
+ * amortised. Encoding "raw". */
+enum store_result store_string_grow(struct shard *s, unsigned db, const struct key *k, size_t len,
+                                    uint8_t **bytes);
+
+/* Removes a key. False if there was none (an expired one counts as none). */
+bool store_delete(struct shard *s, unsigned db, const struct key *k);
+
+/* Sets (absolute ms > 0) or clears (0) the expiry of a live entry. The entry may move. */
+enum store_result store_set_expire(struct shard *s, unsigned db, const struct key *k, uint64_t expire_at);
+
+/* Moves or copies a live entry with its expiry, access clock and any type to another key, database or shard,
+ * replacing what was there. The source must exist. */
+enum store_result store_rename(struct shard *from, unsigned from_db, const struct key *a, struct shard *to,
+                               unsigned to_db, const struct key *b);
+enum store_result store_copy(struct shard *from, unsigned from_db, const struct key *a, struct shard *to,
+                             unsigned to_db, const struct key *b);
+
+/* Empties one database of this shard (db < databases) or all of them (db = UINT_MAX). Returns at once; memory
+ * comes back in shard_upkeep. Number of keys removed. */
+uint64_t store_flush(struct shard *s, unsigned db);
+void store_swap(struct shard *s, unsigned a, unsigned b);
+
+/* -- walking
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Redis' SCAN guarantees: visits entries from cursor (0 to start) in steps; every key present during the
+ * whole walk is visited at least once, growth of the index included. Calls visit for the entries of at least
+ * one bucket and stops at the end of the bucket in which `want` entries were passed. Returns the next cursor,
+ * 0 at the end. Expired entries are not shown. visit must not change the shard. Cursors use the low 48 bits
+ * only. */
+uint64_t store_scan(struct shard *s, unsigned db, uint64_t cursor, unsigned want,
+                    void (*visit)(struct entry *e, void *arg), void *arg);
+
+/* A live entry chosen at random, or NULL if the database is empty. */
+struct entry *store_random(struct shard *s, unsigned db, uint64_t random);
+
+/* -- accounts
+ * --------------------------------------------------------------------------------------------------- */
+
+struct store_account {
+    uint64_t used; /* bytes held by live data and its index: what maxmemory limits */
+    uint64_t peak;
+    uint64_t data;      /* keys and values alone, as the user counts them */
+    uint64_t overhead;  /* used - data */
+    uint64_t reserved;  /* bytes taken from the arena (slab pages, index), used or not */
+    uint64_t limit;     /* this shard's share of maxmemory or of the arena */
+    uint64_t keys;      /* over all databases */
+    uint64_t slab_free; /* free bytes inside slab pages */
+};
+void shard_account(const struct shard *s, struct store_account *out);
+
+/* Live keys, keys with expiry, and their mean remaining life in ms (0 if none) of one database of one shard.
+ */
+void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
+                   uint64_t *avg_ttl_ms);
+
+/* Evicts by policy until `bytes` more would fit below the limit. STORE_OOM if nothing can go. Called by the
+ * dispatcher before a command that may use more memory (flag CMD_DENYOOM), as Redis does; allocation inside
+ * the store enforces the hard limit in any case. */
+enum store_result shard_make_room(struct shard *s, uint64_t bytes);

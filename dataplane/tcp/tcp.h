@@ -1,0 +1,109 @@
+/* tcp.h: the TCP stack of one worker. RFC 9293, 7323, 6298, 5681, 2018, 5961, 6528 (see the header of each
+ * file for what it implements and what it skips). No clock, no thread, no socket: time is an argument, frames
+ * leave through net_send_tcp, and what happens to a connection is collected in a ready list that the worker
+ * drains. Nothing in here calls upward. */
+#pragma once
+#include "base/counters.h"
+#include "base/endpoint.h"
+#include "base/slice.h"
+#include "net/net.h"
+
+struct tcp_stack;
+struct tcp_conn;
+
+struct tcp_config {
+    unsigned max_conns; /* pool of connections, half-open and TIME_WAIT included */
+    unsigned backlog;   /* half-open connections a listener holds (tcp-backlog) */
+    uint32_t rx_window; /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
+    uint32_t tx_limit;  /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
+    uint64_t
+        time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
+    uint64_t seed;    /* secret for sequence numbers (RFC 6528) and tables */
+};
+
+struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,
+                                struct counters *counters);
+/* Frees every connection and frame. No segment is sent. */
+void tcp_stack_free(struct tcp_stack *s);
+void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us);
+
+/* Accept connections to any of the interface's addresses at this port. False if taken. */
+bool tcp_listen(struct tcp_stack *s, uint16_t port);
+
+/* Active open (tests, later replication). NULL if out of connections or routes. */
+struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, const struct endpoint *remote,
+                             uint64_t now_us);
+
+/* A segment from net_input: consumes m. Every fault ends in a counter. Prefetch first, over the burst, then
+ * input. */
+void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p);
+void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
+
+/* Runs the timers that are due (RTO, delayed ACK, persist, keepalive, TIME_WAIT). Returns the time of the
+ * next one (µs). */
+uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us);
+
+/* Acknowledges what this round has received and no reply has acknowledged yet, by the delayed-ACK rules. Once
+ * a round, after replies were pushed. */
+void tcp_round_end(struct tcp_stack *s, uint64_t now_us);
+
+/* -- what happened
+ * ---------------------------------------------------------------------------------------------- */
+
+enum tcp_event {
+    TCP_OPENED = 1,      /* handshake done (passive or active) */
+    TCP_READABLE = 2,    /* new in-order bytes */
+    TCP_WRITABLE = 4,    /* room again after tcp_tx_reserve had none or tcp_want_write was called */
+    TCP_PEER_CLOSED = 8, /* FIN received: no byte will follow those that can be read now */
+    TCP_CLOSED =
+        16 /* gone (reset, timeout, or fully closed): the pointer is dead after this event is returned */
+};
+
+/* The next connection with events, each at most once until something new happens; NULL when there is none.
+ * With TCP_CLOSED the connection is freed at the next call; received bytes that were not read before are
+ * still readable until then. */
+struct tcp_conn *tcp_next_event(struct tcp_stack *s, unsigned *events);
+
+/* -- a connection
+ * ----------------------------------------------------------------------------------------------- */
+
+void tcp_set_user(struct tcp_conn *c, void *user);
+void *tcp_user(const struct tcp_conn *c);
+void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote);
+
+/* Borrows received in-order bytes starting `offset` bytes after the first unread one: the longest contiguous
+ * run there (one frame's part). Length 0 if there is none. Valid until tcp_rx_consume passes it or the
+ * connection is gone. */
+struct slice tcp_rx_peek(const struct tcp_conn *c, size_t offset);
+size_t tcp_rx_available(const struct tcp_conn *c);
+/* The first n unread bytes are no longer needed: frames are freed, the window opens (and is announced when it
+ * pays). */
+void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us);
+
+/* Room for payload to send: at least one byte, in place in the frame it will leave in. *room says how much.
+ * NULL when tx_limit is reached or the pool is empty: TCP_WRITABLE will come. A frame holds at most one
+ * segment (MSS) of payload. */
+uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room);
+/* The first n bytes of the reservation are payload now. Nothing is sent before tcp_push. */
+void tcp_tx_commit(struct tcp_conn *c, size_t n);
+size_t tcp_tx_unacked(const struct tcp_conn *c); /* bytes queued or in flight */
+void tcp_want_write(struct tcp_conn *c);
+/* Sends what window and congestion allow, the acknowledgement included. */
+void tcp_push(struct tcp_conn *c, uint64_t now_us);
+
+/* Orderly: sends what is queued, then FIN; received bytes are dropped from now on. The user is detached, no
+ * more events come, the stack keeps the connection until the peer has everything or a bounded time has
+ * passed. */
+void tcp_close(struct tcp_conn *c, uint64_t now_us);
+/* RST. The user is detached, the pointer is dead. */
+void tcp_abort(struct tcp_conn *c, uint64_t now_us);
+
+struct tcp_info { /* as `ss -ti` shows */
+    const char *state;
+    uint32_t srtt_us, rttvar_us, rto_us, mss, cwnd, ssthresh, snd_wnd, rcv_wnd, unacked, rx_unread;
+    uint64_t bytes_in, bytes_out, retransmits;
+};
+void tcp_info(const struct tcp_conn *c, struct tcp_info *out);
+void tcp_each(struct tcp_stack *s, void (*fn)(struct tcp_conn *c, void *arg), void *arg);
+unsigned tcp_conn_count(const struct tcp_stack *s);

@@ -1,0 +1,63 @@
+/* port.h: a NIC (or a software link) over DPDK ethdev: EAL start, bring-up, offload negotiation, receive-side
+ * scaling. The only part of the dataplane, with main.c, that calls EAL and ethdev. */
+#pragma once
+#include "base/config.h"
+#include "base/counters.h"
+#include "net/net.h"
+
+struct port;
+
+/* Starts EAL from configuration: cores, hugepages (or not), file prefix, the link's --vdev. Needs root for
+ * hugepages and TAP; says so otherwise. False and one line in error. worker_lcore[i] is filled with the lcore
+ * id that runs worker i (the main lcore is not among them). Two boxes on one machine are told apart by
+ * `instance` (file prefix). */
+bool eal_start(const struct config *conf, const char *instance, unsigned worker_lcore[], char *error,
+               size_t size);
+/* Removes everything EAL left (hugepage files, runtime directory). */
+void eal_stop(void);
+
+/* A packet pool for worker i on its NUMA node: conf->mbuf_count or a size fit for its queues and connections.
+ * NULL if no memory. */
+struct rte_mempool *port_pool(const struct config *conf, unsigned worker, char *error, size_t size);
+
+/* Opens the link of this configuration with one RX and one TX queue a worker. pool[i] feeds queue i. NULL and
+ * one line in error (name in use, no such interface, no permission, too few queues ...). */
+struct port *port_open(const struct config *conf, struct rte_mempool *const *pool, char *error, size_t size);
+void port_close(struct port *p);
+
+/* What the stack needs: MAC, MTU, offloads that both port and build have (addresses come from conf). */
+void port_net_config(const struct port *p, const struct config *conf, struct net_config *out);
+
+/* -- per worker, no lock
+ * --------------------------------------------------------------------------------------- */
+
+/* One worker's view of the port: its queue, its transmit backlog, and steering when the port cannot hash for
+ * us. */
+struct port_queue;
+struct port_queue *port_queue(struct port *p, unsigned worker, struct counters *counters);
+
+/* Up to n frames that belong to this worker's flows: from its queue, and from the rings of the others when
+ * the port has no RSS. */
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n);
+
+/* Takes all n frames: sends, keeps a bounded backlog when the ring is full, drops and counts beyond it. This
+ * is struct wire's send for the worker (ctx = q). */
+void port_tx(void *q, struct rte_mbuf **frames, unsigned n);
+/* Tries the backlog again; once a round. */
+void port_tx_retry(struct port_queue *q);
+
+/* True if the worker may sleep on RX interrupts or must poll; arms and waits at most usec (adaptive idle
+ * policy). */
+void port_idle(struct port_queue *q, unsigned usec);
+
+struct port_status {
+    char name[32], driver[32];
+    bool up;
+    uint32_t speed_mbps;
+    uint16_t queues, mtu;
+    uint8_t mac[6];
+    uint32_t offload; /* enum net_offload in use */
+    bool rss;         /* hashing in hardware, else steering in software */
+    uint64_t rx_missed, rx_errors, tx_errors, rx_nombuf;
+};
+void port_status(const struct port *p, struct port_status *out);
