@@ -64,7 +64,8 @@ static void debug_object(struct request *rq)
     uint64_t idle = entry_idle_seconds(request_shard(rq, &k), e);
     size_t length = entry_type(e) == TYPE_STRING ? entry_string(e, scratch).len : 0;
     snprintf(line, sizeof line,
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu64 " lru_seconds_idle:%" PRIu64,
+             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu64
+             " lru_seconds_idle:%" PRIu64,
              (const void *)e, entry_encoding(e), length, (rq->env->now_ms / 1000 - idle) & 0xffffff, idle);
     reply_simple(rq->out, line);
 }
@@ -102,7 +103,8 @@ static void debug_populate(struct request *rq)
         char name[544];
         memcpy(name, prefix.p, prefix.len);
         int digits = snprintf(name + prefix.len, sizeof name - prefix.len, ":%" PRId64, i);
-        struct key k = keyspace_key(rq->env->ks, (struct slice){(uint8_t *)name, prefix.len + (size_t)digits});
+        struct key k =
+            keyspace_key(rq->env->ks, (struct slice){(uint8_t *)name, prefix.len + (size_t)digits});
         struct shard *s = request_shard(rq, &k);
         if (store_find(s, rq->client->db, &k, LOOK_NOTOUCH | LOOK_NOSTAT))
             continue;
@@ -118,7 +120,8 @@ static void debug_populate(struct request *rq)
     reply_ok(rq->out);
 }
 
-/* -- PROTOCOL: one reply of each type, as it stands on the wire ----------------------------------------------------- */
+/* -- PROTOCOL: one reply of each type, as it stands on the wire
+ * ----------------------------------------------------- */
 
 static const struct {
     const char *type, *resp2, *resp3;
@@ -126,7 +129,8 @@ static const struct {
     {"string", "$11\r\nHello World\r\n", "$11\r\nHello World\r\n"},
     {"integer", ":12345\r\n", ":12345\r\n"},
     {"double", "$5\r\n3.141\r\n", ",3.141\r\n"},
-    {"bignum", "$37\r\n1234567999999999999999999999999999999\r\n", "(1234567999999999999999999999999999999\r\n"},
+    {"bignum", "$37\r\n1234567999999999999999999999999999999\r\n",
+     "(1234567999999999999999999999999999999\r\n"},
     {"null", "$-1\r\n", "_\r\n"},
     {"array", "*3\r\n:0\r\n:1\r\n:2\r\n", "*3\r\n:0\r\n:1\r\n:2\r\n"},
     {"set", "*3\r\n:0\r\n:1\r\n:2\r\n", "~3\r\n:0\r\n:1\r\n:2\r\n"},
@@ -156,7 +160,8 @@ static void debug_protocol(struct request *rq)
                          "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
 }
 
-/* -- dispatch ------------------------------------------------------------------------------------------------------ */
+/* -- dispatch
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void debug_help(struct request *rq)
 {
@@ -195,10 +200,11 @@ static const struct debug_word words[] = {
 enum command_result debug_run(struct request *rq)
 {
     if (!is_allowed(rq)) {
-        reply_error(rq->out,
-                    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
-                    "run it from a local connection, otherwise you need to set this option in the configuration "
-                    "file, and then restart the server.");
+        reply_error(
+            rq->out,
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
+            "run it from a local connection, otherwise you need to set this option in the configuration "
+            "file, and then restart the server.");
         return CMD_DONE;
     }
     for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)

@@ -6,7 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* -- lines ----------------------------------------------------------------------------------------------------- */
+/* -- lines
+ * ----------------------------------------------------------------------------------------------------- */
 
 void info_u64(struct info *i, const char *name, uint64_t v)
 {
@@ -46,7 +47,8 @@ void info_ratio(struct info *i, const char *name, uint64_t a, uint64_t b)
     text_addf(&i->out, "%s:%.2f\r\n", name, b ? (double)a / (double)b : 0.0);
 }
 
-/* -- sections --------------------------------------------------------------------------------------------------- */
+/* -- sections
+ * --------------------------------------------------------------------------------------------------- */
 
 static const struct info_section {
     const char *name, *title;
@@ -94,7 +96,8 @@ static void print_section(struct info *i, const struct info_section *section)
 /* A bit for every section that an argument names. */
 static uint32_t selected_by(struct slice word)
 {
-    const bool all = slice_is(word, "all") || slice_is(word, "everything"), standard = slice_is(word, "default");
+    const bool all = slice_is(word, "all") || slice_is(word, "everything"),
+               standard = slice_is(word, "default");
     uint32_t bits = 0;
     for (unsigned s = 0; s < SECTIONS; s++)
         if (all || (standard && !sections[s].on_request) || slice_is(word, sections[s].name))

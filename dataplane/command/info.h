@@ -19,10 +19,22 @@ struct info_row {
     void (*print)(struct info *i, const char *name); /* prints its line, perhaps several */
 };
 
-#define INFO_FIXED(n, text) {.name = n, .fixed = text}
-#define INFO_COUNTER(n, c) {.name = n, .counter = COUNTER_##c + 1}
-#define INFO_FACT(n, otherwise) {.name = n, .fact = n, .absent = otherwise}
-#define INFO_PRINT(n, fn) {.name = n, .print = fn}
+#define INFO_FIXED(n, text)                                                                                  \
+    {                                                                                                        \
+        .name = n, .fixed = text                                                                             \
+    }
+#define INFO_COUNTER(n, c)                                                                                   \
+    {                                                                                                        \
+        .name = n, .counter = COUNTER_##c + 1                                                                \
+    }
+#define INFO_FACT(n, otherwise)                                                                              \
+    {                                                                                                        \
+        .name = n, .fact = n, .absent = otherwise                                                            \
+    }
+#define INFO_PRINT(n, fn)                                                                                    \
+    {                                                                                                        \
+        .name = n, .print = fn                                                                               \
+    }
 
 extern const struct info_row info_server[], info_clients[], info_memory[], info_persistence[], info_stats[],
     info_replication[], info_cpu[], info_cluster[];

@@ -4,7 +4,8 @@
 
 #include <sys/sysinfo.h>
 
-/* -- Memory ---------------------------------------------------------------------------------------------------- */
+/* -- Memory
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void used(struct info *i, const char *name)
 {
@@ -103,7 +104,8 @@ const struct info_row info_memory[] = {
     {NULL},
 };
 
-/* -- Persistence: control's business ------------------------------------------------------------------------------ */
+/* -- Persistence: control's business
+ * ------------------------------------------------------------------------------ */
 
 /* Without a save so far Redis names the start of the server. */
 static void last_save(struct info *i, const char *name)

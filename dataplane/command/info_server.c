@@ -8,7 +8,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* -- Server ---------------------------------------------------------------------------------------------------- */
+/* -- Server
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* FNV-1a of our version: differs from build to build as far as versions do. */
 static void build_id(struct info *i, const char *name)
@@ -118,7 +119,8 @@ const struct info_row info_server[] = {
     {NULL},
 };
 
-/* -- Clients ---------------------------------------------------------------------------------------------------- */
+/* -- Clients
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void connected_clients(struct info *i, const char *name)
 {
@@ -165,7 +167,8 @@ const struct info_row info_clients[] = {
     {NULL},
 };
 
-/* -- Replication, CPU, Cluster ----------------------------------------------------------------------------------- */
+/* -- Replication, CPU, Cluster
+ * ----------------------------------------------------------------------------------- */
 
 const struct info_row info_replication[] = {
     INFO_FIXED("role", "master"),

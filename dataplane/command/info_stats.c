@@ -4,7 +4,8 @@
 
 #include <inttypes.h>
 
-/* -- Stats ----------------------------------------------------------------------------------------------------- */
+/* -- Stats
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void ops_per_second(struct info *i, const char *name)
 {
@@ -94,7 +95,8 @@ const struct info_row info_stats[] = {
     {NULL},
 };
 
-/* -- Commandstats, Errorstats, Keyspace ------------------------------------------------------------------------------ */
+/* -- Commandstats, Errorstats, Keyspace
+ * ------------------------------------------------------------------------------ */
 
 void info_commandstats(struct info *i)
 {

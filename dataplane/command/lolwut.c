@@ -38,7 +38,8 @@ enum command_result lolwut_run(struct request *rq)
         line[COLUMNS] = '\n';
         text_add(&art, (struct slice){(const uint8_t *)line, sizeof line});
     }
-    text_addf(&art, "\nSluice %s, the gate is open by %d. Redis ver. " REDIS_VERSION "\n", SLUICE_VERSION, opening);
+    text_addf(&art, "\nSluice %s, the gate is open by %d. Redis ver. " REDIS_VERSION "\n", SLUICE_VERSION,
+              opening);
     text_reply(&art, rq->out);
     return CMD_DONE;
 }

@@ -4,7 +4,8 @@
 
 #include <inttypes.h>
 
-/* -- USAGE ----------------------------------------------------------------------------------------------------- */
+/* -- USAGE
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* SAMPLES is checked and otherwise unused: the store knows an entry's exact size. */
 static bool samples_ok(struct request *rq)
@@ -38,7 +39,8 @@ enum command_result memory_usage_run(struct request *rq)
     return CMD_DONE;
 }
 
-/* -- STATS ----------------------------------------------------------------------------------------------------- */
+/* -- STATS
+ * ----------------------------------------------------------------------------------------------------- */
 
 static double ratio(uint64_t a, uint64_t b)
 {
@@ -109,7 +111,8 @@ enum command_result memory_stats_run(struct request *rq)
     return CMD_DONE;
 }
 
-/* -- reports ---------------------------------------------------------------------------------------------------- */
+/* -- reports
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Says what an operator could act on, in percent of each shard's own limit. */
 enum command_result memory_doctor_run(struct request *rq)
@@ -122,14 +125,16 @@ enum command_result memory_doctor_run(struct request *rq)
         shard_account(env->ks->shard[i], &a);
         if (a.limit && a.used > a.limit / 10 * 9) {
             text_addf(&report,
-                      " * Shard %u uses %" PRIu64 " of its %" PRIu64 " bytes: keys are about to be evicted or, with "
+                      " * Shard %u uses %" PRIu64 " of its %" PRIu64
+                      " bytes: keys are about to be evicted or, with "
                       "noeviction, writes refused. Raise maxmemory or the arena's size.\n",
                       i, a.used, a.limit);
             findings++;
         }
         if (a.slab_free > a.used && a.slab_free > 64 * 1024 * 1024) {
             text_addf(&report,
-                      " * Shard %u has %" PRIu64 " free bytes in slabs against %" PRIu64 " in use: values of another "
+                      " * Shard %u has %" PRIu64 " free bytes in slabs against %" PRIu64
+                      " in use: values of another "
                       "size were deleted. They are used again by values of the same size.\n",
                       i, a.slab_free, a.used);
             findings++;

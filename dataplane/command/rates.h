@@ -17,7 +17,8 @@ struct rates { /* all zero at start */
 /* Takes a sample of running totals if RATE_PERIOD_US has passed since the last one. now_us: monotonic. */
 void rates_feed(struct rates *r, uint64_t now_us, const uint64_t total[RATES]);
 
-/* rates_feed with the box's own counters (box_ops.counter_sum) and env->now_us. Cheap when called too early. */
+/* rates_feed with the box's own counters (box_ops.counter_sum) and env->now_us. Cheap when called too early.
+ */
 void rates_sample(struct rates *r, struct command_env *env);
 
 /* Events per second over the last samples; 0 without a sampler (r NULL). */

@@ -1,11 +1,13 @@
-/* server.c: commands on the box and its databases as a whole. https://redis.io/docs/latest/commands/?group=server */
+/* server.c: commands on the box and its databases as a whole.
+ * https://redis.io/docs/latest/commands/?group=server */
 #include "command/server.h"
 #include "base/number.h"
 
 #include <limits.h>
 #include <stdio.h>
 
-/* -- shared ---------------------------------------------------------------------------------------------------- */
+/* -- shared
+ * ---------------------------------------------------------------------------------------------------- */
 
 enum command_result server_help(struct request *rq, const char *const *lines)
 {
@@ -40,8 +42,8 @@ void server_unknown_subcommand(struct request *rq)
         upper[i] = (char)(container->name[i] - 'a' + 'A');
     upper[i] = 0;
     int shown = rq->argv[1].len > 128 ? 128 : (int)rq->argv[1].len;
-    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", shown,
-                 (const char *)rq->argv[1].p, upper);
+    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 shown, (const char *)rq->argv[1].p, upper);
 }
 
 enum command_result server_ask_control(struct request *rq, const char *consequence)
@@ -95,7 +97,8 @@ uint64_t server_db_size(const struct command_env *env, unsigned db, uint64_t *ex
     return keys;
 }
 
-/* -- databases ------------------------------------------------------------------------------------------------- */
+/* -- databases
+ * ------------------------------------------------------------------------------------------------- */
 
 enum command_result dbsize_run(struct request *rq)
 {
@@ -106,7 +109,8 @@ enum command_result dbsize_run(struct request *rq)
 /* ASYNC and SYNC mean the same here: keys are gone at once, memory comes back in the background. */
 static enum command_result flush(struct request *rq, unsigned db)
 {
-    if (rq->argc > 2 || (rq->argc == 2 && !slice_is(rq->argv[1], "async") && !slice_is(rq->argv[1], "sync"))) {
+    if (rq->argc > 2 ||
+        (rq->argc == 2 && !slice_is(rq->argv[1], "async") && !slice_is(rq->argv[1], "sync"))) {
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
@@ -141,7 +145,8 @@ static bool parse_db(struct request *rq, int i, int64_t *db, const char *error)
 enum command_result swapdb_run(struct request *rq)
 {
     int64_t a, b, databases = rq->env->ks->databases;
-    if (!parse_db(rq, 1, &a, "ERR invalid first DB index") || !parse_db(rq, 2, &b, "ERR invalid second DB index"))
+    if (!parse_db(rq, 1, &a, "ERR invalid first DB index") ||
+        !parse_db(rq, 2, &b, "ERR invalid second DB index"))
         return CMD_DONE;
     if (a < 0 || b < 0 || a >= databases || b >= databases) {
         reply_error(rq->out, "ERR DB index is out of range");
@@ -162,7 +167,8 @@ enum command_result time_run(struct request *rq)
     return CMD_DONE;
 }
 
-/* -- replication: a box on its own ------------------------------------------------------------------------------ */
+/* -- replication: a box on its own
+ * ------------------------------------------------------------------------------ */
 
 enum command_result role_run(struct request *rq)
 {
@@ -240,7 +246,8 @@ enum command_result monitor_run(struct request *rq)
     return CMD_DONE;
 }
 
-/* -- persistence and the end: control's business ------------------------------------------------------------------ */
+/* -- persistence and the end: control's business
+ * ------------------------------------------------------------------ */
 
 /* Without a save so far Redis names the start of the server. */
 enum command_result lastsave_run(struct request *rq)

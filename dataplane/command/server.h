@@ -19,8 +19,8 @@ enum command_result server_help(struct request *rq, const char *const *lines);
 /* ERR unknown subcommand or wrong number of arguments for '...'. Try X HELP. */
 void server_unknown_subcommand(struct request *rq);
 
-/* Hands the whole command to the control plane, whose reply comes later (CMD_WAIT). If control is away, replies
- * "ERR control plane is not reachable, <consequence>". */
+/* Hands the whole command to the control plane, whose reply comes later (CMD_WAIT). If control is away,
+ * replies "ERR control plane is not reachable, <consequence>". */
 enum command_result server_ask_control(struct request *rq, const char *consequence);
 
 /* What control says about itself and the box, or fallback if it has not. */

@@ -15,7 +15,8 @@ struct slowlog_entry { /* one allocation with its arguments' bytes behind it */
     struct slice arg[ARGS_KEPT];
 };
 
-/* -- noting ---------------------------------------------------------------------------------------------------- */
+/* -- noting
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Which arguments hold a secret: from this one on, or only the one after a word of the list. */
 static bool is_secret(const struct request *rq, int i)
@@ -45,7 +46,8 @@ static struct slice kept_argument(const struct request *rq, int i, char *room, s
     else if (is_secret(rq, i))
         snprintf(room, size, "(redacted)");
     else if (arg.len > BYTES_KEPT)
-        snprintf(room, size, "%.*s... (%zu more bytes)", BYTES_KEPT, (const char *)arg.p, arg.len - BYTES_KEPT);
+        snprintf(room, size, "%.*s... (%zu more bytes)", BYTES_KEPT, (const char *)arg.p,
+                 arg.len - BYTES_KEPT);
     else
         return arg;
     return slice_str(room);
@@ -101,7 +103,8 @@ void slowlog_note(struct slowlog *log, const struct request *rq, uint64_t usec)
         drop_oldest(log);
 }
 
-/* -- SLOWLOG --------------------------------------------------------------------------------------------------- */
+/* -- SLOWLOG
+ * --------------------------------------------------------------------------------------------------- */
 
 static uint64_t total_entries(const struct command_env *env)
 {
