@@ -26,8 +26,9 @@ static bool parse_type(struct request *rq, int i, struct field *f)
         f->width = (unsigned)width;
         return true;
     }
-    reply_error(rq->out, "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported "
-                         "but i64 is.");
+    reply_error(rq->out,
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported "
+                "but i64 is.");
     return false;
 }
 

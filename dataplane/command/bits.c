@@ -68,7 +68,8 @@ struct bit_range {
     uint8_t first_out, last_out;
 };
 
-/* Turns indexes as users give them (negative: from the end; in bits or bytes) into a range within len bytes. */
+/* Turns indexes as users give them (negative: from the end; in bits or bytes) into a range within len bytes.
+ */
 static struct bit_range bit_range(int64_t start, int64_t end, bool in_bits, int64_t len)
 {
     struct bit_range r = {.first_out = 0, .last_out = 0};
@@ -80,7 +81,7 @@ static struct bit_range bit_range(int64_t start, int64_t end, bool in_bits, int6
     if (end >= total)
         end = total - 1;
     if (in_bits && start <= end) {
-        r.first_out = (uint8_t)~(0xffu >> start % 8);
+        r.first_out = (uint8_t) ~(0xffu >> start % 8);
         r.last_out = (uint8_t)(0x7fu >> end % 8);
         start /= 8;
         end /= 8;
@@ -178,8 +179,8 @@ enum command_result bitpos_command(struct request *rq)
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
-    if ((rq->argc > 3 && !request_int(rq, 3, &start, NULL)) || (rq->argc > 5 && !parse_unit(rq, 5, &in_bits)) ||
-        (rq->argc > 4 && !request_int(rq, 4, &end, NULL)))
+    if ((rq->argc > 3 && !request_int(rq, 3, &start, NULL)) ||
+        (rq->argc > 5 && !parse_unit(rq, 5, &in_bits)) || (rq->argc > 4 && !request_int(rq, 4, &end, NULL)))
         return CMD_DONE;
     struct slice s = entry_string(e, scratch);
     struct bit_range r = bit_range(start, end, in_bits, (int64_t)s.len);

@@ -17,8 +17,8 @@ uint64_t bits_find(const uint8_t *p, size_t n, bool bit);
 /* dst = dst OP src over n bytes (BITS_NOT: dst = ~src). dst and src may be the same. */
 void bits_combine(enum bit_op op, uint8_t *dst, const uint8_t *src, size_t n);
 
-/* The unsigned field of `width` (1..64) bits at bit `offset` of a string of len bytes; bits beyond its end are
- * zero. */
+/* The unsigned field of `width` (1..64) bits at bit `offset` of a string of len bytes; bits beyond its end
+ * are zero. */
 uint64_t bits_get(const uint8_t *p, size_t len, uint64_t offset, unsigned width);
 
 /* Writes a field; it must lie inside the memory. */

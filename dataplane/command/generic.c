@@ -5,9 +5,9 @@
 
 const char *value_type_name(enum value_type type)
 {
-    static const char *const names[] = {[TYPE_STRING] = "string", [TYPE_LIST] = "list",
-                                        [TYPE_SET] = "set",       [TYPE_ZSET] = "zset",
-                                        [TYPE_HASH] = "hash",     [TYPE_STREAM] = "stream"};
+    static const char *const names[] = {
+        [TYPE_STRING] = "string", [TYPE_LIST] = "list", [TYPE_SET] = "set",
+        [TYPE_ZSET] = "zset",     [TYPE_HASH] = "hash", [TYPE_STREAM] = "stream"};
     return names[type];
 }
 
@@ -71,7 +71,8 @@ static enum command_result rename_key(struct request *rq, bool only_if_new)
         reply_int(rq->out, 0);
         return CMD_DONE;
     }
-    if (!same && store_rename(request_shard(rq, &from), db, &from, request_shard(rq, &to), db, &to) != STORE_OK)
+    if (!same &&
+        store_rename(request_shard(rq, &from), db, &from, request_shard(rq, &to), db, &to) != STORE_OK)
         reply_oom(rq->out);
     else if (only_if_new)
         reply_int(rq->out, 1);
@@ -199,9 +200,10 @@ enum command_result object_idletime_command(struct request *rq)
     if (!e)
         return CMD_DONE;
     if (policy_is_lfu(rq->env->conf))
-        reply_error(rq->out, "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
-                             "when switching between policies at runtime LRU and LFU data will take some time "
-                             "to adjust.");
+        reply_error(rq->out,
+                    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
+                    "when switching between policies at runtime LRU and LFU data will take some time "
+                    "to adjust.");
     else
         reply_int(rq->out, (int64_t)entry_idle_seconds(request_shard(rq, &k), e));
     return CMD_DONE;
@@ -214,9 +216,10 @@ enum command_result object_freq_command(struct request *rq)
     if (!e)
         return CMD_DONE;
     if (!policy_is_lfu(rq->env->conf))
-        reply_error(rq->out, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please "
-                             "note that when switching between policies at runtime LRU and LFU data will take "
-                             "some time to adjust.");
+        reply_error(rq->out,
+                    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please "
+                    "note that when switching between policies at runtime LRU and LFU data will take "
+                    "some time to adjust.");
     else
         reply_int(rq->out, entry_frequency(request_shard(rq, &k), e));
     return CMD_DONE;
@@ -239,7 +242,7 @@ enum command_result object_help_command(struct request *rq)
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     };
     enum { LINES = sizeof lines / sizeof lines[0] };
     reply_array(rq->out, LINES);

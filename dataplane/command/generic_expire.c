@@ -13,7 +13,8 @@ static bool parse_conditions(struct request *rq, unsigned *set)
         while (n < 4 && !slice_is(rq->argv[i], words[n]))
             n++;
         if (n == 4) {
-            reply_errorf(rq->out, "ERR Unsupported option %.*s", (int)rq->argv[i].len, (const char *)rq->argv[i].p);
+            reply_errorf(rq->out, "ERR Unsupported option %.*s", (int)rq->argv[i].len,
+                         (const char *)rq->argv[i].p);
             return false;
         }
         *set |= 1u << n;
@@ -90,7 +91,8 @@ enum command_result pexpireat_command(struct request *rq)
     return expire_at(rq, 1, 0);
 }
 
-/* Replies the expiry relative to `base`, in units of `unit` ms, rounded; -1 without expiry, -2 without key. */
+/* Replies the expiry relative to `base`, in units of `unit` ms, rounded; -1 without expiry, -2 without key.
+ */
 static enum command_result reply_expiry(struct request *rq, int64_t unit, uint64_t base)
 {
     struct entry *e = request_find(rq, &rq->key, LOOK_READ | LOOK_NOTOUCH);

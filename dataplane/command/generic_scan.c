@@ -1,5 +1,5 @@
-/* generic_scan.c: KEYS, SCAN, RANDOMKEY, which see every shard (CMD_ROUTE_ALL: all other workers are stopped).
- * https://redis.io/docs/latest/commands/scan/
+/* generic_scan.c: KEYS, SCAN, RANDOMKEY, which see every shard (CMD_ROUTE_ALL: all other workers are
+ * stopped). https://redis.io/docs/latest/commands/scan/
  *
  * A SCAN cursor is the shard's number in the 16 high bits and the shard's own cursor in the 48 low ones. */
 #include "base/glob.h"
@@ -96,8 +96,7 @@ static bool parse_cursor(struct request *rq, uint64_t *cursor)
     bool good = s.len > sign || s.len == 0;
     *cursor = 0;
     for (size_t i = sign; good && i < s.len; i++)
-        good = s.p[i] >= '0' && s.p[i] <= '9' &&
-               !__builtin_mul_overflow(*cursor, UINT64_C(10), cursor) &&
+        good = s.p[i] >= '0' && s.p[i] <= '9' && !__builtin_mul_overflow(*cursor, UINT64_C(10), cursor) &&
                !__builtin_add_overflow(*cursor, (uint64_t)(s.p[i] - '0'), cursor);
     if (!good)
         reply_error(rq->out, "ERR invalid cursor");
@@ -135,12 +134,14 @@ static bool parse_scan(struct request *rq, struct scan_options *o)
 }
 
 /* Passes about `want` keys, over as many shards as that takes, and returns the next cursor. */
-static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor, uint64_t want, struct key_list *l)
+static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor, uint64_t want,
+                        struct key_list *l)
 {
     uint64_t shard = cursor >> CURSOR_BITS, at = cursor & cursor_mask;
     while (shard < ks->shards) {
         size_t before = l->count;
-        at = store_scan(ks->shard[shard], db, at, want > UINT32_MAX ? UINT32_MAX : (unsigned)want, list_visit, l);
+        at = store_scan(ks->shard[shard], db, at, want > UINT32_MAX ? UINT32_MAX : (unsigned)want, list_visit,
+                        l);
         if (at)
             return shard << CURSOR_BITS | at;
         shard++;

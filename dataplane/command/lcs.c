@@ -1,7 +1,7 @@
 /* lcs.c: LCS, the longest common subsequence of two strings. https://redis.io/docs/latest/commands/lcs/
  *
- * The classic dynamic program, with Redis' order of choice so that ranges come out the same. Lengths need only
- * two rows; the way back needs one bit a cell ("did the upper neighbour win?"), not the whole table of
+ * The classic dynamic program, with Redis' order of choice so that ranges come out the same. Lengths need
+ * only two rows; the way back needs one bit a cell ("did the upper neighbour win?"), not the whole table of
  * lengths. */
 #include "command/strings.h"
 #include <stdlib.h>
@@ -138,8 +138,7 @@ static bool lcs_alloc(struct request *rq, struct lcs *l, bool way_back)
     }
     if (__builtin_mul_overflow((uint64_t)l->a.len + 1, (uint64_t)l->b.len + 1, &cells) ||
         cells > rq->env->conf->proto_max_bulk_len / sizeof(uint32_t)) {
-        reply_error(rq->out,
-                    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+        reply_error(rq->out, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return false;
     }
     l->row = calloc(l->b.len + 1, sizeof *l->row);

@@ -75,7 +75,8 @@ static bool parse_options(struct request *rq, int i, unsigned allowed, struct op
     return true;
 }
 
-/* The absolute time in ms of argument i, whose meaning `unit` (one OPT_TIME bit) tells. False after a reply. */
+/* The absolute time in ms of argument i, whose meaning `unit` (one OPT_TIME bit) tells. False after a reply.
+ */
 static bool parse_time(struct request *rq, int i, unsigned unit, uint64_t *at)
 {
     int64_t t;
