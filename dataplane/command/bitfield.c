@@ -1,7 +1,7 @@
 /* bitfield.c: BITFIELD and BITFIELD_RO. https://redis.io/docs/latest/commands/bitfield/ */
 #include "base/number.h"
 #include "command/bits.h"
-#include "command/strings.h"
+#include "command/string_commands.h"
 
 enum field_verb { FIELD_GET, FIELD_SET, FIELD_INCRBY };
 enum field_overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };

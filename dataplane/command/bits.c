@@ -1,7 +1,7 @@
 /* bits.c: SETBIT, GETBIT, BITCOUNT, BITPOS, BITOP. https://redis.io/docs/latest/commands/?group=bitmap */
 #include "command/bits.h"
 #include "base/number.h"
-#include "command/strings.h"
+#include "command/string_commands.h"
 #include <stdlib.h>
 
 bool request_bit_offset(struct request *rq, int i, unsigned width, uint64_t *offset)

@@ -4,6 +4,7 @@
  * A SCAN cursor is the shard's number in the 16 high bits and the shard's own cursor in the 48 low ones. */
 #include "base/glob.h"
 #include "command/generic.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { CURSOR_BITS = 48 };

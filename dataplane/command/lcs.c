@@ -3,7 +3,7 @@
  * The classic dynamic program, with Redis' order of choice so that ranges come out the same. Lengths need
  * only two rows; the way back needs one bit a cell ("did the upper neighbour win?"), not the whole table of
  * lengths. */
-#include "command/strings.h"
+#include "command/string_commands.h"
 #include <stdlib.h>
 
 struct lcs {

@@ -1,6 +1,6 @@
 /* strings_edit.c: string commands that change a value in place: APPEND, SETRANGE, INCR, DECR, INCRBY, DECRBY,
  * INCRBYFLOAT. https://redis.io/docs/latest/commands/append/, setrange/, incr/, incrbyfloat/ */
-#include "command/strings.h"
+#include "command/string_commands.h"
 #include "base/number.h"
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* strings_get.c: string commands that read: GET, MGET, GETDEL, GETRANGE, SUBSTR, STRLEN.
  * https://redis.io/docs/latest/commands/?group=string */
-#include "command/strings.h"
+#include "command/string_commands.h"
 
 bool string_find(struct request *rq, const struct key *k, unsigned how, struct entry **e)
 {

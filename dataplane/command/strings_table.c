@@ -1,6 +1,6 @@
 /* strings_table.c: rows of the string commands. https://redis.io/docs/latest/commands/?group=string
  * Facts as COMMAND and COMMAND DOCS of Redis 7.2 tell them. */
-#include "command/strings.h"
+#include "command/string_commands.h"
 #include "command/key_rows.h"
 
 static const struct command_arg one_key[] = {

@@ -1,4 +1,4 @@
-/* strings.h: handlers of the string commands and what the bit commands share with them. */
+/* string_commands.h: handlers of the string commands and what the bit commands share with them. */
 #pragma once
 #include "command/command.h"
 
