@@ -1,14 +1,407 @@
-/* config.c: name/value pairs to the fields that the dataplane acts on. */
+/* config.c: name/value pairs to the fields that the dataplane acts on. Every directive is one row: where its
+ * value goes, how it is read and printed, its bounds and its default (Redis 7.2's redis.conf where Redis has
+ * it). */
 #include "base/config.h"
+#include "base/number.h"
 
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
-struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error, size_t size)
+struct row;
+
+struct kind { /* how a value is read into its field, printed back, and what a good one looks like */
+    bool (*parse)(struct config *c, const struct row *row, const char *text);
+    void (*print)(const struct config *c, const struct row *row, char *text, size_t size);
+    const char *wanted;
+};
+
+struct word {
+    const char *text; /* NULL ends a list */
+    int value;
+};
+
+struct row {
+    const char *name;
+    const struct kind *kind;
+    const char *fallback; /* applied first, so that an absent directive has it */
+    size_t offset, width;
+    int64_t min, max;
+    const struct word *words;
+};
+
+enum { LINE_MAX_BYTES = 1024 }; /* a directive that is a list fits this */
+
+/* -- numbers, sizes and words -------------------------------------------------------------------------------
+ */
+
+static void put_integer(struct config *c, const struct row *row, int64_t v)
 {
-    (void)generation, (void)pairs, (void)n;
-    snprintf(error, size, "not yet");
+    void *field = (uint8_t *)c + row->offset;
+    switch (row->width) {
+    case 1:
+        *(uint8_t *)field = (uint8_t)v;
+        break;
+    case 2:
+        *(uint16_t *)field = (uint16_t)v;
+        break;
+    case 4:
+        *(uint32_t *)field = (uint32_t)v;
+        break;
+    default:
+        *(int64_t *)field = v;
+    }
+}
+
+/* Fields of four bytes are signed only when the row allows negative values. */
+static int64_t get_integer(const struct config *c, const struct row *row)
+{
+    const void *field = (const uint8_t *)c + row->offset;
+    switch (row->width) {
+    case 1:
+        return *(const uint8_t *)field;
+    case 2:
+        return *(const uint16_t *)field;
+    case 4:
+        return row->min < 0 ? *(const int32_t *)field : (int64_t) * (const uint32_t *)field;
+    default:
+        return *(const int64_t *)field;
+    }
+}
+
+static bool parse_number(struct config *c, const struct row *row, const char *text)
+{
+    int64_t v;
+    if (!parse_i64(slice_str(text), &v) || v < row->min || v > row->max)
+        return false;
+    put_integer(c, row, v);
+    return true;
+}
+
+static void print_number(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    snprintf(text, size, "%" PRId64, get_integer(c, row));
+}
+
+static bool parse_size(struct config *c, const struct row *row, const char *text)
+{
+    uint64_t v;
+    if (!parse_memory(text, &v) || v > INT64_MAX || (int64_t)v < row->min || (int64_t)v > row->max)
+        return false;
+    put_integer(c, row, (int64_t)v);
+    return true;
+}
+
+static bool parse_word(struct config *c, const struct row *row, const char *text)
+{
+    for (const struct word *w = row->words; w->text; w++)
+        if (strcasecmp(w->text, text) == 0) {
+            put_integer(c, row, w->value);
+            return true;
+        }
+    return false;
+}
+
+static void print_word(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    int value = row->width == 1 ? (int)get_integer(c, row) : (int32_t)get_integer(c, row);
+    for (const struct word *w = row->words; w->text; w++)
+        if (w->value == value) {
+            snprintf(text, size, "%s", w->text);
+            return;
+        }
+}
+
+/* Points into the generation's own copy of the pairs (or at a static default). */
+static bool parse_text(struct config *c, const struct row *row, const char *text)
+{
+    *(const char **)((uint8_t *)c + row->offset) = text;
+    return true;
+}
+
+static void print_text(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    snprintf(text, size, "%s", *(const char *const *)((const uint8_t *)c + row->offset));
+}
+
+/* -- directives that are lists
+ * -------------------------------------------------------------------------------- */
+
+static const struct limit_class {
+    const char *name, *alias;
+    size_t offset;
+} limit_classes[] = {
+    {"normal", "normal", offsetof(struct config, limit_normal)},
+    {"slave", "replica", offsetof(struct config, limit_replica)},
+    {"pubsub", "pubsub", offsetof(struct config, limit_pubsub)},
+};
+enum { LIMIT_CLASSES = sizeof limit_classes / sizeof limit_classes[0] };
+
+static const struct limit_class *limit_class(const char *name)
+{
+    for (unsigned i = 0; i < LIMIT_CLASSES; i++)
+        if (strcasecmp(name, limit_classes[i].name) == 0 || strcasecmp(name, limit_classes[i].alias) == 0)
+            return &limit_classes[i];
     return NULL;
+}
+
+/* Groups of "CLASS HARD SOFT SECONDS"; classes that are not named keep what they have. */
+static bool parse_limits(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    char line[LINE_MAX_BYTES], *state;
+    if (snprintf(line, sizeof line, "%s", text) >= (int)sizeof line)
+        return false;
+    char *name = strtok_r(line, " \t", &state);
+    if (!name)
+        return false;
+    for (; name; name = strtok_r(NULL, " \t", &state)) {
+        const struct limit_class *class = limit_class(name);
+        const char *hard = strtok_r(NULL, " \t", &state), *soft = strtok_r(NULL, " \t", &state);
+        const char *seconds = strtok_r(NULL, " \t", &state);
+        struct output_limit limit;
+        int64_t s;
+        if (!class || !seconds || !parse_memory(hard, &limit.hard) || !parse_memory(soft, &limit.soft) ||
+            !parse_i64(slice_str(seconds), &s) || s < 0 || s > UINT32_MAX)
+            return false;
+        limit.soft_seconds = (uint32_t)s;
+        memcpy((uint8_t *)c + class->offset, &limit, sizeof limit);
+    }
+    return true;
+}
+
+static void print_limits(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    size_t used = 0;
+    for (unsigned i = 0; i < LIMIT_CLASSES && used < size; i++) {
+        struct output_limit limit;
+        memcpy(&limit, (const uint8_t *)c + limit_classes[i].offset, sizeof limit);
+        used += (size_t)snprintf(text + used, size - used, "%s%s %" PRIu64 " %" PRIu64 " %u", i ? " " : "",
+                                 limit_classes[i].name, limit.hard, limit.soft, limit.soft_seconds);
+    }
+}
+
+/* "auto", or one core a worker in order; workers beyond the list get a core of the box's choice. */
+static bool parse_cores(struct config *c, const struct row *row, const char *text)
+{
+    char line[LINE_MAX_BYTES], *state;
+    for (unsigned i = 0; i < CONFIG_WORKERS; i++)
+        c->worker_core[i] = -1;
+    if (strcasecmp(text, "auto") == 0)
+        return true;
+    if (snprintf(line, sizeof line, "%s", text) >= (int)sizeof line)
+        return false;
+    unsigned n = 0;
+    for (char *word = strtok_r(line, " ,\t", &state); word; word = strtok_r(NULL, " ,\t", &state), n++) {
+        int64_t core;
+        if (n == CONFIG_WORKERS || !parse_i64(slice_str(word), &core) || core < row->min || core > row->max)
+            return false;
+        c->worker_core[n] = (int)core;
+    }
+    return n > 0;
+}
+
+static void print_cores(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    size_t used = (size_t)snprintf(text, size, "%s", c->worker_core[0] < 0 ? "auto" : "");
+    for (unsigned i = 0; i < CONFIG_WORKERS && c->worker_core[i] >= 0 && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%d", i ? " " : "", c->worker_core[i]);
+}
+
+/* One directive an address; the empty default adds none. */
+static bool parse_address(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    if (!*text)
+        return true;
+    if (c->addresses == CONFIG_ADDRESSES ||
+        !ip_parse_prefix(text, &c->address[c->addresses].ip, &c->address[c->addresses].bits))
+        return false;
+    c->addresses++;
+    return true;
+}
+
+static void print_addresses(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    size_t used = 0;
+    *text = 0;
+    for (unsigned i = 0; i < c->addresses && used < size; i++) {
+        char ip[ENDPOINT_TEXT];
+        ip_format(&c->address[i].ip, ip);
+        used += (size_t)snprintf(text + used, size - used, "%s%s/%u", i ? " " : "", ip, c->address[i].bits);
+    }
+}
+
+static bool parse_gateway(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    struct ip_addr ip;
+    if (!*text)
+        return true;
+    if (!ip_parse(text, &ip))
+        return false;
+    *(ip_is_v4(&ip) ? &c->gateway4 : &c->gateway6) = ip;
+    return true;
+}
+
+static void print_gateways(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    static const struct ip_addr none;
+    char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
+    if (!ip_equal(&c->gateway4, &none))
+        ip_format(&c->gateway4, v4);
+    if (!ip_equal(&c->gateway6, &none))
+        ip_format(&c->gateway6, v6);
+    snprintf(text, size, "%s%s%s", v4, *v4 && *v6 ? " " : "", v6);
+}
+
+/* -- the table
+ * -------------------------------------------------------------------------------------------------- */
+
+static const struct kind number = {parse_number, print_number, "a whole number within its bounds"},
+                         bytes = {parse_size, print_number,
+                                  "a size such as 1048576, 100mb or 2gb, within its bounds"},
+                         word = {parse_word, print_word, "one of its words"},
+                         text = {parse_text, print_text, "a text"},
+                         limits = {parse_limits, print_limits,
+                                   "CLASS HARD SOFT SECONDS with the class normal, replica or pubsub"},
+                         cores = {parse_cores, print_cores,
+                                  "auto, or core numbers with blanks between, at most 64"},
+                         address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
+                         gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"};
+
+static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
+static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
+static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
+static const struct word policy_words[] = {{"noeviction", POLICY_NOEVICTION},
+                                           {"allkeys-lru", POLICY_ALLKEYS_LRU},
+                                           {"allkeys-lfu", POLICY_ALLKEYS_LFU},
+                                           {"allkeys-random", POLICY_ALLKEYS_RANDOM},
+                                           {"volatile-lru", POLICY_VOLATILE_LRU},
+                                           {"volatile-lfu", POLICY_VOLATILE_LFU},
+                                           {"volatile-random", POLICY_VOLATILE_RANDOM},
+                                           {"volatile-ttl", POLICY_VOLATILE_TTL},
+                                           {NULL, 0}};
+static const struct word link_words[] = {{"tap", LINK_TAP},
+                                         {"af_packet", LINK_AF_PACKET},
+                                         {"vhost", LINK_VHOST},
+                                         {"virtio-user", LINK_VIRTIO_USER},
+                                         {"memif", LINK_MEMIF},
+                                         {"pci", LINK_PCI},
+                                         {NULL, 0}};
+
+#define INTO(member) offsetof(struct config, member), sizeof(((struct config *)0)->member)
+#define MIB          (1024 * 1024)
+
+static const struct row rows[] = {
+    {"maxmemory", &bytes, "0", INTO(maxmemory), 0, INT64_MAX},
+    {"maxmemory-policy", &word, "noeviction", INTO(maxmemory_policy), .words = policy_words},
+    {"maxmemory-samples", &number, "5", INTO(maxmemory_samples), 1, 64},
+    {"lfu-log-factor", &number, "10", INTO(lfu_log_factor), 0, INT_MAX},
+    {"lfu-decay-time", &number, "1", INTO(lfu_decay_time), 0, INT_MAX},
+    {"requirepass", &text, "", INTO(requirepass)},
+    {"protected-mode", &word, "yes", INTO(protected_mode), .words = yes_no},
+    {"timeout", &number, "0", INTO(timeout_s), 0, INT_MAX},
+    {"tcp-keepalive", &number, "300", INTO(tcp_keepalive_s), 0, INT_MAX},
+    {"maxclients", &number, "10000", INTO(maxclients), 1, UINT_MAX},
+    {"proto-max-bulk-len", &bytes, "512mb", INTO(proto_max_bulk_len), MIB, INT64_MAX},
+    {"client-query-buffer-limit", &bytes, "1gb", INTO(client_query_buffer_limit), MIB, INT64_MAX},
+    {"client-output-buffer-limit", &limits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", 0, 0},
+    {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
+    {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
+    {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
+    {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
+    {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
+    {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
+    {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
+    {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
+    {"arena-size", &bytes, "256mb", INTO(arena_size), MIB, INT64_MAX},
+    {"hugepages", &word, "auto", INTO(hugepages), .words = auto_yes_no},
+    {"mbuf-count", &number, "0", INTO(mbuf_count), 0, INT_MAX},
+    {"link-type", &word, "tap", INTO(link_type), .words = link_words},
+    {"link-name", &text, "slu0", INTO(link_name)},
+    {"link-path", &text, "", INTO(link_path)},
+    {"link-peer", &text, "", INTO(link_peer)},
+    {"link-role", &text, "", INTO(link_role)},
+    {"link-options", &text, "", INTO(link_options)},
+    {"link-mac", &text, "", INTO(link_mac)},
+    {"link-mtu", &number, "1500", INTO(link_mtu), 576, 9600},
+    {"link-queue-size", &number, "1024", INTO(link_queue_size), 32, 32768},
+    {"link-address", &address, "", 0, 0},
+    {"link-gateway", &gateway, "", 0, 0},
+};
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static const struct row *find_row(const char *name)
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* -- a generation
+ * ------------------------------------------------------------------------------------------------ */
+
+/* The generation with its pairs and their texts in one allocation. */
+static struct config *copy_pairs(const struct config_pair *pairs, unsigned n)
+{
+    size_t size = sizeof(struct config) + n * sizeof(struct config_pair);
+    for (unsigned i = 0; i < n; i++)
+        size += strlen(pairs[i].name) + strlen(pairs[i].value) + 2;
+    struct config *c = calloc(1, size);
+    if (!c)
+        return NULL;
+    c->pairs = n;
+    c->pair = (struct config_pair *)(c + 1);
+    char *p = (char *)(c->pair + n);
+    for (unsigned i = 0; i < n; i++) {
+        c->pair[i].name = p;
+        p = stpcpy(p, pairs[i].name) + 1;
+        c->pair[i].value = p;
+        p = stpcpy(p, pairs[i].value) + 1;
+    }
+    return c;
+}
+
+/* One line for the operator: the directive, its value, and what would be accepted. */
+static void explain(const struct row *row, const char *value, char *error, size_t size)
+{
+    int used = snprintf(error, size, "%s: '%.64s' is not %s", row->name, value, row->kind->wanted);
+    if (row->words)
+        for (const struct word *w = row->words; w->text && used >= 0 && (size_t)used < size; w++)
+            used +=
+                snprintf(error + used, size - (size_t)used, "%s%s", w == row->words ? ": " : ", ", w->text);
+    else if (row->max && used >= 0 && (size_t)used < size)
+        snprintf(error + used, size - (size_t)used, " (%" PRId64 " to %" PRId64 ")", row->min, row->max);
+}
+
+struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
+                            size_t size)
+{
+    struct config *c = copy_pairs(pairs, n);
+    if (!c) {
+        snprintf(error, size, "no memory for a configuration of %u directives", n);
+        return NULL;
+    }
+    c->generation = generation;
+    for (unsigned i = 0; i < ROWS; i++)
+        rows[i].kind->parse(c, &rows[i], rows[i].fallback);
+    for (unsigned i = 0; i < n; i++) {
+        const struct row *row = find_row(c->pair[i].name);
+        if (!row || row->kind->parse(c, row, c->pair[i].value))
+            continue;
+        explain(row, c->pair[i].value, error, size);
+        config_free(c);
+        return NULL;
+    }
+    return c;
 }
 
 void config_free(struct config *c)
@@ -22,4 +415,19 @@ const char *config_text(const struct config *c, const char *name)
         if (strcmp(c->pair[i].name, name) == 0)
             return c->pair[i].value;
     return NULL;
+}
+
+const char *config_directive(unsigned i)
+{
+    return i < ROWS ? rows[i].name : NULL;
+}
+
+bool config_print(const struct config *c, const char *name, char *line, size_t size)
+{
+    const struct row *row = find_row(name);
+    if (!row)
+        return false;
+    *line = 0;
+    row->kind->print(c, row, line, size);
+    return true;
 }

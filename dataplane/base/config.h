@@ -79,3 +79,10 @@ void config_free(struct config *c);
 
 /* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
 const char *config_text(const struct config *c, const char *name);
+
+/* The directives that the dataplane acts on, by number from 0; NULL after the last. Static strings. */
+const char *config_directive(unsigned i);
+
+/* Writes the value of one of those directives as Redis' CONFIG GET prints it (sizes in bytes, lists joined by
+ * blanks), its default if control sent none; cut to size bytes. False if it is no directive of ours. */
+bool config_print(const struct config *c, const char *name, char *line, size_t size);

@@ -10,7 +10,9 @@
 #include "store/store.h"
 
 struct command;
+struct rates;
 struct request;
+struct slowlog;
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
@@ -200,6 +202,8 @@ struct command_env { /* one a worker */
     uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
     void *worker; /* the box's own */
+    const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
+    struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
 };
 
 /* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
