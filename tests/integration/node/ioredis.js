@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { once } = require('node:events');
-const { load, main, options, test, within } = require('./tap.js');
+const { load, main, options, test, within } = require('./lib/tap.js');
 
 const Redis = load('ioredis');
 const address = { host: options.host, port: options.port, password: options.password || undefined };

@@ -3,7 +3,7 @@
 'use strict';
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
-const { load, main, options, test, within } = require('./tap.js');
+const { load, main, options, test, within } = require('./lib/tap.js');
 
 const { createClient, RESP_TYPES } = load('redis');
 const login = options.password ? `:${encodeURIComponent(options.password)}@` : '';

@@ -10,7 +10,7 @@ const { values: options } = parseArgs({
     host: { type: 'string', default: '127.0.77.2' },
     port: { type: 'string', default: '6379' },
     password: { type: 'string', default: '' },
-    modules: { type: 'string', default: __dirname },
+    modules: { type: 'string', default: path.join(__dirname, '..') },
     only: { type: 'string', default: '' },
   },
 });
