@@ -18,7 +18,7 @@ enum client_flag {
     CLIENT_WAITING = 512   /* a reply will come later (hop, barrier, control) */
 };
 
-enum { CLIENT_NAME_MAX = 63 };
+enum { CLIENT_NAME_MAX = 512 }; /* of a name and of library attributes; Redis knows no limit */
 
 struct client {
     uint64_t id;

@@ -102,6 +102,7 @@ struct command_arg {  /* for COMMAND DOCS */
     uint8_t flags;   /* ARG_* */
     int8_t key_spec; /* index + 1 for type "key", 0 = none */
     const struct command_arg *sub;
+    const char *deprecated_since;
 };
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 

@@ -267,7 +267,7 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
             n++;
         }
     }
-    return n ? n : -1;
+    return cmd->key[0].flags ? n : -1;
 }
 
 /* -- for handlers -- */
