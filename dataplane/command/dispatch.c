@@ -6,6 +6,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/slowlog.h"
 #include "command/table.h"
 
 enum {
@@ -151,18 +152,23 @@ static bool rejected(struct request *rq)
     return true;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, or each when the slow log is
+ * to have commands that short. */
 static enum command_result run(struct request *rq)
 {
-    struct command_stats *stats = &rq->env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & CMD_FAST ? MEASURE_EACH : 1;
-    uint64_t rate = rq->env->tsc_per_us;
-    count_one(rq->env->counters, COUNTER_commands_processed);
+    struct command_env *env = rq->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t weight = rq->cmd->flags & CMD_FAST && !slowlog_wants_all(env) ? MEASURE_EACH : 1;
+    uint64_t rate = env->tsc_per_us;
+    count_one(env->counters, COUNTER_commands_processed);
     if (stats->calls++ % weight || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
-    stats->usec += ((__rdtsc() - begin) * weight + rate / 2) / rate;
+    uint64_t cycles = __rdtsc() - begin;
+    stats->usec += (cycles * weight + rate / 2) / rate;
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
 

@@ -398,6 +398,25 @@ static void test_slowlog_cuts_long_commands_and_hides_secrets(void)
     engine_free(e);
 }
 
+static void test_dispatcher_notes_slow_commands(void)
+{
+    struct engine *e = engine_new("slowlog-log-slower-than 0\n");
+    struct slowlog log = {0}, *logs[] = {&log};
+    e->env.slowlog = logs;
+    e->env.tsc_per_us = 1;
+    EXPECT(e, "DBSIZE", ":0\r\n");
+    EXPECT(e, "DBSIZE", ":0\r\n");
+    CU_ASSERT_EQUAL(log.entries, 2);
+    slowlog_clear(&log);
+    engine_free(e);
+    e = engine_new("slowlog-log-slower-than -1\n");
+    e->env.slowlog = logs;
+    e->env.tsc_per_us = 1;
+    EXPECT_STARTS(e, "INFO", "$");
+    CU_ASSERT_EQUAL(log.entries, 0);
+    engine_free(e);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_dbsize_and_flush_count_by_database),
@@ -421,6 +440,7 @@ int main(int argc, char **argv)
                                              UNIT(test_slowlog_is_empty_without_logs),
                                              UNIT(test_slowlog_merges_the_workers_newest_first),
                                              UNIT(test_slowlog_cuts_long_commands_and_hides_secrets),
+                                             UNIT(test_dispatcher_notes_slow_commands),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/server", tests);
 }
