@@ -10,7 +10,7 @@
 
 #include "link.h"
 
-enum { POOL_FRAMES = 32767, RING = 1024, EAL_WORDS = 40 };
+enum { POOL_FRAMES = 16383, RING = 1024, EAL_WORDS = 40 };
 
 static const struct {
     const char *kind, *device, *format;
@@ -26,10 +26,10 @@ static bool start_eal(const struct options *o, char *error, size_t size)
     static char vdev[160], lcores[32], prefix[96], memory[32], extra[512]; /* EAL keeps pointers */
     static char name[] = "sluice-loadgen", no_pci[] = "--no-pci", quiet[] = "--log-level=4",
                 no_telemetry[] = "--no-telemetry", no_huge[] = "--no-huge", in_memory[] = "--in-memory",
-                single_file[] = "--single-file-segments";
+                no_files[] = "--no-shconf", single_file[] = "--single-file-segments";
     /* In memory: nothing of ours stays behind, however we end. Few large segments: virtio-user can share 8. */
-    char *argv[EAL_WORDS] = {name, no_pci, quiet, no_telemetry, in_memory, lcores, prefix, memory, vdev,
-                             o->huge ? single_file : no_huge};
+    char *argv[EAL_WORDS] = {name, no_pci, quiet, no_telemetry, lcores, prefix, memory, vdev,
+                             o->huge ? in_memory : no_files, o->huge ? single_file : no_huge};
     int argc = 10;
     size_t kind = 0;
     while (kind < RTE_DIM(kinds) && strcmp(kinds[kind].kind, o->link_kind) != 0)
