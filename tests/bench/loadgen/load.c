@@ -9,6 +9,7 @@
 
 enum { OPENING_MAX = 128, KICKS = 64, OPEN_SECONDS = 10, CONNS_PER_OPEN_SECOND = 5000, CLOSE_SECONDS = 3,
        POLITE_ROUNDS = 16 };
+#define SETTLE_SECONDS 0.1
 
 static void start_batch(struct client *cl, struct conn *c, unsigned pipeline)
 {
@@ -101,7 +102,7 @@ static double seconds_since(uint64_t start)
     return (double)(rte_rdtsc() - start) / (double)rte_get_tsc_hz();
 }
 
-static bool open_all(struct load *l, struct client *cl)
+static bool open_all(struct client *cl)
 {
     uint64_t start = rte_rdtsc();
     double limit = OPEN_SECONDS + cl->count / (double)CONNS_PER_OPEN_SECOND;
@@ -111,8 +112,7 @@ static bool open_all(struct load *l, struct client *cl)
             conn_open(cl, conn_at(cl, next), seq += 64013);
         turn(cl);
     }
-    l->opened = cl->open == cl->count;
-    return l->opened;
+    return cl->open == cl->count;
 }
 
 /* Starts a phase: a few connections a round, so that the first burst is not the whole herd. */
@@ -147,28 +147,49 @@ static void run_for(struct client *cl, double seconds)
         turn(cl);
 }
 
-static void measure(struct load *l, struct client *cl)
+/* One turn of one mix; what is under way from the turn before is let through first. */
+static void measure_part(struct load *l, struct client *cl, unsigned set_percent)
 {
-    l->due = (double)rte_rdtsc();
-    l->interval = l->options->open_rate ? (double)rte_get_tsc_hz() / (double)l->options->open_rate : 0;
-    start_phase(l, cl, LOAD_RUN);
-    run_for(cl, l->options->warmup_s);
-    client_stats_reset(cl);
-    uint64_t start = rte_rdtsc();
-    l->measuring = true;
+    workload_mix(cl->work, set_percent);
+    if (l->options->parts > 1)
+        run_for(cl, SETTLE_SECONDS);
+    uint64_t start = rte_rdtsc(), replies = cl->stats.replies, misses = cl->stats.misses;
     run_for(cl, l->options->seconds);
-    l->measuring = false;
-    l->seconds = seconds_since(start);
+    l->part[l->parts++] = (struct part){.set_percent = set_percent,
+                                        .seconds = seconds_since(start),
+                                        .replies = cl->stats.replies - replies,
+                                        .misses = cl->stats.misses - misses};
+}
+
+static void keep_results(struct load *l, struct client *cl)
+{
     l->stats = cl->stats;
     l->latency = cl->latency;
     l->frames_in = cl->link->rx_frames;
     l->bursts_in = cl->link->rx_bursts;
-    l->frames_out = cl->link->tx_frames;
     l->tx_full = cl->link->tx_full;
     l->tx_dropped = cl->link->tx_dropped;
     l->no_mbuf = cl->link->no_mbuf;
     if (l->options->open_rate && (double)cl->now > l->due)
         l->open_lag_ms = ((double)cl->now - l->due) / (double)cl->cycles_per_ms;
+}
+
+static void measure(struct load *l, struct client *cl)
+{
+    const struct options *o = l->options;
+    workload_mix(cl->work, o->set_percent[0]);
+    l->due = (double)rte_rdtsc();
+    l->interval = o->open_rate ? (double)rte_get_tsc_hz() / (double)o->open_rate : 0;
+    start_phase(l, cl, LOAD_RUN);
+    run_for(cl, o->warmup_s);
+    client_stats_reset(cl);
+    uint64_t start = rte_rdtsc();
+    l->measuring = true;
+    for (unsigned i = 0; i < o->rounds * o->parts; i++)
+        measure_part(l, cl, o->set_percent[i % o->parts]);
+    l->measuring = false;
+    l->seconds = seconds_since(start);
+    keep_results(l, cl);
 }
 
 static void close_all(struct load *l, struct client *cl)
@@ -190,7 +211,7 @@ bool load_run(struct load *l, struct client *cl, char *error, size_t size)
         snprintf(error, size, "no memory for %u connections", cl->count);
         return false;
     }
-    bool good = open_all(l, cl);
+    bool good = open_all(cl);
     if (!good)
         snprintf(error, size, "only %u of %u connections opened", cl->open, cl->count);
     if (good && l->options->fill) {

@@ -2,6 +2,12 @@
 #pragma once
 #include "conn.h"
 
+struct part { /* one turn of one mix */
+    unsigned set_percent;
+    double seconds;
+    uint64_t replies, misses;
+};
+
 struct load {
     const struct options *options;
     enum load_phase { LOAD_OPENING, LOAD_FILL, LOAD_RUN, LOAD_DRAIN } phase;
@@ -11,11 +17,13 @@ struct load {
                                           `connections`) */
     double due, interval;            /* open loop: TSC of the next request */
     double fill_seconds, seconds;    /* that they really took */
-    struct stats stats;              /* of the measured seconds */
+    unsigned parts;
+    struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX];
+    struct stats stats;              /* of the measured seconds, all parts together */
     struct histogram latency;
-    uint64_t frames_in, bursts_in, frames_out, tx_full, tx_dropped, no_mbuf;
+    uint64_t frames_in, bursts_in, tx_full, tx_dropped, no_mbuf;
     double open_lag_ms; /* open loop: how far behind its clock it was at the end */
-    bool filled, opened, closed;
+    bool filled, closed;
 };
 
 /* Runs all phases; what happened is in l and cl. False and one line in error if a phase did not come to its end in

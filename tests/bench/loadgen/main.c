@@ -71,8 +71,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* the other end of a vhost socket may go first */
     struct workload work;
     const struct workload_config conf = {.keys = o.keys, .key_size = o.key_size, .value_size = o.value_size,
-                                         .ttl_s = o.ttl_s, .set_percent = o.set_percent, .zipf = o.zipf,
-                                         .seed = o.seed};
+                                         .ttl_s = o.ttl_s, .zipf = o.zipf, .seed = o.seed};
     struct link *link = calloc(1, sizeof *link);
     int status = EXIT_FAILURE;
     if (!link || !workload_init(&work, &conf)) {

@@ -23,7 +23,8 @@ const char options_help[] =
     "  --polite                      give the core away when idle (for tests on busy machines)\n"
     "workload\n"
     "  --connections N, --pipeline N (1000, 1)\n"
-    "  --set-percent N               0 = GET only, 100 = SET only (0)\n"
+    "  --set-percent N[,N...]        0 = GET only, 100 = SET only (0); several are measured by turns\n"
+    "  --rounds N                    turns of all of them (1)\n"
     "  --keys N, --key-size B, --value-size B   (1000000, 16, 64)\n"
     "  --zipf S                      skew up to 1, such as 0.99; 0 = uniform (0)\n"
     "  --ttl S                       SET ... EX S (0 = none)\n"
@@ -38,7 +39,7 @@ const char options_help[] =
     "output\n"
     "  --json FILE                   write the JSON object there (standard output)\n";
 
-enum kind { FLAG, CLEAR, UNSIGNED, WORD32, WORD64, REAL, STRING, ADDRESS, MODE, CHECKSUM, LINK, PREFIX };
+enum kind { FLAG, CLEAR, UNSIGNED, WORD32, WORD64, REAL, STRING, ADDRESS, MODE, CHECKSUM, LINK, PREFIX, PARTS };
 
 struct row {
     const char *name;
@@ -66,7 +67,8 @@ static const struct row rows[] = {
     {"--connections", UNSIGNED, AT(connections), 1, LOADGEN_CONNS_MAX},
     {"--pipeline", UNSIGNED, AT(pipeline), 1, LOADGEN_PIPELINE_MAX},
     {"--fill-pipeline", UNSIGNED, AT(fill_pipeline), 1, LOADGEN_PIPELINE_MAX},
-    {"--set-percent", UNSIGNED, AT(set_percent), 0, 100},
+    {"--set-percent", PARTS, 0, 0, 0},
+    {"--rounds", UNSIGNED, AT(rounds), 1, LOADGEN_ROUNDS_MAX},
     {"--keys", WORD32, AT(keys), 1, 0x7fffffff},
     {"--key-size", UNSIGNED, AT(key_size), LOADGEN_KEY_MIN, LOADGEN_KEY_MAX},
     {"--value-size", UNSIGNED, AT(value_size), 1, LOADGEN_VALUE_MAX},
@@ -129,6 +131,22 @@ static bool set_link(struct options *o, const char *text)
     return true;
 }
 
+/* "0,100,50": the mixes that are measured by turns. */
+static bool set_parts(struct options *o, const char *text)
+{
+    for (o->parts = 0; o->parts < LOADGEN_PARTS_MAX;) {
+        char *end;
+        unsigned long percent = strtoul(text, &end, 10);
+        if (end == text || percent > 100)
+            return false;
+        o->set_percent[o->parts++] = (unsigned)percent;
+        if (*end != ',')
+            return *end == 0;
+        text = end + 1;
+    }
+    return false;
+}
+
 static bool set_value(struct options *o, const struct row *r, const char *text)
 {
     static const char *const modes[] = {"load", "echo", "reflect"};
@@ -150,6 +168,8 @@ static bool set_value(struct options *o, const struct row *r, const char *text)
         return set_choice(at, text, checksums, 2);
     case LINK:
         return set_link(o, text);
+    case PARTS:
+        return set_parts(o, text);
     case PREFIX:
         if (!*text || strlen(text) >= sizeof o->file_prefix)
             return false;
@@ -188,7 +208,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
     *o = (struct options){.file_prefix = "slbench", .core = 1, .memory_mb = 128, .huge = true,
                           .local_ip = 0x0a4d0001, .peer_ip = 0x0a4d0002, .peer_port = 6379,
                           .timestamps = true, .wait_s = 10, .connections = 1000, .pipeline = 1,
-                          .fill_pipeline = 16, .key_size = 16, .value_size = 64, .keys = 1000000,
+                          .fill_pipeline = 16, .parts = 1, .rounds = 1, .key_size = 16, .value_size = 64, .keys = 1000000,
                           .seconds = 5, .warmup_s = 1, .fill_s = 120, .seed = 1, .frame_size = 120,
                           .in_flight = 1000};
     for (int i = 1; i < argc; i++) {

@@ -14,6 +14,8 @@ enum checksum { CHECKSUM_SOFTWARE, CHECKSUM_OFFLOAD };
 
 enum {
     LOADGEN_PIPELINE_MAX = 1024,
+    LOADGEN_PARTS_MAX = 8,
+    LOADGEN_ROUNDS_MAX = 32,
     LOADGEN_KEY_MIN = 16,
     LOADGEN_KEY_MAX = 128,
     LOADGEN_VALUE_MAX = 16384,
@@ -39,7 +41,8 @@ struct options {
     bool polite;     /* give the core away when there is nothing to do */
     /* workload */
     unsigned connections, pipeline, fill_pipeline;
-    unsigned set_percent, key_size, value_size, ttl_s;
+    unsigned parts, rounds, set_percent[LOADGEN_PARTS_MAX]; /* mixes measured by turns */
+    unsigned key_size, value_size, ttl_s;
     uint32_t keys;
     double zipf; /* 0 = uniform */
     bool fill, allow_miss;

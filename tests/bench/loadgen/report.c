@@ -57,6 +57,17 @@ static void put_counts(FILE *f, const struct load *l)
         fprintf(f, ",\"%s\":%lu", counts[i].name, counts[i].value);
 }
 
+static void put_parts(FILE *f, const struct load *l)
+{
+    fprintf(f, ",\"parts\":[");
+    for (unsigned i = 0; i < l->parts; i++) {
+        const struct part *p = &l->part[i];
+        fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f}", i ? "," : "", p->set_percent,
+                ratio((double)p->replies, p->seconds), ratio((double)p->misses, (double)p->replies));
+    }
+    fputc(']', f);
+}
+
 static FILE *open_report(const char *path)
 {
     FILE *f = path ? fopen(path, "w") : stdout;
@@ -82,8 +93,8 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
     double p50 = microseconds(histogram_quantile(h, .5)), p99 = microseconds(histogram_quantile(h, .99));
     double p999 = microseconds(histogram_quantile(h, .999)), max = microseconds(h->max);
     double idle = ratio((double)l->stats.empty_cycles, l->seconds * (double)rte_get_tsc_hz());
-    fprintf(f, "{\"mode\":\"load\",\"connections\":%u,\"pipeline\":%u,\"set_percent\":%u,\"keys\":%u", o->connections,
-            o->pipeline, o->set_percent, o->keys);
+    fprintf(f, "{\"mode\":\"load\",\"connections\":%u,\"pipeline\":%u,\"keys\":%u", o->connections,
+            o->pipeline, o->keys);
     fprintf(f, ",\"key_size\":%u,\"value_size\":%u,\"zipf\":%g,\"ttl\":%u,\"open_rate\":%lu", o->key_size,
             o->value_size, o->zipf, o->ttl_s, o->open_rate);
     fprintf(f, ",\"checksum_offload\":%s,\"seconds\":%.4f,\"fill_seconds\":%.4f,\"rate\":%.1f",
@@ -91,6 +102,7 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
     fprintf(f, ",\"fill_rate\":%.1f,\"mean_rx_burst\":%.2f,\"idle_share\":%.3f,\"open_lag_ms\":%.3f",
             ratio(l->filled ? o->keys : 0, l->fill_seconds), burst, idle, l->open_lag_ms);
     fprintf(f, ",\"latency_us\":{\"p50\":%.2f,\"p99\":%.2f,\"p99.9\":%.2f,\"max\":%.2f}", p50, p99, p999, max);
+    put_parts(f, l);
     put_counts(f, l);
     /* These are of the whole run: a wrong byte during the fill counts as well. */
     fprintf(f, ",\"mismatches\":%lu,\"errors\":%lu,\"resets\":%lu,\"closed_early\":%lu,\"unclosed\":%u",

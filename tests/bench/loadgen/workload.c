@@ -92,8 +92,6 @@ static void make_texts(struct workload *w, unsigned ttl_s)
 bool workload_init(struct workload *w, const struct workload_config *conf)
 {
     *w = (struct workload){.keys = conf->keys, .key_size = conf->key_size, .value_size = conf->value_size};
-    w->set_always = conf->set_percent == 100;
-    w->set_below = (uint32_t)(conf->set_percent % 100 / 100.0 * 4294967296.0);
     w->rng[0] = mix(conf->seed + 1);
     w->rng[1] = mix(conf->seed + 2) | 1;
     make_texts(w, conf->ttl_s);
@@ -106,6 +104,12 @@ void workload_free(struct workload *w)
 {
     free(w->zipf);
     w->zipf = NULL;
+}
+
+void workload_mix(struct workload *w, unsigned set_percent)
+{
+    w->set_always = set_percent == 100;
+    w->set_below = (uint32_t)(set_percent % 100 / 100.0 * 4294967296.0);
 }
 
 uint32_t workload_next(struct workload *w)

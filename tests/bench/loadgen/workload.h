@@ -11,7 +11,7 @@ enum { REQUEST_MAX = 16384 + 512 }; /* bytes of the longest request or reply */
 
 struct workload_config {
     uint32_t keys;
-    unsigned key_size, value_size, ttl_s, set_percent;
+    unsigned key_size, value_size, ttl_s;
     double zipf;
     uint64_t seed;
 };
@@ -24,7 +24,6 @@ struct workload {
     uint64_t rng[2];
     uint32_t *zipf; /* ranks drawn in advance, NULL = uniform */
     uint32_t zipf_at;
-    uint32_t fill_next; /* first key not yet filled */
     unsigned request_size[2], reply_size[2]; /* [1] = SET */
     struct text {
         char byte[64];
@@ -35,6 +34,9 @@ struct workload {
 /* False if there is no memory. */
 bool workload_init(struct workload *w, const struct workload_config *conf);
 void workload_free(struct workload *w);
+
+/* From now on set_percent of a hundred requests are SETs. All GETs until then. */
+void workload_mix(struct workload *w, unsigned set_percent);
 
 /* The next request by the configured mix and distribution. */
 uint32_t workload_next(struct workload *w);
