@@ -314,6 +314,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.random = seed | 1;
     w->env.box = &worker_box_ops;
     w->env.worker = w;
+    w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
         .max_conns = w->conf->maxclients + w->conf->maxclients / 4 + 1024,
         .backlog = w->conf->tcp_backlog,

@@ -125,7 +125,7 @@ static void sample_db(struct shard *s, unsigned number)
         n = index_sample(s, &db->index, shard_random(s), found, s->samples);
     else
         for (unsigned i = 0; i < s->samples; i++) {
-            struct entry *e = wheel_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
+            struct entry *e = expiry_wheel_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
             if (e)
                 found[n++] = e;
         }

@@ -70,7 +70,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     uint64_t before = entry_expire_at(e);
     shard_guard(s, e);
     shard_guard(s, k->name.p);
-    if (!wheel_add(s, db, k->hash, before, expire_at))
+    if (!expiry_wheel_add(s, db, k->hash, before, expire_at))
         return STORE_OOM;
     if (before && expire_at) {
         entry_write_expiry(entry_parts(e).expiry, expire_at);
@@ -190,7 +190,7 @@ bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
     for (unsigned i = 0; i < s->databases && budget > 0; i++) {
-        more |= wheel_run(s, &s->db[s->upkeep_db], &budget);
+        more |= expiry_wheel_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
     }
