@@ -1,4 +1,5 @@
-/* box_rig.c: see box_rig.h. The functions of drivers/port.h that the worker calls are here, over the in-memory wire. */
+/* box_rig.c: see box_rig.h. The functions of drivers/port.h that the worker calls are here, over the
+ * in-memory wire. */
 #include "box_rig.h"
 
 #include <rte_cycles.h>
@@ -11,7 +12,8 @@
 
 enum { RIG_FRAMES = 8191, STEP_US = 100 };
 
-/* -- the port --------------------------------------------------------------------------------------------------- */
+/* -- the port
+ * --------------------------------------------------------------------------------------------------- */
 
 struct port_queue {
     struct memwire *wire;
@@ -33,16 +35,23 @@ void port_idle(struct port_queue *q, unsigned usec)
     (void)usec;
 }
 
-/* -- set-up ----------------------------------------------------------------------------------------------------- */
+/* -- set-up
+ * ----------------------------------------------------------------------------------------------------- */
 
 static struct rte_mempool *packet_pool(void)
 {
     static struct rte_mempool *pool;
     if (pool)
         return pool;
-    char *argv[] = {(char *)(uintptr_t)"box_test", (char *)(uintptr_t)"--no-huge", (char *)(uintptr_t)"--no-pci",
-                    (char *)(uintptr_t)"--no-telemetry", (char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"-m",
-                    (char *)(uintptr_t)"128", (char *)(uintptr_t)"--lcores=0", (char *)(uintptr_t)"--log-level=*:error"};
+    char *argv[] = {(char *)(uintptr_t) "box_test",
+                    (char *)(uintptr_t) "--no-huge",
+                    (char *)(uintptr_t) "--no-pci",
+                    (char *)(uintptr_t) "--no-telemetry",
+                    (char *)(uintptr_t) "--no-shconf",
+                    (char *)(uintptr_t) "-m",
+                    (char *)(uintptr_t) "128",
+                    (char *)(uintptr_t) "--lcores=0",
+                    (char *)(uintptr_t) "--log-level=*:error"};
     if (rte_eal_init(sizeof argv / sizeof *argv, argv) < 0)
         abort();
     pool = rte_pktmbuf_pool_create("box_rig", RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
@@ -71,7 +80,8 @@ static struct config *make_config(const char *const *extra)
 
 static struct net_if *make_nif(struct box_rig *r, unsigned end, struct counters *counters)
 {
-    struct net_config conf = {.mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
+    struct net_config conf = {
+        .mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
     ip_parse(end ? "10.0.0.1" : "10.0.0.2", &conf.address[0].ip);
     conf.address[0].bits = 24;
     return net_if_new(&conf, r->pool, memwire_end(r->wire, end), counters);
@@ -117,7 +127,8 @@ void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire
         abort();
     }
     r->client_nif = make_nif(r, 1, &r->client_counters);
-    struct tcp_config tcp = {.max_conns = 64, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
+    struct tcp_config tcp = {
+        .max_conns = 64, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
     r->client_tcp = tcp_stack_new(&tcp, r->client_nif, r->pool, &r->client_counters);
 }
 
@@ -142,7 +153,8 @@ bool rig_stop(struct box_rig *r)
     return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
 }
 
-/* -- the client's end ------------------------------------------------------------------------------------------- */
+/* -- the client's end
+ * ------------------------------------------------------------------------------------------- */
 
 static void client_read(struct box_rig *r, struct rig_client *c)
 {
@@ -244,7 +256,7 @@ bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, cons
     rig_run(r, 2000);
     if (c->got_len == want && memcmp(c->got, expected, want) == 0)
         return true;
-    printf("# request:  %.200s\n# expected: %.200s\n# got:      %.*s\n", request, expected, (int)(c->got_len < 200 ? c->got_len : 200),
-           (const char *)c->got);
+    printf("# request:  %.200s\n# expected: %.200s\n# got:      %.*s\n", request, expected,
+           (int)(c->got_len < 200 ? c->got_len : 200), (const char *)c->got);
     return false;
 }

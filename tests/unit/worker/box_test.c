@@ -16,12 +16,14 @@ static void test_commands_over_tcp(void)
     CU_ASSERT_TRUE(rig_says(&rig, c, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", "+OK\r\n"));
     CU_ASSERT_TRUE(rig_says(&rig, c, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "$1\r\nv\r\n"));
     CU_ASSERT_TRUE(rig_says(&rig, c, "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n", "$-1\r\n"));
-    CU_ASSERT_TRUE(rig_says(&rig, c, "NOSUCH a\r\n", "-ERR unknown command 'NOSUCH', with args beginning with: 'a' \r\n"));
+    CU_ASSERT_TRUE(rig_says(&rig, c, "NOSUCH a\r\n",
+                            "-ERR unknown command 'NOSUCH', with args beginning with: 'a' \r\n"));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
-static const char transcript[] = "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$11\r\nhello\r\nworl\r\nGET key\r\n*2\r\n$6\r\nSTRLEN\r\n$3\r\nkey\r\n"
-                                 "\r\n*0\r\n*3\r\n$6\r\nAPPEND\r\n$3\r\nkey\r\n$1\r\nd\r\nSET \"quoted key\" 'x'\r\nDEL key nokey\r\n";
+static const char transcript[] =
+    "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$11\r\nhello\r\nworl\r\nGET key\r\n*2\r\n$6\r\nSTRLEN\r\n$3\r\nkey\r\n"
+    "\r\n*0\r\n*3\r\n$6\r\nAPPEND\r\n$3\r\nkey\r\n$1\r\nd\r\nSET \"quoted key\" 'x'\r\nDEL key nokey\r\n";
 static const char transcript_reply[] = "+OK\r\n$11\r\nhello\r\nworl\r\n:11\r\n:12\r\n+OK\r\n:1\r\n";
 
 static void test_a_transcript_split_at_every_byte(void)
@@ -102,7 +104,11 @@ static void test_pipelines_of_all_sizes(void)
 
 static void test_a_lossy_wire_loses_no_reply(void)
 {
-    const struct memwire_fault fault = {.loss = 20000, .duplicate = 10000, .corrupt = 5000, .reorder = 20000, .delay_us = 300,
+    const struct memwire_fault fault = {.loss = 20000,
+                                        .duplicate = 10000,
+                                        .corrupt = 5000,
+                                        .reorder = 20000,
+                                        .delay_us = 300,
                                         .jitter_us = 200};
     rig_start(&rig, NULL, &fault);
     struct rig_client *c = rig_connect(&rig, 0);
@@ -112,8 +118,8 @@ static void test_a_lossy_wire_loses_no_reply(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
-/* More requests than replies fit anywhere: the box must go on reading, so that a client that writes all before it reads does not
- * wait for ever, and must deliver everything later. */
+/* More requests than replies fit anywhere: the box must go on reading, so that a client that writes all
+ * before it reads does not wait for ever, and must deliver everything later. */
 static void test_a_client_that_reads_late(void)
 {
     enum { N = 2000, VALUE = 2000 };
@@ -229,10 +235,12 @@ static void test_authentication_lifts_limits_within_one_pipeline(void)
     rig_start(&rig, pairs, NULL);
     struct rig_client *c = rig_connect(&rig, 0);
     CU_ASSERT_TRUE(rig_says(&rig, c, "GET a\r\n", "-NOAUTH Authentication required.\r\n"));
-    CU_ASSERT_TRUE(rig_says(&rig, c,
-                            "AUTH secret\r\n*13\r\n$3\r\nDEL\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n"
-                            "$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n",
-                            "+OK\r\n:0\r\n"));
+    CU_ASSERT_TRUE(rig_says(
+        &rig, c,
+        "AUTH "
+        "secret\r\n*13\r\n$3\r\nDEL\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n"
+        "$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n",
+        "+OK\r\n:0\r\n"));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
@@ -241,7 +249,8 @@ static void test_client_reply_modes(void)
     rig_start(&rig, NULL, NULL);
     struct rig_client *c = rig_connect(&rig, 0);
     CU_ASSERT_TRUE(rig_says(&rig, c, "CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\n", "$1\r\n1\r\n"));
-    CU_ASSERT_TRUE(rig_says(&rig, c, "CLIENT REPLY OFF\r\nSET a 2\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n", "+OK\r\n$1\r\n2\r\n"));
+    CU_ASSERT_TRUE(rig_says(&rig, c, "CLIENT REPLY OFF\r\nSET a 2\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n",
+                            "+OK\r\n$1\r\n2\r\n"));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
