@@ -184,7 +184,8 @@ struct tcp_stack {
     uint64_t timers_next, starved_at;
     uint64_t rst_refill_us;
     uint32_t rst_tokens;
-    uint32_t held, held_max; /* received frames held for users, over all connections */
+    uint32_t held, held_max;     /* received frames held for users, over all connections */
+    uint32_t queued, queued_max; /* frames in send queues, likewise */
     uint16_t frame_room;     /* payload that fits into a fresh frame */
     uint16_t frames_max;     /* frames a connection may queue for sending */
     uint16_t next_port;

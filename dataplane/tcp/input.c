@@ -121,6 +121,7 @@ static void opened(struct tcp_conn *c, uint64_t now_us)
     if (c->stack->conf.keepalive_us)
         tcp_arm(c, now_us + c->stack->conf.keepalive_us);
     tcp_raise(c, TCP_OPENED);
+    tcp_queue_room(c);
 }
 
 static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)

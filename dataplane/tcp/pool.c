@@ -21,7 +21,8 @@ static void size_limits(struct tcp_stack *s)
     uint32_t frames = 2 * s->conf.tx_limit / TCP_MSS_DEFAULT4 + 32;
     s->frame_room = (uint16_t)room;
     s->frames_max = frames > 8192 ? 8192 : (uint16_t)frames;
-    s->held_max = s->pool->size / 2;
+    s->held_max = s->pool->size / 2; /* the last quarter stays for ACKs and the receive ring */
+    s->queued_max = s->pool->size / 4;
     s->rcv_wscale = scale_for(s->conf.rx_window);
 }
 

@@ -5,7 +5,11 @@
  *                                    ▲ tx_send
  *
  * What a frame holds is noted at the start of its buffer (struct tcp_frame), because the driver and net move
- * data_off and the lengths. */
+ * data_off and the lengths.
+ *
+ * Bounded three times: bytes a connection (tx_limit), frames a connection (so that a peer which does not
+ * acknowledge cannot pin a buffer for each small reply), and a quarter of the pool over all connections, of
+ * which a connection always gets one frame. */
 #include "tcp/conn.h"
 
 uint32_t tcp_queue_end(const struct tcp_conn *c)
@@ -37,6 +41,7 @@ static struct rte_mbuf *append_frame(struct tcp_conn *c)
     if (!c->tx_send)
         c->tx_send = m;
     c->tx_frames++;
+    c->stack->queued++;
     return m;
 }
 
@@ -55,8 +60,11 @@ size_t tcp_tx_unacked(const struct tcp_conn *c)
 
 uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
 {
-    if ((c->state != TCP_STATE_ESTABLISHED && c->state != TCP_STATE_CLOSE_WAIT) || (c->flags & CONN_ORPHAN))
+    if ((c->state != TCP_STATE_ESTABLISHED && c->state != TCP_STATE_CLOSE_WAIT) || (c->flags & CONN_ORPHAN)) {
+        if (c->state != TCP_STATE_CLOSED && !conn_synchronized(c))
+            c->flags |= CONN_WANT_WRITE; /* it comes with TCP_OPENED */
         return NULL;
+    }
     uint32_t queued = (uint32_t)tcp_tx_unacked(c);
     uint16_t space = tail_room(c);
     if (queued >= c->stack->conf.tx_limit || (space == 0 && c->tx_frames >= c->stack->frames_max)) {
@@ -64,7 +72,8 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         return NULL;
     }
     if (space == 0) {
-        if (!append_frame(c)) {
+        bool share = c->stack->queued < c->stack->queued_max || c->tx_frames == 0;
+        if (!share || !append_frame(c)) {
             c->flags |= CONN_WANT_WRITE;
             tcp_starve(c);
             return NULL;
@@ -132,6 +141,7 @@ bool tcp_queue_split(struct tcp_conn *c, uint16_t len)
     f->len -= len;
     c->tx_head = c->tx_send = first;
     c->tx_frames++;
+    c->stack->queued++;
     return true;
 }
 
@@ -150,6 +160,7 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
         struct rte_mbuf *next = f->next;
         rte_pktmbuf_free_seg(m);
         c->tx_frames--;
+        c->stack->queued--;
         m = next;
     }
     c->tx_head = m;
@@ -171,6 +182,7 @@ void tcp_queue_drop(struct tcp_conn *c)
         next = frame_of(m)->next;
         rte_pktmbuf_free_seg(m);
     }
+    c->stack->queued -= c->tx_frames;
     c->tx_head = c->tx_tail = c->tx_send = NULL;
     c->tx_frames = 0;
     c->sacked = 0;

@@ -65,7 +65,7 @@ static uint64_t earliest(const struct wheel *w, unsigned *level)
         unsigned r = first % WHEEL_SLOTS;
         uint64_t turned = r ? w->used[l] >> r | w->used[l] << (WHEEL_SLOTS - r) : w->used[l];
         uint64_t start = (first + (unsigned)__builtin_ctzll(turned)) << (l * WHEEL_BITS);
-        if (start < best || (start == best && l)) { /* cascade before expiring the same tick */
+        if (start <= best) { /* cascade before expiring the same tick */
             best = start;
             *level = l;
         }
@@ -101,7 +101,11 @@ struct wheel_node *wheel_expire(struct wheel *w, uint64_t now_us)
             wheel_remove(w, n);
             return n;
         }
-        cascade(w, level);
+        /* Every wheel that turns at this tick, the slowest first: once the time stands on a slot, what that
+         * slot holds would count as a turn ahead. */
+        for (unsigned l = WHEEL_LEVELS - 1; l > 0; l--)
+            if (start % (1ull << (l * WHEEL_BITS)) == 0)
+                cascade(w, l);
     }
 }
 
