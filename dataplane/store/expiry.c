@@ -279,7 +279,7 @@ bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
         next_tick(w);
         *budget -= ++steps % TICKS_A_UNIT == 0;
     }
-    return w->tick < due || w->walking || w->old;
+    return w->tick < due || w->walking || w->old || (!w->items && !db->expires);
 }
 
 /* -- a sample for eviction -- */
