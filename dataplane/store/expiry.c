@@ -49,7 +49,7 @@ static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
 }
 
 /* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro. */
-static bool expiry_wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
+static bool wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
 {
     uint64_t latest = ((w->tick >> 3 * SLOT_BITS) + WHEEL_SLOTS - 1) << 3 * SLOT_BITS;
     tick = tick < w->tick ? w->tick : tick > latest ? latest : tick;
@@ -72,7 +72,7 @@ static bool expiry_wheel_file(struct shard *s, struct wheel *w, uint32_t id, uin
     return true;
 }
 
-static struct wheel *expiry_wheel_new(struct shard *s, chunk_source *source)
+static struct wheel *wheel_new(struct shard *s, chunk_source *source)
 {
     struct wheel *w = source(s, sizeof *w, SLAB_OTHER);
     if (w) {
@@ -82,19 +82,19 @@ static struct wheel *expiry_wheel_new(struct shard *s, chunk_source *source)
     return w;
 }
 
-bool expiry_wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at)
+bool wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at)
 {
     if (expire_at == 0 || (before && before <= expire_at))
         return true;
     if (!db->wheel) {
-        struct wheel *w = expiry_wheel_new(s, shard_alloc);
+        struct wheel *w = wheel_new(s, shard_alloc);
         if (!w)
             return false;
         db->wheel = w;
     }
     if (expire_at > EXPIRY_LATEST)
         expire_at = EXPIRY_LATEST;
-    return expiry_wheel_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
+    return wheel_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
 }
 
 /* -- firing -- */
@@ -119,7 +119,7 @@ static void settle(struct shard *s, struct db *db, struct entry *e)
     uint64_t hash = key_hash(entry_key(e), s->seed);
     struct place at;
     if (!entry_expired(s, e)) {
-        if (!expiry_wheel_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
+        if (!wheel_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
             db->wheel->lost = true;
     } else if (index_find_entry(s, &db->index, hash, e, &at)) {
         db_remove(s, db, &at, e);
@@ -159,7 +159,7 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
     for (unsigned level = WHEEL_LEVELS - 1; level > 0; level--)
         while (*budget > 0 && pop_item(s, w, &w->coming[level], &id, &fine)) {
             --*budget;
-            if (!expiry_wheel_file(s, w, id, tick_from(w, level, fine), shard_alloc_quietly))
+            if (!wheel_file(s, w, id, tick_from(w, level, fine), shard_alloc_quietly))
                 w->lost = true;
         }
     return *budget > 0;
@@ -187,9 +187,9 @@ static bool free_list(struct shard *s, struct wheel_chunk **list, unsigned *budg
     return *list == NULL;
 }
 
-bool expiry_wheel_free(struct shard *s, struct wheel *w, unsigned *budget)
+bool wheel_free(struct shard *s, struct wheel *w, unsigned *budget)
 {
-    if (w->old && !expiry_wheel_free(s, w->old, budget))
+    if (w->old && !wheel_free(s, w->old, budget))
         return false;
     w->old = NULL;
     for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
@@ -210,14 +210,16 @@ static bool wants_rebuild(const struct db *db)
            (w->lost || w->items > 2 * db->expires + db->index.keys / 4 + 4096 || (!db->expires && w->items));
 }
 
-static void rebuild(struct shard *s, struct db *db)
+/* False without memory: another time, then. */
+static bool rebuild(struct shard *s, struct db *db)
 {
-    struct wheel *w = expiry_wheel_new(s, shard_alloc_quietly);
+    struct wheel *w = wheel_new(s, shard_alloc_quietly);
     if (!w)
-        return;
+        return false;
     w->old = db->wheel;
     w->walking = db->expires > 0;
     db->wheel = w;
+    return true;
 }
 
 struct walk {
@@ -247,27 +249,12 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
     }
 }
 
-bool expiry_wheel_run(struct shard *s, struct db *db, unsigned *budget)
+/* Fires ticks that are over, as far as the budget goes. True if some are left. */
+static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
 {
     struct wheel *w = db->wheel;
-    if (!w)
-        return false;
-    if (wants_rebuild(db)) {
-        rebuild(s, db);
-        w = db->wheel;
-    }
-    if (w->old && expiry_wheel_free(s, w->old, budget))
-        w->old = NULL;
-    if (!w->old && !w->items && !db->expires) {
-        unsigned all = UINT32_MAX;
-        expiry_wheel_free(s, w, &all);
-        db->wheel = NULL;
-        return false;
-    }
-    walk_on(s, db, budget);
     uint64_t due = s->now_ms >> TICK_SHIFT; /* this tick is not over yet */
-    unsigned steps = 0;
-    while (w->tick < due && cascade(s, w, budget)) {
+    for (unsigned steps = 1; w->tick < due && cascade(s, w, budget); steps++) {
         uint32_t id;
         uint16_t fine;
         while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
@@ -277,9 +264,28 @@ bool expiry_wheel_run(struct shard *s, struct db *db, unsigned *budget)
         if (*budget == 0)
             return true;
         next_tick(w);
-        *budget -= ++steps % TICKS_A_UNIT == 0;
+        *budget -= steps % TICKS_A_UNIT == 0;
     }
-    return w->tick < due || w->walking || w->old;
+    return w->tick < due;
+}
+
+bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
+{
+    if (!db->wheel)
+        return false;
+    bool stuck = wants_rebuild(db) && !rebuild(s, db);
+    struct wheel *w = db->wheel;
+    if (w->old && wheel_free(s, w->old, budget))
+        w->old = NULL;
+    if (!w->old && !w->items && !db->expires) {
+        unsigned all = UINT32_MAX;
+        wheel_free(s, w, &all);
+        db->wheel = NULL;
+        return false;
+    }
+    walk_on(s, db, budget);
+    return fire_due(s, db, budget) || w->walking || w->old || (!w->items && !db->expires) ||
+           (!stuck && wants_rebuild(db));
 }
 
 /* -- a sample for eviction -- */
@@ -297,7 +303,7 @@ static struct entry *sample_chunk(const struct shard *s, const struct db *db, co
     return NULL;
 }
 
-struct entry *expiry_wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random)
+struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random)
 {
     const struct wheel *w = db->wheel;
     if (!w || db->expires == 0)

@@ -39,13 +39,13 @@ struct entry;
 
 /* Files an item for a key that is to expire at expire_at, if it has `before` (0 = none) as expiry now. To be
  * called before the entry is changed: STORE_OOM is then free of consequences. May evict. False without memory. */
-bool expiry_wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at);
+bool wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at);
 
 /* Fires what is due in one database; takes what it used from *budget. True if there is more to do. */
-bool expiry_wheel_run(struct shard *s, struct db *db, unsigned *budget);
+bool wheel_run(struct shard *s, struct db *db, unsigned *budget);
 
 /* An entry with an expiry: soonest first, or from a random slot. NULL if a few tries find none. */
-struct entry *expiry_wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random);
+struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random);
 
 /* Frees a wheel and its chunks, up to *budget of them. True when it is gone. */
-bool expiry_wheel_free(struct shard *s, struct wheel *w, unsigned *budget);
+bool wheel_free(struct shard *s, struct wheel *w, unsigned *budget);

@@ -119,7 +119,7 @@ bool trash_slice(struct shard *s, struct trash *t, unsigned *budget)
         index_drop_segment(s, &t->db.index, t->segment, free_visited, s);
         *budget -= *budget < SEGMENT_KEYS ? *budget : SEGMENT_KEYS;
     }
-    if (t->db.wheel && !expiry_wheel_free(s, t->db.wheel, budget))
+    if (t->db.wheel && !wheel_free(s, t->db.wheel, budget))
         return false;
     t->db.wheel = NULL;
     index_drop(s, &t->db.index);

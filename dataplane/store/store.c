@@ -10,11 +10,22 @@ void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash)
 
 void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
 {
-    index_prefetch_entry(s, &s->db[db].index, hash);
+    if (s->found > 0)
+        s->batch = s->found = 0;
+    index_prefetch_entry(s, &s->db[db].index, hash, &s->ahead[s->batch++ % AHEAD]);
+}
+
+/* A look-up helps the one some places behind it in the batch. */
+static inline void look_ahead(struct shard *s)
+{
+    unsigned next = s->found++ + AHEAD_BY;
+    if (next < s->batch)
+        index_prefetch_again(s, &s->ahead[next % AHEAD]);
 }
 
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
 {
+    look_ahead(s);
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
@@ -70,7 +81,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     uint64_t before = entry_expire_at(e);
     shard_guard(s, e);
     shard_guard(s, k->name.p);
-    if (!expiry_wheel_add(s, db, k->hash, before, expire_at))
+    if (!wheel_add(s, db, k->hash, before, expire_at))
         return STORE_OOM;
     if (before && expire_at) {
         entry_write_expiry(entry_parts(e).expiry, expire_at);
@@ -190,7 +201,7 @@ bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
     for (unsigned i = 0; i < s->databases && budget > 0; i++) {
-        more |= expiry_wheel_run(s, &s->db[s->upkeep_db], &budget);
+        more |= wheel_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
     }

@@ -107,7 +107,7 @@ bool db_reserve(struct shard *s, struct db *db, uint64_t hash)
 static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
                  const struct entry_plan *plan, const struct value *v, struct taken *t)
 {
-    if (!expiry_wheel_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at) || !take_root(s, e, v, t))
+    if (!wheel_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at) || !take_root(s, e, v, t))
         return false;
     if (!fits_in_place(e, plan, v)) {
         t->e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
