@@ -134,10 +134,18 @@ static enum store_result make_room(const struct request *rq)
     return STORE_OK;
 }
 
+/* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
+static bool is_http(const struct request *rq)
+{
+    return slice_is(rq->argv[0], "post") || slice_is(rq->argv[0], "host:");
+}
+
 /* Writes the error of a request that must not run; false if it may. */
 static bool rejected(struct request *rq)
 {
-    if (!rq->cmd)
+    if (!rq->cmd && is_http(rq))
+        rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
+    else if (!rq->cmd)
         reply_unknown(rq);
     else if (rq->bad_arity)
         reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);

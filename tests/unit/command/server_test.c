@@ -161,13 +161,16 @@ static void test_config_get_by_name_pattern_and_several(void)
 
 static void test_config_get_joins_repeated_directives(void)
 {
-    static const struct config_pair pairs[] = {{"save", "3600 1"}, {"save", "300 100"}, {"dir", "/d"}};
+    static const struct config_pair pairs[] = {
+        {"save", "3600 1"}, {"save", "300 100"}, {"replica-priority", "7"}};
     char error[128];
     struct engine *e = engine_new(NULL);
     struct config *c = config_build(2, pairs, 3, error, sizeof error);
     const struct config *before = e->env.conf;
     e->env.conf = c;
     EXPECT(e, "CONFIG GET save", "*2\r\n$4\r\nsave\r\n$14\r\n3600 1 300 100\r\n");
+    EXPECT(e, "CONFIG GET slave-*", "*2\r\n$14\r\nslave-priority\r\n$1\r\n7\r\n");
+    EXPECT(e, "CONFIG GET replica-priority", "*2\r\n$16\r\nreplica-priority\r\n$1\r\n7\r\n");
     e->env.conf = before;
     config_free(c);
     engine_free(e);
@@ -417,6 +420,18 @@ static void test_dispatcher_notes_slow_commands(void)
     engine_free(e);
 }
 
+/* Browsers can be made to send these to any port; Redis closes without a word. */
+static void test_http_requests_end_the_connection_unanswered(void)
+{
+    static const char *const lines[] = {"POST / HTTP/1.1", "Host: example.org"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct engine *e = engine_new(NULL);
+        EXPECT(e, lines[i], "");
+        CU_ASSERT_TRUE(e->client->flags & CLIENT_CLOSE_AFTER_REPLY);
+        engine_free(e);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_dbsize_and_flush_count_by_database),
@@ -441,6 +456,7 @@ int main(int argc, char **argv)
                                              UNIT(test_slowlog_merges_the_workers_newest_first),
                                              UNIT(test_slowlog_cuts_long_commands_and_hides_secrets),
                                              UNIT(test_dispatcher_notes_slow_commands),
+                                             UNIT(test_http_requests_end_the_connection_unanswered),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/server", tests);
 }
