@@ -10,7 +10,9 @@
 #include "store/store.h"
 
 struct command;
+struct rates;
 struct request;
+struct slowlog;
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
@@ -100,6 +102,7 @@ struct command_arg {  /* for COMMAND DOCS */
     uint8_t flags;   /* ARG_* */
     int8_t key_spec; /* index + 1 for type "key", 0 = none */
     const struct command_arg *sub;
+    const char *deprecated_since;
 };
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 
@@ -128,17 +131,22 @@ struct command {
     /* Filled by command_table_init. */
     const struct command *parent;
     uint16_t id;           /* dense: index into per-command statistics */
+    uint8_t key_kind;      /* COMMAND_NO_KEY ... : how command_prepare finds the first key */
+    uint8_t key_first;     /* COMMAND_ONE_KEY: its position */
     const char *full_name; /* "client|list" */
 };
+enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 
-/* Each family exports its rows, ended by a row without name. */
+/* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
+ * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
     commands_server[], commands_introspect[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
- * NULL-terminated. Call once before any other call. False (and one line in error) for a duplicate or unknown
- * name. */
+ * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
+ * duplicate or unknown name or if memory is short. */
 bool command_table_init(const char *const *rename, char *error, size_t size);
+void command_table_free(void);
 unsigned command_count(void); /* rows, sub-commands not counted (COMMAND COUNT) */
 unsigned command_ids(void);   /* ids in use, sub-commands counted: size of statistics tables */
 const struct command *command_by_id(unsigned id);
@@ -190,9 +198,12 @@ struct command_env { /* one a worker */
     uint64_t now_us;             /* monotonic */
     uint64_t start_ms;
     char run_id[41];
-    uint64_t random; /* state of env_random() */
+    uint64_t random;     /* state of env_random(), not 0 */
+    uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
     void *worker; /* the box's own */
+    const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
+    struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
 };
 
 /* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
@@ -210,7 +221,8 @@ struct request { /* one command on its way; lives in the worker's batch */
     const struct command *cmd; /* NULL: unknown, the reply is an error */
     int argc;
     const struct slice *argv;
-    struct resp_writer *out;
+    struct resp_writer *out;  /* where the handler replies */
+    struct resp_writer *wire; /* the client's: out, unless CLIENT REPLY OFF|SKIP discards the reply */
     enum route route;
     unsigned shard; /* owner of the first key */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
@@ -227,7 +239,8 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
  * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
 enum command_result command_execute(struct request *rq, struct resp_writer *out);
 
-/* Positions of all keys in argv; -1 if the command has none or the arguments are malformed. */
+/* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
+ * arguments are malformed. */
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room);
 
 /* -- for handlers

@@ -24,14 +24,16 @@ struct resp_arg {
 
 struct resp_reader {
     enum resp_state state;
+    bool quoted;        /* the request's arguments lie in scratch */
     uint32_t pos;       /* bytes of the window already understood */
+    uint32_t scanned;   /* bytes behind pos already searched for the end of the line */
     uint32_t args_left; /* bulks still to come */
     uint32_t bulk_len;  /* of the bulk being read */
     uint32_t argc, cap;
     struct resp_arg *arg; /* inline_arg or heap */
     struct resp_arg inline_arg[8];
-    uint32_t scratch_cap; /* unquoted inline arguments */
-    uint8_t *scratch;
+    uint32_t scratch_cap;
+    uint8_t *scratch;  /* inline arguments with their quotes resolved */
     const char *error; /* static text after RESP_ERROR, without the leading '-' */
     char error_text[64];
 };
@@ -54,4 +56,8 @@ enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limi
 
 /* Argument i (< r->argc) of the request just read as a slice into the window of that call (or, for a quoted
  * inline argument, into the reader's scratch). */
-struct slice resp_arg(const struct resp_reader *r, struct slice window, uint32_t i);
+static inline struct slice resp_arg(const struct resp_reader *r, struct slice window, uint32_t i)
+{
+    const uint8_t *base = r->quoted ? r->scratch : window.p;
+    return (struct slice){base + r->arg[i].off, r->arg[i].len};
+}

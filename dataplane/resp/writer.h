@@ -5,9 +5,10 @@
 
 struct resp_writer;
 
-/* Where bytes go. `grow` is told that the bytes from w->start to w->cur are final and must provide a new
- * chunk of at least RESP_CHUNK_MIN bytes in w->start = w->cur and w->end. It returns false when there is no
- * room and will be none (limit or memory): the writer then drops everything else and sets w->failed. */
+/* Where bytes go. `grow` is told that the bytes from w->start to w->cur are final (the writer has added them
+ * to w->bytes) and must provide a new chunk of at least RESP_CHUNK_MIN bytes in w->start = w->cur and w->end.
+ * It returns false when there is no room and will be none (limit or memory): the writer then drops everything
+ * else and sets w->failed. */
 enum { RESP_CHUNK_MIN = 64 };
 struct resp_sink {
     bool (*grow)(struct resp_writer *w);
@@ -32,6 +33,9 @@ static inline uint64_t resp_written(const struct resp_writer *w)
 
 /* Raw bytes, already encoded. */
 void reply_raw(struct resp_writer *w, const void *p, size_t n);
+
+/* A writer whose bytes go nowhere (CLIENT REPLY OFF); errors are still counted. */
+void resp_writer_discard(struct resp_writer *w, uint8_t proto);
 
 void reply_simple(struct resp_writer *w, const char *text); /* +text */
 void reply_ok(struct resp_writer *w);                       /* +OK */

@@ -1,0 +1,28 @@
+/* client.c: what a command may change of a connection. */
+#include "command/client.h"
+
+#include <stdlib.h>
+
+void client_init(struct client *c, uint64_t id, uint64_t now_ms)
+{
+    *c = (struct client){.id = id, .proto = 2, .created_ms = now_ms, .last_ms = now_ms};
+}
+
+void client_release(struct client *c)
+{
+    free(c->name);
+    free(c->lib_name);
+    free(c->lib_ver);
+    c->name = c->lib_name = c->lib_ver = NULL;
+}
+
+void client_reset(struct client *c, bool needs_password)
+{
+    free(c->name);
+    c->name = NULL;
+    c->db = 0;
+    c->proto = 2;
+    c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING;
+    if (!needs_password)
+        c->flags |= CLIENT_AUTHENTICATED;
+}

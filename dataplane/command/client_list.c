@@ -1,0 +1,247 @@
+/* client_list.c: CLIENT LIST, INFO and KILL: the commands that look at other connections.
+ * https://redis.io/docs/latest/commands/client-list/, client-kill/ */
+#include "command/connection.h"
+
+#include <stdlib.h>
+
+#include "base/number.h"
+#include "command/text.h"
+
+/* Redis' letters for a client's state, 'N' if there is nothing to say. */
+static void flag_letters(const struct client *c, char text[8])
+{
+    char *p = text;
+    if (c->flags & CLIENT_WAITING)
+        *p++ = 'b';
+    if (c->flags & CLIENT_CLOSE_AFTER_REPLY)
+        *p++ = 'c';
+    if (c->flags & CLIENT_KILLED)
+        *p++ = 'A';
+    if (c->flags & CLIENT_NO_EVICT)
+        *p++ = 'e';
+    if (c->flags & CLIENT_NO_TOUCH)
+        *p++ = 'T';
+    if (p == text)
+        *p++ = 'N';
+    *p = 0;
+}
+
+static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
+{
+    return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+/* One line as Redis 7.2 writes it. A connection has no descriptor here: fd=-1. */
+static void describe(struct text *t, const struct command_env *env, const struct client *c)
+{
+    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[8];
+    endpoint_format(&c->peer, peer);
+    endpoint_format(&c->local, local);
+    flag_letters(c, flags);
+    text_addf(t, "id=%llu addr=%s laddr=%s fd=-1 name=%s age=%llu idle=%llu flags=%s db=%u",
+              (unsigned long long)c->id, peer, local, or_empty(c->name),
+              (unsigned long long)seconds_since(env->now_ms, c->created_ms),
+              (unsigned long long)seconds_since(env->now_ms, c->last_ms), flags, c->db);
+    text_addf(
+        t,
+        " sub=0 psub=0 ssub=0 multi=-1 qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0"
+        " oll=%llu omem=%llu tot-mem=%llu events=%s",
+        (unsigned long long)c->query_bytes, (unsigned long long)c->query_free,
+        (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
+        (unsigned long long)c->memory_bytes, c->output_bytes ? "rw" : "r");
+    text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
+              c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),
+              or_empty(c->lib_ver));
+}
+
+static bool normal_type(struct slice type, bool *normal)
+{
+    static const char *const types[] = {"normal", "master", "slave", "replica", "pubsub"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (slice_is(type, types[i])) {
+            *normal = i == 0;
+            return true;
+        }
+    return false;
+}
+
+static void unknown_type(struct request *rq, struct slice type)
+{
+    reply_errorf(rq->out, "ERR Unknown client type '%.*s'", (int)(type.len < 128 ? type.len : 128),
+                 (const char *)type.p);
+}
+
+enum command_result client_info_run(struct request *rq)
+{
+    struct text text = {0};
+    describe(&text, rq->env, rq->client);
+    text_reply(&text, rq->out);
+    return CMD_DONE;
+}
+
+/* -- CLIENT LIST -- */
+
+struct listing {
+    struct command_env *env;
+    struct text text;
+    const int64_t *id; /* those asked for, or NULL for all */
+    const struct client **found;
+    int ids;
+};
+
+static void list_client(struct client *c, void *arg)
+{
+    struct listing *l = arg;
+    if (c->flags & CLIENT_INTERNAL)
+        return;
+    if (!l->id)
+        describe(&l->text, l->env, c);
+    for (int i = 0; l->id && i < l->ids; i++)
+        if ((uint64_t)l->id[i] == c->id)
+            l->found[i] = c;
+}
+
+/* CLIENT LIST ID a b c: in the order asked for, unknown ones left out. */
+static void list_by_id(struct request *rq, struct listing *l)
+{
+    int n = rq->argc - 3;
+    int64_t *id = calloc((size_t)n, sizeof *id);
+    l->found = calloc((size_t)n, sizeof *l->found);
+    bool good = id && l->found;
+    if (!good)
+        reply_oom(rq->out);
+    for (int i = 0; good && i < n; i++) {
+        good = parse_i64(rq->argv[i + 3], &id[i]);
+        if (!good)
+            reply_error(rq->out, "ERR Invalid client ID");
+    }
+    if (good) {
+        l->id = id;
+        l->ids = n;
+        rq->env->box->each_client(rq->env, list_client, l);
+        for (int i = 0; i < n; i++)
+            if (l->found[i])
+                describe(&l->text, rq->env, l->found[i]);
+        text_reply(&l->text, rq->out);
+    }
+    free(id);
+    free(l->found);
+}
+
+enum command_result client_list_run(struct request *rq)
+{
+    struct listing l = {.env = rq->env};
+    bool normal = true;
+    if (rq->argc > 3 && slice_is(rq->argv[2], "id")) {
+        list_by_id(rq, &l);
+    } else if (rq->argc == 4 && slice_is(rq->argv[2], "type")) {
+        if (!normal_type(rq->argv[3], &normal)) {
+            unknown_type(rq, rq->argv[3]);
+            return CMD_DONE;
+        }
+        if (normal)
+            rq->env->box->each_client(rq->env, list_client, &l);
+        text_reply(&l.text, rq->out);
+    } else if (rq->argc == 2) {
+        rq->env->box->each_client(rq->env, list_client, &l);
+        text_reply(&l.text, rq->out);
+    } else {
+        reply_syntax_error(rq->out);
+    }
+    return CMD_DONE;
+}
+
+/* -- CLIENT KILL -- */
+
+struct kill {
+    const struct slice *addr, *laddr;
+    int64_t id; /* 0: any */
+    bool nobody, skip_me;
+    struct client *me;
+    int64_t killed;
+};
+
+static bool address_differs(const struct slice *want, const struct endpoint *have)
+{
+    char text[ENDPOINT_TEXT];
+    if (!want)
+        return false;
+    endpoint_format(have, text);
+    return !slice_eq(*want, slice_str(text));
+}
+
+static void kill_client(struct client *c, void *arg)
+{
+    struct kill *k = arg;
+    if (c->flags & CLIENT_INTERNAL || k->nobody || (k->id && c->id != (uint64_t)k->id) ||
+        (c == k->me && k->skip_me) || address_differs(k->addr, &c->peer) ||
+        address_differs(k->laddr, &c->local))
+        return;
+    c->flags |= c == k->me ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_KILLED;
+    k->killed++;
+}
+
+/* One "option value" pair. False after an error reply. */
+static bool kill_option(struct request *rq, struct kill *k, struct slice option, const struct slice *value)
+{
+    bool normal;
+    if (slice_is(option, "id")) {
+        if (parse_i64(*value, &k->id) && k->id > 0)
+            return true;
+        reply_error(rq->out, "ERR client-id should be greater than 0");
+        return false;
+    }
+    if (slice_is(option, "type")) {
+        if (!normal_type(*value, &normal)) {
+            unknown_type(rq, *value);
+            return false;
+        }
+        k->nobody |= !normal;
+    } else if (slice_is(option, "addr")) {
+        k->addr = value;
+    } else if (slice_is(option, "laddr")) {
+        k->laddr = value;
+    } else if (slice_is(option, "user")) {
+        if (!slice_eq(*value, SLICE_LIT("default"))) {
+            reply_errorf(rq->out, "ERR No such user '%.*s'", (int)(value->len < 128 ? value->len : 128),
+                         (const char *)value->p);
+            return false;
+        }
+    } else if (slice_is(option, "skipme") && (slice_is(*value, "yes") || slice_is(*value, "no"))) {
+        k->skip_me = slice_is(*value, "yes");
+    } else {
+        reply_syntax_error(rq->out);
+        return false;
+    }
+    return true;
+}
+
+enum command_result client_kill_run(struct request *rq)
+{
+    struct kill k = {.me = rq->client, .skip_me = rq->argc > 3};
+    if (rq->argc == 3) { /* the old form: one address, an error if there is no such client */
+        k.addr = &rq->argv[2];
+        rq->env->box->each_client(rq->env, kill_client, &k);
+        if (k.killed)
+            reply_ok(rq->out);
+        else
+            reply_error(rq->out, "ERR No such client");
+        return CMD_DONE;
+    }
+    for (int i = 2; i < rq->argc; i += 2) {
+        if (i + 1 == rq->argc) {
+            reply_syntax_error(rq->out);
+            return CMD_DONE;
+        }
+        if (!kill_option(rq, &k, rq->argv[i], &rq->argv[i + 1]))
+            return CMD_DONE;
+    }
+    rq->env->box->each_client(rq->env, kill_client, &k);
+    reply_int(rq->out, k.killed);
+    return CMD_DONE;
+}

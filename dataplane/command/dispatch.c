@@ -1,0 +1,324 @@
+/* dispatch.c: one command from its arguments to its reply, in the order of checks of Redis' processCommand:
+ * existence, arity, authentication, memory, then the handler. https://redis.io/docs/reference/protocol-spec/
+ */
+#include <stdio.h>
+#include <ctype.h>
+#include <x86intrin.h>
+
+#include "base/number.h"
+#include "command/slowlog.h"
+#include "command/table.h"
+
+enum {
+    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
+    MEASURE_EACH = 64 /* one in so many fast commands is measured and counted so many times */
+};
+
+/* -- prepare -- */
+
+static void route_one_key(struct request *rq, unsigned position)
+{
+    const struct keyspace *ks = rq->env->ks;
+    rq->key = keyspace_key(ks, rq->argv[position]);
+    rq->shard = keyspace_shard_of(ks, rq->key.name);
+    rq->route = ROUTE_SHARD;
+}
+
+static void route_keys(struct request *rq)
+{
+    int position[MANY_KEYS];
+    bool alone = rq->env->ks->shards == 1;
+    int n = command_keys(rq->cmd, rq->argc, rq->argv, position, alone ? 1 : MANY_KEYS);
+    if (n <= 0)
+        return;
+    route_one_key(rq, (unsigned)position[0]);
+    if (alone)
+        return;
+    if (n > MANY_KEYS)
+        rq->route = ROUTE_ALL;
+    for (int i = 1; i < n && rq->route == ROUTE_SHARD; i++)
+        if (keyspace_shard_of(rq->env->ks, rq->argv[position[i]]) != rq->shard)
+            rq->route = ROUTE_ALL;
+}
+
+void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                     const struct slice *argv)
+{
+    *rq = (struct request){
+        .env = env, .client = client, .argc = argc, .argv = argv, .route = ROUTE_HERE, .shard = env->self};
+    const struct command_slot *slot = command_slot_find(argv[0]);
+    if (!slot)
+        return;
+    unsigned key_kind = slot->key_kind;
+    rq->cmd = slot->cmd;
+    int arity = slot->arity;
+    if (slot->container && argc > 1) {
+        rq->cmd = command_sub_find(slot->cmd, argv[1]);
+        if (!rq->cmd)
+            return;
+        arity = rq->cmd->arity;
+        key_kind = rq->cmd->key_kind;
+    }
+    if (!command_arity_ok(arity, argc)) {
+        rq->bad_arity = true;
+        return;
+    }
+    if (key_kind == COMMAND_ONE_KEY)
+        route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
+    else if (key_kind == COMMAND_KEYS)
+        route_keys(rq);
+    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
+        rq->route = ROUTE_ALL;
+}
+
+/* -- execute -- */
+
+/* Appends what of s fits as "%.*s" would print it: up to a zero byte. */
+static size_t append_text(char *text, size_t at, size_t room, struct slice s)
+{
+    size_t n = strnlen((const char *)s.p, s.len < room ? s.len : room);
+    memcpy(text + at, s.p, n);
+    return at + n;
+}
+
+static void reply_unknown(struct request *rq)
+{
+    char name[129], args[200];
+    size_t n = append_text(name, 0, 128, rq->argv[0]);
+    name[n] = 0;
+    const struct command_slot *slot = command_slot_find(rq->argv[0]);
+    if (slot) {
+        char sub[129];
+        sub[append_text(sub, 0, 128, rq->argv[1])] = 0;
+        for (size_t i = 0; i < n; i++)
+            name[i] = (char)toupper((unsigned char)name[i]);
+        reply_errorf(rq->out, "ERR unknown subcommand '%s'. Try %s HELP.", sub, name);
+        return;
+    }
+    size_t at = 0;
+    for (int i = 1; i < rq->argc && at < 128; i++) {
+        args[at] = '\'';
+        at = append_text(args, at + 1, 128 - at, rq->argv[i]);
+        memcpy(args + at, "' ", 2);
+        at += 2;
+    }
+    args[at] = 0;
+    reply_errorf(rq->out, "ERR unknown command '%s', with args beginning with: %s", name, args);
+}
+
+/* Must this client show a password first? A client that came while there was none stays welcome. */
+static bool needs_auth(const struct request *rq)
+{
+    struct client *c = rq->client;
+    if (c->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))
+        return false;
+    const char *password = rq->env->conf->requirepass;
+    if (password && *password)
+        return true;
+    c->flags |= CLIENT_AUTHENTICATED;
+    return false;
+}
+
+static enum store_result make_room(const struct request *rq)
+{
+    const struct keyspace *ks = rq->env->ks;
+    if (rq->route == ROUTE_SHARD)
+        return shard_make_room(ks->shard[rq->shard], 0);
+    if (rq->route == ROUTE_HERE)
+        return STORE_OK;
+    int position[MANY_KEYS];
+    int n = command_keys(rq->cmd, rq->argc, rq->argv, position, MANY_KEYS);
+    for (int i = 0; i < n && i < MANY_KEYS; i++)
+        if (shard_make_room(ks->shard[keyspace_shard_of(ks, rq->argv[position[i]])], 0) != STORE_OK)
+            return STORE_OOM;
+    return STORE_OK;
+}
+
+/* Writes the error of a request that must not run; false if it may. */
+static bool rejected(struct request *rq)
+{
+    if (!rq->cmd)
+        reply_unknown(rq);
+    else if (rq->bad_arity)
+        reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
+    else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
+        reply_error(rq->out, "NOAUTH Authentication required.");
+    else if (rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
+        reply_oom(rq->out);
+    else
+        return false;
+    if (rq->cmd)
+        rq->env->stats[rq->cmd->id].rejected++;
+    return true;
+}
+
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, or each when the slow log is
+ * to have commands that short. */
+static enum command_result run(struct request *rq)
+{
+    struct command_env *env = rq->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t weight = rq->cmd->flags & CMD_FAST && !slowlog_wants_all(env) ? MEASURE_EACH : 1;
+    uint64_t rate = env->tsc_per_us;
+    count_one(env->counters, COUNTER_commands_processed);
+    if (stats->calls++ % weight || rate == 0)
+        return rq->cmd->run(rq);
+    uint64_t begin = __rdtsc();
+    enum command_result result = rq->cmd->run(rq);
+    uint64_t cycles = __rdtsc() - begin;
+    stats->usec += (cycles * weight + rate / 2) / rate;
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    return result;
+}
+
+static void account_errors(struct request *rq, uint32_t errors, bool ran)
+{
+    struct command_env *env = rq->env;
+    count_add(env->counters, COUNTER_command_errors, errors);
+    if (ran)
+        env->stats[rq->cmd->id].failed++;
+    if (env->box && env->box->error_seen)
+        env->box->error_seen(env, rq->out->last_error);
+}
+
+/* CLIENT REPLY SKIP silences the command after it. */
+static void next_reply_mode(struct client *c)
+{
+    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+    if (c->flags & CLIENT_REPLY_SKIP_NEXT)
+        c->flags = (c->flags & ~(uint32_t)CLIENT_REPLY_SKIP_NEXT) | CLIENT_REPLY_SKIP;
+}
+
+enum command_result command_execute(struct request *rq, struct resp_writer *out)
+{
+    struct client *c = rq->client;
+    struct resp_writer nowhere;
+    rq->out = rq->wire = out;
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
+        resp_writer_discard(&nowhere, c->proto);
+        rq->out = &nowhere;
+    }
+    uint32_t errors = rq->out->errors;
+    struct resp_writer *counted = rq->out;
+    c->last_ms = rq->env->now_ms;
+    c->commands++;
+    if (rq->cmd)
+        c->last_command = rq->cmd;
+    bool refused = rejected(rq);
+    enum command_result result = refused ? CMD_DONE : run(rq);
+    if (__builtin_expect(counted->errors != errors, 0))
+        account_errors(rq, counted->errors - errors, !refused);
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0))
+        next_reply_mode(c);
+    return result;
+}
+
+/* -- keys -- */
+
+/* Where a specification's keys begin; 0 = nowhere. */
+static int begin_of(const struct key_spec *k, int argc, const struct slice *argv)
+{
+    if (k->begin == KEYS_AT_INDEX)
+        return k->index < argc ? k->index : 0;
+    if (k->begin != KEYS_AT_KEYWORD)
+        return 0;
+    int step = k->index > 0 ? 1 : -1;
+    for (int i = k->index > 0 ? k->index : argc + k->index; i > 0 && i < argc - 1; i += step)
+        if (slice_is(argv[i], k->keyword))
+            return i + 1;
+    return 0;
+}
+
+/* First and last position and step of a specification's keys. False if the arguments are malformed. */
+static bool span_of(const struct key_spec *k, int begin, int argc, const struct slice *argv, int *first,
+                    int *last)
+{
+    *first = begin;
+    *last = 0;
+    if (k->find == KEYS_RANGE) {
+        if (k->last >= 0)
+            *last = begin + k->last;
+        else if (k->limit <= 1)
+            *last = argc + k->last;
+        else
+            *last = begin + (argc - begin) / k->limit + k->last;
+    } else if (k->find == KEYS_NUM) {
+        int64_t count;
+        if (begin + k->last >= argc || !parse_i64(argv[begin + k->last], &count) || count < 0 || count > argc)
+            return false;
+        *first = begin + k->limit;
+        *last = *first + ((int)count - 1) * k->step;
+    } else {
+        return false;
+    }
+    return *last < argc;
+}
+
+int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room)
+{
+    if (cmd->getkeys)
+        return cmd->getkeys(argc, argv, position, room);
+    int n = 0;
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
+        const struct key_spec *k = &cmd->key[i];
+        int first, last, begin = begin_of(k, argc, argv);
+        if (begin == 0 || k->flags & KEY_NOT_KEY)
+            continue;
+        if (!span_of(k, begin, argc, argv, &first, &last))
+            return -1;
+        for (int at = first; at <= last; at += k->step > 0 ? k->step : 1) {
+            if (n < room)
+                position[n] = at;
+            n++;
+        }
+    }
+    return cmd->key[0].flags ? n : -1;
+}
+
+/* -- for handlers -- */
+
+struct key request_key(const struct request *rq, int i)
+{
+    struct slice name = rq->argv[i];
+    if (name.p == rq->key.name.p && name.len == rq->key.name.len && rq->route != ROUTE_HERE)
+        return rq->key;
+    return keyspace_key(rq->env->ks, name);
+}
+
+struct shard *request_shard(const struct request *rq, const struct key *k)
+{
+    const struct keyspace *ks = rq->env->ks;
+    if (rq->route == ROUTE_SHARD)
+        return ks->shard[rq->shard];
+    return ks->shard[keyspace_shard_of(ks, k->name)];
+}
+
+struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
+{
+    if (rq->client->flags & CLIENT_NO_TOUCH)
+        how |= LOOK_NOTOUCH;
+    return store_find(request_shard(rq, k), rq->client->db, k, how);
+}
+
+bool request_int(const struct request *rq, int i, int64_t *out, const char *error)
+{
+    if (parse_i64(rq->argv[i], out))
+        return true;
+    if (error)
+        reply_error(rq->out, error);
+    else
+        reply_not_integer(rq->out);
+    return false;
+}
+
+/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2014). */
+uint64_t env_random(struct command_env *env)
+{
+    uint64_t x = env->random ? env->random : 0x9e3779b97f4a7c15;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    env->random = x;
+    return x * 0x2545f4914f6cdd1d;
+}

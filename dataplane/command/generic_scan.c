@@ -1,0 +1,203 @@
+/* generic_scan.c: KEYS, SCAN, RANDOMKEY, which see every shard (CMD_ROUTE_ALL: all other workers are
+ * stopped). https://redis.io/docs/latest/commands/scan/
+ *
+ * A SCAN cursor is the shard's number in the 16 high bits and the shard's own cursor in the 48 low ones. */
+#include "base/glob.h"
+#include "command/generic.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CURSOR_BITS = 48 };
+static const uint64_t cursor_mask = (UINT64_C(1) << CURSOR_BITS) - 1;
+
+/* Keys that passed the filters. Nothing changes a shard before they are replied, so slices stay good. */
+struct key_list {
+    const struct slice *pattern; /* NULL: all */
+    const struct slice *type;    /* NULL: all */
+    struct slice *key, room[64];
+    size_t count, cap;
+    bool failed; /* no memory */
+};
+
+static void list_init(struct key_list *l, const struct slice *pattern, const struct slice *type)
+{
+    bool all = pattern && pattern->len == 1 && pattern->p[0] == '*';
+    l->pattern = all ? NULL : pattern;
+    l->type = type;
+    l->key = l->room;
+    l->count = 0;
+    l->cap = sizeof l->room / sizeof l->room[0];
+    l->failed = false;
+}
+
+static void list_free(struct key_list *l)
+{
+    if (l->key != l->room)
+        free(l->key);
+}
+
+static bool list_grow(struct key_list *l)
+{
+    size_t cap = l->cap * 2;
+    struct slice *key = realloc(l->key == l->room ? NULL : l->key, cap * sizeof *key);
+    if (!key) {
+        l->failed = true;
+        return false;
+    }
+    if (l->key == l->room)
+        memcpy(key, l->room, sizeof l->room);
+    l->key = key;
+    l->cap = cap;
+    return true;
+}
+
+static void list_visit(struct entry *e, void *arg)
+{
+    struct key_list *l = arg;
+    struct slice name = entry_key(e);
+    if ((l->pattern && !glob_match(*l->pattern, name, false)) ||
+        (l->type && !slice_is(*l->type, value_type_name(entry_type(e)))))
+        return;
+    if (l->count < l->cap || list_grow(l))
+        l->key[l->count++] = name;
+}
+
+static void list_reply(struct resp_writer *out, const struct key_list *l)
+{
+    reply_array(out, l->count);
+    for (size_t i = 0; i < l->count; i++)
+        reply_bulk(out, l->key[i]);
+}
+
+enum command_result keys_command(struct request *rq)
+{
+    enum { STRIDE = 1024 };
+    const struct keyspace *ks = rq->env->ks;
+    struct key_list l;
+    list_init(&l, &rq->argv[1], NULL);
+    for (unsigned i = 0; i < ks->shards; i++) {
+        uint64_t cursor = 0;
+        do
+            cursor = store_scan(ks->shard[i], rq->client->db, cursor, STRIDE, list_visit, &l);
+        while (cursor);
+    }
+    if (l.failed)
+        reply_oom(rq->out);
+    else
+        list_reply(rq->out, &l);
+    list_free(&l);
+    return CMD_DONE;
+}
+
+/* A cursor as Redis' strtoul reads it. False after replying the error. */
+static bool parse_cursor(struct request *rq, uint64_t *cursor)
+{
+    struct slice s = rq->argv[1];
+    bool negative = s.len && s.p[0] == '-', sign = negative || (s.len && s.p[0] == '+');
+    bool good = s.len > sign || s.len == 0;
+    *cursor = 0;
+    for (size_t i = sign; good && i < s.len; i++)
+        good = s.p[i] >= '0' && s.p[i] <= '9' && !__builtin_mul_overflow(*cursor, UINT64_C(10), cursor) &&
+               !__builtin_add_overflow(*cursor, (uint64_t)(s.p[i] - '0'), cursor);
+    if (!good)
+        reply_error(rq->out, "ERR invalid cursor");
+    if (negative)
+        *cursor = -*cursor;
+    return good;
+}
+
+struct scan_options {
+    const struct slice *pattern, *type;
+    int64_t count;
+};
+
+static bool parse_scan(struct request *rq, struct scan_options *o)
+{
+    for (int i = 2; i < rq->argc; i += 2) {
+        bool last = i + 1 == rq->argc;
+        if (!last && slice_is(rq->argv[i], "COUNT")) {
+            if (!request_int(rq, i + 1, &o->count, NULL))
+                return false;
+            last = o->count < 1; /* Redis answers a syntax error, too */
+        } else if (!last && slice_is(rq->argv[i], "MATCH")) {
+            o->pattern = &rq->argv[i + 1];
+        } else if (!last && slice_is(rq->argv[i], "TYPE")) {
+            o->type = &rq->argv[i + 1];
+        } else {
+            last = true;
+        }
+        if (last) {
+            reply_syntax_error(rq->out);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Passes about `want` keys, over as many shards as that takes, and returns the next cursor. */
+static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor, uint64_t want,
+                        struct key_list *l)
+{
+    uint64_t shard = cursor >> CURSOR_BITS, at = cursor & cursor_mask;
+    while (shard < ks->shards) {
+        size_t before = l->count;
+        at = store_scan(ks->shard[shard], db, at, want > UINT32_MAX ? UINT32_MAX : (unsigned)want, list_visit,
+                        l);
+        if (at)
+            return shard << CURSOR_BITS | at;
+        shard++;
+        if (shard < ks->shards && l->count - before >= want)
+            return shard << CURSOR_BITS;
+        want -= l->count - before;
+    }
+    return 0;
+}
+
+enum command_result scan_command(struct request *rq)
+{
+    uint64_t cursor;
+    struct scan_options o = {NULL, NULL, 10};
+    struct key_list l;
+    if (!parse_cursor(rq, &cursor) || !parse_scan(rq, &o))
+        return CMD_DONE;
+    list_init(&l, o.pattern, o.type);
+    cursor = scan_on(rq->env->ks, rq->client->db, cursor, (uint64_t)o.count, &l);
+    if (l.failed) {
+        reply_oom(rq->out);
+    } else {
+        char text[24];
+        int n = snprintf(text, sizeof text, "%llu", (unsigned long long)cursor);
+        reply_array(rq->out, 2);
+        reply_bulk(rq->out, (struct slice){(const uint8_t *)text, (size_t)n});
+        list_reply(rq->out, &l);
+    }
+    list_free(&l);
+    return CMD_DONE;
+}
+
+/* A shard is chosen by its share of the keys, so that every key is equally likely. */
+enum command_result randomkey_command(struct request *rq)
+{
+    const struct keyspace *ks = rq->env->ks;
+    unsigned db = rq->client->db;
+    uint64_t total = 0, keys, expires, ttl;
+    struct entry *e = NULL;
+    for (unsigned i = 0; i < ks->shards; i++) {
+        shard_db_size(ks->shard[i], db, &keys, &expires, &ttl);
+        total += keys;
+    }
+    uint64_t pick = total ? env_random(rq->env) % total : 0;
+    for (unsigned i = 0; i < ks->shards && total; i++) {
+        shard_db_size(ks->shard[i], db, &keys, &expires, &ttl);
+        if (pick < keys) {
+            e = store_random(ks->shard[i], db, env_random(rq->env));
+            break;
+        }
+        pick -= keys;
+    }
+    if (e)
+        reply_bulk(rq->out, entry_key(e));
+    else
+        reply_null(rq->out);
+    return CMD_DONE;
+}

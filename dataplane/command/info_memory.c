@@ -1,0 +1,152 @@
+/* info_memory.c: INFO memory and persistence. The arena is the box's allocator: "allocated" is live data and
+ * its index, "active", "resident" and "rss" what the shards have taken from the arena. */
+#include "command/info.h"
+
+#include <sys/sysinfo.h>
+
+/* -- Memory
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void used(struct info *i, const char *name)
+{
+    const struct store_account *a = &i->memory;
+    info_bytes(i, name, a->used);
+    info_bytes(i, "used_memory_rss", a->reserved);
+    info_bytes(i, "used_memory_peak", a->peak);
+    text_addf(&i->out, "used_memory_peak_perc:%.2f%%\r\n",
+              a->peak ? (double)a->used * 100 / (double)a->peak : 0.0);
+    info_u64(i, "used_memory_overhead", a->overhead);
+    info_u64(i, "used_memory_startup", 0);
+    info_u64(i, "used_memory_dataset", a->data);
+    text_addf(&i->out, "used_memory_dataset_perc:%.2f%%\r\n",
+              a->used ? (double)a->data * 100 / (double)a->used : 0.0);
+}
+
+static void allocator(struct info *i, const char *name)
+{
+    info_u64(i, name, i->memory.used);
+    info_u64(i, "allocator_active", i->memory.reserved);
+    info_u64(i, "allocator_resident", i->memory.reserved);
+}
+
+static void system_memory(struct info *i, const char *name)
+{
+    struct sysinfo s;
+    info_bytes(i, name, sysinfo(&s) == 0 ? (uint64_t)s.totalram * s.mem_unit : 0);
+}
+
+static void maxmemory(struct info *i, const char *name)
+{
+    info_bytes(i, name, i->env->conf->maxmemory);
+}
+
+static void policy(struct info *i, const char *name)
+{
+    char word[32];
+    config_print(i->env->conf, "maxmemory-policy", word, sizeof word);
+    info_text(i, name, word);
+}
+
+static uint64_t waste(const struct info *i)
+{
+    return i->memory.reserved > i->memory.used ? i->memory.reserved - i->memory.used : 0;
+}
+
+static void allocator_ratios(struct info *i, const char *name)
+{
+    const struct store_account *a = &i->memory;
+    info_ratio(i, name, a->reserved, a->used);
+    info_u64(i, "allocator_frag_bytes", waste(i));
+    info_ratio(i, "allocator_rss_ratio", a->reserved, a->reserved);
+    info_u64(i, "allocator_rss_bytes", 0);
+    info_ratio(i, "rss_overhead_ratio", a->reserved, a->reserved);
+    info_u64(i, "rss_overhead_bytes", 0);
+    info_ratio(i, "mem_fragmentation_ratio", a->reserved, a->used);
+    info_u64(i, "mem_fragmentation_bytes", waste(i));
+}
+
+static void clients_memory(struct info *i, const char *name)
+{
+    info_u64(i, name, server_clients_memory(i->env));
+}
+
+const struct info_row info_memory[] = {
+    INFO_PRINT("used_memory", used),
+    INFO_PRINT("allocator_allocated", allocator),
+    INFO_PRINT("total_system_memory", system_memory),
+    INFO_FIXED("used_memory_lua", "0"),
+    INFO_FIXED("used_memory_vm_eval", "0"),
+    INFO_FIXED("used_memory_lua_human", "0B"),
+    INFO_FIXED("used_memory_scripts_eval", "0"),
+    INFO_FIXED("number_of_cached_scripts", "0"),
+    INFO_FIXED("number_of_functions", "0"),
+    INFO_FIXED("number_of_libraries", "0"),
+    INFO_FIXED("used_memory_vm_functions", "0"),
+    INFO_FIXED("used_memory_vm_total", "0"),
+    INFO_FIXED("used_memory_vm_total_human", "0B"),
+    INFO_FIXED("used_memory_functions", "0"),
+    INFO_FIXED("used_memory_scripts", "0"),
+    INFO_FIXED("used_memory_scripts_human", "0B"),
+    INFO_PRINT("maxmemory", maxmemory),
+    INFO_PRINT("maxmemory_policy", policy),
+    INFO_PRINT("allocator_frag_ratio", allocator_ratios),
+    INFO_FIXED("mem_not_counted_for_evict", "0"),
+    INFO_FIXED("mem_replication_backlog", "0"),
+    INFO_FIXED("mem_total_replication_buffers", "0"),
+    INFO_FIXED("mem_clients_slaves", "0"),
+    INFO_PRINT("mem_clients_normal", clients_memory),
+    INFO_FIXED("mem_cluster_links", "0"),
+    INFO_FIXED("mem_aof_buffer", "0"),
+    INFO_FIXED("mem_allocator", "sluice-slab"),
+    INFO_FIXED("active_defrag_running", "0"),
+    INFO_FIXED("lazyfree_pending_objects", "0"),
+    INFO_FIXED("lazyfreed_objects", "0"),
+    {NULL},
+};
+
+/* -- Persistence: control's business
+ * ------------------------------------------------------------------------------ */
+
+/* Without a save so far Redis names the start of the server. */
+static void last_save(struct info *i, const char *name)
+{
+    const char *at = server_fact(i->env, name, NULL);
+    if (at)
+        info_text(i, name, at);
+    else
+        info_u64(i, name, i->env->start_ms / 1000);
+}
+
+const struct info_row info_persistence[] = {
+    INFO_FIXED("loading", "0"),
+    INFO_FIXED("async_loading", "0"),
+    INFO_FIXED("current_cow_peak", "0"),
+    INFO_FIXED("current_cow_size", "0"),
+    INFO_FIXED("current_cow_size_age", "0"),
+    INFO_FIXED("current_fork_perc", "0.00"),
+    INFO_FIXED("current_save_keys_processed", "0"),
+    INFO_FIXED("current_save_keys_total", "0"),
+    INFO_FACT("rdb_changes_since_last_save", "0"),
+    INFO_FACT("rdb_bgsave_in_progress", "0"),
+    INFO_PRINT("rdb_last_save_time", last_save),
+    INFO_FACT("rdb_last_bgsave_status", "ok"),
+    INFO_FACT("rdb_last_bgsave_time_sec", "-1"),
+    INFO_FACT("rdb_current_bgsave_time_sec", "-1"),
+    INFO_FACT("rdb_saves", "0"),
+    INFO_FIXED("rdb_last_cow_size", "0"),
+    INFO_FACT("rdb_last_load_keys_expired", "0"),
+    INFO_FACT("rdb_last_load_keys_loaded", "0"),
+    INFO_FACT("aof_enabled", "0"),
+    INFO_FACT("aof_rewrite_in_progress", "0"),
+    INFO_FACT("aof_rewrite_scheduled", "0"),
+    INFO_FACT("aof_last_rewrite_time_sec", "-1"),
+    INFO_FACT("aof_current_rewrite_time_sec", "-1"),
+    INFO_FACT("aof_last_bgrewrite_status", "ok"),
+    INFO_FACT("aof_rewrites", "0"),
+    INFO_FACT("aof_rewrites_consecutive_failures", "0"),
+    INFO_FACT("aof_last_write_status", "ok"),
+    INFO_FIXED("aof_last_cow_size", "0"),
+    INFO_FIXED("module_fork_in_progress", "0"),
+    INFO_FIXED("module_fork_last_cow_size", "0"),
+    {NULL},
+};

@@ -1,0 +1,134 @@
+/* info_stats.c: INFO stats, commandstats, errorstats and keyspace. */
+#include "command/info.h"
+#include "command/rates.h"
+
+#include <inttypes.h>
+
+/* -- Stats
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void ops_per_second(struct info *i, const char *name)
+{
+    info_u64(i, name, rates_get(i->env->rates, RATE_COMMANDS));
+}
+
+static void kbps(struct info *i, const char *name, enum rate which)
+{
+    text_addf(&i->out, "%s:%.2f\r\n", name, (double)rates_get(i->env->rates, which) / 1024);
+}
+
+static void input_kbps(struct info *i, const char *name)
+{
+    kbps(i, name, RATE_INPUT);
+}
+
+static void output_kbps(struct info *i, const char *name)
+{
+    kbps(i, name, RATE_OUTPUT);
+}
+
+static void rounds_per_second(struct info *i, const char *name)
+{
+    info_u64(i, name, rates_get(i->env->rates, RATE_ROUNDS));
+}
+
+const struct info_row info_stats[] = {
+    INFO_COUNTER("total_connections_received", connections_received),
+    INFO_COUNTER("total_commands_processed", commands_processed),
+    INFO_PRINT("instantaneous_ops_per_sec", ops_per_second),
+    INFO_COUNTER("total_net_input_bytes", net_input_bytes),
+    INFO_COUNTER("total_net_output_bytes", net_output_bytes),
+    INFO_FIXED("total_net_repl_input_bytes", "0"),
+    INFO_FIXED("total_net_repl_output_bytes", "0"),
+    INFO_PRINT("instantaneous_input_kbps", input_kbps),
+    INFO_PRINT("instantaneous_output_kbps", output_kbps),
+    INFO_FIXED("instantaneous_input_repl_kbps", "0.00"),
+    INFO_FIXED("instantaneous_output_repl_kbps", "0.00"),
+    INFO_COUNTER("rejected_connections", connections_rejected),
+    INFO_FIXED("sync_full", "0"),
+    INFO_FIXED("sync_partial_ok", "0"),
+    INFO_FIXED("sync_partial_err", "0"),
+    INFO_COUNTER("expired_keys", expired_keys),
+    INFO_FIXED("expired_stale_perc", "0.00"),
+    INFO_FIXED("expired_time_cap_reached_count", "0"),
+    INFO_FIXED("expire_cycle_cpu_milliseconds", "0"),
+    INFO_COUNTER("evicted_keys", evicted_keys),
+    INFO_FIXED("evicted_clients", "0"),
+    INFO_FIXED("total_eviction_exceeded_time", "0"),
+    INFO_FIXED("current_eviction_exceeded_time", "0"),
+    INFO_COUNTER("keyspace_hits", keyspace_hits),
+    INFO_COUNTER("keyspace_misses", keyspace_misses),
+    INFO_FIXED("pubsub_channels", "0"),
+    INFO_FIXED("pubsub_patterns", "0"),
+    INFO_FIXED("pubsubshard_channels", "0"),
+    INFO_FIXED("latest_fork_usec", "0"),
+    INFO_FIXED("total_forks", "0"),
+    INFO_FIXED("migrate_cached_sockets", "0"),
+    INFO_FIXED("slave_expires_tracked_keys", "0"),
+    INFO_FIXED("active_defrag_hits", "0"),
+    INFO_FIXED("active_defrag_misses", "0"),
+    INFO_FIXED("active_defrag_key_hits", "0"),
+    INFO_FIXED("active_defrag_key_misses", "0"),
+    INFO_FIXED("total_active_defrag_time", "0"),
+    INFO_FIXED("current_active_defrag_time", "0"),
+    INFO_FIXED("tracking_total_keys", "0"),
+    INFO_FIXED("tracking_total_items", "0"),
+    INFO_FIXED("tracking_total_prefixes", "0"),
+    INFO_FIXED("unexpected_error_replies", "0"),
+    INFO_COUNTER("total_error_replies", command_errors),
+    INFO_FIXED("dump_payload_sanitizations", "0"),
+    INFO_FIXED("total_reads_processed", "0"),
+    INFO_FIXED("total_writes_processed", "0"),
+    INFO_FIXED("io_threaded_reads_processed", "0"),
+    INFO_FIXED("io_threaded_writes_processed", "0"),
+    INFO_FIXED("reply_buffer_shrinks", "0"),
+    INFO_FIXED("reply_buffer_expands", "0"),
+    INFO_COUNTER("eventloop_cycles", loop_rounds),
+    INFO_FIXED("eventloop_duration_sum", "0"),
+    INFO_FIXED("eventloop_duration_cmd_sum", "0"),
+    INFO_PRINT("instantaneous_eventloop_cycles_per_sec", rounds_per_second),
+    INFO_FIXED("instantaneous_eventloop_duration_usec", "0"),
+    INFO_COUNTER("acl_access_denied_auth", auth_failures),
+    INFO_FIXED("acl_access_denied_cmd", "0"),
+    INFO_FIXED("acl_access_denied_key", "0"),
+    INFO_FIXED("acl_access_denied_channel", "0"),
+    {NULL},
+};
+
+/* -- Commandstats, Errorstats, Keyspace
+ * ------------------------------------------------------------------------------ */
+
+void info_commandstats(struct info *i)
+{
+    for (unsigned id = 0; id < command_ids(); id++) {
+        struct command_stats s;
+        i->env->box->stats_sum(i->env, id, &s);
+        if (s.calls == 0 && s.rejected == 0 && s.failed == 0)
+            continue;
+        text_addf(&i->out,
+                  "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%.2f,rejected_calls=%" PRIu64
+                  ",failed_calls=%" PRIu64 "\r\n",
+                  command_by_id(id)->full_name, s.calls, s.usec,
+                  s.calls ? (double)s.usec / (double)s.calls : 0.0, s.rejected, s.failed);
+    }
+}
+
+static void print_error(const char *code, uint64_t count, void *info)
+{
+    text_addf(&((struct info *)info)->out, "errorstat_%s:count=%" PRIu64 "\r\n", code, count);
+}
+
+void info_errorstats(struct info *i)
+{
+    i->env->box->each_error(i->env, print_error, i);
+}
+
+void info_keyspace(struct info *i)
+{
+    for (unsigned db = 0; db < i->env->ks->databases; db++) {
+        uint64_t expires, avg_ttl, keys = server_db_size(i->env, db, &expires, &avg_ttl);
+        if (keys)
+            text_addf(&i->out, "db%u:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=%" PRIu64 "\r\n", db, keys,
+                      expires, avg_ttl);
+    }
+}

@@ -1,0 +1,402 @@
+/* strings_table.c: rows of the string commands. https://redis.io/docs/latest/commands/?group=string
+ * Facts as COMMAND and COMMAND DOCS of Redis 7.2 tell them. */
+#include "command/string_commands.h"
+#include "command/key_rows.h"
+
+static const struct command_arg one_key[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {0},
+};
+
+static const struct command_arg set_condition_args[] = {
+    {.name = "nx", .type = "pure-token", .token = "NX"},
+    {.name = "xx", .type = "pure-token", .token = "XX"},
+    {0},
+};
+
+static const struct command_arg set_expiration_args[] = {
+    {.name = "seconds", .type = "integer", .token = "EX", .since = "2.6.12"},
+    {.name = "milliseconds", .type = "integer", .token = "PX", .since = "2.6.12"},
+    {.name = "unix-time-seconds", .type = "unix-time", .token = "EXAT", .since = "6.2.0"},
+    {.name = "unix-time-milliseconds", .type = "unix-time", .token = "PXAT", .since = "6.2.0"},
+    {.name = "keepttl", .type = "pure-token", .token = "KEEPTTL", .since = "6.0.0"},
+    {0},
+};
+
+static const struct command_arg set_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "value", .type = "string"},
+    {.name = "condition",
+     .type = "oneof",
+     .since = "2.6.12",
+     .flags = ARG_OPTIONAL,
+     .sub = set_condition_args},
+    {.name = "get", .type = "pure-token", .token = "GET", .since = "6.2.0", .flags = ARG_OPTIONAL},
+    {.name = "expiration", .type = "oneof", .flags = ARG_OPTIONAL, .sub = set_expiration_args},
+    {0},
+};
+
+static const struct command_arg setnx_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "value", .type = "string"},
+    {0},
+};
+
+static const struct command_arg setex_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "seconds", .type = "integer"},
+    {.name = "value", .type = "string"},
+    {0},
+};
+
+static const struct command_arg psetex_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "milliseconds", .type = "integer"},
+    {.name = "value", .type = "string"},
+    {0},
+};
+
+static const struct command_arg getex_expiration_args[] = {
+    {.name = "seconds", .type = "integer", .token = "EX"},
+    {.name = "milliseconds", .type = "integer", .token = "PX"},
+    {.name = "unix-time-seconds", .type = "unix-time", .token = "EXAT"},
+    {.name = "unix-time-milliseconds", .type = "unix-time", .token = "PXAT"},
+    {.name = "persist", .type = "pure-token", .token = "PERSIST"},
+    {0},
+};
+
+static const struct command_arg getex_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "expiration", .type = "oneof", .flags = ARG_OPTIONAL, .sub = getex_expiration_args},
+    {0},
+};
+
+static const char *const tips_multi_shard[] = {"request_policy:multi_shard", NULL};
+
+static const struct command_arg mget_args[] = {
+    {.name = "key", .type = "key", .flags = ARG_MULTIPLE, .key_spec = 1},
+    {0},
+};
+
+static const char *const tips_multi_shard_all_succeeded[] = {"request_policy:multi_shard",
+                                                             "response_policy:all_succeeded", NULL};
+
+static const struct command_arg mset_args[] = {
+    {.name = "data", .type = "block", .flags = ARG_MULTIPLE, .sub = setnx_args},
+    {0},
+};
+
+static const char *const tips_multi_shard_agg_min[] = {"request_policy:multi_shard",
+                                                       "response_policy:agg_min", NULL};
+
+static const struct command_arg setrange_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "offset", .type = "integer"},
+    {.name = "value", .type = "string"},
+    {0},
+};
+
+static const struct command_arg getrange_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "start", .type = "integer"},
+    {.name = "end", .type = "integer"},
+    {0},
+};
+
+static const struct command_arg incrby_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "increment", .type = "integer"},
+    {0},
+};
+
+static const struct command_arg decrby_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "decrement", .type = "integer"},
+    {0},
+};
+
+static const struct command_arg incrbyfloat_args[] = {
+    {.name = "key", .type = "key", .key_spec = 1},
+    {.name = "increment", .type = "double"},
+    {0},
+};
+
+static const struct command_arg lcs_args[] = {
+    {.name = "key1", .type = "key", .key_spec = 1},
+    {.name = "key2", .type = "key", .key_spec = 1},
+    {.name = "len", .type = "pure-token", .token = "LEN", .flags = ARG_OPTIONAL},
+    {.name = "idx", .type = "pure-token", .token = "IDX", .flags = ARG_OPTIONAL},
+    {.name = "len", .type = "integer", .token = "MINMATCHLEN", .flags = ARG_OPTIONAL},
+    {.name = "withmatchlen", .type = "pure-token", .token = "WITHMATCHLEN", .flags = ARG_OPTIONAL},
+    {0},
+};
+
+struct command commands_strings[] = {
+    {.name = "get",
+     .run = get_command,
+     .arity = 2,
+     .flags = CMD_READONLY | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RO | KEY_ACCESS)},
+     .summary = "Returns the string value of a key.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = one_key},
+    {.name = "set",
+     .run = set_command,
+     .arity = -3,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_NOTED(1, 0, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE,
+                       "RW and ACCESS due to the optional `GET` argument")},
+     .summary = "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = set_args},
+    {.name = "setnx",
+     .run = setnx_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_OW | KEY_INSERT)},
+     .summary = "Set the string value of a key only when the key doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = setnx_args},
+    {.name = "setex",
+     .run = setex_command,
+     .arity = 4,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_OW | KEY_UPDATE)},
+     .summary = "Sets the string value and expiration time of a key. Creates the key if it doesn't exist.",
+     .since = "2.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = setex_args},
+    {.name = "psetex",
+     .run = psetex_command,
+     .arity = 4,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_OW | KEY_UPDATE)},
+     .summary = "Sets both string value and expiration time in milliseconds of a key. The key is created if "
+                "it doesn't exist.",
+     .since = "2.6.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = psetex_args},
+    {.name = "getset",
+     .run = getset_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary = "Returns the previous string value of a key after setting it to a new value.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .deprecated_since = "6.2.0",
+     .replaced_by = "`SET` with the `!GET` argument",
+     .args = setnx_args},
+    {.name = "getdel",
+     .run = getdel_command,
+     .arity = 2,
+     .flags = CMD_WRITE | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE)},
+     .summary = "Returns the string value of a key after deleting the key.",
+     .since = "6.2.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = one_key},
+    {.name = "getex",
+     .run = getex_command,
+     .arity = -2,
+     .flags = CMD_WRITE | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_NOTED(1, 0, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE,
+                       "RW and UPDATE because it changes the TTL")},
+     .summary = "Returns the string value of a key after setting its expiration time.",
+     .since = "6.2.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = getex_args},
+    {.name = "mget",
+     .run = mget_command,
+     .arity = -2,
+     .flags = CMD_READONLY | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_RANGE(1, -1, 1, KEY_RO | KEY_ACCESS)},
+     .summary = "Atomically returns the string values of one or more keys.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(N) where N is the number of keys to retrieve.",
+     .tips = tips_multi_shard,
+     .args = mget_args},
+    {.name = "mset",
+     .run = mset_command,
+     .arity = -3,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_RANGE(1, -1, 2, KEY_OW | KEY_UPDATE)},
+     .summary = "Atomically creates or modifies the string values of one or more keys.",
+     .since = "1.0.1",
+     .group = "string",
+     .complexity = "O(N) where N is the number of keys to set.",
+     .tips = tips_multi_shard_all_succeeded,
+     .args = mset_args},
+    {.name = "msetnx",
+     .run = msetnx_command,
+     .arity = -3,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_RANGE(1, -1, 2, KEY_OW | KEY_INSERT)},
+     .summary = "Atomically modifies the string values of one or more keys only when all keys don't exist.",
+     .since = "1.0.1",
+     .group = "string",
+     .complexity = "O(N) where N is the number of keys to set.",
+     .tips = tips_multi_shard_agg_min,
+     .args = mset_args},
+    {.name = "append",
+     .run = append_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_INSERT)},
+     .summary = "Appends a string to the value of a key. Creates the key if it doesn't exist.",
+     .since = "2.0.0",
+     .group = "string",
+     .complexity = "O(1). The amortized time complexity is O(1) assuming the appended value is small and the "
+                   "already present value is of any size, since the dynamic string library used by Redis "
+                   "will double the free space available on every reallocation.",
+     .args = setnx_args},
+    {.name = "strlen",
+     .run = strlen_command,
+     .arity = 2,
+     .flags = CMD_READONLY | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RO)},
+     .summary = "Returns the length of a string value.",
+     .since = "2.2.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = one_key},
+    {.name = "setrange",
+     .run = setrange_command,
+     .arity = 4,
+     .flags = CMD_WRITE | CMD_DENYOOM,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_UPDATE)},
+     .summary = "Overwrites a part of a string value with another by an offset. Creates the key if it "
+                "doesn't exist.",
+     .since = "2.2.0",
+     .group = "string",
+     .complexity = "O(1), not counting the time taken to copy the new string in place. Usually, this string "
+                   "is very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M "
+                   "being the length of the value argument.",
+     .args = setrange_args},
+    {.name = "getrange",
+     .run = getrange_command,
+     .arity = 4,
+     .flags = CMD_READONLY,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RO | KEY_ACCESS)},
+     .summary = "Returns a substring of the string stored at a key.",
+     .since = "2.4.0",
+     .group = "string",
+     .complexity = "O(N) where N is the length of the returned string. The complexity is ultimately "
+                   "determined by the returned length, but because creating a substring from an existing "
+                   "string is very cheap, it can be considered O(1) for small strings.",
+     .args = getrange_args},
+    {.name = "substr",
+     .run = substr_command,
+     .arity = 4,
+     .flags = CMD_READONLY,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RO | KEY_ACCESS)},
+     .summary = "Returns a substring from a string value.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(N) where N is the length of the returned string. The complexity is ultimately "
+                   "determined by the returned length, but because creating a substring from an existing "
+                   "string is very cheap, it can be considered O(1) for small strings.",
+     .deprecated_since = "2.0.0",
+     .replaced_by = "`GETRANGE`",
+     .args = getrange_args},
+    {.name = "incr",
+     .run = incr_command,
+     .arity = 2,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary =
+         "Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = one_key},
+    {.name = "decr",
+     .run = decr_command,
+     .arity = 2,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary =
+         "Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = one_key},
+    {.name = "incrby",
+     .run = incrby_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary = "Increments the integer value of a key by a number. Uses 0 as initial value if the key "
+                "doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = incrby_args},
+    {.name = "decrby",
+     .run = decrby_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary = "Decrements a number from the integer value of a key. Uses 0 as initial value if the key "
+                "doesn't exist.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = decrby_args},
+    {.name = "incrbyfloat",
+     .run = incrbyfloat_command,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST,
+     .acl = ACL_STRING,
+     .key = {KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE)},
+     .summary = "Increment the floating point value of a key by a number. Uses 0 as initial value if the key "
+                "doesn't exist.",
+     .since = "2.6.0",
+     .group = "string",
+     .complexity = "O(1)",
+     .args = incrbyfloat_args},
+    {.name = "lcs",
+     .run = lcs_command,
+     .arity = -3,
+     .flags = CMD_READONLY,
+     .acl = ACL_STRING,
+     .key = {KEY_RANGE(1, 1, 1, KEY_RO | KEY_ACCESS)},
+     .summary = "Finds the longest common substring.",
+     .since = "7.0.0",
+     .group = "string",
+     .complexity = "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+     .args = lcs_args},
+    {0},
+};

@@ -1,0 +1,93 @@
+/* arena.h: the memory that all values live in. One mapping at a fixed address, cut into extents of 64 KB that
+ * shards take and give back; everything finer is slab.h's.
+ *
+ *   base ─┬──────────┬────────────┬───────────────────┬─────────────┬─────────────┬── … ─┐
+ *         │ header   │ bitmap     │ extent table      │ extent n    │ extent n+1  │      │
+ *         │ (1 page) │ 1 bit each │ 24 bytes each     │ 64 KB       │ 64 KB       │      │
+ *         └──────────┴────────────┴───────────────────┴─────────────┴─────────────┴── … ─┘
+ *
+ * Header, bitmap and table lie inside the mapping so that they can outlive the process with the data; the
+ * header's layout version and generation say whether a later process may take them over. Extents are numbered
+ * from the base, so extent 0 is never handed out and stands for "none".
+ *
+ * The only part of the store that several workers use at once: taking and giving extents is guarded by a spin
+ * lock, held for a bitmap search. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARENA_ADDRESS ((uintptr_t)0x200000000000) /* far from where the kernel puts heaps and libraries */
+#define ARENA_MAGIC   0x53754c6963654152u
+
+enum {
+    EXTENT_SHIFT = 16,
+    EXTENT_SIZE = 1 << EXTENT_SHIFT,
+    ARENA_LAYOUT = 1, /* raised whenever anything that lies in the arena changes its form */
+    ARENA_ZONES = 64,
+    ARENA_SHARDS = 64
+};
+
+struct arena_header {
+    uint64_t magic, layout, generation;
+    uint64_t size, base;
+};
+
+/* What the owner of an extent notes about it (see slab.c). */
+struct extent {
+    uint32_t next, prev; /* list of slabs with room */
+    uint32_t free;       /* first free slot: offset in granules + 1, 0 = none */
+    uint32_t run;        /* extents of the slab or large allocation that starts here */
+    uint16_t used;       /* slots in use */
+    uint16_t fresh;      /* slots handed out at least once; those above were never touched */
+    uint8_t cls, kind;
+    uint8_t lead;  /* extents from the slab's first one to this one */
+    uint8_t state; /* EXTENT_... */
+};
+
+enum { EXTENT_FREE, EXTENT_SLAB, EXTENT_LARGE, EXTENT_INSIDE };
+
+/* Extents of one NUMA node. */
+struct arena_zone {
+    int node; /* -1 = any */
+    uint32_t first, end;
+    uint32_t hint; /* no free extent lies below */
+    uint32_t left; /* free extents */
+};
+
+struct arena {
+    uint8_t *base;
+    uint64_t size;
+    struct arena_header *header;
+    uint64_t *bitmap; /* a set bit: in use */
+    struct extent *extent;
+    bool hugepages;
+    bool lock;
+    unsigned zones;
+    struct arena_zone zone[ARENA_ZONES];
+    uint8_t shard_zone[ARENA_SHARDS];
+};
+
+/* Maps an arena of at least size bytes for `shards` shards, shard i's memory on NUMA node node[i] (-1 = any).
+ * hugepages: 1 = required, 0 = no, -1 = if they are to be had. Nothing but the header is touched. NULL and one
+ * line in error if that cannot be done. */
+struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int *node, char *error,
+                        size_t error_size);
+void arena_free(struct arena *a);
+
+/* Takes `run` adjoining extents of a zone. Returns the number of the first, 0 if there is no such run. */
+uint32_t arena_take(struct arena *a, unsigned zone, uint32_t run);
+void arena_give(struct arena *a, uint32_t first, uint32_t run);
+
+/* Bytes that shards can take, over all zones or of one. */
+uint64_t arena_capacity(const struct arena *a);
+
+static inline uint8_t *arena_extent(const struct arena *a, uint32_t number)
+{
+    return a->base + ((uint64_t)number << EXTENT_SHIFT);
+}
+
+static inline bool arena_holds(const struct arena *a, const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)a->base < a->size;
+}

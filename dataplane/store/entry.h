@@ -1,0 +1,140 @@
+/* entry.h: what an entry looks like in memory. Private to the store.
+ *
+ *   ┌──────────────────────────┬───────┬─────────┬───────────┬ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ┬────────┬─────┬───────┐
+ *   │ type:3 encoding:3 ttl:1  │ clock │ key_len │ value_len │ key_len │ value_len │ expiry │ key │ value │
+ *   │ 1 byte                   │ 3     │ 1       │ 1         │ 4       │ 4         │ 6      │     │       │
+ *   └──────────────────────────┴───────┴─────────┴───────────┴ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ┴────────┴─────┴───────┘
+ *                                                  255 in the short field: the long one is there
+ *
+ * clock: LRU seconds modulo 2^24, or LFU minutes modulo 2^16 and a logarithmic counter, as in Redis. expiry:
+ * absolute milliseconds, there only if ttl is set. value: the string itself, 8 bytes of integer, or a value
+ * root that points to memory of its own. The allocation is slab_size() of the sum; nothing is padded. */
+#pragma once
+#include "store/slab.h"
+#include "store/store.h"
+
+enum {
+    ENTRY_HEADER = 6,
+    ENTRY_LONG = 255,
+    ENTRY_EXPIRY = 6,
+    ENTRY_INLINE = 1024, /* the longest string that lies in the entry */
+    ENTRY_TTL = 0x40
+};
+#define EXPIRY_LATEST ((1ULL << 48) - 1) /* the year 10889: later is as good as this */
+
+struct entry {
+    uint8_t head;
+    uint8_t clock[3];
+    uint8_t key_len, value_len;
+    uint8_t more[];
+};
+
+enum string_encoding {
+    STRING_INT,    /* 8 bytes, canonical text of a 64-bit integer */
+    STRING_EMBSTR, /* in the entry, up to 44 bytes */
+    STRING_RAW,    /* in the entry */
+    STRING_APART   /* struct apart: memory of its own */
+};
+
+/* Value root of a long string. The pointer is absolute: an arena is taken over at the same address or not at
+ * all. */
+struct apart {
+    uint8_t *p;
+    uint64_t len, cap;
+};
+
+/* Where the parts of an entry are. */
+struct parts {
+    uint8_t *expiry; /* valid if ttl */
+    uint8_t *key, *value;
+    uint32_t key_len, value_len;
+};
+
+/* What an entry is to be made of. */
+struct entry_plan {
+    struct slice key;
+    unsigned type, encoding;
+    uint64_t expire_at;
+    uint32_t value_len;
+};
+
+static inline uint8_t *entry_bytes(const struct entry *e)
+{
+    return (uint8_t *)(uintptr_t)e->more;
+}
+
+static inline unsigned entry_type_of(const struct entry *e)
+{
+    return e->head & 7;
+}
+
+static inline unsigned entry_encoding_of(const struct entry *e)
+{
+    return e->head >> 3 & 7;
+}
+
+static inline bool entry_has_ttl(const struct entry *e)
+{
+    return e->head & ENTRY_TTL;
+}
+
+static inline struct parts entry_parts(const struct entry *e)
+{
+    struct parts parts = {.key_len = e->key_len, .value_len = e->value_len};
+    uint8_t *p = entry_bytes(e);
+    if (parts.key_len == ENTRY_LONG) {
+        memcpy(&parts.key_len, p, 4);
+        p += 4;
+    }
+    if (parts.value_len == ENTRY_LONG) {
+        memcpy(&parts.value_len, p, 4);
+        p += 4;
+    }
+    parts.expiry = p;
+    parts.key = p + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
+    parts.value = parts.key + parts.key_len;
+    return parts;
+}
+
+/* Bytes an entry by this plan takes, before rounding. */
+static inline uint64_t entry_plan_size(const struct entry_plan *plan)
+{
+    return ENTRY_HEADER + (plan->key.len >= ENTRY_LONG ? 4 : 0) + (plan->value_len >= ENTRY_LONG ? 4 : 0) +
+           (plan->expire_at ? ENTRY_EXPIRY : 0) + plan->key.len + plan->value_len;
+}
+
+static inline uint64_t entry_size(const struct entry *e)
+{
+    struct parts parts = entry_parts(e);
+    return (uint64_t)(parts.value - (const uint8_t *)e) + parts.value_len;
+}
+
+static inline bool entry_key_is(const struct entry *e, struct slice key)
+{
+    if (e->key_len != ENTRY_LONG) {
+        const uint8_t *p = e->more + (e->value_len == ENTRY_LONG ? 4 : 0) + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
+        return e->key_len == key.len && memcmp(p, key.p, key.len) == 0;
+    }
+    struct parts parts = entry_parts(e);
+    return parts.key_len == key.len && memcmp(parts.key, key.p, key.len) == 0;
+}
+
+/* Writes header, expiry and key (moved if it overlaps) and returns where the value_len bytes of the value go.
+ * The clock is left as it is. */
+uint8_t *entry_write(struct entry *e, const struct entry_plan *plan);
+void entry_write_expiry(uint8_t *at, uint64_t expire_at);
+
+struct apart entry_apart(const struct entry *e);
+static inline bool entry_is_apart(const struct entry *e)
+{
+    return entry_type_of(e) == TYPE_STRING && entry_encoding_of(e) == STRING_APART;
+}
+
+/* Key and value bytes as the user counts them (an integer counts 8). */
+uint64_t entry_user_bytes(const struct entry *e);
+
+/* True if p lies in memory that goes when the entry is freed. */
+bool entry_covers(const struct entry *e, const void *p);
+
+/* Redis' string2ll for at most 20 bytes of canonical decimal text. */
+bool string_is_int(struct slice s, int64_t *out);

@@ -1,0 +1,28 @@
+/* eviction.h: which key goes when memory is short: Redis' sampled policies with a pool of the best candidates
+ * seen. Private to the store. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
+
+struct entry;
+struct shard;
+
+/* A key that was worth evicting when it was seen; checked against the index before it is believed. */
+struct candidate {
+    struct entry *e;
+    uint64_t hash, score; /* the highest score goes first */
+    unsigned db;
+};
+
+struct pool {
+    unsigned n;
+    struct candidate best[POOL_SIZE]; /* by rising score */
+};
+
+/* Evicts one key by the policy. False if nothing can go. */
+bool evict_one(struct shard *s);
+
+/* Logarithmic access counter of the LFU policies: as after so many minutes without access. */
+unsigned lfu_decayed(const struct shard *s, const struct entry *e);

@@ -1,0 +1,323 @@
+/* expiry.c: the timer wheels of expiry.h, after Varghese and Lauck (1987), scheme 7. */
+#include "store/expiry.h"
+#include "store/shard.h"
+
+enum { SLOT_BITS = 8, TICKS_A_UNIT = 16 };
+
+static uint32_t id_of(uint64_t hash)
+{
+    return (uint32_t)(hash << 8) | (uint32_t)(hash >> 56);
+}
+
+/* The bits of a hash that an id stands for, in their places. */
+static uint64_t id_hash(uint32_t id)
+{
+    return (uint64_t)(id & 0xff) << 56 | id >> 8;
+}
+
+/* -- filing -- */
+
+static unsigned level_of(const struct wheel *w, uint64_t tick)
+{
+    unsigned level = 0;
+    while (level < WHEEL_LEVELS - 1 && tick >> (level + 1) * SLOT_BITS != w->tick >> (level + 1) * SLOT_BITS)
+        level++;
+    return level;
+}
+
+/* Bits of a tick below its slot's, as an item keeps them: level 3 drops the lowest eight. */
+static uint16_t fine_of(unsigned level, uint64_t tick)
+{
+    static const uint32_t mask[WHEEL_LEVELS] = {0, 0xff, 0xffff, 0xffffff};
+    return (uint16_t)((tick & mask[level]) >> (level == 3 ? SLOT_BITS : 0));
+}
+
+static uint64_t tick_from(const struct wheel *w, unsigned level, uint16_t fine)
+{
+    uint64_t base = w->tick >> level * SLOT_BITS << level * SLOT_BITS;
+    return base | (level == 3 ? (uint64_t)fine << SLOT_BITS | 0xff : fine);
+}
+
+typedef void *chunk_source(struct shard *s, uint64_t size, enum slab_kind kind);
+
+static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->id[i] == id && c->fine[i] == fine)
+            return true;
+    return false;
+}
+
+/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro. */
+static bool wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
+{
+    uint64_t latest = ((w->tick >> 3 * SLOT_BITS) + WHEEL_SLOTS - 1) << 3 * SLOT_BITS;
+    tick = tick < w->tick ? w->tick : tick > latest ? latest : tick;
+    unsigned level = level_of(w, tick);
+    uint16_t fine = fine_of(level, tick);
+    struct wheel_chunk **slot = &w->slot[level][tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1)], *c = *slot;
+    if (c && same_item(c, id, fine))
+        return true;
+    if (!c || c->n == CHUNK_ITEMS) {
+        c = source(s, sizeof *c, SLAB_OTHER);
+        if (!c)
+            return false;
+        c->next = *slot; /* read after the allocation, which may have evicted but files nothing */
+        c->n = 0;
+        *slot = c;
+    }
+    c->id[c->n] = id;
+    c->fine[c->n++] = fine;
+    w->items++;
+    return true;
+}
+
+static struct wheel *wheel_new(struct shard *s, chunk_source *source)
+{
+    struct wheel *w = source(s, sizeof *w, SLAB_OTHER);
+    if (w) {
+        memset(w, 0, sizeof *w);
+        w->tick = s->now_ms >> TICK_SHIFT;
+    }
+    return w;
+}
+
+bool wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at)
+{
+    if (expire_at == 0 || (before && before <= expire_at))
+        return true;
+    if (!db->wheel) {
+        struct wheel *w = wheel_new(s, shard_alloc);
+        if (!w)
+            return false;
+        db->wheel = w;
+    }
+    if (expire_at > EXPIRY_LATEST)
+        expire_at = EXPIRY_LATEST;
+    return wheel_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
+}
+
+/* -- firing -- */
+
+struct firing {
+    struct shard *s;
+    uint32_t id;
+    unsigned n;
+    struct entry *e[16];
+};
+
+static void collect_match(struct entry *e, void *arg)
+{
+    struct firing *f = arg;
+    if (f->n < 16 && entry_has_ttl(e) && id_of(key_hash(entry_key(e), f->s->seed)) == f->id)
+        f->e[f->n++] = e;
+}
+
+/* Removes the entry if it is due. Otherwise its expiry was put off (or the item is stale): files it again. */
+static void settle(struct shard *s, struct db *db, struct entry *e)
+{
+    uint64_t hash = key_hash(entry_key(e), s->seed);
+    struct place at;
+    if (!entry_expired(s, e)) {
+        if (!wheel_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
+            db->wheel->lost = true;
+    } else if (index_find_entry(s, &db->index, hash, e, &at)) {
+        db_remove(s, db, &at, e);
+        count_one(s->counters, COUNTER_expired_keys);
+    }
+}
+
+static void fire(struct shard *s, struct db *db, uint32_t id)
+{
+    struct firing f = {.s = s, .id = id};
+    index_neighbours(s, &db->index, id_hash(id), collect_match, &f);
+    for (unsigned i = 0; i < f.n; i++)
+        settle(s, db, f.e[i]);
+}
+
+/* Takes the last item of a list of chunks. False if it is empty. */
+static bool pop_item(struct shard *s, struct wheel *w, struct wheel_chunk **list, uint32_t *id, uint16_t *fine)
+{
+    struct wheel_chunk *c = *list;
+    if (!c)
+        return false;
+    c->n--;
+    *id = c->id[c->n];
+    *fine = c->fine[c->n];
+    w->items--;
+    if (c->n == 0) {
+        *list = c->next;
+        shard_free(s, c);
+    }
+    return true;
+}
+
+static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
+{
+    uint32_t id;
+    uint16_t fine;
+    for (unsigned level = WHEEL_LEVELS - 1; level > 0; level--)
+        while (*budget > 0 && pop_item(s, w, &w->coming[level], &id, &fine)) {
+            --*budget;
+            if (!wheel_file(s, w, id, tick_from(w, level, fine), shard_alloc_quietly))
+                w->lost = true;
+        }
+    return *budget > 0;
+}
+
+static void next_tick(struct wheel *w)
+{
+    w->tick++;
+    for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0; level++) {
+        struct wheel_chunk **slot = &w->slot[level][w->tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1)];
+        w->coming[level] = *slot;
+        *slot = NULL;
+    }
+}
+
+/* -- throwing away and filling again -- */
+
+static bool free_list(struct shard *s, struct wheel_chunk **list, unsigned *budget)
+{
+    for (; *list && *budget > 0; --*budget) {
+        struct wheel_chunk *c = *list;
+        *list = c->next;
+        shard_free(s, c);
+    }
+    return *list == NULL;
+}
+
+bool wheel_free(struct shard *s, struct wheel *w, unsigned *budget)
+{
+    if (w->old && !wheel_free(s, w->old, budget))
+        return false;
+    w->old = NULL;
+    for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
+        if (!free_list(s, &w->coming[level], budget))
+            return false;
+        for (unsigned i = 0; i < WHEEL_SLOTS; i++)
+            if (!free_list(s, &w->slot[level][i], budget))
+                return false;
+    }
+    shard_free(s, w);
+    return true;
+}
+
+static bool wants_rebuild(const struct db *db)
+{
+    const struct wheel *w = db->wheel;
+    return !w->walking && !w->old &&
+           (w->lost || w->items > 2 * db->expires + db->index.keys / 4 + 4096 || (!db->expires && w->items));
+}
+
+static void rebuild(struct shard *s, struct db *db)
+{
+    struct wheel *w = wheel_new(s, shard_alloc_quietly);
+    if (!w)
+        return;
+    w->old = db->wheel;
+    w->walking = db->expires > 0;
+    db->wheel = w;
+}
+
+struct walk {
+    unsigned n;
+    struct entry *e[128];
+};
+
+static void collect_ttl(struct entry *e, void *arg)
+{
+    struct walk *walk = arg;
+    if (walk->n < 128 && entry_has_ttl(e))
+        walk->e[walk->n++] = e;
+}
+
+/* Removes what is due on the way, as the wheel cannot know it. */
+static void walk_on(struct shard *s, struct db *db, unsigned *budget)
+{
+    struct wheel *w = db->wheel;
+    while (*budget > 0 && w->walking) {
+        struct walk walk = {0};
+        w->cursor = index_scan(s, &db->index, w->cursor, collect_ttl, &walk);
+        w->walking = w->cursor != 0;
+        w->lost |= walk.n == 128;
+        for (unsigned i = 0; i < walk.n; i++)
+            settle(s, db, walk.e[i]);
+        *budget -= walk.n + 1 < *budget ? walk.n + 1 : *budget;
+    }
+}
+
+bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
+{
+    struct wheel *w = db->wheel;
+    if (!w)
+        return false;
+    if (wants_rebuild(db)) {
+        rebuild(s, db);
+        w = db->wheel;
+    }
+    if (w->old && wheel_free(s, w->old, budget))
+        w->old = NULL;
+    if (!w->old && !w->items && !db->expires) {
+        unsigned all = UINT32_MAX;
+        wheel_free(s, w, &all);
+        db->wheel = NULL;
+        return false;
+    }
+    walk_on(s, db, budget);
+    uint64_t due = s->now_ms >> TICK_SHIFT; /* this tick is not over yet */
+    unsigned steps = 0;
+    while (w->tick < due && cascade(s, w, budget)) {
+        uint32_t id;
+        uint16_t fine;
+        while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
+            --*budget;
+            fire(s, db, id);
+        }
+        if (*budget == 0)
+            return true;
+        next_tick(w);
+        *budget -= ++steps % TICKS_A_UNIT == 0;
+    }
+    return w->tick < due || w->walking || w->old;
+}
+
+/* -- a sample for eviction -- */
+
+static struct entry *sample_chunk(const struct shard *s, const struct db *db, const struct wheel_chunk *c,
+                                  uint64_t random)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        /* collect_match only reads the shard */
+        struct firing f = {.s = (struct shard *)(uintptr_t)s, .id = c->id[(i + random) % c->n]};
+        index_neighbours(s, &db->index, id_hash(f.id), collect_match, &f);
+        if (f.n)
+            return f.e[random % f.n];
+    }
+    return NULL;
+}
+
+struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random)
+{
+    const struct wheel *w = db->wheel;
+    if (!w || db->expires == 0)
+        return NULL;
+    unsigned first_level = soonest ? 0 : random % WHEEL_LEVELS, tries = 4;
+    for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
+        unsigned level = (first_level + l) % WHEEL_LEVELS;
+        uint64_t start = soonest ? w->tick >> level * SLOT_BITS : random >> 8;
+        if (w->coming[level]) {
+            struct entry *e = sample_chunk(s, db, w->coming[level], random >> 16);
+            if (e)
+                return e;
+        }
+        for (unsigned i = 0; i < WHEEL_SLOTS && tries > 0; i++) {
+            const struct wheel_chunk *c = w->slot[level][(start + i) % WHEEL_SLOTS];
+            struct entry *e = c ? sample_chunk(s, db, c, random >> 16) : NULL;
+            if (e)
+                return e;
+            tries -= c != NULL;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,513 @@
+/* index.c: the index of index.h: look-up, insertion, growth, removal. Linear hashing after Litwin (1980). */
+#include "store/index.h"
+#include "store/shard.h"
+#include <emmintrin.h>
+
+/* -- a directory word -- */
+
+static inline uint64_t word_make(const struct shard *s, const struct bucket *seg, unsigned buckets, unsigned keys)
+{
+    uint64_t granule = (uint64_t)((const uint8_t *)seg - s->heap.arena->base) / GRANULE;
+    return granule | (uint64_t)buckets << 40 | (uint64_t)keys << 48;
+}
+
+static inline struct bucket *word_segment(const struct shard *s, uint64_t word)
+{
+    return (struct bucket *)(void *)(s->heap.arena->base + (word & 0xffffffffffu) * GRANULE);
+}
+
+static inline unsigned word_buckets(uint64_t word)
+{
+    return word >> 40 & 0xff;
+}
+
+static inline unsigned word_keys(uint64_t word)
+{
+    return (unsigned)(word >> 48);
+}
+
+enum { ONE_KEY_SHIFT = 48 };
+
+static inline uint64_t *directory_at(const struct index *ix, uint32_t number)
+{
+    unsigned chunk = 31 - (unsigned)__builtin_clz((number >> 6) << 1 | 1);
+    uint32_t first = (uint32_t)(DIRECTORY_FIRST << chunk >> 1) & ~(uint32_t)(DIRECTORY_FIRST - 1);
+    return &ix->chunk[chunk][number - first];
+}
+
+static inline uint32_t segment_of(const struct index *ix, uint64_t hash)
+{
+    uint32_t number = (uint32_t)hash & ix->mask;
+    return number < ix->segments ? number : number & ix->mask >> 1;
+}
+
+/* -- a slot -- */
+
+static inline uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> (64 - TAG_BITS));
+}
+
+static inline unsigned home_of(uint32_t tag, unsigned buckets)
+{
+    return (unsigned)((uint64_t)tag * buckets >> TAG_BITS);
+}
+
+static inline struct entry *slot_entry(const struct shard *s, const struct bucket *b, unsigned i)
+{
+    uint64_t granule = (uint64_t)(b->high[i] & 0xff) << 32 | b->low[i];
+    return (struct entry *)(void *)(s->heap.arena->base + granule * GRANULE);
+}
+
+static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag, const struct entry *e)
+{
+    uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
+    b->low[i] = (uint32_t)granule;
+    b->high[i] = tag << 8 | (uint32_t)(granule >> 32);
+}
+
+static inline __m128i load4(const uint32_t *p)
+{
+    return _mm_load_si128((const __m128i *)(const void *)p);
+}
+
+static inline unsigned mask8(__m128i a, __m128i b)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(a, b), _mm_setzero_si128()));
+}
+
+/* One bit a slot: those whose tag is this one (an empty slot has tag 0). */
+static inline unsigned bucket_match(const struct bucket *b, uint32_t tag)
+{
+    __m128i want = _mm_set1_epi32((int)tag);
+    return mask8(_mm_cmpeq_epi32(_mm_srli_epi32(load4(b->high), 8), want),
+                 _mm_cmpeq_epi32(_mm_srli_epi32(load4(b->high + 4), 8), want));
+}
+
+static inline unsigned bucket_empty(const struct bucket *b)
+{
+    __m128i zero = _mm_setzero_si128();
+    return mask8(_mm_cmpeq_epi32(load4(b->low), zero), _mm_cmpeq_epi32(load4(b->low + 4), zero));
+}
+
+static inline unsigned next_bucket(unsigned b, unsigned buckets)
+{
+    return b + 1 == buckets ? 0 : b + 1;
+}
+
+/* -- look-up -- */
+
+struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k, struct place *at)
+{
+    if (ix->segments == 0)
+        return NULL;
+    uint64_t *directory = directory_at(ix, segment_of(ix, k->hash)), word = *directory;
+    unsigned buckets = word_buckets(word);
+    uint32_t tag = tag_of(k->hash);
+    struct bucket *seg = word_segment(s, word);
+    unsigned b = home_of(tag, buckets);
+    for (unsigned left = buckets; left > 0; left--) {
+        for (unsigned hits = bucket_match(&seg[b], tag); hits; hits &= hits - 1) {
+            unsigned i = (unsigned)__builtin_ctz(hits);
+            struct entry *e = slot_entry(s, &seg[b], i);
+            if (seg[b].low[i] && entry_key_is(e, k->name)) {
+                *at = (struct place){directory, &seg[b], i};
+                return e;
+            }
+        }
+        if (bucket_empty(&seg[b]))
+            return NULL;
+        b = next_bucket(b, buckets);
+    }
+    return NULL;
+}
+
+bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t hash, const struct entry *e,
+                      struct place *at)
+{
+    if (ix->segments == 0)
+        return false;
+    uint64_t *directory = directory_at(ix, segment_of(ix, hash)), word = *directory;
+    unsigned buckets = word_buckets(word), b = home_of(tag_of(hash), buckets);
+    struct bucket *seg = word_segment(s, word);
+    for (unsigned left = buckets; left > 0; left--) {
+        for (unsigned hits = bucket_match(&seg[b], tag_of(hash)); hits; hits &= hits - 1) {
+            unsigned i = (unsigned)__builtin_ctz(hits);
+            if (seg[b].low[i] && slot_entry(s, &seg[b], i) == e) {
+                *at = (struct place){directory, &seg[b], i};
+                return true;
+            }
+        }
+        if (bucket_empty(&seg[b]))
+            return false;
+        b = next_bucket(b, buckets);
+    }
+    return false;
+}
+
+void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash)
+{
+    if (ix->segments == 0)
+        return;
+    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    __builtin_prefetch(word_segment(s, word) + home_of(tag_of(hash), word_buckets(word)));
+}
+
+void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash)
+{
+    if (ix->segments == 0)
+        return;
+    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    if (!word)
+        return;
+    const struct bucket *b = word_segment(s, word) + home_of(tag_of(hash), word_buckets(word));
+    unsigned hits = bucket_match(b, tag_of(hash));
+    if (hits) {
+        const uint8_t *e = (const uint8_t *)slot_entry(s, b, (unsigned)__builtin_ctz(hits));
+        __builtin_prefetch(e);
+        __builtin_prefetch(e + 64);
+    } else {
+        __builtin_prefetch(b + 1); /* it may have overflowed */
+    }
+}
+
+/* -- segments -- */
+
+/* Keys a segment of so many buckets takes before it grows: 92 %, and all of a tiny one. */
+static inline unsigned segment_room(unsigned buckets)
+{
+    return buckets <= 2 ? buckets * BUCKET_SLOTS : buckets * BUCKET_SLOTS * 59 / 64;
+}
+
+/* The least number of buckets with some room for growth that is also a size class of the slab. */
+static unsigned buckets_for(unsigned keys)
+{
+    unsigned n = keys <= 8 ? 1 : (keys + 6) / 7;
+    unsigned step = n <= 16 ? 1 : n <= 32 ? 2 : n <= 64 ? 4 : n <= 128 ? 8 : 16;
+    n = (n + step - 1) / step * step;
+    return n > SEGMENT_BUCKETS ? SEGMENT_BUCKETS : n;
+}
+
+static unsigned buckets_after(unsigned n)
+{
+    n += n < 16 ? 1 : n < 32 ? 2 : n < 64 ? 4 : n < 128 ? 8 : 16;
+    return n > SEGMENT_BUCKETS ? SEGMENT_BUCKETS : n;
+}
+
+static struct bucket *segment_new(struct shard *s, unsigned buckets)
+{
+    struct bucket *seg = shard_alloc_quietly(s, buckets * sizeof *seg, SLAB_OTHER);
+    if (seg)
+        memset(seg, 0, buckets * sizeof *seg);
+    return seg;
+}
+
+/* The segment has a free slot. */
+static void segment_put(struct bucket *seg, unsigned buckets, uint32_t low, uint32_t high)
+{
+    unsigned b = home_of(high >> 8, buckets), empty;
+    while (!(empty = bucket_empty(&seg[b])))
+        b = next_bucket(b, buckets);
+    unsigned i = (unsigned)__builtin_ctz(empty);
+    seg[b].low[i] = low;
+    seg[b].high[i] = high;
+}
+
+/* Moves a segment into one with another number of buckets. False, and nothing changed, without memory. */
+static bool segment_resize(struct shard *s, uint64_t *directory, unsigned buckets)
+{
+    uint64_t word = *directory;
+    struct bucket *old = word_segment(s, word), *seg = segment_new(s, buckets);
+    if (!seg)
+        return false;
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (old[b].low[i])
+                segment_put(seg, buckets, old[b].low[i], old[b].high[i]);
+    *directory = word_make(s, seg, buckets, word_keys(word));
+    if (word_buckets(word))
+        shard_free(s, old);
+    return true;
+}
+
+static uint64_t entry_hash(const struct shard *s, const struct entry *e)
+{
+    return key_hash(entry_key(e), s->seed);
+}
+
+/* Entries of a segment, each with the bit that says whether it goes to the new one. */
+struct split {
+    uint16_t n, moving;
+    uint32_t low[SEGMENT_BUCKETS * BUCKET_SLOTS], high[SEGMENT_BUCKETS * BUCKET_SLOTS];
+    bool moves[SEGMENT_BUCKETS * BUCKET_SLOTS];
+};
+
+static void split_collect(const struct shard *s, uint64_t word, unsigned bit, struct split *split)
+{
+    const struct bucket *seg = word_segment(s, word);
+    split->n = split->moving = 0;
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (seg[b].low[i]) {
+                __builtin_prefetch(slot_entry(s, &seg[b], i));
+                split->low[split->n] = seg[b].low[i];
+                split->high[split->n++] = seg[b].high[i];
+            }
+    for (unsigned i = 0; i < split->n; i++) {
+        uint64_t granule = (uint64_t)(split->high[i] & 0xff) << 32 | split->low[i];
+        const struct entry *entry = (const void *)(s->heap.arena->base + granule * GRANULE);
+        split->moves[i] = entry_hash(s, entry) >> bit & 1;
+        split->moving += split->moves[i];
+    }
+}
+
+/* Memory for the directory word of a new segment. */
+static bool directory_reserve(struct shard *s, struct index *ix, uint32_t number)
+{
+    unsigned chunk = 31 - (unsigned)__builtin_clz((number >> 6) << 1 | 1);
+    if (!ix->chunk[chunk]) {
+        uint64_t words = chunk ? (uint64_t)DIRECTORY_FIRST << (chunk - 1) : DIRECTORY_FIRST;
+        ix->chunk[chunk] = shard_alloc_quietly(s, words * sizeof(uint64_t), SLAB_OTHER);
+    }
+    return ix->chunk[chunk] != NULL;
+}
+
+/* Adds a segment by splitting the next one in order. Without memory it is left for later. */
+static void index_grow(struct shard *s, struct index *ix)
+{
+    uint32_t number = ix->segments;
+    if (number >> DIRECTORY_BITS || !directory_reserve(s, ix, number))
+        return;
+    unsigned bit = 31 - (unsigned)__builtin_clz(number);
+    uint64_t *parent = directory_at(ix, number ^ 1u << bit), word = *parent;
+    struct split split;
+    split_collect(s, word, bit, &split);
+    unsigned stay = split.n - split.moving;
+    unsigned buckets[2] = {stay ? buckets_for(stay) : 0, split.moving ? buckets_for(split.moving) : 0};
+    struct bucket *seg[2] = {stay ? segment_new(s, buckets[0]) : NULL,
+                             split.moving ? segment_new(s, buckets[1]) : NULL};
+    if ((stay && !seg[0]) || (split.moving && !seg[1])) {
+        for (unsigned i = 0; i < 2; i++)
+            if (seg[i])
+                shard_free(s, seg[i]);
+        return;
+    }
+    for (unsigned i = 0; i < split.n; i++)
+        segment_put(seg[split.moves[i]], buckets[split.moves[i]], split.low[i], split.high[i]);
+    if (word)
+        shard_free(s, word_segment(s, word));
+    *parent = stay ? word_make(s, seg[0], buckets[0], stay) : 0;
+    *directory_at(ix, number) = split.moving ? word_make(s, seg[1], buckets[1], split.moving) : 0;
+    ix->segments++;
+    ix->mask = (2u << bit) - 1;
+}
+
+static bool index_start(struct shard *s, struct index *ix)
+{
+    if (!directory_reserve(s, ix, 0))
+        return false;
+    *directory_at(ix, 0) = 0;
+    ix->segments = 1;
+    ix->mask = 1;
+    return true;
+}
+
+bool index_reserve(struct shard *s, struct index *ix, uint64_t hash)
+{
+    if (ix->segments == 0 && !index_start(s, ix))
+        return false;
+    if (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS)
+        index_grow(s, ix);
+    uint64_t *directory = directory_at(ix, segment_of(ix, hash));
+    unsigned buckets = word_buckets(*directory), keys = word_keys(*directory);
+    if (keys < segment_room(buckets))
+        return true;
+    if (buckets < SEGMENT_BUCKETS && segment_resize(s, directory, buckets_after(buckets)))
+        return true;
+    return keys < buckets * BUCKET_SLOTS; /* fuller than it should be, but there is room */
+}
+
+void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
+{
+    uint64_t *directory = directory_at(ix, segment_of(ix, hash));
+    uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
+    segment_put(word_segment(s, *directory), word_buckets(*directory), (uint32_t)granule,
+                tag_of(hash) << 8 | (uint32_t)(granule >> 32));
+    *directory += 1ULL << ONE_KEY_SHIFT;
+    ix->keys++;
+}
+
+void index_replace(struct shard *s, struct place *at, struct entry *e)
+{
+    slot_set(s, at->bucket, at->slot, at->bucket->high[at->slot] >> 8, e);
+}
+
+/* A slot of [buckets] in a bucket after the hole whose home is not after the hole, or -1. */
+static int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hole, unsigned b)
+{
+    unsigned distance = (b + buckets - hole) % buckets;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (seg[b].low[i] && (b + buckets - home_of(seg[b].high[i] >> 8, buckets)) % buckets >= distance)
+            return (int)i;
+    return -1;
+}
+
+/* Empties a slot and moves overflowed entries back, so that a search may stop at a bucket with room. */
+static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, unsigned slot)
+{
+    bool was_full = !bucket_empty(&seg[hole]);
+    seg[hole].low[slot] = seg[hole].high[slot] = 0;
+    unsigned start = hole;
+    for (unsigned b = next_bucket(hole, buckets); was_full && b != start; b = next_bucket(b, buckets)) {
+        was_full = !bucket_empty(&seg[b]);
+        int i = movable_slot(seg, buckets, hole, b);
+        if (i < 0)
+            continue;
+        seg[hole].low[slot] = seg[b].low[i];
+        seg[hole].high[slot] = seg[b].high[i];
+        seg[b].low[i] = seg[b].high[i] = 0;
+        hole = b;
+        slot = (unsigned)i;
+    }
+}
+
+void index_remove(struct shard *s, struct index *ix, struct place *at)
+{
+    uint64_t word = *at->directory - (1ULL << ONE_KEY_SHIFT);
+    struct bucket *seg = word_segment(s, word);
+    unsigned buckets = word_buckets(word), keys = word_keys(word);
+    segment_take(seg, buckets, (unsigned)(at->bucket - seg), at->slot);
+    *at->directory = word;
+    if (keys == 0) {
+        *at->directory = 0;
+        shard_free(s, seg);
+    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && buckets_for(keys) < buckets) {
+        segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
+    }
+    if (--ix->keys == 0)
+        index_drop(s, ix);
+}
+
+void index_drop(struct shard *s, struct index *ix)
+{
+    for (unsigned i = 0; i < DIRECTORY_CHUNKS; i++)
+        if (ix->chunk[i])
+            shard_free(s, ix->chunk[i]);
+    memset(ix, 0, sizeof *ix);
+}
+
+void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg)
+{
+    uint64_t *directory = directory_at(ix, number), word = *directory;
+    struct bucket *seg = word_segment(s, word);
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (seg[b].low[i])
+                __builtin_prefetch(slot_entry(s, &seg[b], i));
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (seg[b].low[i])
+                visit(slot_entry(s, &seg[b], i), arg);
+    if (word)
+        shard_free(s, seg);
+    *directory = 0;
+}
+
+/* -- walking -- */
+
+/* Visits the entries of a segment with from <= tag < to, which all have their home in bucket b. */
+static void visit_home(const struct shard *s, uint64_t word, unsigned b, uint32_t from, uint32_t to,
+                       index_visit *visit, void *arg)
+{
+    struct bucket *seg = word_segment(s, word);
+    unsigned buckets = word_buckets(word);
+    for (unsigned left = buckets; left > 0; left--) {
+        unsigned used = ~bucket_empty(&seg[b]) & 0xff;
+        for (unsigned rest = used; rest; rest &= rest - 1) {
+            unsigned i = (unsigned)__builtin_ctz(rest);
+            uint32_t tag = seg[b].high[i] >> 8;
+            if (tag >= from && tag < to)
+                visit(slot_entry(s, &seg[b], i), arg);
+        }
+        if (used != 0xff)
+            return;
+        b = next_bucket(b, buckets);
+    }
+}
+
+static uint32_t reverse_bits(uint32_t v)
+{
+    uint32_t r = 0;
+    for (unsigned i = 0; i < DIRECTORY_BITS; i++, v >>= 1)
+        r = r << 1 | (v & 1);
+    return r;
+}
+
+/* Counts up in the reversed bits, so that the parts of a segment that was split meanwhile follow it at once. A
+ * segment that is not split yet is numbered with one bit less than the others. */
+static uint32_t next_segment(const struct index *ix, uint32_t number)
+{
+    uint32_t half = ix->mask >> 1, full = 1u << DIRECTORY_BITS;
+    uint32_t mask = (number & half) + half + 1 < ix->segments ? ix->mask : half;
+    return reverse_bits((reverse_bits((number & mask) | (~mask & (full - 1))) + 1) & (full - 1));
+}
+
+/* A cursor is a segment number and the least tag that is still to be visited in it. */
+uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit, void *arg)
+{
+    if (ix->segments == 0)
+        return 0;
+    uint32_t number = (uint32_t)(cursor >> TAG_BITS) & ((1u << DIRECTORY_BITS) - 1);
+    uint32_t from = (uint32_t)cursor & ((1u << TAG_BITS) - 1);
+    number = segment_of(ix, number);
+    uint64_t word = *directory_at(ix, number);
+    if (word) {
+        unsigned buckets = word_buckets(word), b = home_of(from, buckets);
+        uint32_t to = (uint32_t)((((uint64_t)(b + 1) << TAG_BITS) + buckets - 1) / buckets);
+        visit_home(s, word, b, from, to, visit, arg);
+        if (to < 1u << TAG_BITS)
+            return (uint64_t)number << TAG_BITS | to;
+    }
+    return (uint64_t)next_segment(ix, number) << TAG_BITS;
+}
+
+void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit, void *arg)
+{
+    if (ix->segments == 0)
+        return;
+    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    if (!word)
+        return;
+    uint32_t from = tag_of(hash) & ~0xffffu, end = from + 0x10000;
+    unsigned buckets = word_buckets(word);
+    while (from < end) {
+        unsigned b = home_of(from, buckets);
+        uint32_t to = (uint32_t)((((uint64_t)(b + 1) << TAG_BITS) + buckets - 1) / buckets);
+        to = to < end ? to : end;
+        visit_home(s, word, b, from, to, visit, arg);
+        from = to;
+    }
+}
+
+static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out, unsigned n)
+{
+    unsigned buckets = word_buckets(word), found = 0;
+    const struct bucket *seg = word_segment(s, word);
+    unsigned slots = buckets * BUCKET_SLOTS, at = (unsigned)((random >> 40) * slots >> 24);
+    n = n < word_keys(word) ? n : word_keys(word);
+    for (; found < n; at = at + 1 == slots ? 0 : at + 1)
+        if (seg[at / BUCKET_SLOTS].low[at % BUCKET_SLOTS])
+            out[found++] = slot_entry(s, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
+    return found;
+}
+
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n)
+{
+    if (ix->keys == 0)
+        return 0;
+    /* A random hash finds segments by their share of all hashes. */
+    uint32_t number = segment_of(ix, random);
+    while (*directory_at(ix, number) == 0)
+        number = number + 1 < ix->segments ? number + 1 : 0;
+    return sample_segment(s, *directory_at(ix, number), random, out, n);
+}

@@ -1,0 +1,79 @@
+/* index.h: from a key's hash to its entry. Private to the store.
+ *
+ *   hash  ┌───────────────── 24 bits: tag ────────────────┬── 16 bits ──┬── up to 24 bits: segment ──┐
+ *
+ *   directory: one word a segment        segment: 1..248 buckets        bucket: one cache line
+ *   ┌─────────────────────────────┐      ┌────────┬────────┬─ … ─┐      ┌─────────────┬──────────────┐
+ *   │ address:40  buckets:8  n:16 │ ───▶ │ bucket │ bucket │     │      │ 8 × low 32  │ 8 × tag:24   │
+ *   └─────────────────────────────┘      └────────┴────────┴─ … ─┘      │ of address  │  address:8   │
+ *                                                                       └─────────────┴──────────────┘
+ * The directory grows by linear hashing, one segment at a time and in order: nothing is ever rehashed as a
+ * whole, and a step touches about a hundred entries. Each segment is a small table of its own with as many
+ * buckets as its load needs (tag * buckets >> 24 is the home of a tag), so that space is used evenly although
+ * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full bucket
+ * overflows into the next line: linear probing inside the segment, no chains, no tombstones.
+ *
+ * Addresses are granules of 8 bytes from the arena's base (40 bits: 8 TB). */
+#pragma once
+#include "store/entry.h"
+
+enum {
+    BUCKET_SLOTS = 8,
+    TAG_BITS = 24,
+    SEGMENT_KEYS = 96,      /* mean keys a segment: the directory grows beyond */
+    SEGMENT_BUCKETS = 248,  /* at most */
+    DIRECTORY_BITS = 24,    /* at most 2^24 segments a database and shard */
+    DIRECTORY_FIRST = 64,   /* segments in the first directory chunk; chunk k > 0 has 64 << (k - 1) */
+    DIRECTORY_CHUNKS = DIRECTORY_BITS - 6 + 1
+};
+
+struct bucket {
+    uint32_t low[BUCKET_SLOTS];  /* address, low 32 bits; 0 = empty slot */
+    uint32_t high[BUCKET_SLOTS]; /* tag << 8 | address >> 32 */
+} __attribute__((aligned(64)));
+
+struct index {
+    uint64_t keys;
+    uint32_t segments; /* 0 = nothing allocated */
+    uint32_t mask;     /* of the larger of the two segment numberings */
+    uint64_t *chunk[DIRECTORY_CHUNKS];
+};
+
+/* A slot that holds an entry; valid until the index changes. */
+struct place {
+    uint64_t *directory;
+    struct bucket *bucket;
+    unsigned slot;
+};
+
+struct shard;
+
+struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k, struct place *at);
+/* Finds the slot that points to e, without looking at e. False if there is none. */
+bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t hash, const struct entry *e,
+                      struct place *at);
+
+/* Makes sure that index_insert of a key with this hash succeeds. False if there is no memory. */
+bool index_reserve(struct shard *s, struct index *ix, uint64_t hash);
+void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
+void index_replace(struct shard *s, struct place *at, struct entry *e);
+void index_remove(struct shard *s, struct index *ix, struct place *at);
+
+void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash);
+void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash);
+
+typedef void index_visit(struct entry *e, void *arg);
+
+/* store_scan() without a regard for expiry: the entries whose home is the bucket at cursor. */
+uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit, void *arg);
+
+/* Entries whose segment and first eight tag bits are those of the hash: few, the one with that hash among them. */
+void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit, void *arg);
+
+/* Up to n entries from one random segment, adjoining; returns how many (0 only if the index is empty). */
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n);
+
+/* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown away. */
+void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg);
+/* Frees the directory of an index without segments or entries. */
+void index_drop(struct shard *s, struct index *ix);

@@ -1,0 +1,129 @@
+/* keyspace.c: setting a keyspace up and taking it down, limits, and the accounts. */
+#include "store/shard.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct shard *shard_new(const struct keyspace *ks, unsigned number, struct counters *counters)
+{
+    struct shard *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    if (!s)
+        return NULL;
+    memset(s, 0, sizeof *s);
+    s->db = calloc(ks->databases, sizeof *s->db);
+    if (!s->db) {
+        free(s);
+        return NULL;
+    }
+    slab_init(&s->heap, ks->arena, ks->arena->shard_zone[number]);
+    s->databases = ks->databases;
+    s->seed = ks->seed;
+    s->random = (ks->seed ^ 0x9e3779b97f4a7c15u * (number + 1)) | 1;
+    s->counters = counters;
+    return s;
+}
+
+struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64_t seed,
+                              struct counters *const *counters, char *error, size_t size)
+{
+    struct keyspace *ks = calloc(1, sizeof *ks);
+    unsigned shards = conf->workers ? conf->workers : 1;
+    if (ks)
+        ks->shard = calloc(shards, sizeof(struct shard *));
+    if (!ks || !ks->shard) {
+        snprintf(error, size, "no memory for the keyspace");
+        keyspace_free(ks);
+        return NULL;
+    }
+    ks->databases = conf->databases ? conf->databases : 1;
+    ks->seed = seed;
+    ks->arena = arena_new(conf->arena_size, conf->hugepages, shards, node, error, size);
+    if (!ks->arena) {
+        keyspace_free(ks);
+        return NULL;
+    }
+    for (unsigned i = 0; i < shards; i++) {
+        ks->shard[i] = shard_new(ks, i, counters[i]);
+        if (!ks->shard[i]) {
+            snprintf(error, size, "no memory for shard %u", i);
+            keyspace_free(ks);
+            return NULL;
+        }
+        ks->shards++;
+    }
+    for (unsigned i = 0; i < shards; i++)
+        shard_configure(ks->shard[i], conf);
+    return ks;
+}
+
+void keyspace_free(struct keyspace *ks)
+{
+    if (!ks)
+        return;
+    for (unsigned i = 0; i < ks->shards; i++) {
+        free(ks->shard[i]->db);
+        free(ks->shard[i]);
+    }
+    arena_free(ks->arena);
+    free(ks->shard);
+    free(ks);
+}
+
+bool keyspace_hugepages(const struct keyspace *ks)
+{
+    return ks->arena->hugepages;
+}
+
+uint64_t keyspace_arena_size(const struct keyspace *ks)
+{
+    return ks->arena->size;
+}
+
+void shard_configure(struct shard *s, const struct config *conf)
+{
+    unsigned shards = conf->workers ? conf->workers : 1;
+    uint64_t capacity = arena_capacity(s->heap.arena);
+    uint64_t limit = conf->maxmemory && conf->maxmemory < capacity ? conf->maxmemory : capacity;
+    s->limit = limit / shards;
+    if (s->policy != conf->maxmemory_policy) /* scores of another policy mean nothing */
+        s->pool.n = 0;
+    s->policy = conf->maxmemory_policy;
+    s->samples = conf->maxmemory_samples < 1             ? 5
+                 : conf->maxmemory_samples > SAMPLES_MAX ? SAMPLES_MAX
+                                                         : conf->maxmemory_samples;
+    s->lfu_log_factor = conf->lfu_log_factor;
+    s->lfu_decay_time = conf->lfu_decay_time;
+}
+
+void shard_set_time(struct shard *s, uint64_t now_ms)
+{
+    s->now_ms = now_ms;
+}
+
+uint64_t shard_time(const struct shard *s)
+{
+    return s->now_ms;
+}
+
+void shard_account(const struct shard *s, struct store_account *out)
+{
+    *out = (struct store_account){.used = s->heap.used,
+                                  .peak = s->peak,
+                                  .reserved = s->heap.reserved,
+                                  .limit = s->limit,
+                                  .slab_free = s->heap.reserved - s->heap.used};
+    for (unsigned i = 0; i < s->databases; i++) {
+        out->keys += s->db[i].index.keys;
+        out->data += s->db[i].data;
+    }
+    out->overhead = out->used - out->data;
+}
+
+void shard_db_size(const struct shard *s, unsigned number, uint64_t *keys, uint64_t *expires,
+                   uint64_t *avg_ttl_ms)
+{
+    const struct db *db = &s->db[number];
+    *keys = db->index.keys;
+    *expires = db->expires;
+    uint64_t mean = db->expires ? db->expire_total / db->expires : 0;
+    *avg_ttl_ms = mean > s->now_ms ? mean - s->now_ms : 0;
+}

@@ -1,0 +1,139 @@
+/* shard.c: a shard's memory within its limit, and the few steps that every operation is made of. */
+#include "store/shard.h"
+
+/* xorshift64* (Vigna 2016): eviction samples and LFU chances need no secret. */
+uint64_t shard_random(struct shard *s)
+{
+    s->random ^= s->random >> 12;
+    s->random ^= s->random << 25;
+    s->random ^= s->random >> 27;
+    return s->random * 0x2545f4914f6cdd1dULL;
+}
+
+void shard_guard(struct shard *s, const void *p)
+{
+    if (s->guards < GUARDS && arena_holds(s->heap.arena, p))
+        s->guard[s->guards++] = p;
+}
+
+void shard_unguard(struct shard *s)
+{
+    s->guards = 0;
+}
+
+static bool fits(const struct shard *s, uint64_t bytes)
+{
+    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
+}
+
+/* What was flushed goes before anything is evicted. */
+static bool free_something(struct shard *s)
+{
+    if (s->trash) {
+        trash_empty(s, 256);
+        return true;
+    }
+    return evict_one(s);
+}
+
+enum store_result shard_make_room(struct shard *s, uint64_t bytes)
+{
+    if (bytes > s->limit)
+        return STORE_OOM; /* before everything is evicted in vain */
+    while (!fits(s, bytes))
+        if (!free_something(s))
+            return STORE_OOM;
+    return STORE_OK;
+}
+
+static void note_peak(struct shard *s)
+{
+    if (s->heap.used > s->peak)
+        s->peak = s->heap.used;
+}
+
+void *shard_alloc_quietly(struct shard *s, uint64_t size, enum slab_kind kind)
+{
+    void *p = fits(s, slab_size(size)) ? slab_alloc(&s->heap, size, kind) : NULL;
+    note_peak(s);
+    return p;
+}
+
+/* The limit may leave room that the arena has not, as slabs of other sizes hold it: evicts some more then, but
+ * not without end, for a long run of extents may not come together at all. */
+void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
+{
+    uint64_t bytes = slab_size(size), give_up = 4 * bytes + (1 << 20);
+    if (bytes < size || shard_make_room(s, bytes) != STORE_OK)
+        return NULL;
+    void *p = slab_alloc(&s->heap, size, kind);
+    while (!p && give_up > 0) {
+        uint64_t before = s->heap.used;
+        if (!free_something(s))
+            return NULL;
+        uint64_t freed = before > s->heap.used ? before - s->heap.used : 1;
+        give_up -= freed < give_up ? freed : give_up;
+        p = slab_alloc(&s->heap, size, kind);
+    }
+    note_peak(s);
+    return p;
+}
+
+void shard_free(struct shard *s, void *p)
+{
+    slab_free(&s->heap, p);
+}
+
+void entry_free(struct shard *s, struct entry *e)
+{
+    if (entry_is_apart(e))
+        shard_free(s, entry_apart(e).p);
+    shard_free(s, e);
+}
+
+void db_note_expiry(struct db *db, uint64_t before, uint64_t now)
+{
+    db->expires += (now != 0) - (uint64_t)(before != 0);
+    db->expire_total += now - before;
+}
+
+void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e)
+{
+    index_remove(s, &db->index, at);
+    db_note_expiry(db, entry_expire_at(e), 0);
+    db->data -= entry_user_bytes(e);
+    entry_free(s, e);
+    s->changes++;
+}
+
+static void free_visited(struct entry *e, void *arg)
+{
+    entry_free(arg, e);
+}
+
+bool trash_slice(struct shard *s, struct trash *t, unsigned *budget)
+{
+    for (; t->segment < t->db.index.segments; t->segment++) {
+        if (*budget == 0)
+            return false;
+        index_drop_segment(s, &t->db.index, t->segment, free_visited, s);
+        *budget -= *budget < SEGMENT_KEYS ? *budget : SEGMENT_KEYS;
+    }
+    if (t->db.wheel && !wheel_free(s, t->db.wheel, budget))
+        return false;
+    t->db.wheel = NULL;
+    index_drop(s, &t->db.index);
+    return true;
+}
+
+bool trash_empty(struct shard *s, unsigned budget)
+{
+    while (s->trash && budget > 0) {
+        struct trash *t = s->trash;
+        if (!trash_slice(s, t, &budget))
+            return true;
+        s->trash = t->next;
+        shard_free(s, t);
+    }
+    return s->trash != NULL;
+}

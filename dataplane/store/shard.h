@@ -1,0 +1,82 @@
+/* shard.h: a shard as the store's own files see it. Private to the store and to value-type modules. */
+#pragma once
+#include "store/entry.h"
+#include "store/eviction.h"
+#include "store/expiry.h"
+#include "store/index.h"
+#include "store/slab.h"
+#include "store/store.h"
+
+/* One database of one shard. */
+struct db {
+    struct index index;
+    struct wheel *wheel;   /* NULL while no key has an expiry */
+    uint64_t expires;      /* keys with an expiry ... */
+    uint64_t expire_total; /* ... and the sum of their times, for the mean (wraps, as sums may) */
+    uint64_t data;         /* key and value bytes as the user counts them */
+};
+
+/* A database that was flushed and is freed in slices. */
+struct trash {
+    struct trash *next;
+    struct db db;
+    uint32_t segment; /* the next one to free */
+};
+
+enum { GUARDS = 4 };
+
+struct shard {
+    struct slab_heap heap;
+    uint64_t seed, now_ms;
+    uint64_t limit, peak;
+    enum maxmemory_policy policy;
+    unsigned samples, lfu_log_factor, lfu_decay_time;
+    uint64_t random;  /* state of shard_random() */
+    uint64_t changes; /* raised when entries were freed or moved behind a caller's back */
+    struct counters *counters;
+    struct trash *trash;
+    const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
+    unsigned guards;
+    unsigned databases;
+    unsigned upkeep_db; /* where upkeep goes on */
+    struct pool pool;
+    struct db *db;
+};
+
+/* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
+ * memory nor anything to evict is left; other entries of the shard may be gone after any call. */
+void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind);
+/* The same without evicting anything: for the index and the wheel, which are being changed at that moment. */
+void *shard_alloc_quietly(struct shard *s, uint64_t size, enum slab_kind kind);
+void shard_free(struct shard *s, void *p);
+
+uint64_t shard_random(struct shard *s);
+
+/* Protects what p points to (if it lies in the store) from eviction until shard_unguard(). */
+void shard_guard(struct shard *s, const void *p);
+void shard_unguard(struct shard *s);
+
+/* Stamps the access clock. */
+void entry_touch(struct shard *s, struct entry *e);
+void entry_new_clock(const struct shard *s, struct entry *e);
+
+/* Frees an entry that no index points to, with its value. */
+void entry_free(struct shard *s, struct entry *e);
+/* The live entry of a key and its place; one whose time has come is removed. */
+struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at);
+/* index_reserve(), evicting if it must. */
+bool db_reserve(struct shard *s, struct db *db, uint64_t hash);
+/* Removes the entry at a place from its database and frees it. */
+void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
+/* Notes that a key of a database got, lost or changed its expiry. */
+void db_note_expiry(struct db *db, uint64_t before, uint64_t now);
+
+static inline bool entry_expired(const struct shard *s, const struct entry *e)
+{
+    return entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms;
+}
+
+/* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */
+bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
+/* Frees a slice of what was flushed. Returns true if there is more. */
+bool trash_empty(struct shard *s, unsigned budget);

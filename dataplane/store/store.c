@@ -1,0 +1,198 @@
+/* store.c: look-up, removal, expiry times, flushing, walking and upkeep of a shard's databases. */
+#include "store/store.h"
+#include "store/shard.h"
+#include <limits.h>
+
+void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash)
+{
+    index_prefetch_bucket(s, &s->db[db].index, hash);
+}
+
+void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
+{
+    index_prefetch_entry(s, &s->db[db].index, hash);
+}
+
+struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
+{
+    struct entry *e = index_find(s, &db->index, k, at);
+    if (!e || !entry_expired(s, e))
+        return e;
+    db_remove(s, db, at, e);
+    count_one(s->counters, COUNTER_expired_keys);
+    return NULL;
+}
+
+struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsigned how)
+{
+    struct place at;
+    struct entry *e = db_find(s, &s->db[db], k, &at);
+    if (!(how & (LOOK_WRITE | LOOK_NOSTAT)))
+        count_one(s->counters, e ? COUNTER_keyspace_hits : COUNTER_keyspace_misses);
+    if (e && !(how & LOOK_NOTOUCH))
+        entry_touch(s, e);
+    return e;
+}
+
+bool store_delete(struct shard *s, unsigned number, const struct key *k)
+{
+    struct db *db = &s->db[number];
+    struct place at;
+    struct entry *e = db_find(s, db, k, &at);
+    if (e)
+        db_remove(s, db, &at, e);
+    return e != NULL;
+}
+
+/* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
+static struct entry *remake(struct shard *s, const struct entry *e, uint64_t expire_at)
+{
+    struct parts parts = entry_parts(e);
+    struct entry_plan plan = {.key = {parts.key, parts.key_len},
+                              .type = entry_type_of(e),
+                              .encoding = entry_encoding_of(e),
+                              .expire_at = expire_at,
+                              .value_len = parts.value_len};
+    struct entry *made = shard_alloc(s, entry_plan_size(&plan), SLAB_ENTRY);
+    if (!made)
+        return NULL;
+    memcpy(entry_write(made, &plan), parts.value, parts.value_len);
+    memcpy(made->clock, e->clock, sizeof made->clock);
+    return made;
+}
+
+static enum store_result change_expiry(struct shard *s, struct db *db, const struct key *k, uint64_t expire_at)
+{
+    struct place at;
+    struct entry *e = db_find(s, db, k, &at);
+    if (!e)
+        return STORE_OK;
+    uint64_t before = entry_expire_at(e);
+    shard_guard(s, e);
+    shard_guard(s, k->name.p);
+    if (!wheel_add(s, db, k->hash, before, expire_at))
+        return STORE_OOM;
+    if (before && expire_at) {
+        entry_write_expiry(entry_parts(e).expiry, expire_at);
+    } else if (before != expire_at) {
+        struct entry *made = remake(s, e, expire_at);
+        if (!made)
+            return STORE_OOM;
+        index_find_entry(s, &db->index, k->hash, e, &at); /* allocation may have moved it */
+        index_replace(s, &at, made);
+        shard_free(s, e); /* not entry_free: the value lives on */
+        s->changes++;
+    }
+    db_note_expiry(db, before, expire_at);
+    return STORE_OK;
+}
+
+enum store_result store_set_expire(struct shard *s, unsigned db, const struct key *k, uint64_t expire_at)
+{
+    uint64_t ms = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
+    enum store_result result = change_expiry(s, &s->db[db], k, ms);
+    shard_unguard(s);
+    return result;
+}
+
+/* -- whole databases -- */
+
+/* Without memory for the note that it is to be freed, it is freed at once. */
+static uint64_t flush_one(struct shard *s, struct db *db)
+{
+    uint64_t keys = db->index.keys;
+    struct trash at_once = {.db = *db}, *t = &at_once;
+    if (db->index.segments == 0 && !db->wheel)
+        return 0;
+    if (keys > SEGMENT_KEYS)
+        t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
+    memset(db, 0, sizeof *db);
+    s->changes++;
+    if (t && t != &at_once) {
+        *t = at_once;
+        t->next = s->trash;
+        s->trash = t;
+        return keys;
+    }
+    unsigned budget = UINT_MAX;
+    trash_slice(s, &at_once, &budget);
+    return keys;
+}
+
+uint64_t store_flush(struct shard *s, unsigned db)
+{
+    if (db != UINT_MAX)
+        return flush_one(s, &s->db[db]);
+    uint64_t keys = 0;
+    for (unsigned i = 0; i < s->databases; i++)
+        keys += flush_one(s, &s->db[i]);
+    return keys;
+}
+
+void store_swap(struct shard *s, unsigned a, unsigned b)
+{
+    struct db db = s->db[a];
+    s->db[a] = s->db[b];
+    s->db[b] = db;
+    s->pool.n = 0; /* its candidates name databases */
+    s->changes++;
+}
+
+/* -- walking -- */
+
+struct scan {
+    struct shard *s;
+    void (*visit)(struct entry *e, void *arg);
+    void *arg;
+    unsigned passed;
+};
+
+static void scan_visit(struct entry *e, void *arg)
+{
+    struct scan *scan = arg;
+    if (entry_expired(scan->s, e))
+        return;
+    scan->passed++;
+    scan->visit(e, scan->arg);
+}
+
+uint64_t store_scan(struct shard *s, unsigned db, uint64_t cursor, unsigned want,
+                    void (*visit)(struct entry *e, void *arg), void *arg)
+{
+    struct scan scan = {.s = s, .visit = visit, .arg = arg};
+    uint64_t steps = (uint64_t)want * 10 + 16; /* an emptied database must not stop the world */
+    do
+        cursor = index_scan(s, &s->db[db].index, cursor, scan_visit, &scan);
+    while (cursor && scan.passed < want && --steps > 0);
+    return cursor;
+}
+
+/* Entries that have expired are removed on the way, so it ends. */
+struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
+{
+    struct db *db = &s->db[number];
+    struct entry *e;
+    while (index_sample(s, &db->index, random, &e, 1) == 1) {
+        if (!entry_expired(s, e))
+            return e;
+        struct place at;
+        index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
+        db_remove(s, db, &at, e);
+        count_one(s->counters, COUNTER_expired_keys);
+        random = random * 0x9e3779b97f4a7c15u + 1;
+    }
+    return NULL;
+}
+
+/* -- upkeep -- */
+
+bool shard_upkeep(struct shard *s, unsigned budget)
+{
+    bool more = trash_empty(s, budget);
+    for (unsigned i = 0; i < s->databases && budget > 0; i++) {
+        more |= wheel_run(s, &s->db[s->upkeep_db], &budget);
+        if (budget > 0) /* otherwise it goes on here the next time */
+            s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
+    }
+    return more;
+}

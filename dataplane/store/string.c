@@ -1,0 +1,266 @@
+/* string.c: strings: choice of encoding, SET, INCR, and growth in place (APPEND, SETRANGE, SETBIT). */
+#include "store/shard.h"
+
+enum { EMBSTR_LONGEST = 44, RESERVE_TRIES = 64, GROWTH_FAST = 8 << 20 };
+
+/* A string to be stored: text, then zero bytes up to len. */
+struct value {
+    unsigned encoding;
+    int64_t number; /* STRING_INT */
+    struct slice text;
+    size_t len, cap; /* STRING_APART: bytes wanted */
+};
+
+static struct value value_of(struct slice text, unsigned flags)
+{
+    struct value v = {.text = text, .len = text.len, .cap = text.len};
+    if (text.len > ENTRY_INLINE)
+        v.encoding = STRING_APART;
+    else if (flags & SET_RAW || (text.len > EMBSTR_LONGEST))
+        v.encoding = STRING_RAW;
+    else
+        v.encoding = string_is_int(text, &v.number) ? STRING_INT : STRING_EMBSTR;
+    return v;
+}
+
+static uint32_t inline_len(const struct value *v)
+{
+    return v->encoding == STRING_INT     ? sizeof v->number
+           : v->encoding == STRING_APART ? sizeof(struct apart)
+                                         : (uint32_t)v->len;
+}
+
+static void write_text(uint8_t *to, const struct value *v)
+{
+    if (v->text.len)
+        memmove(to, v->text.p, v->text.len);
+    if (v->len > v->text.len)
+        memset(to + v->text.len, 0, v->len - v->text.len);
+}
+
+static void write_value(uint8_t *to, const struct value *v, struct apart root)
+{
+    if (v->encoding == STRING_INT) {
+        memcpy(to, &v->number, sizeof v->number);
+    } else if (v->encoding == STRING_APART) {
+        memcpy(to, &root, sizeof root);
+    } else {
+        write_text(to, v);
+    }
+}
+
+static bool in_memory_of(const struct entry *e, const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)e < entry_size(e);
+}
+
+/* Can the entry be written over where it lies? Not if what is written comes from there. */
+static bool fits_in_place(const struct entry *e, const struct entry_plan *plan, const struct value *v)
+{
+    return e && slab_size(entry_size(e)) == slab_size(entry_plan_size(plan)) && !in_memory_of(e, plan->key.p) &&
+           !in_memory_of(e, v->text.p);
+}
+
+/* What a put takes before it changes anything. */
+struct taken {
+    struct entry *e; /* NULL: the old entry is written over */
+    struct apart root;
+    bool root_is_old;
+};
+
+static bool take_root(struct shard *s, const struct entry *e, const struct value *v, struct taken *t)
+{
+    if (v->encoding != STRING_APART)
+        return true;
+    if (e && entry_is_apart(e)) {
+        t->root = entry_apart(e);
+        t->root_is_old = slab_size(v->cap) == t->root.cap;
+    }
+    if (!t->root_is_old) {
+        t->root.cap = slab_size(v->cap);
+        t->root.p = t->root.cap < v->cap ? NULL : shard_alloc(s, v->cap, SLAB_OTHER);
+    }
+    t->root.len = v->len;
+    return t->root.p != NULL;
+}
+
+static void give_back(struct shard *s, struct taken *t)
+{
+    if (t->root.p && !t->root_is_old)
+        shard_free(s, t->root.p);
+    if (t->e)
+        shard_free(s, t->e);
+}
+
+bool db_reserve(struct shard *s, struct db *db, uint64_t hash)
+{
+    for (unsigned i = 0; i < RESERVE_TRIES; i++) {
+        if (index_reserve(s, &db->index, hash))
+            return true;
+        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK && !evict_one(s))
+            return false;
+    }
+    return false;
+}
+
+/* Everything that may fail, the wheel first: an item too many does no harm. */
+static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
+                 const struct entry_plan *plan, const struct value *v, struct taken *t)
+{
+    if (!wheel_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at) || !take_root(s, e, v, t))
+        return false;
+    if (!fits_in_place(e, plan, v)) {
+        t->e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
+        if (!t->e)
+            return false;
+    }
+    return e || db_reserve(s, db, k->hash);
+}
+
+/* Writes the value into e (the old entry itself or new memory) and makes the index point there. */
+static struct entry *put_taken(struct shard *s, struct db *db, const struct key *k, struct entry *old,
+                               struct place *at, const struct entry_plan *plan, const struct value *v,
+                               const struct taken *t)
+{
+    struct apart old_root = old && entry_is_apart(old) ? entry_apart(old) : (struct apart){0};
+    struct entry *e = t->e ? t->e : old;
+    db->data -= old ? entry_user_bytes(old) : 0;
+    db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
+    if (v->encoding == STRING_APART)
+        write_text(t->root.p, v);
+    write_value(entry_write(e, plan), v, t->root);
+    if (old && e != old) {
+        memcpy(e->clock, old->clock, sizeof e->clock);
+        index_replace(s, at, e);
+        shard_free(s, old);
+        s->changes++;
+    } else if (!old) {
+        entry_new_clock(s, e);
+        index_insert(s, &db->index, k->hash, e);
+    }
+    if (old_root.p && !t->root_is_old)
+        shard_free(s, old_root.p);
+    db->data += entry_user_bytes(e);
+    if (old)
+        entry_touch(s, e);
+    return e;
+}
+
+/* Stores a value under a key whose present entry is old (NULL = none). Returns the entry, NULL without memory. */
+static struct entry *put(struct shard *s, struct db *db, const struct key *k, struct entry *old, struct place *at,
+                         const struct value *v, uint64_t expire_at)
+{
+    struct entry_plan plan = {.key = k->name,
+                              .type = TYPE_STRING,
+                              .encoding = v->encoding,
+                              .expire_at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at,
+                              .value_len = inline_len(v)};
+    struct taken t = {0};
+    uint64_t changes = s->changes;
+    shard_guard(s, k->name.p);
+    shard_guard(s, v->text.p);
+    if (old)
+        shard_guard(s, old);
+    bool ok = take(s, db, k, old, &plan, v, &t);
+    shard_unguard(s);
+    if (!ok) {
+        give_back(s, &t);
+        return NULL;
+    }
+    if (old && s->changes != changes) /* something was evicted, and slots moved */
+        index_find_entry(s, &db->index, k->hash, old, at);
+    return put_taken(s, db, k, old, at, &plan, v, &t);
+}
+
+enum store_result store_set_string(struct shard *s, unsigned number, const struct key *k, struct slice value,
+                                   uint64_t expire_at, unsigned flags)
+{
+    struct db *db = &s->db[number];
+    struct place at;
+    struct entry *old = db_find(s, db, k, &at);
+    struct value v = value_of(value, flags);
+    if (flags & SET_KEEPTTL)
+        expire_at = old ? entry_expire_at(old) : 0;
+    return put(s, db, k, old, &at, &v, expire_at) ? STORE_OK : STORE_OOM;
+}
+
+enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
+{
+    struct db *db = &s->db[number];
+    struct place at;
+    struct entry *old = db_find(s, db, k, &at);
+    if (old && entry_type_of(old) == TYPE_STRING && entry_encoding_of(old) == STRING_INT) {
+        memcpy(entry_parts(old).value, &value, sizeof value);
+        entry_touch(s, old);
+        return STORE_OK;
+    }
+    struct value v = {.encoding = STRING_INT, .number = value};
+    return put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0) ? STORE_OK : STORE_OOM;
+}
+
+/* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none. */
+static bool grow_in_place(struct db *db, struct entry *e, size_t len)
+{
+    struct parts parts = entry_parts(e);
+    uint64_t old_len;
+    if (entry_is_apart(e)) {
+        struct apart root = entry_apart(e);
+        if (root.cap < len)
+            return false;
+        old_len = root.len;
+        root.len = len;
+        memset(root.p + old_len, 0, len - old_len);
+        memcpy(parts.value, &root, sizeof root);
+    } else {
+        bool stays_short = len < ENTRY_LONG, was_short = parts.value_len < ENTRY_LONG;
+        old_len = parts.value_len;
+        if (entry_encoding_of(e) == STRING_INT || len > ENTRY_INLINE || stays_short != was_short ||
+            slab_size(entry_size(e)) != slab_size(entry_size(e) + len - old_len))
+            return false;
+        uint32_t long_len = (uint32_t)len;
+        memset(parts.value + old_len, 0, len - old_len);
+        if (stays_short)
+            e->value_len = (uint8_t)len;
+        else
+            memcpy(entry_bytes(e) + (e->key_len == ENTRY_LONG ? 4 : 0), &long_len, sizeof long_len);
+        e->head = (uint8_t)((e->head & ~(7u << 3)) | STRING_RAW << 3);
+    }
+    db->data += len - old_len;
+    return true;
+}
+
+static uint8_t *string_bytes(struct entry *e)
+{
+    return entry_is_apart(e) ? entry_apart(e).p : entry_parts(e).value;
+}
+
+enum store_result store_string_grow(struct shard *s, unsigned number, const struct key *k, size_t len,
+                                    uint8_t **bytes)
+{
+    struct db *db = &s->db[number];
+    struct place at;
+    char scratch[24];
+    struct entry *e = db_find(s, db, k, &at);
+    struct slice text = e ? entry_string(e, scratch) : (struct slice){0};
+    if (len < text.len)
+        len = text.len;
+    if (e && grow_in_place(db, e, len)) {
+        entry_touch(s, e);
+        *bytes = string_bytes(e);
+        return STORE_OK;
+    }
+    struct value v = {.encoding = len > ENTRY_INLINE ? STRING_APART : STRING_RAW, .text = text, .len = len};
+    uint64_t expire_at = e ? entry_expire_at(e) : 0;
+    /* Some room for more, if this is not the first time and there is memory. */
+    v.cap = e ? len + (len < GROWTH_FAST ? len / 2 : len / 8) : len;
+    struct entry *grown = put(s, db, k, e, &at, &v, expire_at);
+    if (!grown && v.cap > len) {
+        v.cap = len;
+        e = db_find(s, db, k, &at); /* the first try may have moved slots */
+        grown = put(s, db, k, e, &at, &v, expire_at);
+    }
+    if (!grown)
+        return STORE_OOM;
+    *bytes = string_bytes(grown);
+    return STORE_OK;
+}

@@ -1,0 +1,244 @@
+/* engine_server.c: test tool: the command layer and the store behind an ordinary kernel socket, so that redis-cli,
+ * client libraries and differential.py can talk to them without DPDK, a network stack or privileges. One thread,
+ * poll(2), blocking sends, a handful of connections. Not a product.
+ *
+ *     engine_server PORT ["directive value" ...]       prints "ready PORT" when it listens on 127.0.0.1
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "resp/reader.h"
+
+enum { CONNECTIONS = 8, READ_SIZE = 65536, UPKEEP_MS = 100, UPKEEP_BUDGET = 1000 };
+
+struct connection {
+    int fd; /* -1: free */
+    struct client *client;
+    struct resp_reader reader;
+    uint8_t *in;
+    size_t len, cap;
+    struct slice *argv;
+    uint32_t argv_cap;
+};
+
+struct server {
+    struct engine *engine;
+    struct connection connection[CONNECTIONS];
+    struct pollfd poll[CONNECTIONS + 1]; /* the last one listens */
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void set_time(struct engine *e)
+{
+    uint64_t now = wall_ms();
+    if (now > e->env.now_ms)
+        engine_sleep(e, now - e->env.now_ms);
+}
+
+static int listen_on(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0) {
+        fprintf(stderr, "engine_server: port %u: %s\n", port, strerror(errno));
+        exit(1);
+    }
+    return fd;
+}
+
+static bool send_all(int fd, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        p += sent;
+        n -= (size_t)sent;
+    }
+    return true;
+}
+
+static void hang_up(struct server *s, unsigned i)
+{
+    struct connection *c = &s->connection[i];
+    close(c->fd);
+    client_release(c->client);
+    client_init(c->client, 0, 0);
+    c->client->flags |= CLIENT_KILLED; /* a free slot of the engine */
+    resp_reader_reset(&c->reader);
+    free(c->in);
+    free(c->argv);
+    *c = (struct connection){.fd = -1};
+    s->poll[i].fd = -1;
+}
+
+static struct client *new_client(struct engine *e)
+{
+    static uint64_t id = 1;
+    for (unsigned i = 0; i < e->nclients; i++)
+        if (e->clients[i].flags & CLIENT_KILLED) {
+            client_init(&e->clients[i], ++id, e->env.now_ms);
+            return &e->clients[i];
+        }
+    return engine_connect(e);
+}
+
+static void welcome(struct server *s)
+{
+    int one = 1, fd = accept(s->poll[CONNECTIONS].fd, NULL, NULL);
+    unsigned i = 0;
+    while (i < CONNECTIONS && s->connection[i].fd >= 0)
+        i++;
+    if (fd < 0 || i == CONNECTIONS) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    s->connection[i] = (struct connection){.fd = fd, .client = new_client(s->engine)};
+    resp_reader_init(&s->connection[i].reader);
+    s->poll[i].fd = fd;
+}
+
+/* Runs the request that the reader holds. False when the connection must close. */
+static bool run_request(struct server *s, struct connection *c, struct slice window)
+{
+    uint32_t argc = c->reader.argc;
+    if (argc > c->argv_cap) {
+        free(c->argv);
+        c->argv = malloc(argc * sizeof *c->argv);
+        c->argv_cap = argc;
+    }
+    for (uint32_t i = 0; i < argc; i++)
+        c->argv[i] = resp_arg(&c->reader, window, i);
+    struct engine *e = s->engine;
+    e->client = c->client;
+    engine_argv(e, (int)argc, c->argv);
+    const char *reply = e->reply;
+    size_t len = e->reply_len;
+    if (e->result == CMD_WAIT) {
+        reply = "-ERR this test tool has no control process\r\n";
+        len = strlen(reply);
+        c->client->flags &= ~(uint32_t)CLIENT_WAITING;
+    }
+    return send_all(c->fd, reply, len) && !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
+}
+
+/* Runs every complete request of the input. False when the connection must close. */
+static bool run_requests(struct server *s, struct connection *c)
+{
+    const struct config *conf = s->engine->conf;
+    struct resp_limits limits = {
+        .max_bulk = conf->proto_max_bulk_len, .max_args = 1024 * 1024, .max_inline = 65536};
+    struct slice window = {c->in, c->len};
+    enum resp_result got = RESP_MORE;
+    size_t used = 0, need = 0;
+    bool ok = true;
+    while (ok && window.len && (got = resp_read(&c->reader, &limits, window, &used, &need)) == RESP_REQUEST) {
+        ok = c->reader.argc == 0 || run_request(s, c, window);
+        window.p += used;
+        window.len -= used;
+    }
+    if (ok && got == RESP_ERROR) {
+        char text[128];
+        int n = snprintf(text, sizeof text, "-%s\r\n", c->reader.error);
+        send_all(c->fd, text, (size_t)n);
+    }
+    memmove(c->in, window.p, window.len);
+    c->len = window.len;
+    return ok && got != RESP_ERROR && got != RESP_NOMEM;
+}
+
+static bool readable(struct server *s, struct connection *c)
+{
+    if (c->cap - c->len < READ_SIZE) {
+        c->cap = c->cap * 2 + READ_SIZE;
+        c->in = realloc(c->in, c->cap);
+    }
+    ssize_t n = recv(c->fd, c->in + c->len, c->cap - c->len, 0);
+    if (n <= 0)
+        return false;
+    c->len += (size_t)n;
+    return run_requests(s, c);
+}
+
+static void serve(struct server *s)
+{
+    while (!stopped) {
+        poll(s->poll, CONNECTIONS + 1, UPKEEP_MS);
+        set_time(s->engine);
+        for (unsigned i = 0; i < CONNECTIONS; i++)
+            if (s->connection[i].fd >= 0 && s->poll[i].revents && !readable(s, &s->connection[i]))
+                hang_up(s, i);
+        if (s->poll[CONNECTIONS].revents)
+            welcome(s);
+        for (unsigned i = 0; i < s->engine->env.ks->shards; i++)
+            shard_upkeep(s->engine->env.ks->shard[i], UPKEEP_BUDGET);
+    }
+}
+
+static struct engine *make_engine(int argc, char **argv)
+{
+    char directives[4096] = "arena-size 512mb\n";
+    for (int i = 2; i < argc; i++) {
+        size_t at = strlen(directives);
+        snprintf(directives + at, sizeof directives - at, "%s\n", argv[i]);
+    }
+    struct engine *e = engine_new(directives);
+    if (e)
+        e->clients[0].flags |= CLIENT_KILLED; /* engine_new's own client is nobody here */
+    return e;
+}
+
+int main(int argc, char **argv)
+{
+    struct server s = {.engine = argc > 1 ? make_engine(argc, argv) : NULL};
+    if (!s.engine) {
+        fprintf(stderr, "usage: engine_server PORT [\"directive value\" ...]\n");
+        return 2;
+    }
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
+    signal(SIGPIPE, SIG_IGN);
+    s.engine->chunk = 4096;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        s.connection[i].fd = -1;
+        s.poll[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+    }
+    s.poll[CONNECTIONS] = (struct pollfd){.fd = listen_on((uint16_t)atoi(argv[1])), .events = POLLIN};
+    printf("ready %s\n", argv[1]);
+    fflush(stdout);
+    serve(&s);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        if (s.connection[i].fd >= 0)
+            hang_up(&s, i);
+    close(s.poll[CONNECTIONS].fd);
+    engine_free(s.engine);
+    return 0;
+}

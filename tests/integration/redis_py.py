@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""redis_py.py: Debian's python3-redis, the blocking client. Empties the server."""
+
+import os
+import threading
+
+import redis
+
+from tap import Skip, Tap, until
+
+tap = Tap("redis-py")
+
+
+def client(o, **options):
+    return redis.Redis(host=o.host, port=o.port, password=o.password or None, socket_timeout=20, **options)
+
+
+def url(o, db=0):
+    login = f":{o.password}@" if o.password else ""
+    return f"redis://{login}{o.host}:{o.port}/{db}"
+
+
+def raises(error, call, *arguments, text=""):
+    try:
+        call(*arguments)
+    except error as e:
+        assert text in str(e), e
+        return
+    raise AssertionError(f"{call} did not raise {error.__name__}")
+
+
+@tap.test("PING, ECHO, INFO as a dictionary")
+def _(o):
+    r = client(o)
+    assert r.flushall() and r.ping() and r.echo("x") == b"x"
+    info = r.info()
+    assert info["redis_version"] and info["loading"] == 0 and info["role"] == "master"
+    assert info["used_memory"] >= 0 and info["maxmemory_policy"]
+    assert r.info("keyspace") == {}
+
+
+@tap.test("from_url with a database, decode_responses")
+def _(o):
+    r = redis.Redis.from_url(url(o, 2), decode_responses=True)
+    assert r.set("name", "grün") and r.get("name") == "grün"
+    assert client(o, db=2).get("name") == "grün".encode() and client(o).get("name") is None
+
+
+@tap.test("a connection pool of 10 shared by 30 threads", limit=90)
+def _(o):
+    pool = redis.BlockingConnectionPool(host=o.host, port=o.port, password=o.password or None, max_connections=10,
+                                        timeout=30)
+    def work():
+        r = redis.Redis(connection_pool=pool)
+        for _ in range(50):
+            r.incr("pool")
+    threads = [threading.Thread(target=work) for _ in range(30)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert redis.Redis(connection_pool=pool).get("pool") == b"1500"
+    pool.disconnect()
+
+
+@tap.test("a pipeline of 10000 commands keeps its order")
+def _(o):
+    p = client(o).pipeline(transaction=False)
+    for i in range(5000):
+        p.set(f"p{i}", i)
+        p.get(f"p{i}")
+    out = p.execute()
+    assert out[0::2] == [True] * 5000 and out[1::2] == [b"%d" % i for i in range(5000)]
+
+
+@tap.test("errors inside a pipeline stay at their place")
+def _(o):
+    p = client(o).pipeline(transaction=False)
+    p.set("word", "abc").incr("word").get("word")
+    out = p.execute(raise_on_error=False)
+    assert out[0] is True and isinstance(out[1], redis.ResponseError) and out[2] == b"abc"
+
+
+@tap.test("binary keys and values of all sizes")
+def _(o):
+    r = client(o)
+    for size in (0, 1, 63, 64, 1460, 4096, 65536, 1 << 20, 8 << 20):
+        value = os.urandom(size)
+        key = b"bin:\x00\xff\r\n%d" % size
+        assert r.set(key, value) and r.get(key) == value and r.strlen(key) == size
+
+
+@tap.test("SET options and the TTL family")
+def _(o):
+    r = client(o)
+    r.delete("k")
+    assert r.set("k", "1", nx=True) and r.set("k", "2", nx=True) is None
+    assert r.set("k", "3", xx=True, ex=100) and 98 <= r.ttl("k") <= 100
+    assert r.set("k", "4", keepttl=True) and r.ttl("k") > 0
+    assert r.set("k", "5", get=True) == b"4" and r.ttl("k") == -1
+    assert r.expire("k", 1000) and r.pttl("k") > 990000 and r.persist("k") and r.ttl("k") == -1
+    assert r.getex("k", px=5000) == b"5" and 0 < r.pttl("k") <= 5000 and r.getdel("k") == b"5"
+    assert r.ttl("k") == -2 and r.psetex("k", 40, "x") and until(lambda: r.get("k") is None, 5)
+
+
+@tap.test("scan_iter sees every key once")
+def _(o):
+    r = client(o, db=5)
+    r.flushdb()
+    r.mset({f"s:{i}": i for i in range(3000)})
+    keys = list(r.scan_iter(match="s:*", count=100))
+    assert set(keys) == {b"s:%d" % i for i in range(3000)}
+    assert r.dbsize() == 3000 and r.info("keyspace")["db5"]["keys"] == 3000
+
+
+@tap.test("error classes")
+def _(o):
+    r = client(o)
+    r.set("word", "abc")
+    raises(redis.ResponseError, r.incr, "word", text="value is not an integer or out of range")
+    raises(redis.ResponseError, r.execute_command, "NOSUCH", text="unknown command")
+    raises(redis.ResponseError, r.execute_command, "GET", text="wrong number of arguments for 'get' command")
+    raises(redis.ResponseError, r.execute_command, "SET", "a", "b", "EX", "0", text="invalid expire time in 'set'")
+    stranger = redis.Redis(host=o.host, port=o.port, username="nobody", password="wrong")
+    raises(redis.ResponseError, stranger.ping, text="WRONGPASS invalid username-password pair")
+
+
+@tap.test("CONFIG, COMMAND, CLIENT, MEMORY, SLOWLOG as the library parses them")
+def _(o):
+    r = client(o)
+    r.set("k", "v")
+    assert r.config_get("maxmemory*")["maxmemory-policy"] and r.config_get("databases") == {"databases": "16"}
+    assert r.command_count() > 50 and r.command()["get"]["arity"] == 2
+    r.client_setname("py")
+    assert r.client_getname() in ("py", b"py")
+    assert any(c["name"] == "py" and int(c["id"]) == r.client_id() for c in r.client_list())
+    assert r.memory_usage("k") > 0 and r.memory_stats()["keys.count"] > 0
+    assert isinstance(r.slowlog_get(), list) and r.lastsave() and len(r.time()) == 2
+    assert r.object("encoding", "k") == b"embstr"
+
+
+@tap.test("health checks and reconnects after the server has closed the connection")
+def _(o):
+    r = client(o, health_check_interval=1, retry_on_error=[redis.ConnectionError])
+    other = client(o)
+    assert r.set("h", 1)
+    for _ in range(5):
+        assert other.client_kill_filter(_id=r.client_id()) == 1
+        assert r.get("h") == b"1"
+
+
+@tap.test("a read time-out leaves the client usable")
+def _(o):
+    r = client(o)
+    slow = redis.Redis(host=o.host, port=o.port, password=o.password or None, socket_timeout=0.2)
+    try:
+        if r.execute_command("DEBUG", "SLEEP", "0") != b"OK":
+            raise Skip("DEBUG SLEEP is not allowed")
+    except redis.ResponseError:
+        raise Skip("DEBUG SLEEP is not allowed") from None
+    raises(redis.TimeoutError, slow.execute_command, "DEBUG", "SLEEP", "0.5")
+    assert client(o).ping() and slow.ping()
+
+
+@tap.test("RESP3 (protocol=3)")
+def _(o):
+    try:
+        r = client(o, protocol=3)
+    except TypeError:
+        raise Skip(f"python3-redis {redis.__version__} has no RESP3") from None
+    assert r.ping() and r.config_get("maxmemory") == {"maxmemory": "0"}
+
+
+@tap.test("transactions")
+def _(o):
+    try:
+        client(o).execute_command("MULTI")
+    except redis.ResponseError:
+        raise Skip("the server has no MULTI") from None
+    assert client(o).pipeline().set("t", 1).incr("t").execute() == [True, 2]
+
+
+if __name__ == "__main__":
+    tap.main()
