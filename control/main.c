@@ -14,12 +14,13 @@
 #include <unistd.h>
 
 struct arguments {
-    const char *file, *dataplane;
+    const char *file, *dataplane, *instance;
     bool check;
-    int overrides; /* index into argv of the first --directive */
+    int argc; /* what remains: directives */
+    char **argv;
 };
 
-static const char usage[] = "usage: sluice-control [FILE] [--dataplane PROGRAM] [--directive value ...]\n"
+static const char usage[] = "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
                             "       sluice-control --check FILE      report every error of a configuration file\n"
                             "       sluice-control --version\n";
 
@@ -29,7 +30,7 @@ struct program {
     struct stats *stats;
     struct event *sigterm, *sigint, *sighup, *tick;
     /* Texts that must outlive every generation of settings. */
-    char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir;
+    char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir, *pid_file;
     int lock_fd;
     bool leaving; /* `sluice stop`: leave when the dataplane has stopped */
 };
@@ -146,33 +147,39 @@ static void stop_all(struct control *c)
 
 /* -- start ------------------------------------------------------------------------------------------------------------ */
 
-/* Splits the command line as redis-server does: a file first, then directives. */
+/* Takes our own options out wherever they stand, and a file in front, as redis-server takes one. The rest are directives. */
 static bool read_arguments(struct arguments *a, int argc, char **argv)
 {
-    int i = 1;
-    *a = (struct arguments){.overrides = argc};
-    for (; i < argc; i++) {
-        if (strcmp(argv[i], "--check") == 0 && i + 1 < argc) {
-            a->check = true;
-            a->file = argv[++i];
-        } else if (strcmp(argv[i], "--dataplane") == 0 && i + 1 < argc) {
-            a->dataplane = argv[++i];
-        } else if (!a->file && strncmp(argv[i], "--", 2) != 0 && argv[i][0] != '-') {
+    const struct {
+        const char *name;
+        const char **into;
+    } own[] = {{"--check", &a->file}, {"--dataplane", &a->dataplane}, {"--instance", &a->instance}};
+    int kept = 0;
+    *a = (struct arguments){.argv = argv + 1};
+    for (int i = 1; i < argc; i++) {
+        unsigned o = 0;
+        while (o < 3 && strcmp(argv[i], own[o].name) != 0)
+            o++;
+        if (o < 3 && i + 1 == argc)
+            return false;
+        a->check = a->check || o == 0;
+        if (o < 3)
+            *own[o].into = argv[++i];
+        else if (i == 1 && argv[i][0] != '-')
             a->file = argv[i];
-        } else {
-            break;
-        }
+        else
+            a->argv[kept++] = argv[i];
     }
-    a->overrides = i;
-    return i == argc || (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "--check") != 0 && argv[i][2]);
+    a->argc = kept;
+    return kept == 0 || (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
 }
 
-static struct settings *read_settings(const struct arguments *a, int argc, char **argv)
+static struct settings *read_settings(const struct arguments *a)
 {
     struct settings *s = settings_defaults();
     struct report r = {0};
     bool good = !a->file || conf_load(a->file, s, NULL, &r);
-    good = conf_overrides(argc - a->overrides, argv + a->overrides, s, &r) && good;
+    good = conf_overrides(a->argc, a->argv, s, &r) && good;
     fputs(text_str(&r.lines), stderr);
     if (a->check || !good)
         fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors, r.errors == 1 ? "" : "s", r.warnings,
@@ -227,7 +234,7 @@ static char *find_dataplane(const char *told)
     char *slash = strrchr(own, '/');
     if (slash)
         *slash = 0;
-    char *beside = must_print("%s/sluice-dataplane", own), *built = must_print("%s/../dataplane/sluice-dataplane", own);
+    char *beside = must_print("%s/sluice-dataplane", own), *built = must_print("%s/../sluice-dataplane", own);
     char *found = access(beside, X_OK) < 0 && access(built, X_OK) == 0 ? built : beside; /* in a build folder */
     free(found == built ? beside : built);
     return found;
@@ -240,11 +247,11 @@ static struct event *add_signal(struct program *p, int number, event_callback_fn
     return e;
 }
 
-static bool open_parts(struct program *p, struct settings *s, const struct arguments *a, int argc, char **argv)
+static bool open_parts(struct program *p, struct settings *s, const struct arguments *a)
 {
     struct control *c = &p->control;
-    struct commit_options options = {p->file, argc - a->overrides, argv + a->overrides, p->state_dir};
-    struct supervise_options watch = {p->dataplane, p->dataplane_socket, p->dataplane_log,
+    struct commit_options options = {p->file, a->argc, a->argv, p->state_dir};
+    struct supervise_options watch = {p->dataplane, p->dataplane_socket, a->instance, p->pid_file, p->dataplane_log,
                                       (unsigned)settings_number(s, "shutdown-timeout") + 5};
     char error[512];
     struct timeval second = {.tv_sec = 1};
@@ -289,6 +296,7 @@ static void close_parts(struct program *p)
     free(p->dataplane_log);
     free(p->dataplane_socket);
     free(p->state_dir);
+    free(p->pid_file);
 }
 
 int main(int argc, char **argv)
@@ -303,7 +311,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    struct settings *s = read_settings(&a, argc, argv);
+    struct settings *s = read_settings(&a);
     if (!s)
         return 1;
     if (a.check) {
@@ -318,6 +326,7 @@ int main(int argc, char **argv)
     p.file = a.file ? realpath(a.file, NULL) : must_copy("");
     p.dataplane = find_dataplane(a.dataplane);
     p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
+    p.pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));
     p.state_dir = must_copy(settings_get(s, "state-dir"));
     p.dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
     p.control.config_path = p.file;
@@ -326,7 +335,7 @@ int main(int argc, char **argv)
     p.control.base = event_base_new();
     apply_log_settings(NULL, s);
     log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION, *p.file ? p.file : "(built in)");
-    bool good = open_parts(&p, s, &a, argc, argv);
+    bool good = open_parts(&p, s, &a);
     if (good) {
         supervise_start(p.control.supervisor);
         event_base_dispatch(p.control.base);

@@ -52,10 +52,10 @@ static const struct {
 } redis_values[] = {
     {"redis_connected_clients", "gauge", "Client connections now", {"connected_clients"}},
     {"redis_blocked_clients", "gauge", "Clients waiting in a blocking command", {"blocked_clients"}},
-    {"redis_memory_used_bytes", "gauge", "Memory used by keys and values", {"used_memory"}},
-    {"redis_memory_used_rss_bytes", "gauge", "Memory of the dataplane process", {"used_memory_rss"}},
-    {"redis_memory_used_peak_bytes", "gauge", "Highest memory used by keys and values", {"used_memory_peak"}},
-    {"redis_memory_max_bytes", "gauge", "The maxmemory limit; 0 = the whole arena", {"maxmemory"}},
+    {"redis_memory_used_bytes", "gauge", "Memory used by keys and values", {"memory_used_bytes", "used_memory"}},
+    {"redis_memory_used_rss_bytes", "gauge", "Memory of the dataplane process", {"memory_rss_bytes", "used_memory_rss"}},
+    {"redis_memory_used_peak_bytes", "gauge", "Highest memory used by keys and values", {"memory_peak_bytes", "used_memory_peak"}},
+    {"redis_memory_max_bytes", "gauge", "The most that keys and values may use", {"memory_max_bytes", "maxmemory"}},
     {"redis_commands_processed_total", "counter", "Commands executed", {"commands_processed"}},
     {"redis_connections_received_total", "counter", "Client connections accepted", {"connections_received"}},
     {"redis_rejected_connections_total", "counter", "Client connections refused because of maxclients", {"connections_rejected"}},
@@ -79,7 +79,7 @@ static bool lookup(const struct control *c, const struct block *b, const char *c
         if (block_gauge(b, source[i], value))
             return true;
     }
-    if (strcmp(source[0], "maxmemory") != 0)
+    if (!source[1] || strcmp(source[1], "maxmemory") != 0)
         return false;
     *value = strtod(settings_get(commit_running(c->commit), "maxmemory"), NULL);
     return true;
@@ -176,9 +176,9 @@ static void other_gauges(struct text *out, const struct block *b)
     for (unsigned i = 0; i < block_gauges(b); i++) {
         double v = block_gauge_at(b, i, name);
         bool known = database(name, "_keys", db, sizeof db) || database(name, "_expires", db, sizeof db) ||
-                     database(name, "_avg_ttl_ms", db, sizeof db) || strcmp(name, "start_time_seconds") == 0;
-        for (unsigned r = 0; r < REDIS_VALUES; r++)
-            known = known || strcmp(redis_values[r].source[0], name) == 0;
+                     database(name, "_avg_ttl_ms", db, sizeof db) || strcmp(name, "start_time_seconds") == 0 || strcmp(name, "maxclients") == 0;
+        for (unsigned r = 0; r < 2 * REDIS_VALUES; r++)
+            known = known || (redis_values[r / 2].source[r % 2] && strcmp(redis_values[r / 2].source[r % 2], name) == 0);
         if (known)
             continue;
         snprintf(full, sizeof full, "sluice_%s", name);

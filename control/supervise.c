@@ -76,6 +76,15 @@ static void enter(struct supervisor *s, enum supervise_phase to)
 
 static void on_ended(evutil_socket_t fd, short what, void *arg);
 
+static void write_pid(const struct supervisor *s)
+{
+    FILE *f = fopen(s->options.pid_file, "we");
+    if (f) {
+        fprintf(f, "%ld\n", s->status.pid);
+        fclose(f);
+    }
+}
+
 static bool watch(struct supervisor *s, long pid)
 {
     s->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
@@ -83,6 +92,7 @@ static bool watch(struct supervisor *s, long pid)
         return false;
     fcntl(s->pidfd, F_SETFD, FD_CLOEXEC);
     s->status.pid = pid;
+    write_pid(s);
     s->ended = event_new(s->base, s->pidfd, EV_READ, on_ended, s);
     event_add(s->ended, NULL);
     return true;
@@ -103,7 +113,8 @@ static void unwatch(struct supervisor *s)
 /* In the child. Only async-signal-safe calls. */
 _Noreturn static void become_dataplane(const struct supervisor *s, int log_fd)
 {
-    char *const argv[] = {(char *)(uintptr_t)s->options.program, (char *)(uintptr_t)"--socket", (char *)(uintptr_t)s->options.socket, NULL};
+    const struct supervise_options *o = &s->options;
+    const char *const argv[] = {o->program, "--channel", o->socket, o->instance ? "--instance" : NULL, o->instance, NULL};
     int null = open("/dev/null", O_RDWR);
     sigset_t none;
     setsid();
@@ -114,7 +125,7 @@ _Noreturn static void become_dataplane(const struct supervisor *s, int log_fd)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    execv(s->options.program, argv);
+    execv(o->program, (char *const *)(uintptr_t)argv);
     static const char failed[] = "cannot execute the dataplane program\n";
     (void)!write(2, failed, sizeof failed - 1);
     _exit(127);
@@ -213,6 +224,7 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     evtimer_del(s->timer);
     describe_end(s, why, sizeof why);
     unwatch(s);
+    unlink(s->options.pid_file);
     detach(s);
     if (s->wish == WISH_STOP) {
         log_line(LOG_LEVEL_NOTICE, "%s: %s", why, s->status.reason);
@@ -358,9 +370,7 @@ void supervise_state(struct supervisor *s, const char *state, const char *detail
     bool news = strcmp(state, s->status.state) != 0;
     snprintf(s->status.state, sizeof s->status.state, "%s", state);
     snprintf(s->status.detail, sizeof s->status.detail, "%s", detail);
-    if (news && strcmp(state, "serving") == 0)
-        log_line(LOG_LEVEL_NOTICE, "Ready to accept connections%s%s", *detail ? ": " : "", detail);
-    else if (news && *state)
+    if (news && *state)
         log_line(LOG_LEVEL_NOTICE, "The dataplane is %s%s%s", state, *detail ? ": " : "", detail);
 }
 

@@ -26,6 +26,8 @@ struct supervise_status {
 struct supervise_options {
     const char *program; /* path of sluice-dataplane */
     const char *socket;
+    const char *instance; /* tells several boxes on one machine apart; NULL = the dataplane's own default */
+    const char *pid_file; /* holds its pid while it runs, for scripts */
     const char *log_file; /* its stdout and stderr */
     unsigned stop_seconds; /* after which an orderly stop becomes SIGTERM */
 };

@@ -1,6 +1,5 @@
 /* grammar.c: the CLI's tables and the three things made from them: parsing, help, completion. */
 #include "mgmt/grammar.h"
-#include "control/directives.h"
 #include "mgmt/operations.h"
 
 #include <stdio.h>
@@ -195,7 +194,7 @@ void grammar_help(char **words, int n)
 
 /* -- completion ------------------------------------------------------------------------------------------------------- */
 
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned index)
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned index, char *const *names)
 {
     const struct node *table = grammar, *at = NULL;
     unsigned candidates;
@@ -213,8 +212,8 @@ const char *grammar_complete(char **words, int n, const char *prefix, unsigned i
     unsigned most = at->parameter[1].kind ? 2 : 1, position = at->repeated ? (unsigned)(n - i) % most : (unsigned)(n - i);
     if (position >= most || at->parameter[position].kind != PARAMETER_DIRECTIVE)
         return NULL;
-    for (unsigned d = 0; d < directive_count(); d++)
-        if (strncmp(directives[d].name, prefix, strlen(prefix)) == 0 && index-- == 0)
-            return directives[d].name;
+    for (; names && *names; names++)
+        if (strncmp(*names, prefix, strlen(prefix)) == 0 && index-- == 0)
+            return *names;
     return NULL;
 }

@@ -53,5 +53,6 @@ const struct node *grammar_find(char **words, int n, int *used, char *error, siz
 bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size);
 /* Prints what can follow the words. */
 void grammar_help(char **words, int n);
-/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. */
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned i);
+/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. names (NULL-terminated, or NULL) are the
+ * directives. */
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, char *const *names);

@@ -1,11 +1,13 @@
 /* operations.c: what each command asks of control and how the answer is printed. */
 #include "mgmt/operations.h"
-#include "control/conffile.h"
+#include "mgmt/words.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* -- asking ----------------------------------------------------------------------------------------------------------- */
 
@@ -38,13 +40,6 @@ static const char *text_of(const json_t *object, const char *key)
 static json_int_t number_of(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
-}
-
-/* Control's answers hold words of Redis clients: nothing of them may reach the terminal as a control character. */
-static void print_safe(FILE *out, const char *s)
-{
-    for (; *s; s++)
-        fputc((unsigned char)*s < ' ' || *s == 127 ? '?' : *s, out);
 }
 
 static void print_value(FILE *out, const json_t *v)
@@ -124,19 +119,26 @@ int run_show_fields(struct invocation *in)
     return code;
 }
 
+/* The directives whose value is a list of words: no quotes around the whole. */
+static bool is_list(const char *name)
+{
+    static const char *const lists[] = {"bind", "save", "client-output-buffer-limit", "oom-score-adj-values", "rename-command",
+                                        "latency-tracking-info-percentiles", "user", "loadmodule", "replicaof", "slaveof",
+                                        "worker-cores", NULL};
+    for (const char *const *l = lists; *l; l++)
+        if (strcmp(*l, name) == 0)
+            return true;
+    return false;
+}
+
 static void print_directive(FILE *out, const char *name, const char *value)
 {
-    struct text t = {0};
-    text_printf(&t, "%s ", name);
-    int i = directive_find(name);
-    bool list = i >= 0 && (directives[i].kind == KIND_LIST || directives[i].kind == KIND_CHECKED) && *value;
-    if (list)
-        text_add(&t, value);
+    fprintf(out, "%s ", name);
+    if (is_list(name) && *value)
+        print_safe(out, value);
     else
-        text_add_word(&t, value);
-    print_safe(out, text_str(&t));
+        print_word(out, value);
     fputc('\n', out);
-    text_free(&t);
 }
 
 int run_show_config(struct invocation *in)
@@ -315,25 +317,54 @@ int run_simple(struct invocation *in)
     return code;
 }
 
+/* In the child: sluice-control beside us, in the build folder, or on the path. */
+_Noreturn static void become_check(const char *file, int err)
+{
+    char own[4000], path[4096];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(own, '/');
+    if (slash)
+        *slash = 0;
+    dup2(err, 2);
+    snprintf(path, sizeof path, "%s/sluice-control", own);
+    execl(path, "sluice-control", "--check", file, (char *)NULL);
+    snprintf(path, sizeof path, "%s/../control/sluice-control", own);
+    execl(path, "sluice-control", "--check", file, (char *)NULL);
+    execlp("sluice-control", "sluice-control", "--check", file, (char *)NULL);
+    fputs("sluice-control is not installed beside sluice, nor on the PATH\n", stderr);
+    _exit(127);
+}
+
 int run_config_check(struct invocation *in)
 {
-    struct settings *s = settings_defaults();
-    struct report r = {0};
-    bool good = conf_load(in->argv[0], s, NULL, &r);
+    int pipes[2], status = 0;
+    json_t *lines = json_array();
+    char *line = NULL;
+    size_t room = 0;
+    if (pipe(pipes) < 0)
+        return EXIT_FAILED;
+    pid_t pid = fork();
+    if (pid == 0)
+        become_check(in->argv[0], pipes[1]);
+    close(pipes[1]);
+    FILE *from = fdopen(pipes[0], "r");
+    for (ssize_t n; (n = getline(&line, &room, from)) > 0;)
+        json_array_append_new(lines, json_stringn(line, (size_t)(n - (line[n - 1] == '\n'))));
+    free(line);
+    fclose(from);
+    bool good = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (in->json) {
-        json_t *lines = json_array();
-        for (const char *l = text_str(&r.lines); *l; l += strcspn(l, "\n") + 1)
-            json_array_append_new(lines, json_stringn(l, strcspn(l, "\n")));
-        json_t *j = json_pack("{s:b,s:i,s:i,s:o}", "ok", good, "errors", (int)r.errors, "warnings", (int)r.warnings, "lines", lines);
+        json_t *j = json_pack("{s:b,s:O}", "ok", good, "lines", lines);
         json_dumpf(j, in->out, JSON_INDENT(2));
         fputc('\n', in->out);
         json_decref(j);
     } else {
-        fputs(text_str(&r.lines), stderr);
-        fprintf(in->out, "%s: %u error%s, %u warning%s\n", in->argv[0], r.errors, r.errors == 1 ? "" : "s", r.warnings,
-                r.warnings == 1 ? "" : "s");
+        for (size_t i = 0; i < json_array_size(lines); i++) {
+            print_safe(good ? in->out : stderr, json_string_value(json_array_get(lines, i)));
+            fputc('\n', good ? in->out : stderr);
+        }
     }
-    report_free(&r);
-    settings_free(s);
+    json_decref(lines);
     return good ? EXIT_DONE : EXIT_FAILED;
 }

@@ -1,28 +1,40 @@
 /* prompt.c: line editing over libedit's readline face. */
 #include "mgmt/prompt.h"
-#include "control/conffile.h"
+#include "mgmt/operations.h"
+#include "mgmt/words.h"
 
 #include <editline/readline.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 64 };
+/* Names for completion, asked of control once; readline's callbacks have no argument of their own. */
+static char **names;
+
+static void load_names(const char *socket_path)
+{
+    json_t *data, *value;
+    const char *name;
+    unsigned n = 0;
+    if (api_request(socket_path, json_pack("{s:s,s:s}", "op", "show", "what", "config"), &data) != EXIT_DONE)
+        return;
+    names = calloc(json_object_size(data) + 1, sizeof *names);
+    json_object_foreach(data, name, value) if (names) names[n++] = strdup(name);
+    json_decref(data);
+}
 
 static char *complete_word(const char *prefix, int state)
 {
     static unsigned index;
-    struct words words = {0};
-    char *comment;
-    if (state == 0)
-        index = 0;
-    /* The words before the one that is being typed. */
-    char *before = must_copy_n(rl_line_buffer, strlen(rl_line_buffer) - strlen(prefix));
-    line_split(before, &words, ~0u, &comment);
-    const char *found = grammar_complete(words.p, (int)words.n, prefix, index++);
-    char *copy = found ? strdup(found) : NULL;
-    words_free(&words);
+    struct words words;
+    index = state ? index + 1 : 0;
+    char *before = strndup(rl_line_buffer, strlen(rl_line_buffer) - strlen(prefix));
+    const char *found = NULL;
+    if (before && words_split(&words, before))
+        found = grammar_complete(words.p, words.n, prefix, index, names);
+    if (before)
+        words_free(&words);
     free(before);
-    return copy;
+    return found ? strdup(found) : NULL;
 }
 
 static char **complete(const char *prefix, int start, int end)
@@ -32,50 +44,44 @@ static char **complete(const char *prefix, int start, int end)
     return rl_completion_matches(prefix, complete_word);
 }
 
-/* "show log | match oom | json" -> words and filters. False: something else follows the bar. */
-static bool take_filters(struct words *words, struct invocation *in)
+/* "show log | match oom | json": returns how many words come before the first bar, or -1 if something else follows one. */
+static int take_filters(const struct words *w, struct invocation *in)
 {
-    unsigned kept = 0, i = 0;
-    while (kept < words->n && strcmp(words->p[kept], "|") != 0)
+    int kept = 0;
+    while (kept < w->n && strcmp(w->p[kept], "|") != 0)
         kept++;
-    for (i = kept; i < words->n; i++) {
-        if (strcmp(words->p[i], "|") == 0)
+    for (int i = kept; i < w->n; i++) {
+        if (strcmp(w->p[i], "|") == 0)
             continue;
-        if (strcmp(words->p[i], "json") == 0)
+        if (strcmp(w->p[i], "json") == 0)
             in->json = true;
-        else if (strcmp(words->p[i], "match") == 0 && i + 1 < words->n)
-            in->match = words->p[++i];
-        else if (strcmp(words->p[i], "no-more") != 0)
-            return false;
+        else if (strcmp(w->p[i], "match") == 0 && i + 1 < w->n)
+            in->match = w->p[++i];
+        else if (strcmp(w->p[i], "no-more") != 0)
+            return -1;
     }
-    words->n = kept; /* the rest stays allocated until the line is done */
-    return true;
+    return kept;
 }
 
 static int run_text(const char *socket_path, const char *line)
 {
-    struct words words = {0};
+    struct words words;
     struct invocation in = {.socket = socket_path};
-    char *comment;
-    int code = EXIT_USAGE;
-    bool split = line_split(line, &words, ~0u, &comment);
-    unsigned all = words.n;
-    if (!split)
-        fputs("sluice: unbalanced quotes\n", stderr);
-    else if (!take_filters(&words, &in))
+    char *copy[WORDS_MAX]; /* parsing moves words about */
+    int code = EXIT_USAGE, n = -1;
+    if (!words_split(&words, line))
+        fputs("sluice: unbalanced quotes, or too many words\n", stderr);
+    else if ((n = take_filters(&words, &in)) < 0)
         fputs("sluice: after | comes json, match TEXT or no-more\n", stderr);
-    else if (words.n && strcmp(words.p[words.n - 1], "?") == 0) {
-        grammar_help(words.p, (int)words.n - 1);
+    memcpy(copy, words.p, (size_t)words.n * sizeof *copy);
+    if (n == 0) {
         code = EXIT_DONE;
-    } else if (words.n) {
-        char **copy = must_alloc(words.n, sizeof *copy); /* parsing moves words about */
-        memcpy(copy, words.p, words.n * sizeof *copy);
-        code = run_line(&in, copy, (int)words.n);
-        free(copy);
-    } else {
+    } else if (n > 0 && strcmp(copy[n - 1], "?") == 0) {
+        grammar_help(copy, n - 1);
         code = EXIT_DONE;
+    } else if (n > 0) {
+        code = run_line(&in, copy, n);
     }
-    words.n = all;
     words_free(&words);
     return code;
 }
@@ -84,6 +90,7 @@ int prompt_run(const char *socket_path)
 {
     int code = EXIT_DONE;
     char *line;
+    load_names(socket_path);
     rl_readline_name = "sluice";
     rl_attempted_completion_function = complete;
     using_history();
@@ -98,5 +105,9 @@ int prompt_run(const char *socket_path)
         if (leave)
             break;
     }
+    for (char **n = names; n && *n; n++)
+        free(*n);
+    free(names);
+    names = NULL;
     return code;
 }

@@ -157,7 +157,7 @@ int main(int argc, char **argv)
     char error[256];
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     signal(SIGTERM, on_term);
-    if (argc != 3 || strcmp(argv[1], "--socket") != 0)
+    if (argc < 3 || strcmp(argv[1], "--channel") != 0)
         return 2;
     f.channel = channel_open(argv[2], &ops, &f, error, sizeof error);
     if (!f.channel) {
