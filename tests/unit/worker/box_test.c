@@ -61,7 +61,7 @@ static void test_one_byte_a_segment(void)
 static void pipeline(struct rig_client *c, unsigned n, size_t value_len)
 {
     size_t cap = n * (value_len + 128) + 64, len = 0, want = 0;
-    char *request = malloc(cap), *reply = malloc(cap);
+    char *request = calloc(1, cap), *reply = calloc(1, cap);
     for (unsigned i = 0; i < n; i++) {
         len += (size_t)sprintf(request + len, "*3\r\n$3\r\nSET\r\n$8\r\nkey:%04u\r\n$%zu\r\n", i, value_len);
         memset(request + len, 'a' + (int)(i % 26), value_len);
