@@ -74,6 +74,11 @@ const char *link_identity(const struct config *conf)
     return link_kind(conf)->path ? conf->link_path : conf->link_name;
 }
 
+static bool is_server(const struct config *conf)
+{
+    return conf->link_role && strcmp(conf->link_role, "server") == 0;
+}
+
 int claim(const char *what, const char *name)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -88,6 +93,13 @@ int claim(const char *what, const char *name)
         fd = -1;
     }
     return fd;
+}
+
+int link_claim(const struct config *conf)
+{
+    if (!link_kind(conf)->path)
+        return claim("link", conf->link_name);
+    return claim(is_server(conf) ? "server" : "client", conf->link_path);
 }
 
 /* -- tap -- */
@@ -163,11 +175,6 @@ static bool af_packet_args(const struct config *conf, const uint8_t mac[6], char
 
 /* -- vhost, virtio_user, memif: a socket that both ends know -- */
 
-static bool is_server(const struct config *conf)
-{
-    return conf->link_role && strcmp(conf->link_role, "server") == 0;
-}
-
 /* A socket file that nobody listens on any more is removed when we are to listen there. */
 static bool check_socket(const struct config *conf, char *error, size_t size)
 {
@@ -237,8 +244,12 @@ static bool pci_args(const struct config *conf, const uint8_t mac[6], char *text
 }
 
 const struct link_kind link_kinds[LINK_PCI + 1] = {
-    [LINK_TAP] =
-        {.driver = "net_tap", .root = true, .wake = WAKE_READY, .check = check_tap, .devargs = tap_args},
+    [LINK_TAP] = {.driver = "net_tap",
+                  .root = true,
+                  .leave_open = true,
+                  .wake = WAKE_READY,
+                  .check = check_tap,
+                  .devargs = tap_args},
     [LINK_AF_PACKET] = {.driver = "net_af_packet",
                         .root = true,
                         .mac = MAC_DEVICE,
@@ -258,11 +269,7 @@ const struct link_kind link_kinds[LINK_PCI + 1] = {
                           .tx_offload = CHECKSUMS_TX,
                           .check = check_socket,
                           .devargs = virtio_user_args},
-    [LINK_MEMIF] = {.driver = "net_memif",
-                    .path = true,
-                    .wake = WAKE_EVENT,
-                    .check = check_socket,
-                    .devargs = memif_args},
+    [LINK_MEMIF] = {.driver = "net_memif", .path = true, .check = check_socket, .devargs = memif_args},
     [LINK_PCI] = {.driver = "pci",
                   .root = true,
                   .mac = MAC_DEVICE,

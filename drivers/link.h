@@ -44,8 +44,10 @@ bool link_mac(const struct config *conf, uint8_t mac[6]);
 /* Name by which DPDK knows the device. */
 const char *link_device(const struct config *conf);
 
-/* Name or path that tells this link from others on the machine. */
+/* Name or path that both ends of the link know. */
 const char *link_identity(const struct config *conf);
+/* Takes this end of the link for this process: a descriptor as from claim. */
+int link_claim(const struct config *conf);
 
 /* Takes a name for this process, so that a second box gives up with a clear error; free again when the
  * process ends, however it ends. A descriptor, or -1 if taken. */

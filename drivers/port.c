@@ -206,7 +206,7 @@ struct port *port_open(const struct config *conf, struct rte_mempool *const *poo
     }
     p->workers = (uint16_t)conf->workers;
     p->leave_open = link_kind(conf)->leave_open;
-    p->claim = claim("link", link_identity(conf));
+    p->claim = link_claim(conf);
     memcpy(p->pool, pool, conf->workers * sizeof *pool);
     bool ok = p->claim >= 0 || fail(error, size, "link %s is in use by another box", link_identity(conf));
     ok = ok && (link_mac(conf, p->mac) ||
