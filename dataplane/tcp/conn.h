@@ -49,6 +49,7 @@ enum {
     TCP_OUT_OF_ORDER = 64,          /* frames a connection may hold beyond a hole */
     TCP_PACK_FRAMES = 8,            /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
+    TCP_AHEAD = 4,                  /* prefetches between a connection and its frame, a power of two */
     TCP_DUPACKS = 3                 /* RFC 5681 section 3.2 */
 };
 
@@ -181,6 +182,9 @@ struct tcp_stack {
     struct tcp_secret secret;
     const struct tcp_cc *cc;
     struct wheel wheel;
+    struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
+    unsigned ahead_at;
+    uint16_t buffer_gap; /* from an mbuf to its buffer */
     uint64_t timers_next, starved_at;
     uint64_t rst_refill_us;
     uint32_t rst_tokens;
