@@ -73,7 +73,8 @@ void tcp_flow_remove(struct tcp_conn *c)
     s->flows[i] = (struct tcp_flow_slot){0, 0};
 }
 
-/* The frame that this segment probably acknowledges: by now the connection asked for some calls ago is here. */
+/* The frame that this segment probably acknowledges: by now the connection asked for some calls ago is here.
+ */
 static void prefetch_frame(struct tcp_stack *s, struct tcp_conn *next)
 {
     struct tcp_conn **at = &s->ahead[s->ahead_at++ % TCP_AHEAD];

@@ -61,8 +61,14 @@ static struct rte_mbuf *request(struct rte_mempool *pool, unsigned i, uint8_t fl
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
     struct client *c = &client_of[i];
-    struct tcp_segment seg = {.src_port = (uint16_t)(1024 + i % 50000), .dst_port = PORT, .seq = c->seq,
-                              .ack = c->ack, .flags = flags, .window = 512, .options = TCP_OPT_TS, .ts_val = 1};
+    struct tcp_segment seg = {.src_port = (uint16_t)(1024 + i % 50000),
+                              .dst_port = PORT,
+                              .seq = c->seq,
+                              .ack = c->ack,
+                              .flags = flags,
+                              .window = 512,
+                              .options = TCP_OPT_TS,
+                              .ts_val = 1};
     if (flags & TCP_SYN)
         seg.options |= TCP_OPT_MSS | TCP_OPT_WSCALE | TCP_OPT_SACK_OK, seg.mss = 1460, seg.wscale = 7;
     uint8_t *h = (uint8_t *)rte_pktmbuf_append(m, L4 + TCP_HEADER_MAX + REQUEST) + L4;
@@ -121,7 +127,8 @@ static int by_size(const void *a, const void *b)
 static void measure(struct rte_mempool *pool, unsigned n)
 {
     static struct counters counters;
-    struct tcp_config conf = {.max_conns = n, .rx_window = 262144, .tx_limit = 262144, .keepalive_us = 300000000, .seed = 1};
+    struct tcp_config conf = {
+        .max_conns = n, .rx_window = 262144, .tx_limit = 262144, .keepalive_us = 300000000, .seed = 1};
     struct tcp_stack *s = tcp_stack_new(&conf, (struct net_if *)&counters, pool, &counters);
     client_of = calloc(n, sizeof *client_of);
     tcp_listen(s, PORT);
@@ -141,7 +148,8 @@ static void measure(struct rte_mempool *pool, unsigned n)
     }
     qsort(took, ROUNDS, sizeof *took, by_size);
     double hz = (double)rte_get_tsc_hz() / 1e9;
-    printf("%7u connections: %6.1f ns a request (median round; a tenth below %.1f); %.3f segments out a request, %zu bytes a connection\n",
+    printf("%7u connections: %6.1f ns a request (median round; a tenth below %.1f); %.3f segments out a "
+           "request, %zu bytes a connection\n",
            n, (double)took[ROUNDS / 2] / hz / BURST, (double)took[ROUNDS / 10] / hz / BURST,
            (double)counters.v[COUNTER_tcp_segments_out] / ((double)ROUNDS * BURST), sizeof(struct tcp_conn));
     fflush(stdout);

@@ -233,9 +233,10 @@ static void trace(const struct run *r)
             struct tcp_info info = {.state = "-"};
             if (t->conn)
                 tcp_info(t->conn, &info);
-            printf("# seed %lu end %u.%u: sent %u received %u waiting %d %s unacked %u cwnd %u wnd %u rto %u\n",
-                   r->c->seed, e, i, t->sent, t->received, t->waiting, info.state, info.unacked, info.cwnd,
-                   info.snd_wnd, info.rto_us);
+            printf(
+                "# seed %lu end %u.%u: sent %u received %u waiting %d %s unacked %u cwnd %u wnd %u rto %u\n",
+                r->c->seed, e, i, t->sent, t->received, t->waiting, info.state, info.unacked, info.cwnd,
+                info.snd_wnd, info.rto_us);
         }
 }
 

@@ -29,17 +29,23 @@ static uint32_t draw(uint32_t below)
 static uint32_t near(uint32_t x)
 {
     switch (draw(6)) {
-    case 0: return x + draw(20);
-    case 1: return x - draw(20);
-    case 2: return x + draw(70000);
-    case 3: return draw(50) ? x : (uint32_t)draw(UINT32_MAX);
-    default: return x;
+    case 0:
+        return x + draw(20);
+    case 1:
+        return x - draw(20);
+    case 2:
+        return x + draw(70000);
+    case 3:
+        return draw(50) ? x : (uint32_t)draw(UINT32_MAX);
+    default:
+        return x;
     }
 }
 
 static uint8_t some_flags(void)
 {
-    static const uint8_t likely_ones[] = {TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK, TCP_ACK | TCP_FIN, TCP_SYN, TCP_RST, TCP_SYN | TCP_ACK, TCP_ACK | TCP_RST};
+    static const uint8_t likely_ones[] = {TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK,           TCP_ACK | TCP_FIN,
+                                          TCP_SYN, TCP_RST,           TCP_SYN | TCP_ACK, TCP_ACK | TCP_RST};
     return draw(20) ? likely_ones[draw(draw(3) ? 3 : sizeof likely_ones)] : (uint8_t)draw(64);
 }
 
@@ -61,7 +67,8 @@ static void check(struct tcp_conn *c, void *arg)
     CU_ASSERT_FATAL(seq_upto(c->snd_una, c->snd_nxt) && seq_upto(c->rcv_nxt, c->rcv_adv));
     CU_ASSERT_FATAL(!c->ooo == !(c->flags & CONN_HOLES));
     CU_ASSERT_FATAL(tcp_tx_unacked(c) <= conf->tx_limit + 1);
-    bool in_flight = c->state >= TCP_STATE_ESTABLISHED && c->state != TCP_STATE_TIME_WAIT && c->snd_una != c->snd_nxt;
+    bool in_flight =
+        c->state >= TCP_STATE_ESTABLISHED && c->state != TCP_STATE_TIME_WAIT && c->snd_una != c->snd_nxt;
     CU_ASSERT_FATAL(!in_flight || (c->rexmit_at && c->armed_at <= c->rexmit_at));
     CU_ASSERT_FATAL((c->armed_at == UINT64_MAX) == (c->timer.next == NULL));
     unsigned i = (c->tuple.remote_port - 1000u) % PEERS;
@@ -73,11 +80,17 @@ static void segment(void)
     uint8_t h[TCP_HEADER_MAX + 40];
     struct net_packet p;
     unsigned i = draw(PEERS), len = draw(3) ? 0 : draw(1900);
-    struct tcp_segment seg = {.src_port = (uint16_t)(1000 + i), .dst_port = PORT, .seq = near(peer[i].rcv_nxt),
-                              .ack = near(draw(2) ? peer[i].snd_nxt : peer[i].snd_una), .flags = some_flags(),
-                              .window = (uint16_t)(draw(4) ? 60000 : draw(2) ? 0 : draw(2000))};
+    struct tcp_segment seg = {.src_port = (uint16_t)(1000 + i),
+                              .dst_port = PORT,
+                              .seq = near(peer[i].rcv_nxt),
+                              .ack = near(draw(2) ? peer[i].snd_nxt : peer[i].snd_una),
+                              .flags = some_flags(),
+                              .window = (uint16_t)(draw(4)   ? 60000
+                                                   : draw(2) ? 0
+                                                             : draw(2000))};
     if ((seg.flags & TCP_SYN) && draw(2))
-        seg.options = TCP_OPT_MSS | TCP_OPT_WSCALE | TCP_OPT_SACK_OK, seg.mss = (uint16_t)draw(2000), seg.wscale = (uint8_t)draw(16);
+        seg.options = TCP_OPT_MSS | TCP_OPT_WSCALE | TCP_OPT_SACK_OK, seg.mss = (uint16_t)draw(2000),
+        seg.wscale = (uint8_t)draw(16);
     if (draw(3) == 0) {
         seg.options |= TCP_OPT_SACK;
         seg.sacks = (uint8_t)(1 + draw(3));
@@ -89,7 +102,8 @@ static void segment(void)
     unsigned header = tcp_header_write(h, &seg);
     if (draw(10) == 0)
         h[draw(header)] ^= (uint8_t)(1u << draw(8));
-    struct rte_mbuf *m = bench_frame(&b, h, header, seg.seq, len, draw(50) == 0, 1 + (draw(4) ? 0 : draw(4)), &p);
+    struct rte_mbuf *m =
+        bench_frame(&b, h, header, seg.seq, len, draw(50) == 0, 1 + (draw(4) ? 0 : draw(4)), &p);
     if (!m)
         return;
     if (draw(40) == 0)
@@ -175,8 +189,10 @@ static void run(uint64_t seed, const struct tcp_config *conf)
 
 static void test_mutated_segments(void)
 {
-    static const struct tcp_config roomy = {.max_conns = 8, .backlog = 4, .rx_window = 65535, .tx_limit = 65536, .keepalive_us = 1000000};
-    static const struct tcp_config narrow = {.max_conns = 3, .backlog = 2, .rx_window = 3000, .tx_limit = 2000, .time_wait_us = 10000};
+    static const struct tcp_config roomy = {
+        .max_conns = 8, .backlog = 4, .rx_window = 65535, .tx_limit = 65536, .keepalive_us = 1000000};
+    static const struct tcp_config narrow = {
+        .max_conns = 3, .backlog = 2, .rx_window = 3000, .tx_limit = 2000, .time_wait_us = 10000};
     for (uint64_t seed = 1; seed <= 6; seed++)
         run(seed, seed % 3 ? &roomy : &narrow);
 }

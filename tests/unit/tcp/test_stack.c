@@ -1,4 +1,5 @@
-/* test_stack.c: the parts of the stack that a packet script cannot show: tables, bounds, ownership, events. */
+/* test_stack.c: the parts of the stack that a packet script cannot show: tables, bounds, ownership, events.
+ */
 #include <stdlib.h>
 
 #include <rte_mempool.h>
@@ -26,7 +27,8 @@ static void stop(void)
 
 static void input(uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack, unsigned len)
 {
-    struct tcp_segment seg = {.src_port = port, .dst_port = PORT, .seq = seq, .ack = ack, .flags = flags, .window = 60000};
+    struct tcp_segment seg = {
+        .src_port = port, .dst_port = PORT, .seq = seq, .ack = ack, .flags = flags, .window = 60000};
     bench_input(&b, &seg, len);
 }
 
@@ -355,24 +357,23 @@ static void test_write_before_the_handshake_is_done(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {
-        UNIT(test_every_edge_of_the_state_machine),
-        UNIT(test_siphash_reference_vector),
-        UNIT(test_initial_numbers_grow_with_time_and_differ_by_tuple),
-        UNIT(test_flow_table_against_an_array),
-        UNIT(test_small_segments_do_not_pin_a_buffer_each),
-        UNIT(test_segments_beyond_holes_are_bounded),
-        UNIT(test_readers_that_sleep_leave_half_the_pool),
-        UNIT(test_small_replies_without_acks_are_bounded),
-        UNIT(test_resets_are_limited),
-        UNIT(test_no_path_drops_the_syn),
-        UNIT(test_empty_pool_at_every_step),
-        UNIT(test_frames_in_a_ring_outlive_their_ack),
-        UNIT(test_bytes_before_a_reset_are_readable_until_the_next_call),
-        UNIT(test_what_nobody_heard_of_ends_silently),
-        UNIT(test_abort_with_events_pending),
-        UNIT(test_write_before_the_handshake_is_done),
-        {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_every_edge_of_the_state_machine),
+                                             UNIT(test_siphash_reference_vector),
+                                             UNIT(test_initial_numbers_grow_with_time_and_differ_by_tuple),
+                                             UNIT(test_flow_table_against_an_array),
+                                             UNIT(test_small_segments_do_not_pin_a_buffer_each),
+                                             UNIT(test_segments_beyond_holes_are_bounded),
+                                             UNIT(test_readers_that_sleep_leave_half_the_pool),
+                                             UNIT(test_small_replies_without_acks_are_bounded),
+                                             UNIT(test_resets_are_limited),
+                                             UNIT(test_no_path_drops_the_syn),
+                                             UNIT(test_empty_pool_at_every_step),
+                                             UNIT(test_frames_in_a_ring_outlive_their_ack),
+                                             UNIT(test_bytes_before_a_reset_are_readable_until_the_next_call),
+                                             UNIT(test_what_nobody_heard_of_ends_silently),
+                                             UNIT(test_abort_with_events_pending),
+                                             UNIT(test_write_before_the_handshake_is_done),
+                                             {NULL, NULL}};
     test_eal();
     pool = test_pool("stack", POOL);
     return unit_main(argc, argv, "tcp/stack", tests);
