@@ -66,8 +66,8 @@ bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t n
         return true; /* overtaken: its text is still welcome */
     uint32_t acked = seg->ack - c->snd_una;
     bool window_changed = take_window(c, seg);
-    bool duplicate = acked == 0 && c->snd_nxt != c->snd_una && seg->payload == 0 &&
-                     !(seg->flags & TCP_FIN) && !window_changed; /* RFC 5681 section 2 */
+    bool duplicate = acked == 0 && c->snd_nxt != c->snd_una && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
+                     !window_changed; /* RFC 5681 section 2 */
     if (acked) {
         c->backoff = 0;
         tcp_ack_advance(c, seg->ack, now_us);

@@ -7,10 +7,14 @@ struct tcp_conn;
 
 struct tcp_cc {
     const char *name;
-    void (*start)(struct tcp_conn *c);                  /* the MSS is known */
-    void (*acked)(struct tcp_conn *c, uint32_t bytes);  /* new data acknowledged while the window was the limit */
-    void (*lost)(struct tcp_conn *c, uint32_t flight);  /* fast recovery begins: flight bytes were out */
-    void (*timeout)(struct tcp_conn *c, uint32_t flight); /* retransmission timeout */
+    /* The MSS is known. */
+    void (*start)(struct tcp_conn *c);
+    /* New data were acknowledged while the window was the limit. */
+    void (*acked)(struct tcp_conn *c, uint32_t bytes);
+    /* Fast recovery begins: flight bytes were out. */
+    void (*lost)(struct tcp_conn *c, uint32_t flight);
+    /* Retransmission timeout, likewise. */
+    void (*timeout)(struct tcp_conn *c, uint32_t flight);
 };
 
 /* NewReno (RFC 5681), initial window RFC 6928, byte counting RFC 3465. */

@@ -11,7 +11,8 @@
 #include "tcp/tcp.h"
 #include "tcp/wheel.h"
 
-enum tcp_state { /* RFC 9293 section 3.3.2; LISTEN lives in struct tcp_listener */
+/* RFC 9293 section 3.3.2; LISTEN lives in struct tcp_listener. */
+enum tcp_state {
     TCP_STATE_CLOSED,
     TCP_STATE_SYN_SENT,
     TCP_STATE_SYN_RECEIVED,
@@ -27,17 +28,17 @@ enum tcp_state { /* RFC 9293 section 3.3.2; LISTEN lives in struct tcp_listener 
 
 /* Every limit and time of the stack. Times in microseconds. */
 enum {
-    TCP_INITIAL_WINDOW = 10,        /* segments (RFC 6928) */
-    TCP_MSS_MIN = 88,               /* a peer that asks for less gets this: tiny segments are an attack */
-    TCP_MSS_DEFAULT4 = 536,         /* RFC 9293 MUST-15 */
-    TCP_MSS_DEFAULT6 = 1220,        /* RFC 9293 MUST-15 */
-    TCP_RTO_FIRST = 1000000,        /* RFC 6298 (2.1) */
-    TCP_RTO_MIN = 200000,           /* below RFC 6298 (2.4), as everyone does */
-    TCP_RTO_MAX = 60000000,         /* RFC 6298 (2.5) */
-    TCP_SYN_RETRIES = 6,            /* RFC 9293 MUST-23: R2 for SYN of at least 3 minutes is for a host, not a box */
-    TCP_SYN_ACK_RETRIES = 5,        /* a half-open connection lives 63 s at most */
-    TCP_DATA_RETRIES = 10,          /* RFC 9293 3.8.3: R2 of at least 100 s */
-    TCP_DELAYED_ACK = 40000,        /* RFC 1122 4.2.3.2 allows 500 ms; at most two segments wait */
+    TCP_INITIAL_WINDOW = 10, /* segments (RFC 6928) */
+    TCP_MSS_MIN = 88,        /* a peer that asks for less gets this: tiny segments are an attack */
+    TCP_MSS_DEFAULT4 = 536,  /* RFC 9293 MUST-15 */
+    TCP_MSS_DEFAULT6 = 1220, /* RFC 9293 MUST-15 */
+    TCP_RTO_FIRST = 1000000, /* RFC 6298 (2.1) */
+    TCP_RTO_MIN = 200000,    /* below RFC 6298 (2.4), as everyone does */
+    TCP_RTO_MAX = 60000000,  /* RFC 6298 (2.5) */
+    TCP_SYN_RETRIES = 6,     /* RFC 9293 MUST-23: R2 for SYN of at least 3 minutes is for a host, not a box */
+    TCP_SYN_ACK_RETRIES = 5, /* a half-open connection lives 63 s at most */
+    TCP_DATA_RETRIES = 10,   /* RFC 9293 3.8.3: R2 of at least 100 s */
+    TCP_DELAYED_ACK = 40000, /* RFC 1122 4.2.3.2 allows 500 ms; at most two segments wait */
     TCP_TIME_WAIT_DEFAULT = 1000000,
     TCP_FIN_WAIT_2_LIFE = 20000000, /* a peer that never closes its side */
     TCP_ORPHAN_LIFE = 60000000,     /* a closed connection that still has bytes to deliver */
@@ -45,36 +46,37 @@ enum {
     TCP_CHALLENGE_GAP_MS = 500,     /* RFC 5961 section 7, a connection at a time: no shared side channel */
     TCP_RST_BURST = 100,            /* resets to closed ports: burst, and refill a second */
     TCP_RST_RATE = 1000,
-    TCP_STARVED_RETRY = 1000,       /* when the packet pool was empty */
-    TCP_OUT_OF_ORDER = 64,          /* frames a connection may hold beyond a hole */
-    TCP_PACK_FRAMES = 8,            /* unread frames from which on small segments are copied together */
+    TCP_STARVED_RETRY = 1000, /* when the packet pool was empty */
+    TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole */
+    TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
-    TCP_DUPACKS = 3                 /* RFC 5681 section 3.2 */
+    TCP_AHEAD = 4,  /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3 /* RFC 5681 section 3.2 */
 };
 
 enum tcp_conn_flag {
-    CONN_TS = 1 << 0,           /* timestamps agreed */
-    CONN_SACK = 1 << 1,         /* SACK agreed */
-    CONN_WSCALE = 1 << 2,       /* window scaling agreed */
-    CONN_ACTIVE = 1 << 3,       /* we opened it */
-    CONN_ANNOUNCED = 1 << 4,    /* TCP_OPENED was handed out: the user knows the pointer */
-    CONN_ORPHAN = 1 << 5,       /* the user is detached */
-    CONN_DEAD = 1 << 6,         /* to be freed when the last list has let go of it */
+    CONN_TS = 1 << 0,        /* timestamps agreed */
+    CONN_SACK = 1 << 1,      /* SACK agreed */
+    CONN_WSCALE = 1 << 2,    /* window scaling agreed */
+    CONN_ACTIVE = 1 << 3,    /* we opened it */
+    CONN_ANNOUNCED = 1 << 4, /* TCP_OPENED was handed out: the user knows the pointer */
+    CONN_ORPHAN = 1 << 5,    /* the user is detached */
+    CONN_DEAD = 1 << 6,      /* to be freed when the last list has let go of it */
     CONN_IN_READY = 1 << 7,
     CONN_IN_ROUND = 1 << 8,
     CONN_IN_STARVED = 1 << 9,
-    CONN_ACK_NOW = 1 << 10,     /* acknowledge at the end of the round, do not delay */
-    CONN_DELACK = 1 << 11,      /* delack_at is set */
-    CONN_WANT_WRITE = 1 << 12,  /* TCP_WRITABLE is owed */
-    CONN_CWND_LIMITED = 1 << 13,/* the congestion window held something back: it may grow */
-    CONN_FIN_WANTED = 1 << 14,  /* tcp_close found no frame for the FIN: try again */
-    CONN_RX_FIN = 1 << 15,      /* the peer's FIN was received in order */
+    CONN_ACK_NOW = 1 << 10,      /* acknowledge at the end of the round, do not delay */
+    CONN_DELACK = 1 << 11,       /* delack_at is set */
+    CONN_WANT_WRITE = 1 << 12,   /* TCP_WRITABLE is owed */
+    CONN_CWND_LIMITED = 1 << 13, /* the congestion window held something back: it may grow */
+    CONN_FIN_WANTED = 1 << 14,   /* tcp_close found no frame for the FIN: try again */
+    CONN_RX_FIN = 1 << 15,       /* the peer's FIN was received in order */
     /* Any of these keeps a segment off the fast path. */
-    CONN_HOLES = 1 << 16,       /* frames wait beyond a hole */
-    CONN_RECOVERY = 1 << 17,    /* fast recovery (RFC 6582) */
-    CONN_LOSS = 1 << 18,        /* after a retransmission timeout, until `recover` is acknowledged */
-    CONN_PERSIST = 1 << 19,     /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20     /* duplicate ACKs were counted */
+    CONN_HOLES = 1 << 16,    /* frames wait beyond a hole */
+    CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
+    CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
+    CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
+    CONN_DUPACKED = 1 << 20  /* duplicate ACKs were counted */
 };
 #define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
 
@@ -88,8 +90,15 @@ struct tcp_frame {
     uint8_t flags;     /* enum tcp_frame_flag */
 };
 
-enum tcp_frame_flag { FRAME_FIN = 1, FRAME_RESENT = 2, FRAME_SACKED = 4, FRAME_LOST = 8, FRAME_REPAIRED = 16 };
-/* RESENT: sent more than once in its life (Karn). LOST: deemed lost. REPAIRED: resent since it was deemed lost.
+enum tcp_frame_flag {
+    FRAME_FIN = 1,
+    FRAME_RESENT = 2,
+    FRAME_SACKED = 4,
+    FRAME_LOST = 8,
+    FRAME_REPAIRED = 16
+};
+/* RESENT: sent more than once in its life (Karn). LOST: deemed lost. REPAIRED: resent since it was deemed
+ * lost.
  */
 
 static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= RTE_PKTMBUF_HEADROOM,
@@ -124,7 +133,7 @@ struct tcp_conn {
     uint32_t cwnd, srtt_us, rttvar_us;
     uint32_t last_ack_sent;
     uint16_t tx_frames, rx_frames;
-    uint16_t mss;       /* payload of a full segment, options taken off */
+    uint16_t mss;        /* payload of a full segment, options taken off */
     uint16_t unacked_in; /* segments received since our last ACK */
 
     /* Lines 3 and 4, cold: slow path. */
@@ -145,7 +154,8 @@ struct tcp_conn {
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
     uint64_t retransmits;
-    uint32_t ooo_last; /* number of the last out-of-order segment: its block goes first (RFC 2018 section 4) */
+    uint32_t
+        ooo_last; /* number of the last out-of-order segment: its block goes first (RFC 2018 section 4) */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -181,13 +191,21 @@ struct tcp_stack {
     struct tcp_secret secret;
     const struct tcp_cc *cc;
     struct wheel wheel;
+    struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
+    unsigned ahead_at;
+    uint16_t buffer_gap; /* from an mbuf to its buffer */
+    struct { /* where the last tcp_rx_peek ended, so that peeking on does not walk the queue each time */
+        const struct tcp_conn *conn;
+        const struct rte_mbuf *frame;
+        size_t start; /* offset of the frame's first byte */
+    } peeked;
     uint64_t timers_next, starved_at;
     uint64_t rst_refill_us;
     uint32_t rst_tokens;
     uint32_t held, held_max;     /* received frames held for users, over all connections */
     uint32_t queued, queued_max; /* frames in send queues, likewise */
-    uint16_t frame_room;     /* payload that fits into a fresh frame */
-    uint16_t frames_max;     /* frames a connection may queue for sending */
+    uint16_t frame_room;         /* payload that fits into a fresh frame */
+    uint16_t frames_max;         /* frames a connection may queue for sending */
     uint16_t next_port;
     uint8_t rcv_wscale;
 };
@@ -230,7 +248,8 @@ void tcp_flow_add(struct tcp_conn *c);
 void tcp_flow_remove(struct tcp_conn *c);
 
 /* -- pool.c: life of a connection, the ready list, the round list */
-struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_tuple *t, uint64_t now_us); /* NULL: pool empty */
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_tuple *t,
+                              uint64_t now_us); /* NULL: pool empty */
 /* Ends a connection without a segment: leaves the tables; the user hears TCP_CLOSED if there is one. */
 void tcp_conn_end(struct tcp_conn *c);
 void tcp_conn_release(struct tcp_conn *c); /* back to the pool as soon as no list holds it */
@@ -276,7 +295,8 @@ void tcp_send_ack(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_syn(struct tcp_conn *c, uint64_t now_us); /* or SYN-ACK, by state */
 void tcp_send_rst(struct tcp_conn *c, uint64_t now_us);
-void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg, uint64_t now_us);
+void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
+                    uint64_t now_us);
 
 /* -- recovery.c: loss detection and repair */
 void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_t acked, bool duplicate,

@@ -73,6 +73,18 @@ void tcp_flow_remove(struct tcp_conn *c)
     s->flows[i] = (struct tcp_flow_slot){0, 0};
 }
 
+/* The frame that this segment probably acknowledges: by now the connection asked for some calls ago is here.
+ */
+static void prefetch_frame(struct tcp_stack *s, struct tcp_conn *next)
+{
+    struct tcp_conn **at = &s->ahead[s->ahead_at++ % TCP_AHEAD];
+    if (*at && (*at)->tx_head) {
+        __builtin_prefetch((*at)->tx_head, 1);
+        __builtin_prefetch((const char *)(*at)->tx_head + s->buffer_gap, 1);
+    }
+    *at = next;
+}
+
 void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p)
 {
     if (unlikely(rte_pktmbuf_data_len(m) < p->l4_off + 4u))
@@ -85,8 +97,9 @@ void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct ne
         __builtin_prefetch(slot + 1);
         return;
     }
-    const struct tcp_conn *c = &s->conns[slot->conn - 1];
+    struct tcp_conn *c = &s->conns[slot->conn - 1];
     __builtin_prefetch(c, 1);
     __builtin_prefetch(&c->rx_head, 1);
     __builtin_prefetch(&c->tx_head, 1);
+    prefetch_frame(s, c);
 }

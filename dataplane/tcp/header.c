@@ -2,7 +2,15 @@
  * 2018 sections 2 and 3). */
 #include "tcp/header.h"
 
-enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_SACK_OK = 4, KIND_SACK = 5, KIND_TS = 8 };
+enum {
+    KIND_END = 0,
+    KIND_NOP = 1,
+    KIND_MSS = 2,
+    KIND_WSCALE = 3,
+    KIND_SACK_OK = 4,
+    KIND_SACK = 5,
+    KIND_TS = 8
+};
 enum { NOP_NOP_TS_10 = 0x0101080a };
 
 static void read_sack(const uint8_t *value, unsigned len, struct tcp_segment *out)

@@ -1,7 +1,7 @@
-/* input.c: a segment arrives (RFC 9293 section 3.10.7, with RFC 5961 and RFC 7323). First the two common cases,
- * the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the RFC's
- * numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the bytes are
- * ordinary data, as Redis' clients never mean anything by it). */
+/* input.c: a segment arrives (RFC 9293 section 3.10.7, with RFC 5961 and RFC 7323). First the two common
+ * cases, the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the
+ * RFC's numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the
+ * bytes are ordinary data, as Redis' clients never mean anything by it). */
 #include <rte_ip.h>
 
 #include "tcp/congestion.h"
@@ -9,8 +9,8 @@
 
 /* -- the frame */
 
-/* Sum over a chain. Not rte_raw_cksum_mbuf: in DPDK 22.11 it drops the carries of a part that starts at an odd
- * offset. */
+/* Sum over a chain. Not rte_raw_cksum_mbuf: in DPDK 22.11 it drops the carries of a part that starts at an
+ * odd offset. */
 static uint32_t chain_sum(const struct rte_mbuf *m, uint32_t off, uint32_t len)
 {
     uint32_t sum = 0, done = 0;
@@ -55,7 +55,8 @@ static bool parse(struct tcp_stack *s, const struct rte_mbuf *m, const struct ne
         h = rte_pktmbuf_read(m, p->l4_off, have, copy);
     enum tcp_parse result = h ? tcp_header_parse(h, have, seg) : TCP_TRUNCATED;
     if (unlikely(result != TCP_PARSED)) {
-        count_one(s->counters, result == TCP_TRUNCATED ? COUNTER_tcp_drop_truncated : COUNTER_tcp_drop_options);
+        count_one(s->counters,
+                  result == TCP_TRUNCATED ? COUNTER_tcp_drop_truncated : COUNTER_tcp_drop_options);
         return false;
     }
     if (!p->checksum_ok && unlikely(!checksum_ok(m, p))) {
@@ -273,8 +274,8 @@ static bool step_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
     }
     if (!tcp_ack_input(c, seg, now_us))
         return false;
-    bool fin_sent = c->state == TCP_STATE_FIN_WAIT_1 || c->state == TCP_STATE_CLOSING ||
-                    c->state == TCP_STATE_LAST_ACK;
+    bool fin_sent =
+        c->state == TCP_STATE_FIN_WAIT_1 || c->state == TCP_STATE_CLOSING || c->state == TCP_STATE_LAST_ACK;
     if (fin_sent && !c->tx_head && !(c->flags & CONN_FIN_WANTED))
         return fin_acked(c, now_us);
     return true;
@@ -300,7 +301,8 @@ static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_s
     return !whole || c->rcv_nxt == before || (c->flags & CONN_HOLES);
 }
 
-/* Eighth: FIN, once everything before it is here. One that lies beyond a hole is not noted: it comes again. */
+/* Eighth: FIN, once everything before it is here. One that lies beyond a hole is not noted: it comes again.
+ */
 static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     if (!(seg->flags & TCP_FIN) || (c->flags & CONN_RX_FIN) || seg->seq + seg->payload != c->rcv_nxt)
@@ -336,7 +338,8 @@ static bool reuses_time_wait(const struct tcp_conn *c, const struct tcp_segment 
  * simultaneous open. False: done with. */
 static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
 {
-    if (c->state != TCP_STATE_SYN_RECEIVED || (seg->flags & (TCP_SYN | TCP_RST)) != TCP_SYN || seg->seq != c->irs)
+    if (c->state != TCP_STATE_SYN_RECEIVED || (seg->flags & (TCP_SYN | TCP_RST)) != TCP_SYN ||
+        seg->seq != c->irs)
         return true;
     if (!(seg->flags & TCP_ACK)) {
         tcp_send_syn(c, now_us);

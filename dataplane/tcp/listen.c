@@ -1,6 +1,6 @@
-/* listen.c: passive open (RFC 9293 section 3.10.7.2): listeners, their half-open connections, and segments that
- * belong to no connection. Under flood the newest SYN is dropped and counted; SYN cookies (RFC 4987) will be
- * decided in passive_open, where the backlog is full. */
+/* listen.c: passive open (RFC 9293 section 3.10.7.2): listeners, their half-open connections, and segments
+ * that belong to no connection. Under flood the newest SYN is dropped and counted; SYN cookies (RFC 4987)
+ * will be decided in passive_open, where the backlog is full. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 

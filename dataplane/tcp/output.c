@@ -123,7 +123,8 @@ static bool rst_allowed(struct tcp_stack *s, uint64_t now_us)
 {
     uint64_t earned = (now_us - s->rst_refill_us) * TCP_RST_RATE / 1000000;
     if (earned) {
-        s->rst_tokens = earned + s->rst_tokens > TCP_RST_BURST ? TCP_RST_BURST : s->rst_tokens + (uint32_t)earned;
+        s->rst_tokens =
+            earned + s->rst_tokens > TCP_RST_BURST ? TCP_RST_BURST : s->rst_tokens + (uint32_t)earned;
         s->rst_refill_us = now_us;
     }
     if (s->rst_tokens == 0)

@@ -20,6 +20,7 @@ static void size_limits(struct tcp_stack *s)
     uint32_t room = rte_pktmbuf_data_room_size(s->pool) - RTE_PKTMBUF_HEADROOM;
     uint32_t frames = 2 * s->conf.tx_limit / TCP_MSS_DEFAULT4 + 32;
     s->frame_room = (uint16_t)room;
+    s->buffer_gap = (uint16_t)(sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(s->pool));
     s->frames_max = frames > 8192 ? 8192 : (uint16_t)frames;
     s->held_max = s->pool->size / 2; /* the last quarter stays for ACKs and the receive ring */
     s->queued_max = s->pool->size / 4;

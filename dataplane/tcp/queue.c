@@ -1,5 +1,5 @@
-/* queue.c: the send queue: payload is written in place in the frame it will leave in, one segment a frame, and
- * kept until it is acknowledged.
+/* queue.c: the send queue: payload is written in place in the frame it will leave in, one segment a frame,
+ * and kept until it is acknowledged.
  *
  *     tx_head ──► [sent]──►[sent]──►[to send]──►[being filled] ◄── tx_tail
  *                                    ▲ tx_send

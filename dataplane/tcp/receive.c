@@ -190,8 +190,15 @@ void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t
     }
 }
 
+static void forget_peek(const struct tcp_conn *c)
+{
+    if (c->stack->peeked.conn == c)
+        c->stack->peeked.conn = NULL;
+}
+
 void tcp_receive_drop(struct tcp_conn *c)
 {
+    forget_peek(c);
     for (struct rte_mbuf *m = c->rx_head, *next; m; m = next) {
         next = m->next;
         c->stack->held--;
@@ -238,12 +245,26 @@ uint32_t tcp_receive_window(const struct tcp_conn *c)
 
 struct slice tcp_rx_peek(const struct tcp_conn *c, size_t offset)
 {
-    for (const struct rte_mbuf *m = c->rx_head; m; m = m->next) {
-        if (offset < m->data_len)
-            return (struct slice){rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), m->data_len - offset};
-        offset -= m->data_len;
+    struct tcp_stack *s = c->stack;
+    const struct rte_mbuf *m = c->rx_head;
+    size_t start = 0;
+    if (s->peeked.conn == c && offset >= s->peeked.start) {
+        m = s->peeked.frame;
+        start = s->peeked.start;
     }
-    return (struct slice){NULL, 0};
+    while (m && offset - start >= m->data_len) {
+        start += m->data_len;
+        m = m->next;
+    }
+    if (!m)
+        return (struct slice){NULL, 0};
+    if (start) {
+        s->peeked.conn = c;
+        s->peeked.frame = m;
+        s->peeked.start = start;
+    }
+    offset -= start;
+    return (struct slice){rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), m->data_len - offset};
 }
 
 size_t tcp_rx_available(const struct tcp_conn *c)
@@ -254,6 +275,7 @@ size_t tcp_rx_available(const struct tcp_conn *c)
 void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
 {
     (void)now_us;
+    forget_peek(c);
     if (n > c->rx_unread)
         n = c->rx_unread;
     c->rx_unread -= (uint32_t)n;

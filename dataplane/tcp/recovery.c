@@ -6,7 +6,11 @@
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
-#define EACH_IN_FLIGHT(c, m) (struct rte_mbuf *m = (c)->tx_head; m && m != (c)->tx_send; m = frame_of(m)->next)
+/* The frames from tx_head up to the first one never sent. */
+static bool in_flight(const struct tcp_conn *c, const struct rte_mbuf *m)
+{
+    return m && m != c->tx_send;
+}
 
 static bool in_repair(const struct tcp_conn *c)
 {
@@ -21,7 +25,7 @@ static bool take_sack(struct tcp_conn *c, const struct tcp_segment *seg)
         struct tcp_range r = seg->sack[i];
         if (!seq_before(r.from, r.to) || seq_before(r.from, c->snd_una) || seq_after(r.to, c->snd_nxt))
             continue; /* nonsense, or old (a D-SACK, RFC 2883) */
-        for EACH_IN_FLIGHT (c, m) {
+        for (struct rte_mbuf *m = c->tx_head; in_flight(c, m); m = frame_of(m)->next) {
             struct tcp_frame *f = frame_of(m);
             if (seq_from(f->seq, r.to))
                 break;
@@ -41,7 +45,7 @@ static bool mark_lost(struct tcp_conn *c)
 {
     uint32_t above = c->sacked;
     bool news = false;
-    for EACH_IN_FLIGHT (c, m) {
+    for (struct rte_mbuf *m = c->tx_head; in_flight(c, m); m = frame_of(m)->next) {
         struct tcp_frame *f = frame_of(m);
         if (above < TCP_DUPACKS)
             break;
@@ -57,7 +61,7 @@ static bool mark_lost(struct tcp_conn *c)
 
 static void mark_head(struct tcp_conn *c)
 {
-    if (c->tx_head && c->tx_head != c->tx_send)
+    if (in_flight(c, c->tx_head))
         frame_of(c->tx_head)->flags |= FRAME_LOST;
 }
 
@@ -65,7 +69,7 @@ static void mark_head(struct tcp_conn *c)
 static uint32_t in_pipe(const struct tcp_conn *c)
 {
     uint32_t pipe = 0, left = c->flags & CONN_SACK ? 0 : c->dupacks * c->mss;
-    for EACH_IN_FLIGHT (c, m) {
+    for (struct rte_mbuf *m = c->tx_head; in_flight(c, m); m = frame_of(m)->next) {
         const struct tcp_frame *f = frame_of(m);
         bool gone = (f->flags & FRAME_SACKED) || (f->flags & (FRAME_LOST | FRAME_REPAIRED)) == FRAME_LOST;
         pipe += gone ? 0 : frame_span(f);
@@ -89,7 +93,7 @@ static bool resend(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us)
 {
     uint32_t pipe = in_pipe(c);
-    for EACH_IN_FLIGHT (c, m) {
+    for (struct rte_mbuf *m = c->tx_head; in_flight(c, m); m = frame_of(m)->next) {
         const struct tcp_frame *f = frame_of(m);
         if ((f->flags & (FRAME_LOST | FRAME_REPAIRED | FRAME_SACKED)) != FRAME_LOST)
             continue;
@@ -125,7 +129,7 @@ static void enter(struct tcp_conn *c, uint64_t now_us)
     c->stack->cc->lost(c, c->snd_nxt - c->snd_una);
     mark_head(c);
     conn_count(c, COUNTER_tcp_fast_recoveries);
-    if (c->tx_head && c->tx_head != c->tx_send && !(frame_of(c->tx_head)->flags & FRAME_SACKED))
+    if (in_flight(c, c->tx_head) && !(frame_of(c->tx_head)->flags & FRAME_SACKED))
         resend(c, c->tx_head, now_us); /* the first goes out whatever the pipe holds */
     c->rexmit_at = now_us + tcp_rto(c);
     tcp_arm(c, c->rexmit_at);
@@ -133,7 +137,7 @@ static void enter(struct tcp_conn *c, uint64_t now_us)
 
 static void leave(struct tcp_conn *c)
 {
-    for EACH_IN_FLIGHT (c, m)
+    for (struct rte_mbuf *m = c->tx_head; in_flight(c, m); m = frame_of(m)->next)
         frame_of(m)->flags &= (uint8_t) ~(FRAME_LOST | FRAME_REPAIRED);
     c->flags &= ~(uint32_t)(CONN_RECOVERY | CONN_LOSS | CONN_DUPACKED);
     c->dupacks = 0;
@@ -170,7 +174,8 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_
         c->flags |= CONN_DUPACKED;
     }
     bool lost = c->sacked >= TCP_DUPACKS && mark_lost(c);
-    /* Without SACK, duplicates of what go-back-N sent twice must not start a recovery (RFC 6582 section 4). */
+    /* Without SACK, duplicates of what go-back-N sent twice must not start a recovery (RFC 6582 section 4).
+     */
     bool dups = c->dupacks >= TCP_DUPACKS && (sack || seq_after(c->snd_una, c->recover));
     if (!in_repair(c) && c->snd_nxt != c->snd_una && (lost || dups))
         enter(c, now_us);
@@ -179,7 +184,8 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_
 void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us)
 {
     uint32_t flight = c->snd_nxt - c->snd_una;
-    for EACH_IN_FLIGHT (c, m) { /* the peer may have thrown away what it had (RFC 2018 section 8) */
+    for (struct rte_mbuf *m = c->tx_head; in_flight(c, m);
+         m = frame_of(m)->next) { /* the peer may have thrown away what it had (RFC 2018 section 8) */
         struct tcp_frame *f = frame_of(m);
         f->flags = (uint8_t)((f->flags & ~(FRAME_SACKED | FRAME_REPAIRED)) | FRAME_LOST);
     }

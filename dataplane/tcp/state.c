@@ -4,8 +4,8 @@
 #define TO(s) (1u << TCP_STATE_##s)
 
 /* From CLOSED a passive open goes straight to SYN_RECEIVED: LISTEN is not a state of a connection here. Every
- * state may fall to CLOSED (reset, timeout, abort). A FIN that acknowledges ours is taken as ACK, then FIN: by
- * way of FIN_WAIT_2. Closing a connection that is not open yet aborts it. */
+ * state may fall to CLOSED (reset, timeout, abort). A FIN that acknowledges ours is taken as ACK, then FIN:
+ * by way of FIN_WAIT_2. Closing a connection that is not open yet aborts it. */
 static const uint16_t edges[TCP_STATES] = {
     [TCP_STATE_CLOSED] = TO(SYN_SENT) | TO(SYN_RECEIVED),
     [TCP_STATE_SYN_SENT] = TO(CLOSED) | TO(SYN_RECEIVED) | TO(ESTABLISHED),

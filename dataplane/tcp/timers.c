@@ -134,7 +134,7 @@ static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
 static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
 {
     uint64_t was = c->rexmit_at;
-    bool alive = !conn_synchronized(c)       ? handshake_timeout(c, now_us)
+    bool alive = !conn_synchronized(c)     ? handshake_timeout(c, now_us)
                  : c->flags & CONN_PERSIST ? persist_timeout(c, now_us)
                                            : data_timeout(c, now_us);
     if (alive && c->rexmit_at == was)

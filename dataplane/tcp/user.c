@@ -34,7 +34,8 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
                              uint64_t now_us)
 {
     struct tcp_tuple t = {local->ip, remote->ip, local->port, remote->port};
-    bool taken = t.local_port ? tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t)) != NULL : !choose_port(s, &t);
+    bool taken =
+        t.local_port ? tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t)) != NULL : !choose_port(s, &t);
     struct net_path *path = taken ? NULL : net_path_get(s->nif, &t.local, &t.remote, now_us);
     if (!path)
         return NULL;

@@ -1,5 +1,6 @@
 /* wheel.h: a hierarchical timer wheel (Varghese and Lauck 1987, scheme 7): four wheels of 64 slots, ticks of
- * 256 us, 71 minutes of range. Adding, removing and expiring cost O(1); a node moves down at most three times.
+ * 256 us, 71 minutes of range. Adding, removing and expiring cost O(1); a node moves down at most three
+ * times.
  *
  *     level 0  [.|.|n|.| ... ]  one tick a slot        <- the only level that expires
  *     level 1  [.|n|.|.| ... ]  64 ticks a slot        cascades into level 0 when its time comes

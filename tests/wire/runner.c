@@ -1,5 +1,5 @@
-/* runner.c: replays timed packet scripts against the TCP stack; one TAP test a script. README.md describes the
- * notation. */
+/* runner.c: replays timed packet scripts against the TCP stack; one TAP test a script. README.md describes
+ * the notation. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +134,8 @@ static void parse_raw(struct wanted *w, const char *hex)
 }
 
 /* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX] */
-static void parse_segment(struct script *s, char *text, uint32_t seq_base, uint32_t ack_base, struct wanted *w)
+static void parse_segment(struct script *s, char *text, uint32_t seq_base, uint32_t ack_base,
+                          struct wanted *w)
 {
     unsigned from, to, len;
     memset(w, 0, sizeof *w);
@@ -219,7 +220,8 @@ static bool options_match(const struct tcp_segment *want, const struct tcp_segme
     if ((want->options & TCP_OPT_TS) && want->ts_ecr != got->ts_ecr)
         return false;
     return !(want->options & TCP_OPT_SACK) ||
-           (want->sacks == got->sacks && memcmp(want->sack, got->sack, want->sacks * sizeof *want->sack) == 0);
+           (want->sacks == got->sacks &&
+            memcmp(want->sack, got->sack, want->sacks * sizeof *want->sack) == 0);
 }
 
 static void line_out(struct script *s, char *text, uint64_t at_us)
@@ -323,7 +325,8 @@ static void line_user(struct script *s, char *text)
     char *verb = word(&text);
     unsigned n = (unsigned)strtoul(text, NULL, 10);
     if (strcmp(verb, "connect") == 0) {
-        struct endpoint local = {s->bench.local, PORT}, remote = {s->bench.remote, (uint16_t)(40000 + s->current)};
+        struct endpoint local = {s->bench.local, PORT},
+                        remote = {s->bench.remote, (uint16_t)(40000 + s->current)};
         p->conn = tcp_connect(stack, &local, &remote, now);
     } else if (strcmp(verb, "keepalive") == 0) {
         tcp_set_keepalive(stack, (uint64_t)n * 1000);
@@ -411,7 +414,8 @@ static void line_set(struct script *s, char *text)
         s->port = (uint16_t)value;
         return;
     }
-    if (strcmp(name, "rounds") == 0 && s->started) { /* 0: segments belong to one round until it is set to 1 */
+    if (strcmp(name, "rounds") == 0 &&
+        s->started) { /* 0: segments belong to one round until it is set to 1 */
         s->bench.manual = value == 0;
         finish_round(s);
         return;
@@ -496,7 +500,8 @@ static void run_script(struct script *s, struct rte_mempool *pool)
         fail(s, "cannot be opened");
         return;
     }
-    s->conf = (struct tcp_config){.max_conns = 16, .backlog = 8, .rx_window = 65535, .tx_limit = 262144, .seed = 7};
+    s->conf =
+        (struct tcp_config){.max_conns = 16, .backlog = 8, .rx_window = 65535, .tx_limit = 262144, .seed = 7};
     s->mtu = 1500;
     s->port = PORT;
     for (unsigned i = 0; i < PEERS; i++)

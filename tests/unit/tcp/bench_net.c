@@ -48,7 +48,8 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
     if (tcp_header_parse(h, m->data_len, &s->seg) != TCP_PARSED || s->seg.header != l4_header)
         abort();
     s->seg.payload = m->data_len - l4_header;
-    memcpy(s->payload, h + l4_header, s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);
+    memcpy(s->payload, h + l4_header,
+           s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);
     memset(rte_pktmbuf_prepend(m, 40 + L2 + 4), 0xee, 40 + L2 + 4); /* the worst case of headers */
     if (b->hold_frames && b->nheld < SENT_MAX)
         b->held[b->nheld++] = m;
@@ -123,8 +124,11 @@ struct rte_mbuf *bench_frame(struct bench *b, const uint8_t *header, unsigned he
         else
             rte_pktmbuf_chain(first, m);
     }
-    *p = (struct net_packet){.src = b->remote, .dst = b->local, .l4_off = L2 + 20,
-                             .l4_len = (uint16_t)(header_len + len), .ttl = 64};
+    *p = (struct net_packet){.src = b->remote,
+                             .dst = b->local,
+                             .l4_off = L2 + 20,
+                             .l4_len = (uint16_t)(header_len + len),
+                             .ttl = 64};
     return first;
 }
 

@@ -21,7 +21,7 @@ struct bench {
     uint16_t mtu;
     bool hold_frames; /* keep the frames that were sent, as a transmit ring does, until bench_release */
     bool no_path;
-    bool manual; /* the test ends the rounds */
+    bool manual;    /* the test ends the rounds */
     unsigned paths; /* references handed out */
     struct rte_mbuf *held[SENT_MAX];
     unsigned nheld;
@@ -34,8 +34,8 @@ void bench_start(struct bench *b, const struct tcp_config *conf, struct rte_memp
 bool bench_stop(struct bench *b);
 void bench_release(struct bench *b);
 
-/* A frame as net_input would hand it over: l2 + l3 bytes of something, the header, len bytes of payload (byte i
- * has the value seq + i). corrupt: flip a checksum bit. segments: spread over that many mbufs. */
+/* A frame as net_input would hand it over: l2 + l3 bytes of something, the header, len bytes of payload (byte
+ * i has the value seq + i). corrupt: flip a checksum bit. segments: spread over that many mbufs. */
 struct rte_mbuf *bench_frame(struct bench *b, const uint8_t *header, unsigned header_len, uint32_t seq,
                              unsigned len, bool corrupt, unsigned segments, struct net_packet *p);
 /* Hands seg to the stack (header and options from seg), as one round of its own unless told otherwise. */

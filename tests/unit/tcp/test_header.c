@@ -5,10 +5,18 @@
 #include "tcp/seq.h"
 #include "unit.h"
 
-static const struct tcp_segment full = {
-    .src_port = 1, .dst_port = 2, .seq = 3, .ack = 4, .window = 5, .flags = TCP_SYN | TCP_ACK,
-    .options = TCP_OPT_MSS | TCP_OPT_SACK_OK | TCP_OPT_TS | TCP_OPT_WSCALE,
-    .mss = 1460, .wscale = 7, .ts_val = 0x01020304, .ts_ecr = 0x05060708};
+static const struct tcp_segment full = {.src_port = 1,
+                                        .dst_port = 2,
+                                        .seq = 3,
+                                        .ack = 4,
+                                        .window = 5,
+                                        .flags = TCP_SYN | TCP_ACK,
+                                        .options =
+                                            TCP_OPT_MSS | TCP_OPT_SACK_OK | TCP_OPT_TS | TCP_OPT_WSCALE,
+                                        .mss = 1460,
+                                        .wscale = 7,
+                                        .ts_val = 0x01020304,
+                                        .ts_ecr = 0x05060708};
 
 /* A parse from memory of exactly that size, so that the sanitizer sees every byte too far. */
 static enum tcp_parse parse_exact(const uint8_t *bytes, unsigned len, struct tcp_segment *out)
@@ -70,7 +78,8 @@ static void test_options_cut_at_every_word(void)
     }
 }
 
-/* Every kind with every length in the last 1 to 8 bytes of the header: no read beyond, no loop without end. */
+/* Every kind with every length in the last 1 to 8 bytes of the header: no read beyond, no loop without end.
+ */
 static void test_every_kind_and_length_at_the_end(void)
 {
     for (unsigned kind = 0; kind < 256; kind++)

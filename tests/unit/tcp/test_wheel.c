@@ -16,7 +16,8 @@ static uint64_t draw(uint64_t below)
 
 static void test_fires_at_the_first_tick_not_before_its_time(void)
 {
-    static const uint64_t times[] = {0, 1, 255, 256, 257, 16383, 16384, 16385, 1048575, 1048576, 67108864, 4000000000};
+    static const uint64_t times[] = {0,     1,     255,     256,     257,      16383,
+                                     16384, 16385, 1048575, 1048576, 67108864, 4000000000};
     for (unsigned i = 0; i < sizeof times / sizeof *times; i++) {
         struct wheel w;
         struct wheel_node n = {0};
