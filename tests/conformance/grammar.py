@@ -210,7 +210,7 @@ RULES = {
         (5, 'EXPIREAT key unixseconds [(NX|XX|GT|LT)]'), (5, 'PEXPIREAT key unixmillis [(NX|XX|GT|LT)]'),
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
-        (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (1, 'DBSIZE'), (2, 'SELECT db'),
+        (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
