@@ -38,6 +38,15 @@ static void join(const struct words *w, struct text *out)
         text_printf(out, "%s%s", i ? " " : "", w->p[i]);
 }
 
+bool check_words(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    struct words all = split(w);
+    (void)before, (void)error;
+    join(&all, out);
+    words_free(&all);
+    return true;
+}
+
 bool check_save(const struct words *w, const char *before, struct text *out, const char **error)
 {
     struct words all = split(w);

@@ -220,8 +220,8 @@ static char *apply_file(const struct commit *c, struct settings *s)
     bool good = (!*c->options.path || conf_load(c->options.path, s, NULL, &r)) &&
                 conf_overrides(c->options.argc, c->options.argv, s, &r);
     const char *line = text_str(&r.lines);
-    for (const char *l = line; *l; l += strcspn(l, "\n") + 1)
-        log_line(LOG_LEVEL_WARNING, "%.*s", (int)strcspn(l, "\n"), l);
+    for (const char *l = line, *end; (end = strchr(l, '\n')); l = end + 1)
+        log_line(LOG_LEVEL_WARNING, "%.*s", (int)(end - l), l);
     if (!good)
         error = must_print("ERR %u error%s; the configuration of generation %" PRIu64 " stays. %s", r.errors, r.errors == 1 ? "" : "s",
                            c->generation, line);

@@ -65,7 +65,7 @@ const struct directive directives[] = {
 
     /* -- network -- */
     INT("port", NULL, "6379", 0, 65535, AT_START),
-    LIST("bind", NULL, "* -::*", KEPT),
+    CHECKED("bind", NULL, "* -::*", check_words, KEPT),
     TEXT("bind-source-addr", NULL, "", KEPT),
     TEXT("unixsocket", NULL, "", FIXED_KEPT),
     {.name = "unixsocketperm", .kind = KIND_OCTAL, .fallback = "0", .max = 0777, FIXED_KEPT},

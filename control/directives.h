@@ -13,7 +13,7 @@ enum directive_kind {
     KIND_PERCENT, /* memory, or a percentage such as 5% */
     KIND_OCTAL,
     KIND_STRING,
-    KIND_LIST, /* any number of words, joined by a blank */
+    KIND_LIST, /* any number of words, each quoted where it needs it (repeated directives) */
     KIND_CHECKED /* words with a check of their own (value.c) */
 };
 
@@ -70,5 +70,5 @@ bool memory_parse(const char *s, uint64_t *bytes);
 /* The shortest text for bytes ("1gb"), for CONFIG REWRITE. */
 void memory_print(uint64_t bytes, char *out, size_t size);
 
-directive_check check_save, check_output_limits, check_events, check_percentiles, check_oom_values, check_replicaof, check_rename,
+directive_check check_words, check_save, check_output_limits, check_events, check_percentiles, check_oom_values, check_replicaof, check_rename,
     check_address, check_gateway, check_mac, check_cores;

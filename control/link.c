@@ -285,7 +285,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct link *l = arg;
     uint8_t packet[257];
     int fds[2];
-    ssize_t n;
+    ssize_t n = -1;
     (void)fd, (void)what;
     while (l->fd >= 0 && (n = read_packet(l, packet, sizeof packet - 1, fds)) > 0) {
         if (packet[0] == PACKET_HELLO && !l->rings) {

@@ -1,0 +1,133 @@
+/* test_grammar.c: one table gives parsing, help and completion; words and quotes of a typed line. */
+#include "mgmt/grammar.h"
+#include "mgmt/words.h"
+#include "unit.h"
+
+#include <string.h>
+
+static char error[256];
+static struct words words; /* of the line that was parsed last */
+static struct invocation in;
+
+static bool parse(const char *line)
+{
+    static char *moved[WORDS_MAX]; /* parsing moves words about */
+    words_free(&words);
+    in = (struct invocation){0};
+    *error = 0;
+    if (!words_split(&words, line))
+        return false;
+    memcpy(moved, words.p, sizeof moved);
+    return grammar_parse(&in, moved, words.n, error, sizeof error);
+}
+
+static void good(const char *line, const char *op, const char *what, int argc)
+{
+    CU_ASSERT(parse(line));
+    CU_ASSERT(strcmp(in.leaf->op, op) == 0 && strcmp(in.leaf->what, what) == 0);
+    CU_ASSERT_EQUAL(in.argc, argc);
+}
+
+static void bad(const char *line, const char *why)
+{
+    CU_ASSERT_FALSE(parse(line));
+    if (!strstr(error, why))
+        printf("# %s: %s\n", line, error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, why));
+}
+
+static void test_commands_and_unambiguous_beginnings(void)
+{
+    good("show status", "show", "status", 0);
+    good("sh li", "show", "links", 0);
+    good("show config max*", "show", "config", 1);
+    good("config set a 1 b 2", "config", "set", 4);
+    good("stop", "stop", "", 0);
+}
+
+static void test_mistakes_are_named(void)
+{
+    bad("", "not complete");
+    bad("show", "not complete");
+    bad("show s", "ambiguous");
+    bad("nonsense", "unknown here");
+    bad("show status x", "one word too many");
+    bad("config get", "NAME is missing");
+    bad("config set a", "VALUE is missing");
+    bad("config set a 1 b", "VALUE is missing for 'b'");
+    bad("show status --nonsense", "unknown option");
+    bad("show log --lines", "needs a value");
+}
+
+static void test_options_stand_anywhere(void)
+{
+    CU_ASSERT(parse("--json show --lines=5 log --level warning --match x --socket /s"));
+    CU_ASSERT(in.json && strcmp(in.lines, "5") == 0 && strcmp(in.level, "warning") == 0 && strcmp(in.match, "x") == 0 &&
+              strcmp(in.socket, "/s") == 0);
+}
+
+static void test_values_may_begin_with_dashes_after_a_double_dash(void)
+{
+    CU_ASSERT(parse("config set requirepass -- --secret"));
+    CU_ASSERT(in.argc == 2 && strcmp(in.argv[1], "--secret") == 0);
+}
+
+static void completes(const char *before, const char *prefix, const char *first, const char *second)
+{
+    static char maxclients[] = "maxclients", maxmemory[] = "maxmemory", *names[] = {maxclients, maxmemory, NULL};
+    struct words w;
+    words_split(&w, before);
+    const char *a = grammar_complete(w.p, w.n, prefix, 0, names), *b = grammar_complete(w.p, w.n, prefix, 1, names);
+    CU_ASSERT(a && strcmp(a, first) == 0);
+    CU_ASSERT(second ? b && strcmp(b, second) == 0 : !b);
+    words_free(&w);
+}
+
+static void test_completion_follows_the_table(void)
+{
+    completes("", "s", "show", "stop");
+    completes("show", "st", "status", "stats");
+    completes("config set", "max", "maxclients", "maxmemory");
+    completes("config set maxmemory 1", "maxc", "maxclients", NULL);
+    CU_ASSERT_PTR_NULL(grammar_complete((char *[]){NULL}, 0, "x", 0, NULL));
+}
+
+static void test_every_leaf_has_help_and_something_to_run(void)
+{
+    for (const struct node *top = grammar; top->word; top++) {
+        CU_ASSERT(top->help && (top->next || top->run));
+        for (const struct node *leaf = top->next; leaf && leaf->word; leaf++)
+            CU_ASSERT(leaf->help && leaf->run && !leaf->next);
+    }
+}
+
+static void test_words_and_quotes(void)
+{
+    struct words w;
+    CU_ASSERT(words_split(&w, " a \"b \\\"c\" 'd e' f\"g h\" \"\""));
+    CU_ASSERT(w.n == 5 && strcmp(w.p[1], "b \"c") == 0 && strcmp(w.p[2], "d e") == 0 && strcmp(w.p[3], "fg h") == 0 && !*w.p[4]);
+    words_free(&w);
+    CU_ASSERT_FALSE(words_split(&w, "a \"b"));
+    words_free(&w);
+    char long_line[4 * WORDS_MAX];
+    memset(long_line, 0, sizeof long_line);
+    for (unsigned i = 0; i < WORDS_MAX + 1; i++)
+        strcat(long_line, "a ");
+    CU_ASSERT_FALSE(words_split(&w, long_line));
+    words_free(&w);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct unit_test tests[] = {UNIT(test_commands_and_unambiguous_beginnings),
+                                             UNIT(test_mistakes_are_named),
+                                             UNIT(test_options_stand_anywhere),
+                                             UNIT(test_values_may_begin_with_dashes_after_a_double_dash),
+                                             UNIT(test_completion_follows_the_table),
+                                             UNIT(test_every_leaf_has_help_and_something_to_run),
+                                             UNIT(test_words_and_quotes),
+                                             {NULL, NULL}};
+    int result = unit_main(argc, argv, "mgmt/grammar", tests);
+    words_free(&words);
+    return result;
+}
