@@ -54,8 +54,8 @@ struct client {
     size_t stride;
     uint32_t count, ring_mask;
     uint64_t now;      /* TSC, once a round */
-    uint32_t now_ms;   /* milliseconds since start, once a round */
-    uint64_t start, cycles_per_ms;
+    uint32_t now_ms;   /* milliseconds of the same clock, which goes on from run to run, as RFC 7323 5.4 wants */
+    uint64_t cycles_per_ms;
     uint16_t peer_port;
     bool timestamps, allow_miss;
     uint32_t sweep; /* next connection whose timers are looked at */

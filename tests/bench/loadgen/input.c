@@ -125,8 +125,14 @@ static void take_options(struct conn *c, struct segment *s)
 
 static void input_syn_sent(struct client *cl, struct conn *c, struct segment *s)
 {
-    if (!(s->flags & RTE_TCP_ACK_FLAG) || s->ack != c->snd_nxt)
+    if (!(s->flags & RTE_TCP_ACK_FLAG))
         return;
+    if (s->ack != c->snd_nxt) {
+        /* The peer remembers a connection of an earlier run on this port: make it forget (RFC 9293 3.10.7.3). */
+        if (!(s->flags & RTE_TCP_RST_FLAG))
+            tcp_control(cl, c, RTE_TCP_RST_FLAG, s->ack);
+        return;
+    }
     if (s->flags & RTE_TCP_RST_FLAG) {
         cl->totals.resets++;
         conn_fail(cl, c, "connection refused");
