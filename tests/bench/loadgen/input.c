@@ -152,30 +152,6 @@ static void input_syn_sent(struct client *cl, struct conn *c, struct segment *s)
     tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
 }
 
-/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is a
- * gap in front of it; both are answered with an ACK. */
-static bool in_order(struct client *cl, struct conn *c, struct segment *s)
-{
-    if (likely(s->seq == c->rcv_nxt))
-        return true;
-    unsigned length = s->size + !!(s->flags & RTE_TCP_FIN_FLAG);
-    if (seq_before(c->rcv_nxt, s->seq)) {
-        cl->stats.out_of_order++;
-        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
-        return false;
-    }
-    uint32_t known = c->rcv_nxt - s->seq;
-    if (s->flags & RTE_TCP_SYN_FLAG || known >= length) {
-        cl->stats.old_data++;
-        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
-        return false;
-    }
-    s->data += known;
-    s->size -= known;
-    s->seq = c->rcv_nxt;
-    return true;
-}
-
 static void take_ack(struct client *cl, struct conn *c, const struct segment *s)
 {
     if (unlikely(seq_before(c->snd_max, s->ack) || seq_before(s->ack, c->snd_una)))
@@ -200,6 +176,32 @@ static void take_ack(struct client *cl, struct conn *c, const struct segment *s)
         tcp_retransmit(cl, c);
     }
     c->peer_window = window;
+}
+
+/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is a
+ * gap in front of it; both are answered with an ACK. */
+static bool in_order(struct client *cl, struct conn *c, struct segment *s)
+{
+    if (likely(s->seq == c->rcv_nxt))
+        return true;
+    unsigned length = s->size + !!(s->flags & RTE_TCP_FIN_FLAG);
+    if (seq_before(c->rcv_nxt, s->seq)) {
+        cl->stats.out_of_order++;
+        if (s->flags & RTE_TCP_ACK_FLAG)
+            take_ack(cl, c, s); /* its data is not kept, what it acknowledges is */
+        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
+        return false;
+    }
+    uint32_t known = c->rcv_nxt - s->seq;
+    if (s->flags & RTE_TCP_SYN_FLAG || known >= length) {
+        cl->stats.old_data++;
+        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
+        return false;
+    }
+    s->data += known;
+    s->size -= known;
+    s->seq = c->rcv_nxt;
+    return true;
 }
 
 static void report_wrong(struct client *cl, struct conn *c, const uint8_t *p, unsigned n, const char *what)
