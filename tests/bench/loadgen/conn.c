@@ -148,7 +148,8 @@ static void handle_frames(struct client *cl, struct rte_mbuf **frames, unsigned 
     for (unsigned i = 0; i < n; i++) {
         if (conn[i])
             tcp_input(cl, conn[i], frames[i]);
-        else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP))
+        else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
+                 RTE_BE16(RTE_ETHER_TYPE_ARP))
             link_arp(cl->link, frames[i]);
     }
     rte_pktmbuf_free_bulk(frames, n);

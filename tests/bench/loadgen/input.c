@@ -1,5 +1,5 @@
-/* input.c: segments that arrive at the load generator: RFC 9293 3.10.7 in the order of its steps, and the check of
- * every reply byte. */
+/* input.c: segments that arrive at the load generator: RFC 9293 3.10.7 in the order of its steps, and the
+ * check of every reply byte. */
 #include <stdio.h>
 
 #include "checksum.h"
@@ -128,7 +128,8 @@ static void input_syn_sent(struct client *cl, struct conn *c, struct segment *s)
     if (!(s->flags & RTE_TCP_ACK_FLAG))
         return;
     if (s->ack != c->snd_nxt) {
-        /* The peer remembers a connection of an earlier run on this port: make it forget (RFC 9293 3.10.7.3). */
+        /* The peer remembers a connection of an earlier run on this port: make it forget (RFC 9293 3.10.7.3).
+         */
         if (!(s->flags & RTE_TCP_RST_FLAG))
             tcp_control(cl, c, RTE_TCP_RST_FLAG, s->ack);
         return;
@@ -178,8 +179,8 @@ static void take_ack(struct client *cl, struct conn *c, const struct segment *s)
     c->peer_window = window;
 }
 
-/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is a
- * gap in front of it; both are answered with an ACK. */
+/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is
+ * a gap in front of it; both are answered with an ACK. */
 static bool in_order(struct client *cl, struct conn *c, struct segment *s)
 {
     if (likely(s->seq == c->rcv_nxt))
@@ -223,9 +224,10 @@ static inline void reply_done(struct client *cl, struct conn *c, uint32_t reques
     cl->stats.sets += request >> 31;
 }
 
-/* Replies that are cut by a segment's end, misses and errors. Returns the number of bytes taken; 0 if they are
- * wrong. */
-static unsigned take_odd_reply(struct client *cl, struct conn *c, uint32_t request, const uint8_t *p, unsigned n)
+/* Replies that are cut by a segment's end, misses and errors. Returns the number of bytes taken; 0 if they
+ * are wrong. */
+static unsigned take_odd_reply(struct client *cl, struct conn *c, uint32_t request, const uint8_t *p,
+                               unsigned n)
 {
     static const char miss[] = "$-1\r\n";
     unsigned size = reply_size(cl->work, request);

@@ -136,21 +136,23 @@ static void test_checksums_are_those_of_rfc_1071(void)
 
 static void test_options_are_checked(void)
 {
-    static const char *const bad[][3] = {{"--keys", "0"},         {"--pipeline", "1025"}, {"--set-percent", "0,101"},
-                                         {"--zipf", "nan"},       {"--link", "tap"},      {"--local", "10.77.0"},
-                                         {"--seconds", "1x"},     {"--nonsense", "1"},    {"--port", "65536"},
-                                         {"--set-percent", "1,"}, {"--value-size", "1.5"}};
+    static const char *const bad[][3] = {
+        {"--keys", "0"},     {"--pipeline", "1025"},  {"--set-percent", "0,101"}, {"--zipf", "nan"},
+        {"--link", "tap"},   {"--local", "10.77.0"},  {"--seconds", "1x"},        {"--nonsense", "1"},
+        {"--port", "65536"}, {"--set-percent", "1,"}, {"--value-size", "1.5"}};
     struct options o;
     char error[200];
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char word[32], value[32], *argv[] = {(char[]){"x"}, (char[]){"--link"}, (char[]){"tap:a"}, word, value};
+        char word[32], value[32],
+            *argv[] = {(char[]){"x"}, (char[]){"--link"}, (char[]){"tap:a"}, word, value};
         strcpy(word, bad[i][0]);
         strcpy(value, bad[i][1]);
         CU_ASSERT_FALSE(options_parse(&o, 5, argv, error, sizeof error));
         CU_ASSERT_NOT_EQUAL(error[0], 0);
         CU_ASSERT_FALSE(options_parse(&o, 4, argv, error, sizeof error));
     }
-    char *good[] = {(char[]){"x"}, (char[]){"--link"}, (char[]){"vhost:/s"}, (char[]){"--set-percent"}, (char[]){"0,100,50"}};
+    char *good[] = {(char[]){"x"}, (char[]){"--link"}, (char[]){"vhost:/s"}, (char[]){"--set-percent"},
+                    (char[]){"0,100,50"}};
     CU_ASSERT_TRUE(options_parse(&o, 5, good, error, sizeof error));
     CU_ASSERT_EQUAL(o.parts, 3);
     CU_ASSERT_EQUAL(o.set_percent[2], 50);
