@@ -1,4 +1,5 @@
 """machine.py: what a measurement needs of the machine: processes that end with us, pinning, steal time, network namespaces."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -60,6 +61,14 @@ class Process:
             os.killpg(self.popen.pid, signal.SIGKILL)  # children that outlived it: ours, by their session
         except ProcessLookupError:
             pass
+
+    @contextlib.contextmanager
+    def stopped_on_error(self):
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
 
     def tail(self, lines=4):
         text = self.out_path.read_text(errors="replace") + self.err_path.read_text(errors="replace")

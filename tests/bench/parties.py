@@ -27,7 +27,7 @@ class Box:
         state = ctx.folder / "state"
         state.mkdir(exist_ok=True)
         link_word = "link-path" if link == "virtio-user" else "link-name"
-        settings = {"port": 6379, "bind": "* -::*", "protected-mode": "no", "workers": 1, "worker-cores": SERVER_CORE,
+        settings = {"port": 6379, "protected-mode": "no", "workers": 1, "worker-cores": SERVER_CORE,
                     "idle-policy": "busy", "arena-size": "1gb", "link-type": link, link_word: path_or_name,
                     "link-address": f"{address}/24", "link-mac": "02:00:00:00:00:02", "maxclients": 20000,
                     "management-socket": ctx.folder / "management.sock", "dataplane-socket": ctx.folder / "dataplane.sock",
@@ -113,7 +113,8 @@ class Generator:
         self.process = Process("generator", self.command, ctx.folder)
 
     def __enter__(self):
-        wait_until(15, "the generator's vhost socket", lambda: self.socket.exists() or not self.process.running())
+        with self.process.stopped_on_error():
+            wait_until(15, "the generator's vhost socket", lambda: self.socket.exists() or not self.process.running())
         return self
 
     def __exit__(self, *_):
@@ -137,7 +138,8 @@ class Redis:
             "redis-server", "--bind", address, "--port", port, "--protected-mode", "no", "--save", "", "--appendonly", "no",
             "--io-threads", 1, "--maxclients", 20000, "--tcp-backlog", 4096, "--dir", ctx.folder], ctx.folder,
             core=SERVER_CORE, netns=netns)
-        wait_until(10, "redis-server", lambda: ping(address, port, netns) or not self.process.running())
+        with self.process.stopped_on_error():
+            wait_until(10, "redis-server", lambda: ping(address, port, netns) or not self.process.running())
 
     def __enter__(self):
         return self
@@ -158,6 +160,7 @@ class Redis:
                 replies[0] += len(chunk)
         reader = threading.Thread(target=drain, daemon=True)
         reader.start()
+        # The value's bytes do not matter: redis-benchmark does not look at them.
         one = f"*3\r\n$3\r\nSET\r\n${KEY}\r\nkey:%012d\r\n${VALUE}\r\n{'v' * VALUE}\r\n"
         for first in range(0, keys, 10000):
             connection.sendall("".join(one % i for i in range(first, min(first + 10000, keys))).encode())

@@ -1,5 +1,4 @@
 /* conn.c: life and timers of the load generator's connections, and its round. */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +21,6 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
                           .peer_port = (uint16_t)o->peer_port,
                           .timestamps = o->timestamps,
                           .allow_miss = o->allow_miss,
-                          .start = rte_rdtsc(),
                           .cycles_per_ms = rte_get_tsc_hz() / 1000};
     cl->stride = RTE_ALIGN(sizeof(struct conn) + ring * sizeof(uint32_t), (size_t)RTE_CACHE_LINE_SIZE);
     cl->conns = aligned_alloc(RTE_CACHE_LINE_SIZE, cl->stride * cl->count);
@@ -51,7 +49,7 @@ void client_stats_reset(struct client *cl)
 void client_clock(struct client *cl)
 {
     cl->now = rte_rdtsc();
-    cl->now_ms = (uint32_t)((cl->now - cl->start) / cl->cycles_per_ms);
+    cl->now_ms = (uint32_t)(cl->now / cl->cycles_per_ms);
 }
 
 void conn_rto_restart(struct client *cl, struct conn *c)
@@ -150,7 +148,8 @@ static void handle_frames(struct client *cl, struct rte_mbuf **frames, unsigned 
     for (unsigned i = 0; i < n; i++) {
         if (conn[i])
             tcp_input(cl, conn[i], frames[i]);
-        else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP))
+        else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
+                 RTE_BE16(RTE_ETHER_TYPE_ARP))
             link_arp(cl->link, frames[i]);
     }
     rte_pktmbuf_free_bulk(frames, n);

@@ -1,8 +1,8 @@
 /* conn.h: the client's TCP connections (RFC 9293, 7323) and what all of them share. A connection is 64 bytes
  * plus four for each request it may have under way; its number is its local port (and address), so that no
- * table has to be searched. Left out on purpose, because the wire is a memory queue of this machine: congestion
- * control (the peer's window alone limits), SACK and reassembly (what comes out of order is dropped and
- * acknowledged as RFC 9293 3.10.7.4 allows; the peer sends it again). */
+ * table has to be searched. Left out on purpose, because the wire is a memory queue of this machine:
+ * congestion control (the peer's window alone limits), SACK and reassembly (what comes out of order is
+ * dropped and acknowledged as RFC 9293 3.10.7.4 allows; the peer sends it again). */
 #pragma once
 #include "histogram.h"
 #include "link.h"
@@ -21,8 +21,8 @@ struct conn {
     uint64_t sent_at; /* TSC: when the batch was sent, or was due (open loop) */
     uint32_t snd_una, snd_nxt, snd_max;
     uint32_t rcv_nxt, ts_recent;
-    uint32_t peer_window; /* bytes from snd_una */
-    uint32_t head_seq;    /* where the oldest request without a whole reply begins */
+    uint32_t peer_window;    /* bytes from snd_una */
+    uint32_t head_seq;       /* where the oldest request without a whole reply begins */
     uint32_t rto_at, ack_at; /* ms */
     uint32_t reply_at;       /* bytes of the oldest request's reply that have been checked */
     uint16_t head, tail;     /* requests under way are pending[head .. tail), modulo the ring */
@@ -53,15 +53,17 @@ struct client {
     char *conns; /* count structs, stride bytes apart */
     size_t stride;
     uint32_t count, ring_mask;
-    uint64_t now;      /* TSC, once a round */
-    uint32_t now_ms;   /* milliseconds since start, once a round */
-    uint64_t start, cycles_per_ms;
+    uint64_t now; /* TSC, once a round */
+    uint32_t
+        now_ms; /* milliseconds of the same clock, which goes on from run to run, as RFC 7323 5.4 wants */
+    uint64_t cycles_per_ms;
     uint16_t peer_port;
     bool timestamps, allow_miss;
     uint32_t sweep; /* next connection whose timers are looked at */
     uint32_t opening, open, finished;
     uint16_t ip_id;
-    uint8_t header[sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr) + 12];
+    uint8_t
+        header[sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr) + 12];
     uint8_t scratch[REQUEST_MAX];
     struct stats stats;
     struct totals totals;

@@ -8,7 +8,8 @@
 
 enum { ECHO_BURST = 32, LOST_AFTER_MS = 2, HEADERS = 54, POLITE_ROUNDS = 16 };
 
-/* IPv4 and TCP, so that 5tswap has five things to swap; from ever different ports as from many connections. */
+/* IPv4 and TCP, so that 5tswap has five things to swap; from ever different ports as from many connections.
+ */
 static void write_frame(struct link *l, struct rte_mbuf *m, unsigned size, uint64_t n)
 {
     struct {
@@ -60,7 +61,7 @@ static void echo_for(struct link *l, const struct options *o, double seconds, st
             heard = now;
         } else if (now - heard > hz / 1000 * LOST_AFTER_MS) {
             /* The echo drops what its own ring cannot take. */
-            r->lost += on_the_way - l->backlog;
+            r->lost += on_the_way - RTE_MIN(l->backlog, on_the_way);
             on_the_way = l->backlog;
             heard = now;
         }

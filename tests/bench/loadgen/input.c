@@ -1,5 +1,5 @@
-/* input.c: segments that arrive at the load generator: RFC 9293 3.10.7 in the order of its steps, and the check of
- * every reply byte. */
+/* input.c: segments that arrive at the load generator: RFC 9293 3.10.7 in the order of its steps, and the
+ * check of every reply byte. */
 #include <stdio.h>
 
 #include "checksum.h"
@@ -125,8 +125,15 @@ static void take_options(struct conn *c, struct segment *s)
 
 static void input_syn_sent(struct client *cl, struct conn *c, struct segment *s)
 {
-    if (!(s->flags & RTE_TCP_ACK_FLAG) || s->ack != c->snd_nxt)
+    if (!(s->flags & RTE_TCP_ACK_FLAG))
         return;
+    if (s->ack != c->snd_nxt) {
+        /* The peer remembers a connection of an earlier run on this port: make it forget (RFC 9293 3.10.7.3).
+         */
+        if (!(s->flags & RTE_TCP_RST_FLAG))
+            tcp_control(cl, c, RTE_TCP_RST_FLAG, s->ack);
+        return;
+    }
     if (s->flags & RTE_TCP_RST_FLAG) {
         cl->totals.resets++;
         conn_fail(cl, c, "connection refused");
@@ -144,30 +151,6 @@ static void input_syn_sent(struct client *cl, struct conn *c, struct segment *s)
     cl->opening--;
     cl->open++;
     tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
-}
-
-/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is a
- * gap in front of it; both are answered with an ACK. */
-static bool in_order(struct client *cl, struct conn *c, struct segment *s)
-{
-    if (likely(s->seq == c->rcv_nxt))
-        return true;
-    unsigned length = s->size + !!(s->flags & RTE_TCP_FIN_FLAG);
-    if (seq_before(c->rcv_nxt, s->seq)) {
-        cl->stats.out_of_order++;
-        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
-        return false;
-    }
-    uint32_t known = c->rcv_nxt - s->seq;
-    if (s->flags & RTE_TCP_SYN_FLAG || known >= length) {
-        cl->stats.old_data++;
-        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
-        return false;
-    }
-    s->data += known;
-    s->size -= known;
-    s->seq = c->rcv_nxt;
-    return true;
 }
 
 static void take_ack(struct client *cl, struct conn *c, const struct segment *s)
@@ -196,6 +179,32 @@ static void take_ack(struct client *cl, struct conn *c, const struct segment *s)
     c->peer_window = window;
 }
 
+/* RFC 9293 3.10.7.4, first step: cuts off what is known already. False if nothing new is left, or if there is
+ * a gap in front of it; both are answered with an ACK. */
+static bool in_order(struct client *cl, struct conn *c, struct segment *s)
+{
+    if (likely(s->seq == c->rcv_nxt))
+        return true;
+    unsigned length = s->size + !!(s->flags & RTE_TCP_FIN_FLAG);
+    if (seq_before(c->rcv_nxt, s->seq)) {
+        cl->stats.out_of_order++;
+        if (s->flags & RTE_TCP_ACK_FLAG)
+            take_ack(cl, c, s); /* its data is not kept, what it acknowledges is */
+        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
+        return false;
+    }
+    uint32_t known = c->rcv_nxt - s->seq;
+    if (s->flags & RTE_TCP_SYN_FLAG || known >= length) {
+        cl->stats.old_data++;
+        tcp_control(cl, c, RTE_TCP_ACK_FLAG, c->snd_nxt);
+        return false;
+    }
+    s->data += known;
+    s->size -= known;
+    s->seq = c->rcv_nxt;
+    return true;
+}
+
 static void report_wrong(struct client *cl, struct conn *c, const uint8_t *p, unsigned n, const char *what)
 {
     char line[160], *at = line;
@@ -215,9 +224,10 @@ static inline void reply_done(struct client *cl, struct conn *c, uint32_t reques
     cl->stats.sets += request >> 31;
 }
 
-/* Replies that are cut by a segment's end, misses and errors. Returns the number of bytes taken; 0 if they are
- * wrong. */
-static unsigned take_odd_reply(struct client *cl, struct conn *c, uint32_t request, const uint8_t *p, unsigned n)
+/* Replies that are cut by a segment's end, misses and errors. Returns the number of bytes taken; 0 if they
+ * are wrong. */
+static unsigned take_odd_reply(struct client *cl, struct conn *c, uint32_t request, const uint8_t *p,
+                               unsigned n)
 {
     static const char miss[] = "$-1\r\n";
     unsigned size = reply_size(cl->work, request);

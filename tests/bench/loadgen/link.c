@@ -27,9 +27,18 @@ static bool start_eal(const struct options *o, char *error, size_t size)
     static char name[] = "sluice-loadgen", no_pci[] = "--no-pci", quiet[] = "--log-level=4",
                 no_telemetry[] = "--no-telemetry", no_huge[] = "--no-huge", in_memory[] = "--in-memory",
                 no_files[] = "--no-shconf", single_file[] = "--single-file-segments";
-    /* In memory: nothing of ours stays behind, however we end. Few large segments: virtio-user can share 8. */
-    char *argv[EAL_WORDS] = {name, no_pci, quiet, no_telemetry, lcores, prefix, memory, vdev,
-                             o->huge ? in_memory : no_files, o->huge ? single_file : no_huge};
+    /* In memory: nothing of ours stays behind, however we end. Few large segments: virtio-user can share 8.
+     */
+    char *argv[EAL_WORDS] = {name,
+                             no_pci,
+                             quiet,
+                             no_telemetry,
+                             lcores,
+                             prefix,
+                             memory,
+                             vdev,
+                             o->huge ? in_memory : no_files,
+                             o->huge ? single_file : no_huge};
     int argc = 10;
     size_t kind = 0;
     while (kind < RTE_DIM(kinds) && strcmp(kinds[kind].kind, o->link_kind) != 0)
@@ -44,7 +53,8 @@ static bool start_eal(const struct options *o, char *error, size_t size)
     snprintf(memory, sizeof memory, "-m%u", o->memory_mb);
     snprintf(extra, sizeof extra, "%s", o->eal_extra ? o->eal_extra : "");
     char *rest;
-    for (char *word = strtok_r(extra, " ", &rest); word && argc < EAL_WORDS - 1; word = strtok_r(NULL, " ", &rest))
+    for (char *word = strtok_r(extra, " ", &rest); word && argc < EAL_WORDS - 1;
+         word = strtok_r(NULL, " ", &rest))
         argv[argc++] = word;
     if (rte_eal_init(argc, argv) < 0) {
         snprintf(error, size, "EAL: %s", rte_strerror(rte_errno));
@@ -60,8 +70,8 @@ static bool start_port(struct link *l, const struct options *o, char *error, siz
         snprintf(error, size, "no port came up on %s:%s", o->link_kind, o->link_arg);
         return false;
     }
-    /* Over vhost the offload means that checksums stay unfilled on both sides if the box negotiates it; if it does
-     * not, DPDK fills them in slowly. Our own sum costs less than either, hence the default. */
+    /* Over vhost the offload means that checksums stay unfilled on both sides if the box negotiates it; if it
+     * does not, DPDK fills them in slowly. Our own sum costs less than either, hence the default. */
     bool capable = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
     l->offload = o->checksum == CHECKSUM_OFFLOAD && capable;
     struct rte_eth_conf conf = {0};
@@ -93,7 +103,8 @@ static bool wait_for_peer(struct link *l, const struct options *o, char *error, 
             return true;
         rte_delay_us_sleep(1000);
     }
-    snprintf(error, size, "nobody at the other end of %s:%s within %u s", o->link_kind, o->link_arg, o->wait_s);
+    snprintf(error, size, "nobody at the other end of %s:%s within %u s", o->link_kind, o->link_arg,
+             o->wait_s);
     return false;
 }
 
@@ -105,7 +116,8 @@ bool link_open(struct link *l, const struct options *o, char *error, size_t size
     l->peer_ip = o->peer_ip;
     if (!start_eal(o, error, size))
         return false;
-    l->pool = rte_pktmbuf_pool_create("loadgen", POOL_FRAMES, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, rte_socket_id());
+    l->pool =
+        rte_pktmbuf_pool_create("loadgen", POOL_FRAMES, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, rte_socket_id());
     if (!l->pool) {
         snprintf(error, size, "no memory for %d frames: %s; try --memory or --no-huge", POOL_FRAMES,
                  rte_strerror(rte_errno));
@@ -164,14 +176,14 @@ static void send_arp(struct link *l, uint16_t opcode, uint32_t our_ip, const str
         struct rte_arp_hdr arp;
         uint8_t pad[18]; /* up to Ethernet's least size */
     } frame = {.eth = {.src_addr = l->mac, .dst_addr = *to, .ether_type = RTE_BE16(RTE_ETHER_TYPE_ARP)},
-                            .arp = {.arp_hardware = RTE_BE16(RTE_ARP_HRD_ETHER),
-                                    .arp_protocol = RTE_BE16(RTE_ETHER_TYPE_IPV4),
-                                    .arp_hlen = RTE_ETHER_ADDR_LEN,
-                                    .arp_plen = 4,
-                                    .arp_opcode = rte_cpu_to_be_16(opcode),
-                                    .arp_data = {.arp_sha = l->mac,
-                                                 .arp_sip = rte_cpu_to_be_32(our_ip),
-                                                 .arp_tip = rte_cpu_to_be_32(l->peer_ip)}}};
+               .arp = {.arp_hardware = RTE_BE16(RTE_ARP_HRD_ETHER),
+                       .arp_protocol = RTE_BE16(RTE_ETHER_TYPE_IPV4),
+                       .arp_hlen = RTE_ETHER_ADDR_LEN,
+                       .arp_plen = 4,
+                       .arp_opcode = rte_cpu_to_be_16(opcode),
+                       .arp_data = {.arp_sha = l->mac,
+                                    .arp_sip = rte_cpu_to_be_32(our_ip),
+                                    .arp_tip = rte_cpu_to_be_32(l->peer_ip)}}};
     if (opcode == RTE_ARP_OP_REPLY)
         frame.arp.arp_data.arp_tha = *to;
     memcpy(rte_pktmbuf_append(m, sizeof frame), &frame, sizeof frame);
@@ -184,7 +196,8 @@ void link_arp(struct link *l, const struct rte_mbuf *m)
         return;
     const struct rte_arp_hdr *arp =
         rte_pktmbuf_mtod_offset(m, const struct rte_arp_hdr *, sizeof(struct rte_ether_hdr));
-    uint32_t sender = rte_be_to_cpu_32(arp->arp_data.arp_sip), target = rte_be_to_cpu_32(arp->arp_data.arp_tip);
+    uint32_t sender = rte_be_to_cpu_32(arp->arp_data.arp_sip),
+             target = rte_be_to_cpu_32(arp->arp_data.arp_tip);
     if (sender != l->peer_ip || arp->arp_hlen != RTE_ETHER_ADDR_LEN || arp->arp_plen != 4)
         return;
     l->peer_mac = arp->arp_data.arp_sha;
@@ -205,7 +218,8 @@ bool link_resolve(struct link *l, unsigned wait_s, char *error, size_t size)
         }
         unsigned n = link_rx(l, frames);
         for (unsigned i = 0; i < n; i++) {
-            if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP))
+            if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
+                RTE_BE16(RTE_ETHER_TYPE_ARP))
                 link_arp(l, frames[i]);
         }
         rte_pktmbuf_free_bulk(frames, n);

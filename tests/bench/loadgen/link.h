@@ -13,7 +13,7 @@ enum { LINK_BURST = 32, LINK_BACKLOG = 16384, LINK_STASH = 64 };
 
 struct link {
     uint16_t port;
-    bool offload;        /* the port completes TCP checksums of what we send */
+    bool offload; /* the port completes TCP checksums of what we send */
     unsigned backlog, stash;
     uint64_t rx_frames, rx_bursts, tx_frames, tx_full, tx_dropped, no_mbuf;
     uint32_t local_ip, local_count, peer_ip;
@@ -24,8 +24,8 @@ struct link {
     struct rte_mbuf *waiting[LINK_BACKLOG];
 };
 
-/* Starts EAL on one core, opens the port, and waits until the other end is there. False and one line in error.
- * l is large: keep it off the stack. */
+/* Starts EAL on one core, opens the port, and waits until the other end is there. False and one line in
+ * error. l is large: keep it off the stack. */
 bool link_open(struct link *l, const struct options *o, char *error, size_t size);
 void link_close(struct link *l);
 

@@ -7,8 +7,14 @@
 
 #include "load.h"
 
-enum { OPENING_MAX = 128, KICKS = 64, OPEN_SECONDS = 10, CONNS_PER_OPEN_SECOND = 5000, CLOSE_SECONDS = 3,
-       POLITE_ROUNDS = 16 };
+enum {
+    OPENING_MAX = 128,
+    KICKS = 64,
+    OPEN_SECONDS = 10,
+    CONNS_PER_OPEN_SECOND = 5000,
+    CLOSE_SECONDS = 15,
+    POLITE_ROUNDS = 16
+};
 #define SETTLE_SECONDS 0.1
 
 static void start_batch(struct client *cl, struct conn *c, unsigned pipeline)
@@ -69,8 +75,8 @@ static void batch_done(struct client *cl, struct conn *c)
         next_task(cl, c);
 }
 
-/* Open loop: sends every request whose time has come, on the connection idle for longest. When none is idle the
- * clock stands still and the wait counts as latency. */
+/* Open loop: sends every request whose time has come, on the connection idle for longest. When none is idle
+ * the clock stands still and the wait counts as latency. */
 static void send_due(struct client *cl)
 {
     struct load *l = cl->load;
@@ -217,8 +223,8 @@ bool load_run(struct load *l, struct client *cl, char *error, size_t size)
     if (good && l->options->fill) {
         good = fill(l, cl);
         if (!good)
-            snprintf(error, size, "only %lu of %u keys filled (%lu errors)", cl->stats.replies, cl->work->keys,
-                     cl->totals.errors);
+            snprintf(error, size, "only %lu of %u keys filled (%lu errors)", cl->stats.replies,
+                     cl->work->keys, cl->totals.errors);
     }
     if (good)
         measure(l, cl);

@@ -1,5 +1,5 @@
-/* main.c: sluice-loadgen: sets the parts up in order, runs one mode, tears down in reverse. Exit status: 0 all good,
- * 1 it could not run or did not come to its end, 2 a wrong byte came back. */
+/* main.c: sluice-loadgen: sets the parts up in order, runs one mode, tears down in reverse. Exit status: 0
+ * all good, 1 it could not run or did not come to its end, 2 a wrong byte came back. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +70,12 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN); /* the other end of a vhost socket may go first */
     struct workload work;
-    const struct workload_config conf = {.keys = o.keys, .key_size = o.key_size, .value_size = o.value_size,
-                                         .ttl_s = o.ttl_s, .zipf = o.zipf, .seed = o.seed};
+    const struct workload_config conf = {.keys = o.keys,
+                                         .key_size = o.key_size,
+                                         .value_size = o.value_size,
+                                         .ttl_s = o.ttl_s,
+                                         .zipf = o.zipf,
+                                         .seed = o.seed};
     struct link *link = calloc(1, sizeof *link);
     int status = EXIT_FAILURE;
     if (!link || !workload_init(&work, &conf)) {

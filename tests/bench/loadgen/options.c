@@ -1,4 +1,5 @@
-/* options.c: the command line of sluice-loadgen. One row a word, so that help, checks and fields stay together. */
+/* options.c: the command line of sluice-loadgen. One row a word, so that help, checks and fields stay
+ * together. */
 #include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ const char options_help[] =
     "  --memory MB, --no-huge        hugepage memory (128), or ordinary memory\n"
     "  --eal \"WORDS\"                 further words for EAL\n"
     "  --local IP, --peer IP, --port N   (10.77.0.1, 10.77.0.2, 6379)\n"
-    "  --checksum software|offload   who fills and checks TCP checksums: we, or the port where it can (software)\n"
+    "  --checksum software|offload   who fills and checks TCP checksums: we, or the port where it can "
+    "(software)\n"
     "  --no-timestamps               do without RFC 7323 timestamps\n"
     "  --wait S                      for the other end to appear (10)\n"
     "  --polite                      give the core away when idle (for tests on busy machines)\n"
@@ -39,7 +41,21 @@ const char options_help[] =
     "output\n"
     "  --json FILE                   write the JSON object there (standard output)\n";
 
-enum kind { FLAG, CLEAR, UNSIGNED, WORD32, WORD64, REAL, STRING, ADDRESS, MODE, CHECKSUM, LINK, PREFIX, PARTS };
+enum kind {
+    FLAG,
+    CLEAR,
+    UNSIGNED,
+    WORD32,
+    WORD64,
+    REAL,
+    STRING,
+    ADDRESS,
+    MODE,
+    CHECKSUM,
+    LINK,
+    PREFIX,
+    PARTS
+};
 
 struct row {
     const char *name;
@@ -205,11 +221,28 @@ static bool consistent(const struct options *o, char *error, size_t size)
 
 bool options_parse(struct options *o, int argc, char **argv, char *error, size_t size)
 {
-    *o = (struct options){.file_prefix = "slbench", .core = 1, .memory_mb = 128, .huge = true,
-                          .local_ip = 0x0a4d0001, .peer_ip = 0x0a4d0002, .peer_port = 6379,
-                          .timestamps = true, .wait_s = 10, .connections = 1000, .pipeline = 1,
-                          .fill_pipeline = 16, .parts = 1, .rounds = 1, .key_size = 16, .value_size = 64, .keys = 1000000,
-                          .seconds = 5, .warmup_s = 1, .fill_s = 120, .seed = 1, .frame_size = 120,
+    *o = (struct options){.file_prefix = "slbench",
+                          .core = 1,
+                          .memory_mb = 128,
+                          .huge = true,
+                          .local_ip = 0x0a4d0001,
+                          .peer_ip = 0x0a4d0002,
+                          .peer_port = 6379,
+                          .timestamps = true,
+                          .wait_s = 10,
+                          .connections = 1000,
+                          .pipeline = 1,
+                          .fill_pipeline = 16,
+                          .parts = 1,
+                          .rounds = 1,
+                          .key_size = 16,
+                          .value_size = 64,
+                          .keys = 1000000,
+                          .seconds = 5,
+                          .warmup_s = 1,
+                          .fill_s = 120,
+                          .seed = 1,
+                          .frame_size = 120,
                           .in_flight = 1000};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
@@ -226,7 +259,8 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
             continue;
         }
         if (i + 1 == argc || !set_value(o, r, argv[i + 1])) {
-            snprintf(error, size, "'%s %s': not a value it can have", argv[i], i + 1 < argc ? argv[i + 1] : "");
+            snprintf(error, size, "'%s %s': not a value it can have", argv[i],
+                     i + 1 < argc ? argv[i + 1] : "");
             return false;
         }
         i++;

@@ -19,7 +19,7 @@ enum {
     LOADGEN_KEY_MIN = 16,
     LOADGEN_KEY_MAX = 128,
     LOADGEN_VALUE_MAX = 16384,
-    LOADGEN_PORT_BASE = 2048,           /* our first TCP port on each of our addresses */
+    LOADGEN_PORT_BASE = 2048, /* our first TCP port on each of our addresses */
     LOADGEN_CONNS_PER_ADDRESS = 60000,
     LOADGEN_CONNS_MAX = 2000000
 };

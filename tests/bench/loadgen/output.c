@@ -18,23 +18,24 @@ static_assert(sizeof(struct header) == 66, "no padding");
 void output_init(struct client *cl)
 {
     struct header *h = (struct header *)cl->header;
-    *h = (struct header){
-        .eth = {.src_addr = cl->link->mac, .dst_addr = cl->link->peer_mac, .ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4)},
-        .ip = {.version_ihl = RTE_IPV4_VHL_DEF,
-               .fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG),
-               .time_to_live = 64,
-               .next_proto_id = IPPROTO_TCP,
-               .dst_addr = rte_cpu_to_be_32(cl->link->peer_ip)},
-        .tcp = {.dst_port = rte_cpu_to_be_16(cl->peer_port), .rx_win = RTE_BE16(65535)},
-        .nop = {1, 1},
-        .kind = 8,
-        .size = 10};
+    *h = (struct header){.eth = {.src_addr = cl->link->mac,
+                                 .dst_addr = cl->link->peer_mac,
+                                 .ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4)},
+                         .ip = {.version_ihl = RTE_IPV4_VHL_DEF,
+                                .fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG),
+                                .time_to_live = 64,
+                                .next_proto_id = IPPROTO_TCP,
+                                .dst_addr = rte_cpu_to_be_32(cl->link->peer_ip)},
+                         .tcp = {.dst_port = rte_cpu_to_be_16(cl->peer_port), .rx_win = RTE_BE16(65535)},
+                         .nop = {1, 1},
+                         .kind = 8,
+                         .size = 10};
 }
 
-/* Fills the headers of m, whose data is l4_size bytes of TCP (header and payload) behind space for Ethernet and
- * IP, and sends it. tcp_size: length of the TCP header. */
-static inline void emit(struct client *cl, struct conn *c, struct rte_mbuf *m, unsigned tcp_size, unsigned l4_size,
-                        uint8_t flags, uint32_t seq)
+/* Fills the headers of m, whose data is l4_size bytes of TCP (header and payload) behind space for Ethernet
+ * and IP, and sends it. tcp_size: length of the TCP header. */
+static inline void emit(struct client *cl, struct conn *c, struct rte_mbuf *m, unsigned tcp_size,
+                        unsigned l4_size, uint8_t flags, uint32_t seq)
 {
     struct header *h = rte_pktmbuf_mtod(m, struct header *);
     uint32_t i = conn_index(cl, c), address = 0;

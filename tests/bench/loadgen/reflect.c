@@ -7,7 +7,11 @@
 #include "checksum.h"
 #include "reflect.h"
 
-enum { TCP_AT = sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr), PAYLOAD_MAX = 1448, POLITE_ROUNDS = 16 };
+enum {
+    TCP_AT = sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr),
+    PAYLOAD_MAX = 1448,
+    POLITE_ROUNDS = 16
+};
 
 struct packet {
     struct rte_ether_hdr eth;
@@ -41,8 +45,8 @@ static unsigned answer(const struct workload *w, const uint8_t *p, unsigned n, u
 }
 
 /* Turns addresses, ports and timestamps round and fills in what depends on the size. */
-static void send_back(struct link *l, struct rte_mbuf *out, const struct packet *in, unsigned tcp_size, unsigned size,
-                      uint8_t flags, uint32_t ack)
+static void send_back(struct link *l, struct rte_mbuf *out, const struct packet *in, unsigned tcp_size,
+                      unsigned size, uint8_t flags, uint32_t ack)
 {
     struct packet *p = rte_pktmbuf_mtod(out, struct packet *);
     unsigned l4 = tcp_size + size;
@@ -85,7 +89,8 @@ static void reflect(struct link *l, const struct workload *w, const struct packe
         memcpy(p->option + 8, in->option + 4, 4);
         memset(p->option + 4, 1, 4);
     }
-    unsigned reply = answer(w, (const uint8_t *)in + TCP_AT + tcp_size, size, (uint8_t *)p + TCP_AT + tcp_size);
+    unsigned reply =
+        answer(w, (const uint8_t *)in + TCP_AT + tcp_size, size, (uint8_t *)p + TCP_AT + tcp_size);
     uint32_t ack = rte_be_to_cpu_32(in->tcp.sent_seq) + size + (flags != 0);
     send_back(l, out, in, tcp_size, reply, flags | RTE_TCP_ACK_FLAG, ack);
 }

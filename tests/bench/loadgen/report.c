@@ -89,7 +89,8 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
         return false;
     const struct options *o = l->options;
     const struct histogram *h = &l->latency;
-    double rate = ratio((double)l->stats.replies, l->seconds), burst = ratio((double)l->frames_in, (double)l->bursts_in);
+    double rate = ratio((double)l->stats.replies, l->seconds),
+           burst = ratio((double)l->frames_in, (double)l->bursts_in);
     double p50 = microseconds(histogram_quantile(h, .5)), p99 = microseconds(histogram_quantile(h, .99));
     double p999 = microseconds(histogram_quantile(h, .999)), max = microseconds(h->max);
     double idle = ratio((double)l->stats.empty_cycles, l->seconds * (double)rte_get_tsc_hz());
@@ -101,7 +102,8 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
             cl->link->offload ? "true" : "false", l->seconds, l->fill_seconds, rate);
     fprintf(f, ",\"fill_rate\":%.1f,\"mean_rx_burst\":%.2f,\"idle_share\":%.3f,\"open_lag_ms\":%.3f",
             ratio(l->filled ? o->keys : 0, l->fill_seconds), burst, idle, l->open_lag_ms);
-    fprintf(f, ",\"latency_us\":{\"p50\":%.2f,\"p99\":%.2f,\"p99.9\":%.2f,\"max\":%.2f}", p50, p99, p999, max);
+    fprintf(f, ",\"latency_us\":{\"p50\":%.2f,\"p99\":%.2f,\"p99.9\":%.2f,\"max\":%.2f}", p50, p99, p999,
+            max);
     put_parts(f, l);
     put_counts(f, l);
     /* These are of the whole run: a wrong byte during the fill counts as well. */
@@ -110,8 +112,9 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
     put_text(f, "first_error", cl->first_error);
     put_text(f, "failure", error);
     fprintf(f, "}\n");
-    fprintf(stderr, "%.0f requests/s  p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f us  burst %.1f  idle %.0f%%  "
-                    "retransmits %lu  mismatches %lu  errors %lu  %s %s\n",
+    fprintf(stderr,
+            "%.0f requests/s  p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f us  burst %.1f  idle %.0f%%  "
+            "retransmits %lu  mismatches %lu  errors %lu  %s %s\n",
             rate, p50, p99, p999, max, burst, idle * 100, l->stats.timeouts + l->stats.fast_retransmits,
             cl->totals.wrong, cl->totals.errors, cl->first_error, error);
     return close_report(f, path);
@@ -122,11 +125,13 @@ bool report_echo(const struct options *o, const struct echo_result *r, const cha
     FILE *f = open_report(path);
     if (!f)
         return false;
-    double rate = ratio((double)r->received, r->seconds), burst = ratio((double)r->received, (double)r->bursts_in);
-    fprintf(f, "{\"mode\":\"echo\",\"frame_size\":%u,\"in_flight\":%u,\"seconds\":%.4f,\"rate\":%.1f", o->frame_size,
-            o->in_flight, r->seconds, rate);
-    fprintf(f, ",\"sent\":%lu,\"received\":%lu,\"lost\":%lu,\"foreign\":%lu,\"mean_rx_burst\":%.2f}\n", r->sent,
-            r->received, r->lost, r->foreign, burst);
-    fprintf(stderr, "%.0f frames/s of %u bytes echoed  burst %.1f  lost %lu\n", rate, o->frame_size, burst, r->lost);
+    double rate = ratio((double)r->received, r->seconds),
+           burst = ratio((double)r->received, (double)r->bursts_in);
+    fprintf(f, "{\"mode\":\"echo\",\"frame_size\":%u,\"in_flight\":%u,\"seconds\":%.4f,\"rate\":%.1f",
+            o->frame_size, o->in_flight, r->seconds, rate);
+    fprintf(f, ",\"sent\":%lu,\"received\":%lu,\"lost\":%lu,\"foreign\":%lu,\"mean_rx_burst\":%.2f}\n",
+            r->sent, r->received, r->lost, r->foreign, burst);
+    fprintf(stderr, "%.0f frames/s of %u bytes echoed  burst %.1f  lost %lu\n", rate, o->frame_size, burst,
+            r->lost);
     return close_report(f, path);
 }

@@ -46,8 +46,8 @@ static inline uint64_t draw(struct workload *w)
     return sum;
 }
 
-/* Zipf's law by inversion of Gray et al. ("Quickly generating billion-record synthetic databases", 1994), drawn
- * in advance because pow() costs more than a packet. */
+/* Zipf's law by inversion of Gray et al. ("Quickly generating billion-record synthetic databases", 1994),
+ * drawn in advance because pow() costs more than a packet. */
 static bool draw_zipf(struct workload *w, double s)
 {
     w->zipf = malloc(ZIPF_DRAWS * sizeof *w->zipf);
@@ -73,7 +73,7 @@ static void make_texts(struct workload *w, unsigned ttl_s)
 {
     char ttl[16];
     int ttl_size = snprintf(ttl, sizeof ttl, "%u", ttl_s);
-#define TEXT(t, ...) ((t).size = (unsigned)snprintf((t).byte, sizeof (t).byte, __VA_ARGS__))
+#define TEXT(t, ...) ((t).size = (unsigned)snprintf((t).byte, sizeof(t).byte, __VA_ARGS__))
     TEXT(w->head[0], "*2\r\n$3\r\nGET\r\n$%u\r\n", w->key_size);
     TEXT(w->head[1], "*%u\r\n$3\r\nSET\r\n$%u\r\n", ttl_s ? 5 : 3, w->key_size);
     TEXT(w->middle, "\r\n$%u\r\n", w->value_size);
@@ -162,5 +162,6 @@ bool reply_equal(const struct workload *w, uint32_t request, const uint8_t *p)
     key_write(w, request & REQUEST_KEY, key);
     const uint8_t *value = p + w->reply_head.size;
     return memcmp(p, w->reply_head.byte, w->reply_head.size) == 0 &&
-           value_equal(value_seed(key), value, w->value_size) && memcmp(value + w->value_size, "\r\n", 2) == 0;
+           value_equal(value_seed(key), value, w->value_size) &&
+           memcmp(value + w->value_size, "\r\n", 2) == 0;
 }

@@ -1,6 +1,6 @@
-/* workload.h: which requests are sent, their bytes in RESP2, and the bytes that must come back. A request is a
- * number (operation and key); its text, its reply and the key's value are functions of it, so that any part can
- * be made again for a retransmission or a check and nothing but the number is stored. */
+/* workload.h: which requests are sent, their bytes in RESP2, and the bytes that must come back. A request is
+ * a number (operation and key); its text, its reply and the key's value are functions of it, so that any part
+ * can be made again for a retransmission or a check and nothing but the number is stored. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
