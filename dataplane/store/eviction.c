@@ -114,8 +114,8 @@ static void pool_offer(struct shard *s, unsigned db, struct entry *e)
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
 }
 
-/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds what the
- * index holds now: nothing is remembered that may be gone. */
+/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds
+ * what the index holds now: nothing is remembered that may be gone. */
 static uint64_t next_sample(struct shard *s, const struct db *db)
 {
     struct pool *pool = &s->pool;
@@ -138,7 +138,7 @@ static void sample_db(struct shard *s, unsigned number)
         n = index_sample(s, &db->index, next_sample(s, db), found, s->samples);
     else
         for (unsigned i = 0; i < s->samples; i++) {
-            struct entry *e = wheel_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
+            struct entry *e = expiry_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
             if (e)
                 found[n++] = e;
         }
@@ -147,7 +147,7 @@ static void sample_db(struct shard *s, unsigned number)
             pool_offer(s, number, found[i]);
 }
 
-static bool guarded(const struct shard *s, const struct entry *e)
+bool entry_guarded(const struct shard *s, const struct entry *e)
 {
     for (unsigned i = 0; i < s->guards; i++)
         if (entry_covers(e, s->guard[i]))
@@ -159,7 +159,8 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
 {
     struct db *db = &s->db[number];
     struct place at;
-    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) || guarded(s, e))
+    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
+        entry_guarded(s, e))
         return false;
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);
@@ -192,7 +193,7 @@ struct search {
 static void search_victim(struct entry *e, void *arg)
 {
     struct search *search = arg;
-    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !guarded(search->s, e))
+    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e))
         search->found = e;
 }
 

@@ -48,8 +48,9 @@ static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
     return false;
 }
 
-/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro. */
-static bool wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
+/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro.
+ */
+static bool expiry_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
 {
     uint64_t latest = ((w->tick >> 3 * SLOT_BITS) + WHEEL_SLOTS - 1) << 3 * SLOT_BITS;
     tick = tick < w->tick ? w->tick : tick > latest ? latest : tick;
@@ -72,7 +73,7 @@ static bool wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t t
     return true;
 }
 
-static struct wheel *wheel_new(struct shard *s, chunk_source *source)
+static struct wheel *expiry_new(struct shard *s, chunk_source *source)
 {
     struct wheel *w = source(s, sizeof *w, SLAB_OTHER);
     if (w) {
@@ -82,19 +83,19 @@ static struct wheel *wheel_new(struct shard *s, chunk_source *source)
     return w;
 }
 
-bool wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at)
+bool expiry_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at)
 {
     if (expire_at == 0 || (before && before <= expire_at))
         return true;
     if (!db->wheel) {
-        struct wheel *w = wheel_new(s, shard_alloc);
+        struct wheel *w = expiry_new(s, shard_alloc);
         if (!w)
             return false;
         db->wheel = w;
     }
     if (expire_at > EXPIRY_LATEST)
         expire_at = EXPIRY_LATEST;
-    return wheel_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
+    return expiry_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
 }
 
 /* -- firing -- */
@@ -119,7 +120,7 @@ static void settle(struct shard *s, struct db *db, struct entry *e)
     uint64_t hash = key_hash(entry_key(e), s->seed);
     struct place at;
     if (!entry_expired(s, e)) {
-        if (!wheel_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
+        if (!expiry_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
             db->wheel->lost = true;
     } else if (index_find_entry(s, &db->index, hash, e, &at)) {
         db_remove(s, db, &at, e);
@@ -136,7 +137,8 @@ static void fire(struct shard *s, struct db *db, uint32_t id)
 }
 
 /* Takes the last item of a list of chunks. False if it is empty. */
-static bool pop_item(struct shard *s, struct wheel *w, struct wheel_chunk **list, uint32_t *id, uint16_t *fine)
+static bool pop_item(struct shard *s, struct wheel *w, struct wheel_chunk **list, uint32_t *id,
+                     uint16_t *fine)
 {
     struct wheel_chunk *c = *list;
     if (!c)
@@ -159,7 +161,7 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
     for (unsigned level = WHEEL_LEVELS - 1; level > 0; level--)
         while (*budget > 0 && pop_item(s, w, &w->coming[level], &id, &fine)) {
             --*budget;
-            if (!wheel_file(s, w, id, tick_from(w, level, fine), shard_alloc_quietly))
+            if (!expiry_file(s, w, id, tick_from(w, level, fine), shard_alloc_quietly))
                 w->lost = true;
         }
     return *budget > 0;
@@ -168,7 +170,8 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
 static void next_tick(struct wheel *w)
 {
     w->tick++;
-    for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0; level++) {
+    for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0;
+         level++) {
         struct wheel_chunk **slot = &w->slot[level][w->tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1)];
         w->coming[level] = *slot;
         *slot = NULL;
@@ -187,9 +190,9 @@ static bool free_list(struct shard *s, struct wheel_chunk **list, unsigned *budg
     return *list == NULL;
 }
 
-bool wheel_free(struct shard *s, struct wheel *w, unsigned *budget)
+bool expiry_free(struct shard *s, struct wheel *w, unsigned *budget)
 {
-    if (w->old && !wheel_free(s, w->old, budget))
+    if (w->old && !expiry_free(s, w->old, budget))
         return false;
     w->old = NULL;
     for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
@@ -207,13 +210,14 @@ static bool wants_rebuild(const struct db *db)
 {
     const struct wheel *w = db->wheel;
     return !w->walking && !w->old &&
-           (w->lost || w->items > 2 * db->expires + db->index.keys / 4 + 4096 || (!db->expires && w->items));
+           (w->lost || w->items > db->expires + db->expires / 2 + db->index.keys / 8 + 1024 ||
+            (!db->expires && w->items));
 }
 
 /* False without memory: another time, then. */
 static bool rebuild(struct shard *s, struct db *db)
 {
-    struct wheel *w = wheel_new(s, shard_alloc_quietly);
+    struct wheel *w = expiry_new(s, shard_alloc_quietly);
     if (!w)
         return false;
     w->old = db->wheel;
@@ -269,17 +273,17 @@ static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
     return w->tick < due;
 }
 
-bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
+bool expiry_run(struct shard *s, struct db *db, unsigned *budget)
 {
     if (!db->wheel)
         return false;
     bool stuck = wants_rebuild(db) && !rebuild(s, db);
     struct wheel *w = db->wheel;
-    if (w->old && wheel_free(s, w->old, budget))
+    if (w->old && expiry_free(s, w->old, budget))
         w->old = NULL;
     if (!w->old && !w->items && !db->expires) {
         unsigned all = UINT32_MAX;
-        wheel_free(s, w, &all);
+        expiry_free(s, w, &all);
         db->wheel = NULL;
         return false;
     }
@@ -290,22 +294,29 @@ bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
 
 /* -- a sample for eviction -- */
 
-static struct entry *sample_chunk(const struct shard *s, const struct db *db, const struct wheel_chunk *c,
-                                  uint64_t random)
+/* An entry of the list's first chunk. Stale items that are met are dropped, or they would hide what lies
+ * behind. */
+static struct entry *sample_list(struct shard *s, struct db *db, struct wheel_chunk **list, uint64_t random)
 {
-    for (unsigned i = 0; i < c->n; i++) {
-        /* collect_match only reads the shard */
-        struct firing f = {.s = (struct shard *)(uintptr_t)s, .id = c->id[(i + random) % c->n]};
+    for (unsigned tries = 0; *list && tries < 2 * CHUNK_ITEMS; tries++) {
+        struct wheel_chunk *c = *list;
+        unsigned at = (unsigned)(random % c->n);
+        struct firing f = {.s = s, .id = c->id[at]};
         index_neighbours(s, &db->index, id_hash(f.id), collect_match, &f);
         if (f.n)
             return f.e[random % f.n];
+        uint32_t id = c->id[c->n - 1];
+        uint16_t fine = c->fine[c->n - 1];
+        c->id[at] = id;
+        c->fine[at] = fine;
+        pop_item(s, db->wheel, list, &id, &fine);
     }
     return NULL;
 }
 
-struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random)
+struct entry *expiry_sample(struct shard *s, struct db *db, bool soonest, uint64_t random)
 {
-    const struct wheel *w = db->wheel;
+    struct wheel *w = db->wheel;
     if (!w || db->expires == 0)
         return NULL;
     unsigned first_level = soonest ? 0 : random % WHEEL_LEVELS, tries = 4;
@@ -313,16 +324,16 @@ struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soon
         unsigned level = (first_level + l) % WHEEL_LEVELS;
         uint64_t start = soonest ? w->tick >> level * SLOT_BITS : random >> 8;
         if (w->coming[level]) {
-            struct entry *e = sample_chunk(s, db, w->coming[level], random >> 16);
+            struct entry *e = sample_list(s, db, &w->coming[level], random >> 16);
             if (e)
                 return e;
         }
         for (unsigned i = 0; i < WHEEL_SLOTS && tries > 0; i++) {
-            const struct wheel_chunk *c = w->slot[level][(start + i) % WHEEL_SLOTS];
-            struct entry *e = c ? sample_chunk(s, db, c, random >> 16) : NULL;
+            struct wheel_chunk **list = &w->slot[level][(start + i) % WHEEL_SLOTS];
+            tries -= *list != NULL;
+            struct entry *e = sample_list(s, db, list, random >> 16);
             if (e)
                 return e;
-            tries -= c != NULL;
         }
     }
     return NULL;

@@ -41,7 +41,7 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
                               .value_len = parts.value_len};
     struct apart root = {0};
     struct place at;
-    if (!wheel_add(t->to, t->to_db, t->b->hash, 0, plan.expire_at))
+    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, plan.expire_at))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
     bool ok = made && clone_value(t, e, &root) &&

@@ -72,7 +72,8 @@ static struct entry *remake(struct shard *s, const struct entry *e, uint64_t exp
     return made;
 }
 
-static enum store_result change_expiry(struct shard *s, struct db *db, const struct key *k, uint64_t expire_at)
+static enum store_result change_expiry(struct shard *s, struct db *db, const struct key *k,
+                                       uint64_t expire_at)
 {
     struct place at;
     struct entry *e = db_find(s, db, k, &at);
@@ -81,7 +82,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     uint64_t before = entry_expire_at(e);
     shard_guard(s, e);
     shard_guard(s, k->name.p);
-    if (!wheel_add(s, db, k->hash, before, expire_at))
+    if (!expiry_add(s, db, k->hash, before, expire_at))
         return STORE_OOM;
     if (before && expire_at) {
         entry_write_expiry(entry_parts(e).expiry, expire_at);
@@ -201,9 +202,9 @@ bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
     for (unsigned i = 0; i < s->databases && budget > 0; i++) {
-        more |= wheel_run(s, &s->db[s->upkeep_db], &budget);
+        more |= expiry_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
     }
-    return more;
+    return compact_run(s, budget) || more;
 }

@@ -6,7 +6,7 @@ static void advance(struct fixture *f, uint64_t ms)
     shard_set_time(f->s, shard_time(f->s) + ms);
 }
 
-static struct wheel *wheel_of(struct fixture *f)
+static struct wheel *expiry_of(struct fixture *f)
 {
     return f->s->db[0].wheel;
 }
@@ -107,7 +107,7 @@ static void test_sliding_expiry_adds_no_items(void)
         store_set_expire(f.s, 0, &k, shard_time(f.s) + 60000);
         shard_upkeep(f.s, 10);
     }
-    CU_ASSERT_TRUE(wheel_of(&f)->items <= 2);
+    CU_ASSERT_TRUE(expiry_of(&f)->items <= 2);
     fixture_close(&f);
 }
 
@@ -125,7 +125,7 @@ static void test_stale_items_are_bounded(void)
         store_delete(f.s, 0, &k);
         shard_upkeep(f.s, 10);
     }
-    CU_ASSERT_TRUE(wheel_of(&f)->items < 10000);
+    CU_ASSERT_TRUE(expiry_of(&f)->items < 10000);
     advance(&f, 3601000);
     upkeep_all(f.s);
     CU_ASSERT_EQUAL(keys_in(f.s, 0), 0);
