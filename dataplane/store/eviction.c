@@ -147,7 +147,7 @@ static void sample_db(struct shard *s, unsigned number)
             pool_offer(s, number, found[i]);
 }
 
-static bool guarded(const struct shard *s, const struct entry *e)
+bool entry_guarded(const struct shard *s, const struct entry *e)
 {
     for (unsigned i = 0; i < s->guards; i++)
         if (entry_covers(e, s->guard[i]))
@@ -159,7 +159,7 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
 {
     struct db *db = &s->db[number];
     struct place at;
-    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) || guarded(s, e))
+    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) || entry_guarded(s, e))
         return false;
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);
@@ -192,7 +192,7 @@ struct search {
 static void search_victim(struct entry *e, void *arg)
 {
     struct search *search = arg;
-    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !guarded(search->s, e))
+    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e))
         search->found = e;
 }
 

@@ -207,7 +207,7 @@ static bool wants_rebuild(const struct db *db)
 {
     const struct wheel *w = db->wheel;
     return !w->walking && !w->old &&
-           (w->lost || w->items > 2 * db->expires + db->index.keys / 4 + 4096 || (!db->expires && w->items));
+           (w->lost || w->items > db->expires + db->expires / 2 + db->index.keys / 8 + 1024 || (!db->expires && w->items));
 }
 
 /* False without memory: another time, then. */

@@ -448,6 +448,35 @@ void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, inde
     *directory = 0;
 }
 
+struct bucket *index_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t *size)
+{
+    uint64_t word = *directory_at(ix, number);
+    *size = word_buckets(word) * sizeof(struct bucket);
+    return word ? word_segment(s, word) : NULL;
+}
+
+void index_segment_moved(const struct shard *s, struct index *ix, uint32_t number, const struct bucket *to)
+{
+    uint64_t *word = directory_at(ix, number);
+    *word = word_make(s, to, word_buckets(*word), word_keys(*word));
+}
+
+void index_each_slot(const struct shard *s, struct index *ix, uint32_t number,
+                     void (*visit)(struct entry **slot, void *arg), void *arg)
+{
+    uint64_t word = *directory_at(ix, number);
+    struct bucket *seg = word_segment(s, word);
+    for (unsigned i = 0; i < word_buckets(word) * BUCKET_SLOTS; i++) {
+        struct bucket *b = &seg[i / BUCKET_SLOTS];
+        if (!b->low[i % BUCKET_SLOTS])
+            continue;
+        struct entry *e = slot_entry(s, b, i % BUCKET_SLOTS), *before = e;
+        visit(&e, arg);
+        if (e != before)
+            slot_set(s, b, i % BUCKET_SLOTS, b->high[i % BUCKET_SLOTS] >> 8, e);
+    }
+}
+
 /* -- walking -- */
 
 /* Visits the entries of a segment with from <= tag < to, which all have their home in bucket b. */

@@ -88,6 +88,13 @@ unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t ra
 /* Prefetch stages of index_sample() with the same random number: the slots, then the entries. */
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries, unsigned n);
 
+/* Where a segment lies and its bytes (NULL = empty), and after it was copied elsewhere. Each slot may be changed to
+ * another address of the same entry. */
+struct bucket *index_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t *size);
+void index_segment_moved(const struct shard *s, struct index *ix, uint32_t number, const struct bucket *to);
+void index_each_slot(const struct shard *s, struct index *ix, uint32_t number,
+                     void (*visit)(struct entry **slot, void *arg), void *arg);
+
 /* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown away. */
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg);
 /* Frees the directory of an index without segments or entries. */

@@ -59,14 +59,23 @@ void *shard_alloc_quietly(struct shard *s, uint64_t size, enum slab_kind kind)
     return p;
 }
 
-/* The limit may leave room that the arena has not, as slabs of other sizes hold it: evicts some more then, but
- * not without end, for a long run of extents may not come together at all. */
-void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
+/* The limit leaves room that the arena has not, as slabs of other sizes hold it. One walk that brings it together. */
+static void *alloc_compacting(struct shard *s, uint64_t size, enum slab_kind kind)
 {
-    uint64_t bytes = slab_size(size), give_up = 4 * bytes + (1 << 20);
-    if (bytes < size || shard_make_room(s, bytes) != STORE_OK)
+    void *p = NULL;
+    if (s->heap.fail_in || s->heap.reserved - s->heap.used < s->heap.reserved / 32)
         return NULL;
-    void *p = slab_alloc(&s->heap, size, kind);
+    compact_begin(s);
+    while (!p && compact_run(s, 8 * SEGMENT_KEYS))
+        p = slab_alloc(&s->heap, size, kind);
+    return p;
+}
+
+/* Evicts some more then, but not without end, for a long run of extents may not come together at all. */
+static void *alloc_evicting(struct shard *s, uint64_t size, enum slab_kind kind)
+{
+    uint64_t give_up = 4 * slab_size(size) + (1 << 20);
+    void *p = NULL;
     while (!p && give_up > 0) {
         uint64_t before = s->heap.used;
         if (!free_something(s))
@@ -75,6 +84,19 @@ void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
         give_up -= freed < give_up ? freed : give_up;
         p = slab_alloc(&s->heap, size, kind);
     }
+    return p;
+}
+
+void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
+{
+    uint64_t bytes = slab_size(size);
+    if (bytes < size || shard_make_room(s, bytes) != STORE_OK)
+        return NULL;
+    void *p = slab_alloc(&s->heap, size, kind);
+    if (!p)
+        p = alloc_compacting(s, size, kind);
+    if (!p)
+        p = alloc_evicting(s, size, kind);
     note_peak(s);
     return p;
 }

@@ -1,5 +1,6 @@
 /* shard.h: a shard as the store's own files see it. Private to the store and to value-type modules. */
 #pragma once
+#include "store/compact.h"
 #include "store/entry.h"
 #include "store/eviction.h"
 #include "store/expiry.h"
@@ -41,6 +42,7 @@ struct shard {
     unsigned upkeep_db; /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
+    struct compaction compaction;
     struct pool pool;
     struct db *db;
 };
@@ -57,6 +59,7 @@ uint64_t shard_random(struct shard *s);
 /* Protects what p points to (if it lies in the store) from eviction until shard_unguard(). */
 void shard_guard(struct shard *s, const void *p);
 void shard_unguard(struct shard *s);
+bool entry_guarded(const struct shard *s, const struct entry *e);
 
 /* Stamps the access clock. */
 void entry_touch(struct shard *s, struct entry *e);

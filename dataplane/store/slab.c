@@ -55,6 +55,18 @@ static void list_append(struct slab_heap *heap, struct slab_list *list, uint32_t
     list->tail = number;
 }
 
+static void list_prepend(struct slab_heap *heap, struct slab_list *list, uint32_t number)
+{
+    struct extent *table = heap->arena->extent;
+    table[number].prev = 0;
+    table[number].next = list->head;
+    if (list->head)
+        table[list->head].prev = number;
+    else
+        list->tail = number;
+    list->head = number;
+}
+
 static void list_remove(struct slab_heap *heap, struct slab_list *list, uint32_t number)
 {
     struct extent *table = heap->arena->extent, *x = &table[number];
@@ -136,6 +148,23 @@ void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind)
     return p;
 }
 
+/* Below this a slab goes to the end of its list, so that allocations fill the fuller ones and it may run empty. */
+static uint16_t sparse_below(const struct slab_heap *heap, unsigned cls)
+{
+    return (uint16_t)(heap->capacity[cls] - heap->capacity[cls] / 8);
+}
+
+bool slab_is_sparse(const struct slab_heap *heap, const void *p)
+{
+    const struct arena *a = heap->arena;
+    uint32_t number = (uint32_t)((uint64_t)((const uint8_t *)p - a->base) >> EXTENT_SHIFT);
+    const struct extent *x = &a->extent[number];
+    number -= x->lead;
+    x -= x->lead;
+    return x->state == EXTENT_SLAB && x->used < sparse_below(heap, x->cls) &&
+           heap->partial[x->kind][x->cls].head != number;
+}
+
 void slab_free(struct slab_heap *heap, void *p)
 {
     struct arena *a = heap->arena;
@@ -153,8 +182,12 @@ void slab_free(struct slab_heap *heap, void *p)
     memcpy(p, &x->free, sizeof x->free);
     x->free = (uint32_t)((offset - ((uint64_t)number << EXTENT_SHIFT)) / GRANULE) + 1;
     if (x->used-- == heap->capacity[x->cls])
-        list_append(heap, list, number);
+        list_prepend(heap, list, number); /* the fullest of all */
     heap->used -= heap->class_size[x->cls];
+    if (x->used + 1u == sparse_below(heap, x->cls) && x->next) {
+        list_remove(heap, list, number);
+        list_append(heap, list, number);
+    }
     /* The last one of its class stays, or a class with one entry would take and give an extent all the time. */
     if (x->used == 0 && (x->next || x->prev)) {
         list_remove(heap, list, number);

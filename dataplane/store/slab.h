@@ -33,6 +33,10 @@ void slab_init(struct slab_heap *heap, struct arena *arena, unsigned zone);
 void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind);
 void slab_free(struct slab_heap *heap, void *p);
 
+/* True if p lies in a slab that is far from full while another one of its class has room: a new allocation would
+ * come from that one. */
+bool slab_is_sparse(const struct slab_heap *heap, const void *p);
+
 /* Gives back slabs that are kept although they are empty. Returns true if there was one. */
 bool slab_trim(struct slab_heap *heap);
 

@@ -205,5 +205,5 @@ bool shard_upkeep(struct shard *s, unsigned budget)
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
     }
-    return more;
+    return compact_run(s, budget) || more;
 }

@@ -13,8 +13,13 @@ static void put(struct fixture *f, uint64_t id, uint64_t ttl)
     static const uint8_t value[64] = "v";
     snprintf(text, sizeof text, "key:%012llu", (unsigned long long)id);
     struct key k = key_of(f, text);
-    if (store_set_string(f->s, 0, &k, (struct slice){value, 64}, ttl ? shard_time(f->s) + ttl : 0, 0) != STORE_OK)
+    if (store_set_string(f->s, 0, &k, (struct slice){value, 64}, ttl ? shard_time(f->s) + ttl : 0, 0) != STORE_OK) {
+        struct store_account a;
+        shard_account(f->s, &a);
+        fprintf(stderr, "full: %llu keys, used %llu, reserved %llu, limit %llu\n", (unsigned long long)a.keys,
+                (unsigned long long)a.used, (unsigned long long)a.reserved, (unsigned long long)a.limit);
         abort();
+    }
 }
 
 static bool drop(struct fixture *f, uint64_t id)

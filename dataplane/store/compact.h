@@ -1,0 +1,22 @@
+/* compact.h: gives memory back by moving what lies in sparse slabs into fuller ones. Private to the store. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct shard;
+
+/* Where the walk over all databases' segments is. */
+struct compaction {
+    bool walking;
+    unsigned db;
+    uint32_t segment;
+    uint64_t changes; /* when the last walk began */
+};
+
+/* Goes on with the walk, about `budget` slots, or begins one if enough memory lies idle in slabs and enough has
+ * changed since the last one. Entries that the running operation uses stay where they are. Returns true if the walk
+ * is not at its end. */
+bool compact_run(struct shard *s, unsigned budget);
+
+/* Begins a walk in any case: the arena has no room. */
+void compact_begin(struct shard *s);
