@@ -1,0 +1,66 @@
+# lib.sh: what up, down and status share. Sourced by bash, from the root of the tree.
+
+INSTANCE=${SLUICE_INSTANCE:-sluice}
+RUN=${SLUICE_RUN:-/run/$INSTANCE}
+BUILD=${SLUICE_BUILD:-build}
+LINK_NAME=${SLUICE_LINK_NAME:-slu0}
+HOST_IP=${SLUICE_HOST_IP:-127.0.77.1}
+BOX_IP=${SLUICE_BOX_IP:-127.0.77.2}
+STATS_PORT=${SLUICE_STATS_PORT:-9121}
+UNDO=$RUN/undo # what up changed on this machine, newest first: down undoes exactly this
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+need_root() { [ "$(id -u)" = 0 ] || die "needs root: links, hugepages and packages are the kernel's (try sudo $0)"; }
+
+# ensure_packages FILE...: installs what is missing, asks apt only if something is.
+ensure_packages() {
+    local missing=() package
+    while read -r package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done < <(cat "$@" | sed 's/#.*//' | grep -v '^ *$')
+    [ ${#missing[@]} = 0 ] && return 0
+    say "installing: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || die "apt-get update failed: is a Debian mirror reachable?"
+    # A stock redis-server must not start by itself on 6379 while it is installed.
+    local policy=/usr/sbin/policy-rc.d mine=0
+    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && mine=1; }
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    local status=$?
+    [ $mine = 0 ] || rm -f $policy
+    [ $status = 0 ] || die "apt-get install failed for: ${missing[*]}"
+}
+
+# build DIR MESON-OPTION...
+build() {
+    local dir=$1 log; shift
+    log=$(mktemp)
+    if [ ! -f "$dir/build.ninja" ]; then
+        meson setup "$dir" "$@" >"$log" 2>&1 || { tail -n 20 "$log"; rm -f "$log"; die "meson setup $dir failed"; }
+    fi
+    ninja -C "$dir" >"$log" 2>&1 || { tail -n 40 "$log"; rm -f "$log"; die "build of $dir failed"; }
+    rm -f "$log"
+}
+
+undo() { { printf '%s\n' "$*"; cat "$UNDO" 2>/dev/null; } >"$UNDO.new" && mv "$UNDO.new" "$UNDO"; }
+
+sluice() { "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" "$@"; }
+
+# The pid in FILE if it is alive and still runs PROGRAM.
+alive() {
+    local pid
+    pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${2:0:15}" ] && printf %s "$pid"
+}
+
+# wait_until SECONDS WHAT COMMAND...: polls a condition, never longer than SECONDS.
+wait_until() {
+    local end=$((SECONDS + $1)) what=$2; shift 2
+    until "$@"; do
+        [ $SECONDS -lt $end ] || { say "gave up waiting for $what" >&2; return 1; }
+        sleep 0.1
+    done
+}
+
+serving() { sluice show status --json 2>/dev/null | grep -q '"state": *"serving"'; }

@@ -1,0 +1,190 @@
+/* box.c: composition: every part is brought up in order and torn down in reverse. */
+#include "box.h"
+
+#include "facts.h"
+
+#include <rte_lcore.h>
+#include <rte_launch.h>
+#include <rte_malloc.h>
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+
+#include <numa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { FABRIC_RING = 1024 };
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        seed = (uint64_t)t.tv_nsec * 0x9e3779b97f4a7c15ull ^ (uint64_t)t.tv_sec;
+    }
+    return seed;
+}
+
+static void make_run_id(char id[41])
+{
+    for (int i = 0; i < 40; i += 8)
+        snprintf(id + i, 9, "%08x", (unsigned)random_seed());
+}
+
+/* Tables that outlive generations are sized by the first one. */
+static bool make_tables(struct plane *p, const struct config *conf, char *error, size_t size)
+{
+    const char *rename[65] = {NULL};
+    char word[32][2][64];
+    unsigned n = 0;
+    for (unsigned i = 0; i < conf->pairs && n < 32; i++) {
+        if (strcmp(conf->pair[i].name, "rename-command") != 0)
+            continue;
+        word[n][1][0] = 0;
+        if (sscanf(conf->pair[i].value, "%63s %63s", word[n][0], word[n][1]) < 1)
+            continue;
+        if (strcmp(word[n][1], "\"\"") == 0)
+            word[n][1][0] = 0;
+        rename[2 * n] = word[n][0];
+        rename[2 * n + 1] = word[n][1];
+        n++;
+    }
+    if (!command_table_init(n ? rename : NULL, error, size))
+        return false;
+    if (!channel_share_counters(p->channel, conf->workers, command_ids())) {
+        snprintf(error, size, "no shared memory for the counters");
+        return false;
+    }
+    return true;
+}
+
+static bool make_rcu(struct box *box, char *error, size_t size)
+{
+    size_t bytes = rte_rcu_qsbr_get_memsize(box->workers);
+    box->rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(bytes, RTE_CACHE_LINE_SIZE));
+    if (box->rcu && rte_rcu_qsbr_init(box->rcu, box->workers) == 0)
+        return true;
+    snprintf(error, size, "no memory for grace periods");
+    return false;
+}
+
+static bool make_shared(struct plane *p, struct config *conf, const unsigned *lcore, uint64_t seed,
+                        char *error, size_t size)
+{
+    struct box *box = &p->box;
+    struct counters *counters[CONFIG_WORKERS];
+    int node[CONFIG_WORKERS];
+    box->workers = conf->workers;
+    atomic_store(&box->conf, conf);
+    box->fact = fact_get;
+    for (unsigned i = 0; i < conf->workers; i++) {
+        counters[i] = channel_counters(p->channel, i);
+        node[i] = numa_available() < 0 ? -1 : (int)rte_lcore_to_socket_id(lcore[i]);
+    }
+    box->ks = keyspace_new(conf, node, seed, counters, error, size);
+    box->fabric = fabric_new(conf->workers, FABRIC_RING);
+    box->worker = calloc(conf->workers, sizeof *box->worker);
+    if (!box->ks)
+        return false;
+    if (!box->fabric || !box->worker) {
+        snprintf(error, size, "no memory for %u workers", conf->workers);
+        return false;
+    }
+    return make_rcu(box, error, size);
+}
+
+static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, uint64_t seed, char *error,
+                        size_t size)
+{
+    struct box *box = &p->box;
+    struct config *conf = atomic_load(&box->conf);
+    struct worker *w = aligned_alloc(64, RTE_ALIGN(sizeof *w, 64));
+    if (!w) {
+        snprintf(error, size, "no memory for worker %u", id);
+        return false;
+    }
+    memset(w, 0, sizeof *w);
+    box->worker[id] = w;
+    w->pool = pool;
+    w->counters = channel_counters(p->channel, id);
+    w->env.stats = channel_command_stats(p->channel, id);
+    w->queue = port_queue(p->port, id, w->counters);
+    w->wire = (struct wire){port_tx, w->queue};
+    struct net_config net = {.seed = seed};
+    port_net_config(p->port, conf, &net);
+    w->nif = w->queue ? net_if_new(&net, pool, &w->wire, w->counters) : NULL;
+    if (!w->nif) {
+        snprintf(error, size, "no memory for the network of worker %u", id);
+        return false;
+    }
+    return worker_init(w, box, id, seed, error, size);
+}
+
+bool plane_start(struct plane *p, char *error, size_t size)
+{
+    struct config *conf = p->first;
+    unsigned lcore[CONFIG_WORKERS];
+    struct rte_mempool *pool[CONFIG_WORKERS];
+    uint64_t seed = random_seed();
+    char run_id[41];
+    struct timespec now;
+
+    if (!make_tables(p, conf, error, size) || !eal_start(conf, p->instance, lcore, error, size))
+        return false;
+    if (!make_shared(p, conf, lcore, seed, error, size))
+        return false;
+    for (unsigned i = 0; i < conf->workers; i++)
+        if (!(pool[i] = port_pool(conf, i, error, size)))
+            return false;
+    p->port = port_open(conf, pool, error, size);
+    if (!p->port)
+        return false;
+    make_run_id(run_id);
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (unsigned i = 0; i < conf->workers; i++) {
+        if (!make_worker(p, i, pool[i], seed + i * 0x9e3779b97f4a7c15ull, error, size))
+            return false;
+        struct command_env *env = &p->box.worker[i]->env;
+        memcpy(env->run_id, run_id, sizeof env->run_id);
+        env->start_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    }
+    for (unsigned i = 0; i < conf->workers; i++)
+        if (rte_eal_remote_launch(worker_main, p->box.worker[i], lcore[i]) != 0) {
+            snprintf(error, size, "worker %u does not start on its core", i);
+            return false;
+        }
+    p->serving = true;
+    return true;
+}
+
+void plane_stop(struct plane *p)
+{
+    struct box *box = &p->box;
+    atomic_store(&box->stop, true);
+    if (box->fabric)
+        fabric_close(box->fabric);
+    if (p->serving)
+        rte_eal_mp_wait_lcore();
+    for (unsigned i = 0; box->worker && i < box->workers; i++) {
+        struct worker *w = box->worker[i];
+        if (!w)
+            continue;
+        worker_free(w);
+        if (w->nif)
+            net_if_free(w->nif);
+        free(w);
+    }
+    free(box->worker);
+    if (p->port)
+        port_close(p->port);
+    if (box->ks)
+        keyspace_free(box->ks);
+    fabric_free(box->fabric);
+    free(box->rcu);
+    config_free(p->retired);
+    config_free(atomic_load(&box->conf) ? atomic_load(&box->conf) : p->first);
+    eal_stop();
+}

@@ -1,0 +1,29 @@
+/* box.h: the whole box put together: made from the first generation of configuration, run by the main thread,
+ * which serves the control channel while workers serve clients. */
+#pragma once
+#include "channel/channel.h"
+#include "worker.h"
+
+struct plane { /* the main thread's state */
+    struct channel *channel;
+    const char *instance;
+    struct config *first; /* the generation that came before start */
+    struct box box;
+    struct port *port;
+    struct config *retired; /* replaced, to be freed after a grace period */
+    uint64_t next_gauges_ms;
+    bool serving;
+};
+
+/* Brings EAL, the port, the keyspace and the workers up. False and one line in error. */
+bool plane_start(struct plane *p, char *error, size_t size);
+/* Ends workers and gives everything back. Safe after a failed start. */
+void plane_stop(struct plane *p);
+/* A new generation while serving: NULL, or why it cannot be taken. */
+const char *plane_reconfigure(struct plane *p, struct config *conf);
+/* Carries messages between workers and control, and publishes gauges. */
+void plane_exchange(struct plane *p, uint64_t now_ms);
+/* Control wants a command run. */
+void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv);
+/* Control has answered a question, or (all = true) has gone and will answer none. */
+void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all);

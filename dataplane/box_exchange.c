@@ -1,0 +1,159 @@
+/* box_exchange.c: the main thread between workers and control: questions, answers, control's own commands,
+ * generations of configuration and gauges. */
+#include "box.h"
+
+#include "job.h"
+
+#include <rte_rcu_qsbr.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { GAUGES_EVERY_MS = 500, GRACE_MS = 50 };
+
+static struct job *asked; /* questions that control has not answered yet */
+
+/* Main has little to send, so a full ring is waited for; not during a stop, when nobody reads any more. */
+static void give(struct plane *p, unsigned worker, struct job *j)
+{
+    struct timespec pause = {0, 100000};
+    while (!fabric_send(p->box.fabric, fabric_main(p->box.fabric), worker, j)) {
+        if (atomic_load(&p->box.stop)) {
+            job_free(j);
+            return;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void answer(struct plane *p, struct job *j, struct slice resp)
+{
+    if (!job_set_reply(j, resp))
+        j->reply_len = 0;
+    give(p, j->home, j);
+}
+
+void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all)
+{
+    for (struct job **at = &asked; *at;) {
+        struct job *j = *at;
+        if (!all && j->id != id) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        answer(p, j, resp);
+        if (!all)
+            return;
+    }
+}
+
+static void ask(struct plane *p, struct job *j)
+{
+    if (!channel_ask(p->channel, j->id, &j->client, j->rq.argc, j->argv)) {
+        answer(p, j, SLICE_LIT("-ERR control plane is not reachable, configuration not changed\r\n"));
+        return;
+    }
+    j->next = asked;
+    asked = j;
+}
+
+void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv)
+{
+    struct client control;
+    client_init(&control, 0, 0);
+    control.flags |= CLIENT_AUTHENTICATED | CLIENT_INTERNAL;
+    struct job *j = job_new(JOB_EXEC, fabric_main(p->box.fabric), &control, argc, argv);
+    if (!j) {
+        channel_exec_reply(p->channel, id, SLICE_LIT("-ERR out of memory\r\n"));
+        return;
+    }
+    j->id = id;
+    give(p, 0, j);
+}
+
+const char *plane_reconfigure(struct plane *p, struct config *conf)
+{
+    struct config *old = atomic_load(&p->box.conf);
+    if (conf->workers != old->workers)
+        conf->workers = old->workers; /* fixed at start: control says "needs restart" */
+    if (p->retired) { /* nobody can hold it any more, or the last grace period ran out of time */
+        rte_rcu_qsbr_synchronize(p->box.rcu, RTE_QSBR_THRID_INVALID);
+        config_free(p->retired);
+    }
+    atomic_store_explicit(&p->box.conf, conf, memory_order_release);
+    p->retired = old;
+
+    /* Accepted means in force: wait a moment until every worker has seen it. One that hangs does not stop the
+     * others. */
+    uint64_t token = rte_rcu_qsbr_start(p->box.rcu);
+    struct timespec pause = {0, 200000};
+    for (int i = 0; i < GRACE_MS * 5 && !rte_rcu_qsbr_check(p->box.rcu, token, false); i++)
+        nanosleep(&pause, NULL);
+    return NULL;
+}
+
+/* Figures of stores, read beside their owners: each is one aligned word, perhaps a moment old. */
+static void gauges(struct plane *p)
+{
+    struct box *box = &p->box;
+    const struct config *conf = atomic_load(&box->conf);
+    uint64_t used = 0, reserved = 0, limit = 0;
+    for (unsigned i = 0; i < box->workers; i++) {
+        struct store_account a;
+        shard_account(box->ks->shard[i], &a);
+        used += a.used;
+        reserved += a.reserved;
+        limit += a.limit;
+    }
+    channel_gauge(p->channel, "memory_used_bytes", (double)used);
+    channel_gauge(p->channel, "memory_reserved_bytes", (double)reserved);
+    channel_gauge(p->channel, "memory_max_bytes", (double)limit);
+    channel_gauge(p->channel, "arena_bytes", (double)keyspace_arena_size(box->ks));
+    channel_gauge(p->channel, "arena_hugepages", keyspace_hugepages(box->ks));
+    channel_gauge(p->channel, "connected_clients", atomic_load(&box->clients));
+    channel_gauge(p->channel, "maxclients", conf->maxclients);
+    for (unsigned db = 0; db < conf->databases; db++) {
+        uint64_t keys = 0, expires = 0;
+        for (unsigned i = 0; i < box->workers; i++) {
+            uint64_t k, e, ttl;
+            shard_db_size(box->ks->shard[i], db, &k, &e, &ttl);
+            keys += k;
+            expires += e;
+        }
+        char name[32];
+        snprintf(name, sizeof name, "db%u_keys", db);
+        channel_gauge(p->channel, name, (double)keys);
+        snprintf(name, sizeof name, "db%u_expires", db);
+        channel_gauge(p->channel, name, (double)expires);
+    }
+    struct port_status s;
+    port_status(p->port, &s);
+    channel_gauge(p->channel, "link_up", s.up);
+    channel_gauge(p->channel, "link_speed_mbps", s.speed_mbps);
+    channel_gauge(p->channel, "link_mtu", s.mtu);
+    channel_gauge(p->channel, "link_queues", s.queues);
+    channel_gauge(p->channel, "link_rss", s.rss);
+    channel_gauge(p->channel, "link_rx_missed", (double)s.rx_missed);
+    channel_gauge(p->channel, "link_rx_errors", (double)s.rx_errors);
+    channel_gauge(p->channel, "link_tx_errors", (double)s.tx_errors);
+    channel_gauge(p->channel, "link_rx_nombuf", (double)s.rx_nombuf);
+}
+
+void plane_exchange(struct plane *p, uint64_t now_ms)
+{
+    struct job *j;
+    while ((j = fabric_receive(p->box.fabric, fabric_main(p->box.fabric)))) {
+        if (j->kind == JOB_ASK) {
+            ask(p, j);
+            continue;
+        }
+        channel_exec_reply(p->channel, j->id, job_reply(j));
+        job_free(j);
+    }
+    if (now_ms >= p->next_gauges_ms) {
+        gauges(p);
+        p->next_gauges_ms = now_ms + GAUGES_EVERY_MS;
+    }
+}

@@ -1,0 +1,43 @@
+/* job.h: a request that cannot finish where and when it was read: it hops to the worker that owns its shard,
+ * waits for a stop of all workers, or waits for control. A job owns a copy of its arguments and collects its
+ * reply on the heap, so that the connection it came from may vanish meanwhile. Also the way in for control's
+ * own commands. */
+#pragma once
+#include "command/command.h"
+
+struct session;
+
+enum job_kind {
+    JOB_HOP,     /* runs on the owner of its shard, comes back */
+    JOB_BARRIER, /* runs at home with all other workers stopped */
+    JOB_ASK,     /* control answers it */
+    JOB_EXEC     /* control's command: from the main thread to worker 0 and back */
+};
+
+struct job {
+    enum job_kind kind;
+    unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC) */
+    bool done;               /* the reply is complete */
+    uint64_t id;             /* control's number of a JOB_EXEC */
+    struct session *session; /* who waits; NULL if nobody does any more */
+    struct client client;    /* what the command may read of the client: a copy without heap parts */
+    struct request rq;
+    struct slice *argv;
+    struct resp_writer out; /* into reply */
+    uint8_t *reply;
+    size_t reply_len, reply_cap;
+    struct job *next; /* in the list of its worker */
+};
+
+/* Copies argv and what matters of client. NULL if out of memory. */
+struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
+                    const struct slice *argv);
+void job_free(struct job *j);
+
+/* Prepares the copy as a request of env; j->rq.route says where it must run. */
+void job_prepare(struct job *j, struct command_env *env);
+/* Runs it there and then and collects the reply. */
+void job_run(struct job *j, struct command_env *env);
+/* Sets a reply that came from elsewhere. False if out of memory. */
+bool job_set_reply(struct job *j, struct slice resp);
+struct slice job_reply(const struct job *j);

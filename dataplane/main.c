@@ -1,0 +1,154 @@
+/* main.c: sluice-dataplane. Waits on its channel for control's first generation of configuration, brings the
+ * box up with it, then carries messages between control and the workers until it is told to stop. Reads no
+ * file. */
+#include "box.h"
+#include "facts.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+static const char *on_config(void *ctx, struct config *conf)
+{
+    struct plane *p = ctx;
+    if (p->serving)
+        return plane_reconfigure(p, conf);
+    config_free(p->first);
+    p->first = conf;
+    return NULL;
+}
+
+static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
+{
+    struct plane *p = ctx;
+    if (p->serving)
+        plane_exec(p, id, argc, argv);
+    else
+        channel_exec_reply(p->channel, id, SLICE_LIT("-LOADING Sluice is starting\r\n"));
+}
+
+static void on_answer(void *ctx, uint64_t id, struct slice resp)
+{
+    plane_answer(ctx, id, resp, false);
+}
+
+static void on_fact(void *ctx, const char *name, const char *value)
+{
+    (void)ctx;
+    fact_set(name, value);
+}
+
+static void on_stop(void *ctx)
+{
+    (void)ctx;
+    stop_signal = SIGTERM;
+}
+
+static void on_peer(void *ctx, bool connected)
+{
+    struct plane *p = ctx;
+    atomic_store(&p->box.control_present, connected);
+    if (!connected)
+        plane_answer(p, 0, SLICE_LIT("-ERR control plane went away before it answered\r\n"), true);
+    else if (p->serving)
+        channel_state(p->channel, "serving", "Ready to accept connections");
+}
+
+static const struct channel_ops ops = {on_config, on_exec, on_answer, on_fact, on_stop, on_peer};
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int fail(struct plane *p, const char *error)
+{
+    fprintf(stderr, "sluice-dataplane: %s\n", error);
+    if (p->channel) {
+        channel_log(p->channel, LOG_ERR, error);
+        channel_state(p->channel, "failed", error);
+        channel_poll(p->channel, 10);
+    }
+    return 1;
+}
+
+static int serve(struct plane *p)
+{
+    char error[256];
+    while (!p->first && !stop_signal)
+        channel_poll(p->channel, 100);
+    if (stop_signal)
+        return 0;
+    channel_state(p->channel, "starting", "bringing up memory, link and workers");
+    if (!plane_start(p, error, sizeof error))
+        return fail(p, error);
+    channel_state(p->channel, "serving", "Ready to accept connections");
+    channel_log(p->channel, LOG_NOTICE, "Ready to accept connections");
+    while (!stop_signal) {
+        channel_poll(p->channel, 1);
+        plane_exchange(p, monotonic_ms());
+    }
+    channel_state(p->channel, "stopping", "asked to stop");
+    return 0;
+}
+
+static void usage(FILE *to)
+{
+    fputs("usage: sluice-dataplane --channel SOCKET [--instance NAME]\n"
+          "  --channel SOCKET   Unix socket on which sluice-control connects\n"
+          "  --instance NAME    tells several boxes on one machine apart (default: sluice)\n"
+          "  --version, --help\n"
+          "Started by sluice-control, which brings the configuration.\n",
+          to);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"channel", required_argument, NULL, 'c'},
+                                            {"instance", required_argument, NULL, 'i'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    static struct plane plane = {.instance = "sluice"};
+    const char *path = NULL;
+    char error[256];
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == 'c')
+            path = optarg;
+        else if (o == 'i')
+            plane.instance = optarg;
+        else if (o == 'v')
+            return printf("sluice-dataplane %s\n", SLUICE_VERSION) < 0;
+        else {
+            usage(o == 'h' ? stdout : stderr);
+            return o == 'h' ? 0 : 2;
+        }
+    }
+    if (!path || optind < argc) {
+        usage(stderr);
+        return 2;
+    }
+    struct sigaction on = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &on, NULL);
+    sigaction(SIGINT, &on, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    plane.channel = channel_open(path, &ops, &plane, error, sizeof error);
+    if (!plane.channel)
+        return fail(&plane, error);
+    int status = serve(&plane);
+    plane_stop(&plane);
+    channel_close(plane.channel);
+    return status;
+}

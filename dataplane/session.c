@@ -1,0 +1,362 @@
+/* session.c: the life of a client connection, and its way in: from received frames to requests in the
+ * worker's batch. */
+#include "session.h"
+
+#include "job.h"
+#include "worker.h"
+
+#include <stdlib.h>
+
+/* -- life
+ * ------------------------------------------------------------------------------------------------------- */
+
+enum { SESSION_SLAB = 64 };
+
+static struct session *session_take(struct worker *w)
+{
+    if (!w->free_sessions) { /* grows with the number of clients, never shrinks: bounded by maxclients */
+        struct session *slab = calloc(SESSION_SLAB, sizeof *slab);
+        if (!slab)
+            return NULL;
+        for (unsigned i = 0; i < SESSION_SLAB; i++) {
+            slab[i].ready_next = w->free_sessions;
+            w->free_sessions = &slab[i];
+        }
+    }
+    struct session *s = w->free_sessions;
+    w->free_sessions = s->ready_next;
+    memset(s, 0, sizeof *s);
+    return s;
+}
+
+static void refuse(struct worker *w, struct tcp_conn *c, const char *text)
+{
+    size_t room, n = strlen(text);
+    uint8_t *p = tcp_tx_reserve(c, &room);
+    if (p && room >= n) {
+        memcpy(p, text, n);
+        tcp_tx_commit(c, n);
+    }
+    tcp_close(c, w->env.now_us);
+    count_one(w->counters, COUNTER_connections_rejected);
+}
+
+/* Redis refuses strangers when there is no password and protected-mode is on; the data port knows no
+ * loopback, so that is everybody. */
+static const char denied[] = "-DENIED Sluice is running in protected mode because protected mode is enabled "
+                             "and no password is set for the default "
+                             "user. In this mode no client is served on the data port. Set a password with "
+                             "'requirepass', or disable protected mode "
+                             "with 'protected-mode no' in the configuration or 'sluice config set "
+                             "protected-mode no' on the management interface.\r\n";
+
+struct session *session_open(struct worker *w, struct tcp_conn *c)
+{
+    count_one(w->counters, COUNTER_connections_received);
+    if (w->conf->protected_mode && !*w->conf->requirepass) {
+        refuse(w, c, denied);
+        return NULL;
+    }
+    if (atomic_load_explicit(&w->box->clients, memory_order_relaxed) >= w->conf->maxclients) {
+        refuse(w, c, "-ERR max number of clients reached\r\n");
+        return NULL;
+    }
+    struct session *s = session_take(w);
+    if (!s) {
+        refuse(w, c, "-ERR out of memory for another client\r\n");
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&w->box->clients, 1, memory_order_relaxed);
+    client_init(&s->client, atomic_fetch_add_explicit(&w->box->next_client_id, 1, memory_order_relaxed) + 1,
+                w->env.now_ms);
+    if (!*w->conf->requirepass)
+        s->client.flags |= CLIENT_AUTHENTICATED;
+    s->client.worker = (uint8_t)w->id;
+    tcp_endpoints(c, &s->client.local, &s->client.peer);
+    resp_reader_init(&s->reader);
+    s->worker = w;
+    s->conn = c;
+    s->flags = SESSION_OPEN;
+    s->live_next = w->live_sessions;
+    if (s->live_next)
+        s->live_next->live_prev = s;
+    w->live_sessions = s;
+    w->sessions++;
+    tcp_set_user(c, s);
+    return s;
+}
+
+static void unlink_live(struct session *s)
+{
+    if (s->live_prev)
+        s->live_prev->live_next = s->live_next;
+    else
+        s->worker->live_sessions = s->live_next;
+    if (s->live_next)
+        s->live_next->live_prev = s->live_prev;
+}
+
+static void unlink_ready(struct session *s)
+{
+    struct worker *w = s->worker;
+    struct session *before = NULL;
+    if (!(s->flags & SESSION_READY))
+        return;
+    for (struct session *r = w->ready_first; r && r != s; r = r->ready_next)
+        before = r;
+    if (before)
+        before->ready_next = s->ready_next;
+    else
+        w->ready_first = s->ready_next;
+    if (w->ready_last == s)
+        w->ready_last = before;
+}
+
+static void query_free(struct session *s)
+{
+    free(s->query);
+    s->query = NULL;
+    s->query_len = s->query_off = s->query_cap = 0;
+}
+
+void session_close(struct session *s, bool conn_gone)
+{
+    struct worker *w = s->worker;
+    unlink_ready(s);
+    unlink_live(s);
+    if (s->job)
+        worker_orphan(s->job);
+    if (!conn_gone)
+        tcp_close(s->conn, w->env.now_us);
+    query_free(s);
+    resp_reader_reset(&s->reader);
+    client_release(&s->client);
+    for (struct out_chunk *c = s->chunk_first, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    w->chunk_bytes -= s->chunk_bytes;
+    w->sessions--;
+    atomic_fetch_sub_explicit(&w->box->clients, 1, memory_order_relaxed);
+    s->flags = 0;
+    s->ready_next = w->free_sessions;
+    w->free_sessions = s;
+}
+
+bool session_settle(struct session *s)
+{
+    if (s->client.flags & CLIENT_CLOSE_AFTER_REPLY)
+        s->flags |= SESSION_ENDING;
+    bool idle = !(s->flags & (SESSION_STALLED | SESSION_READY)) && !s->chunk_first;
+    bool broken = (s->flags & SESSION_BROKEN) || (s->client.flags & CLIENT_KILLED);
+    bool ended = (s->flags & (SESSION_ENDING | SESSION_PEER_CLOSED)) && idle;
+    if (!broken && !ended)
+        return false;
+    session_close(s, false);
+    return true;
+}
+
+void session_measure(struct session *s)
+{
+    s->client.query_bytes = s->query_len - s->query_off;
+    s->client.query_free = s->query_cap - s->query_len;
+    s->client.output_list = 0;
+    for (struct out_chunk *c = s->chunk_first; c; c = c->next)
+        s->client.output_list++;
+    s->client.output_bytes = tcp_tx_unacked(s->conn);
+    s->client.memory_bytes = sizeof *s + s->query_cap + s->chunk_bytes;
+}
+
+/* -- in
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static struct resp_limits limits_of(const struct session *s)
+{
+    const struct config *conf = s->worker->conf;
+    bool known = s->client.flags & CLIENT_AUTHENTICATED;
+    return (struct resp_limits){
+        .max_bulk = conf->proto_max_bulk_len,
+        .max_args = known ? 1024 * 1024 : 10,
+        .max_inline = 64 * 1024,
+        .unauth_bulk = known ? 0 : 16384,
+    };
+}
+
+/* Makes room for `more` bytes behind query_len; what was executed already is dropped first. */
+static bool query_room(struct session *s, size_t more)
+{
+    if (s->query_off) {
+        memmove(s->query, s->query + s->query_off, s->query_len - s->query_off);
+        s->query_len -= s->query_off;
+        s->query_off = 0;
+    }
+    if (s->query_cap - s->query_len >= more)
+        return true;
+    size_t cap = s->query_len + more;
+    if (cap < QUERY_CHUNK)
+        cap = QUERY_CHUNK;
+    else if (cap < 2 * s->query_cap && cap < 1024 * 1024)
+        cap = 2 * s->query_cap;
+    uint8_t *p = realloc(s->query, cap);
+    if (!p)
+        return false;
+    s->query = p;
+    s->query_cap = cap;
+    return true;
+}
+
+/* Moves received bytes behind the half-read request in `query`; at least `need` further bytes are wanted.
+ * False when there is nothing more, or the session is broken by it. */
+static bool query_gather(struct session *s, size_t need)
+{
+    struct worker *w = s->worker;
+    size_t available = tcp_rx_available(s->conn) - s->rx_off, moved = 0;
+    if (available == 0)
+        return false;
+    if (s->query_len - s->query_off + available > w->conf->client_query_buffer_limit) {
+        count_one(w->counters, COUNTER_client_query_limit_closes);
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    if (!query_room(s, need > available ? need : available)) {
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    while (moved < available) {
+        struct slice part = tcp_rx_peek(s->conn, s->rx_off);
+        memcpy(s->query + s->query_len, part.p, part.len);
+        s->query_len += part.len;
+        s->rx_off += part.len;
+        moved += part.len;
+    }
+    /* Frames go back to the pool at once: a slow or huge request must not hold them. */
+    tcp_rx_consume(s->conn, s->rx_off, w->env.now_us);
+    s->rx_off = 0;
+    return true;
+}
+
+/* Arguments of the request just read go to the batch (or to its table for one huge request). NULL: no memory.
+ */
+static struct slice *batch_args(struct batch *b, const struct resp_reader *r, struct slice window)
+{
+    struct slice *argv = b->argv + b->args;
+    if (r->argc > BATCH_ARGS) {
+        if (r->argc > b->big_cap) {
+            struct slice *p = realloc(b->big, r->argc * sizeof *p);
+            if (!p)
+                return NULL;
+            b->big = p;
+            b->big_cap = r->argc;
+        }
+        argv = b->big;
+    } else {
+        b->args += r->argc;
+    }
+    for (uint32_t i = 0; i < r->argc; i++)
+        argv[i] = resp_arg(r, window, i);
+    return argv;
+}
+
+static void batch_add(struct session *s, struct batch *b, struct slice window)
+{
+    struct slice *argv = batch_args(b, &s->reader, window);
+    if (!argv) {
+        s->flags |= SESSION_BROKEN;
+        return;
+    }
+    struct request *rq = &b->rq[b->n];
+    command_prepare(rq, &s->worker->env, &s->client, (int)s->reader.argc, argv);
+    if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
+        store_prefetch_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
+    b->session[b->n] = s;
+    b->after[b->n] = session_mark(s);
+    b->n++;
+}
+
+static void protocol_error(struct session *s)
+{
+    count_one(s->worker->counters, COUNTER_resp_protocol_errors);
+    reply_error(session_write_begin(s), s->reader.error);
+    session_write_end(s);
+    resp_reader_reset(&s->reader);
+    s->flags |= SESSION_ENDING;
+    s->flags &= ~(uint32_t)SESSION_READY;
+}
+
+static bool batch_has(const struct batch *b, const struct session *s)
+{
+    return b->n && b->session[b->n - 1] == s;
+}
+
+enum parse_result session_parse(struct session *s, struct batch *b)
+{
+    const struct resp_limits limits = limits_of(s);
+    for (;;) {
+        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING))
+            return PARSE_DONE;
+        if (b->n == BATCH_REQUESTS || b->args + 8 > BATCH_ARGS)
+            return PARSE_FULL;
+        bool gathered = s->query_len > s->query_off;
+        struct slice window = gathered ? (struct slice){s->query + s->query_off, s->query_len - s->query_off}
+                                       : tcp_rx_peek(s->conn, s->rx_off);
+        if (window.len == 0)
+            return PARSE_DONE;
+        size_t used = 0, need = 0;
+        enum resp_result r = resp_read(&s->reader, &limits, window, &used, &need);
+        if (r == RESP_MORE) {
+            /* The batch borrows from the query buffer, or from frames that gathering gives back: it runs
+             * first. */
+            if (batch_has(b, s))
+                return PARSE_FULL;
+            if (!query_gather(s, need))
+                return PARSE_DONE;
+            continue;
+        }
+        if (r != RESP_REQUEST) {
+            if (batch_has(b,
+                          s)) { /* earlier replies first (one may lift a limit), then the same bytes again */
+                resp_reader_reset(&s->reader);
+                return PARSE_FULL;
+            }
+            if (r == RESP_ERROR)
+                protocol_error(s);
+            else
+                s->flags |= SESSION_BROKEN;
+            return PARSE_DONE;
+        }
+        if (b->n && s->reader.argc > BATCH_ARGS - b->args) {
+            resp_reader_reset(&s->reader);
+            return PARSE_FULL; /* read again as the first of an empty batch */
+        }
+        if (gathered)
+            s->query_off += used;
+        else
+            s->rx_off += used;
+        if (s->reader.argc)
+            batch_add(s, b, window);
+        if (s->reader.argc > BATCH_ARGS)
+            return PARSE_FULL;
+    }
+}
+
+struct mark session_mark(const struct session *s)
+{
+    return (struct mark){s->rx_off, s->query_off};
+}
+
+void session_rewind(struct session *s, struct mark m)
+{
+    s->rx_off = m.rx_off;
+    s->query_off = m.query_off;
+    resp_reader_reset(&s->reader);
+}
+
+void session_consumed(struct session *s)
+{
+    if (s->rx_off)
+        tcp_rx_consume(s->conn, s->rx_off, s->worker->env.now_us);
+    s->rx_off = 0;
+    if (s->query && s->query_off == s->query_len)
+        query_free(s);
+}

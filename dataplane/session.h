@@ -1,0 +1,95 @@
+/* session.h: one client connection on its worker: TCP in and out, the request reader, and the client the
+ * command layer sees. */
+#pragma once
+#include "command/client.h"
+#include "resp/reader.h"
+#include "resp/writer.h"
+
+struct worker;
+struct tcp_conn;
+struct job;
+struct batch;
+
+struct out_chunk { /* replies that TCP had no room for */
+    struct out_chunk *next;
+    uint32_t len, off, cap;
+    uint8_t data[];
+};
+
+enum session_flag {
+    SESSION_OPEN = 1,
+    SESSION_READY = 2,   /* in the worker's list of sessions with something to read */
+    SESSION_STALLED = 8, /* waits for a job: nothing further is executed */
+    SESSION_PEER_CLOSED = 16,
+    SESSION_BROKEN =
+        32, /* to be closed without delay: limits, protocol errors after their reply, CLIENT KILL */
+    SESSION_ENDING = 64 /* to be closed when everything written has left */
+};
+
+struct session {
+    struct client client;
+    struct worker *worker;
+    struct tcp_conn *conn;
+    uint32_t flags;
+    struct session *ready_next;            /* list of readable sessions, or free list */
+    struct session *live_prev, *live_next; /* list of all sessions of the worker */
+
+    /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
+     * `query`. */
+    struct resp_reader reader;
+    size_t rx_off; /* bytes of the receive queue already parsed in this batch */
+    uint8_t *query;
+    size_t query_len, query_off, query_cap;
+
+    /* Out: what did not fit into TCP's queue. */
+    struct out_chunk *chunk_first, *chunk_last;
+    uint64_t chunk_bytes;
+    uint64_t soft_since_ms; /* when output passed the soft limit, 0 = below */
+
+    struct job *job; /* what it waits for */
+};
+
+/* -- life
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* A connection was accepted: gives it a session, or refuses it with Redis' text (maxclients, protected mode)
+ * and closes it. */
+struct session *session_open(struct worker *w, struct tcp_conn *c);
+/* Ends it: orderly if conn is alive, silently if the connection is gone already (conn_gone). Jobs are
+ * orphaned. */
+void session_close(struct session *s, bool conn_gone);
+/* Closes the session if what has happened to it says so. True if it is gone. */
+bool session_settle(struct session *s);
+/* Bytes for CLIENT LIST. */
+void session_measure(struct session *s);
+
+/* -- in
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+enum parse_result {
+    PARSE_DONE, /* nothing complete is left to read */
+    PARSE_FULL, /* the batch is full, or must run before this session can go on */
+};
+/* Reads requests into the batch. */
+enum parse_result session_parse(struct session *s, struct batch *b);
+/* The batch has run: forgets what was executed. */
+void session_consumed(struct session *s);
+/* Puts the reading position back to a request that has not been executed. */
+struct mark {
+    size_t rx_off, query_off;
+};
+struct mark session_mark(const struct session *s);
+void session_rewind(struct session *s, struct mark m);
+
+/* -- out
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Opens w->out's writer on this session, and closes it: bytes written in between go to TCP, or to chunks when
+ * TCP is full. */
+struct resp_writer *session_write_begin(struct session *s);
+void session_write_end(struct session *s);
+/* Appends encoded bytes. */
+void session_write(struct session *s, struct slice bytes);
+/* TCP has room again. */
+void session_drain(struct session *s);

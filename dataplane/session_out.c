@@ -1,0 +1,235 @@
+/* session_out.c: the way out of a session: replies are written into the frames they leave in; what TCP has no
+ * room for waits in chunks, within client-output-buffer-limit. */
+#include "session.h"
+
+#include "worker.h"
+
+#include <stdlib.h>
+
+enum { CHUNK_BYTES = 16384, CHUNKS_KEPT = 256 };
+
+static struct out_chunk *chunk_take(struct worker *w)
+{
+    struct out_chunk *c = w->free_chunks;
+    if (c) {
+        w->free_chunks = c->next;
+        w->free_chunk_count--;
+    } else {
+        c = malloc(sizeof *c + CHUNK_BYTES);
+        if (!c)
+            return NULL;
+        c->cap = CHUNK_BYTES;
+    }
+    c->next = NULL;
+    c->len = c->off = 0;
+    return c;
+}
+
+static void chunk_give(struct worker *w, struct out_chunk *c)
+{
+    if (w->free_chunk_count >= CHUNKS_KEPT) {
+        free(c);
+        return;
+    }
+    c->next = w->free_chunks;
+    w->free_chunks = c;
+    w->free_chunk_count++;
+}
+
+/* Has the session more output waiting than its class of clients may have? Redis' rules: at once beyond the
+ * hard limit, and beyond the soft limit when that lasts. */
+static bool over_limit(struct session *s)
+{
+    const struct output_limit *limit = &s->worker->conf->limit_normal;
+    uint64_t now = s->worker->env.now_ms;
+    if (limit->hard && s->chunk_bytes > limit->hard)
+        return true;
+    if (!limit->soft || s->chunk_bytes <= limit->soft) {
+        s->soft_since_ms = 0;
+        return false;
+    }
+    if (!s->soft_since_ms)
+        s->soft_since_ms = now;
+    return now - s->soft_since_ms > limit->soft_seconds * 1000ull;
+}
+
+static bool chunk_append(struct session *s)
+{
+    struct worker *w = s->worker;
+    if (over_limit(s)) {
+        count_one(w->counters, COUNTER_client_output_limit_closes);
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    struct out_chunk *c = chunk_take(w);
+    if (!c) {
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    if (s->chunk_last)
+        s->chunk_last->next = c;
+    else
+        s->chunk_first = c;
+    s->chunk_last = c;
+    return true;
+}
+
+static void chunk_wrote(struct session *s, size_t n)
+{
+    s->chunk_last->len += (uint32_t)n;
+    s->chunk_bytes += n;
+    s->worker->chunk_bytes += n;
+    s->client.bytes_out += n;
+}
+
+/* Copies bytes into TCP while it has room, the rest into chunks. */
+static void stream(struct session *s, const uint8_t *p, size_t n)
+{
+    while (n && !s->chunk_first) {
+        size_t room;
+        uint8_t *to = tcp_tx_reserve(s->conn, &room);
+        if (!to)
+            break;
+        size_t part = n < room ? n : room;
+        memcpy(to, p, part);
+        tcp_tx_commit(s->conn, part);
+        s->client.bytes_out += part;
+        p += part;
+        n -= part;
+    }
+    while (n) {
+        if ((!s->chunk_last || s->chunk_last->len == s->chunk_last->cap) && !chunk_append(s))
+            return;
+        struct out_chunk *c = s->chunk_last;
+        size_t part = n < c->cap - c->len ? n : c->cap - c->len;
+        memcpy(c->data + c->len, p, part);
+        chunk_wrote(s, part);
+        p += part;
+        n -= part;
+    }
+}
+
+static void window(struct session_out *o, uint8_t *p, size_t room)
+{
+    o->w.start = o->w.cur = p;
+    o->w.end = p + room;
+}
+
+/* What the writer has filled goes where it belongs. */
+static void settle(struct session_out *o)
+{
+    struct session *s = o->session;
+    size_t n = (size_t)(o->w.cur - o->w.start);
+    switch (o->where) {
+    case OUT_TCP:
+        tcp_tx_commit(s->conn, n);
+        s->client.bytes_out += n;
+        break;
+    case OUT_CHUNK:
+        chunk_wrote(s, n);
+        break;
+    case OUT_BOUNCE:
+        stream(s, o->bounce, n);
+        break;
+    default:
+        break;
+    }
+    o->w.bytes += n;
+    o->w.start = o->w.cur;
+    o->where = OUT_NONE;
+}
+
+/* Finds the next place with at least RESP_CHUNK_MIN bytes of room. */
+static bool place(struct session_out *o)
+{
+    struct session *s = o->session;
+    size_t room = 0;
+    uint8_t *p = s->chunk_first ? NULL : tcp_tx_reserve(s->conn, &room);
+    if (p && room >= RESP_CHUNK_MIN) {
+        o->where = OUT_TCP;
+        window(o, p, room);
+        return true;
+    }
+    if (p) { /* the frame is nearly full: write beside it, then split */
+        o->where = OUT_BOUNCE;
+        window(o, o->bounce, sizeof o->bounce);
+        return true;
+    }
+    struct out_chunk *c = s->chunk_last;
+    if ((!c || c->cap - c->len < RESP_CHUNK_MIN) && !chunk_append(s))
+        return false;
+    c = s->chunk_last;
+    o->where = OUT_CHUNK;
+    window(o, c->data + c->len, c->cap - c->len);
+    return true;
+}
+
+static bool session_grow(struct resp_writer *w)
+{
+    struct session_out *o = (struct session_out *)((char *)w - offsetof(struct session_out, w));
+    settle(o);
+    return !(o->session->flags & SESSION_BROKEN) && place(o);
+}
+
+static const struct resp_sink session_sink = {session_grow};
+
+struct resp_writer *session_write_begin(struct session *s)
+{
+    struct session_out *o = &s->worker->out;
+    if (o->session == s)
+        return &o->w;
+    if (o->session)
+        session_write_end(o->session);
+    resp_writer_init(&o->w, &session_sink, s->client.proto);
+    o->session = s;
+    if (!place(o))
+        window(o, o->bounce, 0); /* broken: the first byte asks for room and fails */
+    return &o->w;
+}
+
+void session_write_end(struct session *s)
+{
+    struct session_out *o = &s->worker->out;
+    if (o->session != s)
+        return;
+    settle(o);
+    if (o->w.failed)
+        s->flags |= SESSION_BROKEN;
+    if (s->chunk_first)
+        tcp_want_write(s->conn);
+    o->session = NULL;
+}
+
+void session_write(struct session *s, struct slice bytes)
+{
+    reply_raw(session_write_begin(s), bytes.p, bytes.len);
+    session_write_end(s);
+}
+
+void session_drain(struct session *s)
+{
+    struct worker *w = s->worker;
+    while (s->chunk_first) {
+        struct out_chunk *c = s->chunk_first;
+        size_t room, n = c->len - c->off;
+        uint8_t *to = tcp_tx_reserve(s->conn, &room);
+        if (!to) {
+            tcp_want_write(s->conn);
+            break;
+        }
+        if (n > room)
+            n = room;
+        memcpy(to, c->data + c->off, n);
+        tcp_tx_commit(s->conn, n);
+        c->off += (uint32_t)n;
+        s->chunk_bytes -= n;
+        w->chunk_bytes -= n;
+        if (c->off == c->len) {
+            s->chunk_first = c->next;
+            if (!c->next)
+                s->chunk_last = NULL;
+            chunk_give(w, c);
+        }
+    }
+    tcp_push(s->conn, w->env.now_us);
+}

@@ -1,0 +1,383 @@
+/* worker.c: the loop of one core. A round is a pipeline over a burst, so that the memory each stage needs has
+ * been asked for one stage earlier: frames, connections, requests and index buckets, entries, replies. */
+#include "worker.h"
+
+#include "job.h"
+
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    RX_BURST = 32,
+    BATCHES_A_ROUND = 16, /* then receive again, so that nobody waits for a long pipeline */
+    TIMERS_EVERY_US = 500,
+    UPKEEP_EVERY_US = 1000,
+    SWEEP_EVERY_US = 100000,
+    WALL_EVERY_US = 200,
+    IDLE_ROUNDS_BUSY = 4000, /* adaptive policy: empty rounds before the first sleep */
+    IDLE_SLEEP_US = 1000,
+    IDLE_SLEEP_SHARED_US = 50 /* with several workers a hop may be waiting */
+};
+
+/* -- frames
+ * ----------------------------------------------------------------------------------------------------- */
+
+static bool receive(struct worker *w)
+{
+    struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
+    struct net_packet packet[RX_BURST];
+    unsigned n = port_rx(w->queue, frame, RX_BURST), segments = 0;
+    if (n == 0)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
+    for (unsigned i = 0; i < n; i++) {
+        if (net_input(w->nif, frame[i], &packet[segments], w->env.now_us) != NET_TCP)
+            continue;
+        tcp_prefetch(w->tcp, frame[i], &packet[segments]);
+        segment[segments++] = frame[i];
+    }
+    for (unsigned i = 0; i < segments; i++)
+        tcp_input(w->tcp, segment[i], &packet[i], w->env.now_us);
+    return true;
+}
+
+void worker_ready(struct worker *w, struct session *s)
+{
+    if (s->flags & (SESSION_READY | SESSION_STALLED))
+        return;
+    s->flags |= SESSION_READY;
+    s->ready_next = NULL;
+    if (w->ready_last)
+        w->ready_last->ready_next = s;
+    else
+        w->ready_first = s;
+    w->ready_last = s;
+}
+
+static bool events(struct worker *w)
+{
+    struct tcp_conn *c;
+    unsigned ev;
+    bool any = false;
+    while ((c = tcp_next_event(w->tcp, &ev))) {
+        any = true;
+        struct session *s = tcp_user(c);
+        if ((ev & TCP_OPENED) && !(ev & TCP_CLOSED))
+            s = session_open(w, c);
+        if (!s)
+            continue;
+        if (ev & TCP_CLOSED) {
+            session_close(s, true);
+            continue;
+        }
+        if (ev & TCP_WRITABLE)
+            session_drain(s);
+        if (ev & TCP_PEER_CLOSED)
+            s->flags |= SESSION_PEER_CLOSED;
+        if (ev & (TCP_READABLE | TCP_OPENED))
+            worker_ready(w, s);
+        session_settle(s);
+    }
+    return any;
+}
+
+/* -- requests
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Everything a session has in this batch is done: what it wrote leaves, what it read is given back. */
+static void finish(struct worker *w, struct session *s)
+{
+    session_write_end(s);
+    s->client.last_ms = w->env.now_ms;
+    session_consumed(s);
+    tcp_push(s->conn, w->env.now_us);
+    session_settle(s);
+}
+
+static void gather(struct worker *w, struct batch *b)
+{
+    b->n = b->args = 0;
+    while (w->ready_first) {
+        struct session *s = w->ready_first;
+        enum parse_result r = session_parse(s, b);
+        w->ready_first = s->ready_next;
+        if (!w->ready_first)
+            w->ready_last = NULL;
+        s->flags &= ~(uint32_t)SESSION_READY;
+        if (r == PARSE_FULL) { /* to the end of the line: others come first */
+            worker_ready(w, s);
+            return;
+        }
+        if (!b->n || b->session[b->n - 1] != s)
+            finish(w, s); /* it has no request in the batch */
+    }
+}
+
+/* CLIENT REPLY OFF and SKIP: the command runs, its reply goes nowhere, but for the OK of CLIENT REPLY ON. */
+static bool grow_nowhere(struct resp_writer *out)
+{
+    out->bytes += (uint64_t)(out->cur - out->start);
+    out->cur = out->start;
+    return true;
+}
+
+static enum command_result run_silently(struct worker *w, struct session *s, struct request *rq)
+{
+    static const struct resp_sink nowhere = {grow_nowhere};
+    struct resp_writer out;
+    uint8_t scratch[512];
+    bool off = s->client.flags & CLIENT_REPLY_OFF;
+    resp_writer_init(&out, &nowhere, s->client.proto);
+    out.start = out.cur = scratch;
+    out.end = scratch + sizeof scratch;
+    enum command_result r = command_execute(rq, &out);
+    if (off && !(s->client.flags & CLIENT_REPLY_OFF))
+        session_write(s, (struct slice){out.start, (size_t)(out.cur - out.start)});
+    (void)w;
+    return r;
+}
+
+static void step_skip(struct client *c)
+{
+    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+    if (c->flags & CLIENT_REPLY_SKIP_NEXT)
+        c->flags = (c->flags & ~(uint32_t)CLIENT_REPLY_SKIP_NEXT) | CLIENT_REPLY_SKIP;
+}
+
+static void execute(struct worker *w, struct session *s, struct request *rq)
+{
+    bool elsewhere =
+        (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
+    if (elsewhere) {
+        worker_defer(w, s, rq);
+        return;
+    }
+    enum command_result r;
+    if (s->client.flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP))
+        r = run_silently(w, s, rq);
+    else
+        r = command_execute(rq, session_write_begin(s));
+    if (w->out.session == s)
+        w->out.w.proto = s->client.proto; /* HELLO and RESET change it */
+    if (s->client.flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT))
+        step_skip(&s->client);
+    if (r == CMD_WAIT)
+        s->flags |= SESSION_STALLED;
+}
+
+static void prefetch_entries(struct worker *w, const struct batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        if (b->rq[i].route == ROUTE_SHARD && b->rq[i].shard == w->id)
+            store_prefetch_entry(w->env.ks->shard[w->id], b->rq[i].client->db, b->rq[i].key.hash);
+}
+
+/* Requests that must not run any more: a stalled session's wait, an ended one's are dropped. */
+static bool runnable(const struct session *s)
+{
+    return !(s->flags & (SESSION_STALLED | SESSION_BROKEN)) &&
+           !(s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
+}
+
+static void run(struct worker *w, struct batch *b)
+{
+    prefetch_entries(w, b);
+    for (unsigned i = 0; i < b->n; i++) {
+        struct session *s = b->session[i];
+        if (runnable(s)) {
+            execute(w, s, &b->rq[i]);
+            if (s->flags & SESSION_STALLED)
+                session_rewind(s, b->after[i]);
+        }
+        if (i + 1 == b->n || b->session[i + 1] != s)
+            finish(w, s);
+    }
+}
+
+static bool requests(struct worker *w)
+{
+    if (!w->ready_first)
+        return false;
+    for (unsigned i = 0; i < BATCHES_A_ROUND && w->ready_first; i++) {
+        gather(w, &w->batch);
+        run(w, &w->batch);
+    }
+    return true;
+}
+
+/* -- time and upkeep
+ * -------------------------------------------------------------------------------------------- */
+
+static void read_clocks(struct worker *w, uint64_t cycles)
+{
+    w->env.now_us = (uint64_t)((double)(cycles - w->epoch_cycles) * w->us_per_cycle);
+    if (w->env.now_us - w->wall_us < WALL_EVERY_US && w->env.now_ms)
+        return;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    w->wall_us = w->env.now_us;
+    w->env.now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    shard_set_time(w->env.ks->shard[w->id], w->env.now_ms);
+}
+
+/* A new generation of configuration, if main has published one. */
+static void follow_config(struct worker *w)
+{
+    struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
+    if (conf != w->conf) {
+        w->conf = conf;
+        w->env.conf = conf;
+        shard_configure(w->env.ks->shard[w->id], conf);
+        tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
+    }
+    rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
+}
+
+/* Closes sessions that another worker killed, that were idle too long, or whose soft limit has passed. */
+static void sweep(struct worker *w)
+{
+    uint64_t idle = w->conf->timeout_s * 1000ull;
+    atomic_store_explicit(&w->kill_pending, false, memory_order_relaxed);
+    for (struct session *s = w->live_sessions, *next; s; s = next) {
+        next = s->live_next;
+        if (idle && !(s->flags & SESSION_STALLED) && w->env.now_ms - s->client.last_ms > idle) {
+            count_one(w->counters, COUNTER_client_idle_closes);
+            s->flags |= SESSION_BROKEN;
+        }
+        session_settle(s);
+    }
+}
+
+static void upkeep(struct worker *w)
+{
+    uint64_t now = w->env.now_us;
+    if (now >= w->next_timers_us) {
+        tcp_timers(w->tcp, now);
+        w->next_timers_us = now + TIMERS_EVERY_US;
+    }
+    if (now >= w->next_net_us) {
+        uint64_t next = net_tick(w->nif, now);
+        w->next_net_us = next < now + 10000 ? next : now + 10000;
+    }
+    if (now >= w->next_upkeep_us) {
+        bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
+        w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
+    }
+    if (now >= w->next_sweep_us || atomic_load_explicit(&w->kill_pending, memory_order_relaxed)) {
+        sweep(w);
+        w->next_sweep_us = now + SWEEP_EVERY_US;
+    }
+}
+
+static void idle(struct worker *w)
+{
+    if (w->conf->idle_policy == IDLE_BUSY) {
+        rte_pause();
+        return;
+    }
+    if (w->idle_rounds < IDLE_ROUNDS_BUSY)
+        return;
+    fabric_sleep(w->box->fabric, w->id);
+    rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
+    port_idle(w->queue, w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : IDLE_SLEEP_US);
+    rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
+    fabric_wake(w->box->fabric, w->id);
+}
+
+static void one_round(struct worker *w)
+{
+    uint64_t start = rte_rdtsc();
+    fabric_park(w->box->fabric, w->id);
+    follow_config(w);
+    read_clocks(w, start);
+    bool busy = receive(w);
+    busy |= events(w);
+    busy |= requests(w);
+    busy |= worker_messages(w);
+    upkeep(w);
+    tcp_round_end(w->tcp, w->env.now_us);
+    net_flush(w->nif);
+    port_tx_retry(w->queue);
+    count_one(w->counters, COUNTER_loop_rounds);
+    if (busy) {
+        w->idle_rounds = 0;
+        count_one(w->counters, COUNTER_loop_busy_rounds);
+        count_add(w->counters, COUNTER_busy_cycles, rte_rdtsc() - start);
+    } else {
+        w->idle_rounds++;
+        idle(w);
+        count_add(w->counters, COUNTER_idle_cycles, rte_rdtsc() - start);
+    }
+}
+
+int worker_main(void *arg)
+{
+    struct worker *w = arg;
+    rte_rcu_qsbr_thread_register(w->box->rcu, w->id);
+    rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
+    while (!atomic_load_explicit(&w->box->stop, memory_order_relaxed))
+        one_round(w);
+    while (w->live_sessions) /* clients see an orderly end */
+        session_close(w->live_sessions, false);
+    tcp_round_end(w->tcp, w->env.now_us);
+    net_flush(w->nif);
+    port_tx_retry(w->queue);
+    rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
+    rte_rcu_qsbr_thread_unregister(w->box->rcu, w->id);
+    return 0;
+}
+
+/* -- set-up
+ * ----------------------------------------------------------------------------------------------------- */
+
+bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
+{
+    w->id = id;
+    w->box = box;
+    w->conf = atomic_load(&box->conf);
+    w->us_per_cycle = 1e6 / (double)rte_get_tsc_hz();
+    w->epoch_cycles = rte_rdtsc();
+    w->env.ks = box->ks;
+    w->env.self = id;
+    w->env.workers = box->workers;
+    w->env.conf = w->conf;
+    w->env.counters = w->counters;
+    w->env.random = seed | 1;
+    w->env.box = &worker_box_ops;
+    w->env.worker = w;
+    struct tcp_config tcp = {
+        .max_conns = w->conf->maxclients + w->conf->maxclients / 4 + 1024,
+        .backlog = w->conf->tcp_backlog,
+        .rx_window = 256 * 1024,
+        .tx_limit = 256 * 1024,
+        .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
+        .seed = seed,
+    };
+    w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
+    if (!w->tcp || !tcp_listen(w->tcp, w->conf->port)) {
+        snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
+        return false;
+    }
+    shard_configure(box->ks->shard[id], w->conf);
+    read_clocks(w, w->epoch_cycles);
+    return true;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w->tcp)
+        tcp_stack_free(w->tcp);
+    free(w->batch.big);
+    for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+}

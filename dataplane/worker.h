@@ -1,0 +1,102 @@
+/* worker.h: one core's share of the box: queue, stack, shard, sessions and the loop over them. A worker
+ * touches nothing mutable of another but through the fabric. */
+#pragma once
+#include "command/command.h"
+#include "drivers/port.h"
+#include "fabric/fabric.h"
+#include "session.h"
+#include "tcp/tcp.h"
+
+struct rte_rcu_qsbr;
+
+enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 16384 };
+
+struct batch { /* requests read together, executed together */
+    unsigned n, args;
+    struct request rq[BATCH_REQUESTS];
+    struct session *session[BATCH_REQUESTS];
+    struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
+    struct slice argv[BATCH_ARGS];
+    struct slice *big; /* for one request with more arguments than that, alone in its batch */
+    size_t big_cap;
+};
+
+struct error_count { /* errorstats: error replies by first word */
+    char code[24];
+    uint64_t n;
+};
+
+struct box { /* what the workers share; written by the main thread before they start, atomics after */
+    unsigned workers;
+    struct worker **worker;
+    struct keyspace *ks;
+    struct fabric *fabric;
+    struct rte_rcu_qsbr *rcu; /* grace periods of configuration generations */
+    _Atomic(struct config *) conf;
+    _Atomic(uint64_t) next_client_id;
+    _Atomic(unsigned) clients;
+    _Atomic(bool) stop;
+    _Atomic(bool) control_present;
+    const char *(*fact)(const char *name); /* main's table of control's facts */
+};
+
+struct session_out { /* the one writer that is open at a time */
+    struct resp_writer w;
+    struct session *session;
+    enum { OUT_NONE, OUT_TCP, OUT_BOUNCE, OUT_CHUNK, OUT_NOWHERE } where;
+    uint8_t bounce[512];
+};
+
+struct worker {
+    unsigned id;
+    struct box *box;
+    struct port_queue *queue;
+    struct rte_mempool *pool;
+    struct net_if *nif;
+    struct wire wire;
+    struct tcp_stack *tcp;
+    struct counters *counters;
+    struct command_env env;
+    struct config *conf; /* the generation this worker works with */
+    double cycles_per_us, us_per_cycle;
+    uint64_t epoch_cycles; /* now_us counts from here */
+
+    struct session *free_sessions, *live_sessions;
+    struct session *ready_first, *ready_last;
+    unsigned sessions;
+    struct batch batch;
+    struct session_out out;
+    struct out_chunk *free_chunks;
+    unsigned free_chunk_count;
+    uint64_t chunk_bytes; /* in all sessions' overflow */
+    uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
+
+    struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
+    struct job *outbox_first, *outbox_last;   /* the ring was full */
+    _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
+
+    uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, wall_us;
+    uint64_t idle_rounds;
+    struct error_count errors[WORKER_ERRORS];
+};
+
+/* Everything a worker needs but its session memory is made by main; this fills the rest. False and one line
+ * in error. */
+bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size);
+void worker_free(struct worker *w);
+/* The loop, until box->stop. The lcore's function: arg is the worker. */
+int worker_main(void *arg);
+
+/* -- for session.c and worker's own files
+ * ------------------------------------------------------------------------- */
+
+void worker_ready(struct worker *w, struct session *s);
+/* A request cannot run here and now: makes its job and stalls the session. False if out of memory (an error
+ * was replied). */
+bool worker_defer(struct worker *w, struct session *s, const struct request *rq);
+/* Takes messages of other workers and main, runs barriers. True if there was anything. */
+bool worker_messages(struct worker *w);
+void worker_orphan(struct job *j);
+/* box_ops.ask_control. */
+bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
+extern const struct box_ops worker_box_ops;

@@ -1,0 +1,175 @@
+/* worker_jobs.c: requests that cannot finish here and now: hops to other shards, stops of all workers,
+ * questions to control. */
+#include "worker.h"
+
+#include "job.h"
+
+#include <stdlib.h>
+
+static void append(struct job **first, struct job **last, struct job *j)
+{
+    j->next = NULL;
+    if (*last)
+        (*last)->next = j;
+    else
+        *first = j;
+    *last = j;
+}
+
+/* A full ring makes the job wait in the outbox: back-pressure, never a loss. */
+static void send_to(struct worker *w, unsigned to, struct job *j)
+{
+    j->rq.out = NULL;
+    if (w->outbox_first || !fabric_send(w->box->fabric, w->id, to, j))
+        append(&w->outbox_first, &w->outbox_last, j);
+    else
+        count_one(w->counters, COUNTER_hops_sent);
+}
+
+static unsigned destination(const struct worker *w, const struct job *j)
+{
+    if (j->kind == JOB_ASK)
+        return fabric_main(w->box->fabric);
+    return j->done ? j->home : j->rq.shard;
+}
+
+static void flush_outbox(struct worker *w)
+{
+    while (w->outbox_first) {
+        struct job *j = w->outbox_first, *next = j->next; /* once sent it belongs to the other side */
+        if (!fabric_send(w->box->fabric, w->id, destination(w, j), j))
+            return;
+        count_one(w->counters, COUNTER_hops_sent);
+        w->outbox_first = next;
+        if (!next)
+            w->outbox_last = NULL;
+    }
+}
+
+static void dispatch(struct worker *w, struct job *j)
+{
+    if (j->kind == JOB_BARRIER)
+        append(&w->barrier_first, &w->barrier_last, j);
+    else
+        send_to(w, destination(w, j), j);
+}
+
+bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
+{
+    enum job_kind kind = rq->route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
+    struct job *j = job_new(kind, w->id, &s->client, rq->argc, rq->argv);
+    if (!j) {
+        reply_error(session_write_begin(s), "ERR out of memory for a request to another worker");
+        return false;
+    }
+    j->session = s;
+    job_prepare(j, &w->env);
+    s->job = j;
+    s->flags |= SESSION_STALLED;
+    dispatch(w, j);
+    return true;
+}
+
+/* The session is gone: whoever holds the job finds nobody to answer. */
+void worker_orphan(struct job *j)
+{
+    j->session = NULL;
+}
+
+/* The reply is there: the session goes on where it stalled. */
+static void complete(struct worker *w, struct job *j)
+{
+    struct session *s = j->session;
+    if (s) {
+        s->job = NULL;
+        s->flags &= ~(uint32_t)SESSION_STALLED;
+        s->client.flags &= ~(uint32_t)CLIENT_WAITING;
+        s->client.last_command = j->client.last_command ? j->client.last_command : s->client.last_command;
+        if (!(s->client.flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP)))
+            session_write(s, job_reply(j));
+        s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+        tcp_push(s->conn, w->env.now_us);
+        worker_ready(w, s); /* even without further bytes: it may have to be closed */
+    }
+    job_free(j);
+}
+
+/* A command of control: runs here, or goes on to where it must. */
+static void start_exec(struct worker *w, struct job *j)
+{
+    job_prepare(j, &w->env);
+    if (j->rq.route == ROUTE_ALL && w->box->workers > 1) {
+        append(&w->barrier_first, &w->barrier_last, j);
+        return;
+    }
+    if (j->rq.route != ROUTE_SHARD || j->rq.shard == w->id)
+        job_run(j, &w->env);
+    send_to(w, destination(w, j), j);
+}
+
+static void received(struct worker *w, struct job *j)
+{
+    if (j->kind == JOB_ASK || (j->done && j->home == w->id)) {
+        complete(w, j);
+        return;
+    }
+    if (j->kind == JOB_EXEC && !j->rq.env) {
+        start_exec(w, j);
+        return;
+    }
+    job_run(j, &w->env); /* it has hopped here: our shard */
+    send_to(w, j->home, j);
+}
+
+static bool run_barriers(struct worker *w)
+{
+    if (!w->barrier_first || !fabric_stop_all(w->box->fabric, w->id))
+        return w->barrier_first != NULL;
+    count_one(w->counters, COUNTER_barriers);
+    struct job *done = w->barrier_first;
+    for (struct job *j = done; j; j = j->next)
+        if (j->session || j->kind == JOB_EXEC)
+            job_run(j, &w->env);
+    fabric_resume(w->box->fabric, w->id);
+    w->barrier_first = w->barrier_last = NULL;
+    for (struct job *j = done, *next; j; j = next) {
+        next = j->next;
+        if (j->kind == JOB_EXEC)
+            send_to(w, j->home, j);
+        else
+            complete(w, j);
+    }
+    return true;
+}
+
+bool worker_messages(struct worker *w)
+{
+    bool any = false;
+    struct job *j;
+    flush_outbox(w);
+    for (unsigned i = 0; i < 64 && (j = fabric_receive(w->box->fabric, w->id)); i++) {
+        received(w, j);
+        any = true;
+    }
+    any |= run_barriers(w);
+    return any;
+}
+
+/* box_ops.ask_control: the session waits until main brings the answer. */
+bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv)
+{
+    struct worker *w = env->worker;
+    if ((c->flags & (CLIENT_INTERNAL | CLIENT_PROXY)) ||
+        !atomic_load_explicit(&w->box->control_present, memory_order_relaxed))
+        return false;
+    struct job *j = job_new(JOB_ASK, w->id, c, argc, argv);
+    if (!j)
+        return false;
+    struct session *s = (struct session *)((char *)c - offsetof(struct session, client));
+    j->session = s;
+    j->id = c->id;
+    s->job = j;
+    c->flags |= CLIENT_WAITING;
+    send_to(w, fabric_main(w->box->fabric), j);
+    return true;
+}
