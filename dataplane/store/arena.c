@@ -101,8 +101,8 @@ static void set_bits(struct arena *a, uint32_t first, uint32_t run, bool used)
     }
 }
 
-/* An index slot tells "empty" by the low 32 bits of an entry's granule number, so no entry may lie where they are
- * zero: the first extent of every 32 GB is left out. */
+/* An index slot tells "empty" by the low 32 bits of an entry's granule number, so no entry may lie where they
+ * are zero: the first extent of every 32 GB is left out. */
 static void skip_zero_granules(struct arena *a, uint32_t extents)
 {
     uint32_t step = (uint32_t)((8ULL << 32) >> EXTENT_SHIFT);

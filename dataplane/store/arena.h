@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define ARENA_ADDRESS ((uintptr_t)0x200000000000) /* far from where the kernel puts heaps and libraries */
-#define ARENA_LARGEST ((uint64_t)4 << 40) /* what the index can address */
+#define ARENA_LARGEST ((uint64_t)4 << 40)         /* what the index can address */
 #define ARENA_MAGIC   0x53754c6963654152u
 
 enum {
@@ -70,8 +70,8 @@ struct arena {
 };
 
 /* Maps an arena of at least size bytes for `shards` shards, shard i's memory on NUMA node node[i] (-1 = any).
- * hugepages: 1 = required, 0 = no, -1 = if they are to be had. Nothing but the header is touched. NULL and one
- * line in error if that cannot be done. */
+ * hugepages: 1 = required, 0 = no, -1 = if they are to be had. Nothing but the header is touched. NULL and
+ * one line in error if that cannot be done. */
 struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int *node, char *error,
                         size_t error_size);
 void arena_free(struct arena *a);

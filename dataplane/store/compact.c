@@ -1,5 +1,5 @@
-/* compact.c: a walk over the index that moves segments, entries and long strings out of sparse slabs. Their owners
- * are known, so nothing but the pointer in the owner has to be changed. */
+/* compact.c: a walk over the index that moves segments, entries and long strings out of sparse slabs. Their
+ * owners are known, so nothing but the pointer in the owner has to be changed. */
 #include "store/compact.h"
 #include "store/shard.h"
 

@@ -13,9 +13,9 @@ struct compaction {
     uint64_t changes; /* when the last walk began */
 };
 
-/* Goes on with the walk, about `budget` slots, or begins one if enough memory lies idle in slabs and enough has
- * changed since the last one. Entries that the running operation uses stay where they are. Returns true if the walk
- * is not at its end. */
+/* Goes on with the walk, about `budget` slots, or begins one if enough memory lies idle in slabs and enough
+ * has changed since the last one. Entries that the running operation uses stay where they are. Returns true
+ * if the walk is not at its end. */
 bool compact_run(struct shard *s, unsigned budget);
 
 /* Begins a walk in any case: the arena has no room. */

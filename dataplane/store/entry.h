@@ -112,7 +112,8 @@ static inline uint64_t entry_size(const struct entry *e)
 static inline bool entry_key_is(const struct entry *e, struct slice key)
 {
     if (e->key_len != ENTRY_LONG) {
-        const uint8_t *p = e->more + (e->value_len == ENTRY_LONG ? 4 : 0) + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
+        const uint8_t *p =
+            e->more + (e->value_len == ENTRY_LONG ? 4 : 0) + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
         return e->key_len == key.len && memcmp(p, key.p, key.len) == 0;
     }
     struct parts parts = entry_parts(e);

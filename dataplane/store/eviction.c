@@ -114,8 +114,8 @@ static void pool_offer(struct shard *s, unsigned db, struct entry *e)
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
 }
 
-/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds what the
- * index holds now: nothing is remembered that may be gone. */
+/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds
+ * what the index holds now: nothing is remembered that may be gone. */
 static uint64_t next_sample(struct shard *s, const struct db *db)
 {
     struct pool *pool = &s->pool;
@@ -159,7 +159,8 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
 {
     struct db *db = &s->db[number];
     struct place at;
-    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) || entry_guarded(s, e))
+    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
+        entry_guarded(s, e))
         return false;
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);

@@ -48,7 +48,8 @@ static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
     return false;
 }
 
-/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro. */
+/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro.
+ */
 static bool wheel_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
 {
     uint64_t latest = ((w->tick >> 3 * SLOT_BITS) + WHEEL_SLOTS - 1) << 3 * SLOT_BITS;
@@ -136,7 +137,8 @@ static void fire(struct shard *s, struct db *db, uint32_t id)
 }
 
 /* Takes the last item of a list of chunks. False if it is empty. */
-static bool pop_item(struct shard *s, struct wheel *w, struct wheel_chunk **list, uint32_t *id, uint16_t *fine)
+static bool pop_item(struct shard *s, struct wheel *w, struct wheel_chunk **list, uint32_t *id,
+                     uint16_t *fine)
 {
     struct wheel_chunk *c = *list;
     if (!c)
@@ -168,7 +170,8 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
 static void next_tick(struct wheel *w)
 {
     w->tick++;
-    for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0; level++) {
+    for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0;
+         level++) {
         struct wheel_chunk **slot = &w->slot[level][w->tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1)];
         w->coming[level] = *slot;
         *slot = NULL;
@@ -207,7 +210,8 @@ static bool wants_rebuild(const struct db *db)
 {
     const struct wheel *w = db->wheel;
     return !w->walking && !w->old &&
-           (w->lost || w->items > db->expires + db->expires / 2 + db->index.keys / 8 + 1024 || (!db->expires && w->items));
+           (w->lost || w->items > db->expires + db->expires / 2 + db->index.keys / 8 + 1024 ||
+            (!db->expires && w->items));
 }
 
 /* False without memory: another time, then. */
@@ -290,22 +294,29 @@ bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
 
 /* -- a sample for eviction -- */
 
-static struct entry *sample_chunk(const struct shard *s, const struct db *db, const struct wheel_chunk *c,
-                                  uint64_t random)
+/* An entry of the list's first chunk. Stale items that are met are dropped, or they would hide what lies
+ * behind. */
+static struct entry *sample_list(struct shard *s, struct db *db, struct wheel_chunk **list, uint64_t random)
 {
-    for (unsigned i = 0; i < c->n; i++) {
-        /* collect_match only reads the shard */
-        struct firing f = {.s = (struct shard *)(uintptr_t)s, .id = c->id[(i + random) % c->n]};
+    for (unsigned tries = 0; *list && tries < 2 * CHUNK_ITEMS; tries++) {
+        struct wheel_chunk *c = *list;
+        unsigned at = (unsigned)(random % c->n);
+        struct firing f = {.s = s, .id = c->id[at]};
         index_neighbours(s, &db->index, id_hash(f.id), collect_match, &f);
         if (f.n)
             return f.e[random % f.n];
+        uint32_t id = c->id[c->n - 1];
+        uint16_t fine = c->fine[c->n - 1];
+        c->id[at] = id;
+        c->fine[at] = fine;
+        pop_item(s, db->wheel, list, &id, &fine);
     }
     return NULL;
 }
 
-struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random)
+struct entry *wheel_sample(struct shard *s, struct db *db, bool soonest, uint64_t random)
 {
-    const struct wheel *w = db->wheel;
+    struct wheel *w = db->wheel;
     if (!w || db->expires == 0)
         return NULL;
     unsigned first_level = soonest ? 0 : random % WHEEL_LEVELS, tries = 4;
@@ -313,16 +324,16 @@ struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soon
         unsigned level = (first_level + l) % WHEEL_LEVELS;
         uint64_t start = soonest ? w->tick >> level * SLOT_BITS : random >> 8;
         if (w->coming[level]) {
-            struct entry *e = sample_chunk(s, db, w->coming[level], random >> 16);
+            struct entry *e = sample_list(s, db, &w->coming[level], random >> 16);
             if (e)
                 return e;
         }
         for (unsigned i = 0; i < WHEEL_SLOTS && tries > 0; i++) {
-            const struct wheel_chunk *c = w->slot[level][(start + i) % WHEEL_SLOTS];
-            struct entry *e = c ? sample_chunk(s, db, c, random >> 16) : NULL;
+            struct wheel_chunk **list = &w->slot[level][(start + i) % WHEEL_SLOTS];
+            tries -= *list != NULL;
+            struct entry *e = sample_list(s, db, list, random >> 16);
             if (e)
                 return e;
-            tries -= c != NULL;
         }
     }
     return NULL;

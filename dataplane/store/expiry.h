@@ -3,12 +3,12 @@
  *   level 0: 256 slots of 64 ms   level 1: 256 of 16 s   level 2: 256 of 70 min   level 3: 256 of 12 days
  *   slot ──▶ chunk (41 items of 6 bytes) ──▶ chunk ──▶ …
  *
- * An item is 32 bits of a key's hash (which find the entry wherever it has moved to) and 16 bits of its time below
- * the slot's. Firing an item looks at the few index slots that agree with those bits, removes the entry if it is
- * due and files the item again if its time was put off. Rule: an entry with an expiry has an item that fires no
- * later than a tick after it. So putting an expiry off adds nothing, and removing a key leaves a stale item. When
- * stale items outnumber the live ones, or an item was lost for want of memory, the wheel is thrown away and filled
- * again by a walk of the index, in slices. */
+ * An item is 32 bits of a key's hash (which find the entry wherever it has moved to) and 16 bits of its time
+ * below the slot's. Firing an item looks at the few index slots that agree with those bits, removes the entry
+ * if it is due and files the item again if its time was put off. Rule: an entry with an expiry has an item
+ * that fires no later than a tick after it. So putting an expiry off adds nothing, and removing a key leaves
+ * a stale item. When stale items outnumber the live ones, or an item was lost for want of memory, the wheel
+ * is thrown away and filled again by a walk of the index, in slices. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,11 +25,11 @@ struct wheel_chunk {
 struct wheel {
     uint64_t tick; /* the next to fire; a tick is 64 ms since 1970 */
     uint64_t items;
-    bool lost;                                 /* an item could not be filed */
-    bool walking;                              /* being filled again from the index ... */
-    uint64_t cursor;                           /* ... from here on */
-    struct wheel *old;                         /* thrown away, not yet freed */
-    struct wheel_chunk *coming[WHEEL_LEVELS];  /* to be filed on a lower level before the tick fires */
+    bool lost;                                /* an item could not be filed */
+    bool walking;                             /* being filled again from the index ... */
+    uint64_t cursor;                          /* ... from here on */
+    struct wheel *old;                        /* thrown away, not yet freed */
+    struct wheel_chunk *coming[WHEEL_LEVELS]; /* to be filed on a lower level before the tick fires */
     struct wheel_chunk *slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 
@@ -38,14 +38,15 @@ struct db;
 struct entry;
 
 /* Files an item for a key that is to expire at expire_at, if it has `before` (0 = none) as expiry now. To be
- * called before the entry is changed: STORE_OOM is then free of consequences. May evict. False without memory. */
+ * called before the entry is changed: STORE_OOM is then free of consequences. May evict. False without
+ * memory. */
 bool wheel_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, uint64_t expire_at);
 
 /* Fires what is due in one database; takes what it used from *budget. True if there is more to do. */
 bool wheel_run(struct shard *s, struct db *db, unsigned *budget);
 
 /* An entry with an expiry: soonest first, or from a random slot. NULL if a few tries find none. */
-struct entry *wheel_sample(const struct shard *s, const struct db *db, bool soonest, uint64_t random);
+struct entry *wheel_sample(struct shard *s, struct db *db, bool soonest, uint64_t random);
 
 /* Frees a wheel and its chunks, up to *budget of them. True when it is gone. */
 bool wheel_free(struct shard *s, struct wheel *w, unsigned *budget);

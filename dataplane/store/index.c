@@ -5,7 +5,8 @@
 
 /* -- a directory word -- */
 
-static inline uint64_t word_make(const struct shard *s, const struct bucket *seg, unsigned buckets, unsigned keys)
+static inline uint64_t word_make(const struct shard *s, const struct bucket *seg, unsigned buckets,
+                                 unsigned keys)
 {
     uint64_t granule = (uint64_t)((const uint8_t *)seg - s->heap.arena->base) / GRANULE;
     return granule | (uint64_t)buckets << 40 | (uint64_t)keys << 48;
@@ -73,7 +74,8 @@ static inline struct entry *slot_entry(const struct shard *s, const struct bucke
     return (struct entry *)(void *)(s->heap.arena->base + granule * GRANULE);
 }
 
-static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag, const struct entry *e)
+static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag,
+                            const struct entry *e)
 {
     uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
     slot_write(b, i, (uint32_t)granule, tag << 8 | (uint32_t)(granule >> 32));
@@ -507,8 +509,8 @@ static uint32_t reverse_bits(uint32_t v)
     return r;
 }
 
-/* Counts up in the reversed bits, so that the parts of a segment that was split meanwhile follow it at once. A
- * segment that is not split yet is numbered with one bit less than the others. */
+/* Counts up in the reversed bits, so that the parts of a segment that was split meanwhile follow it at once.
+ * A segment that is not split yet is numbered with one bit less than the others. */
 static uint32_t next_segment(const struct index *ix, uint32_t number)
 {
     uint32_t half = ix->mask >> 1, full = 1u << DIRECTORY_BITS;
@@ -517,7 +519,8 @@ static uint32_t next_segment(const struct index *ix, uint32_t number)
 }
 
 /* A cursor is a segment number and the least tag that is still to be visited in it. */
-uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit, void *arg)
+uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit,
+                    void *arg)
 {
     if (ix->segments == 0)
         return 0;
@@ -535,7 +538,8 @@ uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t curs
     return (uint64_t)next_segment(ix, number) << TAG_BITS;
 }
 
-void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit, void *arg)
+void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit,
+                      void *arg)
 {
     if (ix->segments == 0)
         return;
@@ -553,7 +557,8 @@ void index_neighbours(const struct shard *s, const struct index *ix, uint64_t ha
     }
 }
 
-static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out, unsigned n)
+static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out,
+                               unsigned n)
 {
     unsigned buckets = word_buckets(word), found = 0;
     const struct bucket *seg = word_segment(s, word);
@@ -574,12 +579,14 @@ static uint64_t sample_word(const struct index *ix, uint64_t random)
     return *directory_at(ix, number);
 }
 
-unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n)
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
+                      unsigned n)
 {
     return ix->keys ? sample_segment(s, sample_word(ix, random), random, out, n) : 0;
 }
 
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries, unsigned n)
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries,
+                           unsigned n)
 {
     struct entry *found[BUCKET_SLOTS];
     if (ix->keys == 0)

@@ -10,10 +10,10 @@
  * The directory grows by linear hashing, one segment at a time and in order: nothing is ever rehashed as a
  * whole, and a step touches about a hundred entries. Each segment is a small table of its own with as many
  * buckets as its load needs (tag * buckets >> 24 is the home of a tag), so that space is used evenly although
- * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full bucket
- * overflows into the next line: linear probing inside the segment, no chains, no tombstones. The spill bit of slot
- * i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most searches for a key that
- * is not there end in one line.
+ * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full
+ * bucket overflows into the next line: linear probing inside the segment, no chains, no tombstones. The spill
+ * bit of slot i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most
+ * searches for a key that is not there end in one line.
  *
  * Addresses are granules of 8 bytes from the arena's base (39 bits: 4 TB). */
 #pragma once
@@ -22,10 +22,10 @@
 enum {
     BUCKET_SLOTS = 8,
     TAG_BITS = 24,
-    SEGMENT_KEYS = 96,      /* mean keys a segment: the directory grows beyond */
-    SEGMENT_BUCKETS = 248,  /* at most */
-    DIRECTORY_BITS = 24,    /* at most 2^24 segments a database and shard */
-    DIRECTORY_FIRST = 64,   /* segments in the first directory chunk; chunk k > 0 has 64 << (k - 1) */
+    SEGMENT_KEYS = 96,     /* mean keys a segment: the directory grows beyond */
+    SEGMENT_BUCKETS = 248, /* at most */
+    DIRECTORY_BITS = 24,   /* at most 2^24 segments a database and shard */
+    DIRECTORY_FIRST = 64,  /* segments in the first directory chunk; chunk k > 0 has 64 << (k - 1) */
     DIRECTORY_CHUNKS = DIRECTORY_BITS - 6 + 1
 };
 
@@ -57,7 +57,8 @@ struct ahead {
 
 struct shard;
 
-struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k, struct place *at);
+struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k,
+                         struct place *at);
 /* Finds the slot that points to e, without looking at e. False if there is none. */
 bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t hash, const struct entry *e,
                       struct place *at);
@@ -69,33 +70,41 @@ void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
 
 void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash);
-/* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in *ahead. */
+/* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in
+ * *ahead. */
 void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead);
-/* The same again some look-ups later: what had to wait for a bucket, and what the CPU dropped for lack of room. */
+/* The same again some look-ups later: what had to wait for a bucket, and what the CPU dropped for lack of
+ * room. */
 void index_prefetch_again(const struct shard *s, struct ahead *ahead);
 
 typedef void index_visit(struct entry *e, void *arg);
 
 /* store_scan() without a regard for expiry: the entries whose home is the bucket at cursor. */
-uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit, void *arg);
+uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit,
+                    void *arg);
 
-/* Entries whose segment and first eight tag bits are those of the hash: few, the one with that hash among them. */
-void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit, void *arg);
+/* Entries whose segment and first eight tag bits are those of the hash: few, the one with that hash among
+ * them. */
+void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit,
+                      void *arg);
 
 /* Up to n entries from one random segment, adjoining; returns how many (0 only if the index is empty). */
-unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n);
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
+                      unsigned n);
 
 /* Prefetch stages of index_sample() with the same random number: the slots, then the entries. */
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries, unsigned n);
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries,
+                           unsigned n);
 
-/* Where a segment lies and its bytes (NULL = empty), and after it was copied elsewhere. Each slot may be changed to
- * another address of the same entry. */
+/* Where a segment lies and its bytes (NULL = empty), and after it was copied elsewhere. Each slot may be
+ * changed to another address of the same entry. */
 struct bucket *index_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t *size);
 void index_segment_moved(const struct shard *s, struct index *ix, uint32_t number, const struct bucket *to);
 void index_each_slot(const struct shard *s, struct index *ix, uint32_t number,
                      void (*visit)(struct entry **slot, void *arg), void *arg);
 
-/* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown away. */
+/* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown
+ * away. */
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg);
 /* Frees the directory of an index without segments or entries. */
 void index_drop(struct shard *s, struct index *ix);

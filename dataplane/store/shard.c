@@ -59,7 +59,8 @@ void *shard_alloc_quietly(struct shard *s, uint64_t size, enum slab_kind kind)
     return p;
 }
 
-/* The limit leaves room that the arena has not, as slabs of other sizes hold it. One walk that brings it together. */
+/* The limit leaves room that the arena has not, as slabs of other sizes hold it. One walk that brings it
+ * together. */
 static void *alloc_compacting(struct shard *s, uint64_t size, enum slab_kind kind)
 {
     void *p = NULL;

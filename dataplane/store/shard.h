@@ -39,7 +39,7 @@ struct shard {
     const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
     unsigned guards;
     unsigned databases;
-    unsigned upkeep_db; /* where upkeep goes on */
+    unsigned upkeep_db;        /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
     struct compaction compaction;

@@ -148,7 +148,8 @@ void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind)
     return p;
 }
 
-/* Below this a slab goes to the end of its list, so that allocations fill the fuller ones and it may run empty. */
+/* Below this a slab goes to the end of its list, so that allocations fill the fuller ones and it may run
+ * empty. */
 static uint16_t sparse_below(const struct slab_heap *heap, unsigned cls)
 {
     return (uint16_t)(heap->capacity[cls] - heap->capacity[cls] / 8);
@@ -188,7 +189,8 @@ void slab_free(struct slab_heap *heap, void *p)
         list_remove(heap, list, number);
         list_append(heap, list, number);
     }
-    /* The last one of its class stays, or a class with one entry would take and give an extent all the time. */
+    /* The last one of its class stays, or a class with one entry would take and give an extent all the time.
+     */
     if (x->used == 0 && (x->next || x->prev)) {
         list_remove(heap, list, number);
         give_run(heap, number, x->run);

@@ -1,7 +1,8 @@
 /* slab.h: one shard's allocator. Sizes up to 256 KB are rounded up to a size class (steps of 8 bytes to 256
- * bytes, then an eighth of the power of two below: at most 12.5 % more than asked for) and come from slabs, runs
- * of one to eight extents cut into slots of one class; larger ones are runs of extents of their own. An empty
- * slab goes back to the arena and may become any other class. No lock: one heap belongs to one shard. */
+ * bytes, then an eighth of the power of two below: at most 12.5 % more than asked for) and come from slabs,
+ * runs of one to eight extents cut into slots of one class; larger ones are runs of extents of their own. An
+ * empty slab goes back to the arena and may become any other class. No lock: one heap belongs to one shard.
+ */
 #pragma once
 #include "store/arena.h"
 
@@ -28,13 +29,13 @@ struct slab_heap {
 
 void slab_init(struct slab_heap *heap, struct arena *arena, unsigned zone);
 
-/* At least `size` bytes, aligned to 8 (to 64 if size is a class and a multiple of 64). NULL if the arena has no
- * room. Knows no limit: shard_alloc() is what the rest of the store calls. */
+/* At least `size` bytes, aligned to 8 (to 64 if size is a class and a multiple of 64). NULL if the arena has
+ * no room. Knows no limit: shard_alloc() is what the rest of the store calls. */
 void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind);
 void slab_free(struct slab_heap *heap, void *p);
 
-/* True if p lies in a slab that is far from full while another one of its class has room: a new allocation would
- * come from that one. */
+/* True if p lies in a slab that is far from full while another one of its class has room: a new allocation
+ * would come from that one. */
 bool slab_is_sparse(const struct slab_heap *heap, const void *p);
 
 /* Gives back slabs that are kept although they are empty. Returns true if there was one. */

@@ -72,7 +72,8 @@ static struct entry *remake(struct shard *s, const struct entry *e, uint64_t exp
     return made;
 }
 
-static enum store_result change_expiry(struct shard *s, struct db *db, const struct key *k, uint64_t expire_at)
+static enum store_result change_expiry(struct shard *s, struct db *db, const struct key *k,
+                                       uint64_t expire_at)
 {
     struct place at;
     struct entry *e = db_find(s, db, k, &at);

@@ -57,8 +57,8 @@ static bool in_memory_of(const struct entry *e, const void *p)
 /* Can the entry be written over where it lies? Not if what is written comes from there. */
 static bool fits_in_place(const struct entry *e, const struct entry_plan *plan, const struct value *v)
 {
-    return e && slab_size(entry_size(e)) == slab_size(entry_plan_size(plan)) && !in_memory_of(e, plan->key.p) &&
-           !in_memory_of(e, v->text.p);
+    return e && slab_size(entry_size(e)) == slab_size(entry_plan_size(plan)) &&
+           !in_memory_of(e, plan->key.p) && !in_memory_of(e, v->text.p);
 }
 
 /* What a put takes before it changes anything. */
@@ -97,7 +97,8 @@ bool db_reserve(struct shard *s, struct db *db, uint64_t hash)
     for (unsigned i = 0; i < RESERVE_TRIES; i++) {
         if (index_reserve(s, &db->index, hash))
             return true;
-        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK && !evict_one(s))
+        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK &&
+            !evict_one(s))
             return false;
     }
     return false;
@@ -146,9 +147,10 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     return e;
 }
 
-/* Stores a value under a key whose present entry is old (NULL = none). Returns the entry, NULL without memory. */
-static struct entry *put(struct shard *s, struct db *db, const struct key *k, struct entry *old, struct place *at,
-                         const struct value *v, uint64_t expire_at)
+/* Stores a value under a key whose present entry is old (NULL = none). Returns the entry, NULL without
+ * memory. */
+static struct entry *put(struct shard *s, struct db *db, const struct key *k, struct entry *old,
+                         struct place *at, const struct value *v, uint64_t expire_at)
 {
     struct entry_plan plan = {.key = k->name,
                               .type = TYPE_STRING,
@@ -198,7 +200,8 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
     return put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0) ? STORE_OK : STORE_OOM;
 }
 
-/* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none. */
+/* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none.
+ */
 static bool grow_in_place(struct db *db, struct entry *e, size_t len)
 {
     struct parts parts = entry_parts(e);
