@@ -1,5 +1,5 @@
-/* store_bench.c: nanoseconds per look-up and SET of the store alone, one by one and in batches of 32 with its two
- * prefetch stages, beside M: two dependent cache misses prefetched in the same way (TARGETS: G4, G5).
+/* store_bench.c: nanoseconds per look-up and SET of the store alone, one by one and in batches of 32 with its
+ * two prefetch stages, beside M: two dependent cache misses prefetched in the same way (TARGETS: G4, G5).
  *     store_bench [million keys = 10] [huge] */
 #include "store/shard.h"
 #include <stdio.h>
@@ -142,7 +142,8 @@ static double memory_limit(struct bench *b, bool batched)
     return ns;
 }
 
-static double report(struct bench *b, const char *what, operation *op, bool fresh, uint64_t from, uint64_t span)
+static double report(struct bench *b, const char *what, operation *op, bool fresh, uint64_t from,
+                     uint64_t span)
 {
     double best[2] = {1e9, 1e9};
     for (unsigned r = 0; r < ROUNDS; r++) {
@@ -190,7 +191,10 @@ int main(int argc, char **argv)
     struct bench b = {.keys = (argc > 1 ? strtoull(argv[1], NULL, 10) : 10) * 1000000, .random = 1};
     struct counters counters = {{0}}, *list[] = {&counters};
     char error[200];
-    struct config conf = {.databases = 16, .workers = 1, .arena_size = b.keys * 180 + (64 << 20), .maxmemory_samples = 5,
+    struct config conf = {.databases = 16,
+                          .workers = 1,
+                          .arena_size = b.keys * 180 + (64 << 20),
+                          .maxmemory_samples = 5,
                           .hugepages = argc > 2};
     b.ks = keyspace_new(&conf, NULL, 99, list, error, sizeof error);
     b.query = malloc(QUERIES * sizeof *b.query);
@@ -208,14 +212,15 @@ int main(int argc, char **argv)
     printf("overhead a key: %.2f B used, %.2f B reserved\n", (double)a.overhead / (double)a.keys,
            (double)(a.reserved - a.data) / (double)a.keys);
     double m = memory_limit(&b, true), m1 = memory_limit(&b, false);
-    printf("%-34s one by one %7.1f ns   in batches of 32 %6.1f ns   %4.1fx\n", "M: two dependent misses", m1, m, m1 / m);
+    printf("%-34s one by one %7.1f ns   in batches of 32 %6.1f ns   %4.1fx\n", "M: two dependent misses", m1,
+           m, m1 / m);
     double get = report(&b, "GET hit", get_one, false, 0, b.keys);
     double set = report(&b, "SET overwrite", set_one, false, 0, b.keys);
     double mix = report(&b, "50/50", mixed, false, 0, b.keys);
     report(&b, "GET miss", get_one, false, 1ull << 32, 1ull << 32);
     double ttl = report(&b, "SET overwrite with TTL", set_ttl, false, 0, b.keys);
-    printf("GET / M %.2f   SET / GET %.2f   50:50 / GET %.2f   SET EX / GET %.2f (of rates)\n", m / get, get / set,
-           get / mix, get / ttl);
+    printf("GET / M %.2f   SET / GET %.2f   50:50 / GET %.2f   SET EX / GET %.2f (of rates)\n", m / get,
+           get / set, get / mix, get / ttl);
     evicting(&b, &conf);
     keyspace_free(b.ks);
     free(b.query);

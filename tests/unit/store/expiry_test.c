@@ -25,8 +25,8 @@ static void test_expired_on_access(void)
     fixture_close(&f);
 }
 
-/* From milliseconds to weeks: gone by upkeep alone within a tick (far ones within the 16 s that level 3 drops), never
- * early. */
+/* From milliseconds to weeks: gone by upkeep alone within a tick (far ones within the 16 s that level 3
+ * drops), never early. */
 static void test_every_distance(void)
 {
     struct fixture f;

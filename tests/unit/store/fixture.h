@@ -15,8 +15,8 @@ struct fixture {
 
 enum { T0 = 1700000000 };
 
-static inline void fixture_open(struct fixture *f, uint64_t arena, uint64_t maxmemory, enum maxmemory_policy policy,
-                                unsigned shards)
+static inline void fixture_open(struct fixture *f, uint64_t arena, uint64_t maxmemory,
+                                enum maxmemory_policy policy, unsigned shards)
 {
     char error[256] = "";
     memset(f, 0, sizeof *f);

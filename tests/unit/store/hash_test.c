@@ -55,8 +55,10 @@ static void test_bits_are_even(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_slots_are_those_of_the_specification), UNIT(test_hash_tags),
+    static const struct unit_test tests[] = {UNIT(test_slots_are_those_of_the_specification),
+                                             UNIT(test_hash_tags),
                                              UNIT(test_every_length_and_every_byte_counts),
-                                             UNIT(test_bits_are_even), {NULL, NULL}};
+                                             UNIT(test_bits_are_even),
+                                             {NULL, NULL}};
     return unit_main(argc, argv, "store/hash", tests);
 }

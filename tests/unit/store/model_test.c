@@ -1,5 +1,5 @@
-/* model_test.c: hundreds of thousands of random operations on the store and on a plain array beside it, which must
- * agree after each; counts, expiry, scan and accounts included. */
+/* model_test.c: hundreds of thousands of random operations on the store and on a plain array beside it, which
+ * must agree after each; counts, expiry, scan and accounts included. */
 #include "fixture.h"
 
 enum { DBS = 3, IDS = 6000, VALUE_MAX = 3000 };
@@ -169,7 +169,9 @@ static void op_int(struct model *m, unsigned db, unsigned id)
     struct key k = key_of(&m->f, text);
     struct cell *c = at(m, db, id);
     m->keys[db] += !c->there;
-    *c = (struct cell){.there = true, .is_int = true, .seed = (uint32_t)pick(m, 100000),
+    *c = (struct cell){.there = true,
+                       .is_int = true,
+                       .seed = (uint32_t)pick(m, 100000),
                        .expire_at = c->there ? c->expire_at : 0};
     CU_ASSERT_EQUAL_FATAL(store_set_int(m->f.s, db, &k, c->seed), STORE_OK);
 }

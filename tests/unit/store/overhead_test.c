@@ -1,5 +1,6 @@
-/* overhead_test.c: memory beyond key and value bytes, per key of 16 + 64 B, in an arena 95 % full after tenfold churn
- * (TARGETS: G8). As a test: a small arena and the floor. `overhead_test measure [MB]` prints the figures. */
+/* overhead_test.c: memory beyond key and value bytes, per key of 16 + 64 B, in an arena 95 % full after
+ * tenfold churn (TARGETS: G8). As a test: a small arena and the floor. `overhead_test measure [MB]` prints
+ * the figures. */
 #include "fixture.h"
 
 struct figures {
@@ -13,8 +14,14 @@ static void put(struct fixture *f, uint64_t id, uint64_t ttl)
     static const uint8_t value[64] = "v";
     snprintf(text, sizeof text, "key:%012llu", (unsigned long long)id);
     struct key k = key_of(f, text);
-    if (store_set_string(f->s, 0, &k, (struct slice){value, 64}, ttl ? shard_time(f->s) + ttl : 0, 0) != STORE_OK)
+    if (store_set_string(f->s, 0, &k, (struct slice){value, 64}, ttl ? shard_time(f->s) + ttl : 0, 0) !=
+        STORE_OK) {
+        struct store_account a;
+        shard_account(f->s, &a);
+        fprintf(stderr, "full: %llu keys, used %llu, reserved %llu, limit %llu\n", (unsigned long long)a.keys,
+                (unsigned long long)a.used, (unsigned long long)a.reserved, (unsigned long long)a.limit);
         abort();
+    }
 }
 
 static bool drop(struct fixture *f, uint64_t id)
@@ -63,13 +70,15 @@ static void test_overhead_after_churn_is_below_the_floor(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_overhead_after_churn_is_below_the_floor), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_overhead_after_churn_is_below_the_floor),
+                                             {NULL, NULL}};
     if (argc > 1 && strcmp(argv[1], "measure") == 0) {
         uint64_t arena = (argc > 2 ? strtoull(argv[2], NULL, 10) : 256) << 20;
         for (unsigned ttl = 0; ttl < 2; ttl++) {
             struct figures figures = churn(arena, ttl * 3600000);
             printf("%-12s %llu keys of 16 + 64 B after tenfold churn: %.2f B a key used, %.2f B reserved\n",
-                   ttl ? "with TTL:" : "without TTL:", (unsigned long long)figures.keys, figures.used, figures.reserved);
+                   ttl ? "with TTL:" : "without TTL:", (unsigned long long)figures.keys, figures.used,
+                   figures.reserved);
         }
         return 0;
     }

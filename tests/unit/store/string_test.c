@@ -1,4 +1,5 @@
-/* string_test.c: encodings, growth, values that lie in the store, long keys and values, moves between shards. */
+/* string_test.c: encodings, growth, values that lie in the store, long keys and values, moves between shards.
+ */
 #include "fixture.h"
 
 static const char *encoding(struct fixture *f, const char *key)
@@ -101,7 +102,8 @@ static void test_a_key_may_be_the_stored_one(void)
     fixture_open(&f, 16 << 20, 0, POLICY_NOEVICTION, 1);
     set(&f, 0, "some key", "v", 0);
     struct key k = keyspace_key(f.ks, entry_key(get(&f, 0, "some key")));
-    store_set_string(f.s, 0, &k, slice_str("another value, longer than the first one"), shard_time(f.s) + 9, 0);
+    store_set_string(f.s, 0, &k, slice_str("another value, longer than the first one"), shard_time(f.s) + 9,
+                     0);
     k = keyspace_key(f.ks, entry_key(get(&f, 0, "some key")));
     store_set_expire(f.s, 0, &k, 0);
     k = keyspace_key(f.ks, entry_key(get(&f, 0, "some key")));
@@ -113,8 +115,8 @@ static void test_a_key_may_be_the_stored_one(void)
 
 static void test_long_keys_and_values(void)
 {
-    static const size_t lens[] = {0, 1, 15, 16, 17, 254, 255, 256, 1023, 1024, 1025, 4096, 65535, 65536, 262144, 262145,
-                                  5 << 20};
+    static const size_t lens[] = {0,    1,    15,   16,    17,    254,    255,    256,    1023,
+                                  1024, 1025, 4096, 65535, 65536, 262144, 262145, 5 << 20};
     enum { N = sizeof lens / sizeof *lens };
     struct fixture f;
     uint8_t *big = malloc(5 << 20);
@@ -128,7 +130,8 @@ static void test_long_keys_and_values(void)
             CU_ASSERT_EQUAL_FATAL(store_set_string(f.s, 0, &k, value, j % 3 ? 0 : shard_time(f.s) + 1000, 0),
                                   STORE_OK);
             struct entry *e = store_find(f.s, 0, &k, LOOK_READ);
-            CU_ASSERT_TRUE_FATAL(e && slice_eq(entry_key(e), k.name) && slice_eq(entry_string(e, scratch), value));
+            CU_ASSERT_TRUE_FATAL(e && slice_eq(entry_key(e), k.name) &&
+                                 slice_eq(entry_string(e, scratch), value));
             struct key to = key_of(&f, "renamed");
             CU_ASSERT_EQUAL(store_rename(f.s, 0, &k, f.s, 1, &to), STORE_OK);
             CU_ASSERT_EQUAL(store_rename(f.s, 1, &to, f.s, 0, &k), STORE_OK);
