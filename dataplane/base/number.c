@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +104,8 @@ size_t format_i64(char *text, int64_t v)
 static int shortest_digits(double v, char digits[20], int *k)
 {
     char text[DOUBLE_TEXT];
-    for (int precision = 15; precision <= 17; precision++) {
+    /* Fifteen digits are exact for every normal number; a denormal may need fewer than it would print. */
+    for (int precision = v < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision - 1, v);
         if (precision == 17 || strtod(text, NULL) == v)
             break;
