@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ bool parse_double(struct slice s, double *out)
 
 bool parse_long_double(struct slice s, long double *out)
 {
-    char text[256], *end; /* Redis takes at most 255 characters here */
+    char text[NUMBER_TEXT], *end;
     if (s.len == 0 || s.len >= sizeof text || isspace(s.p[0]))
         return false;
     memcpy(text, s.p, s.len);
@@ -103,7 +104,8 @@ size_t format_i64(char *text, int64_t v)
 static int shortest_digits(double v, char digits[20], int *k)
 {
     char text[DOUBLE_TEXT];
-    for (int precision = 15; precision <= 17; precision++) {
+    /* Fifteen digits are exact for every normal number; a denormal may need fewer than it would print. */
+    for (int precision = v < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision - 1, v);
         if (precision == 17 || strtod(text, NULL) == v)
             break;

@@ -71,7 +71,7 @@ const struct command_slot *command_slot_find(struct slice name)
         if (s->len == 0)
             return NULL;
         if (s->head == head && s->tail == tail && s->len == name.len &&
-            (s->exact || slice_is(name, s->cmd->name)))
+            (s->exact || slice_is(name, table.name[s->cmd->id])))
             return s;
     }
 }

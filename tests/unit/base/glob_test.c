@@ -23,7 +23,6 @@ static void test_matches(void)
                                            {"a\\*b", "a*b"},
                                            {"[abc", "b"},
                                            {"[^", "x"},
-                                           {"a[", "a"},
                                            {"\\", "\\"},
                                            {"**a**b**", "xaxbx"},
                                            {"[\\]]", "]"},

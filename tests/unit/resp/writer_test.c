@@ -80,7 +80,7 @@ static void one_of_each(struct resp_writer *w)
 }
 
 #define COMMON                                                                                               \
-    "+OK\r\n+PONG\r\n-ERR a  b\r\n:-9223372036854775808\r\n:0\r\n$0\r\n\r\n$143\r\na text that is longer "   \
+    "+OK\r\n+PONG\r\n-ERR a  b\r\n:-9223372036854775808\r\n:0\r\n$0\r\n\r\n$141\r\na text that is longer "   \
     "than the chunk of sixty-four bytes, so that it lies in two or three of them, whatever stands before "   \
     "it "                                                                                                    \
     "in the first one\r\n$3\r\n-12\r\n"
