@@ -115,6 +115,7 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
     w->wire = (struct wire){port_tx, w->queue};
     struct net_config net = {.seed = seed};
     port_net_config(p->port, conf, &net);
+    net.quiet = id != 0; /* one worker announces the addresses of all */
     w->nif = w->queue ? net_if_new(&net, pool, &w->wire, w->counters) : NULL;
     if (!w->nif) {
         snprintf(error, size, "no memory for the network of worker %u", id);
