@@ -221,6 +221,15 @@ static bool query_room(struct session *s, size_t more)
     return true;
 }
 
+/* Gives the bytes that were understood or copied back to TCP. */
+static void session_took(struct session *s)
+{
+    s->client.bytes_in += s->rx_off;
+    count_add(s->worker->counters, COUNTER_net_input_bytes, s->rx_off);
+    tcp_rx_consume(s->conn, s->rx_off, s->worker->env.now_us);
+    s->rx_off = 0;
+}
+
 /* Moves received bytes behind the half-read request in `query`; at least `need` further bytes are wanted.
  * False when there is nothing more, or the session is broken by it. */
 static bool query_gather(struct session *s, size_t need)
@@ -246,8 +255,7 @@ static bool query_gather(struct session *s, size_t need)
         moved += part.len;
     }
     /* Frames go back to the pool at once: a slow or huge request must not hold them. */
-    tcp_rx_consume(s->conn, s->rx_off, w->env.now_us);
-    s->rx_off = 0;
+    session_took(s);
     return true;
 }
 
@@ -370,8 +378,7 @@ void session_rewind(struct session *s, struct mark m)
 void session_consumed(struct session *s)
 {
     if (s->rx_off)
-        tcp_rx_consume(s->conn, s->rx_off, s->worker->env.now_us);
-    s->rx_off = 0;
+        session_took(s);
     if (s->query && s->query_off == s->query_len)
         query_free(s);
 }

@@ -74,12 +74,18 @@ static bool chunk_append(struct session *s)
     return true;
 }
 
+static void count_out(struct session *s, size_t n)
+{
+    s->client.bytes_out += n;
+    count_add(s->worker->counters, COUNTER_net_output_bytes, n);
+}
+
 static void chunk_wrote(struct session *s, size_t n)
 {
     s->chunk_last->len += (uint32_t)n;
     s->chunk_bytes += n;
     s->worker->chunk_bytes += n;
-    s->client.bytes_out += n;
+    count_out(s, n);
 }
 
 /* Copies bytes into TCP while it has room, the rest into chunks. */
@@ -93,7 +99,7 @@ static void stream(struct session *s, const uint8_t *p, size_t n)
         size_t part = n < room ? n : room;
         memcpy(to, p, part);
         tcp_tx_commit(s->conn, part);
-        s->client.bytes_out += part;
+        count_out(s, part);
         p += part;
         n -= part;
     }
@@ -123,7 +129,7 @@ static void settle(struct session_out *o)
     switch (o->where) {
     case OUT_TCP:
         tcp_tx_commit(s->conn, n);
-        s->client.bytes_out += n;
+        count_out(s, n);
         break;
     case OUT_CHUNK:
         chunk_wrote(s, n);

@@ -235,6 +235,8 @@ static void upkeep(struct worker *w)
     }
     if (now >= w->next_sweep_us || atomic_load_explicit(&w->kill_pending, memory_order_relaxed)) {
         sweep(w);
+        if (w->id == 0)
+            rates_sample(&w->box->rates, &w->env);
         w->next_sweep_us = now + SWEEP_EVERY_US;
     }
 }
@@ -314,6 +316,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.random = seed | 1;
     w->env.box = &worker_box_ops;
     w->env.worker = w;
+    w->env.rates = &box->rates;
+    w->env.slowlog = box->slowlog;
+    box->slowlog[id] = &w->slowlog;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
         .max_conns = w->conf->maxclients + w->conf->maxclients / 4 + 1024,
@@ -338,6 +343,7 @@ void worker_free(struct worker *w)
     if (w->tcp)
         tcp_stack_free(w->tcp);
     session_free_slabs(w);
+    slowlog_clear(&w->slowlog);
     free(w->batch.big);
     for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
         next = c->next;

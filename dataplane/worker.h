@@ -2,6 +2,8 @@
  * touches nothing mutable of another but through the fabric. */
 #pragma once
 #include "command/command.h"
+#include "command/rates.h"
+#include "command/slowlog.h"
 #include "drivers/port.h"
 #include "fabric/fabric.h"
 #include "session.h"
@@ -38,6 +40,8 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(bool) stop;
     _Atomic(bool) control_present;
     const char *(*fact)(const char *name); /* main's table of control's facts */
+    struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
+    struct rates rates;                      /* fed by worker 0 */
 };
 
 struct session_out { /* the one writer that is open at a time */
@@ -57,6 +61,7 @@ struct worker {
     struct tcp_stack *tcp;
     struct counters *counters;
     struct command_env env;
+    struct slowlog slowlog;
     struct config *conf; /* the generation this worker works with */
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */

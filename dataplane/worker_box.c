@@ -54,6 +54,8 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_connections_received,
         COUNTER_connections_rejected,
         COUNTER_auth_failures,
+        COUNTER_net_input_bytes,
+        COUNTER_net_output_bytes,
         COUNTER_keyspace_hits,
         COUNTER_keyspace_misses,
         COUNTER_expired_keys,
