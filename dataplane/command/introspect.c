@@ -274,7 +274,7 @@ enum command_result command_info_run(struct request *rq)
         if (cmd)
             reply_info(rq->out, cmd);
         else
-            reply_null_array(rq->out);
+            reply_null(rq->out);
     }
     return CMD_DONE;
 }
