@@ -14,10 +14,12 @@ die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
 need_root() { [ "$(id -u)" = 0 ] || die "needs root: links, hugepages and packages are the kernel's (try sudo $0)"; }
 
-# ensure_packages FILE...: installs what is missing, asks apt only if something is.
+# ensure_packages FILE...: installs what is missing, asks apt only if something is. A line is a package, or "package command": not
+# needed when the command is there from elsewhere.
 ensure_packages() {
-    local missing=() package
-    while read -r package; do
+    local missing=() package command
+    while read -r package command; do
+        [ -n "$command" ] && command -v "$command" >/dev/null && continue
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done < <(cat "$@" | sed 's/#.*//' | grep -v '^ *$')
     [ ${#missing[@]} = 0 ] && return 0

@@ -35,7 +35,7 @@ enum command_result acl_getuser_run(struct request *rq)
 {
     struct resp_writer *w = rq->out;
     if (!slice_eq(rq->argv[2], SLICE_LIT("default"))) {
-        reply_null_array(w);
+        reply_null(w);
         return CMD_DONE;
     }
     reply_map(w, 6);

@@ -258,7 +258,8 @@ static enum resp_result bad_bulk_header(struct resp_reader *r, const struct resp
     if (line == LINE_ENDLESS)
         return fail(r, "ERR Protocol error: too big bulk count string");
     if (type != '$') {
-        snprintf(r->error_text, sizeof r->error_text, "ERR Protocol error: expected '$', got '%c'", type);
+        snprintf(r->error_text, sizeof r->error_text, "ERR Protocol error: expected '$', got '%c'",
+                 type == '\r' || type == '\n' ? ' ' : type);
         return fail(r, r->error_text);
     }
     bool early = line == LINE_NUMBER && len >= 0 && (uint64_t)len <= limits->max_bulk &&

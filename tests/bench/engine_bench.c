@@ -1,0 +1,168 @@
+/* engine_bench.c: "C" of the speed targets: the command engine in process. RESP bytes in, reply bytes out,
+ * over the real store; reader, prepare, prefetch, execute and writer, and nothing else. Keys of 16 bytes,
+ * values of 64, keys drawn uniformly.
+ *
+ *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name contains it
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine.h"
+#include "resp/reader.h"
+
+enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64 };
+
+static const struct resp_limits limits = {
+    .max_bulk = 512 << 20, .max_args = 1024 * 1024, .max_inline = 65536};
+
+struct traffic {
+    uint8_t *bytes;
+    size_t len;
+};
+
+struct bench {
+    struct engine *e;
+    uint64_t keys, random;
+    uint8_t reply[REPLY_ROOM];
+    uint64_t replied;
+};
+
+static uint64_t next_random(struct bench *b)
+{
+    b->random = b->random * 6364136223846793005 + 1442695040888963407;
+    return b->random >> 33;
+}
+
+static bool full(struct resp_writer *w)
+{
+    (void)w;
+    return false;
+}
+
+static double now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* REQUESTS requests of one kind, as a client's pipeline would hold them. */
+static struct traffic make_traffic(struct bench *b, const char *kind)
+{
+    struct traffic t = {malloc(REQUESTS * 160), 0};
+    for (int i = 0; t.bytes && i < REQUESTS; i++) {
+        char *p = (char *)t.bytes + t.len;
+        unsigned long long key = next_random(b) % b->keys;
+        if (strcmp(kind, "GET") == 0)
+            t.len += (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
+        else if (strcmp(kind, "SET") == 0)
+            t.len += (size_t)sprintf(p, "*3\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n", key, key);
+        else
+            t.len += (size_t)sprintf(p, "*1\r\n$4\r\nPING\r\n");
+    }
+    return t;
+}
+
+/* One burst of up to `batch` requests from at on; returns how many bytes it took. */
+static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at, unsigned batch)
+{
+    static const struct resp_sink sink = {full};
+    static struct request rq[BATCH_MAX];
+    static struct slice argv[BATCH_MAX][ARGS_MAX];
+    struct command_env *env = &b->e->env;
+    struct shard *shard = env->ks->shard[0];
+    struct resp_writer w = {
+        .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
+    size_t taken = 0;
+    unsigned n = 0;
+    for (; n < batch && taken < at.len; n++) {
+        struct slice window = {at.p + taken, at.len - taken};
+        size_t used = 0, need = 0;
+        if (resp_read(reader, &limits, window, &used, &need) != RESP_REQUEST)
+            abort();
+        for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
+            argv[n][i] = resp_arg(reader, window, i);
+        command_prepare(&rq[n], env, b->e->client, (int)reader->argc, argv[n]);
+        if (batch > 1 && rq[n].route == ROUTE_SHARD)
+            store_prefetch_bucket(shard, 0, rq[n].key.hash);
+        taken += used;
+    }
+    for (unsigned i = 0; batch > 1 && i < n; i++)
+        if (rq[i].route == ROUTE_SHARD)
+            store_prefetch_entry(shard, 0, rq[i].key.hash);
+    for (unsigned i = 0; i < n; i++)
+        command_execute(&rq[i], &w);
+    if (w.failed || w.errors)
+        abort();
+    b->replied += resp_written(&w);
+    return taken;
+}
+
+static void play(struct bench *b, const struct traffic *t, unsigned batch)
+{
+    struct resp_reader reader;
+    resp_reader_init(&reader);
+    for (size_t at = 0; at < t->len;)
+        at += burst(b, &reader, (struct slice){t->bytes + at, t->len - at}, batch);
+    resp_reader_reset(&reader);
+}
+
+static void fill(struct bench *b)
+{
+    char name[32], value[VALUE + 1];
+    for (uint64_t i = 0; i < b->keys; i++) {
+        int n = sprintf(name, "k%015llu", (unsigned long long)i);
+        sprintf(value, "%064llu", (unsigned long long)i);
+        struct key k = keyspace_key(b->e->env.ks, (struct slice){(uint8_t *)name, (size_t)n});
+        if (store_set_string(b->e->env.ks->shard[0], 0, &k, slice_str(value), 0, 0) != STORE_OK) {
+            fprintf(stderr, "engine_bench: no room for %llu keys\n", (unsigned long long)b->keys);
+            exit(1);
+        }
+        while (i % 64 == 0 && shard_upkeep(b->e->env.ks->shard[0], 256))
+            ;
+    }
+}
+
+/* Best of `rounds` rounds: what the code costs when nobody else has the core. */
+static void measure(struct bench *b, const char *kind, unsigned batch, int rounds, const char *only)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s/%u", kind, batch);
+    if (only && !strstr(name, only))
+        return;
+    double best = 1e18;
+    for (int i = 0; i < rounds; i++) {
+        struct traffic t = make_traffic(b, kind);
+        if (!t.bytes)
+            exit(1);
+        double begin = now_ns();
+        play(b, &t, batch);
+        double each = (now_ns() - begin) / REQUESTS;
+        best = each < best ? each : best;
+        free(t.bytes);
+    }
+    printf("%-8s %7.1f ns  %6.2f M/s\n", name, best, 1e3 / best);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    b.keys = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
+    int rounds = argc > 2 ? atoi(argv[2]) : 20;
+    const char *only = argc > 3 ? argv[3] : NULL;
+    char directives[64];
+    snprintf(directives, sizeof directives, "arena-size %llumb\n",
+             64 + (unsigned long long)(b.keys * 160 >> 20));
+    if (b.keys == 0 || !(b.e = engine_new(directives)))
+        return 1;
+    fill(&b);
+    static const char *const kinds[] = {"PING", "GET", "SET"};
+    for (size_t i = 0; i < 3; i++) {
+        measure(&b, kinds[i], 1, rounds, only);
+        measure(&b, kinds[i], BATCH_MAX, rounds, only);
+    }
+    printf("# %llu keys, %llu reply bytes\n", (unsigned long long)b.keys, (unsigned long long)b.replied);
+    engine_free(b.e);
+    return 0;
+}
