@@ -1,4 +1,5 @@
-/* api.c: the management API's socket: a Unix stream socket, each message a 4-byte big-endian length and that many bytes of JSON.
+/* api.c: the management API's socket: a Unix stream socket, each message a 4-byte big-endian length and that
+ * many bytes of JSON.
  *
  *     {"id":1,"op":"show","what":"status"}  ->  {"id":1,"ok":true,"data":{...}}
  *                                           or  {"id":1,"ok":false,"error":{"code":"...","message":"..."}} */
@@ -38,7 +39,7 @@ struct call {
     json_t *id;
 };
 
-/* -- clients ---------------------------------------------------------------------------------------------------------- */
+/* -- clients ------------------------------------------------------------------------------------------ */
 
 static void unlink_client(struct api_client *client)
 {
@@ -84,7 +85,7 @@ static json_t *error_json(const char *code, const char *message)
     return json_pack("{s:b,s:{s:s,s:s}}", "ok", 0, "error", "code", code, "message", message);
 }
 
-/* -- calls ------------------------------------------------------------------------------------------------------------ */
+/* -- calls -------------------------------------------------------------------------------------------- */
 
 struct control *call_control(const struct call *call)
 {
@@ -134,7 +135,8 @@ static void handle(struct api_client *client, const char *text, size_t len)
     json_t *request = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(request)) {
         char message[256];
-        snprintf(message, sizeof message, "the request is not a JSON object%s%.150s", request ? "" : ": ", request ? "" : error.text);
+        snprintf(message, sizeof message, "the request is not a JSON object%s%.150s", request ? "" : ": ",
+                 request ? "" : error.text);
         send_json(client, error_json("bad-request", message));
     } else if (client->calls >= API_CALLS_MAX) {
         send_json(client, error_json("busy", "too many requests wait for an answer on this connection"));
@@ -148,7 +150,7 @@ static void handle(struct api_client *client, const char *text, size_t len)
     json_decref(request);
 }
 
-/* -- the stream ------------------------------------------------------------------------------------------------------- */
+/* -- the stream --------------------------------------------------------------------------------------- */
 
 static void on_read(struct bufferevent *stream, void *arg)
 {
@@ -156,7 +158,8 @@ static void on_read(struct bufferevent *stream, void *arg)
     struct evbuffer *in = bufferevent_get_input(stream);
     uint8_t head[4];
     client->calls++; /* holds the struct while requests are handled */
-    while (client->stream && !client->closing && evbuffer_copyout(in, head, sizeof head) == (ssize_t)sizeof head) {
+    while (client->stream && !client->closing &&
+           evbuffer_copyout(in, head, sizeof head) == (ssize_t)sizeof head) {
         size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
         if (len == 0 || len > API_REQUEST_MAX) {
             refuse(client, "the length of a request must be 1 to 1048576 bytes");
@@ -195,12 +198,14 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
         hang_up(arg);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len,
+                      void *arg)
 {
     struct api *a = arg;
     (void)listener, (void)from, (void)len;
-    struct bufferevent *stream =
-        a->clients < API_CLIENTS_MAX ? bufferevent_socket_new(a->control->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+    struct bufferevent *stream = a->clients < API_CLIENTS_MAX
+                                     ? bufferevent_socket_new(a->control->base, fd, BEV_OPT_CLOSE_ON_FREE)
+                                     : NULL;
     if (!stream) {
         close(fd);
         return;
@@ -218,7 +223,8 @@ struct api *api_open(struct control *c, const char *path, char *error, size_t si
 {
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof where.sun_path) {
-        snprintf(error, size, "management-socket %s: at most %zu bytes are possible", path, sizeof where.sun_path - 1);
+        snprintf(error, size, "management-socket %s: at most %zu bytes are possible", path,
+                 sizeof where.sun_path - 1);
         return NULL;
     }
     memcpy(where.sun_path, path, strlen(path) + 1);
@@ -226,12 +232,14 @@ struct api *api_open(struct control *c, const char *path, char *error, size_t si
     a->control = c;
     unlink(path); /* ours alone: the lock in state-dir was taken before */
     mode_t mask = umask(0117);
-    a->listener = evconnlistener_new_bind(c->base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16,
-                                          (struct sockaddr *)&where, sizeof where);
+    a->listener =
+        evconnlistener_new_bind(c->base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16,
+                                (struct sockaddr *)&where, sizeof where);
     int why = errno;
     umask(mask);
     if (!a->listener) {
-        snprintf(error, size, "management-socket %s: %s; correct the directive or make its folder", path, strerror(why));
+        snprintf(error, size, "management-socket %s: %s; correct the directive or make its folder", path,
+                 strerror(why));
         free(a);
         return NULL;
     }
@@ -248,6 +256,7 @@ void api_close(struct api *a)
         next = client->next;
         if (client->stream) { /* a last reply ("stop") goes out if the socket takes it at once */
             struct evbuffer *out = bufferevent_get_output(client->stream);
+            evbuffer_unfreeze(out, 1); /* a bufferevent keeps its output to itself */
             evbuffer_write(out, bufferevent_getfd(client->stream));
             bufferevent_free(client->stream);
         }

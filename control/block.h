@@ -1,5 +1,5 @@
-/* block.h: reading the dataplane's counter block (dataplane/channel/messages.h). Nothing here asks the dataplane: a hung worker cannot
- * hold a reader up. */
+/* block.h: reading the dataplane's counter block (dataplane/channel/messages.h). Nothing here asks the
+ * dataplane: a hung worker cannot hold a reader up. */
 #pragma once
 #include "control/link.h"
 
@@ -12,7 +12,8 @@ struct block {
 bool block_read(const struct link *l, struct block *b);
 
 /* Names are copied: at most CHANNEL_NAME (CHANNEL_HELP) bytes with the zero byte. */
-void block_counter_name(const struct block *b, unsigned counter, char name[CHANNEL_NAME], char help[CHANNEL_HELP]);
+void block_counter_name(const struct block *b, unsigned counter, char name[CHANNEL_NAME],
+                        char help[CHANNEL_HELP]);
 void block_command_name(const struct block *b, unsigned command, char name[CHANNEL_NAME]);
 uint64_t block_counter(const struct block *b, unsigned worker, unsigned counter);
 /* Sum over all workers of the counter of that name; false if there is none. */

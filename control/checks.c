@@ -1,4 +1,5 @@
-/* checks.c: directives whose words need a check of their own. Texts are those of Redis' CONFIG SET where it has the directive. */
+/* checks.c: directives whose words need a check of their own. Texts are those of Redis' CONFIG SET where it
+ * has the directive. */
 #include "control/directives.h"
 
 #include <arpa/inet.h>
@@ -13,7 +14,7 @@ static bool number(const char *s, long min, long max, long *out)
 {
     char *end;
     *out = strtol(s, &end, 10);
-    return end != s && *end == 0 && *out >= min && *out <= max;
+    return (isdigit((unsigned char)*s) || *s == '-') && end != s && *end == 0 && *out >= min && *out <= max;
 }
 
 /* A CONFIG SET value arrives as one word that holds several: split it at blanks. */
@@ -62,7 +63,7 @@ bool check_save(const struct words *w, const char *before, struct text *out, con
     return good;
 }
 
-/* -- client-output-buffer-limit --------------------------------------------------------------------------------------- */
+/* -- client-output-buffer-limit ----------------------------------------------------------------------- */
 
 enum { CLASSES = 3 };
 struct limit {
@@ -116,15 +117,17 @@ bool check_output_limits(const struct words *w, const char *before, struct text 
     }
     good = good && read_limits(&all, limit, error);
     if (good)
-        text_printf(out, "normal %" PRIu64 " %" PRIu64 " %ld slave %" PRIu64 " %" PRIu64 " %ld pubsub %" PRIu64 " %" PRIu64 " %ld",
-                    limit[0].hard, limit[0].soft, limit[0].seconds, limit[1].hard, limit[1].soft, limit[1].seconds,
-                    limit[2].hard, limit[2].soft, limit[2].seconds);
+        text_printf(out,
+                    "normal %" PRIu64 " %" PRIu64 " %ld slave %" PRIu64 " %" PRIu64 " %ld pubsub %" PRIu64
+                    " %" PRIu64 " %ld",
+                    limit[0].hard, limit[0].soft, limit[0].seconds, limit[1].hard, limit[1].soft,
+                    limit[1].seconds, limit[2].hard, limit[2].soft, limit[2].seconds);
     words_free(&old);
     words_free(&all);
     return good;
 }
 
-/* -- others of Redis' ------------------------------------------------------------------------------------------------- */
+/* -- others of Redis' --------------------------------------------------------------------------------- */
 
 bool check_events(const struct words *w, const char *before, struct text *out, const char **error)
 {
@@ -201,7 +204,8 @@ bool check_replicaof(const struct words *w, const char *before, struct text *out
     struct words all = split(w);
     (void)before;
     long port;
-    bool none = all.n == 0 || (all.n == 2 && strcasecmp(all.p[0], "no") == 0 && strcasecmp(all.p[1], "one") == 0);
+    bool none =
+        all.n == 0 || (all.n == 2 && strcasecmp(all.p[0], "no") == 0 && strcasecmp(all.p[1], "one") == 0);
     bool good = none || (all.n == 2 && number(all.p[1], 0, 65535, &port));
     *error = all.n == 2 ? "Invalid master port" : "wrong number of arguments";
     if (none)
@@ -224,7 +228,7 @@ bool check_rename(const struct words *w, const char *before, struct text *out, c
     return true;
 }
 
-/* -- ours ------------------------------------------------------------------------------------------------------------- */
+/* -- ours --------------------------------------------------------------------------------------------- */
 
 static int family_of(const char *s)
 {
@@ -267,9 +271,10 @@ bool check_mac(const struct words *w, const char *before, struct text *out, cons
     *error = "not an Ethernet address of one station (six bytes in hexadecimal, the first one even)";
     if (w->n != 1)
         return false;
-    if (*w->p[0] && (strlen(w->p[0]) != 17 ||
-                     sscanf(w->p[0], "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 ||
-                     used != 17 || (b[0] & 1)))
+    if (*w->p[0] &&
+        (strlen(w->p[0]) != 17 ||
+         sscanf(w->p[0], "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 ||
+         used != 17 || (b[0] & 1)))
         return false;
     text_add(out, w->p[0]);
     return true;

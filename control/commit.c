@@ -11,7 +11,7 @@
 
 enum { RESULT_SECONDS = 10, START_SECONDS = 120, QUEUE_MAX = 256 };
 
-struct pending { /* a change that was asked for */
+struct pending {                /* a change that was asked for */
     struct words names, values; /* CONFIG SET; none: load the file */
     bool wire;
     char *who;
@@ -32,13 +32,14 @@ struct commit {
     uint64_t generation, last_number;
     char *refusal;
 
-    struct settings *candidate; /* waiting for the dataplane's consent; NULL when what was sent is `running` */
-    uint64_t sent;              /* its generation; 0 = not waiting */
+    struct settings
+        *candidate; /* waiting for the dataplane's consent; NULL when what was sent is `running` */
+    uint64_t sent;  /* its generation; 0 = not waiting */
     struct pending *head, **tail;
     struct event *timer;
 };
 
-/* -- the generation number and the dataplane's start, on disk ---------------------------------------------------------- */
+/* -- the generation number and the dataplane's start, on disk ----------------------------------------- */
 
 static char *state_path(const struct commit *c, const char *name)
 {
@@ -66,23 +67,13 @@ static uint64_t next_generation(struct commit *c)
     return c->last_number;
 }
 
-static void print_pair(const char *name, const char *value, void *arg)
-{
-    text_printf(arg, "%s ", name);
-    int i = directive_find(name);
-    if (directives[i].kind == KIND_STRING || !*value)
-        text_add_word(arg, value);
-    else
-        text_add(arg, value);
-    text_add(arg, "\n");
-}
-
 /* A later control that finds this dataplane alive must know what it was started with. */
 static void save_started(const struct commit *c)
 {
     char *path = state_path(c, "started.conf"), error[256];
     struct text t = {0};
-    settings_each(c->started, print_pair, &t);
+    for (unsigned i = 0; i < directive_count(); i++)
+        rewrite_directive(&t, c->started, (int)i);
     if (path && !write_durably(path, text_str(&t), error, sizeof error))
         log_line(LOG_LEVEL_WARNING, "%s", error);
     text_free(&t);
@@ -103,7 +94,7 @@ static struct settings *load_started(const struct commit *c)
     return settings_copy(c->running);
 }
 
-/* -- sending ---------------------------------------------------------------------------------------------------------- */
+/* -- sending ------------------------------------------------------------------------------------------ */
 
 struct pair_list {
     struct link_pair *pair;
@@ -148,7 +139,7 @@ static bool send_generation(struct commit *c, const struct settings *s, long sec
     return good;
 }
 
-/* -- the queue -------------------------------------------------------------------------------------------------------- */
+/* -- the queue ---------------------------------------------------------------------------------------- */
 
 static void finish(struct commit *c, const char *error)
 {
@@ -171,7 +162,7 @@ static void run(struct commit *c, struct settings *owned, uint64_t generation)
     c->changed(c->ctx, c->running);
 }
 
-/* -- CONFIG SET ------------------------------------------------------------------------------------------------------- */
+/* -- CONFIG SET --------------------------------------------------------------------------------------- */
 
 /* Why this directive cannot be set now; NULL if it can. */
 static const char *forbidden(const struct commit *c, const struct directive *d, bool wire)
@@ -182,7 +173,8 @@ static const char *forbidden(const struct commit *c, const struct directive *d, 
         return d->flags & DIRECTIVE_REPEATED ? "a repeated directive; edit the file and load it" : NULL;
     if (d->flags & DIRECTIVE_IMMUTABLE || d->apply != APPLY_LIVE)
         return "can't set immutable config";
-    if (d->flags & DIRECTIVE_PROTECTED && strcmp(settings_get(c->running, "enable-protected-configs"), "yes") != 0)
+    if (d->flags & DIRECTIVE_PROTECTED &&
+        strcmp(settings_get(c->running, "enable-protected-configs"), "yes") != 0)
         return "can't set protected config";
     return NULL;
 }
@@ -199,8 +191,10 @@ static char *apply_set(const struct commit *c, const struct pending *p, struct s
     char error[512];
     for (unsigned i = 0; i < p->names.n; i++) {
         int d = directive_find(p->names.p[i]);
-        if (d < 0 || (p->wire && directives[d].flags & DIRECTIVE_REPEATED && !(directives[d].flags & DIRECTIVE_OURS)))
-            return must_print("ERR Unknown option or number of arguments for CONFIG SET - '%s'", p->names.p[i]);
+        if (d < 0 ||
+            (p->wire && directives[d].flags & DIRECTIVE_REPEATED && !(directives[d].flags & DIRECTIVE_OURS)))
+            return must_print("ERR Unknown option or number of arguments for CONFIG SET - '%s'",
+                              p->names.p[i]);
         if ((why = forbidden(c, &directives[d], p->wire)))
             return failed(p->names.p[i], why);
         for (unsigned j = 0; j < i; j++)
@@ -223,8 +217,8 @@ static char *apply_file(const struct commit *c, struct settings *s)
     for (const char *l = line, *end; (end = strchr(l, '\n')); l = end + 1)
         log_line(LOG_LEVEL_WARNING, "%.*s", (int)(end - l), l);
     if (!good)
-        error = must_print("ERR %u error%s; the configuration of generation %" PRIu64 " stays. %s", r.errors, r.errors == 1 ? "" : "s",
-                           c->generation, line);
+        error = must_print("ERR %u error%s; the configuration of generation %" PRIu64 " stays. %s", r.errors,
+                           r.errors == 1 ? "" : "s", c->generation, line);
     report_free(&r);
     return error;
 }
@@ -261,13 +255,13 @@ static void enqueue(struct commit *c, struct pending *p)
         n++;
     *c->tail = p;
     c->tail = &p->next;
-    if (n < QUEUE_MAX)
-        next_change(c);
-    else /* only a flood of CONFIG SET comes here: the oldest makes room */
+    if (n >= QUEUE_MAX) /* only a flood of CONFIG SET comes here: the oldest makes room */
         give_up(c, "ERR too many configuration changes wait");
+    next_change(c);
 }
 
-void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who, commit_done *done, void *ctx)
+void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who,
+                commit_done *done, void *ctx)
 {
     struct pending *p = must_alloc(1, sizeof *p);
     for (unsigned i = 0; i < n; i++) {
@@ -293,13 +287,16 @@ static void log_changes(const struct commit *c, const struct pending *p)
         if (!settings_same(c->running, c->candidate, (int)i)) {
             const struct words *w = &c->candidate->value[i];
             text_printf(&t, " %s=%s", directives[i].name,
-                        directives[i].flags & DIRECTIVE_SECRET ? "(hidden)" : w->n ? w->p[w->n - 1] : "");
+                        directives[i].flags & DIRECTIVE_SECRET ? "(hidden)"
+                        : w->n                                 ? w->p[w->n - 1]
+                                                               : "");
         }
-    log_line(LOG_LEVEL_NOTICE, "Configuration generation %" PRIu64 " by %s:%s", c->sent, p->who, t.len ? text_str(&t) : " no change");
+    log_line(LOG_LEVEL_NOTICE, "Configuration generation %" PRIu64 " by %s:%s", c->sent, p->who,
+             t.len ? text_str(&t) : " no change");
     text_free(&t);
 }
 
-/* -- the dataplane's word --------------------------------------------------------------------------------------------- */
+/* -- the dataplane's word ----------------------------------------------------------------------------- */
 
 static void set_refusal(struct commit *c, const char *why)
 {
@@ -321,7 +318,8 @@ void commit_result(struct commit *c, uint64_t generation, bool accepted, const c
         run(c, candidate, generation);
         finish(c, NULL);
     } else if (candidate) {
-        char *error = c->head->names.n ? failed(c->head->names.p[0], why) : must_print("ERR refused by the dataplane: %s", why);
+        char *error = c->head->names.n ? failed(c->head->names.p[0], why)
+                                       : must_print("ERR refused by the dataplane: %s", why);
         log_line(LOG_LEVEL_WARNING, "The dataplane refuses generation %" PRIu64 ": %s", generation, why);
         settings_free(candidate);
         c->candidate = NULL;
@@ -332,8 +330,9 @@ void commit_result(struct commit *c, uint64_t generation, bool accepted, const c
         c->sent = 0;
         c->generation = generation;
         set_refusal(c, accepted ? "" : why);
-        log_line(accepted ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "The dataplane %s configuration generation %" PRIu64 "%s%s",
-                 accepted ? "runs" : "refuses", generation, accepted ? "" : ": ", accepted ? "" : why);
+        log_line(accepted ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
+                 "The dataplane %s configuration generation %" PRIu64 "%s%s", accepted ? "runs" : "refuses",
+                 generation, accepted ? "" : ": ", accepted ? "" : why);
     }
     next_change(c);
 }
@@ -379,13 +378,15 @@ void commit_detached(struct commit *c)
 
 bool commit_waits(const struct commit *c, int directive)
 {
-    return c->started && directives[directive].apply == APPLY_DATAPLANE && !settings_same(c->started, c->running, directive);
+    return c->started && directives[directive].apply == APPLY_DATAPLANE &&
+           !settings_same(c->started, c->running, directive);
 }
 
-/* -- the rest --------------------------------------------------------------------------------------------------------- */
+/* -- the rest ----------------------------------------------------------------------------------------- */
 
-struct commit *commit_new(struct event_base *base, struct link *link, const struct commit_options *o, struct settings *owned,
-                          void (*changed)(void *ctx, const struct settings *now), void *ctx)
+struct commit *commit_new(struct event_base *base, struct link *link, const struct commit_options *o,
+                          struct settings *owned, void (*changed)(void *ctx, const struct settings *now),
+                          void *ctx)
 {
     struct commit *c = must_alloc(1, sizeof *c);
     c->base = base;
@@ -439,8 +440,10 @@ bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)
         return false;
     }
     char *text = rewrite_text(c->options.path, c->running, error, size);
-    bool good = text && (!*c->options.state_dir || keep_revision(c->options.path, c->options.state_dir, error, size)) &&
-                write_durably(c->options.path, text, error, size);
+    bool good =
+        text &&
+        (!*c->options.state_dir || keep_revision(c->options.path, c->options.state_dir, error, size)) &&
+        write_durably(c->options.path, text, error, size);
     free(text);
     if (good)
         log_line(LOG_LEVEL_NOTICE, "CONFIG REWRITE by %s: %s written", who, c->options.path);

@@ -28,10 +28,10 @@ struct load {
     unsigned files;
 };
 
-/* -- what is wrong ---------------------------------------------------------------------------------------------------- */
+/* -- what is wrong ------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 5, 6))) static void say(struct report *r, bool warning, const struct source *at, const char *word,
-                                                      const char *format, ...)
+__attribute__((format(printf, 5, 6))) static void say(struct report *r, bool warning, const struct source *at,
+                                                      const char *word, const char *format, ...)
 {
     va_list args;
     *(warning ? &r->warnings : &r->errors) += 1;
@@ -63,7 +63,7 @@ void conf_lines_free(struct conf_lines *l)
     *l = (struct conf_lines){0};
 }
 
-/* -- words ------------------------------------------------------------------------------------------------------------ */
+/* -- words -------------------------------------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -130,9 +130,10 @@ bool line_split(const char *s, struct words *out, unsigned comment_from, char **
     }
 }
 
-/* -- lines ------------------------------------------------------------------------------------------------------------ */
+/* -- lines -------------------------------------------------------------------------------------------- */
 
-static bool load_file(struct load *l, const char *path, const struct source *parent, const char *word, struct conf_lines *lines);
+static bool load_file(struct load *l, const char *path, const struct source *parent, const char *word,
+                      struct conf_lines *lines);
 
 static void include(struct load *l, const struct source *at, const struct words *w)
 {
@@ -161,7 +162,8 @@ static void unknown(struct load *l, const struct source *at, const char *name)
 {
     const char *near = directive_nearest(name);
     if (directive_obsolete(name))
-        say(l->report, true, at, name, "this directive of older Redis versions has no effect any more; remove the line");
+        say(l->report, true, at, name,
+            "this directive of older Redis versions has no effect any more; remove the line");
     else if (near)
         say(l->report, false, at, name, "unknown directive; did you mean %s?", near);
     else
@@ -181,7 +183,8 @@ static void set(struct load *l, const struct source *at, int i, const struct wor
             say(l->report, false, at, w->p[0], "'%.64s': %s; %s", values.p[0], error, remedy);
         else
             say(l->report, false, at, w->p[0], "%s; %s", error, remedy);
-    } else if (d->flags & DIRECTIVE_KEPT && strcmp(l->into->value[i].p[0], d->fallback ? d->fallback : "") != 0) {
+    } else if (d->flags & DIRECTIVE_KEPT &&
+               strcmp(l->into->value[i].p[0], d->fallback ? d->fallback : "") != 0) {
         say(l->report, true, at, w->p[0], "accepted, but without effect on Sluice");
     }
 }
@@ -214,7 +217,8 @@ static int parse_line(struct load *l, const struct source *at, const char *line,
         for (char *c = w.p[0]; *c; c++)
             *c = (char)tolower((unsigned char)*c);
         if (*comment)
-            say(l->report, true, at, w.p[0], "the comment after the value was taken off; Redis would refuse this line");
+            say(l->report, true, at, w.p[0],
+                "the comment after the value was taken off; Redis would refuse this line");
         if (strcmp(w.p[0], "include") == 0)
             include(l, at, &w);
         else if ((found = directive_find(w.p[0])) < 0)
@@ -226,7 +230,8 @@ static int parse_line(struct load *l, const struct source *at, const char *line,
     return found;
 }
 
-static void parse_text(struct load *l, struct source *at, const char *text, size_t len, struct conf_lines *lines)
+static void parse_text(struct load *l, struct source *at, const char *text, size_t len,
+                       struct conf_lines *lines)
 {
     const char *end = text + len;
     while (text < end) {
@@ -250,7 +255,7 @@ static void parse_text(struct load *l, struct source *at, const char *text, size
     }
 }
 
-/* -- files ------------------------------------------------------------------------------------------------------------ */
+/* -- files -------------------------------------------------------------------------------------------- */
 
 /* The whole of an ordinary file of bounded size; NULL and a text in *why. */
 static char *read_whole(const char *path, struct stat *st, size_t *len, const char **why)
@@ -275,7 +280,8 @@ static char *read_whole(const char *path, struct stat *st, size_t *len, const ch
     return p;
 }
 
-static bool load_file(struct load *l, const char *path, const struct source *parent, const char *word, struct conf_lines *lines)
+static bool load_file(struct load *l, const char *path, const struct source *parent, const char *word,
+                      struct conf_lines *lines)
 {
     struct stat st;
     size_t len;
@@ -285,7 +291,8 @@ static bool load_file(struct load *l, const char *path, const struct source *par
     const struct source *blame = parent ? parent : &here;
     char *text = read_whole(path, &st, &len, &why);
     if (!text) {
-        say(l->report, false, blame, word, "cannot read %s: %s; correct the name or its permissions", path, why);
+        say(l->report, false, blame, word, "cannot read %s: %s; correct the name or its permissions", path,
+            why);
         return false;
     }
     here.dev = st.st_dev;
@@ -297,8 +304,8 @@ static bool load_file(struct load *l, const char *path, const struct source *par
             return false;
         }
     if (depth >= INCLUDE_DEPTH || ++l->files > INCLUDE_FILES)
-        say(l->report, false, blame, word, "too many includes (%d deep, %d files at most); join some files", INCLUDE_DEPTH,
-            INCLUDE_FILES);
+        say(l->report, false, blame, word, "too many includes (%d deep, %d files at most); join some files",
+            INCLUDE_DEPTH, INCLUDE_FILES);
     else
         parse_text(l, &here, text, len, lines);
     free(text);
@@ -313,8 +320,8 @@ bool conf_load(const char *path, struct settings *into, struct conf_lines *lines
     return r->errors == before;
 }
 
-bool conf_parse(const char *path, const char *text, size_t len, struct settings *into, struct conf_lines *lines,
-                struct report *r)
+bool conf_parse(const char *path, const char *text, size_t len, struct settings *into,
+                struct conf_lines *lines, struct report *r)
 {
     struct load l = {.into = into, .report = r};
     struct source at = {.path = path};
@@ -323,7 +330,7 @@ bool conf_parse(const char *path, const char *text, size_t len, struct settings 
     return r->errors == before;
 }
 
-/* -- command line ----------------------------------------------------------------------------------------------------- */
+/* -- command line ------------------------------------------------------------------------------------- */
 
 bool conf_overrides(int argc, char *const *argv, struct settings *into, struct report *r)
 {

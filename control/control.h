@@ -12,7 +12,7 @@ struct control {
     struct commit *commit;
     struct execs *execs;
     struct heartbeat heartbeat;
-    uint64_t started_ms; /* wall clock */
+    uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */
     /* `sluice stop`: ends the dataplane, then control. */
     void (*stop_all)(struct control *c);

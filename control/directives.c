@@ -1,4 +1,5 @@
-/* directives.c: the table. Names, defaults and bounds are those that Redis 7.2 documents and CONFIG GET * prints. */
+/* directives.c: the table. Names, defaults and bounds are those that Redis 7.2 documents and CONFIG GET *
+ * prints. */
 #include "control/directives.h"
 
 #include <limits.h>
@@ -9,20 +10,41 @@
 #define MB         (1024 * 1024)
 
 /* One row each: name, alias, default, what else. */
-#define BOOL(n, a, def, ...)         {.name = n, .alias = a, .kind = KIND_BOOL, .fallback = def, __VA_ARGS__}
-#define ENUM(n, a, def, words, ...)  {.name = n, .alias = a, .kind = KIND_ENUM, .fallback = def, .choices = words, __VA_ARGS__}
-#define INT(n, a, def, lo, hi, ...)  {.name = n, .alias = a, .kind = KIND_INT, .fallback = def, .min = lo, .max = hi, __VA_ARGS__}
-#define MEM(n, a, def, lo, hi, ...)  {.name = n, .alias = a, .kind = KIND_MEMORY, .fallback = def, .min = lo, .max = hi, __VA_ARGS__}
-#define TEXT(n, a, def, ...)         {.name = n, .alias = a, .kind = KIND_STRING, .fallback = def, __VA_ARGS__}
-#define LIST(n, a, def, ...)         {.name = n, .alias = a, .kind = KIND_LIST, .fallback = def, __VA_ARGS__}
-#define CHECKED(n, a, def, fn, ...)  {.name = n, .alias = a, .kind = KIND_CHECKED, .fallback = def, .check = fn, __VA_ARGS__}
-#define FIXED                        .flags = DIRECTIVE_IMMUTABLE
-#define KEPT                         .flags = DIRECTIVE_KEPT
-#define FIXED_KEPT                   .flags = DIRECTIVE_IMMUTABLE | DIRECTIVE_KEPT
-#define AT_START                     .flags = DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
-#define OURS                         .flags = DIRECTIVE_OURS
-#define OURS_DATAPLANE               .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
-#define OURS_CONTROL                 .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_CONTROL
+#define BOOL(n, a, def, ...)                                                                                 \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_BOOL, .fallback = def, __VA_ARGS__                               \
+    }
+#define ENUM(n, a, def, words, ...)                                                                          \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_ENUM, .fallback = def, .choices = words, __VA_ARGS__             \
+    }
+#define INT(n, a, def, lo, hi, ...)                                                                          \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_INT, .fallback = def, .min = lo, .max = hi, __VA_ARGS__          \
+    }
+#define MEM(n, a, def, lo, hi, ...)                                                                          \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_MEMORY, .fallback = def, .min = lo, .max = hi, __VA_ARGS__       \
+    }
+#define TEXT(n, a, def, ...)                                                                                 \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_STRING, .fallback = def, __VA_ARGS__                             \
+    }
+#define LIST(n, a, def, ...)                                                                                 \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_LIST, .fallback = def, __VA_ARGS__                               \
+    }
+#define CHECKED(n, a, def, fn, ...)                                                                          \
+    {                                                                                                        \
+        .name = n, .alias = a, .kind = KIND_CHECKED, .fallback = def, .check = fn, __VA_ARGS__               \
+    }
+#define FIXED          .flags = DIRECTIVE_IMMUTABLE
+#define KEPT           .flags = DIRECTIVE_KEPT
+#define FIXED_KEPT     .flags = DIRECTIVE_IMMUTABLE | DIRECTIVE_KEPT
+#define AT_START       .flags = DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
+#define OURS           .flags = DIRECTIVE_OURS
+#define OURS_DATAPLANE .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
+#define OURS_CONTROL   .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_CONTROL
 
 static const char *const no_yes_local[] = {"no", "yes", "local", NULL};
 static const char *const exit_flags[] = {"default", "save", "nosave", "now", "force", NULL};
@@ -37,7 +59,8 @@ const struct directive directives[] = {
     BOOL("syslog-enabled", NULL, "no", FIXED_KEPT),
     TEXT("syslog-ident", NULL, "redis", FIXED_KEPT),
     ENUM("syslog-facility", NULL, "local0",
-         WORDS("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), FIXED_KEPT),
+         WORDS("user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
+         FIXED_KEPT),
     BOOL("crash-log-enabled", NULL, "yes", KEPT),
     BOOL("crash-memcheck-enabled", NULL, "yes", KEPT),
     INT("databases", NULL, "16", 1, INT_MAX, AT_START),
@@ -77,8 +100,9 @@ const struct directive directives[] = {
     INT("socket-mark-id", NULL, "0", 0, UINT_MAX, FIXED_KEPT),
     MEM("proto-max-bulk-len", NULL, "536870912", MB, LLONG_MAX),
     MEM("client-query-buffer-limit", NULL, "1073741824", MB, LLONG_MAX),
-    CHECKED("client-output-buffer-limit", NULL, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
-            check_output_limits, .flags = DIRECTIVE_GATHERED),
+    CHECKED("client-output-buffer-limit", NULL,
+            "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", check_output_limits,
+            .flags = DIRECTIVE_GATHERED),
     {.name = "maxmemory-clients", .kind = KIND_PERCENT, .fallback = "0", .max = LLONG_MAX},
 
     /* -- TLS -- */
@@ -115,8 +139,8 @@ const struct directive directives[] = {
     /* -- memory -- */
     MEM("maxmemory", NULL, "0", 0, ULLONG_MAX),
     ENUM("maxmemory-policy", NULL, "noeviction",
-         WORDS("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
-               "allkeys-random", "noeviction")),
+         WORDS("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru",
+               "allkeys-lfu", "allkeys-random", "noeviction")),
     INT("maxmemory-samples", NULL, "5", 1, INT_MAX),
     INT("maxmemory-eviction-tenacity", NULL, "10", 0, 100),
     INT("lfu-log-factor", NULL, "10", 0, INT_MAX),
@@ -243,7 +267,8 @@ const struct directive directives[] = {
     INT("mbuf-count", NULL, "0", 0, INT_MAX, OURS_DATAPLANE),
 
     /* -- ours: the data link -- */
-    ENUM("link-type", NULL, "tap", WORDS("tap", "af_packet", "vhost", "virtio-user", "memif", "pci"), OURS_DATAPLANE),
+    ENUM("link-type", NULL, "tap", WORDS("tap", "af_packet", "vhost", "virtio-user", "memif", "pci"),
+         OURS_DATAPLANE),
     TEXT("link-name", NULL, "slu0", OURS_DATAPLANE),
     TEXT("link-path", NULL, "", OURS_DATAPLANE),
     TEXT("link-peer", NULL, "", OURS_DATAPLANE),
@@ -281,7 +306,8 @@ int directive_find(const char *name)
 
 bool directive_obsolete(const char *name)
 {
-    static const char *const gone[] = {"list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands", NULL};
+    static const char *const gone[] = {"list-max-ziplist-entries", "list-max-ziplist-value",
+                                       "lua-replicate-commands", NULL};
     for (const char *const *g = gone; *g; g++)
         if (strcasecmp(*g, name) == 0)
             return true;

@@ -1,5 +1,5 @@
-/* directives.h: every directive of a configuration file as one row of data: Redis 7.2's by their names and defaults, and our own.
- * https://redis.io/docs/management/config/ */
+/* directives.h: every directive of a configuration file as one row of data: Redis 7.2's by their names and
+ * defaults, and our own. https://redis.io/docs/management/config/ */
 #pragma once
 #include "control/text.h"
 
@@ -13,7 +13,7 @@ enum directive_kind {
     KIND_PERCENT, /* memory, or a percentage such as 5% */
     KIND_OCTAL,
     KIND_STRING,
-    KIND_LIST, /* any number of words, each quoted where it needs it (repeated directives) */
+    KIND_LIST,   /* any number of words, each quoted where it needs it (repeated directives) */
     KIND_CHECKED /* words with a check of their own (value.c) */
 };
 
@@ -24,19 +24,19 @@ enum directive_apply {
 };
 
 enum directive_flag {
-    DIRECTIVE_IMMUTABLE = 1, /* CONFIG SET refuses it: "can't set immutable config" */
-    DIRECTIVE_PROTECTED = 2, /* CONFIG SET refuses it unless enable-protected-configs */
-    DIRECTIVE_REPEATED = 4,  /* each occurrence adds a value; not a CONFIG GET name of Redis' */
-    DIRECTIVE_GATHERED = 8,  /* occurrences in a file add to one value (save, client-output-buffer-limit) */
-    DIRECTIVE_SECRET = 16,   /* never logged */
-    DIRECTIVE_KEPT = 32,     /* accepted and kept, but Sluice has no use for it: said once at load */
-    DIRECTIVE_OURS = 64,     /* not Redis' */
+    DIRECTIVE_IMMUTABLE = 1,   /* CONFIG SET refuses it: "can't set immutable config" */
+    DIRECTIVE_PROTECTED = 2,   /* CONFIG SET refuses it unless enable-protected-configs */
+    DIRECTIVE_REPEATED = 4,    /* each occurrence adds a value; not a CONFIG GET name of Redis' */
+    DIRECTIVE_GATHERED = 8,    /* occurrences in a file add to one value (save, client-output-buffer-limit) */
+    DIRECTIVE_SECRET = 16,     /* never logged */
+    DIRECTIVE_KEPT = 32,       /* accepted and kept, but Sluice has no use for it: said once at load */
+    DIRECTIVE_OURS = 64,       /* not Redis' */
     DIRECTIVE_HASH_WORDS = 128 /* later words may begin with '#' (user): no trailing comment is taken off */
 };
 
 struct directive;
-/* Checks the words and writes the canonical value. `before` is the value so far when occurrences are gathered, or NULL. False and one
- * static text in error. */
+/* Checks the words and writes the canonical value. `before` is the value so far when occurrences are
+ * gathered, or NULL. False and one static text in error. */
 typedef bool directive_check(const struct words *w, const char *before, struct text *out, const char **error);
 
 struct directive {
@@ -60,9 +60,10 @@ const char *directive_nearest(const char *name);
 /* Names of Redis' that stand for nothing any more: accepted and ignored. */
 bool directive_obsolete(const char *name);
 
-/* value.c: the words of one occurrence -> canonical text. False and one text (Redis' wording) in error, of `size` bytes. */
-bool directive_value(const struct directive *d, const struct words *w, const char *before, struct text *out, char *error,
-                     size_t size);
+/* value.c: the words of one occurrence -> canonical text. False and one text (Redis' wording) in error, of
+ * `size` bytes. */
+bool directive_value(const struct directive *d, const struct words *w, const char *before, struct text *out,
+                     char *error, size_t size);
 /* What to write instead, for an operator. */
 void directive_remedy(const struct directive *d, char *line, size_t size);
 /* "100mb", "1gb", "5k" as memtoull reads them. */
@@ -70,5 +71,5 @@ bool memory_parse(const char *s, uint64_t *bytes);
 /* The shortest text for bytes ("1gb"), for CONFIG REWRITE. */
 void memory_print(uint64_t bytes, char *out, size_t size);
 
-directive_check check_words, check_save, check_output_limits, check_events, check_percentiles, check_oom_values, check_replicaof, check_rename,
-    check_address, check_gateway, check_mac, check_cores;
+directive_check check_words, check_save, check_output_limits, check_events, check_percentiles,
+    check_oom_values, check_replicaof, check_rename, check_address, check_gateway, check_mac, check_cores;

@@ -86,7 +86,7 @@ static void fail(struct link *l, const char *why)
     free(copy);
 }
 
-/* -- messages in ------------------------------------------------------------------------------------------------------ */
+/* -- messages in -------------------------------------------------------------------------------------- */
 
 static bool on_hello(struct link *l, struct message_reader *r)
 {
@@ -134,13 +134,18 @@ static bool on_ask(struct link *l, struct message_reader *r)
     struct words argv = {0};
     if (argc == 0 || argc > CHANNEL_ARGS_MAX)
         return false;
+    bool zero = false;
     for (uint32_t i = 0; i < argc && !r->failed; i++) {
         size_t len;
         const uint8_t *p = get_bytes(r, &len);
-        words_add(&argv, must_copy_n((const char *)p, len)); /* a zero byte ends the word: no value of ours can hold one */
+        zero = zero || (len && memchr(p, 0, len));
+        words_add(&argv, must_copy_n((const char *)p, len));
     }
     bool good = message_done(r);
-    if (good)
+    static const char no_zero[] = "-ERR an argument holds a zero byte, which no configuration file can\r\n";
+    if (good && zero)
+        link_answer(l, id, no_zero, sizeof no_zero - 1);
+    else if (good)
         l->ops->ask(l->ctx, id, client, (int)argv.n, argv.p);
     words_free(&argv);
     return good;
@@ -172,9 +177,12 @@ static const struct {
     const char *name;
     bool (*run)(struct link *l, struct message_reader *r);
 } handlers[MSG_TYPES] = {
-    [MSG_HELLO] = {"HELLO", on_hello},       [MSG_CONFIG_RESULT] = {"CONFIG_RESULT", on_config_result},
-    [MSG_EXEC_PART] = {"EXEC_PART", on_exec_part}, [MSG_ASK] = {"ASK", on_ask},
-    [MSG_STATE] = {"STATE", on_state},       [MSG_LOG] = {"LOG", on_log},
+    [MSG_HELLO] = {"HELLO", on_hello},
+    [MSG_CONFIG_RESULT] = {"CONFIG_RESULT", on_config_result},
+    [MSG_EXEC_PART] = {"EXEC_PART", on_exec_part},
+    [MSG_ASK] = {"ASK", on_ask},
+    [MSG_STATE] = {"STATE", on_state},
+    [MSG_LOG] = {"LOG", on_log},
 };
 
 static bool receive(struct link *l, size_t len)
@@ -187,14 +195,15 @@ static bool receive(struct link *l, size_t len)
     else if (!l->greeted && type != MSG_HELLO)
         snprintf(why, sizeof why, "%s before HELLO from the dataplane", handlers[type].name);
     else if (!handlers[type].run(l, &r))
-        snprintf(why, sizeof why, "malformed %s message of %zu bytes from the dataplane", handlers[type].name, len);
+        snprintf(why, sizeof why, "malformed %s message of %zu bytes from the dataplane", handlers[type].name,
+                 len);
     else
         return true;
     fail(l, why);
     return false;
 }
 
-/* -- the socket ------------------------------------------------------------------------------------------------------- */
+/* -- the socket --------------------------------------------------------------------------------------- */
 
 static void ring_bell(struct link *l)
 {
@@ -228,7 +237,8 @@ static void *map(int fd, int protection, size_t size, bool exactly, size_t *mapp
 {
     struct stat st;
     void *p = MAP_FAILED;
-    if (fd >= 0 && fstat(fd, &st) == 0 && (size_t)st.st_size >= size && (!exactly || (size_t)st.st_size == size)) {
+    if (fd >= 0 && fstat(fd, &st) == 0 && (size_t)st.st_size >= size &&
+        (!exactly || (size_t)st.st_size == size)) {
         p = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED, fd, 0);
         *mapped = (size_t)st.st_size;
     }
@@ -241,13 +251,17 @@ static void say_hello(struct link *l);
 
 static void attach(struct link *l, const uint8_t *packet, size_t len, int rings_fd, int block_fd)
 {
-    uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 | (uint32_t)packet[4] << 24 : 0;
+    uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 |
+                                      (uint32_t)packet[4] << 24
+                                : 0;
     size_t rings_size;
     l->rings = map(rings_fd, PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
     l->block = map(block_fd, PROT_READ, sizeof *l->block, false, &l->block_size);
     if (version != CHANNEL_VERSION) {
         char why[128];
-        snprintf(why, sizeof why, "the dataplane speaks channel version %u and control %d: run both from one release", version, CHANNEL_VERSION);
+        snprintf(why, sizeof why,
+                 "the dataplane speaks channel version %u and control %d: run both from one release", version,
+                 CHANNEL_VERSION);
         fail(l, why);
         return;
     }
@@ -269,13 +283,17 @@ static ssize_t read_packet(struct link *l, uint8_t *packet, size_t size, int fds
         struct cmsghdr align;
     } control;
     struct iovec part = {packet, size};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     fds[0] = fds[1] = -1;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+            c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
             memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
     return n;
 }
@@ -318,7 +336,8 @@ bool link_connect(struct link *l, const char *path)
     memcpy(where.sun_path, path, strlen(path) + 1);
     l->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd >= 0 && connect(l->fd, (struct sockaddr *)&where, sizeof where) == 0 &&
-        (l->readable = event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_readable, l)) && event_add(l->readable, NULL) == 0)
+        (l->readable = event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_readable, l)) &&
+        event_add(l->readable, NULL) == 0)
         return true;
     int why = errno;
     link_close(l);
@@ -326,9 +345,10 @@ bool link_connect(struct link *l, const char *path)
     return false;
 }
 
-/* -- messages out ----------------------------------------------------------------------------------------------------- */
+/* -- messages out ------------------------------------------------------------------------------------- */
 
-/* The dataplane reads its ring all the time; a ring that stays full for a second means that its main thread hangs. */
+/* The dataplane reads its ring all the time; a ring that stays full for a second means that its main thread
+ * hangs. */
 static bool send_message(struct link *l, const struct message_writer *w)
 {
     if (w->failed || !l->rings)

@@ -23,12 +23,14 @@ void link_free(struct link *l);
 bool link_connect(struct link *l, const char *path);
 bool link_connected(const struct link *l); /* hello has come */
 bool link_opened(const struct link *l);    /* connecting or connected */
-void link_close(struct link *l); /* without calling closed */
+void link_close(struct link *l);           /* without calling closed */
 
-/* The dataplane's counter block, mapped read-only; NULL when not connected. A consistent copy of its head is checked by block_check. */
+/* The dataplane's counter block, mapped read-only; NULL when not connected. A consistent copy of its head is
+ * checked by block_check. */
 const struct channel_block *link_block(const struct link *l, size_t *size);
 
-/* Each returns false when not connected or when the message cannot be sent (too long, the ring stays full). */
+/* Each returns false when not connected or when the message cannot be sent (too long, the ring stays full).
+ */
 struct link_pair {
     const char *name, *value;
 };

@@ -69,7 +69,8 @@ void log_reopen(void)
         return;
     char *path = must_copy(logger.path);
     if (!log_set_file(path))
-        log_line(LOG_LEVEL_WARNING, "cannot open the log file %s again: %s; still writing to the old one", path, strerror(errno));
+        log_line(LOG_LEVEL_WARNING, "cannot open the log file %s again: %s; still writing to the old one",
+                 path, strerror(errno));
     free(path);
 }
 
@@ -89,7 +90,8 @@ static void print(const struct log_entry *e)
     struct tm tm;
     localtime_r(&seconds, &tm);
     strftime(date, sizeof date, "%d %b %Y %H:%M:%S", &tm);
-    char *line = must_print("%ld:%c %s.%03u %c %s\n", e->pid, e->role, date, (unsigned)(e->ms % 1000), marks[e->level], e->line);
+    char *line = must_print("%ld:%c %s.%03u %c %s\n", e->pid, e->role, date, (unsigned)(e->ms % 1000),
+                            marks[e->level], e->line);
     /* A full disk or a reader that has gone must not stop control. */
     (void)!write(logger.fd > 0 ? logger.fd : 2, line, strlen(line));
     free(line);
@@ -101,7 +103,8 @@ static void keep(long pid, char role, enum log_level level, char *owned)
     clock_gettime(CLOCK_REALTIME, &now);
     struct log_entry *e = &logger.ring[logger.written++ % LOG_RING];
     free(e->line);
-    *e = (struct log_entry){(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, pid, role, level, owned};
+    *e = (struct log_entry){(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, pid, role, level,
+                            owned};
     print(e);
 }
 
@@ -156,7 +159,8 @@ void log_dataplane(long pid, int syslog_level, const char *line)
         add(pid, 'D', level, must_copy_n(line, strnlen(line, 4096)));
 }
 
-void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg), void *arg)
+void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg),
+                void *arg)
 {
     unsigned long oldest = logger.written > LOG_RING ? logger.written - LOG_RING : 0, first = logger.written;
     for (unsigned found = 0; first > oldest && found < count; first--)

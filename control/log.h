@@ -1,4 +1,5 @@
-/* log.h: control's log: Redis' line format, levels, a limit on the rate, a file or stderr, and a ring of recent lines for `show log`. */
+/* log.h: control's log: Redis' line format, levels, a limit on the rate, a file or stderr, and a ring of
+ * recent lines for `show log`. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,10 +10,12 @@ enum { LOG_RING = 2000 }; /* lines kept for `show log` */
 /* Lines below the level are dropped. "debug", "verbose", "notice", "warning"; false for another word. */
 bool log_set_level(const char *name);
 bool log_level_parse(const char *name, enum log_level *level);
-/* Appends to a file from now on ("" = stderr, which systemd sends to the journal). False and errno if it cannot be opened: the old target stays. */
+/* Appends to a file from now on ("" = stderr, which systemd sends to the journal). False and errno if it
+ * cannot be opened: the old target stays. */
 bool log_set_file(const char *path);
 void log_reopen(void); /* after a rotation */
-/* More than `lines` a second are counted instead of written, and the count is written when the second is over. 0 = no limit. */
+/* More than `lines` a second are counted instead of written, and the count is written when the second is
+ * over. 0 = no limit. */
 void log_set_rate(unsigned lines);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -29,6 +32,7 @@ struct log_entry {
     char *line;
 };
 /* Oldest first, at least `level`, at most `count` of the newest. */
-void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg), void *arg);
+void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg),
+                void *arg);
 const char *log_level_name(enum log_level level);
 void log_release(void); /* frees the ring */

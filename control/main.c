@@ -20,9 +20,10 @@ struct arguments {
     char **argv;
 };
 
-static const char usage[] = "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
-                            "       sluice-control --check FILE      report every error of a configuration file\n"
-                            "       sluice-control --version\n";
+static const char usage[] =
+    "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
+    "       sluice-control --check FILE      report every error of a configuration file\n"
+    "       sluice-control --version\n";
 
 struct program {
     struct control control;
@@ -35,7 +36,7 @@ struct program {
     bool leaving; /* `sluice stop`: leave when the dataplane has stopped */
 };
 
-/* -- what the link and the supervisor report -------------------------------------------------------------------------- */
+/* -- what the link and the supervisor report ---------------------------------------------------------- */
 
 static void on_hello(void *ctx, long pid, const char *build)
 {
@@ -72,7 +73,8 @@ static void on_exec_part(void *ctx, uint64_t id, bool last, const char *bytes, s
     exec_part(((struct program *)ctx)->control.execs, id, last, bytes, len);
 }
 
-static const struct link_ops link_ops = {on_hello, on_closed, on_state, on_log, on_ask, on_config_result, on_exec_part};
+static const struct link_ops link_ops = {on_hello, on_closed,        on_state,    on_log,
+                                         on_ask,   on_config_result, on_exec_part};
 
 static void on_attached(void *ctx, bool fresh)
 {
@@ -98,7 +100,7 @@ static void on_stopped(void *ctx)
 
 static const struct supervise_ops supervise_ops = {on_attached, on_detached, on_stopped};
 
-/* -- signals, settings ------------------------------------------------------------------------------------------------ */
+/* -- signals, settings -------------------------------------------------------------------------------- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -145,9 +147,10 @@ static void stop_all(struct control *c)
     supervise_stop(c->supervisor, "stopped by the management API");
 }
 
-/* -- start ------------------------------------------------------------------------------------------------------------ */
+/* -- start -------------------------------------------------------------------------------------------- */
 
-/* Takes our own options out wherever they stand, and a file in front, as redis-server takes one. The rest are directives. */
+/* Takes our own options out wherever they stand, and a file in front, as redis-server takes one. The rest are
+ * directives. */
 static bool read_arguments(struct arguments *a, int argc, char **argv)
 {
     const struct {
@@ -171,7 +174,8 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
             a->argv[kept++] = argv[i];
     }
     a->argc = kept;
-    return kept == 0 || (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
+    return kept == 0 ||
+           (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
 }
 
 static struct settings *read_settings(const struct arguments *a)
@@ -182,8 +186,8 @@ static struct settings *read_settings(const struct arguments *a)
     good = conf_overrides(a->argc, a->argv, s, &r) && good;
     fputs(text_str(&r.lines), stderr);
     if (a->check || !good)
-        fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors, r.errors == 1 ? "" : "s", r.warnings,
-                r.warnings == 1 ? "" : "s");
+        fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors,
+                r.errors == 1 ? "" : "s", r.warnings, r.warnings == 1 ? "" : "s");
     report_free(&r);
     if (good)
         return s;
@@ -215,9 +219,12 @@ static bool take_lock(struct program *p, const char *state_dir)
     p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     bool opened = p->lock_fd >= 0, taken = opened && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0;
     if (!opened)
-        fprintf(stderr, "sluice-control: state-dir %s: %s; make the folder or correct the directive\n", state_dir, strerror(errno));
+        fprintf(stderr, "sluice-control: state-dir %s: %s; make the folder or correct the directive\n",
+                state_dir, strerror(errno));
     else if (!taken)
-        fprintf(stderr, "sluice-control: another sluice-control runs on state-dir %s; stop it (sluice stop) or use another state-dir\n",
+        fprintf(stderr,
+                "sluice-control: another sluice-control runs on state-dir %s; stop it (sluice stop) or use "
+                "another state-dir\n",
                 state_dir);
     free(path);
     return taken;
@@ -235,7 +242,8 @@ static char *find_dataplane(const char *told)
     if (slash)
         *slash = 0;
     char *beside = must_print("%s/sluice-dataplane", own), *built = must_print("%s/../sluice-dataplane", own);
-    char *found = access(beside, X_OK) < 0 && access(built, X_OK) == 0 ? built : beside; /* in a build folder */
+    char *found =
+        access(beside, X_OK) < 0 && access(built, X_OK) == 0 ? built : beside; /* in a build folder */
     free(found == built ? beside : built);
     return found;
 }
@@ -251,8 +259,9 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
 {
     struct control *c = &p->control;
     struct commit_options options = {p->file, a->argc, a->argv, p->state_dir};
-    struct supervise_options watch = {p->dataplane, p->dataplane_socket, a->instance, p->pid_file, p->dataplane_log,
-                                      (unsigned)settings_number(s, "shutdown-timeout") + 5};
+    struct supervise_options watch = {p->dataplane,     p->dataplane_socket,
+                                      a->instance,      p->pid_file,
+                                      p->dataplane_log, (unsigned)settings_number(s, "shutdown-timeout") + 5};
     char error[512];
     struct timeval second = {.tv_sec = 1};
     c->link = link_new(c->base, &link_ops, p);
@@ -261,7 +270,8 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
     c->commit = commit_new(c->base, c->link, &options, s, apply_log_settings, p);
-    p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"), error, sizeof error);
+    p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"),
+                          error, sizeof error);
     if (p->stats)
         p->api = api_open(c, settings_get(s, "management-socket"), error, sizeof error);
     if (!p->api) {
@@ -334,7 +344,8 @@ int main(int argc, char **argv)
     p.control.stop_all = stop_all;
     p.control.base = event_base_new();
     apply_log_settings(NULL, s);
-    log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION, *p.file ? p.file : "(built in)");
+    log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION,
+             *p.file ? p.file : "(built in)");
     bool good = open_parts(&p, s, &a);
     if (good) {
         supervise_start(p.control.supervisor);

@@ -15,10 +15,24 @@
 enum { REVISIONS_KEPT = 50 };
 static const char heading[] = "# Written by CONFIG REWRITE";
 
-/* -- the text --------------------------------------------------------------------------------------------------------- */
+/* -- the text ----------------------------------------------------------------------------------------- */
 
-/* The lines of one directive. */
-static void print_directive(struct text *out, const struct settings *s, int i)
+/* A value that holds several words. What a client set may hold anything: each word is quoted where it needs
+ * it. */
+static void print_words(struct text *out, const char *value)
+{
+    for (const char *before = ""; *value; before = " ") {
+        size_t len = strcspn(value, " \t");
+        char *word = must_copy_n(value, len);
+        text_add(out, before);
+        text_add_word(out, word);
+        free(word);
+        value += len;
+        value += strspn(value, " \t");
+    }
+}
+
+void rewrite_directive(struct text *out, const struct settings *s, int i)
 {
     const struct directive *d = &directives[i];
     for (unsigned j = 0; j < s->value[i].n; j++) {
@@ -29,8 +43,10 @@ static void print_directive(struct text *out, const struct settings *s, int i)
         if (d->kind == KIND_MEMORY && memory_parse(value, &bytes)) {
             memory_print(bytes, size, sizeof size);
             text_add(out, size);
-        } else if ((d->kind == KIND_LIST || d->kind == KIND_CHECKED) && *value) {
-            text_add(out, value); /* words, already quoted where they need it */
+        } else if (d->flags & DIRECTIVE_REPEATED) {
+            text_add(out, value); /* quoted already, word by word */
+        } else if (d->kind == KIND_CHECKED && *value) {
+            print_words(out, value);
         } else {
             text_add_word(out, value);
         }
@@ -38,7 +54,8 @@ static void print_directive(struct text *out, const struct settings *s, int i)
     }
 }
 
-static char *compose(const struct conf_lines *lines, const struct settings *running, const bool *changed, bool *written)
+static char *compose(const struct conf_lines *lines, const struct settings *running, const bool *changed,
+                     bool *written)
 {
     struct text out = {0};
     bool headed = false;
@@ -52,7 +69,7 @@ static char *compose(const struct conf_lines *lines, const struct settings *runn
         if (l->comment)
             text_printf(&out, "%s\n", l->comment);
         if (!written[l->directive])
-            print_directive(&out, running, l->directive);
+            rewrite_directive(&out, running, l->directive);
         written[l->directive] = true;
     }
     for (unsigned i = 0; i < directive_count(); i++)
@@ -60,7 +77,7 @@ static char *compose(const struct conf_lines *lines, const struct settings *runn
             if (!headed)
                 text_printf(&out, "%s\n", heading);
             headed = true;
-            print_directive(&out, running, (int)i);
+            rewrite_directive(&out, running, (int)i);
         }
     text_add(&out, "");
     return out.p;
@@ -82,7 +99,8 @@ char *rewrite_text(const char *path, const struct settings *running, char *error
     struct report r = {0};
     struct conf_lines lines = {0};
     struct settings *file = settings_defaults(), *back = settings_defaults();
-    bool *changed = must_alloc(directive_count(), sizeof(bool)), *written = must_alloc(directive_count(), sizeof(bool));
+    bool *changed = must_alloc(directive_count(), sizeof(bool)),
+         *written = must_alloc(directive_count(), sizeof(bool));
     char *text = NULL;
     unsigned left = 0;
     if (!conf_load(path, file, &lines, &r)) {
@@ -91,12 +109,13 @@ char *rewrite_text(const char *path, const struct settings *running, char *error
         mark_changes(file, running, changed);
         text = compose(&lines, running, changed, written);
         conf_parse(path, text, strlen(text), back, NULL, &r);
-        if ((left = mark_changes(back, running, changed))) { /* an include comes after the line: say it again at the end */
+        if ((left = mark_changes(back, running,
+                                 changed))) { /* an include comes after the line: say it again at the end */
             struct text more = {0};
             text_printf(&more, "%s%s\n", text, heading);
             for (unsigned i = 0; i < directive_count(); i++)
                 if (changed[i])
-                    print_directive(&more, running, (int)i);
+                    rewrite_directive(&more, running, (int)i);
             free(text);
             text = more.p;
             settings_free(back);
@@ -108,7 +127,8 @@ char *rewrite_text(const char *path, const struct settings *running, char *error
     if (text && left) {
         for (unsigned i = 0; i < directive_count(); i++)
             if (changed[i])
-                snprintf(error, size, "%s: %s is also set by an included file, which REWRITE does not touch", path, directives[i].name);
+                snprintf(error, size, "%s: %s is also set by an included file, which REWRITE does not touch",
+                         path, directives[i].name);
         free(text);
         text = NULL;
     }
@@ -121,12 +141,14 @@ char *rewrite_text(const char *path, const struct settings *running, char *error
     return text;
 }
 
-/* -- the disk --------------------------------------------------------------------------------------------------------- */
+/* -- the disk ----------------------------------------------------------------------------------------- */
 
 static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return !slash ? must_copy(".") : slash == path ? must_copy("/") : must_copy_n(path, (size_t)(slash - path));
+    return !slash          ? must_copy(".")
+           : slash == path ? must_copy("/")
+                           : must_copy_n(path, (size_t)(slash - path));
 }
 
 static bool sync_folder(const char *path)
@@ -164,7 +186,8 @@ bool write_durably(const char *path, const char *text, char *error, size_t size)
     bool good = fd >= 0 && fchmod(fd, had ? old.st_mode & 07777 : 0640) == 0;
     if (good && had)
         good = fchown(fd, old.st_uid, old.st_gid) == 0 || errno == EPERM;
-    good = good && write_all(fd, text, strlen(text)) && fsync(fd) == 0 && rename(temporary, target) == 0 && sync_folder(target);
+    good = good && write_all(fd, text, strlen(text)) && fsync(fd) == 0 && rename(temporary, target) == 0 &&
+           sync_folder(target);
     if (!good) {
         snprintf(error, size, "cannot write %s: %s", target, strerror(errno));
         if (fd >= 0)
@@ -177,7 +200,7 @@ bool write_durably(const char *path, const char *text, char *error, size_t size)
     return good;
 }
 
-/* -- revisions -------------------------------------------------------------------------------------------------------- */
+/* -- revisions ---------------------------------------------------------------------------------------- */
 
 static unsigned long revision_of(const char *name)
 {

@@ -50,7 +50,8 @@ long settings_number(const struct settings *s, const char *name)
     return strtol(settings_get(s, name), NULL, 10);
 }
 
-static bool store(struct settings *s, int i, const struct words *w, const char *before, char *error, size_t size)
+static bool store(struct settings *s, int i, const struct words *w, const char *before, char *error,
+                  size_t size)
 {
     struct text out = {0};
     if (!directive_value(&directives[i], w, before, &out, error, size)) {
@@ -77,7 +78,8 @@ bool settings_replace(struct settings *s, int i, const char *value, char *error,
 {
     struct words w = {0};
     words_add(&w, must_copy(value));
-    /* Classes that CONFIG SET client-output-buffer-limit does not name keep their limits; save is replaced as a whole. */
+    /* Classes that CONFIG SET client-output-buffer-limit does not name keep their limits; save is replaced as
+     * a whole. */
     const char *old = directives[i].check == check_output_limits ? s->value[i].p[0] : NULL;
     char *before = old ? must_copy(old) : NULL;
     bool good = store(s, i, &w, before, error, size);
@@ -98,7 +100,8 @@ bool settings_same(const struct settings *a, const struct settings *b, int i)
     return words_equal(&a->value[i], &b->value[i]);
 }
 
-void settings_each(const struct settings *s, void (*fn)(const char *name, const char *value, void *arg), void *arg)
+void settings_each(const struct settings *s, void (*fn)(const char *name, const char *value, void *arg),
+                   void *arg)
 {
     for (unsigned i = 0; i < directive_count(); i++)
         for (unsigned j = 0; j < s->value[i].n; j++) {

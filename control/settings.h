@@ -1,5 +1,5 @@
-/* settings.h: the value of every directive: one configuration as a whole object that is copied, changed, checked and then becomes
- * the running one. */
+/* settings.h: the value of every directive: one configuration as a whole object that is copied, changed,
+ * checked and then becomes the running one. */
 #pragma once
 #include "control/directives.h"
 
@@ -20,9 +20,11 @@ long settings_number(const struct settings *s, const char *name);
 bool settings_add(struct settings *s, int directive, const struct words *w, char *error, size_t size);
 /* One value of CONFIG SET: replaces. */
 bool settings_replace(struct settings *s, int directive, const char *value, char *error, size_t size);
-/* Forget the values that a lower layer gave a repeated or gathered directive, before a higher layer's are added. */
+/* Forget the values that a lower layer gave a repeated or gathered directive, before a higher layer's are
+ * added. */
 void settings_clear(struct settings *s, int directive);
 
 bool settings_same(const struct settings *a, const struct settings *b, int directive);
 /* Calls fn for every name (aliases too) and value. */
-void settings_each(const struct settings *s, void (*fn)(const char *name, const char *value, void *arg), void *arg);
+void settings_each(const struct settings *s, void (*fn)(const char *name, const char *value, void *arg),
+                   void *arg);

@@ -30,7 +30,7 @@ static json_t *reasons_json(struct words *reasons)
     return list;
 }
 
-/* -- show status, version --------------------------------------------------------------------------------------------- */
+/* -- show status, version ----------------------------------------------------------------------------- */
 
 static json_t *waiting_json(const struct control *c)
 {
@@ -47,7 +47,8 @@ static json_t *addresses_json(const struct settings *s)
     int d = directive_find("link-address");
     for (unsigned i = 0; i < s->value[d].n; i++) {
         const char *a = s->value[d].p[i];
-        json_array_append_new(list, json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
+        json_array_append_new(list,
+                              json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
     }
     return list;
 }
@@ -55,9 +56,10 @@ static json_t *addresses_json(const struct settings *s)
 static json_t *dataplane_json(const struct control *c)
 {
     const struct supervise_status *s = supervise_status(c->supervisor);
-    json_t *j = json_pack("{s:s,s:I,s:s,s:I,s:I}", "phase", supervise_phase_name(s->phase), "pid", (json_int_t)s->pid, "version", s->build,
-                          "restarts", (json_int_t)s->restarts, "attached_seconds",
-                          s->attached_ms ? (json_int_t)((wall_clock_ms() - s->attached_ms) / 1000) : 0);
+    json_t *j =
+        json_pack("{s:s,s:I,s:s,s:I,s:I}", "phase", supervise_phase_name(s->phase), "pid", (json_int_t)s->pid,
+                  "version", s->build, "restarts", (json_int_t)s->restarts, "attached_seconds",
+                  s->attached_ms ? (json_int_t)((wall_clock_ms() - s->attached_ms) / 1000) : 0);
     json_object_set_new(j, "state", safe_string(s->state));
     json_object_set_new(j, "detail", safe_string(s->detail));
     json_object_set_new(j, "reason", safe_string(s->reason));
@@ -81,12 +83,14 @@ static void show_status(struct call *call, const json_t *request)
     json_object_set_new(data, "health", health);
     json_object_set_new(data, "dataplane", dataplane_json(c));
     json_object_set_new(data, "control",
-                        json_pack("{s:I,s:s,s:I}", "pid", (json_int_t)getpid(), "version", SLUICE_VERSION, "uptime_seconds",
-                                  (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
+                        json_pack("{s:I,s:s,s:I}", "pid", (json_int_t)getpid(), "version", SLUICE_VERSION,
+                                  "uptime_seconds", (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
     json_object_set_new(data, "configuration", conf);
     json_object_set_new(data, "endpoints", addresses_json(s));
     json_object_set_new(data, "workers", json_integer(c->heartbeat.workers));
-    json_object_set_new(data, "stats", json_sprintf("http://%s:%s/metrics", settings_get(s, "stats-address"), settings_get(s, "stats-port")));
+    json_object_set_new(data, "stats",
+                        json_sprintf("http://%s:%s/metrics", settings_get(s, "stats-address"),
+                                     settings_get(s, "stats-port")));
     call_reply(call, data);
 }
 
@@ -94,10 +98,11 @@ static void show_version(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     (void)request;
-    call_reply(call, json_pack("{s:s,s:s,s:s}", "control", SLUICE_VERSION, "dataplane", supervise_status(c->supervisor)->build, "redis", "7.2"));
+    call_reply(call, json_pack("{s:s,s:s,s:s}", "control", SLUICE_VERSION, "dataplane",
+                               supervise_status(c->supervisor)->build, "redis", "7.2"));
 }
 
-/* -- show config, config get ------------------------------------------------------------------------------------------ */
+/* -- show config, config get -------------------------------------------------------------------------- */
 
 struct collect {
     const char *pattern;
@@ -111,7 +116,8 @@ static void collect_pair(const char *name, const char *value, void *arg)
     int i = directive_find(name);
     if (fnmatch(k->pattern, name, FNM_CASEFOLD) != 0)
         return;
-    json_t *v = directives[i].flags & DIRECTIVE_SECRET && !k->secrets && *value ? json_string("(hidden)") : safe_string(value);
+    json_t *v = directives[i].flags & DIRECTIVE_SECRET && !k->secrets && *value ? json_string("(hidden)")
+                                                                                : safe_string(value);
     if (!(directives[i].flags & DIRECTIVE_REPEATED)) {
         json_object_set_new(k->into, name, v);
         return;
@@ -132,7 +138,8 @@ static void get_config(struct call *call, const char *pattern, bool secrets)
     if (json_object_size(k.into) == 0 && directive_find(k.pattern) < 0 && !strpbrk(k.pattern, "*?[")) {
         const char *near = directive_nearest(k.pattern);
         json_decref(k.into);
-        call_fail(call, "unknown-name", "%.100s: unknown directive%s%s", k.pattern, near ? "; did you mean " : "", near ? near : "");
+        call_fail(call, "unknown-name", "%.100s: unknown directive%s%s", k.pattern,
+                  near ? "; did you mean " : "", near ? near : "");
         return;
     }
     call_reply(call, k.into);
@@ -148,7 +155,7 @@ static void config_get(struct call *call, const json_t *request)
     get_config(call, word(request, "name"), true);
 }
 
-/* -- show clients ----------------------------------------------------------------------------------------------------- */
+/* -- show clients ------------------------------------------------------------------------------------- */
 
 /* One line of CLIENT LIST: "id=3 addr=... name= ...". */
 static json_t *client_json(const char *line, size_t len)
@@ -160,7 +167,8 @@ static json_t *client_json(const char *line, size_t len)
         stop = stop ? stop : end;
         const char *eq = memchr(line, '=', (size_t)(stop - line));
         if (eq) {
-            char *key = must_copy_n(line, (size_t)(eq - line)), *value = must_copy_n(eq + 1, (size_t)(stop - eq - 1));
+            char *key = must_copy_n(line, (size_t)(eq - line)),
+                 *value = must_copy_n(eq + 1, (size_t)(stop - eq - 1));
             json_object_set_new(j, key, safe_string(value));
             free(key);
             free(value);
@@ -204,7 +212,7 @@ static void show_clients(struct call *call, const json_t *request)
     exec_run(call_control(call)->execs, 2, argv, clients_done, call);
 }
 
-/* -- show stats, links, neighbors ------------------------------------------------------------------------------------- */
+/* -- show stats, links, neighbors --------------------------------------------------------------------- */
 
 static void show_stats(struct call *call, const json_t *request)
 {
@@ -234,7 +242,8 @@ static void show_links(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     const struct settings *s = commit_running(c->commit);
-    static const char *const traffic[] = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "tx_full_drops"};
+    static const char *const traffic[] = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes",
+                                          "tx_full_drops"};
     struct block b;
     (void)request;
     json_t *link = gauges_json(c, "link_"), *counters = json_object();
@@ -260,12 +269,13 @@ static void show_neighbors(struct call *call, const json_t *request)
     call_reply(call, gauges_json(call_control(call), "neighbor_"));
 }
 
-/* -- show log --------------------------------------------------------------------------------------------------------- */
+/* -- show log ----------------------------------------------------------------------------------------- */
 
 static void add_entry(const struct log_entry *e, void *arg)
 {
-    json_t *j = json_pack("{s:I,s:I,s:s,s:s}", "time_ms", (json_int_t)e->ms, "pid", (json_int_t)e->pid, "process",
-                          e->role == 'D' ? "dataplane" : "control", "level", log_level_name(e->level));
+    json_t *j =
+        json_pack("{s:I,s:I,s:s,s:s}", "time_ms", (json_int_t)e->ms, "pid", (json_int_t)e->pid, "process",
+                  e->role == 'D' ? "dataplane" : "control", "level", log_level_name(e->level));
     json_object_set_new(j, "line", safe_string(e->line));
     json_array_append_new(arg, j);
 }
@@ -283,7 +293,7 @@ static void show_log(struct call *call, const json_t *request)
     call_reply(call, list);
 }
 
-/* -- config set, load, rewrite ---------------------------------------------------------------------------------------- */
+/* -- config set, load, rewrite ------------------------------------------------------------------------ */
 
 static void change_done(void *ctx, const char *error)
 {
@@ -339,14 +349,15 @@ static void config_rewrite(struct call *call, const json_t *request)
         call_fail(call, "failed", "%s", error);
 }
 
-/* -- restart, stop ---------------------------------------------------------------------------------------------------- */
+/* -- restart, stop ------------------------------------------------------------------------------------ */
 
 static void restart_dataplane(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     (void)request;
     supervise_restart(c->supervisor, "the management API");
-    call_reply(call, json_pack("{s:s}", "dataplane", supervise_phase_name(supervise_status(c->supervisor)->phase)));
+    call_reply(call,
+               json_pack("{s:s}", "dataplane", supervise_phase_name(supervise_status(c->supervisor)->phase)));
 }
 
 static void stop(struct call *call, const json_t *request)
@@ -361,11 +372,20 @@ static const struct {
     const char *op, *what;
     void (*run)(struct call *call, const json_t *request);
 } operations[] = {
-    {"show", "status", show_status},   {"show", "version", show_version}, {"show", "config", show_config},
-    {"show", "clients", show_clients}, {"show", "stats", show_stats},     {"show", "log", show_log},
-    {"show", "links", show_links},     {"show", "neighbors", show_neighbors}, {"config", "get", config_get},
-    {"config", "set", config_set},     {"config", "load", config_load},   {"config", "rewrite", config_rewrite},
-    {"restart", "dataplane", restart_dataplane}, {"stop", "", stop},
+    {"show", "status", show_status},
+    {"show", "version", show_version},
+    {"show", "config", show_config},
+    {"show", "clients", show_clients},
+    {"show", "stats", show_stats},
+    {"show", "log", show_log},
+    {"show", "links", show_links},
+    {"show", "neighbors", show_neighbors},
+    {"config", "get", config_get},
+    {"config", "set", config_set},
+    {"config", "load", config_load},
+    {"config", "rewrite", config_rewrite},
+    {"restart", "dataplane", restart_dataplane},
+    {"stop", "", stop},
 };
 
 void operation_run(struct call *call, json_t *request)

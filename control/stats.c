@@ -1,4 +1,5 @@
-/* stats.c: the HTTP endpoint: /metrics, /stats.json, /healthz. Everything comes from shared memory and control's own state. */
+/* stats.c: the HTTP endpoint: /metrics, /stats.json, /healthz. Everything comes from shared memory and
+ * control's own state. */
 #include "control/metrics.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ struct stats {
     struct event *look;
 };
 
-static void send_body(struct evhttp_request *rq, int code, const char *reason, const char *type, const char *body)
+static void send_body(struct evhttp_request *rq, int code, const char *reason, const char *type,
+                      const char *body)
 {
     struct evbuffer *out = evhttp_request_get_output_buffer(rq);
     evhttp_add_header(evhttp_request_get_output_headers(rq), "Content-Type", type);
@@ -55,7 +57,8 @@ static void healthz(struct evhttp_request *rq, void *arg)
     bool good = metrics_health(&reasons, c, &c->heartbeat, monotonic_ms());
     for (unsigned i = 0; i < reasons.n; i++)
         text_printf(&out, "%s\n", reasons.p[i]);
-    send_body(rq, good ? 200 : 503, good ? "OK" : "Service Unavailable", "text/plain; charset=utf-8", good ? "ok\n" : text_str(&out));
+    send_body(rq, good ? 200 : 503, good ? "OK" : "Service Unavailable", "text/plain; charset=utf-8",
+              good ? "ok\n" : text_str(&out));
     text_free(&out);
     words_free(&reasons);
 }
@@ -94,7 +97,8 @@ struct stats *stats_open(struct control *c, const char *address, unsigned port, 
     evhttp_set_gencb(s->http, other, s);
     if (evhttp_bind_socket(s->http, address, (uint16_t)port) == 0)
         return s;
-    snprintf(error, size, "stats endpoint %s port %u: %s; correct stats-address or stats-port (0 = off)", address, port, strerror(errno));
+    snprintf(error, size, "stats endpoint %s port %u: %s; correct stats-address or stats-port (0 = off)",
+             address, port, strerror(errno));
     stats_close(s);
     return NULL;
 }

@@ -21,6 +21,7 @@ enum {
     GOOD_SERVICE_MS = 60000, /* after this long the back-off starts afresh */
     CONNECT_EVERY_MS = 50,
     KILL_AFTER_MS = 5000, /* from SIGTERM to SIGKILL */
+    LOG_FILE_MAX = 1 << 20,
 };
 
 enum wish { WISH_RUN, WISH_RESTART, WISH_STOP };
@@ -33,8 +34,8 @@ struct supervisor {
     void *ctx;
     struct supervise_status status;
     enum wish wish;
-    bool child;  /* our own child: to be reaped */
-    bool fresh;  /* started by us and not configured yet */
+    bool child; /* our own child: to be reaped */
+    bool fresh; /* started by us and not configured yet */
     int pidfd;
     struct event *ended, *timer;
     unsigned stop_step;
@@ -63,8 +64,10 @@ static void enter(struct supervisor *s, enum supervise_phase to)
 {
     static const unsigned legal[] = {
         [PHASE_WAITING] = 1 << PHASE_STARTING | 1 << PHASE_STOPPED,
-        [PHASE_STARTING] = 1 << PHASE_ATTACHED | 1 << PHASE_WAITING | 1 << PHASE_STOPPING | 1 << PHASE_STOPPED | 1 << PHASE_STARTING,
-        [PHASE_ATTACHED] = 1 << PHASE_STARTING | 1 << PHASE_WAITING | 1 << PHASE_STOPPING | 1 << PHASE_STOPPED,
+        [PHASE_STARTING] = 1 << PHASE_ATTACHED | 1 << PHASE_WAITING | 1 << PHASE_STOPPING |
+                           1 << PHASE_STOPPED | 1 << PHASE_STARTING,
+        [PHASE_ATTACHED] =
+            1 << PHASE_STARTING | 1 << PHASE_WAITING | 1 << PHASE_STOPPING | 1 << PHASE_STOPPED,
         [PHASE_STOPPING] = 1 << PHASE_STARTING | 1 << PHASE_STOPPED | 1 << PHASE_STOPPING,
         [PHASE_STOPPED] = 1 << PHASE_STARTING | 1 << PHASE_STOPPED,
     };
@@ -72,7 +75,7 @@ static void enter(struct supervisor *s, enum supervise_phase to)
     s->status.phase = to;
 }
 
-/* -- the process ------------------------------------------------------------------------------------------------------ */
+/* -- the process -------------------------------------------------------------------------------------- */
 
 static void on_ended(evutil_socket_t fd, short what, void *arg);
 
@@ -114,7 +117,8 @@ static void unwatch(struct supervisor *s)
 _Noreturn static void become_dataplane(const struct supervisor *s, int log_fd)
 {
     const struct supervise_options *o = &s->options;
-    const char *const argv[] = {o->program, "--channel", o->socket, o->instance ? "--instance" : NULL, o->instance, NULL};
+    const char *const argv[] = {o->program,  "--channel", o->socket, o->instance ? "--instance" : NULL,
+                                o->instance, NULL};
     int null = open("/dev/null", O_RDWR);
     sigset_t none;
     setsid();
@@ -142,17 +146,28 @@ static void try_again(struct supervisor *s, const char *reason)
     after(s, ms);
 }
 
+/* Its stdout and stderr. A dataplane that dies again and again must not fill the disk: beyond 1 MB it starts
+ * afresh. */
+static int open_log(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd >= 0 && lseek(fd, 0, SEEK_END) > LOG_FILE_MAX)
+        (void)!ftruncate(fd, 0);
+    return fd;
+}
+
 static void spawn(struct supervisor *s)
 {
     char why[256];
     enter(s, PHASE_STARTING);
     s->wish = WISH_RUN;
     if (access(s->options.program, X_OK) < 0) {
-        snprintf(why, sizeof why, "The dataplane program %.150s cannot be run: %s", s->options.program, strerror(errno));
+        snprintf(why, sizeof why, "The dataplane program %.150s cannot be run: %s", s->options.program,
+                 strerror(errno));
         try_again(s, why);
         return;
     }
-    int log_fd = open(s->options.log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int log_fd = open_log(s->options.log_file);
     pid_t pid = fork();
     if (pid == 0)
         become_dataplane(s, log_fd);
@@ -195,12 +210,14 @@ static void describe_end(struct supervisor *s, char *why, size_t size)
     if (!s->child || waitpid((pid_t)pid, &status, WNOHANG) != (pid_t)pid)
         snprintf(why, size, "The dataplane (pid %ld) ended", pid);
     else if (WIFSIGNALED(status))
-        snprintf(why, size, "The dataplane (pid %ld) was killed by signal %d (%s)", pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(why, size, "The dataplane (pid %ld) was killed by signal %d (%s)", pid, WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) == 0)
         snprintf(why, size, "The dataplane (pid %ld) ended", pid);
     else {
         last_words(s, words, sizeof words);
-        snprintf(why, size, "The dataplane (pid %ld) exited with status %d%s%s", pid, WEXITSTATUS(status), *words ? ": " : "", words);
+        snprintf(why, size, "The dataplane (pid %ld) exited with status %d%s%s", pid, WEXITSTATUS(status),
+                 *words ? ": " : "", words);
     }
 }
 
@@ -239,7 +256,7 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* -- stopping --------------------------------------------------------------------------------------------------------- */
+/* -- stopping ----------------------------------------------------------------------------------------- */
 
 static void stop_step(struct supervisor *s)
 {
@@ -298,7 +315,7 @@ void supervise_restart(struct supervisor *s, const char *who)
     spawn(s);
 }
 
-/* -- connecting ------------------------------------------------------------------------------------------------------- */
+/* -- connecting --------------------------------------------------------------------------------------- */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -330,7 +347,8 @@ void supervise_start(struct supervisor *s)
 void supervise_hello(struct supervisor *s, long pid, const char *build)
 {
     if (!s->status.pid && !watch(s, pid))
-        log_line(LOG_LEVEL_WARNING, "The dataplane's process %ld cannot be watched: %s", pid, strerror(errno));
+        log_line(LOG_LEVEL_WARNING, "The dataplane's process %ld cannot be watched: %s", pid,
+                 strerror(errno));
     evtimer_del(s->timer);
     snprintf(s->status.build, sizeof s->status.build, "%s", build);
     if (s->status.phase == PHASE_STOPPING) { /* it was asked to stop while we were still connecting */
@@ -339,7 +357,8 @@ void supervise_hello(struct supervisor *s, long pid, const char *build)
     }
     enter(s, PHASE_ATTACHED);
     s->status.attached_ms = wall_ms();
-    log_line(LOG_LEVEL_NOTICE, "Attached to the %s dataplane, pid %ld, version %s", s->fresh ? "new" : "running", pid, build);
+    log_line(LOG_LEVEL_NOTICE, "Attached to the %s dataplane, pid %ld, version %s",
+             s->fresh ? "new" : "running", pid, build);
     s->ops->attached(s->ctx, s->fresh);
     s->fresh = false;
 }
@@ -361,7 +380,8 @@ void supervise_closed(struct supervisor *s, const char *why)
         snprintf(s->status.reason, sizeof s->status.reason, "%s", why);
         enter(s, PHASE_WAITING);
         after(s, s->status.backoff_ms);
-        s->status.backoff_ms = s->status.backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : s->status.backoff_ms * 2;
+        s->status.backoff_ms =
+            s->status.backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : s->status.backoff_ms * 2;
     }
 }
 
@@ -379,8 +399,9 @@ const struct supervise_status *supervise_status(const struct supervisor *s)
     return &s->status;
 }
 
-struct supervisor *supervise_new(struct event_base *base, struct link *link, const struct supervise_options *o,
-                                 const struct supervise_ops *ops, void *ctx)
+struct supervisor *supervise_new(struct event_base *base, struct link *link,
+                                 const struct supervise_options *o, const struct supervise_ops *ops,
+                                 void *ctx)
 {
     struct supervisor *s = must_alloc(1, sizeof *s);
     s->base = base;

@@ -5,8 +5,8 @@
  *      ^  (back-off)   | ended             | ended, or              | ended (restart)   | start asked
  *      +---------------+-------------------+ channel lost: STARTING +--> STARTING       +--> STARTING
  *
- * The dataplane is put into a session of its own and writes to a file, so that neither a signal to control's terminal nor control's
- * death reaches it. */
+ * The dataplane is put into a session of its own and writes to a file, so that neither a signal to control's
+ * terminal nor control's death reaches it. */
 #pragma once
 #include "control/link.h"
 
@@ -26,9 +26,9 @@ struct supervise_status {
 struct supervise_options {
     const char *program; /* path of sluice-dataplane */
     const char *socket;
-    const char *instance; /* tells several boxes on one machine apart; NULL = the dataplane's own default */
-    const char *pid_file; /* holds its pid while it runs, for scripts */
-    const char *log_file; /* its stdout and stderr */
+    const char *instance;  /* tells several boxes on one machine apart; NULL = the dataplane's own default */
+    const char *pid_file;  /* holds its pid while it runs, for scripts */
+    const char *log_file;  /* its stdout and stderr */
     unsigned stop_seconds; /* after which an orderly stop becomes SIGTERM */
 };
 
@@ -41,8 +41,9 @@ struct supervise_ops {
 };
 
 struct supervisor;
-struct supervisor *supervise_new(struct event_base *base, struct link *link, const struct supervise_options *o,
-                                 const struct supervise_ops *ops, void *ctx);
+struct supervisor *supervise_new(struct event_base *base, struct link *link,
+                                 const struct supervise_options *o, const struct supervise_ops *ops,
+                                 void *ctx);
 void supervise_free(struct supervisor *s); /* leaves the dataplane alone */
 
 void supervise_start(struct supervisor *s);                    /* attach to a living one, or start it */

@@ -1,4 +1,5 @@
-/* value.c: the words after a directive's name -> its canonical text, with the error texts of Redis' CONFIG SET. */
+/* value.c: the words after a directive's name -> its canonical text, with the error texts of Redis' CONFIG
+ * SET. */
 #include "control/directives.h"
 
 #include <arpa/inet.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* -- numbers ---------------------------------------------------------------------------------------------------------- */
+/* -- numbers ------------------------------------------------------------------------------------------ */
 
 /* Redis' string2ll: no blank, no '+', no leading zero. */
 static bool integer_parse(const char *s, int64_t *out)
@@ -30,8 +31,8 @@ bool memory_parse(const char *s, uint64_t *bytes)
     static const struct {
         const char *unit;
         uint64_t factor;
-    } units[] = {{"", 1},           {"b", 1},           {"k", 1000},          {"kb", 1024},
-                 {"m", 1000000},    {"mb", 1 << 20},    {"g", 1000000000},    {"gb", 1 << 30}};
+    } units[] = {{"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1024},
+                 {"m", 1000000}, {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30}};
     char *end;
     if (!isdigit((unsigned char)*s))
         return false;
@@ -56,15 +57,19 @@ void memory_print(uint64_t bytes, char *out, size_t size)
 
 static bool in_bounds(const struct directive *d, bool negative, uint64_t v, char *error, size_t size)
 {
-    bool good = negative ? d->min < 0 && (int64_t)v >= d->min : v <= d->max && (d->min <= 0 || v >= (uint64_t)d->min);
+    bool good =
+        negative ? d->min < 0 && (int64_t)v >= d->min : v <= d->max && (d->min <= 0 || v >= (uint64_t)d->min);
     if (!good && d->kind == KIND_OCTAL)
-        snprintf(error, size, "argument must be between %" PRIo64 " and %" PRIo64 " inclusive", (uint64_t)d->min, d->max);
+        snprintf(error, size, "argument must be between %" PRIo64 " and %" PRIo64 " inclusive",
+                 (uint64_t)d->min, d->max);
     else if (!good)
-        snprintf(error, size, "argument must be between %" PRId64 " and %" PRIu64 " inclusive", d->min, d->max);
+        snprintf(error, size, "argument must be between %" PRId64 " and %" PRIu64 " inclusive", d->min,
+                 d->max);
     return good;
 }
 
-static bool integer_value(const struct directive *d, const char *s, struct text *out, char *error, size_t size)
+static bool integer_value(const struct directive *d, const char *s, struct text *out, char *error,
+                          size_t size)
 {
     int64_t v;
     if (!integer_parse(s, &v)) {
@@ -111,7 +116,8 @@ static bool memory_value(const struct directive *d, const char *s, struct text *
         return true;
     }
     if (!memory_parse(s, &v)) {
-        snprintf(error, size, "argument must be a memory%s value", d->kind == KIND_PERCENT ? " or percent" : "");
+        snprintf(error, size, "argument must be a memory%s value",
+                 d->kind == KIND_PERCENT ? " or percent" : "");
         return false;
     }
     if (!in_bounds(d, false, v, error, size))
@@ -120,7 +126,7 @@ static bool memory_value(const struct directive *d, const char *s, struct text *
     return true;
 }
 
-/* -- words ------------------------------------------------------------------------------------------------------------ */
+/* -- words -------------------------------------------------------------------------------------------- */
 
 static bool bool_value(const char *s, struct text *out, char *error, size_t size)
 {
@@ -169,8 +175,8 @@ static bool single_value(const struct directive *d, const char *s, struct text *
     }
 }
 
-bool directive_value(const struct directive *d, const struct words *w, const char *before, struct text *out, char *error,
-                     size_t size)
+bool directive_value(const struct directive *d, const struct words *w, const char *before, struct text *out,
+                     char *error, size_t size)
 {
     const char *why = NULL;
     if (d->kind == KIND_CHECKED) {
@@ -180,15 +186,16 @@ bool directive_value(const struct directive *d, const struct words *w, const cha
         return false;
     }
     if (d->kind == KIND_LIST) {
-        /* Words that would not read back as they are (user, loadmodule) are quoted; bind's never need it. */
         for (unsigned i = 0; i < w->n; i++) {
+            const char *word = w->p[i];
             text_add(out, i ? " " : "");
-            if (d->flags & DIRECTIVE_HASH_WORDS)
-                text_add(out, w->p[i]);
-            else if (*w->p[i] || w->n > 1)
-                text_add_word(out, w->p[i]);
+            if (d->flags & DIRECTIVE_HASH_WORDS &&
+                *word == '#') { /* no comment begins here: user's "#hash" stays bare */
+                text_add(out, "#");
+                word++;
+            }
+            text_add_word(out, word);
         }
-        text_add(out, "");
         return true;
     }
     if (w->n != 1) {
@@ -201,22 +208,25 @@ bool directive_value(const struct directive *d, const struct words *w, const cha
 
 void directive_remedy(const struct directive *d, char *line, size_t size)
 {
-    static const char *const wanted[] = {
-        [KIND_BOOL] = "write yes or no",         [KIND_MEMORY] = "write a size such as 100mb or 2gb",
-        [KIND_OCTAL] = "write it as in chmod, for example 700", [KIND_PERCENT] = "write a size such as 100mb, or a share such as 5%",
-        [KIND_STRING] = "write one word, in double quotes if it holds blanks", [KIND_LIST] = "write the words with blanks between them"};
+    static const char *const wanted[] = {[KIND_BOOL] = "write yes or no",
+                                         [KIND_MEMORY] = "write a size such as 100mb or 2gb",
+                                         [KIND_OCTAL] = "write it as in chmod, for example 700",
+                                         [KIND_PERCENT] = "write a size such as 100mb, or a share such as 5%",
+                                         [KIND_STRING] =
+                                             "write one word, in double quotes if it holds blanks",
+                                         [KIND_LIST] = "write the words with blanks between them"};
     if (d->kind == KIND_ENUM)
         snprintf(line, size, "choose one of these, for example %s %s", d->name, d->fallback);
     else if (d->kind == KIND_INT)
         snprintf(line, size, "write a whole number from %" PRId64 " to %" PRIu64, d->min, d->max);
     else if (d->kind == KIND_CHECKED)
         snprintf(line, size, "write for example: %s %s", d->name,
-                 strcmp(d->name, "link-address") == 0   ? "127.0.77.2/24"
-                 : strcmp(d->name, "link-gateway") == 0 ? "192.168.1.1"
-                 : strcmp(d->name, "link-mac") == 0     ? "02:00:00:00:00:01"
+                 strcmp(d->name, "link-address") == 0     ? "127.0.77.2/24"
+                 : strcmp(d->name, "link-gateway") == 0   ? "192.168.1.1"
+                 : strcmp(d->name, "link-mac") == 0       ? "02:00:00:00:00:01"
                  : strcmp(d->name, "rename-command") == 0 ? "FLUSHALL \"\""
-                 : d->fallback && *d->fallback          ? d->fallback
-                                                        : "\"\"");
+                 : d->fallback && *d->fallback            ? d->fallback
+                                                          : "\"\"");
     else
         snprintf(line, size, "%s", wanted[d->kind]);
 }

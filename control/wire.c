@@ -1,5 +1,6 @@
-/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, SHUTDOWN and, later, the commands of
- * snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/, shutdown/ */
+/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, SHUTDOWN and,
+ * later, the commands of snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/,
+ * shutdown/ */
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
@@ -56,7 +57,8 @@ static void set_done(void *ctx, const char *error)
 static void config_set(struct control *c, uint64_t id, const char *who, int argc, char **argv)
 {
     if (argc < 4 || argc % 2) {
-        answer_error(c, id, argc < 4 ? "ERR wrong number of arguments for 'config|set' command" : "ERR syntax error");
+        answer_error(
+            c, id, argc < 4 ? "ERR wrong number of arguments for 'config|set' command" : "ERR syntax error");
         return;
     }
     unsigned n = (unsigned)(argc - 2) / 2;
@@ -76,13 +78,16 @@ static void config_rewrite(struct control *c, uint64_t id, const char *who, int 
     if (commit_rewrite(c->commit, who, error, sizeof error)) {
         answer_ok(c, id);
     } else {
-        char *line = strncmp(error, "The server", 10) == 0 ? must_print("ERR %s", error) : must_print("ERR Rewriting config file: %s", error);
+        char *line = strncmp(error, "The server", 10) == 0
+                         ? must_print("ERR %s", error)
+                         : must_print("ERR Rewriting config file: %s", error);
         answer_error(c, id, line);
         free(line);
     }
 }
 
-/* Redis closes the connection without a reply. The dataplane does the same when it ends, so there is nothing to answer. */
+/* Redis closes the connection without a reply. The dataplane does the same when it ends, so there is nothing
+ * to answer. */
 static void shutdown_box(struct control *c, uint64_t id, const char *who, int argc, char **argv)
 {
     static const char *const words[] = {"nosave", "save", "now", "force", "abort", NULL};

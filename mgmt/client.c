@@ -1,4 +1,5 @@
-/* client.c: a request to control over its Unix socket: 4-byte big-endian length and JSON, both ways (control/api.c). */
+/* client.c: a request to control over its Unix socket: 4-byte big-endian length and JSON, both ways
+ * (control/api.c). */
 #include "mgmt/operations.h"
 
 #include <errno.h>
@@ -122,7 +123,8 @@ int api_request(const char *path, json_t *request, json_t **data)
         return EXIT_DONE;
     }
     const char *message = json_string_value(json_object_get(json_object_get(j, "error"), "message"));
-    fprintf(stderr, "sluice: %s\n", message ? message : "control's answer cannot be read; is it of the same release?");
+    fprintf(stderr, "sluice: %s\n",
+            message ? message : "control's answer cannot be read; is it of the same release?");
     json_decref(j);
     return EXIT_FAILED;
 }

@@ -46,13 +46,14 @@ struct invocation {
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };
 
-/* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken. NULL and one line in
- * error. */
+/* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken.
+ * NULL and one line in error. */
 const struct node *grammar_find(char **words, int n, int *used, char *error, size_t size);
-/* Reads a whole command line (options anywhere) into in. False and one line in error. words must stay valid. */
+/* Reads a whole command line (options anywhere) into in. False and one line in error. words must stay valid.
+ */
 bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size);
 /* Prints what can follow the words. */
 void grammar_help(char **words, int n);
-/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. names (NULL-terminated, or NULL) are the
- * directives. */
+/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. names (NULL-terminated, or
+ * NULL) are the directives. */
 const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, char *const *names);

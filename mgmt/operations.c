@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* -- asking ----------------------------------------------------------------------------------------------------------- */
+/* -- asking ------------------------------------------------------------------------------------------- */
 
 static json_t *request_for(const struct invocation *in)
 {
@@ -66,7 +66,7 @@ static void print_field(FILE *out, const char *name, const json_t *v)
     fputc('\n', out);
 }
 
-/* -- show ------------------------------------------------------------------------------------------------------------- */
+/* -- show --------------------------------------------------------------------------------------------- */
 
 static void print_duration(FILE *out, json_int_t s)
 {
@@ -81,14 +81,17 @@ int run_show_status(struct invocation *in)
     int code = ask(in, request_for(in), &j);
     if (!j)
         return code;
-    const json_t *health = json_object_get(j, "health"), *dp = json_object_get(j, "dataplane"), *conf = json_object_get(j, "configuration");
-    const json_t *reasons = json_object_get(health, "reasons"), *waits = json_object_get(conf, "waits_for_restart");
+    const json_t *health = json_object_get(j, "health"), *dp = json_object_get(j, "dataplane"),
+                 *conf = json_object_get(j, "configuration");
+    const json_t *reasons = json_object_get(health, "reasons"),
+                 *waits = json_object_get(conf, "waits_for_restart");
     const char *state = text_of(dp, "state");
     fprintf(in->out, "%-24s %s", "health", json_is_true(json_object_get(health, "ok")) ? "ok" : "not ok: ");
     print_value(in->out, reasons);
     fprintf(in->out, "\n%-24s %s", "dataplane", *state ? state : text_of(dp, "phase"));
     if (number_of(dp, "pid")) {
-        fprintf(in->out, ", pid %" JSON_INTEGER_FORMAT ", version %s, attached for ", number_of(dp, "pid"), text_of(dp, "version"));
+        fprintf(in->out, ", pid %" JSON_INTEGER_FORMAT ", version %s, attached for ", number_of(dp, "pid"),
+                text_of(dp, "version"));
         print_duration(in->out, number_of(dp, "attached_seconds"));
     }
     fputc('\n', in->out);
@@ -96,11 +99,12 @@ int run_show_status(struct invocation *in)
         print_field(in->out, "last end", json_object_get(dp, "reason"));
     print_field(in->out, "restarts", json_object_get(dp, "restarts"));
     print_field(in->out, "workers", json_object_get(j, "workers"));
-    fprintf(in->out, "%-24s pid %" JSON_INTEGER_FORMAT ", version %s, up for ", "control", number_of(json_object_get(j, "control"), "pid"),
+    fprintf(in->out, "%-24s pid %" JSON_INTEGER_FORMAT ", version %s, up for ", "control",
+            number_of(json_object_get(j, "control"), "pid"),
             text_of(json_object_get(j, "control"), "version"));
     print_duration(in->out, number_of(json_object_get(j, "control"), "uptime_seconds"));
-    fprintf(in->out, "\n%-24s generation %" JSON_INTEGER_FORMAT ", file %s\n", "configuration", number_of(conf, "generation"),
-            *text_of(conf, "file") ? text_of(conf, "file") : "(none)");
+    fprintf(in->out, "\n%-24s generation %" JSON_INTEGER_FORMAT ", file %s\n", "configuration",
+            number_of(conf, "generation"), *text_of(conf, "file") ? text_of(conf, "file") : "(none)");
     if (json_array_size(waits))
         print_field(in->out, "waits for a restart", waits);
     print_field(in->out, "clients connect to", json_object_get(j, "endpoints"));
@@ -122,9 +126,18 @@ int run_show_fields(struct invocation *in)
 /* The directives whose value is a list of words: no quotes around the whole. */
 static bool is_list(const char *name)
 {
-    static const char *const lists[] = {"bind", "save", "client-output-buffer-limit", "oom-score-adj-values", "rename-command",
-                                        "latency-tracking-info-percentiles", "user", "loadmodule", "replicaof", "slaveof",
-                                        "worker-cores", NULL};
+    static const char *const lists[] = {"bind",
+                                        "save",
+                                        "client-output-buffer-limit",
+                                        "oom-score-adj-values",
+                                        "rename-command",
+                                        "latency-tracking-info-percentiles",
+                                        "user",
+                                        "loadmodule",
+                                        "replicaof",
+                                        "slaveof",
+                                        "worker-cores",
+                                        NULL};
     for (const char *const *l = lists; *l; l++)
         if (strcmp(*l, name) == 0)
             return true;
@@ -161,7 +174,8 @@ int run_show_config(struct invocation *in)
 
 int run_show_clients(struct invocation *in)
 {
-    static const char *const columns[] = {"id", "addr", "name", "db", "resp", "age", "idle", "cmd", "lib-name", NULL};
+    static const char *const columns[] = {"id",  "addr", "name", "db",       "resp",
+                                          "age", "idle", "cmd",  "lib-name", NULL};
     int width[16];
     json_t *j, *client;
     size_t i;
@@ -200,15 +214,21 @@ int run_show_stats(struct invocation *in)
     if (!json_is_true(json_object_get(j, "up")))
         fputs("the dataplane is not serving\n", in->out);
     fputs("counters of all workers\n", in->out);
-    json_object_foreach(json_object_get(j, "counters"), name, v) fprintf(in->out, "  %-32s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(v));
+    json_object_foreach(json_object_get(j, "counters"), name, v)
+        fprintf(in->out, "  %-32s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(v));
     fputs("gauges\n", in->out);
-    json_object_foreach(json_object_get(j, "gauges"), name, v) fprintf(in->out, "  %-32s %.15g\n", name, json_number_value(v));
-    fprintf(in->out, "%-34s %12s %12s %10s %10s %10s\n", "commands", "calls", "usec", "usec/call", "rejected", "failed");
+    json_object_foreach(json_object_get(j, "gauges"), name, v)
+        fprintf(in->out, "  %-32s %.15g\n", name, json_number_value(v));
+    fprintf(in->out, "%-34s %12s %12s %10s %10s %10s\n", "commands", "calls", "usec", "usec/call", "rejected",
+            "failed");
     json_object_foreach(json_object_get(j, "commands"), name, v)
     {
         json_int_t calls = number_of(v, "calls"), usec = number_of(v, "usec");
-        fprintf(in->out, "  %-32s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT " %10.2f %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT "\n",
-                name, calls, usec, calls ? (double)usec / (double)calls : 0.0, number_of(v, "rejected"), number_of(v, "failed"));
+        fprintf(in->out,
+                "  %-32s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT " %10.2f %10" JSON_INTEGER_FORMAT
+                " %10" JSON_INTEGER_FORMAT "\n",
+                name, calls, usec, calls ? (double)usec / (double)calls : 0.0, number_of(v, "rejected"),
+                number_of(v, "failed"));
     }
     json_decref(j);
     return code;
@@ -230,7 +250,8 @@ int run_show_log(struct invocation *in)
         struct tm tm;
         localtime_r(&seconds, &tm);
         strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
-        fprintf(in->out, "%s.%03d %-9s %-7s ", date, (int)(number_of(e, "time_ms") % 1000), text_of(e, "process"), text_of(e, "level"));
+        fprintf(in->out, "%s.%03d %-9s %-7s ", date, (int)(number_of(e, "time_ms") % 1000),
+                text_of(e, "process"), text_of(e, "level"));
         print_safe(in->out, text_of(e, "line"));
         fputc('\n', in->out);
     }
@@ -253,7 +274,7 @@ int run_show_links(struct invocation *in)
     return code;
 }
 
-/* -- doing ------------------------------------------------------------------------------------------------------------ */
+/* -- doing -------------------------------------------------------------------------------------------- */
 
 static int print_change(struct invocation *in, json_t *request)
 {

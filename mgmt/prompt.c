@@ -44,7 +44,8 @@ static char **complete(const char *prefix, int start, int end)
     return rl_completion_matches(prefix, complete_word);
 }
 
-/* "show log | match oom | json": returns how many words come before the first bar, or -1 if something else follows one. */
+/* "show log | match oom | json": returns how many words come before the first bar, or -1 if something else
+ * follows one. */
 static int take_filters(const struct words *w, struct invocation *in)
 {
     int kept = 0;

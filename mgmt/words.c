@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Copies one word to `to` (as long as the line is); returns what follows it, or NULL if a quote is not closed. */
+/* Copies one word to `to` (as long as the line is); returns what follows it, or NULL if a quote is not
+ * closed. */
 static const char *take_word(const char *s, char *to)
 {
     char quote = 0;

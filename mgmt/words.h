@@ -10,8 +10,8 @@ struct words {
     int n;
 };
 
-/* Blanks separate; "..." (with \" and \\) and '...' hold words together. False: unbalanced quotes or too many words. The words
- * are freed by words_free in both cases. */
+/* Blanks separate; "..." (with \" and \\) and '...' hold words together. False: unbalanced quotes or too many
+ * words. The words are freed by words_free in both cases. */
 bool words_split(struct words *w, const char *line);
 void words_free(struct words *w);
 

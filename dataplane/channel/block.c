@@ -1,5 +1,6 @@
-/* block.c: the counter block: a memfd that lives as long as the dataplane, written here, read by control. It is made as large as it
- * may ever become (pages that nobody touches cost nothing), so that pointers into it stay valid. */
+/* block.c: the counter block: a memfd that lives as long as the dataplane, written here, read by control. It
+ * is made as large as it may ever become (pages that nobody touches cost nothing), so that pointers into it
+ * stay valid. */
 #include "channel/private.h"
 
 #include <errno.h>
@@ -22,21 +23,25 @@ static uint64_t line_up(uint64_t bytes)
 static uint64_t stride_for(unsigned commands)
 {
     /* One line more, so that two workers' halves never share a prefetched pair of lines. */
-    return line_up(sizeof(struct counters)) + line_up(commands * sizeof(struct channel_command_totals)) + CACHE_LINE;
+    return line_up(sizeof(struct counters)) + line_up(commands * sizeof(struct channel_command_totals)) +
+           CACHE_LINE;
 }
 
 static uint64_t tables_for(unsigned commands)
 {
     return 4096 + line_up(CHANNEL_GAUGES * sizeof(struct channel_gauge_slot)) +
-           line_up(COUNTER_MAX * sizeof(struct channel_counter_info)) + line_up((uint64_t)commands * CHANNEL_NAME);
+           line_up(COUNTER_MAX * sizeof(struct channel_counter_info)) +
+           line_up((uint64_t)commands * CHANNEL_NAME);
 }
 
 bool block_open(struct channel *ch, char *error, size_t size)
 {
-    size_t bytes = (tables_for(COMMANDS_MAX) + CHANNEL_WORKERS * stride_for(COMMANDS_MAX) + 4095) & ~(size_t)4095;
+    size_t bytes =
+        (tables_for(COMMANDS_MAX) + CHANNEL_WORKERS * stride_for(COMMANDS_MAX) + 4095) & ~(size_t)4095;
     ch->block_fd = memfd_create("sluice-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (ch->block_fd < 0 || ftruncate(ch->block_fd, (off_t)bytes) < 0) {
-        snprintf(error, size, "cannot make the counter block (%zu bytes of shared memory): %s", bytes, strerror(errno));
+        snprintf(error, size, "cannot make the counter block (%zu bytes of shared memory): %s", bytes,
+                 strerror(errno));
         return false;
     }
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch->block_fd, 0);
@@ -105,7 +110,8 @@ struct counters *channel_counters(struct channel *ch, unsigned worker)
 struct command_stats *channel_command_stats(struct channel *ch, unsigned worker)
 {
     const struct channel_block *b = ch->block;
-    return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->commands_in_worker) : NULL;
+    return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->commands_in_worker)
+                               : NULL;
 }
 
 void channel_gauge(struct channel *ch, const char *name, double value)

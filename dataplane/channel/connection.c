@@ -13,12 +13,13 @@
 
 enum { MESSAGES_A_POLL = 256 }; /* so that a chatty control cannot hold the main thread */
 
-/* -- opening ---------------------------------------------------------------------------------------------------------- */
+/* -- opening ------------------------------------------------------------------------------------------ */
 
 static bool socket_alive(const struct sockaddr_un *where)
 {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)where, sizeof *where) == 0 || errno == EAGAIN);
+    bool alive =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)where, sizeof *where) == 0 || errno == EAGAIN);
     if (fd >= 0)
         close(fd);
     return alive;
@@ -28,7 +29,8 @@ static bool bind_socket(int fd, const char *path, char *error, size_t size)
 {
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof where.sun_path) {
-        snprintf(error, size, "%s: the path of a socket has at most %zu bytes", path, sizeof where.sun_path - 1);
+        snprintf(error, size, "%s: the path of a socket has at most %zu bytes", path,
+                 sizeof where.sun_path - 1);
         return false;
     }
     memcpy(where.sun_path, path, strlen(path) + 1);
@@ -37,7 +39,8 @@ static bool bind_socket(int fd, const char *path, char *error, size_t size)
     if (result < 0 && errno == EADDRINUSE) {
         if (socket_alive(&where)) {
             umask(mask);
-            snprintf(error, size, "%s: another dataplane is running; stop it first or use another dataplane-socket", path);
+            snprintf(error, size,
+                     "%s: another dataplane is running; stop it first or use another dataplane-socket", path);
             return false;
         }
         unlink(path); /* left behind by a process that died */
@@ -52,7 +55,8 @@ static bool bind_socket(int fd, const char *path, char *error, size_t size)
     return true;
 }
 
-struct channel *channel_open(const char *path, const struct channel_ops *ops, void *ctx, char *error, size_t size)
+struct channel *channel_open(const char *path, const struct channel_ops *ops, void *ctx, char *error,
+                             size_t size)
 {
     struct channel *ch = calloc(1, sizeof *ch);
     if (!ch) {
@@ -66,7 +70,8 @@ struct channel *channel_open(const char *path, const struct channel_ops *ops, vo
     ch->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (ch->listen_fd < 0)
         snprintf(error, size, "cannot make a socket: %s", strerror(errno));
-    else if (block_open(ch, error, size) && bind_socket(ch->listen_fd, path, error, size) && (ch->path = strdup(path)))
+    else if (block_open(ch, error, size) && bind_socket(ch->listen_fd, path, error, size) &&
+             (ch->path = strdup(path)))
         return ch;
     channel_close(ch);
     return NULL;
@@ -87,7 +92,7 @@ void channel_close(struct channel *ch)
     free(ch);
 }
 
-/* -- the peer --------------------------------------------------------------------------------------------------------- */
+/* -- the peer ----------------------------------------------------------------------------------------- */
 
 static void ring_bell(struct channel *ch)
 {
@@ -155,7 +160,10 @@ static bool send_descriptors(int socket_fd, int rings_fd, int block_fd)
         struct cmsghdr align;
     } control = {{0}};
     struct iovec part = {hello, sizeof hello};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -206,7 +214,7 @@ static void accept_peer(struct channel *ch)
         channel_drop_peer(ch, NULL); /* gone already: a probe whether we live */
 }
 
-/* -- messages out ----------------------------------------------------------------------------------------------------- */
+/* -- messages out ------------------------------------------------------------------------------------- */
 
 static bool store(struct channel *ch, const uint8_t *message, size_t len)
 {
@@ -273,14 +281,16 @@ bool channel_connected(const struct channel *ch)
     return ch->greeted;
 }
 
-bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc, const struct slice *argv)
+bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc,
+                 const struct slice *argv)
 {
     char peer[ENDPOINT_TEXT], text[192];
     struct message_writer w;
     if (!ch->greeted || argc <= 0 || argc > CHANNEL_ARGS_MAX)
         return false;
     endpoint_format(&who->peer, peer);
-    snprintf(text, sizeof text, "id=%llu addr=%s name=%s", (unsigned long long)who->id, peer, who->name ? who->name : "");
+    snprintf(text, sizeof text, "id=%llu addr=%s name=%s", (unsigned long long)who->id, peer,
+             who->name ? who->name : "");
     message_begin(&w, ch->out_message, MSG_ASK);
     put_u64(&w, id);
     put_text(&w, text);
@@ -339,7 +349,7 @@ bool channel_state(struct channel *ch, const char *state, const char *detail)
     return channel_send(ch, &w, true);
 }
 
-/* -- the poll --------------------------------------------------------------------------------------------------------- */
+/* -- the poll ----------------------------------------------------------------------------------------- */
 
 /* Handles messages that are in the ring. Returns whether some may be left. */
 static bool drain_ring(struct channel *ch)

@@ -31,7 +31,8 @@ enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len
     if (used > CHANNEL_RING_BYTES)
         return RING_BROKEN;
     if (CHANNEL_RING_BYTES - used < sizeof size + len) {
-        /* The consumer reads `starved` after it has moved the tail: look once more, or its bell could be missed. */
+        /* The consumer reads `starved` after it has moved the tail: look once more, or its bell could be
+         * missed. */
         __atomic_store_n(&e->ring->starved, 1, __ATOMIC_SEQ_CST);
         used = e->at - __atomic_load_n(&e->ring->tail, __ATOMIC_SEQ_CST);
         if (used > CHANNEL_RING_BYTES)
@@ -72,7 +73,8 @@ enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool
 static bool inside(uint64_t offset, uint64_t n, uint64_t row, uint64_t size)
 {
     uint64_t bytes;
-    return offset % 8 == 0 && !__builtin_mul_overflow(n, row, &bytes) && offset <= size && bytes <= size - offset;
+    return offset % 8 == 0 && !__builtin_mul_overflow(n, row, &bytes) && offset <= size &&
+           bytes <= size - offset;
 }
 
 bool block_check(const struct channel_block *b, size_t size)
@@ -88,13 +90,15 @@ bool block_check(const struct channel_block *b, size_t size)
            inside(b->counter_names, b->counters, sizeof(struct channel_counter_info), size) &&
            inside(b->command_names, b->commands, CHANNEL_NAME, size) &&
            inside(b->workers_offset, workers, b->worker_stride, size) && b->worker_stride % 8 == 0 &&
-           b->commands_in_worker % 8 == 0 && b->commands_in_worker >= (uint64_t)b->counters * sizeof(uint64_t) &&
+           b->commands_in_worker % 8 == 0 &&
+           b->commands_in_worker >= (uint64_t)b->counters * sizeof(uint64_t) &&
            !__builtin_add_overflow(b->commands_in_worker,
-                                   (uint64_t)b->commands * sizeof(struct channel_command_totals), &in_worker) &&
+                                   (uint64_t)b->commands * sizeof(struct channel_command_totals),
+                                   &in_worker) &&
            in_worker <= b->worker_stride;
 }
 
-/* -- writing ---------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------ */
 
 void message_begin(struct message_writer *w, uint8_t *buffer, enum message_type type)
 {
@@ -145,7 +149,7 @@ void put_text(struct message_writer *w, const char *text)
     put_bytes(w, text, strlen(text));
 }
 
-/* -- reading ---------------------------------------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------------------ */
 
 enum message_type message_open(struct message_reader *r, const uint8_t *message, size_t len)
 {

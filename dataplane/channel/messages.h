@@ -1,13 +1,15 @@
-/* messages.h: what goes over the control channel, and nothing else of the dataplane: the one header that control/ and
- * dataplane/ share.
+/* messages.h: what goes over the control channel, and nothing else of the dataplane: the one header that
+ * control/ and dataplane/ share.
  *
- * Meeting. The dataplane listens on a Unix SOCK_SEQPACKET socket, control connects. The dataplane answers with one packet:
- * PACKET_HELLO, the layout version (u32) and two descriptors (SCM_RIGHTS): a memfd with two message rings, made for this connection,
- * and a memfd with the counter block, which lives as long as the dataplane and is read-only for control. Or it answers PACKET_REFUSED
- * and a line that says why. After that the socket carries only doorbells: one-byte packets, so that both ends can sleep in poll.
+ * Meeting. The dataplane listens on a Unix SOCK_SEQPACKET socket, control connects. The dataplane answers
+ * with one packet: PACKET_HELLO, the layout version (u32) and two descriptors (SCM_RIGHTS): a memfd with two
+ * message rings, made for this connection, and a memfd with the counter block, which lives as long as the
+ * dataplane and is read-only for control. Or it answers PACKET_REFUSED and a line that says why. After that
+ * the socket carries only doorbells: one-byte packets, so that both ends can sleep in poll.
  *
- * Rings. One producer, one consumer, one u32 length before each message. A message is a type byte and fields; every
- * length is checked, and a wrong length, an unknown type or trailing bytes close the channel. Numbers are little endian. */
+ * Rings. One producer, one consumer, one u32 length before each message. A message is a type byte and fields;
+ * every length is checked, and a wrong length, an unknown type or trailing bytes close the channel. Numbers
+ * are little endian. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +31,7 @@ enum {
 
 enum { PACKET_HELLO = 'H', PACKET_REFUSED = 'R', PACKET_DOORBELL = 'D' };
 
-/* -- the rings -------------------------------------------------------------------------------------------------------- */
+/* -- the rings ---------------------------------------------------------------------------------------- */
 
 struct channel_ring { /* in shared memory, CHANNEL_RING_BYTES of data follow at `data` */
     uint64_t head __attribute__((aligned(64))); /* bytes ever written; only the producer stores */
@@ -58,11 +60,11 @@ enum ring_result { RING_OK, RING_EMPTY, RING_FULL, RING_BROKEN };
 
 /* Writes one message or nothing. RING_FULL also asks the consumer to ring back when there is room. */
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len);
-/* Copies the next message to buffer (CHANNEL_MESSAGE_MAX bytes). RING_BROKEN: indexes or a length make no sense. *wake is set when the producer
- * waits for room. */
+/* Copies the next message to buffer (CHANNEL_MESSAGE_MAX bytes). RING_BROKEN: indexes or a length make no
+ * sense. *wake is set when the producer waits for room. */
 enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool *wake);
 
-/* -- the counter block ------------------------------------------------------------------------------------------------ */
+/* -- the counter block -------------------------------------------------------------------------------- */
 
 struct channel_gauge_slot {
     char name[CHANNEL_NAME];
@@ -77,9 +79,9 @@ struct channel_command_totals { /* per worker and command */
     uint64_t calls, usec, rejected, failed;
 };
 
-/* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader that sees it not zero sees
- * the tables. Worker w's counters (uint64_t) are at workers_offset + w * worker_stride, its command totals commands_in_worker
- * bytes further. */
+/* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader
+ * that sees it not zero sees the tables. Worker w's counters (uint64_t) are at workers_offset + w *
+ * worker_stride, its command totals commands_in_worker bytes further. */
 struct channel_block {
     uint32_t magic, version;
     uint64_t size; /* of the whole mapping */
@@ -93,16 +95,18 @@ struct channel_block {
     uint64_t commands_in_worker;
 };
 
-/* True if every table of a mapped block lies inside `size` bytes. Call again after `workers` has become non-zero. */
+/* True if every table of a mapped block lies inside `size` bytes. Call again after `workers` has become
+ * non-zero. */
 bool block_check(const struct channel_block *b, size_t size);
 
-/* -- messages --------------------------------------------------------------------------------------------------------- */
+/* -- messages ----------------------------------------------------------------------------------------- */
 
 enum message_type {
     /* either way, first on a connection */
     MSG_HELLO = 1, /* u32 version, u64 pid, text build */
     /* control to dataplane */
-    MSG_CONFIG, /* u64 generation, u8 last, u32 n, n times (text name, text value); parts of one generation in a row */
+    MSG_CONFIG, /* u64 generation, u8 last, u32 n, n times (text name, text value); parts of one generation in
+                   a row */
     MSG_EXEC,   /* u64 id, u32 argc, argc times bytes */
     MSG_ANSWER, /* u64 id, bytes: the RESP reply to an ASK (always short) */
     MSG_FACT,   /* text name, text value */

@@ -135,8 +135,9 @@ static const struct {
     const char *name;
     handler *run;
 } handlers[MSG_TYPES] = {
-    [MSG_HELLO] = {"HELLO", on_hello}, [MSG_CONFIG] = {"CONFIG", on_config}, [MSG_EXEC] = {"EXEC", on_exec},
-    [MSG_ANSWER] = {"ANSWER", on_answer}, [MSG_FACT] = {"FACT", on_fact}, [MSG_STOP] = {"STOP", on_stop},
+    [MSG_HELLO] = {"HELLO", on_hello}, [MSG_CONFIG] = {"CONFIG", on_config},
+    [MSG_EXEC] = {"EXEC", on_exec},    [MSG_ANSWER] = {"ANSWER", on_answer},
+    [MSG_FACT] = {"FACT", on_fact},    [MSG_STOP] = {"STOP", on_stop},
 };
 
 bool channel_receive(struct channel *ch, const uint8_t *message, size_t len, char *error, size_t size)

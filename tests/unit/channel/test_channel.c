@@ -1,5 +1,5 @@
-/* test_channel.c: the dataplane's end of the channel, in a process of its own, against a hand-made peer that says right and wrong
- * things, and dies. */
+/* test_channel.c: the dataplane's end of the channel, in a process of its own, against a hand-made peer that
+ * says right and wrong things, and dies. */
 #include "channel/channel.h"
 #include "channel/messages.h"
 #include "unit.h"
@@ -17,7 +17,7 @@
 
 static char folder[] = "/tmp/control-channel-XXXXXX", path[64];
 
-/* -- the dataplane: a child that echoes ------------------------------------------------------------------------------- */
+/* -- the dataplane: a child that echoes --------------------------------------------------------------- */
 
 struct echo {
     struct channel *channel;
@@ -90,7 +90,8 @@ static pid_t start_dataplane(void)
     if (pid == 0) {
         struct echo e = {0};
         char error[256];
-        if (!freopen("/dev/null", "w", stderr) || !(e.channel = channel_open(path, &ops, &e, error, sizeof error)))
+        if (!freopen("/dev/null", "w", stderr) ||
+            !(e.channel = channel_open(path, &ops, &e, error, sizeof error)))
             _exit(9);
         channel_share_counters(e.channel, 2, 1);
         count_add(channel_counters(e.channel, 1), COUNTER_keyspace_hits, 42);
@@ -115,7 +116,7 @@ static int status_of(pid_t pid)
     return status;
 }
 
-/* -- the peer --------------------------------------------------------------------------------------------------------- */
+/* -- the peer ----------------------------------------------------------------------------------------- */
 
 struct peer {
     int fd;
@@ -141,11 +142,15 @@ static bool connect_peer(struct peer *p)
     } control;
     char packet[256] = "";
     struct iovec part = {packet, sizeof packet - 1};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
     int fds[2];
     *p = (struct peer){.fd = socket(AF_UNIX, SOCK_SEQPACKET, 0)};
     snprintf(where.sun_path, sizeof where.sun_path, "%s", path);
-    if (connect(p->fd, (struct sockaddr *)&where, sizeof where) < 0 || !readable(p->fd, 5000) || recvmsg(p->fd, &m, 0) <= 0)
+    if (connect(p->fd, (struct sockaddr *)&where, sizeof where) < 0 || !readable(p->fd, 5000) ||
+        recvmsg(p->fd, &m, 0) <= 0)
         return false;
     if (packet[0] != PACKET_HELLO) {
         snprintf(p->refusal, sizeof p->refusal, "%s", packet);
@@ -155,7 +160,8 @@ static bool connect_peer(struct peer *p)
     p->rings = mmap(NULL, CHANNEL_RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
     p->block_size = (size_t)lseek(fds[1], 0, SEEK_END);
     p->block = mmap(NULL, p->block_size, PROT_READ, MAP_SHARED, fds[1], 0);
-    CU_ASSERT_EQUAL(mmap(NULL, p->block_size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0), MAP_FAILED); /* sealed */
+    CU_ASSERT_EQUAL(mmap(NULL, p->block_size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0),
+                    MAP_FAILED); /* sealed */
     CU_ASSERT(ftruncate(fds[0], 0) < 0);
     close(fds[0]);
     close(fds[1]);
@@ -181,7 +187,8 @@ static void send_raw(struct peer *p, const uint8_t *message, size_t len)
     send(p->fd, "D", 1, MSG_NOSIGNAL);
 }
 
-/* The next message of that type; others are passed over. False: the dataplane hung up or said nothing for 5 s. */
+/* The next message of that type; others are passed over. False: the dataplane hung up or said nothing for 5
+ * s. */
 static bool expect(struct peer *p, enum message_type type, struct message_reader *r)
 {
     for (;;) {
@@ -252,7 +259,7 @@ static void end_dataplane(pid_t pid)
     CU_ASSERT(access(path, F_OK) < 0); /* the socket is gone */
 }
 
-/* -- tests ------------------------------------------------------------------------------------------------------------ */
+/* -- tests -------------------------------------------------------------------------------------------- */
 
 static void test_exec_and_its_reply(void)
 {
@@ -355,7 +362,8 @@ static void test_counters_and_gauges_are_read_from_shared_memory(void)
     CU_ASSERT(b->workers == 2 && b->counters == COUNTER_MAX && b->commands == 1 && b->gauges == 1);
     const uint8_t *worker = (const uint8_t *)b + b->workers_offset + b->worker_stride;
     CU_ASSERT_EQUAL(((const uint64_t *)(const void *)worker)[COUNTER_keyspace_hits], 42);
-    CU_ASSERT_EQUAL(((const struct channel_command_totals *)(const void *)(worker + b->commands_in_worker))->calls, 3);
+    CU_ASSERT_EQUAL(
+        ((const struct channel_command_totals *)(const void *)(worker + b->commands_in_worker))->calls, 3);
     const struct channel_counter_info *info = (const void *)((const uint8_t *)b + b->counter_names);
     CU_ASSERT_STRING_EQUAL(info[COUNTER_keyspace_hits].name, "keyspace_hits");
     CU_ASSERT_STRING_EQUAL((const char *)b + b->command_names, "client|list");
@@ -397,8 +405,15 @@ static void test_wrong_messages_close_the_channel_and_nothing_else(void)
     static const struct {
         const char *bytes;
         size_t len;
-    } wrong[] = {{"\xff", 1}, {"\x00", 1}, {"\x01", 1}, {"\x06 trailing", 10}, {"\x02\1\0\0\0\0\0\0\0\1\xff\xff\xff\xff", 14},
-                 {"\x03\1\0\0\0\0\0\0\0\0\0\0\0", 13}, {"\x03\1\0\0\0\0\0\0\0\xff\xff\xff\xff", 13}, {"\x07\0", 2}, {"\x05\1\0\0\0a", 6}};
+    } wrong[] = {{"\xff", 1},
+                 {"\x00", 1},
+                 {"\x01", 1},
+                 {"\x06 trailing", 10},
+                 {"\x02\1\0\0\0\0\0\0\0\1\xff\xff\xff\xff", 14},
+                 {"\x03\1\0\0\0\0\0\0\0\0\0\0\0", 13},
+                 {"\x03\1\0\0\0\0\0\0\0\xff\xff\xff\xff", 13},
+                 {"\x07\0", 2},
+                 {"\x05\1\0\0\0a", 6}};
     pid_t pid = start_dataplane();
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct peer p;
@@ -483,18 +498,19 @@ static void test_a_message_said_before_death_still_counts(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_exec_and_its_reply),
-                                             UNIT(test_a_reply_larger_than_the_ring_comes_in_parts),
-                                             UNIT(test_configuration_in_parts_is_accepted_or_refused_with_a_reason),
-                                             UNIT(test_state_is_told_again_to_a_new_control),
-                                             UNIT(test_counters_and_gauges_are_read_from_shared_memory),
-                                             UNIT(test_a_second_control_is_refused_politely),
-                                             UNIT(test_a_stale_socket_is_replaced_and_a_living_one_is_an_error),
-                                             UNIT(test_wrong_messages_close_the_channel_and_nothing_else),
-                                             UNIT(test_mutated_messages_never_kill_the_dataplane),
-                                             UNIT(test_a_peer_may_die_at_any_point),
-                                             UNIT(test_a_message_said_before_death_still_counts),
-                                             {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_exec_and_its_reply),
+        UNIT(test_a_reply_larger_than_the_ring_comes_in_parts),
+        UNIT(test_configuration_in_parts_is_accepted_or_refused_with_a_reason),
+        UNIT(test_state_is_told_again_to_a_new_control),
+        UNIT(test_counters_and_gauges_are_read_from_shared_memory),
+        UNIT(test_a_second_control_is_refused_politely),
+        UNIT(test_a_stale_socket_is_replaced_and_a_living_one_is_an_error),
+        UNIT(test_wrong_messages_close_the_channel_and_nothing_else),
+        UNIT(test_mutated_messages_never_kill_the_dataplane),
+        UNIT(test_a_peer_may_die_at_any_point),
+        UNIT(test_a_message_said_before_death_still_counts),
+        {NULL, NULL}};
     if (!mkdtemp(folder))
         return 2;
     snprintf(path, sizeof path, "%s/d.sock", folder);

@@ -117,7 +117,7 @@ static void test_a_writer_that_overflows_fails_and_stays_inside(void)
     free(exact);
 }
 
-/* -- rings ------------------------------------------------------------------------------------------------------------ */
+/* -- rings -------------------------------------------------------------------------------------------- */
 
 static struct channel_ring *ring;
 static uint8_t *data;
@@ -197,9 +197,18 @@ static void test_a_damaged_ring_is_refused(void)
 
 static void test_a_counter_block_with_a_table_outside_is_refused(void)
 {
-    struct channel_block good = {.magic = CHANNEL_MAGIC, .version = CHANNEL_VERSION, .size = 1 << 20, .workers = 2, .counters = 10,
-                                 .commands = 5, .gauges_offset = 4096, .counter_names = 65536, .command_names = 70000,
-                                 .workers_offset = 131072, .worker_stride = 4096, .commands_in_worker = 1024};
+    struct channel_block good = {.magic = CHANNEL_MAGIC,
+                                 .version = CHANNEL_VERSION,
+                                 .size = 1 << 20,
+                                 .workers = 2,
+                                 .counters = 10,
+                                 .commands = 5,
+                                 .gauges_offset = 4096,
+                                 .counter_names = 65536,
+                                 .command_names = 70000,
+                                 .workers_offset = 131072,
+                                 .worker_stride = 4096,
+                                 .commands_in_worker = 1024};
     CU_ASSERT(block_check(&good, 1 << 20));
     CU_ASSERT_FALSE(block_check(&good, (1 << 20) - 1));
     struct channel_block bad[] = {good, good, good, good, good, good, good};

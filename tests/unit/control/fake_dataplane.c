@@ -1,5 +1,6 @@
-/* fake_dataplane.c: a program that speaks the channel as the dataplane does, for control's tests: it has no network. Behind
- * SOCKET.fake (a datagram socket) it takes orders from a test, one packet each, and answers with one packet:
+/* fake_dataplane.c: a program that speaks the channel as the dataplane does, for control's tests: it has no
+ * network. Behind SOCKET.fake (a datagram socket) it takes orders from a test, one packet each, and answers
+ * with one packet:
  *
  *     ask WORD ...    asks control as a Redis client would; answers with control's RESP
  *     get NAME        the value of a directive in the present generation
@@ -59,8 +60,9 @@ static const char *on_config(void *ctx, struct config *conf)
 
 static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
 {
-    static const char clients[] = "id=3 addr=127.0.0.1:5 laddr=127.0.0.1:6379 name= age=1 idle=0 db=0 cmd=get lib-name= resp=2\n"
-                                  "id=4 addr=127.0.0.1:6 laddr=127.0.0.1:6379 name=n age=2 idle=1 db=1 cmd=set lib-name=x resp=3\n";
+    static const char clients[] =
+        "id=3 addr=127.0.0.1:5 laddr=127.0.0.1:6379 name= age=1 idle=0 db=0 cmd=get lib-name= resp=2\n"
+        "id=4 addr=127.0.0.1:6 laddr=127.0.0.1:6379 name=n age=2 idle=1 db=1 cmd=set lib-name=x resp=3\n";
     struct fake *f = ctx;
     char *text;
     size_t size;
@@ -137,7 +139,8 @@ static void take_order(struct fake *f)
 {
     char order[4096];
     f->asker_len = sizeof f->asker;
-    ssize_t n = recvfrom(f->orders, order, sizeof order - 1, MSG_DONTWAIT, (struct sockaddr *)&f->asker, &f->asker_len);
+    ssize_t n = recvfrom(f->orders, order, sizeof order - 1, MSG_DONTWAIT, (struct sockaddr *)&f->asker,
+                         &f->asker_len);
     if (n < 0)
         return;
     order[n] = 0;

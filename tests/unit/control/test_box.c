@@ -1,5 +1,6 @@
-/* test_box.c: the real sluice-control and the real CLI around a fake dataplane: generations, supervision, wire requests, management API,
- * stats endpoint. The programs' paths come in SLUICE_CONTROL, SLUICE_CLI and SLUICE_FAKE. */
+/* test_box.c: the real sluice-control and the real CLI around a fake dataplane: generations, supervision,
+ * wire requests, management API, stats endpoint. The programs' paths come in SLUICE_CONTROL, SLUICE_CLI and
+ * SLUICE_FAKE. */
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -24,7 +25,7 @@ static unsigned port;
 static pid_t control;
 static char output[1 << 20]; /* of the last command, HTTP request or API request */
 
-/* -- doing things ----------------------------------------------------------------------------------------------------- */
+/* -- doing things ------------------------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -88,7 +89,8 @@ static bool order(const char *text)
 
 static bool http(const char *path)
 {
-    struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in where = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct timeval wait = {.tv_sec = 5};
     char request[128];
     size_t used = 0;
@@ -109,7 +111,8 @@ static void write_conf(const char *more)
 {
     FILE *f = fopen(conf, "w");
     fprintf(f,
-            "workers 2\nlink-address 127.0.77.2/24\nmanagement-socket %s/m.sock\ndataplane-socket %s/d.sock\nstate-dir %s/state\n"
+            "workers 2\nlink-address 127.0.77.2/24\nmanagement-socket %s/m.sock\ndataplane-socket "
+            "%s/d.sock\nstate-dir %s/state\n"
             "stats-port %u\nlog-file %s/log\n%s",
             folder, folder, folder, port, folder, more);
     fclose(f);
@@ -119,7 +122,8 @@ static void start_control(void)
 {
     control = fork();
     if (control == 0) {
-        execl(getenv("SLUICE_CONTROL"), "sluice-control", conf, "--dataplane", getenv("SLUICE_FAKE"), (char *)NULL);
+        execl(getenv("SLUICE_CONTROL"), "sluice-control", conf, "--dataplane", getenv("SLUICE_FAKE"),
+              (char *)NULL);
         _exit(127);
     }
     CU_ASSERT(until("show status", "serving"));
@@ -155,7 +159,7 @@ static void stop_box(void)
     sh("rm -rf %s/state %s/log", folder, folder);
 }
 
-/* -- tests ------------------------------------------------------------------------------------------------------------ */
+/* -- tests -------------------------------------------------------------------------------------------- */
 
 static void test_the_box_serves_and_the_cli_shows_it(void)
 {
@@ -188,7 +192,9 @@ static void test_cli_errors_have_their_exit_codes(void)
     CU_ASSERT_EQUAL(sh("%s config set timeout 2>&1", cli), 2);
     CU_ASSERT_EQUAL(sh("%s show status --socket /nonexistent 2>&1", cli), 3);
     CU_ASSERT(says("start sluice-control"));
-    CU_ASSERT_EQUAL(sh("echo bad 1 >%s/bad; %s config check %s/bad 2>&1; s=$?; rm %s/bad; exit $s", folder, cli, folder, folder), 1);
+    CU_ASSERT_EQUAL(sh("echo bad 1 >%s/bad; %s config check %s/bad 2>&1; s=$?; rm %s/bad; exit $s", folder,
+                       cli, folder, folder),
+                    1);
     CU_ASSERT(says("bad:1: bad: unknown directive"));
     stop_box();
 }
@@ -222,11 +228,15 @@ static void test_what_redis_clients_ask(void)
     order("get maxmemory");
     CU_ASSERT_STRING_EQUAL(output, "5242880");
     order("ask config set maxmemory lots");
-    CU_ASSERT_STRING_EQUAL(output, "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value\r\n");
+    CU_ASSERT_STRING_EQUAL(output, "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - "
+                                   "argument must be a memory value\r\n");
     order("ask config set maxmemory-samples 13");
-    CU_ASSERT_STRING_EQUAL(output, "-ERR CONFIG SET failed (possibly related to argument 'maxmemory-samples') - maxmemory-samples 13 brings bad luck\r\n");
+    CU_ASSERT_STRING_EQUAL(output, "-ERR CONFIG SET failed (possibly related to argument "
+                                   "'maxmemory-samples') - maxmemory-samples 13 brings bad luck\r\n");
     order("ask config set workers 4");
-    CU_ASSERT_STRING_EQUAL(output, "-ERR CONFIG SET failed (possibly related to argument 'workers') - can't set immutable config\r\n");
+    CU_ASSERT_STRING_EQUAL(
+        output,
+        "-ERR CONFIG SET failed (possibly related to argument 'workers') - can't set immutable config\r\n");
     order("ask config set");
     CU_ASSERT_STRING_EQUAL(output, "-ERR wrong number of arguments for 'config|set' command\r\n");
     order("ask config set a b c");
@@ -253,7 +263,9 @@ static void test_shutdown_from_the_wire_stops_for_good_until_restart(void)
     CU_ASSERT_EQUAL(sh("%s show clients 2>&1", cli), 1);
     CU_ASSERT_EQUAL(sh("%s restart dataplane", cli), 0);
     CU_ASSERT(until("show status", "serving"));
-    stop_box();
+    order("ask shutdown");
+    CU_ASSERT(until("show status", "dataplane                stopped"));
+    stop_box(); /* with nothing left to stop but control: it still answers */
 }
 
 static void test_a_dataplane_that_dies_is_started_again_with_backoff(void)
@@ -286,7 +298,9 @@ static void test_control_may_die_and_comes_back_to_the_same_dataplane(void)
     start_control();
     CU_ASSERT_EQUAL(dataplane_pid(), pid);
     CU_ASSERT(until("show log", "Attached to the running dataplane"));
-    CU_ASSERT(until("show status", "waits for a restart      workers")); /* it still knows what the dataplane was started with */
+    CU_ASSERT(
+        until("show status",
+              "waits for a restart      workers")); /* it still knows what the dataplane was started with */
     CU_ASSERT(order("ask config set timeout 1"));
     CU_ASSERT_STRING_EQUAL(output, "+OK\r\n");
     CU_ASSERT_EQUAL(end_control(SIGTERM), 0);
@@ -325,11 +339,18 @@ static void test_a_bad_file_keeps_the_good_configuration(void)
 
 static void test_metrics_have_help_type_and_values(void)
 {
-    static const char *const lines[] = {"redis_up 1\n", "redis_connected_clients 2\n", "redis_memory_used_bytes 123456\n",
-                                        "redis_keyspace_hits_total 7\n", "redis_db_keys{db=\"db0\"} 5\n",
-                                        "redis_db_keys_expiring{db=\"db0\"} 1\n", "redis_commands_total{cmd=\"get\"} 3\n",
-                                        "redis_commands_duration_seconds_total{cmd=\"get\"} 0.0015\n", "redis_instance_info{",
-                                        "sluice_keyspace_hits_total{worker=\"1\"} 0\n", "sluice_link_up 1\n", "sluice_worker_stalled{worker=\"1\"} 0\n"};
+    static const char *const lines[] = {"redis_up 1\n",
+                                        "redis_connected_clients 2\n",
+                                        "redis_memory_used_bytes 123456\n",
+                                        "redis_keyspace_hits_total 7\n",
+                                        "redis_db_keys{db=\"db0\"} 5\n",
+                                        "redis_db_keys_expiring{db=\"db0\"} 1\n",
+                                        "redis_commands_total{cmd=\"get\"} 3\n",
+                                        "redis_commands_duration_seconds_total{cmd=\"get\"} 0.0015\n",
+                                        "redis_instance_info{",
+                                        "sluice_keyspace_hits_total{worker=\"1\"} 0\n",
+                                        "sluice_link_up 1\n",
+                                        "sluice_worker_stalled{worker=\"1\"} 0\n"};
     start_box();
     CU_ASSERT(until("show status", "health                   ok"));
     CU_ASSERT(http("/metrics"));
@@ -372,7 +393,7 @@ static void test_healthz_answers_while_a_worker_hangs(void)
     stop_box();
 }
 
-/* -- the management API's socket -------------------------------------------------------------------------------------- */
+/* -- the management API's socket ---------------------------------------------------------------------- */
 
 static int api_connect(void)
 {
@@ -411,9 +432,18 @@ static bool api_receive(int fd)
 
 static void test_malformed_requests_get_an_error_and_harm_nobody(void)
 {
-    static const char *const bad[] = {"{", "[]", "1", "\"x\"", "{\"op\":1}", "{\"op\":\"show\"}", "{\"op\":\"show\",\"what\":\"x\"}",
-                                      "{\"op\":\"config\",\"what\":\"set\"}", "{\"op\":\"config\",\"what\":\"set\",\"set\":{\"a\":1}}",
-                                      "{\"op\":\"config\",\"what\":\"set\",\"set\":[]}", "{\"a\":1,\"a\":2}", "\xff\xfe",
+    static const char *const bad[] = {"{",
+                                      "[]",
+                                      "1",
+                                      "\"x\"",
+                                      "{\"op\":1}",
+                                      "{\"op\":\"show\"}",
+                                      "{\"op\":\"show\",\"what\":\"x\"}",
+                                      "{\"op\":\"config\",\"what\":\"set\"}",
+                                      "{\"op\":\"config\",\"what\":\"set\",\"set\":{\"a\":1}}",
+                                      "{\"op\":\"config\",\"what\":\"set\",\"set\":[]}",
+                                      "{\"a\":1,\"a\":2}",
+                                      "\xff\xfe",
                                       "{\"op\":\"show\",\"what\":\"log\",\"level\":\"x\"}"};
     start_box();
     int fd = api_connect();
@@ -453,7 +483,8 @@ static void test_slow_and_vanishing_clients_block_nobody(void)
     for (unsigned i = 0; i < 2000; i++) {
         static const char text[] = "{\"op\":\"show\",\"what\":\"config\"}";
         uint32_t head = htonl(sizeof text - 1);
-        if (send(greedy, &head, 4, MSG_NOSIGNAL | MSG_DONTWAIT) != 4 || send(greedy, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        if (send(greedy, &head, 4, MSG_NOSIGNAL | MSG_DONTWAIT) != 4 ||
+            send(greedy, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             break;
     }
     CU_ASSERT(until("show status", "health                   ok"));
@@ -468,7 +499,8 @@ static bool free_port(void)
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof here;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    bool good = bind(fd, (struct sockaddr *)&here, sizeof here) == 0 && getsockname(fd, (struct sockaddr *)&here, &len) == 0;
+    bool good = bind(fd, (struct sockaddr *)&here, sizeof here) == 0 &&
+                getsockname(fd, (struct sockaddr *)&here, &len) == 0;
     port = ntohs(here.sin_port);
     close(fd);
     return good;
@@ -490,7 +522,8 @@ int main(int argc, char **argv)
                                              UNIT(test_malformed_requests_get_an_error_and_harm_nobody),
                                              UNIT(test_slow_and_vanishing_clients_block_nobody),
                                              {NULL, NULL}};
-    if (!getenv("SLUICE_CONTROL") || !getenv("SLUICE_CLI") || !getenv("SLUICE_FAKE") || !mkdtemp(folder) || !free_port())
+    if (!getenv("SLUICE_CONTROL") || !getenv("SLUICE_CLI") || !getenv("SLUICE_FAKE") || !mkdtemp(folder) ||
+        !free_port())
         return 2;
     signal(SIGPIPE, SIG_IGN);
     alarm(240);

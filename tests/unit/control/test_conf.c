@@ -1,5 +1,5 @@
-/* test_conf.c: the grammar of configuration files, every kind of mistake with its line, the table's defaults, and what CONFIG REWRITE
- * makes of a file. */
+/* test_conf.c: the grammar of configuration files, every kind of mistake with its line, the table's defaults,
+ * and what CONFIG REWRITE makes of a file. */
 #include "control/conffile.h"
 #include "control/rewrite.h"
 #include "unit.h"
@@ -45,7 +45,7 @@ static void reports(const char *text, const char *lines)
     report_free(&r);
 }
 
-/* -- grammar ---------------------------------------------------------------------------------------------------------- */
+/* -- grammar ------------------------------------------------------------------------------------------ */
 
 static void splits(const char *line, unsigned n, ...)
 {
@@ -77,7 +77,8 @@ static void test_words_and_quotes_as_sdssplitargs(void)
 
 static void test_unbalanced_quotes_are_refused(void)
 {
-    static const char *const bad[] = {"\"", "'", "\"a", "'a", "\"a\"b", "'a'b", "a \"b", "\"a\\\"", "\"\\x00\""};
+    static const char *const bad[] = {"\"",   "'",     "\"a",     "'a",       "\"a\"b",
+                                      "'a'b", "a \"b", "\"a\\\"", "\"\\x00\""};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct words w = {0};
         char *comment;
@@ -114,7 +115,8 @@ static void test_values_take_their_canonical_form(void)
     gives("maxmemory-clients 5%", "maxmemory-clients", "5%");
     gives("notify-keyspace-events KEA", "notify-keyspace-events", "AKE");
     gives("notify-keyspace-events Elg$", "notify-keyspace-events", "g$lE");
-    gives("latency-tracking-info-percentiles 50 99.9 100", "latency-tracking-info-percentiles", "50 99.9 100");
+    gives("latency-tracking-info-percentiles 50 99.9 100", "latency-tracking-info-percentiles",
+          "50 99.9 100");
     gives("bind 127.0.0.1 ::1", "bind", "127.0.0.1 ::1");
     gives("worker-cores 2 3 4", "worker-cores", "2 3 4");
     gives("log-level debug", "loglevel", "debug");
@@ -131,14 +133,16 @@ static void test_save_lines_gather_and_replace_the_default(void)
 
 static void test_output_limits_gather_by_class(void)
 {
-    gives("client-output-buffer-limit normal 1kb 2kb 3\nclient-output-buffer-limit replica 1 2 3", "client-output-buffer-limit",
-          "normal 1024 2048 3 slave 1 2 3 pubsub 33554432 8388608 60");
+    gives("client-output-buffer-limit normal 1kb 2kb 3\nclient-output-buffer-limit replica 1 2 3",
+          "client-output-buffer-limit", "normal 1024 2048 3 slave 1 2 3 pubsub 33554432 8388608 60");
 }
 
 static void test_repeated_directives_keep_every_value(void)
 {
     struct report r;
-    struct settings *s = parse("link-address 10.0.0.1/24\nlink-address fe80::1/64\nrename-command FLUSHALL \"\"\nuser a on #aa >b ~* +@all\n", &r);
+    struct settings *s = parse("link-address 10.0.0.1/24\nlink-address fe80::1/64\nrename-command FLUSHALL "
+                               "\"\"\nuser a on #aa >b ~* +@all\n",
+                               &r);
     CU_ASSERT_EQUAL(r.errors + r.warnings, 0);
     CU_ASSERT_EQUAL(s->value[directive_find("link-address")].n, 2);
     CU_ASSERT_STRING_EQUAL(settings_get(s, "rename-command"), "FLUSHALL \"\"");
@@ -147,26 +151,40 @@ static void test_repeated_directives_keep_every_value(void)
     report_free(&r);
 }
 
-/* -- mistakes --------------------------------------------------------------------------------------------------------- */
+/* -- mistakes ----------------------------------------------------------------------------------------- */
 
 static void test_every_mistake_names_line_word_and_remedy(void)
 {
     reports("maxmemroy 1gb", "f.conf:1: maxmemroy: unknown directive; did you mean maxmemory?\n");
     reports("# c\n\nxyzzy 1", "f.conf:3: xyzzy: unknown directive; remove the line or correct the name\n");
-    reports("maxmemory abc", "f.conf:1: maxmemory: 'abc': argument must be a memory value; write a size such as 100mb or 2gb\n");
-    reports("port 70000", "f.conf:1: port: '70000': argument must be between 0 and 65535 inclusive; write a whole number from 0 to 65535\n");
-    reports("port 6e3", "f.conf:1: port: '6e3': argument couldn't be parsed into an integer; write a whole number from 0 to 65535\n");
-    reports("appendonly maybe", "f.conf:1: appendonly: 'maybe': argument must be 'yes' or 'no'; write yes or no\n");
-    reports("appendfsync often", "f.conf:1: appendfsync: 'often': argument(s) must be one of the following: everysec, always, no; "
-                                 "choose one of these, for example appendfsync everysec\n");
-    reports("port", "f.conf:1: port: wrong number of arguments: a value is missing; write a whole number from 0 to 65535\n");
-    reports("timeout 1 2", "f.conf:1: timeout: wrong number of arguments; write a whole number from 0 to 2147483647\n");
-    reports("requirepass \"abc", "f.conf:1: requirepass: unbalanced quotes; close the quote and put a blank behind it, or write \\\" for a quote inside\n");
-    reports("save 900", "f.conf:1: save: '900': Invalid save parameters; write for example: save 3600 1 300 100 60 10000\n");
-    reports("link-address 10.0.0.300", "f.conf:1: link-address: '10.0.0.300': not an address with its prefix length; write for example: link-address 127.0.77.2/24\n");
-    reports("link-address 10.0.0.1/33", "f.conf:1: link-address: '10.0.0.1/33': not an address with its prefix length; write for example: link-address 127.0.77.2/24\n");
+    reports(
+        "maxmemory abc",
+        "f.conf:1: maxmemory: 'abc': argument must be a memory value; write a size such as 100mb or 2gb\n");
+    reports("port 70000", "f.conf:1: port: '70000': argument must be between 0 and 65535 inclusive; write a "
+                          "whole number from 0 to 65535\n");
+    reports("port 6e3", "f.conf:1: port: '6e3': argument couldn't be parsed into an integer; write a whole "
+                        "number from 0 to 65535\n");
+    reports("appendonly maybe",
+            "f.conf:1: appendonly: 'maybe': argument must be 'yes' or 'no'; write yes or no\n");
+    reports("appendfsync often",
+            "f.conf:1: appendfsync: 'often': argument(s) must be one of the following: everysec, always, no; "
+            "choose one of these, for example appendfsync everysec\n");
+    reports("port", "f.conf:1: port: wrong number of arguments: a value is missing; write a whole number "
+                    "from 0 to 65535\n");
+    reports("timeout 1 2",
+            "f.conf:1: timeout: wrong number of arguments; write a whole number from 0 to 2147483647\n");
+    reports("requirepass \"abc", "f.conf:1: requirepass: unbalanced quotes; close the quote and put a blank "
+                                 "behind it, or write \\\" for a quote inside\n");
+    reports(
+        "save 900",
+        "f.conf:1: save: '900': Invalid save parameters; write for example: save 3600 1 300 100 60 10000\n");
+    reports("link-address 10.0.0.300", "f.conf:1: link-address: '10.0.0.300': not an address with its prefix "
+                                       "length; write for example: link-address 127.0.77.2/24\n");
+    reports("link-address 10.0.0.1/33", "f.conf:1: link-address: '10.0.0.1/33': not an address with its "
+                                        "prefix length; write for example: link-address 127.0.77.2/24\n");
     reports("include", "f.conf:1: include: wrong number of arguments; write include and one file name\n");
-    reports("include /nonexistent/x", "f.conf:1: /nonexistent/x: cannot read /nonexistent/x: No such file or directory; correct the name or its permissions\n");
+    reports("include /nonexistent/x", "f.conf:1: /nonexistent/x: cannot read /nonexistent/x: No such file or "
+                                      "directory; correct the name or its permissions\n");
 }
 
 static void test_all_mistakes_of_a_file_are_reported(void)
@@ -191,7 +209,8 @@ static void test_a_password_is_not_printed_in_an_error(void)
 static void test_a_comment_after_a_value_is_accepted_with_a_warning(void)
 {
     gives("maxmemory 1gb # don't panic", "maxmemory", "1073741824");
-    reports("maxmemory 1gb # c", "f.conf:1: warning: maxmemory: the comment after the value was taken off; Redis would refuse this line\n");
+    reports("maxmemory 1gb # c", "f.conf:1: warning: maxmemory: the comment after the value was taken off; "
+                                 "Redis would refuse this line\n");
     gives("rename-command FLUSHALL #x # c", "rename-command", "FLUSHALL \"#x\"");
 }
 
@@ -199,8 +218,8 @@ static void test_directives_without_effect_are_said_once(void)
 {
     reports("daemonize no", "");
     reports("daemonize yes", "f.conf:1: warning: daemonize: accepted, but without effect on Sluice\n");
-    reports("lua-replicate-commands no",
-            "f.conf:1: warning: lua-replicate-commands: this directive of older Redis versions has no effect any more; remove the line\n");
+    reports("lua-replicate-commands no", "f.conf:1: warning: lua-replicate-commands: this directive of older "
+                                         "Redis versions has no effect any more; remove the line\n");
 }
 
 static void test_garbage_is_reported_and_harmless(void)
@@ -220,7 +239,7 @@ static void test_garbage_is_reported_and_harmless(void)
     }
 }
 
-/* -- files ------------------------------------------------------------------------------------------------------------ */
+/* -- files -------------------------------------------------------------------------------------------- */
 
 static void write_file(const char *name, const char *text)
 {
@@ -293,7 +312,8 @@ static void test_command_line_wins_over_the_file(void)
 {
     struct report r;
     struct settings *s = parse("maxmemory 5mb\nsave 1 1\nlink-address 10.0.0.1/8\nrequirepass x", &r);
-    CU_ASSERT(override(s, "--maxmemory 1gb --save 900 1 --save 300 10 '--link-address 10.0.0.9/8' --requirepass ''", &r));
+    CU_ASSERT(override(
+        s, "--maxmemory 1gb --save 900 1 --save 300 10 '--link-address 10.0.0.9/8' --requirepass ''", &r));
     CU_ASSERT_STRING_EQUAL(settings_get(s, "maxmemory"), "1073741824");
     CU_ASSERT_STRING_EQUAL(settings_get(s, "save"), "900 1 300 10");
     CU_ASSERT_STRING_EQUAL(settings_get(s, "link-address"), "10.0.0.9/8");
@@ -304,7 +324,7 @@ static void test_command_line_wins_over_the_file(void)
     report_free(&r);
 }
 
-/* -- rewriting -------------------------------------------------------------------------------------------------------- */
+/* -- rewriting ---------------------------------------------------------------------------------------- */
 
 static void rewrites(const char *before, const char *name, const char *value, const char *after)
 {
@@ -325,13 +345,22 @@ static void rewrites(const char *before, const char *name, const char *value, co
 
 static void test_rewrite_changes_only_what_changed(void)
 {
-    rewrites("# top\nport 1\n\n  timeout   5\n# end\n", "timeout", "5", "# top\nport 1\n\n  timeout   5\n# end\n");
+    rewrites("# top\nport 1\n\n  timeout   5\n# end\n", "timeout", "5",
+             "# top\nport 1\n\n  timeout   5\n# end\n");
     rewrites("# top\nport 1\ntimeout 5\n# end\n", "timeout", "6", "# top\nport 1\ntimeout 6\n# end\n");
     rewrites("port 1\n", "maxmemory", "2097152", "port 1\n# Written by CONFIG REWRITE\nmaxmemory 2mb\n");
     rewrites("maxmemory 1mb # note\nport 2\n", "maxmemory", "2mb", "# note\nmaxmemory 2mb\nport 2\n");
     rewrites("save 1 1\nport 1\nsave 2 2\n", "save", "3 3", "save 3 3\nport 1\n");
     rewrites("save 1 1\n", "save", "", "save \"\"\n");
-    rewrites("port 1\n", "requirepass", "a \"b\"", "port 1\n# Written by CONFIG REWRITE\nrequirepass \"a \\\"b\\\"\"\n");
+    rewrites("port 1\n", "requirepass", "a \"b\"",
+             "port 1\n# Written by CONFIG REWRITE\nrequirepass \"a \\\"b\\\"\"\n");
+}
+
+static void test_a_value_cannot_smuggle_a_line_into_the_file(void)
+{
+    rewrites("port 1\n", "bind", "1.1.1.1\nmaxclients 1",
+             "port 1\n# Written by CONFIG REWRITE\nbind \"1.1.1.1\\nmaxclients\" 1\n");
+    rewrites("port 1\n", "masteruser", "a\nb", "port 1\n# Written by CONFIG REWRITE\nmasteruser \"a\\nb\"\n");
 }
 
 static void test_rewrite_beats_a_later_include(void)
@@ -339,7 +368,8 @@ static void test_rewrite_beats_a_later_include(void)
     char other[80];
     snprintf(other, sizeof other, "%s/more.inc", folder);
     write_file(other, "timeout 2\n");
-    rewrites("timeout 1\ninclude more.inc\n", "timeout", "3", "timeout 3\ninclude more.inc\n# Written by CONFIG REWRITE\ntimeout 3\n");
+    rewrites("timeout 1\ninclude more.inc\n", "timeout", "3",
+             "timeout 3\ninclude more.inc\n# Written by CONFIG REWRITE\ntimeout 3\n");
     unlink(other);
 }
 
@@ -417,6 +447,7 @@ int main(int argc, char **argv)
                                              UNIT(test_what_is_no_text_file_is_an_error),
                                              UNIT(test_command_line_wins_over_the_file),
                                              UNIT(test_rewrite_changes_only_what_changed),
+                                             UNIT(test_a_value_cannot_smuggle_a_line_into_the_file),
                                              UNIT(test_rewrite_beats_a_later_include),
                                              UNIT(test_every_default_written_reads_back),
                                              UNIT(test_names_are_unique),

@@ -94,9 +94,12 @@ static void test_a_file_that_cannot_be_opened_keeps_the_old_target(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_lines_below_the_level_are_dropped), UNIT(test_a_line_break_stays_inside_its_line),
-                                             UNIT(test_a_flood_is_counted_instead_of_written), UNIT(test_the_ring_keeps_the_newest),
-                                             UNIT(test_a_file_that_cannot_be_opened_keeps_the_old_target), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_lines_below_the_level_are_dropped),
+                                             UNIT(test_a_line_break_stays_inside_its_line),
+                                             UNIT(test_a_flood_is_counted_instead_of_written),
+                                             UNIT(test_the_ring_keeps_the_newest),
+                                             UNIT(test_a_file_that_cannot_be_opened_keeps_the_old_target),
+                                             {NULL, NULL}};
     int fd = mkstemp(path);
     log_set_rate(0);
     int result = unit_main(argc, argv, "control/log", tests);

@@ -1,4 +1,5 @@
-/* test_oracle.c: the directive table and CONFIG SET against Debian's redis-server: names, defaults, error texts. */
+/* test_oracle.c: the directive table and CONFIG SET against Debian's redis-server: names, defaults, error
+ * texts. */
 #include "control/commit.h"
 #include "unit.h"
 
@@ -17,7 +18,7 @@ static char folder[] = "/tmp/control-oracle-XXXXXX";
 static pid_t server;
 static int fd = -1;
 
-/* -- the oracle ------------------------------------------------------------------------------------------------------- */
+/* -- the oracle --------------------------------------------------------------------------------------- */
 
 static bool start_oracle(void)
 {
@@ -27,7 +28,8 @@ static bool start_oracle(void)
     if (server == 0) {
         if (!freopen("/dev/null", "w", stdout))
             _exit(1);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", where.sun_path, "--dir", folder, (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", where.sun_path, "--dir", folder,
+               (char *)NULL);
         _exit(127);
     }
     for (unsigned i = 0; i < 500; i++) {
@@ -77,7 +79,7 @@ static void oracle(const struct words *argv, char *reply, size_t size, unsigned 
     }
 }
 
-/* -- tests ------------------------------------------------------------------------------------------------------------ */
+/* -- tests -------------------------------------------------------------------------------------------- */
 
 /* Where the test itself, the build or Sluice's nature sets another value. */
 static bool differs(const char *name)
@@ -144,27 +146,86 @@ static void note(void *ctx, const char *error)
     snprintf(ctx, 2048, "%s%s", error ? "-" : "+OK", error ? error : "");
 }
 
-/* Not among the cases, because Sluice differs on purpose: `port` (fixed at the dataplane's start) and a size beyond 64 bits (Redis takes it
- * as the largest). */
+/* Not among the cases, because Sluice differs on purpose: `port` (fixed at the dataplane's start) and a size
+ * beyond 64 bits (Redis takes it as the largest). */
 static void test_config_set_answers_as_the_oracle(void)
 {
-    static const char *const cases[] = {
-        "foo bar", "maxmemory abc", "maxmemory -5", "maxmemory 1mb", "maxmemory 1mb foo bar", "databases 4",
-        "maxmemory-policy foo", "maxmemory-policy ALLKEYS-LRU", "appendonly maybe", "timeout -1", "timeout 0x10", "timeout +5", "timeout 007",
-        "timeout ''", "maxclients 0", "timeout 1 timeout 2", "dir /tmp", "dbfilename x.rdb", "lfu-log-factor 99999999999", "hz abc",
-        "save abc", "save '900 1 300'", "save '900 1 300 10'", "save ''", "loglevel foo", "client-output-buffer-limit foo",
-        "client-output-buffer-limit 'normal 1 2 3'", "client-output-buffer-limit 'nobody 1 2 3'", "client-output-buffer-limit 'normal x 2 3'",
-        "notify-keyspace-events ZZZ", "notify-keyspace-events KEA", "maxmemory-samples 0", "tcp-keepalive 99999999999999999999",
-        "logfile x", "client-query-buffer-limit 5", "proto-max-bulk-len 10", "unixsocketperm 999", "oom-score-adj-values 1",
-        "oom-score-adj-values '1 2 x'", "slowlog-log-slower-than -2", "active-defrag-threshold-lower 1001", "maxmemory-clients 101%",
-        "maxmemory-clients x%", "list-max-listpack-size x", "enable-debug-command yes", "daemonize yes", "databases 4 maxmemory abc",
-        "maxmemory abc databases 4", "active-expire-effort 11", "latency-tracking-info-percentiles 200",
-        "latency-tracking-info-percentiles x", "auto-aof-rewrite-percentage -1", "appendfsync often", "oom-score-adj maybe",
-        "shutdown-on-sigint foo", "propagation-error-behavior foo", "sanitize-dump-payload x", "tls-auth-clients x",
-        "cluster-preferred-endpoint-type x", "repl-diskless-load x", "acl-pubsub-default x", "io-threads 4", "replicaof 'a b'",
-        "slaveof 'a b'", "rename-command 'a b'", "include x", "user x", "loadmodule x", "lua-time-limit -1", "repl-backlog-size 0",
-        "requirepass ''", "TIMEOUT 5", "maxmemory 5tb", "set-max-intset-entries -1", "syslog-facility x",
-        NULL};
+    static const char *const cases[] = {"foo bar",
+                                        "maxmemory abc",
+                                        "maxmemory -5",
+                                        "maxmemory 1mb",
+                                        "maxmemory 1mb foo bar",
+                                        "databases 4",
+                                        "maxmemory-policy foo",
+                                        "maxmemory-policy ALLKEYS-LRU",
+                                        "appendonly maybe",
+                                        "timeout -1",
+                                        "timeout 0x10",
+                                        "timeout +5",
+                                        "timeout 007",
+                                        "timeout ''",
+                                        "maxclients 0",
+                                        "timeout 1 timeout 2",
+                                        "dir /tmp",
+                                        "dbfilename x.rdb",
+                                        "lfu-log-factor 99999999999",
+                                        "hz abc",
+                                        "save abc",
+                                        "save '900 1 300'",
+                                        "save '900 1 300 10'",
+                                        "save ''",
+                                        "loglevel foo",
+                                        "client-output-buffer-limit foo",
+                                        "client-output-buffer-limit 'normal 1 2 3'",
+                                        "client-output-buffer-limit 'nobody 1 2 3'",
+                                        "client-output-buffer-limit 'normal x 2 3'",
+                                        "notify-keyspace-events ZZZ",
+                                        "notify-keyspace-events KEA",
+                                        "maxmemory-samples 0",
+                                        "tcp-keepalive 99999999999999999999",
+                                        "logfile x",
+                                        "client-query-buffer-limit 5",
+                                        "proto-max-bulk-len 10",
+                                        "unixsocketperm 999",
+                                        "oom-score-adj-values 1",
+                                        "oom-score-adj-values '1 2 x'",
+                                        "slowlog-log-slower-than -2",
+                                        "active-defrag-threshold-lower 1001",
+                                        "maxmemory-clients 101%",
+                                        "maxmemory-clients x%",
+                                        "list-max-listpack-size x",
+                                        "enable-debug-command yes",
+                                        "daemonize yes",
+                                        "databases 4 maxmemory abc",
+                                        "maxmemory abc databases 4",
+                                        "active-expire-effort 11",
+                                        "latency-tracking-info-percentiles 200",
+                                        "latency-tracking-info-percentiles x",
+                                        "auto-aof-rewrite-percentage -1",
+                                        "appendfsync often",
+                                        "oom-score-adj maybe",
+                                        "shutdown-on-sigint foo",
+                                        "propagation-error-behavior foo",
+                                        "sanitize-dump-payload x",
+                                        "tls-auth-clients x",
+                                        "cluster-preferred-endpoint-type x",
+                                        "repl-diskless-load x",
+                                        "acl-pubsub-default x",
+                                        "io-threads 4",
+                                        "replicaof 'a b'",
+                                        "slaveof 'a b'",
+                                        "rename-command 'a b'",
+                                        "include x",
+                                        "user x",
+                                        "loadmodule x",
+                                        "lua-time-limit -1",
+                                        "repl-backlog-size 0",
+                                        "requirepass ''",
+                                        "TIMEOUT 5",
+                                        "maxmemory 5tb",
+                                        "set-max-intset-entries -1",
+                                        "syslog-facility x",
+                                        NULL};
     struct event_base *base = event_base_new();
     static const struct link_ops no_ops;
     static const struct commit_options options = {.path = "", .state_dir = ""};
@@ -194,9 +255,10 @@ static void test_config_set_answers_as_the_oracle(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_every_directive_of_the_oracle_is_known_with_its_default),
-                                             UNIT(test_config_set_answers_as_the_oracle),
-                                             {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_every_directive_of_the_oracle_is_known_with_its_default),
+        UNIT(test_config_set_answers_as_the_oracle),
+        {NULL, NULL}};
     if (!mkdtemp(folder))
         return 2;
     alarm(60);

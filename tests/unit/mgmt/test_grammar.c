@@ -62,8 +62,8 @@ static void test_mistakes_are_named(void)
 static void test_options_stand_anywhere(void)
 {
     CU_ASSERT(parse("--json show --lines=5 log --level warning --match x --socket /s"));
-    CU_ASSERT(in.json && strcmp(in.lines, "5") == 0 && strcmp(in.level, "warning") == 0 && strcmp(in.match, "x") == 0 &&
-              strcmp(in.socket, "/s") == 0);
+    CU_ASSERT(in.json && strcmp(in.lines, "5") == 0 && strcmp(in.level, "warning") == 0 &&
+              strcmp(in.match, "x") == 0 && strcmp(in.socket, "/s") == 0);
 }
 
 static void test_values_may_begin_with_dashes_after_a_double_dash(void)
@@ -74,10 +74,12 @@ static void test_values_may_begin_with_dashes_after_a_double_dash(void)
 
 static void completes(const char *before, const char *prefix, const char *first, const char *second)
 {
-    static char maxclients[] = "maxclients", maxmemory[] = "maxmemory", *names[] = {maxclients, maxmemory, NULL};
+    static char maxclients[] = "maxclients", maxmemory[] = "maxmemory",
+                *names[] = {maxclients, maxmemory, NULL};
     struct words w;
     words_split(&w, before);
-    const char *a = grammar_complete(w.p, w.n, prefix, 0, names), *b = grammar_complete(w.p, w.n, prefix, 1, names);
+    const char *a = grammar_complete(w.p, w.n, prefix, 0, names),
+               *b = grammar_complete(w.p, w.n, prefix, 1, names);
     CU_ASSERT(a && strcmp(a, first) == 0);
     CU_ASSERT(second ? b && strcmp(b, second) == 0 : !b);
     words_free(&w);
@@ -105,7 +107,8 @@ static void test_words_and_quotes(void)
 {
     struct words w;
     CU_ASSERT(words_split(&w, " a \"b \\\"c\" 'd e' f\"g h\" \"\""));
-    CU_ASSERT(w.n == 5 && strcmp(w.p[1], "b \"c") == 0 && strcmp(w.p[2], "d e") == 0 && strcmp(w.p[3], "fg h") == 0 && !*w.p[4]);
+    CU_ASSERT(w.n == 5 && strcmp(w.p[1], "b \"c") == 0 && strcmp(w.p[2], "d e") == 0 &&
+              strcmp(w.p[3], "fg h") == 0 && !*w.p[4]);
     words_free(&w);
     CU_ASSERT_FALSE(words_split(&w, "a \"b"));
     words_free(&w);
