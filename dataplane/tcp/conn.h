@@ -221,6 +221,13 @@ static inline uint32_t frame_span(const struct tcp_frame *f)
     return f->len + (f->flags & FRAME_FIN ? 1u : 0u);
 }
 
+/* Room in the peer's window it needs: a FIN behind data may stand outside (it is sent again if it was cut off).
+ */
+static inline uint32_t frame_window(const struct tcp_frame *f)
+{
+    return f->len ? f->len : frame_span(f);
+}
+
 static inline uint32_t conn_index(const struct tcp_conn *c)
 {
     return (uint32_t)(c - c->stack->conns);
