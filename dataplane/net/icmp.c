@@ -2,7 +2,7 @@
  * messages are counted and not acted on yet. */
 #include "net/internal.h"
 
-enum { ICMP_HEADER = 8, RATE = 1000, BURST = 200 };
+enum { ICMP_HEADER = 8, RATE = 5000, BURST = 250 };
 
 enum { ECHO_REQUEST_4 = 8, ECHO_REPLY_4 = 0, ECHO_REQUEST_6 = 128, ECHO_REPLY_6 = 129 };
 enum { NEIGHBOUR_SOLICITATION = 135, NEIGHBOUR_ADVERTISEMENT = 136 };
