@@ -97,9 +97,7 @@ enum tcp_frame_flag {
     FRAME_LOST = 8,
     FRAME_REPAIRED = 16
 };
-/* RESENT: sent more than once in its life (Karn). LOST: deemed lost. REPAIRED: resent since it was deemed
- * lost.
- */
+/* RESENT: sent more than once in its life (Karn). LOST: deemed lost. REPAIRED: resent since then. */
 
 static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= RTE_PKTMBUF_HEADROOM,
               "Ethernet with VLAN, IPv6 and TCP fit between a frame's note and its payload");
@@ -136,7 +134,7 @@ struct tcp_conn {
     uint16_t mss;        /* payload of a full segment, options taken off */
     uint16_t unacked_in; /* segments received since our last ACK */
 
-    /* Lines 3 and 4, cold: slow path. */
+    /* Lines 3 to 5, cold: slow path. */
     struct wheel_node timer;
     uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
     uint64_t syn_us;              /* when our SYN left, for the first round-trip time */
@@ -154,8 +152,7 @@ struct tcp_conn {
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
     uint64_t retransmits;
-    uint32_t
-        ooo_last; /* number of the last out-of-order segment: its block goes first (RFC 2018 section 4) */
+    uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -219,6 +216,14 @@ static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)
 static inline uint32_t frame_span(const struct tcp_frame *f)
 {
     return f->len + (f->flags & FRAME_FIN ? 1u : 0u);
+}
+
+/* Room in the peer's window it needs: a FIN behind data may stand outside (it is sent again if it was cut
+ * off).
+ */
+static inline uint32_t frame_window(const struct tcp_frame *f)
+{
+    return f->len ? f->len : frame_span(f);
 }
 
 static inline uint32_t conn_index(const struct tcp_conn *c)

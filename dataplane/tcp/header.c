@@ -77,6 +77,7 @@ enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, struct tcp_segm
     out->header = (uint8_t)header;
     out->options = 0;
     out->sacks = 0;
+    out->ts_val = 0;
     if (header == TCP_HEADER)
         return TCP_PARSED;
     if (header == TCP_HEADER + TCP_TS_SPACE && get32(h + TCP_HEADER) == NOP_NOP_TS_10) {

@@ -249,12 +249,12 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
         uint32_t span = frame_span(f), flight = c->snd_nxt - c->snd_una;
         if (span == 0)
             break; /* reserved, nothing written yet */
-        if (unlikely(flight + span > c->snd_wnd)) {
+        if (unlikely(flight + frame_window(f) > c->snd_wnd)) {
             if (flight == 0)
                 blocked_by_peer(c, f, now_us);
             break;
         }
-        if (unlikely(flight + span > limit)) {
+        if (unlikely(flight + span > limit) && flight) {
             c->flags |= CONN_CWND_LIMITED;
             break;
         }

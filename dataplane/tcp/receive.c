@@ -60,7 +60,7 @@ bool tcp_receive_append(struct tcp_conn *c, struct rte_mbuf *m)
         return false;
     } else {
         m->next = NULL;
-        if (c->rx_head)
+        if (c->rx_tail)
             c->rx_tail->next = m;
         else
             c->rx_head = m;

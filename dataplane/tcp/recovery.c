@@ -106,7 +106,8 @@ void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us)
     while (c->tx_send) {
         struct tcp_frame *f = frame_of(c->tx_send);
         uint32_t span = frame_span(f);
-        if (span == 0 || pipe + span > c->cwnd || c->snd_nxt + span - c->snd_una > c->snd_wnd)
+        if (span == 0 || (pipe && pipe + span > c->cwnd) ||
+            c->snd_nxt - c->snd_una + frame_window(f) > c->snd_wnd)
             break;
         if (!tcp_send_frame(c, c->tx_send, now_us)) {
             tcp_starve(c);
@@ -146,13 +147,11 @@ static void leave(struct tcp_conn *c)
 /* New data were acknowledged while repairs went on. */
 static void progress(struct tcp_conn *c, uint32_t acked)
 {
+    if (c->flags & CONN_LOSS)
+        c->stack->cc->acked(c, acked);
     if (seq_from(c->snd_una, c->recover)) {
         leave(c);
-        return;
-    }
-    if (c->flags & CONN_LOSS) {
-        c->stack->cc->acked(c, acked);
-    } else if (!(c->flags & CONN_SACK)) { /* partial ACK: the next hole (RFC 6582 section 3.2, step 3) */
+    } else if (!(c->flags & (CONN_LOSS | CONN_SACK))) { /* partial ACK: the next hole (RFC 6582 section 3.2, step 3) */
         uint32_t left = acked / c->mss;
         c->dupacks = c->dupacks + 1 > left ? c->dupacks + 1 - left : 0;
         mark_head(c);

@@ -41,7 +41,7 @@ void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct ne
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
 
 /* Runs the timers that are due (RTO, delayed ACK, persist, keepalive, TIME_WAIT). Returns the time of the
- * next one (µs). */
+ * next one (µs), UINT64_MAX if there is none. Costs a comparison when nothing is due: call it every round. */
 uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us);
 
 /* Acknowledges what this round has received and no reply has acknowledged yet, by the delayed-ACK rules. Once
@@ -62,7 +62,9 @@ enum tcp_event {
 
 /* The next connection with events, each at most once until something new happens; NULL when there is none.
  * With TCP_CLOSED the connection is freed at the next call; received bytes that were not read before are
- * still readable until then. */
+ * still readable until then. A passive connection that ends before its TCP_OPENED was returned is never heard
+ * of.
+ */
 struct tcp_conn *tcp_next_event(struct tcp_stack *s, unsigned *events);
 
 /* -- a connection
@@ -82,8 +84,8 @@ size_t tcp_rx_available(const struct tcp_conn *c);
 void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us);
 
 /* Room for payload to send: at least one byte, in place in the frame it will leave in. *room says how much.
- * NULL when tx_limit is reached or the pool is empty: TCP_WRITABLE will come. A frame holds at most one
- * segment (MSS) of payload. */
+ * NULL when tx_limit is reached, the pool is empty or the connection is not open yet: TCP_WRITABLE will come
+ * (never after the peer's reset or tcp_close). A frame holds at most one segment (MSS) of payload. */
 uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room);
 /* The first n bytes of the reservation are payload now. Nothing is sent before tcp_push. */
 void tcp_tx_commit(struct tcp_conn *c, size_t n);

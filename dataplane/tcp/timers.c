@@ -108,7 +108,7 @@ static bool persist_timeout(struct tcp_conn *c, uint64_t now_us)
         c->rexmit_at = 0;
     } else if (c->snd_wnd && c->snd_wnd < f->len && tcp_queue_split(c, (uint16_t)c->snd_wnd)) {
         tcp_output(c, now_us);
-    } else if (c->snd_wnd >= frame_span(f)) {
+    } else if (c->snd_wnd >= frame_window(f)) {
         tcp_output(c, now_us); /* the pool was empty when the window opened */
     } else {
         tcp_send_probe(c, now_us);

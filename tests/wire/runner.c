@@ -1,10 +1,10 @@
 /* runner.c: replays timed packet scripts against the TCP stack; one TAP test a script. README.md describes
  * the notation. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench_net.h"
+#include "fake_net.h"
+#include "notation.h"
 
 enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
 
@@ -18,25 +18,14 @@ struct script {
     const char *file;
     unsigned line, current;
     uint16_t port; /* the peer's segments go there */
-    bool started, failed, v6;
+    bool started, v6;
+    struct complaint complaint;
     struct tcp_config conf;
     struct bench bench;
     struct peer peer[PEERS];
     uint16_t mtu;
     uint64_t last_us; /* the time of the previous line */
-    char why[256];
 };
-
-static __attribute__((format(printf, 2, 3))) void fail(struct script *s, const char *format, ...)
-{
-    va_list ap;
-    if (s->failed)
-        return;
-    s->failed = true;
-    va_start(ap, format);
-    vsnprintf(s->why, sizeof s->why, format, ap);
-    va_end(ap);
-}
 
 static void start(struct script *s, struct rte_mempool *pool)
 {
@@ -65,115 +54,6 @@ static void finish_round(struct script *s)
         tcp_round_end(s->bench.stack, s->bench.now_us);
 }
 
-/* -- words */
-
-static char *word(char **text)
-{
-    char *w = *text + strspn(*text, " \t");
-    char *end = w + strcspn(w, " \t");
-    *text = *end ? end + 1 : end;
-    *end = 0;
-    return w;
-}
-
-static uint8_t parse_flags(struct script *s, const char *w)
-{
-    static const char letters[] = "FSRP.U";
-    uint8_t flags = 0;
-    for (; *w && *w != '-'; w++) {
-        const char *at = strchr(letters, *w);
-        if (!at)
-            fail(s, "unknown flag '%c'", *w);
-        else
-            flags |= (uint8_t)(1u << (at - letters));
-    }
-    return flags;
-}
-
-/* <mss 1460,sackOK,TS val 1 ecr 2,wscale 7,sack 1:2 3:4>; numbers relative to base. */
-static void parse_options(struct script *s, char *text, uint32_t base, struct tcp_segment *seg)
-{
-    for (char *save, *o = strtok_r(text, ",>", &save); o; o = strtok_r(NULL, ",>", &save)) {
-        unsigned a, b;
-        if (sscanf(o, "mss %u", &a) == 1) {
-            seg->mss = (uint16_t)a;
-            seg->options |= TCP_OPT_MSS;
-        } else if (sscanf(o, "wscale %u", &a) == 1) {
-            seg->wscale = (uint8_t)a;
-            seg->options |= TCP_OPT_WSCALE;
-        } else if (strcmp(o, "sackOK") == 0) {
-            seg->options |= TCP_OPT_SACK_OK;
-        } else if (sscanf(o, "TS val %u ecr %u", &a, &b) == 2 || sscanf(o, "TS ecr %u", &b) == 1) {
-            seg->ts_val = strstr(o, "val") ? a : 0;
-            seg->ts_ecr = b;
-            seg->options |= TCP_OPT_TS;
-        } else if (strncmp(o, "sack ", 5) == 0) {
-            int used;
-            for (char *p = o + 5; sscanf(p, " %u:%u%n", &a, &b, &used) == 2; p += used)
-                seg->sack[seg->sacks++] = (struct tcp_range){base + a, base + b};
-            seg->options |= TCP_OPT_SACK;
-        } else {
-            fail(s, "unknown option '%s'", o);
-        }
-    }
-}
-
-struct wanted {
-    struct tcp_segment seg;
-    bool win, options, badsum;
-    unsigned chain;
-    uint8_t raw[40];
-    unsigned raw_len;
-};
-
-static void parse_raw(struct wanted *w, const char *hex)
-{
-    unsigned byte;
-    for (int used; w->raw_len < sizeof w->raw && sscanf(hex, "%2x%n", &byte, &used) == 1; hex += used)
-        w->raw[w->raw_len++] = (uint8_t)byte;
-}
-
-/* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX] */
-static void parse_segment(struct script *s, char *text, uint32_t seq_base, uint32_t ack_base,
-                          struct wanted *w)
-{
-    unsigned from, to, len;
-    memset(w, 0, sizeof *w);
-    w->chain = 1;
-    char *options = strchr(text, '<');
-    if (options) {
-        char *end = strchr(options, '>');
-        *options = 0;
-        w->options = true;
-        if (end)
-            *end++ = 0;
-        parse_options(s, options + 1, ack_base, &w->seg);
-        if (end)
-            memmove(options, end, strlen(end) + 1);
-    }
-    w->seg.flags = parse_flags(s, word(&text));
-    if (sscanf(word(&text), "%u:%u(%u)", &from, &to, &len) != 3 || to - from != len)
-        fail(s, "sequence range");
-    w->seg.seq = seq_base + from;
-    w->seg.payload = len;
-    for (char *k; *(k = word(&text));) {
-        if (strcmp(k, "ack") == 0) {
-            w->seg.ack = ack_base + (uint32_t)strtoul(word(&text), NULL, 10);
-        } else if (strcmp(k, "win") == 0) {
-            w->seg.window = (uint16_t)strtoul(word(&text), NULL, 10);
-            w->win = true;
-        } else if (strcmp(k, "badsum") == 0) {
-            w->badsum = true;
-        } else if (strcmp(k, "chain") == 0) {
-            w->chain = (unsigned)strtoul(word(&text), NULL, 10);
-        } else if (strcmp(k, "raw") == 0) {
-            parse_raw(w, word(&text));
-        } else {
-            fail(s, "unknown word '%s'", k);
-        }
-    }
-}
-
 /* -- lines */
 
 static void line_in(struct script *s, char *text)
@@ -182,7 +62,7 @@ static void line_in(struct script *s, char *text)
     struct wanted w;
     struct net_packet p;
     uint8_t h[TCP_HEADER_MAX + 4];
-    parse_segment(s, text, peer->isn, peer->base, &w);
+    parse_segment(&s->complaint, text, peer->isn, peer->base, &w);
     w.seg.src_port = (uint16_t)(40000 + s->current);
     w.seg.dst_port = s->port;
     unsigned header = tcp_header_write(h, &w.seg);
@@ -193,35 +73,11 @@ static void line_in(struct script *s, char *text)
         header += padded;
         h[12] = (uint8_t)(header / 4 << 4);
     }
-    if (s->failed)
+    if (s->complaint.failed)
         return;
     struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum, w.chain, &p);
     tcp_input(s->bench.stack, m, &p, s->bench.now_us);
     finish_round(s);
-}
-
-static void describe(const struct script *s, const struct tcp_segment *g, char *text, size_t size)
-{
-    const struct peer *p = &s->peer[s->current];
-    snprintf(text, size, "%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x", g->flags & TCP_SYN ? "S" : "",
-             g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "", g->flags & TCP_PSH ? "P" : "",
-             g->flags & TCP_ACK ? "." : "", g->seq - p->base, g->seq - p->base + g->payload, g->payload,
-             g->ack - p->isn, g->window, g->options);
-}
-
-static bool options_match(const struct tcp_segment *want, const struct tcp_segment *got)
-{
-    if (want->options != got->options)
-        return false;
-    if ((want->options & TCP_OPT_MSS) && want->mss != got->mss)
-        return false;
-    if ((want->options & TCP_OPT_WSCALE) && want->wscale != got->wscale)
-        return false;
-    if ((want->options & TCP_OPT_TS) && want->ts_ecr != got->ts_ecr)
-        return false;
-    return !(want->options & TCP_OPT_SACK) ||
-           (want->sacks == got->sacks &&
-            memcmp(want->sack, got->sack, want->sacks * sizeof *want->sack) == 0);
 }
 
 static void line_out(struct script *s, char *text, uint64_t at_us)
@@ -233,24 +89,25 @@ static void line_out(struct script *s, char *text, uint64_t at_us)
         bench_run(b, at_us + TOLERANCE_US, true);
     const struct sent_segment *out = bench_sent(b);
     if (!out) {
-        fail(s, "nothing was sent");
+        complain(&s->complaint, "nothing was sent");
         return;
     }
     const struct tcp_segment *g = &out->seg;
     s->current = (g->dst_port - 40000u) % PEERS;
     if (g->flags & TCP_SYN)
         s->peer[s->current].base = g->seq;
-    parse_segment(s, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
-    describe(s, g, got, sizeof got);
+    parse_segment(&s->complaint, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
+    describe(g, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
     if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
         ((g->flags & TCP_ACK) && g->ack != w.seg.ack) || (w.win && g->window != w.seg.window) ||
         (w.options && !options_match(&w.seg, g)))
-        fail(s, "sent: %s", got);
+        complain(&s->complaint, "sent: %s", got);
     else if (out->at_us > at_us + TOLERANCE_US || out->at_us + TOLERANCE_US < at_us)
-        fail(s, "sent %+.3f ms from the time: %s", ((double)out->at_us - (double)at_us) / 1000, got);
+        complain(&s->complaint, "sent %+.3f ms from the time: %s",
+                 ((double)out->at_us - (double)at_us) / 1000, got);
     for (uint32_t i = 0; i < w.seg.payload && i < sizeof out->payload; i++)
         if (out->payload[i] != (uint8_t)(w.seg.seq - s->peer[s->current].base - 1 + i)) {
-            fail(s, "payload differs at byte %u", i);
+            complain(&s->complaint, "payload differs at byte %u", i);
             break;
         }
     s->last_us = out->at_us;
@@ -276,7 +133,7 @@ static void line_events(struct script *s, char *text)
             if (strcmp(w, event_names[i].name) == 0)
                 want |= event_names[i].event;
     if (want != p->events)
-        fail(s, "events are %#x, wanted %#x", p->events, want);
+        complain(&s->complaint, "events are %#x, wanted %#x", p->events, want);
     p->events = 0;
 }
 
@@ -286,7 +143,7 @@ static void user_write(struct script *s, struct tcp_conn *c, unsigned n)
         size_t room;
         uint8_t *at = tcp_tx_reserve(c, &room);
         if (!at) {
-            fail(s, "no room to write");
+            complain(&s->complaint, "no room to write");
             return;
         }
         size_t take = room < n ? room : n;
@@ -301,7 +158,7 @@ static void user_write(struct script *s, struct tcp_conn *c, unsigned n)
 static void user_read(struct script *s, struct tcp_conn *c, unsigned n)
 {
     if (tcp_rx_available(c) < n) {
-        fail(s, "only %zu bytes to read", tcp_rx_available(c));
+        complain(&s->complaint, "only %zu bytes to read", tcp_rx_available(c));
         return;
     }
     uint32_t first = c->rcv_nxt - c->rx_unread - (c->flags & CONN_RX_FIN ? 1 : 0);
@@ -309,7 +166,7 @@ static void user_read(struct script *s, struct tcp_conn *c, unsigned n)
         struct slice part = tcp_rx_peek(c, at);
         for (size_t i = 0; i < part.len; i++)
             if (part.p[i] != (uint8_t)(first + at + i)) {
-                fail(s, "received byte %zu differs", at + i);
+                complain(&s->complaint, "received byte %zu differs", at + i);
                 return;
             }
         at += part.len;
@@ -331,7 +188,7 @@ static void line_user(struct script *s, char *text)
     } else if (strcmp(verb, "keepalive") == 0) {
         tcp_set_keepalive(stack, (uint64_t)n * 1000);
     } else if (!p->conn) {
-        fail(s, "no connection to %s", verb);
+        complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
         user_write(s, p->conn, n);
         tcp_push(p->conn, now);
@@ -348,7 +205,7 @@ static void line_user(struct script *s, char *text)
         tcp_abort(p->conn, now);
         p->conn = NULL;
     } else {
-        fail(s, "unknown verb '%s'", verb);
+        complain(&s->complaint, "unknown verb '%s'", verb);
     }
     finish_round(s);
 }
@@ -371,7 +228,7 @@ static void line_check(struct script *s, char *text)
         const struct tcp_conn *c = s->peer[s->current].conn;
         const char *state = c ? tcp_state_name(c->state) : "CLOSED";
         if (strcmp(state, word(&text)) != 0)
-            fail(s, "state is %s", state);
+            complain(&s->complaint, "state is %s", state);
         s->peer[s->current] = keep;
         return;
     }
@@ -395,7 +252,7 @@ static void line_check(struct script *s, char *text)
         if (strcmp(counter_name(i), name) == 0)
             value = s->bench.counters.v[i];
     if (value != want)
-        fail(s, "%s is %llu", name, (unsigned long long)value);
+        complain(&s->complaint, "%s is %llu", name, (unsigned long long)value);
 }
 
 static void line_set(struct script *s, char *text)
@@ -427,7 +284,7 @@ static void line_set(struct script *s, char *text)
         return;
     }
     if (s->started)
-        fail(s, "too late to set %s", name);
+        complain(&s->complaint, "too late to set %s", name);
     else if (strcmp(name, "rx_window") == 0)
         s->conf.rx_window = (uint32_t)value;
     else if (strcmp(name, "tx_limit") == 0)
@@ -443,7 +300,7 @@ static void line_set(struct script *s, char *text)
     else if (strcmp(name, "v6") == 0)
         s->v6 = value;
     else
-        fail(s, "unknown setting '%s'", name);
+        complain(&s->complaint, "unknown setting '%s'", name);
 }
 
 static void nothing_more(struct script *s)
@@ -452,8 +309,9 @@ static void nothing_more(struct script *s)
     char got[160];
     if (!extra)
         return;
-    describe(s, &extra->seg, got, sizeof got);
-    fail(s, "sent unexpectedly at %+.3f ms: %s", ((double)extra->at_us - (double)s->last_us) / 1000, got);
+    describe(&extra->seg, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
+    complain(&s->complaint, "sent unexpectedly at %+.3f ms: %s",
+             ((double)extra->at_us - (double)s->last_us) / 1000, got);
 }
 
 static void run_line(struct script *s, char *text, struct rte_mempool *pool)
@@ -467,7 +325,7 @@ static void run_line(struct script *s, char *text, struct rte_mempool *pool)
         start(s, pool);
     double ms = strtod(kind, NULL);
     if (kind[0] != '+') {
-        fail(s, "a line starts with a time");
+        complain(&s->complaint, "a line starts with a time");
         return;
     }
     uint64_t at = s->last_us + (uint64_t)(ms * 1000);
@@ -489,7 +347,7 @@ static void run_line(struct script *s, char *text, struct rte_mempool *pool)
     else if (*kind == '=')
         line_check(s, text);
     else if (*kind != '.')
-        fail(s, "unknown kind of line '%s'", kind);
+        complain(&s->complaint, "unknown kind of line '%s'", kind);
 }
 
 static void run_script(struct script *s, struct rte_mempool *pool)
@@ -497,7 +355,7 @@ static void run_script(struct script *s, struct rte_mempool *pool)
     char text[LINE];
     FILE *f = fopen(s->file, "r");
     if (!f) {
-        fail(s, "cannot be opened");
+        complain(&s->complaint, "cannot be opened");
         return;
     }
     s->conf =
@@ -506,7 +364,7 @@ static void run_script(struct script *s, struct rte_mempool *pool)
     s->port = PORT;
     for (unsigned i = 0; i < PEERS; i++)
         s->peer[i].isn = 1000000 * (i + 1);
-    while (!s->failed && fgets(text, sizeof text, f)) {
+    while (!s->complaint.failed && fgets(text, sizeof text, f)) {
         s->line++;
         text[strcspn(text, "#\n")] = 0;
         if (text[strspn(text, " \t")])
@@ -514,12 +372,12 @@ static void run_script(struct script *s, struct rte_mempool *pool)
     }
     fclose(f);
     if (!s->started) {
-        fail(s, "is empty");
+        complain(&s->complaint, "is empty");
         return;
     }
     nothing_more(s);
     if (!bench_stop(&s->bench))
-        fail(s, "frames or paths leaked");
+        complain(&s->complaint, "frames or paths leaked");
 }
 
 int main(int argc, char **argv)
@@ -534,10 +392,10 @@ int main(int argc, char **argv)
         s.file = argv[i];
         run_script(&s, pool);
         const char *name = strrchr(argv[i], '/') ? strrchr(argv[i], '/') + 1 : argv[i];
-        if (s.failed)
-            printf("# %s:%u: %s\n", name, s.line, s.why);
-        printf("%sok %d - %s\n", s.failed ? "not " : "", i, name);
-        failures += s.failed;
+        if (s.complaint.failed)
+            printf("# %s:%u: %s\n", name, s.line, s.complaint.why);
+        printf("%sok %d - %s\n", s.complaint.failed ? "not " : "", i, name);
+        failures += s.complaint.failed;
     }
     return failures ? 1 : 0;
 }

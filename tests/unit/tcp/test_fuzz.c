@@ -5,7 +5,7 @@
 
 #include <rte_mempool.h>
 
-#include "bench_net.h"
+#include "fake_net.h"
 #include "unit.h"
 
 enum { PORT = 6379, PEERS = 6, ROUNDS = 30000 };

@@ -4,7 +4,7 @@
 
 #include <rte_mempool.h>
 
-#include "bench_net.h"
+#include "fake_net.h"
 #include "unit.h"
 
 enum { PORT = 6379, POOL = 1023 };

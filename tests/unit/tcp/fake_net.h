@@ -1,4 +1,4 @@
-/* bench_net.h: a stand-in for dataplane/net at segment level, so that a test sees every segment the stack
+/* fake_net.h: a stand-in for dataplane/net at segment level, so that a test sees every segment the stack
  * sends and forges every one it gets. One stack, one peer address, virtual time. */
 #pragma once
 #include "eal.h"

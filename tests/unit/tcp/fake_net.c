@@ -1,5 +1,5 @@
-/* bench_net.c: a stand-in for dataplane/net at segment level. */
-#include "bench_net.h"
+/* fake_net.c: a stand-in for dataplane/net at segment level. */
+#include "fake_net.h"
 
 #include <rte_ip.h>
 #include <rte_mempool.h>
