@@ -12,21 +12,36 @@
 
 enum { SESSION_SLAB = 64 };
 
+struct session_slab {
+    struct session_slab *next;
+    struct session session[SESSION_SLAB];
+};
+
 static struct session *session_take(struct worker *w)
 {
     if (!w->free_sessions) { /* grows with the number of clients, never shrinks: bounded by maxclients */
-        struct session *slab = calloc(SESSION_SLAB, sizeof *slab);
+        struct session_slab *slab = calloc(1, sizeof *slab);
         if (!slab)
             return NULL;
+        slab->next = w->session_slabs;
+        w->session_slabs = slab;
         for (unsigned i = 0; i < SESSION_SLAB; i++) {
-            slab[i].ready_next = w->free_sessions;
-            w->free_sessions = &slab[i];
+            slab->session[i].ready_next = w->free_sessions;
+            w->free_sessions = &slab->session[i];
         }
     }
     struct session *s = w->free_sessions;
     w->free_sessions = s->ready_next;
     memset(s, 0, sizeof *s);
     return s;
+}
+
+void session_free_slabs(struct worker *w)
+{
+    for (struct session_slab *slab = w->session_slabs, *next; slab; slab = next) {
+        next = slab->next;
+        free(slab);
+    }
 }
 
 static void refuse(struct worker *w, struct tcp_conn *c, const char *text)

@@ -58,6 +58,8 @@ struct session *session_open(struct worker *w, struct tcp_conn *c);
 /* Ends it: orderly if conn is alive, silently if the connection is gone already (conn_gone). Jobs are
  * orphaned. */
 void session_close(struct session *s, bool conn_gone);
+/* Gives the memory of all sessions back, when none is open any more. */
+void session_free_slabs(struct worker *w);
 /* Closes the session if what has happened to it says so. True if it is gone. */
 bool session_settle(struct session *s);
 /* Bytes for CLIENT LIST. */

@@ -121,37 +121,6 @@ static void gather(struct worker *w, struct batch *b)
     }
 }
 
-/* CLIENT REPLY OFF and SKIP: the command runs, its reply goes nowhere, but for the OK of CLIENT REPLY ON. */
-static bool grow_nowhere(struct resp_writer *out)
-{
-    out->bytes += (uint64_t)(out->cur - out->start);
-    out->cur = out->start;
-    return true;
-}
-
-static enum command_result run_silently(struct worker *w, struct session *s, struct request *rq)
-{
-    static const struct resp_sink nowhere = {grow_nowhere};
-    struct resp_writer out;
-    uint8_t scratch[512];
-    bool off = s->client.flags & CLIENT_REPLY_OFF;
-    resp_writer_init(&out, &nowhere, s->client.proto);
-    out.start = out.cur = scratch;
-    out.end = scratch + sizeof scratch;
-    enum command_result r = command_execute(rq, &out);
-    if (off && !(s->client.flags & CLIENT_REPLY_OFF))
-        session_write(s, (struct slice){out.start, (size_t)(out.cur - out.start)});
-    (void)w;
-    return r;
-}
-
-static void step_skip(struct client *c)
-{
-    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
-    if (c->flags & CLIENT_REPLY_SKIP_NEXT)
-        c->flags = (c->flags & ~(uint32_t)CLIENT_REPLY_SKIP_NEXT) | CLIENT_REPLY_SKIP;
-}
-
 static void execute(struct worker *w, struct session *s, struct request *rq)
 {
     bool elsewhere =
@@ -160,17 +129,10 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         worker_defer(w, s, rq);
         return;
     }
-    enum command_result r;
-    if (s->client.flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP))
-        r = run_silently(w, s, rq);
-    else
-        r = command_execute(rq, session_write_begin(s));
-    if (w->out.session == s)
-        w->out.w.proto = s->client.proto; /* HELLO and RESET change it */
-    if (s->client.flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT))
-        step_skip(&s->client);
-    if (r == CMD_WAIT)
+    struct resp_writer *out = session_write_begin(s);
+    if (command_execute(rq, out) == CMD_WAIT)
         s->flags |= SESSION_STALLED;
+    out->proto = s->client.proto; /* HELLO and RESET change it */
 }
 
 static void prefetch_entries(struct worker *w, const struct batch *b)
@@ -292,9 +254,8 @@ static void idle(struct worker *w)
     fabric_wake(w->box->fabric, w->id);
 }
 
-static void one_round(struct worker *w)
+void worker_round(struct worker *w, uint64_t start)
 {
-    uint64_t start = rte_rdtsc();
     fabric_park(w->box->fabric, w->id);
     follow_config(w);
     read_clocks(w, start);
@@ -324,7 +285,7 @@ int worker_main(void *arg)
     rte_rcu_qsbr_thread_register(w->box->rcu, w->id);
     rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
     while (!atomic_load_explicit(&w->box->stop, memory_order_relaxed))
-        one_round(w);
+        worker_round(w, rte_rdtsc());
     while (w->live_sessions) /* clients see an orderly end */
         session_close(w->live_sessions, false);
     tcp_round_end(w->tcp, w->env.now_us);
@@ -353,6 +314,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.random = seed | 1;
     w->env.box = &worker_box_ops;
     w->env.worker = w;
+    w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
         .max_conns = w->conf->maxclients + w->conf->maxclients / 4 + 1024,
         .backlog = w->conf->tcp_backlog,
@@ -375,6 +337,7 @@ void worker_free(struct worker *w)
 {
     if (w->tcp)
         tcp_stack_free(w->tcp);
+    session_free_slabs(w);
     free(w->batch.big);
     for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
         next = c->next;

@@ -61,6 +61,7 @@ struct worker {
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */
 
+    struct session_slab *session_slabs;
     struct session *free_sessions, *live_sessions;
     struct session *ready_first, *ready_last;
     unsigned sessions;
@@ -86,6 +87,8 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
 void worker_free(struct worker *w);
 /* The loop, until box->stop. The lcore's function: arg is the worker. */
 int worker_main(void *arg);
+/* One round at the time `cycles` of the TSC: the body of the loop, for tests in virtual time. */
+void worker_round(struct worker *w, uint64_t cycles);
 
 /* -- for session.c and worker's own files
  * ------------------------------------------------------------------------- */

@@ -85,9 +85,8 @@ static void complete(struct worker *w, struct job *j)
         s->flags &= ~(uint32_t)SESSION_STALLED;
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
         s->client.last_command = j->client.last_command ? j->client.last_command : s->client.last_command;
-        if (!(s->client.flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP)))
-            session_write(s, job_reply(j));
-        s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+        session_write(s, job_reply(j));
+        s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP; /* it was this reply that was skipped */
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
     }

@@ -14,7 +14,8 @@ struct memwire_fault { /* probabilities in 1/1,000,000 a frame */
 
 struct memwire *memwire_new(struct rte_mempool *pool, uint64_t seed, const struct memwire_fault *fault);
 void memwire_free(struct memwire *w);
-void memwire_set_fault(struct memwire *w, const struct memwire_fault *fault);
+/* False if out of memory: the faults are unchanged then. NULL = a perfect wire. */
+bool memwire_set_fault(struct memwire *w, const struct memwire_fault *fault);
 /* The wire of end 0 or 1: give it to net_if_new. now is taken from memwire_set_time. */
 const struct wire *memwire_end(struct memwire *w, unsigned end);
 void memwire_set_time(struct memwire *w, uint64_t now_us);

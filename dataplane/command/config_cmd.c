@@ -51,11 +51,47 @@ static void reply_joined(struct request *rq, unsigned first)
     free(value.p);
 }
 
-/* Replies the matching directives, or only counts them (write = false): those that the dataplane acts on, in
- * Redis' form, then all others as control sent them. */
-static size_t reply_matches(struct request *rq, bool write)
+/* Older names that Redis still answers to, patterns included. */
+static const struct {
+    const char *name, *of;
+} aliases[] = {
+    {"slaveof", "replicaof"},
+    {"slave-serve-stale-data", "replica-serve-stale-data"},
+    {"slave-read-only", "replica-read-only"},
+    {"slave-lazy-flush", "replica-lazy-flush"},
+    {"slave-ignore-maxmemory", "replica-ignore-maxmemory"},
+    {"slave-announce-ip", "replica-announce-ip"},
+    {"slave-announce-port", "replica-announce-port"},
+    {"slave-priority", "replica-priority"},
+    {"repl-ping-slave-period", "repl-ping-replica-period"},
+    {"min-slaves-to-write", "min-replicas-to-write"},
+    {"min-slaves-max-lag", "min-replicas-max-lag"},
+    {"cluster-slave-no-failover", "cluster-replica-no-failover"},
+    {"cluster-slave-validity-factor", "cluster-replica-validity-factor"},
+    {"hash-max-ziplist-entries", "hash-max-listpack-entries"},
+    {"hash-max-ziplist-value", "hash-max-listpack-value"},
+    {"list-max-ziplist-size", "list-max-listpack-size"},
+    {"zset-max-ziplist-entries", "zset-max-listpack-entries"},
+    {"zset-max-ziplist-value", "zset-max-listpack-value"},
+    {"lua-time-limit", "busy-reply-threshold"},
+    {"server_cpulist", "server-cpulist"},
+    {"bio_cpulist", "bio-cpulist"},
+    {"aof_rewrite_cpulist", "aof-rewrite-cpulist"},
+    {"bgsave_cpulist", "bgsave-cpulist"},
+};
+enum { ALIASES = sizeof aliases / sizeof aliases[0] };
+
+static bool find_pair(const struct config *c, const char *name, unsigned *pair)
 {
-    const struct config *c = rq->env->conf;
+    for (*pair = 0; *pair < c->pairs; ++*pair)
+        if (strcmp(c->pair[*pair].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The directives that the dataplane acts on, in Redis' form. */
+static size_t reply_own(struct request *rq, bool write)
+{
     char value[VALUE_BYTES];
     struct slice shown;
     size_t n = 0;
@@ -65,27 +101,42 @@ static size_t reply_matches(struct request *rq, bool write)
         n++;
         if (!write)
             continue;
-        config_print(c, config_directive(i), value, sizeof value);
+        config_print(rq->env->conf, config_directive(i), value, sizeof value);
         reply_bulk(rq->out, shown);
         reply_bulk_str(rq->out, value);
     }
-    for (unsigned i = 0; i < c->pairs; i++) {
-        if (!asked_for(rq, c->pair[i].name, &shown) || is_repetition(c, i) ||
-            config_print(c, c->pair[i].name, value, sizeof value))
+    return n;
+}
+
+/* All others, as control sent them, and their older names. */
+static size_t reply_others(struct request *rq, bool write)
+{
+    const struct config *c = rq->env->conf;
+    char value[VALUE_BYTES];
+    struct slice shown;
+    size_t n = 0;
+    for (unsigned i = 0; i < c->pairs + ALIASES; i++) {
+        unsigned pair = i;
+        const char *name = i < c->pairs ? c->pair[i].name : aliases[i - c->pairs].name;
+        if (i >= c->pairs && !find_pair(c, aliases[i - c->pairs].of, &pair))
+            continue;
+        if (!asked_for(rq, name, &shown) || is_repetition(c, pair) ||
+            config_print(c, c->pair[pair].name, value, sizeof value))
             continue;
         n++;
         if (!write)
             continue;
         reply_bulk(rq->out, shown);
-        reply_joined(rq, i);
+        reply_joined(rq, pair);
     }
     return n;
 }
 
 enum command_result config_get_run(struct request *rq)
 {
-    reply_map(rq->out, reply_matches(rq, false));
-    reply_matches(rq, true);
+    reply_map(rq->out, reply_own(rq, false) + reply_others(rq, false));
+    reply_own(rq, true);
+    reply_others(rq, true);
     return CMD_DONE;
 }
 

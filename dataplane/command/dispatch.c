@@ -6,11 +6,14 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/slowlog.h"
+#include "command/slowlog.h"
 #include "command/table.h"
 
 enum {
-    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64 /* one in so many fast commands is measured and counted so many times */
+    WATCH_FAST_US = 1000, /* a slow log below this looks at every command */
+    MANY_KEYS = 64,       /* keys looked at for a route; a command with more takes every shard */
+    MEASURE_EACH = 64     /* one in so many fast commands is measured and counted so many times */
 };
 
 /* -- prepare -- */
@@ -133,10 +136,18 @@ static enum store_result make_room(const struct request *rq)
     return STORE_OK;
 }
 
+/* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
+static bool is_http(const struct request *rq)
+{
+    return slice_is(rq->argv[0], "post") || slice_is(rq->argv[0], "host:");
+}
+
 /* Writes the error of a request that must not run; false if it may. */
 static bool rejected(struct request *rq)
 {
-    if (!rq->cmd)
+    if (!rq->cmd && is_http(rq))
+        rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
+    else if (!rq->cmd)
         reply_unknown(rq);
     else if (rq->bad_arity)
         reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
@@ -151,18 +162,24 @@ static bool rejected(struct request *rq)
     return true;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
+ * for times that fast ones reach. */
 static enum command_result run(struct request *rq)
 {
-    struct command_stats *stats = &rq->env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & CMD_FAST ? MEASURE_EACH : 1;
-    uint64_t rate = rq->env->tsc_per_us;
-    count_one(rq->env->counters, COUNTER_commands_processed);
+    struct command_env *env = rq->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t rate = env->tsc_per_us, weight = 1;
+    if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
+        weight = MEASURE_EACH;
+    count_one(env->counters, COUNTER_commands_processed);
     if (stats->calls++ % weight || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
-    stats->usec += ((__rdtsc() - begin) * weight + rate / 2) / rate;
+    uint64_t cycles = __rdtsc() - begin;
+    stats->usec += (cycles * weight + rate / 2) / rate;
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
 

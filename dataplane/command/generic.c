@@ -98,7 +98,7 @@ static bool request_db(struct request *rq, int i, unsigned *db)
     if (!request_int(rq, i, &n, NULL))
         return false;
     if (n < INT_MIN || n > INT_MAX)
-        reply_error(rq->out, "ERR value is out of range");
+        reply_error(rq->out, "ERR value is out of range, value must between -2147483648 and 2147483647");
     else if (n < 0 || (uint64_t)n >= rq->env->ks->databases)
         reply_error(rq->out, "ERR DB index is out of range");
     else

@@ -3,27 +3,34 @@
 #include "command/server.h"
 #include "base/number.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 
 /* -- shared
  * ---------------------------------------------------------------------------------------------------- */
 
+enum { NAME_ROOM = 32 };
+
+/* The first word of the command as people write it: CONFIG. */
+static const char *container_name(const struct request *rq, char upper[NAME_ROOM])
+{
+    const char *name = rq->cmd->parent ? rq->cmd->parent->name : rq->cmd->name;
+    size_t i = 0;
+    for (; name[i] && i < NAME_ROOM - 1; i++)
+        upper[i] = (char)toupper((unsigned char)name[i]);
+    upper[i] = 0;
+    return upper;
+}
+
 enum command_result server_help(struct request *rq, const char *const *lines)
 {
     size_t n = 0;
-    char upper[32];
-    const char *name = rq->cmd->parent ? rq->cmd->parent->name : rq->cmd->name;
+    char upper[NAME_ROOM], usage[96];
     while (lines[n])
         n++;
-    for (size_t i = 0; i < sizeof upper; i++) {
-        upper[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
-        if (!name[i])
-            break;
-    }
-    upper[sizeof upper - 1] = 0;
-    char usage[96];
-    snprintf(usage, sizeof usage, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper);
+    snprintf(usage, sizeof usage,
+             "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container_name(rq, upper));
     reply_array(rq->out, n + 3);
     reply_simple(rq->out, usage);
     for (size_t i = 0; i < n; i++)
@@ -35,15 +42,10 @@ enum command_result server_help(struct request *rq, const char *const *lines)
 
 void server_unknown_subcommand(struct request *rq)
 {
-    const struct command *container = rq->cmd->parent ? rq->cmd->parent : rq->cmd;
-    char upper[32];
-    size_t i = 0;
-    for (; container->name[i] && i < sizeof upper - 1; i++)
-        upper[i] = (char)(container->name[i] - 'a' + 'A');
-    upper[i] = 0;
+    char upper[NAME_ROOM];
     int shown = rq->argv[1].len > 128 ? 128 : (int)rq->argv[1].len;
     reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
-                 shown, (const char *)rq->argv[1].p, upper);
+                 shown, (const char *)rq->argv[1].p, container_name(rq, upper));
 }
 
 enum command_result server_ask_control(struct request *rq, const char *consequence)
@@ -62,6 +64,7 @@ const char *server_fact(struct command_env *env, const char *name, const char *f
     return value ? value : fallback;
 }
 
+/* The peak is the sum of the shards' peaks, so at least the box's own. */
 struct store_account server_account(const struct command_env *env)
 {
     struct store_account sum = {0};

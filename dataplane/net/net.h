@@ -35,6 +35,8 @@ struct net_config {
     unsigned addresses; /* the IPv6 link-local address is added by itself if there is any IPv6 address */
     struct ip_addr gateway4, gateway6; /* all zero = none */
     unsigned neighbours;               /* size of the neighbour table, 0 = 1024 */
+    unsigned paths;                    /* peers that can have connections at once, 0 = 65536 */
+    bool quiet;                        /* does not announce its addresses at start (workers but the first) */
     uint64_t seed;
 };
 
@@ -60,7 +62,9 @@ struct net_packet { /* what TCP needs to know of the packet it gets; the mbuf's 
     bool checksum_ok; /* the port has verified the TCP checksum already */
 };
 
-/* Takes a frame (single segment or chained). Bad IP checksums, lengths, options and addresses end here. */
+/* Takes a frame (single segment or chained). Bad IP checksums, lengths, options and addresses end here. Of a
+ * TCP segment that is handed back, the TCP header is contiguous unless it is truncated; its checksum is TCP's
+ * to verify unless checksum_ok. Answers are queued: call net_flush. */
 enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_packet *out, uint64_t now_us);
 
 /* Upkeep: neighbour ages and retries, gratuitous ARP and neighbour advertisement after start. Call every ~10
@@ -88,6 +92,10 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
 
 /* Hands everything queued to the wire: once a round. */
 void net_flush(struct net_if *n);
+
+/* Of this frame nothing is ever changed but the 64 bytes of headroom and the TCP checksum. TCP may keep a
+ * second reference and send the frame again once rte_mbuf_refcnt_read says that it is the only holder;
+ * data_off, data_len and pkt_len are then TCP's to set back. */
 
 const struct net_config *net_if_config(const struct net_if *n);
 

@@ -123,6 +123,8 @@ struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int
         free(a);
         return NULL;
     }
+    if (size > ARENA_LARGEST)
+        size = ARENA_LARGEST;
     a->size = round_up(size < 4 * HUGEPAGE ? 4 * HUGEPAGE : size, HUGEPAGE);
     if (!map_memory(a, hugepages, error, error_size)) {
         free(a);

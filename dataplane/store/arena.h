@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define ARENA_ADDRESS ((uintptr_t)0x200000000000) /* far from where the kernel puts heaps and libraries */
+#define ARENA_LARGEST ((uint64_t)4 << 40) /* what the index can address */
 #define ARENA_MAGIC   0x53754c6963654152u
 
 enum {

@@ -114,6 +114,19 @@ static void pool_offer(struct shard *s, unsigned db, struct entry *e)
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
 }
 
+/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds what the
+ * index holds now: nothing is remembered that may be gone. */
+static uint64_t next_sample(struct shard *s, const struct db *db)
+{
+    struct pool *pool = &s->pool;
+    uint64_t random = pool->next[0];
+    pool->next[0] = pool->next[1];
+    pool->next[1] = shard_random(s);
+    index_sample_prefetch(s, &db->index, pool->next[1], false, s->samples);
+    index_sample_prefetch(s, &db->index, pool->next[0], true, s->samples);
+    return random;
+}
+
 /* Where keys with an expiry are rare, the wheel finds them and chance would not. */
 static void sample_db(struct shard *s, unsigned number)
 {
@@ -122,15 +135,13 @@ static void sample_db(struct shard *s, unsigned number)
     unsigned n = 0;
     bool sparse = is_volatile(s) && (db->expires * 4 < db->index.keys || s->policy == POLICY_VOLATILE_TTL);
     if (!sparse)
-        n = index_sample(s, &db->index, shard_random(s), found, s->samples);
+        n = index_sample(s, &db->index, next_sample(s, db), found, s->samples);
     else
         for (unsigned i = 0; i < s->samples; i++) {
             struct entry *e = wheel_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
             if (e)
                 found[n++] = e;
         }
-    for (unsigned i = 0; i < n; i++)
-        __builtin_prefetch(found[i]);
     for (unsigned i = 0; i < n; i++)
         if (!is_volatile(s) || entry_has_ttl(found[i]))
             pool_offer(s, number, found[i]);
@@ -159,8 +170,14 @@ static bool evict_from_pool(struct shard *s)
 {
     while (s->pool.n > 0) {
         struct candidate c = s->pool.best[--s->pool.n];
-        if (evict(s, c.db, c.hash, c.e))
-            return true;
+        if (!evict(s, c.db, c.hash, c.e))
+            continue;
+        if (s->pool.n > 0) { /* the next victim's bucket and entry, for the next time */
+            const struct candidate *next = &s->pool.best[s->pool.n - 1];
+            index_prefetch_bucket(s, &s->db[next->db].index, next->hash);
+            __builtin_prefetch(next->e);
+        }
+        return true;
     }
     return false;
 }

@@ -19,6 +19,7 @@ struct candidate {
 struct pool {
     unsigned n;
     struct candidate best[POOL_SIZE]; /* by rising score */
+    uint64_t next[2];                 /* the next two samples, being prefetched */
 };
 
 /* Evicts one key by the policy. False if nothing can go. */

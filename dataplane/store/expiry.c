@@ -210,14 +210,16 @@ static bool wants_rebuild(const struct db *db)
            (w->lost || w->items > 2 * db->expires + db->index.keys / 4 + 4096 || (!db->expires && w->items));
 }
 
-static void rebuild(struct shard *s, struct db *db)
+/* False without memory: another time, then. */
+static bool rebuild(struct shard *s, struct db *db)
 {
     struct wheel *w = wheel_new(s, shard_alloc_quietly);
     if (!w)
-        return;
+        return false;
     w->old = db->wheel;
     w->walking = db->expires > 0;
     db->wheel = w;
+    return true;
 }
 
 struct walk {
@@ -247,27 +249,12 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
     }
 }
 
-bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
+/* Fires ticks that are over, as far as the budget goes. True if some are left. */
+static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
 {
     struct wheel *w = db->wheel;
-    if (!w)
-        return false;
-    if (wants_rebuild(db)) {
-        rebuild(s, db);
-        w = db->wheel;
-    }
-    if (w->old && wheel_free(s, w->old, budget))
-        w->old = NULL;
-    if (!w->old && !w->items && !db->expires) {
-        unsigned all = UINT32_MAX;
-        wheel_free(s, w, &all);
-        db->wheel = NULL;
-        return false;
-    }
-    walk_on(s, db, budget);
     uint64_t due = s->now_ms >> TICK_SHIFT; /* this tick is not over yet */
-    unsigned steps = 0;
-    while (w->tick < due && cascade(s, w, budget)) {
+    for (unsigned steps = 1; w->tick < due && cascade(s, w, budget); steps++) {
         uint32_t id;
         uint16_t fine;
         while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
@@ -277,9 +264,28 @@ bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
         if (*budget == 0)
             return true;
         next_tick(w);
-        *budget -= ++steps % TICKS_A_UNIT == 0;
+        *budget -= steps % TICKS_A_UNIT == 0;
     }
-    return w->tick < due || w->walking || w->old;
+    return w->tick < due;
+}
+
+bool wheel_run(struct shard *s, struct db *db, unsigned *budget)
+{
+    if (!db->wheel)
+        return false;
+    bool stuck = wants_rebuild(db) && !rebuild(s, db);
+    struct wheel *w = db->wheel;
+    if (w->old && wheel_free(s, w->old, budget))
+        w->old = NULL;
+    if (!w->old && !w->items && !db->expires) {
+        unsigned all = UINT32_MAX;
+        wheel_free(s, w, &all);
+        db->wheel = NULL;
+        return false;
+    }
+    walk_on(s, db, budget);
+    return fire_due(s, db, budget) || w->walking || w->old || (!w->items && !db->expires) ||
+           (!stuck && wants_rebuild(db));
 }
 
 /* -- a sample for eviction -- */

@@ -43,6 +43,20 @@ static inline uint32_t segment_of(const struct index *ix, uint64_t hash)
 
 /* -- a slot -- */
 
+enum { HIGH_ADDRESS = 0x7f, HIGH_SPILL = 0x80 };
+
+static inline bool bucket_spilled(const struct bucket *b, uint32_t tag)
+{
+    return b->high[tag % BUCKET_SLOTS] & HIGH_SPILL;
+}
+
+/* The spill bits belong to the bucket, not to what is in the slot. */
+static inline void slot_write(struct bucket *b, unsigned i, uint32_t low, uint32_t high)
+{
+    b->low[i] = low;
+    b->high[i] = (b->high[i] & HIGH_SPILL) | (high & ~(uint32_t)HIGH_SPILL);
+}
+
 static inline uint32_t tag_of(uint64_t hash)
 {
     return (uint32_t)(hash >> (64 - TAG_BITS));
@@ -55,15 +69,14 @@ static inline unsigned home_of(uint32_t tag, unsigned buckets)
 
 static inline struct entry *slot_entry(const struct shard *s, const struct bucket *b, unsigned i)
 {
-    uint64_t granule = (uint64_t)(b->high[i] & 0xff) << 32 | b->low[i];
+    uint64_t granule = (uint64_t)(b->high[i] & HIGH_ADDRESS) << 32 | b->low[i];
     return (struct entry *)(void *)(s->heap.arena->base + granule * GRANULE);
 }
 
 static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag, const struct entry *e)
 {
     uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
-    b->low[i] = (uint32_t)granule;
-    b->high[i] = tag << 8 | (uint32_t)(granule >> 32);
+    slot_write(b, i, (uint32_t)granule, tag << 8 | (uint32_t)(granule >> 32));
 }
 
 static inline __m128i load4(const uint32_t *p)
@@ -115,7 +128,7 @@ struct entry *index_find(const struct shard *s, const struct index *ix, const st
                 return e;
             }
         }
-        if (bucket_empty(&seg[b]))
+        if ((left == buckets && !bucket_spilled(&seg[b], tag)) || bucket_empty(&seg[b]))
             return NULL;
         b = next_bucket(b, buckets);
     }
@@ -153,22 +166,45 @@ void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64
     __builtin_prefetch(word_segment(s, word) + home_of(tag_of(hash), word_buckets(word)));
 }
 
-void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash)
+/* An entry of a hundred bytes may begin near the end of a line. */
+static inline void prefetch_entry(const struct entry *e)
 {
-    if (ix->segments == 0)
-        return;
-    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    const uint8_t *p = (const uint8_t *)e;
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 64);
+    __builtin_prefetch(p + 100);
+}
+
+static const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
+{
+    unsigned hits = bucket_match(b, tag);
+    return hits ? slot_entry(s, b, (unsigned)__builtin_ctz(hits)) : NULL;
+}
+
+void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead)
+{
+    *ahead = (struct ahead){0};
+    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
     if (!word)
         return;
-    const struct bucket *b = word_segment(s, word) + home_of(tag_of(hash), word_buckets(word));
-    unsigned hits = bucket_match(b, tag_of(hash));
-    if (hits) {
-        const uint8_t *e = (const uint8_t *)slot_entry(s, b, (unsigned)__builtin_ctz(hits));
-        __builtin_prefetch(e);
-        __builtin_prefetch(e + 64);
-    } else {
-        __builtin_prefetch(b + 1); /* it may have overflowed */
+    unsigned home = home_of(tag_of(hash), word_buckets(word));
+    const struct bucket *seg = word_segment(s, word);
+    ahead->tag = tag_of(hash);
+    ahead->e = match_in(s, &seg[home], ahead->tag);
+    if (ahead->e) {
+        prefetch_entry(ahead->e);
+    } else if (bucket_spilled(&seg[home], ahead->tag)) {
+        ahead->bucket = &seg[next_bucket(home, word_buckets(word))];
+        __builtin_prefetch(ahead->bucket);
     }
+}
+
+void index_prefetch_again(const struct shard *s, struct ahead *ahead)
+{
+    if (!ahead->e && ahead->bucket)
+        ahead->e = match_in(s, ahead->bucket, ahead->tag);
+    if (ahead->e)
+        prefetch_entry(ahead->e);
 }
 
 /* -- segments -- */
@@ -205,12 +241,12 @@ static struct bucket *segment_new(struct shard *s, unsigned buckets)
 /* The segment has a free slot. */
 static void segment_put(struct bucket *seg, unsigned buckets, uint32_t low, uint32_t high)
 {
-    unsigned b = home_of(high >> 8, buckets), empty;
+    unsigned home = home_of(high >> 8, buckets), b = home, empty;
     while (!(empty = bucket_empty(&seg[b])))
         b = next_bucket(b, buckets);
-    unsigned i = (unsigned)__builtin_ctz(empty);
-    seg[b].low[i] = low;
-    seg[b].high[i] = high;
+    slot_write(&seg[b], (unsigned)__builtin_ctz(empty), low, high);
+    if (b != home)
+        seg[home].high[(high >> 8) % BUCKET_SLOTS] |= HIGH_SPILL;
 }
 
 /* Moves a segment into one with another number of buckets. False, and nothing changed, without memory. */
@@ -254,7 +290,7 @@ static void split_collect(const struct shard *s, uint64_t word, unsigned bit, st
                 split->high[split->n++] = seg[b].high[i];
             }
     for (unsigned i = 0; i < split->n; i++) {
-        uint64_t granule = (uint64_t)(split->high[i] & 0xff) << 32 | split->low[i];
+        uint64_t granule = (uint64_t)(split->high[i] & HIGH_ADDRESS) << 32 | split->low[i];
         const struct entry *entry = (const void *)(s->heap.arena->base + granule * GRANULE);
         split->moves[i] = entry_hash(s, entry) >> bit & 1;
         split->moving += split->moves[i];
@@ -356,16 +392,15 @@ static int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hol
 static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, unsigned slot)
 {
     bool was_full = !bucket_empty(&seg[hole]);
-    seg[hole].low[slot] = seg[hole].high[slot] = 0;
+    slot_write(&seg[hole], slot, 0, 0);
     unsigned start = hole;
     for (unsigned b = next_bucket(hole, buckets); was_full && b != start; b = next_bucket(b, buckets)) {
         was_full = !bucket_empty(&seg[b]);
         int i = movable_slot(seg, buckets, hole, b);
         if (i < 0)
             continue;
-        seg[hole].low[slot] = seg[b].low[i];
-        seg[hole].high[slot] = seg[b].high[i];
-        seg[b].low[i] = seg[b].high[i] = 0;
+        slot_write(&seg[hole], slot, seg[b].low[i], seg[b].high[i]);
+        slot_write(&seg[b], (unsigned)i, 0, 0);
         hole = b;
         slot = (unsigned)i;
     }
@@ -501,13 +536,31 @@ static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t ra
     return found;
 }
 
-unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n)
+/* A random hash finds segments by their share of all hashes. */
+static uint64_t sample_word(const struct index *ix, uint64_t random)
 {
-    if (ix->keys == 0)
-        return 0;
-    /* A random hash finds segments by their share of all hashes. */
     uint32_t number = segment_of(ix, random);
     while (*directory_at(ix, number) == 0)
         number = number + 1 < ix->segments ? number + 1 : 0;
-    return sample_segment(s, *directory_at(ix, number), random, out, n);
+    return *directory_at(ix, number);
+}
+
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n)
+{
+    return ix->keys ? sample_segment(s, sample_word(ix, random), random, out, n) : 0;
+}
+
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries, unsigned n)
+{
+    struct entry *found[BUCKET_SLOTS];
+    if (ix->keys == 0)
+        return;
+    uint64_t word = sample_word(ix, random);
+    if (!entries) {
+        __builtin_prefetch(word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24));
+        return;
+    }
+    n = sample_segment(s, word, random, found, n < BUCKET_SLOTS ? n : BUCKET_SLOTS);
+    for (unsigned i = 0; i < n; i++)
+        __builtin_prefetch(found[i]);
 }

@@ -5,15 +5,17 @@
  *   directory: one word a segment        segment: 1..248 buckets        bucket: one cache line
  *   ┌─────────────────────────────┐      ┌────────┬────────┬─ … ─┐      ┌─────────────┬──────────────┐
  *   │ address:40  buckets:8  n:16 │ ───▶ │ bucket │ bucket │     │      │ 8 × low 32  │ 8 × tag:24   │
- *   └─────────────────────────────┘      └────────┴────────┴─ … ─┘      │ of address  │  address:8   │
+ *   └─────────────────────────────┘      └────────┴────────┴─ … ─┘      │ of address  │ spill:1 a.:7 │
  *                                                                       └─────────────┴──────────────┘
  * The directory grows by linear hashing, one segment at a time and in order: nothing is ever rehashed as a
  * whole, and a step touches about a hundred entries. Each segment is a small table of its own with as many
  * buckets as its load needs (tag * buckets >> 24 is the home of a tag), so that space is used evenly although
  * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full bucket
- * overflows into the next line: linear probing inside the segment, no chains, no tombstones.
+ * overflows into the next line: linear probing inside the segment, no chains, no tombstones. The spill bit of slot
+ * i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most searches for a key that
+ * is not there end in one line.
  *
- * Addresses are granules of 8 bytes from the arena's base (40 bits: 8 TB). */
+ * Addresses are granules of 8 bytes from the arena's base (39 bits: 4 TB). */
 #pragma once
 #include "store/entry.h"
 
@@ -29,7 +31,7 @@ enum {
 
 struct bucket {
     uint32_t low[BUCKET_SLOTS];  /* address, low 32 bits; 0 = empty slot */
-    uint32_t high[BUCKET_SLOTS]; /* tag << 8 | address >> 32 */
+    uint32_t high[BUCKET_SLOTS]; /* tag << 8 | spill << 7 | address >> 32 */
 } __attribute__((aligned(64)));
 
 struct index {
@@ -46,6 +48,13 @@ struct place {
     unsigned slot;
 };
 
+/* A look-up on its way; only ever a hint, for what it points to may be gone. */
+struct ahead {
+    const struct entry *e;       /* NULL = not known yet or not there */
+    const struct bucket *bucket; /* where to look if the home bucket had overflowed */
+    uint32_t tag;
+};
+
 struct shard;
 
 struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k, struct place *at);
@@ -60,7 +69,10 @@ void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
 
 void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash);
-void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash);
+/* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in *ahead. */
+void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead);
+/* The same again some look-ups later: what had to wait for a bucket, and what the CPU dropped for lack of room. */
+void index_prefetch_again(const struct shard *s, struct ahead *ahead);
 
 typedef void index_visit(struct entry *e, void *arg);
 
@@ -72,6 +84,9 @@ void index_neighbours(const struct shard *s, const struct index *ix, uint64_t ha
 
 /* Up to n entries from one random segment, adjoining; returns how many (0 only if the index is empty). */
 unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out, unsigned n);
+
+/* Prefetch stages of index_sample() with the same random number: the slots, then the entries. */
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries, unsigned n);
 
 /* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown away. */
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg);

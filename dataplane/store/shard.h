@@ -23,7 +23,7 @@ struct trash {
     uint32_t segment; /* the next one to free */
 };
 
-enum { GUARDS = 4 };
+enum { GUARDS = 4, AHEAD = 64, AHEAD_BY = 6 };
 
 struct shard {
     struct slab_heap heap;
@@ -39,6 +39,8 @@ struct shard {
     unsigned guards;
     unsigned databases;
     unsigned upkeep_db; /* where upkeep goes on */
+    struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
+    unsigned batch, found;     /* ... its size, and how many were looked up since */
     struct pool pool;
     struct db *db;
 };

@@ -10,11 +10,22 @@ void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash)
 
 void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
 {
-    index_prefetch_entry(s, &s->db[db].index, hash);
+    if (s->found > 0)
+        s->batch = s->found = 0;
+    index_prefetch_entry(s, &s->db[db].index, hash, &s->ahead[s->batch++ % AHEAD]);
+}
+
+/* A look-up helps the one some places behind it in the batch. */
+static inline void look_ahead(struct shard *s)
+{
+    unsigned next = s->found++ + AHEAD_BY;
+    if (next < s->batch)
+        index_prefetch_again(s, &s->ahead[next % AHEAD]);
 }
 
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
 {
+    look_ahead(s);
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;

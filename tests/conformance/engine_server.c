@@ -1,6 +1,6 @@
-/* engine_server.c: test tool: the command layer and the store behind an ordinary kernel socket, so that redis-cli,
- * client libraries and differential.py can talk to them without DPDK, a network stack or privileges. One thread,
- * poll(2), blocking sends, a handful of connections. Not a product.
+/* engine_server.c: test tool: the command layer and the store behind an ordinary kernel socket, so that
+ * redis-cli, client libraries and differential.py can talk to them without DPDK, a network stack or
+ * privileges. One thread, poll(2), blocking sends, a handful of connections. Not a product.
  *
  *     engine_server PORT ["directive value" ...]       prints "ready PORT" when it listens on 127.0.0.1
  */

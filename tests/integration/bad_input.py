@@ -57,7 +57,7 @@ def setting(o, name):
 
 PROTOCOL_ERRORS = [
     (b"*-x\r\n", b"-ERR Protocol error: invalid multibulk length\r\n"),
-    (b"*1000000000\r\n", b"-ERR Protocol error: invalid multibulk length\r\n"),
+    (b"*2147483648\r\n", b"-ERR Protocol error: invalid multibulk length\r\n"),
     (b"*99999999999999999999\r\n", b"-ERR Protocol error: invalid multibulk length\r\n"),
     (b"*1\r\nPING\r\n", b"-ERR Protocol error: expected '$', got 'P'\r\n"),
     (b"*1\r\n*1\r\n", b"-ERR Protocol error: expected '$', got '*'\r\n"),
@@ -104,6 +104,21 @@ def _(o):
             s.recv(100)
         except socket.timeout:
             pass  # Redis up to 7 takes INT_MAX arguments, later ones refuse: both are fine
+
+
+@hostile("strangers may send little")
+def _(o):
+    if not o.password:
+        raise Skip("the server has no password")
+    for request, want in ((b"*11\r\n", b"-ERR Protocol error: unauthenticated multibulk length\r\n"),
+                          (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", b"-ERR Protocol error: unauthenticated bulk length\r\n")):
+        with socket.create_connection((o.host, o.port), timeout=10) as s:
+            s.sendall(request)
+            assert drained(s) == want
+    with socket.create_connection((o.host, o.port), timeout=10) as s:
+        s.sendall(encode("GET", "k") + encode("AUTH", "wrong") + encode("QUIT"))
+        assert drained(s) == (b"-NOAUTH Authentication required.\r\n-WRONGPASS invalid username-password pair or user "
+                              b"is disabled.\r\n+OK\r\n")
 
 
 @hostile("a bulk of 512 MB announced and not sent, by 50 clients")
@@ -236,13 +251,13 @@ def _(o):
     limit = setting(o, "maxclients")
     if limit is None:
         raise Skip("the server does not tell maxclients")
-    limit, changed = int(limit), False
+    limit, before = int(limit), None
     with raw_connection(o) as admin:
         if limit > 300:
             admin.sendall(encode("CONFIG", "SET", "maxclients", 100))
             if read_line(admin) != b"+OK":
                 raise Skip(f"maxclients is {limit} and cannot be changed here")
-            limit, changed = 100, True
+            limit, before = 100, limit
         clients = []
         try:
             for _ in range(limit + 20):
@@ -260,8 +275,8 @@ def _(o):
         finally:
             for s in clients:
                 s.close()
-            if changed:
-                admin.sendall(encode("CONFIG", "SET", "maxclients", 10000))
+            if before:
+                admin.sendall(encode("CONFIG", "SET", "maxclients", before))
                 assert read_line(admin) == b"+OK"
     assert until(lambda: setting(o, "maxclients") is not None)
 

@@ -40,7 +40,7 @@ def _(o):
 
 @tap.test("a URL chooses host, port and database")
 def _(o):
-    login = f":{o.password}@" if o.password else ""
+    login = f"default:{o.password}@" if o.password else ""
     url = f"redis://{login}{o.host}:{o.port}/3"
     done = subprocess.run(["redis-cli", "-u", url, "set", "url", "1"], capture_output=True, timeout=20)
     assert done.stdout.strip() == b"OK", done

@@ -161,13 +161,16 @@ static void test_config_get_by_name_pattern_and_several(void)
 
 static void test_config_get_joins_repeated_directives(void)
 {
-    static const struct config_pair pairs[] = {{"save", "3600 1"}, {"save", "300 100"}, {"dir", "/d"}};
+    static const struct config_pair pairs[] = {
+        {"save", "3600 1"}, {"save", "300 100"}, {"replica-priority", "7"}};
     char error[128];
     struct engine *e = engine_new(NULL);
     struct config *c = config_build(2, pairs, 3, error, sizeof error);
     const struct config *before = e->env.conf;
     e->env.conf = c;
     EXPECT(e, "CONFIG GET save", "*2\r\n$4\r\nsave\r\n$14\r\n3600 1 300 100\r\n");
+    EXPECT(e, "CONFIG GET slave-*", "*2\r\n$14\r\nslave-priority\r\n$1\r\n7\r\n");
+    EXPECT(e, "CONFIG GET replica-priority", "*2\r\n$16\r\nreplica-priority\r\n$1\r\n7\r\n");
     e->env.conf = before;
     config_free(c);
     engine_free(e);
@@ -398,6 +401,37 @@ static void test_slowlog_cuts_long_commands_and_hides_secrets(void)
     engine_free(e);
 }
 
+static void test_dispatcher_notes_slow_commands(void)
+{
+    struct engine *e = engine_new("slowlog-log-slower-than 0\n");
+    struct slowlog log = {0}, *logs[] = {&log};
+    e->env.slowlog = logs;
+    e->env.tsc_per_us = 1;
+    EXPECT(e, "DBSIZE", ":0\r\n");
+    EXPECT(e, "DBSIZE", ":0\r\n");
+    CU_ASSERT_EQUAL(log.entries, 2);
+    slowlog_clear(&log);
+    engine_free(e);
+    e = engine_new("slowlog-log-slower-than -1\n");
+    e->env.slowlog = logs;
+    e->env.tsc_per_us = 1;
+    EXPECT_STARTS(e, "INFO", "$");
+    CU_ASSERT_EQUAL(log.entries, 0);
+    engine_free(e);
+}
+
+/* Browsers can be made to send these to any port; Redis closes without a word. */
+static void test_http_requests_end_the_connection_unanswered(void)
+{
+    static const char *const lines[] = {"POST / HTTP/1.1", "Host: example.org"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct engine *e = engine_new(NULL);
+        EXPECT(e, lines[i], "");
+        CU_ASSERT_TRUE(e->client->flags & CLIENT_CLOSE_AFTER_REPLY);
+        engine_free(e);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_dbsize_and_flush_count_by_database),
@@ -421,6 +455,8 @@ int main(int argc, char **argv)
                                              UNIT(test_slowlog_is_empty_without_logs),
                                              UNIT(test_slowlog_merges_the_workers_newest_first),
                                              UNIT(test_slowlog_cuts_long_commands_and_hides_secrets),
+                                             UNIT(test_dispatcher_notes_slow_commands),
+                                             UNIT(test_http_requests_end_the_connection_unanswered),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/server", tests);
 }

@@ -1,0 +1,450 @@
+/* commit.c: generations of configuration. */
+#include "control/commit.h"
+#include "control/log.h"
+#include "control/rewrite.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { RESULT_SECONDS = 10, START_SECONDS = 120, QUEUE_MAX = 256 };
+
+struct pending { /* a change that was asked for */
+    struct words names, values; /* CONFIG SET; none: load the file */
+    bool wire;
+    char *who;
+    commit_done *done;
+    void *ctx;
+    struct pending *next;
+};
+
+struct commit {
+    struct event_base *base;
+    struct link *link;
+    struct commit_options options;
+    void (*changed)(void *ctx, const struct settings *now);
+    void *ctx;
+
+    struct settings *running;
+    struct settings *started; /* what the present dataplane was started with; NULL when there is none */
+    uint64_t generation, last_number;
+    char *refusal;
+
+    struct settings *candidate; /* waiting for the dataplane's consent; NULL when what was sent is `running` */
+    uint64_t sent;              /* its generation; 0 = not waiting */
+    struct pending *head, **tail;
+    struct event *timer;
+};
+
+/* -- the generation number and the dataplane's start, on disk ---------------------------------------------------------- */
+
+static char *state_path(const struct commit *c, const char *name)
+{
+    return *c->options.state_dir ? must_print("%s/%s", c->options.state_dir, name) : NULL;
+}
+
+static void load_generation(struct commit *c)
+{
+    char *path = state_path(c, "generation");
+    FILE *f = path ? fopen(path, "re") : NULL;
+    if (f && fscanf(f, "%" SCNu64, &c->last_number) != 1)
+        c->last_number = 0;
+    if (f)
+        fclose(f);
+    free(path);
+}
+
+static uint64_t next_generation(struct commit *c)
+{
+    char *path = state_path(c, "generation"), text[32], error[256];
+    snprintf(text, sizeof text, "%" PRIu64 "\n", ++c->last_number);
+    if (path && !write_durably(path, text, error, sizeof error))
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+    free(path);
+    return c->last_number;
+}
+
+static void print_pair(const char *name, const char *value, void *arg)
+{
+    text_printf(arg, "%s ", name);
+    int i = directive_find(name);
+    if (directives[i].kind == KIND_STRING || !*value)
+        text_add_word(arg, value);
+    else
+        text_add(arg, value);
+    text_add(arg, "\n");
+}
+
+/* A later control that finds this dataplane alive must know what it was started with. */
+static void save_started(const struct commit *c)
+{
+    char *path = state_path(c, "started.conf"), error[256];
+    struct text t = {0};
+    settings_each(c->started, print_pair, &t);
+    if (path && !write_durably(path, text_str(&t), error, sizeof error))
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+    text_free(&t);
+    free(path);
+}
+
+static struct settings *load_started(const struct commit *c)
+{
+    char *path = state_path(c, "started.conf");
+    struct settings *s = settings_defaults();
+    struct report r = {0};
+    bool good = path && conf_load(path, s, NULL, &r);
+    report_free(&r);
+    free(path);
+    if (good)
+        return s;
+    settings_free(s);
+    return settings_copy(c->running);
+}
+
+/* -- sending ---------------------------------------------------------------------------------------------------------- */
+
+struct pair_list {
+    struct link_pair *pair;
+    unsigned n;
+};
+
+static void add_pair(const char *name, const char *value, void *arg)
+{
+    struct pair_list *list = arg;
+    if (list->n % 64 == 0)
+        list->pair = must_grow(list->pair, list->n + 64, sizeof *list->pair);
+    list->pair[list->n++] = (struct link_pair){name, value};
+}
+
+/* What the dataplane may see of `s`: directives fixed at its start as they were then. */
+static struct settings *effective(const struct commit *c, const struct settings *s)
+{
+    struct settings *e = settings_copy(s);
+    for (unsigned i = 0; c->started && i < directive_count(); i++)
+        if (directives[i].apply == APPLY_DATAPLANE) {
+            words_free(&e->value[i]);
+            for (unsigned j = 0; j < c->started->value[i].n; j++)
+                words_add(&e->value[i], must_copy(c->started->value[i].p[j]));
+        }
+    return e;
+}
+
+static bool send_generation(struct commit *c, const struct settings *s, long seconds)
+{
+    struct pair_list list = {0};
+    struct settings *e = effective(c, s);
+    struct timeval wait = {.tv_sec = seconds};
+    settings_each(e, add_pair, &list);
+    c->sent = next_generation(c);
+    bool good = link_config(c->link, c->sent, list.pair, list.n);
+    free(list.pair);
+    settings_free(e);
+    if (good)
+        evtimer_add(c->timer, &wait);
+    else
+        c->sent = 0;
+    return good;
+}
+
+/* -- the queue -------------------------------------------------------------------------------------------------------- */
+
+static void finish(struct commit *c, const char *error)
+{
+    struct pending *p = c->head;
+    c->head = p->next;
+    if (!c->head)
+        c->tail = &c->head;
+    p->done(p->ctx, error);
+    words_free(&p->names);
+    words_free(&p->values);
+    free(p->who);
+    free(p);
+}
+
+static void run(struct commit *c, struct settings *owned, uint64_t generation)
+{
+    settings_free(c->running);
+    c->running = owned;
+    c->generation = generation;
+    c->changed(c->ctx, c->running);
+}
+
+/* -- CONFIG SET ------------------------------------------------------------------------------------------------------- */
+
+/* Why this directive cannot be set now; NULL if it can. */
+static const char *forbidden(const struct commit *c, const struct directive *d, bool wire)
+{
+    if (d->apply == APPLY_CONTROL && wire)
+        return "can't set immutable config";
+    if (!wire)
+        return d->flags & DIRECTIVE_REPEATED ? "a repeated directive; edit the file and load it" : NULL;
+    if (d->flags & DIRECTIVE_IMMUTABLE || d->apply != APPLY_LIVE)
+        return "can't set immutable config";
+    if (d->flags & DIRECTIVE_PROTECTED && strcmp(settings_get(c->running, "enable-protected-configs"), "yes") != 0)
+        return "can't set protected config";
+    return NULL;
+}
+
+static char *failed(const char *name, const char *why)
+{
+    return must_print("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why);
+}
+
+/* All names first, then all values, as Redis does. NULL or an error on the heap. */
+static char *apply_set(const struct commit *c, const struct pending *p, struct settings *s)
+{
+    const char *why;
+    char error[512];
+    for (unsigned i = 0; i < p->names.n; i++) {
+        int d = directive_find(p->names.p[i]);
+        if (d < 0 || (p->wire && directives[d].flags & DIRECTIVE_REPEATED && !(directives[d].flags & DIRECTIVE_OURS)))
+            return must_print("ERR Unknown option or number of arguments for CONFIG SET - '%s'", p->names.p[i]);
+        if ((why = forbidden(c, &directives[d], p->wire)))
+            return failed(p->names.p[i], why);
+        for (unsigned j = 0; j < i; j++)
+            if (strcasecmp(p->names.p[i], p->names.p[j]) == 0)
+                return failed(p->names.p[i], "duplicate parameter");
+    }
+    for (unsigned i = 0; i < p->names.n; i++)
+        if (!settings_replace(s, directive_find(p->names.p[i]), p->values.p[i], error, sizeof error))
+            return failed(p->names.p[i], error);
+    return NULL;
+}
+
+static char *apply_file(const struct commit *c, struct settings *s)
+{
+    struct report r = {0};
+    char *error = NULL;
+    bool good = (!*c->options.path || conf_load(c->options.path, s, NULL, &r)) &&
+                conf_overrides(c->options.argc, c->options.argv, s, &r);
+    const char *line = text_str(&r.lines);
+    for (const char *l = line; *l; l += strcspn(l, "\n") + 1)
+        log_line(LOG_LEVEL_WARNING, "%.*s", (int)strcspn(l, "\n"), l);
+    if (!good)
+        error = must_print("ERR %u error%s; the configuration of generation %" PRIu64 " stays. %s", r.errors, r.errors == 1 ? "" : "s",
+                           c->generation, line);
+    report_free(&r);
+    return error;
+}
+
+/* Takes the first change in the queue as far as it goes. */
+static void next_change(struct commit *c)
+{
+    while (c->head && !c->sent) {
+        struct pending *p = c->head;
+        struct settings *s = p->names.n ? settings_copy(c->running) : settings_defaults();
+        char *error = p->names.n ? apply_set(c, p, s) : apply_file(c, s);
+        if (error) {
+            settings_free(s);
+            finish(c, error);
+            free(error);
+        } else if (!link_connected(c->link)) {
+            run(c, s, next_generation(c));
+            finish(c, NULL);
+        } else if (send_generation(c, s, RESULT_SECONDS)) {
+            c->candidate = s;
+        } else {
+            settings_free(s);
+            finish(c, "ERR the dataplane does not take a new configuration");
+        }
+    }
+}
+
+static void give_up(struct commit *c, const char *why);
+
+static void enqueue(struct commit *c, struct pending *p)
+{
+    unsigned n = 0;
+    for (const struct pending *q = c->head; q; q = q->next)
+        n++;
+    *c->tail = p;
+    c->tail = &p->next;
+    if (n < QUEUE_MAX)
+        next_change(c);
+    else /* only a flood of CONFIG SET comes here: the oldest makes room */
+        give_up(c, "ERR too many configuration changes wait");
+}
+
+void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who, commit_done *done, void *ctx)
+{
+    struct pending *p = must_alloc(1, sizeof *p);
+    for (unsigned i = 0; i < n; i++) {
+        words_add(&p->names, must_copy(change[i].name));
+        words_add(&p->values, must_copy(change[i].value));
+    }
+    p->wire = wire;
+    p->who = must_copy(who);
+    p->done = done;
+    p->ctx = ctx;
+    enqueue(c, p);
+}
+
+void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx)
+{
+    commit_set(c, NULL, 0, false, who, done, ctx);
+}
+
+static void log_changes(const struct commit *c, const struct pending *p)
+{
+    struct text t = {0};
+    for (unsigned i = 0; i < directive_count(); i++)
+        if (!settings_same(c->running, c->candidate, (int)i)) {
+            const struct words *w = &c->candidate->value[i];
+            text_printf(&t, " %s=%s", directives[i].name,
+                        directives[i].flags & DIRECTIVE_SECRET ? "(hidden)" : w->n ? w->p[w->n - 1] : "");
+        }
+    log_line(LOG_LEVEL_NOTICE, "Configuration generation %" PRIu64 " by %s:%s", c->sent, p->who, t.len ? text_str(&t) : " no change");
+    text_free(&t);
+}
+
+/* -- the dataplane's word --------------------------------------------------------------------------------------------- */
+
+static void set_refusal(struct commit *c, const char *why)
+{
+    free(c->refusal);
+    c->refusal = must_copy(why);
+}
+
+void commit_result(struct commit *c, uint64_t generation, bool accepted, const char *why)
+{
+    if (!c->sent || generation != c->sent)
+        return; /* of a change that was given up */
+    evtimer_del(c->timer);
+    struct settings *candidate = c->candidate;
+    if (candidate && accepted) {
+        log_changes(c, c->head);
+        c->candidate = NULL;
+        c->sent = 0;
+        set_refusal(c, "");
+        run(c, candidate, generation);
+        finish(c, NULL);
+    } else if (candidate) {
+        char *error = c->head->names.n ? failed(c->head->names.p[0], why) : must_print("ERR refused by the dataplane: %s", why);
+        log_line(LOG_LEVEL_WARNING, "The dataplane refuses generation %" PRIu64 ": %s", generation, why);
+        settings_free(candidate);
+        c->candidate = NULL;
+        c->sent = 0;
+        finish(c, error);
+        free(error);
+    } else {
+        c->sent = 0;
+        c->generation = generation;
+        set_refusal(c, accepted ? "" : why);
+        log_line(accepted ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "The dataplane %s configuration generation %" PRIu64 "%s%s",
+                 accepted ? "runs" : "refuses", generation, accepted ? "" : ": ", accepted ? "" : why);
+    }
+    next_change(c);
+}
+
+/* The dataplane did not answer in time, or is gone. */
+static void give_up(struct commit *c, const char *why)
+{
+    evtimer_del(c->timer);
+    c->sent = 0;
+    if (c->candidate) {
+        settings_free(c->candidate);
+        c->candidate = NULL;
+        finish(c, why);
+    }
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    struct commit *c = arg;
+    (void)fd, (void)what;
+    log_line(LOG_LEVEL_WARNING, "The dataplane did not answer to configuration generation %" PRIu64, c->sent);
+    give_up(c, "ERR the dataplane did not answer in time; the old configuration stays");
+    next_change(c);
+}
+
+void commit_attached(struct commit *c, bool fresh)
+{
+    settings_free(c->started);
+    c->started = fresh ? settings_copy(c->running) : load_started(c);
+    if (fresh)
+        save_started(c);
+    if (!send_generation(c, c->running, START_SECONDS))
+        log_line(LOG_LEVEL_WARNING, "The configuration could not be sent to the dataplane");
+}
+
+void commit_detached(struct commit *c)
+{
+    settings_free(c->started);
+    c->started = NULL;
+    give_up(c, "ERR the dataplane went away before it took the change; the old configuration stays");
+    next_change(c);
+}
+
+bool commit_waits(const struct commit *c, int directive)
+{
+    return c->started && directives[directive].apply == APPLY_DATAPLANE && !settings_same(c->started, c->running, directive);
+}
+
+/* -- the rest --------------------------------------------------------------------------------------------------------- */
+
+struct commit *commit_new(struct event_base *base, struct link *link, const struct commit_options *o, struct settings *owned,
+                          void (*changed)(void *ctx, const struct settings *now), void *ctx)
+{
+    struct commit *c = must_alloc(1, sizeof *c);
+    c->base = base;
+    c->link = link;
+    c->options = *o;
+    c->running = owned;
+    c->changed = changed;
+    c->ctx = ctx;
+    c->tail = &c->head;
+    c->refusal = must_copy("");
+    c->timer = evtimer_new(base, on_timeout, c);
+    load_generation(c);
+    c->generation = next_generation(c);
+    return c;
+}
+
+void commit_free(struct commit *c)
+{
+    if (!c)
+        return;
+    settings_free(c->candidate);
+    c->candidate = NULL;
+    while (c->head)
+        finish(c, "ERR control is stopping");
+    settings_free(c->running);
+    settings_free(c->started);
+    free(c->refusal);
+    event_free(c->timer);
+    free(c);
+}
+
+const struct settings *commit_running(const struct commit *c)
+{
+    return c->running;
+}
+
+uint64_t commit_generation(const struct commit *c)
+{
+    return c->generation;
+}
+
+const char *commit_refusal(const struct commit *c)
+{
+    return c->refusal;
+}
+
+bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)
+{
+    if (!*c->options.path) {
+        snprintf(error, size, "The server is running without a config file");
+        return false;
+    }
+    char *text = rewrite_text(c->options.path, c->running, error, size);
+    bool good = text && (!*c->options.state_dir || keep_revision(c->options.path, c->options.state_dir, error, size)) &&
+                write_durably(c->options.path, text, error, size);
+    free(text);
+    if (good)
+        log_line(LOG_LEVEL_NOTICE, "CONFIG REWRITE by %s: %s written", who, c->options.path);
+    else
+        log_line(LOG_LEVEL_WARNING, "CONFIG REWRITE by %s failed: %s", who, error);
+    return good;
+}

@@ -1,0 +1,430 @@
+/* link.c: connecting, doorbells, and one function for each message of the dataplane. */
+#include "control/link.h"
+#include "control/log.h"
+#include "control/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct link {
+    struct event_base *base;
+    const struct link_ops *ops;
+    void *ctx;
+    int fd;
+    struct event *readable;
+    bool greeted;
+    struct channel_rings *rings;
+    struct ring_end in, out;
+    const struct channel_block *block;
+    size_t block_size;
+    uint8_t in_message[CHANNEL_MESSAGE_MAX], out_message[CHANNEL_MESSAGE_MAX];
+};
+
+struct link *link_new(struct event_base *base, const struct link_ops *ops, void *ctx)
+{
+    struct link *l = must_alloc(1, sizeof *l);
+    l->base = base;
+    l->ops = ops;
+    l->ctx = ctx;
+    l->fd = -1;
+    return l;
+}
+
+void link_close(struct link *l)
+{
+    if (l->readable)
+        event_free(l->readable);
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->rings)
+        munmap(l->rings, CHANNEL_RINGS_SIZE);
+    if (l->block)
+        munmap((void *)(uintptr_t)l->block, l->block_size);
+    l->readable = NULL;
+    l->fd = -1;
+    l->rings = NULL;
+    l->block = NULL;
+    l->greeted = false;
+}
+
+void link_free(struct link *l)
+{
+    if (l)
+        link_close(l);
+    free(l);
+}
+
+bool link_connected(const struct link *l)
+{
+    return l->greeted;
+}
+
+bool link_opened(const struct link *l)
+{
+    return l->fd >= 0;
+}
+
+const struct channel_block *link_block(const struct link *l, size_t *size)
+{
+    *size = l->block_size;
+    return l->greeted ? l->block : NULL;
+}
+
+static void fail(struct link *l, const char *why)
+{
+    char *copy = must_copy(why);
+    link_close(l);
+    l->ops->closed(l->ctx, copy);
+    free(copy);
+}
+
+/* -- messages in ------------------------------------------------------------------------------------------------------ */
+
+static bool on_hello(struct link *l, struct message_reader *r)
+{
+    char build[64];
+    uint32_t version = get_u32(r);
+    long pid = (long)get_u64(r);
+    get_text(r, build, sizeof build);
+    if (!message_done(r) || version != CHANNEL_VERSION || l->greeted)
+        return false;
+    l->greeted = true;
+    l->ops->hello(l->ctx, pid, build);
+    return true;
+}
+
+static bool on_config_result(struct link *l, struct message_reader *r)
+{
+    char why[1024];
+    uint64_t generation = get_u64(r);
+    bool accepted = get_u8(r);
+    get_text(r, why, sizeof why);
+    if (!message_done(r))
+        return false;
+    l->ops->config_result(l->ctx, generation, accepted, why);
+    return true;
+}
+
+static bool on_exec_part(struct link *l, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    bool last = get_u8(r);
+    size_t len;
+    const uint8_t *p = get_bytes(r, &len);
+    if (!message_done(r))
+        return false;
+    l->ops->exec_part(l->ctx, id, last, (const char *)p, len);
+    return true;
+}
+
+static bool on_ask(struct link *l, struct message_reader *r)
+{
+    char client[256];
+    uint64_t id = get_u64(r);
+    get_text(r, client, sizeof client);
+    uint32_t argc = get_u32(r);
+    struct words argv = {0};
+    if (argc == 0 || argc > CHANNEL_ARGS_MAX)
+        return false;
+    for (uint32_t i = 0; i < argc && !r->failed; i++) {
+        size_t len;
+        const uint8_t *p = get_bytes(r, &len);
+        words_add(&argv, must_copy_n((const char *)p, len)); /* a zero byte ends the word: no value of ours can hold one */
+    }
+    bool good = message_done(r);
+    if (good)
+        l->ops->ask(l->ctx, id, client, (int)argv.n, argv.p);
+    words_free(&argv);
+    return good;
+}
+
+static bool on_state(struct link *l, struct message_reader *r)
+{
+    char state[32], detail[256];
+    get_text(r, state, sizeof state);
+    get_text(r, detail, sizeof detail);
+    if (!message_done(r))
+        return false;
+    l->ops->state(l->ctx, state, detail);
+    return true;
+}
+
+static bool on_log(struct link *l, struct message_reader *r)
+{
+    int level = get_u8(r);
+    char *line = get_text_alloc(r);
+    bool good = message_done(r);
+    if (good)
+        l->ops->log(l->ctx, level, line);
+    free(line);
+    return good;
+}
+
+static const struct {
+    const char *name;
+    bool (*run)(struct link *l, struct message_reader *r);
+} handlers[MSG_TYPES] = {
+    [MSG_HELLO] = {"HELLO", on_hello},       [MSG_CONFIG_RESULT] = {"CONFIG_RESULT", on_config_result},
+    [MSG_EXEC_PART] = {"EXEC_PART", on_exec_part}, [MSG_ASK] = {"ASK", on_ask},
+    [MSG_STATE] = {"STATE", on_state},       [MSG_LOG] = {"LOG", on_log},
+};
+
+static bool receive(struct link *l, size_t len)
+{
+    struct message_reader r;
+    unsigned type = message_open(&r, l->in_message, len);
+    char why[96];
+    if (type >= MSG_TYPES || !handlers[type].run)
+        snprintf(why, sizeof why, "unknown message type %u from the dataplane", type);
+    else if (!l->greeted && type != MSG_HELLO)
+        snprintf(why, sizeof why, "%s before HELLO from the dataplane", handlers[type].name);
+    else if (!handlers[type].run(l, &r))
+        snprintf(why, sizeof why, "malformed %s message of %zu bytes from the dataplane", handlers[type].name, len);
+    else
+        return true;
+    fail(l, why);
+    return false;
+}
+
+/* -- the socket ------------------------------------------------------------------------------------------------------- */
+
+static void ring_bell(struct link *l)
+{
+    char bell = PACKET_DOORBELL;
+    if (l->fd >= 0)
+        (void)!send(l->fd, &bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Handles all messages in the ring; false if the link is gone. A handler may close the link. */
+static bool drain(struct link *l)
+{
+    size_t len;
+    bool wake = false;
+    enum ring_result result;
+    while (l->rings && (result = ring_get(&l->in, l->in_message, &len, &wake)) != RING_EMPTY) {
+        if (result == RING_BROKEN) {
+            fail(l, "the dataplane's ring is damaged");
+            return false;
+        }
+        if (!receive(l, len))
+            return false;
+        if (wake)
+            ring_bell(l);
+        wake = false;
+    }
+    return l->rings != NULL;
+}
+
+/* Maps a descriptor of the first packet, whose size must be exactly or at least `size`. Closes it. */
+static void *map(int fd, int protection, size_t size, bool exactly, size_t *mapped)
+{
+    struct stat st;
+    void *p = MAP_FAILED;
+    if (fd >= 0 && fstat(fd, &st) == 0 && (size_t)st.st_size >= size && (!exactly || (size_t)st.st_size == size)) {
+        p = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED, fd, 0);
+        *mapped = (size_t)st.st_size;
+    }
+    if (fd >= 0)
+        close(fd);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void say_hello(struct link *l);
+
+static void attach(struct link *l, const uint8_t *packet, size_t len, int rings_fd, int block_fd)
+{
+    uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 | (uint32_t)packet[4] << 24 : 0;
+    size_t rings_size;
+    l->rings = map(rings_fd, PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
+    l->block = map(block_fd, PROT_READ, sizeof *l->block, false, &l->block_size);
+    if (version != CHANNEL_VERSION) {
+        char why[128];
+        snprintf(why, sizeof why, "the dataplane speaks channel version %u and control %d: run both from one release", version, CHANNEL_VERSION);
+        fail(l, why);
+        return;
+    }
+    if (!l->rings || !l->block || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
+        l->rings->size != CHANNEL_RINGS_SIZE || !block_check(l->block, l->block_size)) {
+        fail(l, "the shared memory of the dataplane does not have the expected layout");
+        return;
+    }
+    l->in = (struct ring_end){&l->rings->to_control, (uint8_t *)l->rings + CHANNEL_DATA_TO_CONTROL, 0};
+    l->out = (struct ring_end){&l->rings->to_dataplane, (uint8_t *)l->rings + CHANNEL_DATA_TO_DATAPLANE, 0};
+    say_hello(l);
+}
+
+/* Reads one packet. Returns its length, 0 at the end, -1 if there is none. */
+static ssize_t read_packet(struct link *l, uint8_t *packet, size_t size, int fds[2])
+{
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {packet, size};
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    fds[0] = fds[1] = -1;
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? -1 : 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+            memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
+    return n;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *l = arg;
+    uint8_t packet[257];
+    int fds[2];
+    ssize_t n;
+    (void)fd, (void)what;
+    while (l->fd >= 0 && (n = read_packet(l, packet, sizeof packet - 1, fds)) > 0) {
+        if (packet[0] == PACKET_HELLO && !l->rings) {
+            attach(l, packet, (size_t)n, fds[0], fds[1]);
+            continue;
+        }
+        if (fds[0] >= 0)
+            close(fds[0]);
+        if (fds[1] >= 0)
+            close(fds[1]);
+        packet[n] = 0;
+        if (packet[0] == PACKET_REFUSED)
+            fail(l, (char *)packet + 1);
+        else if (n != 1 || packet[0] != PACKET_DOORBELL || !l->rings)
+            fail(l, "a packet from the dataplane is not a doorbell");
+    }
+    /* What it said before it died still counts. */
+    if (l->fd >= 0 && (!l->rings || drain(l)) && n == 0)
+        fail(l, "it is gone");
+}
+
+bool link_connect(struct link *l, const char *path)
+{
+    struct sockaddr_un where = {.sun_family = AF_UNIX};
+    link_close(l);
+    if (strlen(path) >= sizeof where.sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(where.sun_path, path, strlen(path) + 1);
+    l->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->fd >= 0 && connect(l->fd, (struct sockaddr *)&where, sizeof where) == 0 &&
+        (l->readable = event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_readable, l)) && event_add(l->readable, NULL) == 0)
+        return true;
+    int why = errno;
+    link_close(l);
+    errno = why;
+    return false;
+}
+
+/* -- messages out ----------------------------------------------------------------------------------------------------- */
+
+/* The dataplane reads its ring all the time; a ring that stays full for a second means that its main thread hangs. */
+static bool send_message(struct link *l, const struct message_writer *w)
+{
+    if (w->failed || !l->rings)
+        return false;
+    for (unsigned tries = 0; tries < 100; tries++) {
+        enum ring_result result = ring_put(&l->out, w->p, w->len);
+        if (result == RING_OK) {
+            ring_bell(l);
+            return true;
+        }
+        if (result == RING_BROKEN)
+            return false;
+        ring_bell(l);
+        usleep(10000);
+    }
+    return false;
+}
+
+static void say_hello(struct link *l)
+{
+    struct message_writer w;
+    message_begin(&w, l->out_message, MSG_HELLO);
+    put_u32(&w, CHANNEL_VERSION);
+    put_u64(&w, (uint64_t)getpid());
+    put_text(&w, SLUICE_VERSION);
+    send_message(l, &w);
+}
+
+/* How many of the pairs fit into one message. */
+static unsigned pairs_that_fit(const struct link_pair *pair, unsigned n)
+{
+    size_t used = 64;
+    unsigned i = 0;
+    for (; i < n; i++) {
+        used += strlen(pair[i].name) + strlen(pair[i].value) + 8;
+        if (used > CHANNEL_MESSAGE_MAX)
+            break;
+    }
+    return i;
+}
+
+bool link_config(struct link *l, uint64_t generation, const struct link_pair *pair, unsigned n)
+{
+    if (!l->greeted)
+        return false;
+    do {
+        struct message_writer w;
+        unsigned part = pairs_that_fit(pair, n);
+        message_begin(&w, l->out_message, MSG_CONFIG);
+        put_u64(&w, generation);
+        put_u8(&w, part == n);
+        put_u32(&w, part);
+        for (unsigned i = 0; i < part; i++) {
+            put_text(&w, pair[i].name);
+            put_text(&w, pair[i].value);
+        }
+        if ((part == 0 && n > 0) || !send_message(l, &w))
+            return false;
+        pair += part;
+        n -= part;
+    } while (n);
+    return true;
+}
+
+bool link_exec(struct link *l, uint64_t id, int argc, const char *const *argv)
+{
+    struct message_writer w;
+    message_begin(&w, l->out_message, MSG_EXEC);
+    put_u64(&w, id);
+    put_u32(&w, (uint32_t)argc);
+    for (int i = 0; i < argc; i++)
+        put_text(&w, argv[i]);
+    return l->greeted && send_message(l, &w);
+}
+
+bool link_answer(struct link *l, uint64_t id, const char *resp, size_t len)
+{
+    struct message_writer w;
+    message_begin(&w, l->out_message, MSG_ANSWER);
+    put_u64(&w, id);
+    put_bytes(&w, resp, len);
+    return l->greeted && send_message(l, &w);
+}
+
+bool link_fact(struct link *l, const char *name, const char *value)
+{
+    struct message_writer w;
+    message_begin(&w, l->out_message, MSG_FACT);
+    put_text(&w, name);
+    put_text(&w, value);
+    return l->greeted && send_message(l, &w);
+}
+
+bool link_stop(struct link *l)
+{
+    struct message_writer w;
+    message_begin(&w, l->out_message, MSG_STOP);
+    return l->greeted && send_message(l, &w);
+}

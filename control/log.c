@@ -1,0 +1,179 @@
+/* log.c: levels, rate limit, target, recent lines. The format is Redis': pid:role date mark text. */
+#include "control/log.h"
+#include "control/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    enum log_level level;
+    int fd; /* 0: stderr (never our own descriptor) */
+    char *path;
+    unsigned rate, this_second, suppressed;
+    time_t second;
+    struct log_entry ring[LOG_RING];
+    unsigned long written; /* entries ever put into the ring */
+} logger = {.level = LOG_LEVEL_NOTICE, .rate = 1000};
+
+static const char *const names[] = {"debug", "verbose", "notice", "warning"};
+
+const char *log_level_name(enum log_level level)
+{
+    return names[level];
+}
+
+bool log_level_parse(const char *name, enum log_level *level)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (strcasecmp(names[i], name) == 0) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    return false;
+}
+
+bool log_set_level(const char *name)
+{
+    return log_level_parse(name, &logger.level);
+}
+
+void log_set_rate(unsigned lines)
+{
+    logger.rate = lines;
+}
+
+bool log_set_file(const char *path)
+{
+    int fd = 0;
+    if (*path && (fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)) < 0)
+        return false;
+    if (logger.fd > 0)
+        close(logger.fd);
+    char *copy = must_copy(path);
+    free(logger.path);
+    logger.path = copy;
+    logger.fd = fd;
+    return true;
+}
+
+void log_reopen(void)
+{
+    if (!logger.path || !*logger.path)
+        return;
+    char *path = must_copy(logger.path);
+    if (!log_set_file(path))
+        log_line(LOG_LEVEL_WARNING, "cannot open the log file %s again: %s; still writing to the old one", path, strerror(errno));
+    free(path);
+}
+
+/* Text from outside must stay on its line. */
+static void clean(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 127)
+            *s = ' ';
+}
+
+static void print(const struct log_entry *e)
+{
+    static const char marks[] = {'.', '-', '*', '#'};
+    time_t seconds = (time_t)(e->ms / 1000);
+    char date[64];
+    struct tm tm;
+    localtime_r(&seconds, &tm);
+    strftime(date, sizeof date, "%d %b %Y %H:%M:%S", &tm);
+    char *line = must_print("%ld:%c %s.%03u %c %s\n", e->pid, e->role, date, (unsigned)(e->ms % 1000), marks[e->level], e->line);
+    /* A full disk or a reader that has gone must not stop control. */
+    (void)!write(logger.fd > 0 ? logger.fd : 2, line, strlen(line));
+    free(line);
+}
+
+static void keep(long pid, char role, enum log_level level, char *owned)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct log_entry *e = &logger.ring[logger.written++ % LOG_RING];
+    free(e->line);
+    *e = (struct log_entry){(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, pid, role, level, owned};
+    print(e);
+}
+
+void log_tick(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == logger.second)
+        return;
+    logger.second = now.tv_sec;
+    logger.this_second = 0;
+    if (logger.suppressed) {
+        unsigned n = logger.suppressed;
+        logger.suppressed = 0;
+        keep(getpid(), 'C', LOG_LEVEL_WARNING, must_print("suppressed %u line%s", n, n == 1 ? "" : "s"));
+    }
+}
+
+static void add(long pid, char role, enum log_level level, char *owned)
+{
+    log_tick();
+    clean(owned);
+    if (logger.rate && logger.this_second >= logger.rate) {
+        logger.suppressed++;
+        free(owned);
+        return;
+    }
+    logger.this_second++;
+    keep(pid, role, level, owned);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    struct text t = {0};
+    va_list args;
+    if (level < logger.level)
+        return;
+    va_start(args, format);
+    text_add(&t, "");
+    text_vprintf(&t, format, args);
+    va_end(args);
+    add(getpid(), 'C', level, t.p);
+}
+
+void log_dataplane(long pid, int syslog_level, const char *line)
+{
+    enum log_level level = syslog_level <= LOG_WARNING  ? LOG_LEVEL_WARNING
+                           : syslog_level == LOG_NOTICE ? LOG_LEVEL_NOTICE
+                           : syslog_level == LOG_INFO   ? LOG_LEVEL_VERBOSE
+                                                        : LOG_LEVEL_DEBUG;
+    if (level >= logger.level)
+        add(pid, 'D', level, must_copy_n(line, strnlen(line, 4096)));
+}
+
+void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg), void *arg)
+{
+    unsigned long oldest = logger.written > LOG_RING ? logger.written - LOG_RING : 0, first = logger.written;
+    for (unsigned found = 0; first > oldest && found < count; first--)
+        found += logger.ring[(first - 1) % LOG_RING].level >= level;
+    for (; first < logger.written; first++)
+        if (logger.ring[first % LOG_RING].level >= level)
+            fn(&logger.ring[first % LOG_RING], arg);
+}
+
+void log_release(void)
+{
+    for (unsigned i = 0; i < LOG_RING; i++) {
+        free(logger.ring[i].line);
+        logger.ring[i].line = NULL;
+    }
+    logger.written = 0;
+    log_set_file("");
+    free(logger.path);
+    logger.path = NULL;
+}

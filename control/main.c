@@ -1,0 +1,346 @@
+/* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
+#include "control/control.h"
+#include "control/log.h"
+#include "control/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct arguments {
+    const char *file, *dataplane, *instance;
+    bool check;
+    int argc; /* what remains: directives */
+    char **argv;
+};
+
+static const char usage[] = "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
+                            "       sluice-control --check FILE      report every error of a configuration file\n"
+                            "       sluice-control --version\n";
+
+struct program {
+    struct control control;
+    struct api *api;
+    struct stats *stats;
+    struct event *sigterm, *sigint, *sighup, *tick;
+    /* Texts that must outlive every generation of settings. */
+    char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir, *pid_file;
+    int lock_fd;
+    bool leaving; /* `sluice stop`: leave when the dataplane has stopped */
+};
+
+/* -- what the link and the supervisor report -------------------------------------------------------------------------- */
+
+static void on_hello(void *ctx, long pid, const char *build)
+{
+    supervise_hello(((struct program *)ctx)->control.supervisor, pid, build);
+}
+
+static void on_closed(void *ctx, const char *why)
+{
+    supervise_closed(((struct program *)ctx)->control.supervisor, why);
+}
+
+static void on_state(void *ctx, const char *state, const char *detail)
+{
+    supervise_state(((struct program *)ctx)->control.supervisor, state, detail);
+}
+
+static void on_log(void *ctx, int level, const char *line)
+{
+    log_dataplane(supervise_status(((struct program *)ctx)->control.supervisor)->pid, level, line);
+}
+
+static void on_ask(void *ctx, uint64_t id, const char *client, int argc, char **argv)
+{
+    wire_ask(&((struct program *)ctx)->control, id, client, argc, argv);
+}
+
+static void on_config_result(void *ctx, uint64_t generation, bool accepted, const char *why)
+{
+    commit_result(((struct program *)ctx)->control.commit, generation, accepted, why);
+}
+
+static void on_exec_part(void *ctx, uint64_t id, bool last, const char *bytes, size_t len)
+{
+    exec_part(((struct program *)ctx)->control.execs, id, last, bytes, len);
+}
+
+static const struct link_ops link_ops = {on_hello, on_closed, on_state, on_log, on_ask, on_config_result, on_exec_part};
+
+static void on_attached(void *ctx, bool fresh)
+{
+    struct control *c = &((struct program *)ctx)->control;
+    link_fact(c->link, "config_file", c->config_path);
+    link_fact(c->link, "control_version", SLUICE_VERSION);
+    commit_attached(c->commit, fresh);
+}
+
+static void on_detached(void *ctx)
+{
+    struct control *c = &((struct program *)ctx)->control;
+    execs_detached(c->execs);
+    commit_detached(c->commit);
+}
+
+static void on_stopped(void *ctx)
+{
+    struct program *p = ctx;
+    if (p->leaving)
+        event_base_loopbreak(p->control.base);
+}
+
+static const struct supervise_ops supervise_ops = {on_attached, on_detached, on_stopped};
+
+/* -- signals, settings ------------------------------------------------------------------------------------------------ */
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct program *p = arg;
+    (void)what;
+    log_line(LOG_LEVEL_NOTICE, "Signal %d: control ends; the dataplane serves on", (int)number);
+    event_base_loopbreak(p->control.base);
+}
+
+static void loaded(void *ctx, const char *error)
+{
+    (void)ctx;
+    if (error)
+        log_line(LOG_LEVEL_WARNING, "%.*s", (int)strcspn(error + 4, "."), error + 4);
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *arg)
+{
+    struct program *p = arg;
+    (void)number, (void)what;
+    log_reopen();
+    commit_load(p->control.commit, "SIGHUP", loaded, NULL);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    log_tick();
+}
+
+static void apply_log_settings(void *ctx, const struct settings *s)
+{
+    const char *file = settings_get(s, "logfile");
+    (void)ctx;
+    log_set_level(settings_get(s, "loglevel"));
+    if (!log_set_file(file))
+        log_line(LOG_LEVEL_WARNING, "logfile %s: %s; correct the directive", file, strerror(errno));
+}
+
+static void stop_all(struct control *c)
+{
+    struct program *p = (struct program *)c; /* control is its first member */
+    p->leaving = true;
+    supervise_stop(c->supervisor, "stopped by the management API");
+}
+
+/* -- start ------------------------------------------------------------------------------------------------------------ */
+
+/* Takes our own options out wherever they stand, and a file in front, as redis-server takes one. The rest are directives. */
+static bool read_arguments(struct arguments *a, int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        const char **into;
+    } own[] = {{"--check", &a->file}, {"--dataplane", &a->dataplane}, {"--instance", &a->instance}};
+    int kept = 0;
+    *a = (struct arguments){.argv = argv + 1};
+    for (int i = 1; i < argc; i++) {
+        unsigned o = 0;
+        while (o < 3 && strcmp(argv[i], own[o].name) != 0)
+            o++;
+        if (o < 3 && i + 1 == argc)
+            return false;
+        a->check = a->check || o == 0;
+        if (o < 3)
+            *own[o].into = argv[++i];
+        else if (i == 1 && argv[i][0] != '-')
+            a->file = argv[i];
+        else
+            a->argv[kept++] = argv[i];
+    }
+    a->argc = kept;
+    return kept == 0 || (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
+}
+
+static struct settings *read_settings(const struct arguments *a)
+{
+    struct settings *s = settings_defaults();
+    struct report r = {0};
+    bool good = !a->file || conf_load(a->file, s, NULL, &r);
+    good = conf_overrides(a->argc, a->argv, s, &r) && good;
+    fputs(text_str(&r.lines), stderr);
+    if (a->check || !good)
+        fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors, r.errors == 1 ? "" : "s", r.warnings,
+                r.warnings == 1 ? "" : "s");
+    report_free(&r);
+    if (good)
+        return s;
+    settings_free(s);
+    return NULL;
+}
+
+static void make_folder(const char *path, bool of_file)
+{
+    char *copy = must_copy(path), *slash = strrchr(copy, '/');
+    if (of_file && slash)
+        *slash = 0;
+    for (char *p = copy + 1; *copy && *p; p++)
+        if (*p == '/') {
+            *p = 0;
+            mkdir(copy, 0755);
+            *p = '/';
+        }
+    if (*copy && (!of_file || slash))
+        mkdir(copy, of_file ? 0755 : 0750);
+    free(copy);
+}
+
+/* One control for one state-dir. */
+static bool take_lock(struct program *p, const char *state_dir)
+{
+    char *path = must_print("%s/control.lock", state_dir);
+    make_folder(state_dir, false);
+    p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    bool opened = p->lock_fd >= 0, taken = opened && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    if (!opened)
+        fprintf(stderr, "sluice-control: state-dir %s: %s; make the folder or correct the directive\n", state_dir, strerror(errno));
+    else if (!taken)
+        fprintf(stderr, "sluice-control: another sluice-control runs on state-dir %s; stop it (sluice stop) or use another state-dir\n",
+                state_dir);
+    free(path);
+    return taken;
+}
+
+/* The dataplane's program: as told, or beside our own. */
+static char *find_dataplane(const char *told)
+{
+    char own[4096];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (told)
+        return must_copy(told);
+    own[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(own, '/');
+    if (slash)
+        *slash = 0;
+    char *beside = must_print("%s/sluice-dataplane", own), *built = must_print("%s/../sluice-dataplane", own);
+    char *found = access(beside, X_OK) < 0 && access(built, X_OK) == 0 ? built : beside; /* in a build folder */
+    free(found == built ? beside : built);
+    return found;
+}
+
+static struct event *add_signal(struct program *p, int number, event_callback_fn fn)
+{
+    struct event *e = evsignal_new(p->control.base, number, fn, p);
+    event_add(e, NULL);
+    return e;
+}
+
+static bool open_parts(struct program *p, struct settings *s, const struct arguments *a)
+{
+    struct control *c = &p->control;
+    struct commit_options options = {p->file, a->argc, a->argv, p->state_dir};
+    struct supervise_options watch = {p->dataplane, p->dataplane_socket, a->instance, p->pid_file, p->dataplane_log,
+                                      (unsigned)settings_number(s, "shutdown-timeout") + 5};
+    char error[512];
+    struct timeval second = {.tv_sec = 1};
+    c->link = link_new(c->base, &link_ops, p);
+    c->execs = execs_new(c->base, c->link);
+    make_folder(p->dataplane_socket, true);
+    make_folder(settings_get(s, "management-socket"), true);
+    c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
+    c->commit = commit_new(c->base, c->link, &options, s, apply_log_settings, p);
+    p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"), error, sizeof error);
+    if (p->stats)
+        p->api = api_open(c, settings_get(s, "management-socket"), error, sizeof error);
+    if (!p->api) {
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+        return false;
+    }
+    p->sigterm = add_signal(p, SIGTERM, on_signal);
+    p->sigint = add_signal(p, SIGINT, on_signal);
+    p->sighup = add_signal(p, SIGHUP, on_hangup);
+    p->tick = event_new(c->base, -1, EV_PERSIST, on_tick, p);
+    event_add(p->tick, &second);
+    return true;
+}
+
+static void close_parts(struct program *p)
+{
+    struct control *c = &p->control;
+    struct event *events[] = {p->sigterm, p->sigint, p->sighup, p->tick};
+    for (unsigned i = 0; i < 4; i++)
+        if (events[i])
+            event_free(events[i]);
+    execs_free(c->execs);
+    commit_free(c->commit);
+    api_close(p->api);
+    stats_close(p->stats);
+    supervise_free(c->supervisor);
+    link_free(c->link);
+    event_base_free(c->base);
+    log_release();
+    free(p->file);
+    free(p->dataplane);
+    free(p->dataplane_log);
+    free(p->dataplane_socket);
+    free(p->state_dir);
+    free(p->pid_file);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a;
+    struct program p = {.lock_fd = -1};
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("sluice-control " SLUICE_VERSION);
+        return 0;
+    }
+    if (!read_arguments(&a, argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    struct settings *s = read_settings(&a);
+    if (!s)
+        return 1;
+    if (a.check) {
+        settings_free(s);
+        return 0;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    if (!take_lock(&p, settings_get(s, "state-dir"))) {
+        settings_free(s);
+        return 1;
+    }
+    p.file = a.file ? realpath(a.file, NULL) : must_copy("");
+    p.dataplane = find_dataplane(a.dataplane);
+    p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
+    p.pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));
+    p.state_dir = must_copy(settings_get(s, "state-dir"));
+    p.dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
+    p.control.config_path = p.file;
+    p.control.started_ms = wall_clock_ms();
+    p.control.stop_all = stop_all;
+    p.control.base = event_base_new();
+    apply_log_settings(NULL, s);
+    log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION, *p.file ? p.file : "(built in)");
+    bool good = open_parts(&p, s, &a);
+    if (good) {
+        supervise_start(p.control.supervisor);
+        event_base_dispatch(p.control.base);
+        log_line(LOG_LEVEL_NOTICE, "sluice-control ends");
+    }
+    close_parts(&p);
+    return good ? 0 : 1;
+}

@@ -1,0 +1,15 @@
+/* metrics.h: what the box reports about itself, as Prometheus text and as JSON. */
+#pragma once
+#include "control/block.h"
+#include "control/control.h"
+
+#include <jansson.h>
+
+/* Prometheus text format 0.0.4. redis_* are the names of redis_exporter, sluice_* our own. b is NULL when there is no dataplane. */
+void metrics_text(struct text *out, const struct control *c, const struct block *b, const struct heartbeat *h, uint64_t now_ms);
+/* The same figures as an object. */
+json_t *metrics_json(const struct control *c, const struct block *b);
+/* Adds a line for each reason why the box is not well. True if it is well. */
+bool metrics_health(struct words *reasons, const struct control *c, const struct heartbeat *h, uint64_t now_ms);
+uint64_t monotonic_ms(void);
+uint64_t wall_clock_ms(void);

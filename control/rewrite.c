@@ -1,0 +1,243 @@
+/* rewrite.c: CONFIG REWRITE. */
+#include "control/rewrite.h"
+#include "control/conffile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { REVISIONS_KEPT = 50 };
+static const char heading[] = "# Written by CONFIG REWRITE";
+
+/* -- the text --------------------------------------------------------------------------------------------------------- */
+
+/* The lines of one directive. */
+static void print_directive(struct text *out, const struct settings *s, int i)
+{
+    const struct directive *d = &directives[i];
+    for (unsigned j = 0; j < s->value[i].n; j++) {
+        const char *value = s->value[i].p[j];
+        char size[32];
+        uint64_t bytes;
+        text_printf(out, "%s ", d->name);
+        if (d->kind == KIND_MEMORY && memory_parse(value, &bytes)) {
+            memory_print(bytes, size, sizeof size);
+            text_add(out, size);
+        } else if ((d->kind == KIND_LIST || d->kind == KIND_CHECKED) && *value) {
+            text_add(out, value); /* words, already quoted where they need it */
+        } else {
+            text_add_word(out, value);
+        }
+        text_add(out, "\n");
+    }
+}
+
+static char *compose(const struct conf_lines *lines, const struct settings *running, const bool *changed, bool *written)
+{
+    struct text out = {0};
+    bool headed = false;
+    for (unsigned n = 0; n < lines->n; n++) {
+        const struct conf_line *l = &lines->line[n];
+        headed = headed || strcmp(l->raw, heading) == 0;
+        if (l->directive < 0 || !changed[l->directive]) {
+            text_printf(&out, "%s\n", l->raw);
+            continue;
+        }
+        if (l->comment)
+            text_printf(&out, "%s\n", l->comment);
+        if (!written[l->directive])
+            print_directive(&out, running, l->directive);
+        written[l->directive] = true;
+    }
+    for (unsigned i = 0; i < directive_count(); i++)
+        if (changed[i] && !written[i]) {
+            if (!headed)
+                text_printf(&out, "%s\n", heading);
+            headed = true;
+            print_directive(&out, running, (int)i);
+        }
+    text_add(&out, "");
+    return out.p;
+}
+
+/* Marks the directives on which a and b differ; returns how many. */
+static unsigned mark_changes(const struct settings *a, const struct settings *b, bool *changed)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < directive_count(); i++) {
+        changed[i] = !settings_same(a, b, (int)i);
+        n += changed[i];
+    }
+    return n;
+}
+
+char *rewrite_text(const char *path, const struct settings *running, char *error, size_t size)
+{
+    struct report r = {0};
+    struct conf_lines lines = {0};
+    struct settings *file = settings_defaults(), *back = settings_defaults();
+    bool *changed = must_alloc(directive_count(), sizeof(bool)), *written = must_alloc(directive_count(), sizeof(bool));
+    char *text = NULL;
+    unsigned left = 0;
+    if (!conf_load(path, file, &lines, &r)) {
+        snprintf(error, size, "%s: %.*s", path, (int)strcspn(text_str(&r.lines), "\n"), text_str(&r.lines));
+    } else {
+        mark_changes(file, running, changed);
+        text = compose(&lines, running, changed, written);
+        conf_parse(path, text, strlen(text), back, NULL, &r);
+        if ((left = mark_changes(back, running, changed))) { /* an include comes after the line: say it again at the end */
+            struct text more = {0};
+            text_printf(&more, "%s%s\n", text, heading);
+            for (unsigned i = 0; i < directive_count(); i++)
+                if (changed[i])
+                    print_directive(&more, running, (int)i);
+            free(text);
+            text = more.p;
+            settings_free(back);
+            back = settings_defaults();
+            conf_parse(path, text, strlen(text), back, NULL, &r);
+            left = mark_changes(back, running, changed);
+        }
+    }
+    if (text && left) {
+        for (unsigned i = 0; i < directive_count(); i++)
+            if (changed[i])
+                snprintf(error, size, "%s: %s is also set by an included file, which REWRITE does not touch", path, directives[i].name);
+        free(text);
+        text = NULL;
+    }
+    settings_free(file);
+    settings_free(back);
+    conf_lines_free(&lines);
+    report_free(&r);
+    free(changed);
+    free(written);
+    return text;
+}
+
+/* -- the disk --------------------------------------------------------------------------------------------------------- */
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? must_copy(".") : slash == path ? must_copy("/") : must_copy_n(path, (size_t)(slash - path));
+}
+
+static bool sync_folder(const char *path)
+{
+    char *folder = folder_of(path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return good;
+}
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0) {
+            text += n;
+            len -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+bool write_durably(const char *path, const char *text, char *error, size_t size)
+{
+    struct stat old;
+    bool had = stat(path, &old) == 0;
+    char *real = had ? realpath(path, NULL) : NULL; /* a symbolic link stays one */
+    char *target = real ? real : must_copy(path), *temporary = must_print("%s.XXXXXX", target);
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    bool good = fd >= 0 && fchmod(fd, had ? old.st_mode & 07777 : 0640) == 0;
+    if (good && had)
+        good = fchown(fd, old.st_uid, old.st_gid) == 0 || errno == EPERM;
+    good = good && write_all(fd, text, strlen(text)) && fsync(fd) == 0 && rename(temporary, target) == 0 && sync_folder(target);
+    if (!good) {
+        snprintf(error, size, "cannot write %s: %s", target, strerror(errno));
+        if (fd >= 0)
+            unlink(temporary);
+    }
+    if (fd >= 0)
+        close(fd);
+    free(temporary);
+    free(target);
+    return good;
+}
+
+/* -- revisions -------------------------------------------------------------------------------------------------------- */
+
+static unsigned long revision_of(const char *name)
+{
+    char *end;
+    unsigned long n = strtoul(name, &end, 10);
+    return end != name && strcmp(end, ".conf") == 0 ? n : 0;
+}
+
+/* Highest and lowest revision and how many there are. */
+static unsigned scan_revisions(const char *folder, unsigned long *lowest, unsigned long *highest)
+{
+    DIR *d = opendir(folder);
+    unsigned n = 0;
+    *lowest = *highest = 0;
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        unsigned long r = revision_of(e->d_name);
+        if (!r)
+            continue;
+        n++;
+        *highest = r > *highest ? r : *highest;
+        *lowest = n == 1 || r < *lowest ? r : *lowest;
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static char *read_text(const char *path)
+{
+    struct text t = {0};
+    char part[4096];
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return NULL;
+    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
+        text_add_n(&t, part, n);
+    text_add(&t, "");
+    fclose(f);
+    return t.p;
+}
+
+bool keep_revision(const char *path, const char *state_dir, char *error, size_t size)
+{
+    char *folder = must_print("%s/revisions", state_dir), *text = read_text(path), *copy;
+    unsigned long lowest, highest;
+    bool good = text && (mkdir(folder, 0750) == 0 || errno == EEXIST);
+    if (!good) {
+        snprintf(error, size, "cannot keep a revision of %s in %s: %s", path, folder, strerror(errno));
+    } else {
+        scan_revisions(folder, &lowest, &highest);
+        copy = must_print("%s/%06lu.conf", folder, highest + 1);
+        good = write_durably(copy, text, error, size);
+        free(copy);
+        while (good && scan_revisions(folder, &lowest, &highest) > REVISIONS_KEPT) {
+            copy = must_print("%s/%06lu.conf", folder, lowest);
+            good = unlink(copy) == 0;
+            free(copy);
+        }
+    }
+    free(text);
+    free(folder);
+    return good;
+}

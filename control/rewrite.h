@@ -1,0 +1,14 @@
+/* rewrite.h: CONFIG REWRITE: the running configuration back into its file, durably, comments and order kept. */
+#pragma once
+#include "control/settings.h"
+
+/* The file's new text: lines whose directive has not changed stay as they are, changed ones are written in place of the
+ * first line of their directive, new ones at the end. NULL and one line in error if the file cannot be read or the result would not
+ * read back as `running`. Heap. */
+char *rewrite_text(const char *path, const struct settings *running, char *error, size_t size);
+
+/* Replaces path by text: temporary file, fsync, rename, fsync of the folder; mode and owner are kept. False and one line in error. */
+bool write_durably(const char *path, const char *text, char *error, size_t size);
+
+/* Keeps a copy of the file's present content as state_dir/revisions/NNNNNN.conf; the oldest beyond 50 go. */
+bool keep_revision(const char *path, const char *state_dir, char *error, size_t size);

@@ -1,0 +1,57 @@
+/* supervise.h: the dataplane's process: found alive or started, watched, started again, stopped.
+ *
+ *              +--> STARTING --hello--> ATTACHED --stop asked--> STOPPING --ended--> STOPPED
+ *   WAITING ---+       |                   |                        |                   |
+ *      ^  (back-off)   | ended             | ended, or              | ended (restart)   | start asked
+ *      +---------------+-------------------+ channel lost: STARTING +--> STARTING       +--> STARTING
+ *
+ * The dataplane is put into a session of its own and writes to a file, so that neither a signal to control's terminal nor control's
+ * death reaches it. */
+#pragma once
+#include "control/link.h"
+
+enum supervise_phase { PHASE_WAITING, PHASE_STARTING, PHASE_ATTACHED, PHASE_STOPPING, PHASE_STOPPED };
+
+struct supervise_status {
+    enum supervise_phase phase;
+    long pid; /* 0 = no process */
+    char build[64];
+    char state[32], detail[256]; /* as the dataplane says: starting, serving, stopping */
+    char reason[512];            /* why it is not running, or how it ended last time */
+    unsigned restarts;           /* since control started */
+    uint64_t attached_ms;        /* wall clock; 0 = not attached */
+    unsigned backoff_ms;
+};
+
+struct supervise_options {
+    const char *program; /* path of sluice-dataplane */
+    const char *socket;
+    const char *instance; /* tells several boxes on one machine apart; NULL = the dataplane's own default */
+    const char *pid_file; /* holds its pid while it runs, for scripts */
+    const char *log_file; /* its stdout and stderr */
+    unsigned stop_seconds; /* after which an orderly stop becomes SIGTERM */
+};
+
+struct supervise_ops {
+    /* Connected; fresh: started by us just now, so it has no configuration yet. */
+    void (*attached)(void *ctx, bool fresh);
+    void (*detached)(void *ctx);
+    /* It has ended and is not started again (stop was asked for). */
+    void (*stopped)(void *ctx);
+};
+
+struct supervisor;
+struct supervisor *supervise_new(struct event_base *base, struct link *link, const struct supervise_options *o,
+                                 const struct supervise_ops *ops, void *ctx);
+void supervise_free(struct supervisor *s); /* leaves the dataplane alone */
+
+void supervise_start(struct supervisor *s);                    /* attach to a living one, or start it */
+void supervise_restart(struct supervisor *s, const char *who); /* also from STOPPED */
+void supervise_stop(struct supervisor *s, const char *reason); /* orderly, for good */
+const struct supervise_status *supervise_status(const struct supervisor *s);
+const char *supervise_phase_name(enum supervise_phase phase);
+
+/* From the link. */
+void supervise_hello(struct supervisor *s, long pid, const char *build);
+void supervise_closed(struct supervisor *s, const char *why);
+void supervise_state(struct supervisor *s, const char *state, const char *detail);

@@ -1,0 +1,131 @@
+/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, SHUTDOWN and, later, the commands of
+ * snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/, shutdown/ */
+#include "control/control.h"
+#include "control/log.h"
+#include "control/resp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct ask {
+    struct control *control;
+    uint64_t id;
+};
+
+static void answer(struct control *c, uint64_t id, struct text *resp)
+{
+    if (!link_answer(c->link, id, text_str(resp), resp->len))
+        log_line(LOG_LEVEL_VERBOSE, "The answer to a client's command could not be sent");
+    text_free(resp);
+}
+
+static void answer_error(struct control *c, uint64_t id, const char *error)
+{
+    struct text resp = {0};
+    resp_error(&resp, "%.2000s", error);
+    answer(c, id, &resp);
+}
+
+static void answer_ok(struct control *c, uint64_t id)
+{
+    struct text resp = {0};
+    resp_ok(&resp);
+    answer(c, id, &resp);
+}
+
+/* The part of a client's description that names it: addr=127.0.0.1:50412 */
+static void client_address(const char *client, char *out, size_t size)
+{
+    const char *addr = strstr(client, "addr=");
+    addr = addr ? addr + 5 : client;
+    snprintf(out, size, "%.*s", (int)strcspn(addr, " "), addr);
+}
+
+static void set_done(void *ctx, const char *error)
+{
+    struct ask *a = ctx;
+    if (error)
+        answer_error(a->control, a->id, error);
+    else
+        answer_ok(a->control, a->id);
+    free(a);
+}
+
+static void config_set(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    if (argc < 4 || argc % 2) {
+        answer_error(c, id, argc < 4 ? "ERR wrong number of arguments for 'config|set' command" : "ERR syntax error");
+        return;
+    }
+    unsigned n = (unsigned)(argc - 2) / 2;
+    struct change *change = must_alloc(n, sizeof *change);
+    struct ask *a = must_alloc(1, sizeof *a);
+    *a = (struct ask){c, id};
+    for (unsigned i = 0; i < n; i++)
+        change[i] = (struct change){argv[2 + 2 * i], argv[3 + 2 * i]};
+    commit_set(c->commit, change, n, true, who, set_done, a);
+    free(change);
+}
+
+static void config_rewrite(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    char error[512];
+    (void)argc, (void)argv;
+    if (commit_rewrite(c->commit, who, error, sizeof error)) {
+        answer_ok(c, id);
+    } else {
+        char *line = strncmp(error, "The server", 10) == 0 ? must_print("ERR %s", error) : must_print("ERR Rewriting config file: %s", error);
+        answer_error(c, id, line);
+        free(line);
+    }
+}
+
+/* Redis closes the connection without a reply. The dataplane does the same when it ends, so there is nothing to answer. */
+static void shutdown_box(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    static const char *const words[] = {"nosave", "save", "now", "force", "abort", NULL};
+    bool abort = false;
+    for (int i = 1; i < argc; i++) {
+        const char *const *w = words;
+        while (*w && strcasecmp(*w, argv[i]) != 0)
+            w++;
+        if (!*w) {
+            answer_error(c, id, "ERR syntax error");
+            return;
+        }
+        abort = abort || strcasecmp(argv[i], "abort") == 0;
+    }
+    if (abort) {
+        answer_error(c, id, "ERR No shutdown in progress.");
+        return;
+    }
+    char *reason = must_print("stopped by SHUTDOWN from %s", who);
+    supervise_stop(c->supervisor, reason);
+    free(reason);
+}
+
+static const struct {
+    const char *name, *sub; /* sub may be NULL */
+    void (*run)(struct control *c, uint64_t id, const char *who, int argc, char **argv);
+} commands[] = {
+    {"config", "set", config_set},
+    {"config", "rewrite", config_rewrite},
+    {"shutdown", NULL, shutdown_box},
+};
+
+void wire_ask(struct control *c, uint64_t id, const char *client, int argc, char **argv)
+{
+    char who[128];
+    client_address(client, who, sizeof who);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcasecmp(commands[i].name, argv[0]) == 0 &&
+            (!commands[i].sub || (argc > 1 && strcasecmp(commands[i].sub, argv[1]) == 0))) {
+            commands[i].run(c, id, who, argc, argv);
+            return;
+        }
+    struct text resp = {0};
+    resp_error(&resp, "ERR '%.64s' is not available on this box yet", argv[0]);
+    answer(c, id, &resp);
+}

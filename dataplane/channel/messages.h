@@ -1,0 +1,151 @@
+/* messages.h: what goes over the control channel, and nothing else of the dataplane: the one header that control/ and
+ * dataplane/ share.
+ *
+ * Meeting. The dataplane listens on a Unix SOCK_SEQPACKET socket, control connects. The dataplane answers with one packet:
+ * PACKET_HELLO, the layout version (u32) and two descriptors (SCM_RIGHTS): a memfd with two message rings, made for this connection,
+ * and a memfd with the counter block, which lives as long as the dataplane and is read-only for control. Or it answers PACKET_REFUSED
+ * and a line that says why. After that the socket carries only doorbells: one-byte packets, so that both ends can sleep in poll.
+ *
+ * Rings. One producer, one consumer, one u32 length before each message. A message is a type byte and fields; every
+ * length is checked, and a wrong length, an unknown type or trailing bytes close the channel. Numbers are little endian. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CHANNEL_MAGIC = 0x58554c53, /* "SLUX" */
+    CHANNEL_VERSION = 1,        /* of the layouts and messages below; both ends must agree */
+    CHANNEL_MESSAGE_MAX = 64 * 1024,
+    CHANNEL_PART_MAX = 32 * 1024, /* bytes of a long text carried by one message */
+    CHANNEL_RING_BYTES = 1 << 20, /* a power of two */
+    CHANNEL_PAIR_MAX = 16 * 1024, /* name and value of one configuration pair together */
+    CHANNEL_ARGS_MAX = 4096,      /* arguments of an ASK or EXEC */
+    CHANNEL_GAUGES = 512,
+    CHANNEL_NAME = 64, /* room for a gauge's, counter's or command's name, zero byte included */
+    CHANNEL_HELP = 128,
+    CHANNEL_WORKERS = 64,
+};
+
+enum { PACKET_HELLO = 'H', PACKET_REFUSED = 'R', PACKET_DOORBELL = 'D' };
+
+/* -- the rings -------------------------------------------------------------------------------------------------------- */
+
+struct channel_ring { /* in shared memory, CHANNEL_RING_BYTES of data follow at `data` */
+    uint64_t head __attribute__((aligned(64))); /* bytes ever written; only the producer stores */
+    uint64_t tail __attribute__((aligned(64))); /* bytes ever read; only the consumer stores */
+    uint32_t starved;                           /* the producer waits for room: ring its bell after reading */
+};
+
+struct channel_rings { /* at the start of the first memfd */
+    uint32_t magic, version;
+    uint64_t size; /* of the whole mapping */
+    struct channel_ring to_control, to_dataplane;
+};
+enum {
+    CHANNEL_DATA_TO_CONTROL = 4096, /* offsets of the rings' bytes */
+    CHANNEL_DATA_TO_DATAPLANE = CHANNEL_DATA_TO_CONTROL + CHANNEL_RING_BYTES,
+    CHANNEL_RINGS_SIZE = CHANNEL_DATA_TO_DATAPLANE + CHANNEL_RING_BYTES
+};
+
+struct ring_end { /* one process' private view of a ring: the peer can never make it read or write outside */
+    struct channel_ring *ring;
+    uint8_t *data;
+    uint64_t at; /* own index: head for the producer, tail for the consumer */
+};
+
+enum ring_result { RING_OK, RING_EMPTY, RING_FULL, RING_BROKEN };
+
+/* Writes one message or nothing. RING_FULL also asks the consumer to ring back when there is room. */
+enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len);
+/* Copies the next message to buffer (CHANNEL_MESSAGE_MAX bytes). RING_BROKEN: indexes or a length make no sense. *wake is set when the producer
+ * waits for room. */
+enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool *wake);
+
+/* -- the counter block ------------------------------------------------------------------------------------------------ */
+
+struct channel_gauge_slot {
+    char name[CHANNEL_NAME];
+    uint64_t bits; /* a double; stored and loaded whole */
+};
+
+struct channel_counter_info {
+    char name[CHANNEL_NAME], help[CHANNEL_HELP];
+};
+
+struct channel_command_totals { /* per worker and command */
+    uint64_t calls, usec, rejected, failed;
+};
+
+/* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader that sees it not zero sees
+ * the tables. Worker w's counters (uint64_t) are at workers_offset + w * worker_stride, its command totals commands_in_worker
+ * bytes further. */
+struct channel_block {
+    uint32_t magic, version;
+    uint64_t size; /* of the whole mapping */
+    uint32_t workers, counters, commands;
+    uint32_t gauges;         /* slots in use; grows, never shrinks (release) */
+    uint64_t gauges_offset;  /* struct channel_gauge_slot[CHANNEL_GAUGES] */
+    uint64_t counter_names;  /* struct channel_counter_info[counters] */
+    uint64_t command_names;  /* char[commands][CHANNEL_NAME] */
+    uint64_t workers_offset; /* see above */
+    uint64_t worker_stride;
+    uint64_t commands_in_worker;
+};
+
+/* True if every table of a mapped block lies inside `size` bytes. Call again after `workers` has become non-zero. */
+bool block_check(const struct channel_block *b, size_t size);
+
+/* -- messages --------------------------------------------------------------------------------------------------------- */
+
+enum message_type {
+    /* either way, first on a connection */
+    MSG_HELLO = 1, /* u32 version, u64 pid, text build */
+    /* control to dataplane */
+    MSG_CONFIG, /* u64 generation, u8 last, u32 n, n times (text name, text value); parts of one generation in a row */
+    MSG_EXEC,   /* u64 id, u32 argc, argc times bytes */
+    MSG_ANSWER, /* u64 id, bytes: the RESP reply to an ASK (always short) */
+    MSG_FACT,   /* text name, text value */
+    MSG_STOP,   /* nothing: orderly end */
+    /* dataplane to control */
+    MSG_CONFIG_RESULT, /* u64 generation, u8 accepted, text why not */
+    MSG_EXEC_PART,     /* u64 id, u8 last, bytes: the RESP reply to an EXEC */
+    MSG_ASK,           /* u64 id, text client, u32 argc, argc times bytes */
+    MSG_STATE,         /* text state, text detail */
+    MSG_LOG,           /* u8 syslog level, text line */
+    MSG_TYPES
+};
+/* bytes: u32 length and the bytes. text: the same, and no zero byte inside. */
+
+struct message_writer {
+    uint8_t *p; /* CHANNEL_MESSAGE_MAX bytes, the caller's */
+    size_t len;
+    bool failed; /* something did not fit */
+};
+
+void message_begin(struct message_writer *w, uint8_t *buffer, enum message_type type);
+void put_u8(struct message_writer *w, uint8_t v);
+void put_u32(struct message_writer *w, uint32_t v);
+void put_u64(struct message_writer *w, uint64_t v);
+void put_bytes(struct message_writer *w, const void *p, size_t len);
+void put_text(struct message_writer *w, const char *text);
+
+struct message_reader {
+    const uint8_t *p;
+    size_t left;
+    bool failed; /* a field reached beyond the end or was not text; all later reads give nothing */
+};
+
+/* Starts reading; returns the type (0 if there is none). */
+enum message_type message_open(struct message_reader *r, const uint8_t *message, size_t len);
+uint8_t get_u8(struct message_reader *r);
+uint32_t get_u32(struct message_reader *r);
+uint64_t get_u64(struct message_reader *r);
+/* Borrowed from the message; NULL if it failed. */
+const uint8_t *get_bytes(struct message_reader *r, size_t *len);
+/* A text of at most size - 1 bytes, copied; fails if it is longer. */
+void get_text(struct message_reader *r, char *text, size_t size);
+/* A text of any length, on the heap; NULL if it failed. */
+char *get_text_alloc(struct message_reader *r);
+/* Nothing failed and nothing is left over. */
+bool message_done(const struct message_reader *r);

@@ -1,0 +1,159 @@
+/* receive.c: messages from control, one function each, found by a table. */
+#include "channel/private.h"
+
+#include <stdlib.h>
+
+typedef bool handler(struct channel *ch, struct message_reader *r);
+
+static bool on_hello(struct channel *ch, struct message_reader *r)
+{
+    uint32_t version = get_u32(r);
+    uint64_t pid = get_u64(r);
+    char build[64];
+    get_text(r, build, sizeof build);
+    if (!message_done(r) || version != CHANNEL_VERSION || ch->greeted)
+        return false;
+    ch->peer_pid = (long)pid;
+    ch->greeted = true;
+    ch->ops->peer(ch->ctx, true);
+    (void)channel_state(ch, ch->state, ch->detail);
+    return true;
+}
+
+void channel_forget_pairs(struct channel *ch)
+{
+    for (unsigned i = 0; i < ch->pairs; i++) {
+        free((void *)(uintptr_t)ch->pair[i].name);
+        free((void *)(uintptr_t)ch->pair[i].value);
+    }
+    free(ch->pair);
+    ch->pair = NULL;
+    ch->pairs = ch->pairs_room = 0;
+}
+
+static bool add_pair(struct channel *ch, char *name, char *value)
+{
+    if (name && value && ch->pairs == ch->pairs_room) {
+        unsigned room = ch->pairs_room ? ch->pairs_room * 2 : 64;
+        struct config_pair *more = room <= 1 << 16 ? realloc(ch->pair, room * sizeof *more) : NULL;
+        if (more) {
+            ch->pair = more;
+            ch->pairs_room = room;
+        }
+    }
+    if (!name || !value || ch->pairs == ch->pairs_room) {
+        free(name);
+        free(value);
+        return false;
+    }
+    ch->pair[ch->pairs++] = (struct config_pair){name, value};
+    return true;
+}
+
+static bool commit_pairs(struct channel *ch)
+{
+    char error[256] = "";
+    const char *why = NULL;
+    struct config *conf = config_build(ch->generation, ch->pair, ch->pairs, error, sizeof error);
+    channel_forget_pairs(ch);
+    if (!conf)
+        why = error[0] ? error : "out of memory";
+    else if ((why = ch->ops->config(ch->ctx, conf)))
+        config_free(conf);
+    struct message_writer w;
+    message_begin(&w, ch->out_message, MSG_CONFIG_RESULT);
+    put_u64(&w, ch->generation);
+    put_u8(&w, why == NULL);
+    put_text(&w, why ? why : "");
+    return channel_send(ch, &w, true);
+}
+
+static bool on_config(struct channel *ch, struct message_reader *r)
+{
+    uint64_t generation = get_u64(r);
+    bool last = get_u8(r);
+    uint32_t n = get_u32(r);
+    if (generation != ch->generation)
+        channel_forget_pairs(ch);
+    ch->generation = generation;
+    for (uint32_t i = 0; i < n && !r->failed; i++) {
+        char *name = get_text_alloc(r), *value = get_text_alloc(r);
+        if (!add_pair(ch, name, value))
+            return false;
+    }
+    return message_done(r) && (!last || commit_pairs(ch));
+}
+
+static bool on_exec(struct channel *ch, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    uint32_t argc = get_u32(r);
+    if (argc == 0 || argc > CHANNEL_ARGS_MAX)
+        return false;
+    struct slice *argv = calloc(argc, sizeof *argv);
+    for (uint32_t i = 0; argv && i < argc; i++)
+        argv[i].p = get_bytes(r, &argv[i].len);
+    bool good = argv && message_done(r);
+    if (good)
+        ch->ops->exec(ch->ctx, id, (int)argc, argv);
+    free(argv);
+    return good;
+}
+
+static bool on_answer(struct channel *ch, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    struct slice resp;
+    resp.p = get_bytes(r, &resp.len);
+    if (!message_done(r))
+        return false;
+    ch->ops->answer(ch->ctx, id, resp);
+    return true;
+}
+
+static bool on_fact(struct channel *ch, struct message_reader *r)
+{
+    char name[CHANNEL_NAME];
+    get_text(r, name, sizeof name);
+    char *value = get_text_alloc(r);
+    bool good = message_done(r);
+    if (good)
+        ch->ops->fact(ch->ctx, name, value);
+    free(value);
+    return good;
+}
+
+static bool on_stop(struct channel *ch, struct message_reader *r)
+{
+    if (!message_done(r))
+        return false;
+    ch->ops->stop(ch->ctx);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    handler *run;
+} handlers[MSG_TYPES] = {
+    [MSG_HELLO] = {"HELLO", on_hello}, [MSG_CONFIG] = {"CONFIG", on_config}, [MSG_EXEC] = {"EXEC", on_exec},
+    [MSG_ANSWER] = {"ANSWER", on_answer}, [MSG_FACT] = {"FACT", on_fact}, [MSG_STOP] = {"STOP", on_stop},
+};
+
+bool channel_receive(struct channel *ch, const uint8_t *message, size_t len, char *error, size_t size)
+{
+    struct message_reader r;
+    unsigned type = message_open(&r, message, len);
+    if (type >= MSG_TYPES || !handlers[type].run) {
+        snprintf(error, size, "unknown message type %u", type);
+        return false;
+    }
+    if (!ch->greeted && type != MSG_HELLO) {
+        snprintf(error, size, "%s before HELLO", handlers[type].name);
+        return false;
+    }
+    if (!handlers[type].run(ch, &r)) {
+        snprintf(error, size, "malformed %s message of %zu bytes", handlers[type].name, len);
+        return false;
+    }
+    return true;
+}

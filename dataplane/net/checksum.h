@@ -1,0 +1,37 @@
+/* checksum.h: the Internet checksum, RFC 1071. Sums are kept in network order and unfolded, so that parts can
+ * be computed ahead (a path's pseudo-header) and added. */
+#pragma once
+#include "base/endpoint.h"
+
+struct rte_mbuf;
+
+/* Adds len bytes to sum. A part of odd length may only be the last. */
+uint64_t checksum_add(uint64_t sum, const void *data, size_t len);
+
+/* Adds len bytes from offset off of a frame, single segment or chained. The frame must hold them. */
+uint64_t checksum_add_frame(uint64_t sum, const struct rte_mbuf *m, uint32_t off, uint32_t len);
+
+/* The pseudo-header of TCP and ICMPv6 without its length (RFC 9293, 3.1; RFC 8200, 8.1): addresses and
+ * protocol. Only the last four bytes of an IPv4 address count. Add the length with checksum_u16. */
+uint64_t checksum_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint8_t protocol);
+
+static inline uint64_t checksum_u16(uint64_t sum, uint16_t host_order)
+{
+    return sum + __builtin_bswap16(host_order);
+}
+
+/* 16 bits, not complemented. */
+static inline uint16_t checksum_fold(uint64_t sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+/* The value for the checksum field; 0 when the summed bytes included a right one. */
+static inline uint16_t checksum_finish(uint64_t sum)
+{
+    return (uint16_t)~checksum_fold(sum);
+}

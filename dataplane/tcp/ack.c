@@ -1,0 +1,77 @@
+/* ack.c: the ACK field of a segment (RFC 9293 section 3.10.7.4, fifth step; RFC 5961 section 5) and what it
+ * moves: the send queue, the windows, round-trip time and retransmission timer. */
+#include "tcp/congestion.h"
+#include "tcp/conn.h"
+
+/* RFC 5961 section 7 asks for a limit; a limit a connection, because a shared one can be measured from
+ * outside (CVE-2016-5696). */
+void tcp_challenge_ack(struct tcp_conn *c, uint64_t now_us)
+{
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    if (now_ms - c->challenge_ms < TCP_CHALLENGE_GAP_MS) {
+        conn_count(c, COUNTER_tcp_challenge_limited);
+        return;
+    }
+    c->challenge_ms = now_ms;
+    conn_count(c, COUNTER_tcp_challenge_acks);
+    tcp_send_ack(c, now_us);
+}
+
+void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+{
+    uint32_t acked = ack - c->snd_una;
+    uint64_t rtt = tcp_queue_acked(c, ack, now_us);
+    if (unlikely(ack < c->snd_una))
+        c->tx_wraps++;
+    c->snd_una = ack;
+    if (rtt != NO_RTT)
+        tcp_rtt_sample(c, rtt);
+    if (c->snd_una == c->snd_nxt) {
+        c->rexmit_at = 0;
+    } else {
+        c->rexmit_at = now_us + tcp_rto(c);
+        tcp_arm(c, c->rexmit_at);
+    }
+    if (c->flags & CONN_CWND_LIMITED) {
+        c->flags &= ~(uint32_t)CONN_CWND_LIMITED;
+        if (!(c->flags & (CONN_RECOVERY | CONN_LOSS)))
+            c->stack->cc->acked(c, acked);
+    }
+    if (c->flags & CONN_WANT_WRITE)
+        tcp_queue_room(c);
+}
+
+/* RFC 9293: SND.WL1/WL2 keep an old segment from moving the window. Here ack >= snd_una >= SND.WL2 always. */
+static bool take_window(struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (seq_before(seg->seq, c->snd_wl1))
+        return false;
+    uint32_t window = (uint32_t)seg->window << c->snd_wscale;
+    bool changed = window != c->snd_wnd;
+    c->snd_wnd = window;
+    c->snd_wl1 = seg->seq;
+    if (window > c->snd_wnd_max)
+        c->snd_wnd_max = window;
+    return changed;
+}
+
+bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (seq_after(seg->ack, c->snd_nxt) || seq_before(seg->ack, c->snd_una - c->snd_wnd_max)) {
+        tcp_challenge_ack(c, now_us); /* for what was never sent, or too old: RFC 5961 section 5.2 */
+        return false;
+    }
+    c->retries = 0; /* the peer lives, even if its window stays closed */
+    if (seq_before(seg->ack, c->snd_una))
+        return true; /* overtaken: its text is still welcome */
+    uint32_t acked = seg->ack - c->snd_una;
+    bool window_changed = take_window(c, seg);
+    bool duplicate = acked == 0 && c->snd_nxt != c->snd_una && seg->payload == 0 &&
+                     !(seg->flags & TCP_FIN) && !window_changed; /* RFC 5681 section 2 */
+    if (acked) {
+        c->backoff = 0;
+        tcp_ack_advance(c, seg->ack, now_us);
+    }
+    tcp_recovery_ack(c, seg, acked, duplicate, now_us);
+    return true;
+}

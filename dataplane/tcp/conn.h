@@ -1,0 +1,298 @@
+/* conn.h: what the files of the TCP stack share: the connection, the stack, the frames of the send queue.
+ * Private to dataplane/tcp. */
+#pragma once
+#include <assert.h>
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+
+#include "tcp/header.h"
+#include "tcp/secret.h"
+#include "tcp/seq.h"
+#include "tcp/tcp.h"
+#include "tcp/wheel.h"
+
+enum tcp_state { /* RFC 9293 section 3.3.2; LISTEN lives in struct tcp_listener */
+    TCP_STATE_CLOSED,
+    TCP_STATE_SYN_SENT,
+    TCP_STATE_SYN_RECEIVED,
+    TCP_STATE_ESTABLISHED,
+    TCP_STATE_FIN_WAIT_1,
+    TCP_STATE_FIN_WAIT_2,
+    TCP_STATE_CLOSE_WAIT,
+    TCP_STATE_CLOSING,
+    TCP_STATE_LAST_ACK,
+    TCP_STATE_TIME_WAIT,
+    TCP_STATES
+};
+
+/* Every limit and time of the stack. Times in microseconds. */
+enum {
+    TCP_INITIAL_WINDOW = 10,        /* segments (RFC 6928) */
+    TCP_MSS_MIN = 88,               /* a peer that asks for less gets this: tiny segments are an attack */
+    TCP_MSS_DEFAULT4 = 536,         /* RFC 9293 MUST-15 */
+    TCP_MSS_DEFAULT6 = 1220,        /* RFC 9293 MUST-15 */
+    TCP_RTO_FIRST = 1000000,        /* RFC 6298 (2.1) */
+    TCP_RTO_MIN = 200000,           /* below RFC 6298 (2.4), as everyone does */
+    TCP_RTO_MAX = 60000000,         /* RFC 6298 (2.5) */
+    TCP_SYN_RETRIES = 6,            /* RFC 9293 MUST-23: R2 for SYN of at least 3 minutes is for a host, not a box */
+    TCP_SYN_ACK_RETRIES = 5,        /* a half-open connection lives 63 s at most */
+    TCP_DATA_RETRIES = 10,          /* RFC 9293 3.8.3: R2 of at least 100 s */
+    TCP_DELAYED_ACK = 40000,        /* RFC 1122 4.2.3.2 allows 500 ms; at most two segments wait */
+    TCP_TIME_WAIT_DEFAULT = 1000000,
+    TCP_FIN_WAIT_2_LIFE = 20000000, /* a peer that never closes its side */
+    TCP_ORPHAN_LIFE = 60000000,     /* a closed connection that still has bytes to deliver */
+    TCP_KEEPALIVE_PROBES = 3,       /* as Redis: three probes, a third of the idle time apart */
+    TCP_CHALLENGE_GAP_MS = 500,     /* RFC 5961 section 7, a connection at a time: no shared side channel */
+    TCP_RST_BURST = 100,            /* resets to closed ports: burst, and refill a second */
+    TCP_RST_RATE = 1000,
+    TCP_STARVED_RETRY = 1000,       /* when the packet pool was empty */
+    TCP_OUT_OF_ORDER = 64,          /* frames a connection may hold beyond a hole */
+    TCP_PACK_FRAMES = 8,            /* unread frames from which on small segments are copied together */
+    TCP_LISTENERS = 32,
+    TCP_DUPACKS = 3                 /* RFC 5681 section 3.2 */
+};
+
+enum tcp_conn_flag {
+    CONN_TS = 1 << 0,           /* timestamps agreed */
+    CONN_SACK = 1 << 1,         /* SACK agreed */
+    CONN_WSCALE = 1 << 2,       /* window scaling agreed */
+    CONN_ACTIVE = 1 << 3,       /* we opened it */
+    CONN_ANNOUNCED = 1 << 4,    /* TCP_OPENED was handed out: the user knows the pointer */
+    CONN_ORPHAN = 1 << 5,       /* the user is detached */
+    CONN_DEAD = 1 << 6,         /* to be freed when the last list has let go of it */
+    CONN_IN_READY = 1 << 7,
+    CONN_IN_ROUND = 1 << 8,
+    CONN_IN_STARVED = 1 << 9,
+    CONN_ACK_NOW = 1 << 10,     /* acknowledge at the end of the round, do not delay */
+    CONN_DELACK = 1 << 11,      /* delack_at is set */
+    CONN_WANT_WRITE = 1 << 12,  /* TCP_WRITABLE is owed */
+    CONN_CWND_LIMITED = 1 << 13,/* the congestion window held something back: it may grow */
+    CONN_FIN_WANTED = 1 << 14,  /* tcp_close found no frame for the FIN: try again */
+    CONN_RX_FIN = 1 << 15,      /* the peer's FIN was received in order */
+    /* Any of these keeps a segment off the fast path. */
+    CONN_HOLES = 1 << 16,       /* frames wait beyond a hole */
+    CONN_RECOVERY = 1 << 17,    /* fast recovery (RFC 6582) */
+    CONN_LOSS = 1 << 18,        /* after a retransmission timeout, until `recover` is acknowledged */
+    CONN_PERSIST = 1 << 19,     /* the window is closed: rexmit_at is the persist timer */
+    CONN_DUPACKED = 1 << 20     /* duplicate ACKs were counted */
+};
+#define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
+
+/* A frame of the send queue: kept in the first bytes of the mbuf's buffer, where the headers prepended to the
+ * payload never reach. (mbuf->next cannot link the queue: a driver that frees the frame follows it.) */
+struct tcp_frame {
+    struct rte_mbuf *next;
+    uint64_t sent_us;
+    uint32_t seq;
+    uint16_t off, len; /* payload: data_off of its first byte, bytes */
+    uint8_t flags;     /* enum tcp_frame_flag */
+};
+
+enum tcp_frame_flag { FRAME_FIN = 1, FRAME_RESENT = 2, FRAME_SACKED = 4, FRAME_LOST = 8, FRAME_REPAIRED = 16 };
+/* RESENT: sent more than once in its life (Karn). LOST: deemed lost. REPAIRED: resent since it was deemed lost.
+ */
+
+static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= RTE_PKTMBUF_HEADROOM,
+              "Ethernet with VLAN, IPv6 and TCP fit between a frame's note and its payload");
+
+#define NO_CONN UINT32_MAX
+#define NO_RTT  UINT64_MAX
+
+/* Six cache lines. In-order data with its reply touches the first three. */
+struct tcp_conn {
+    /* Line 0, hot: identity and header prediction. */
+    struct tcp_tuple tuple; /* 36 bytes */
+    uint8_t state, events, snd_wscale, rcv_wscale;
+    uint32_t flags;
+    uint32_t rcv_nxt, snd_una, snd_nxt, snd_wnd; /* snd_nxt: first number never sent */
+    uint32_t ts_recent;
+
+    /* Line 1, hot: receive queue, owners, lists. */
+    struct rte_mbuf *rx_head, *rx_tail; /* in order, linked by mbuf->next, one segment each */
+    struct tcp_stack *stack;
+    struct net_path *path;
+    void *user;
+    uint32_t next_ready, next_round; /* index in the pool, NO_CONN at the end */
+    uint32_t rx_unread, rcv_adv;     /* rcv_adv: right edge of the window we have announced */
+    uint32_t snd_wl1;                /* SND.WL2 is not kept: it never exceeds snd_una */
+    uint32_t last_rx_ms;
+
+    /* Line 2, hot: send queue, retransmission, round-trip time. */
+    struct rte_mbuf *tx_head, *tx_tail, *tx_send; /* tx_send: first frame never sent */
+    uint64_t rexmit_at;                           /* us, 0 = off: RTO, or persist with CONN_PERSIST */
+    uint64_t armed_at;                            /* when the wheel will call, UINT64_MAX = never */
+    uint32_t cwnd, srtt_us, rttvar_us;
+    uint32_t last_ack_sent;
+    uint16_t tx_frames, rx_frames;
+    uint16_t mss;       /* payload of a full segment, options taken off */
+    uint16_t unacked_in; /* segments received since our last ACK */
+
+    /* Lines 3 and 4, cold: slow path. */
+    struct wheel_node timer;
+    uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
+    uint64_t syn_us;              /* when our SYN left, for the first round-trip time */
+    uint32_t ssthresh, recover, snd_wnd_max;
+    uint32_t dupacks, sacked; /* sacked: frames marked FRAME_SACKED */
+    uint32_t irs, iss;
+    uint32_t ts_offset;
+    uint32_t challenge_ms, oow_ms;
+    uint32_t cwnd_credit; /* bytes acknowledged towards the next increase in congestion avoidance */
+    uint32_t next_starved;
+    uint8_t backoff, retries, probes;
+    uint8_t ooo_frames;
+    uint16_t listener; /* index, while SYN_RECEIVED */
+    uint16_t peer_mss;
+    struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
+    uint32_t rx_wraps, tx_wraps;
+    uint64_t retransmits;
+    uint32_t ooo_last; /* number of the last out-of-order segment: its block goes first (RFC 2018 section 4) */
+} __rte_cache_aligned;
+
+static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
+                  offsetof(struct tcp_conn, timer) == 192,
+              "the hot part of a connection is exactly three cache lines");
+static_assert(sizeof(struct tcp_conn) <= 384, "an idle connection stays small");
+
+struct tcp_listener {
+    uint16_t port;
+    unsigned half_open;
+};
+
+struct tcp_flow_slot { /* conn + 1; 0: free */
+    uint32_t hash, conn;
+};
+
+struct tcp_cc;
+
+struct tcp_stack {
+    struct tcp_config conf;
+    struct net_if *nif;
+    struct rte_mempool *pool;
+    struct counters *counters;
+    struct tcp_conn *conns;
+    void *conns_memory;
+    struct tcp_flow_slot *flows;
+    uint32_t flow_mask;
+    uint32_t fresh; /* connections never used yet start here */
+    uint32_t free_list, ready_head, ready_tail, round_list, starved_list;
+    uint32_t reap; /* handed out with TCP_CLOSED, freed at the next tcp_next_event */
+    unsigned used, listeners;
+    struct tcp_listener listener[TCP_LISTENERS];
+    struct tcp_secret secret;
+    const struct tcp_cc *cc;
+    struct wheel wheel;
+    uint64_t timers_next, starved_at;
+    uint64_t rst_refill_us;
+    uint32_t rst_tokens;
+    uint32_t held, held_max;     /* received frames held for users, over all connections */
+    uint32_t queued, queued_max; /* frames in send queues, likewise */
+    uint16_t frame_room;     /* payload that fits into a fresh frame */
+    uint16_t frames_max;     /* frames a connection may queue for sending */
+    uint16_t next_port;
+    uint8_t rcv_wscale;
+};
+
+static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)
+{
+    return m->buf_addr;
+}
+
+/* Sequence numbers a queued frame takes. */
+static inline uint32_t frame_span(const struct tcp_frame *f)
+{
+    return f->len + (f->flags & FRAME_FIN ? 1u : 0u);
+}
+
+static inline uint32_t conn_index(const struct tcp_conn *c)
+{
+    return (uint32_t)(c - c->stack->conns);
+}
+
+static inline bool conn_synchronized(const struct tcp_conn *c)
+{
+    return c->state >= TCP_STATE_ESTABLISHED;
+}
+
+static inline void conn_count(struct tcp_conn *c, enum counter which)
+{
+    count_one(c->stack->counters, which);
+}
+
+/* -- state.c: the only place that changes a state */
+void tcp_set_state(struct tcp_conn *c, enum tcp_state to); /* asserts the table of legal edges */
+bool tcp_state_edge(enum tcp_state from, enum tcp_state to);
+const char *tcp_state_name(enum tcp_state s);
+
+/* -- flow.c: the flow table: open addressing, eight slots a cache line */
+bool tcp_flow_new(struct tcp_stack *s);
+struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash);
+void tcp_flow_add(struct tcp_conn *c);
+void tcp_flow_remove(struct tcp_conn *c);
+
+/* -- pool.c: life of a connection, the ready list, the round list */
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_tuple *t, uint64_t now_us); /* NULL: pool empty */
+/* Ends a connection without a segment: leaves the tables; the user hears TCP_CLOSED if there is one. */
+void tcp_conn_end(struct tcp_conn *c);
+void tcp_conn_release(struct tcp_conn *c); /* back to the pool as soon as no list holds it */
+void tcp_raise(struct tcp_conn *c, unsigned events);
+void tcp_round_add(struct tcp_conn *c);
+void tcp_starve(struct tcp_conn *c); /* no frame to be had: try again soon */
+void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us);
+
+/* -- listen.c: a segment without a connection. above: NULL, or a number our first one must exceed (reuse of a
+ * TIME_WAIT) */
+void tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
+                      const uint32_t *above, uint64_t now_us);
+bool tcp_listening(const struct tcp_stack *s, uint16_t port);
+void tcp_listen_left(struct tcp_conn *c); /* no longer half-open */
+/* What a SYN or SYN-ACK of the peer agrees to. */
+void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64_t now_us);
+
+/* -- ack.c: the ACK field; false if the segment must not be processed further (c may be gone) */
+bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
+void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
+void tcp_challenge_ack(struct tcp_conn *c, uint64_t now_us);
+
+/* -- receive.c: segment text and reassembly; consumes m, whose payload starts `skip` bytes into its data */
+void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t seq, uint32_t len);
+void tcp_receive_drop(struct tcp_conn *c); /* frees everything received */
+unsigned tcp_receive_ranges(const struct tcp_conn *c, struct tcp_range *out, unsigned n);
+bool tcp_receive_append(struct tcp_conn *c, struct rte_mbuf *m); /* in order, trimmed; false: no memory */
+uint32_t tcp_receive_window(const struct tcp_conn *c);           /* bytes free */
+
+/* -- queue.c: the send queue */
+void tcp_queue_fin(struct tcp_conn *c);
+bool tcp_queue_split(struct tcp_conn *c, uint16_t len); /* cuts tx_send in two */
+/* Frees what ack covers. Round-trip time of the newest frame that was sent once, NO_RTT if there is none. */
+uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
+void tcp_queue_drop(struct tcp_conn *c);
+uint32_t tcp_queue_end(const struct tcp_conn *c);
+void tcp_queue_room(struct tcp_conn *c); /* raises TCP_WRITABLE if it is owed and there is room */
+
+/* -- output.c */
+void tcp_output(struct tcp_conn *c, uint64_t now_us);
+bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us);
+void tcp_send_ack(struct tcp_conn *c, uint64_t now_us);
+void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
+void tcp_send_syn(struct tcp_conn *c, uint64_t now_us); /* or SYN-ACK, by state */
+void tcp_send_rst(struct tcp_conn *c, uint64_t now_us);
+void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg, uint64_t now_us);
+
+/* -- recovery.c: loss detection and repair */
+void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_t acked, bool duplicate,
+                      uint64_t now_us);
+void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us);
+void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us);
+
+/* -- timers.c: calls say what happened */
+uint64_t tcp_rto(const struct tcp_conn *c); /* with back-off */
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us);
+void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us);
+void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us);
+
+/* The wheel's node is armed at or before every deadline; it looks again when it fires. */
+static inline void tcp_arm(struct tcp_conn *c, uint64_t at_us)
+{
+    if (unlikely(at_us < c->armed_at))
+        tcp_arm_slow(c, at_us);
+}

@@ -1,0 +1,92 @@
+/* flow.c: the flow table of a worker: tuple to connection. Open addressing with linear probing over slots of
+ * eight bytes (full hash, index), at most half full, backward-shift deletion (Knuth 6.4, algorithm R).
+ *
+ * The hash is our own keyed one and not the NIC's, though the NIC's is free: Toeplitz under the usual
+ * symmetric key lets a peer aim at one bucket, a reassembled datagram carries the hash of its addresses alone
+ * (or none), and an active open has no packet to take it from. Three multiplications cost less than the
+ * second look-up those cases would need. */
+#include <stdlib.h>
+
+#include "tcp/conn.h"
+
+bool tcp_flow_new(struct tcp_stack *s)
+{
+    uint32_t slots = 64;
+    while (slots < 2 * (uint64_t)s->conf.max_conns)
+        slots *= 2;
+    s->flows = calloc(slots, sizeof *s->flows);
+    s->flow_mask = slots - 1;
+    return s->flows != NULL;
+}
+
+static bool same_tuple(const struct tcp_tuple *a, const struct tcp_tuple *b)
+{
+    uint64_t x[4], y[4];
+    uint32_t p, q;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    memcpy(&p, &a->local_port, sizeof p);
+    memcpy(&q, &b->local_port, sizeof q);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (p ^ q)) == 0;
+}
+
+struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash)
+{
+    for (uint32_t i = hash & s->flow_mask; s->flows[i].conn; i = (i + 1) & s->flow_mask) {
+        if (s->flows[i].hash != hash)
+            continue;
+        struct tcp_conn *c = &s->conns[s->flows[i].conn - 1];
+        if (likely(same_tuple(&c->tuple, t)))
+            return c;
+    }
+    return NULL;
+}
+
+void tcp_flow_add(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    uint32_t hash = tcp_flow_hash(&s->secret, &c->tuple);
+    uint32_t i = hash & s->flow_mask;
+    while (s->flows[i].conn)
+        i = (i + 1) & s->flow_mask;
+    s->flows[i] = (struct tcp_flow_slot){hash, conn_index(c) + 1};
+}
+
+void tcp_flow_remove(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    uint32_t mask = s->flow_mask, mine = conn_index(c) + 1;
+    uint32_t i = tcp_flow_hash(&s->secret, &c->tuple) & mask;
+    while (s->flows[i].conn != mine) {
+        if (!s->flows[i].conn)
+            return;
+        i = (i + 1) & mask;
+    }
+    /* Close the gap: a later slot moves here if its home lies at or before the gap. */
+    for (uint32_t j = (i + 1) & mask; s->flows[j].conn; j = (j + 1) & mask) {
+        uint32_t home = s->flows[j].hash & mask;
+        if (((j - home) & mask) >= ((j - i) & mask)) {
+            s->flows[i] = s->flows[j];
+            i = j;
+        }
+    }
+    s->flows[i] = (struct tcp_flow_slot){0, 0};
+}
+
+void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p)
+{
+    if (unlikely(rte_pktmbuf_data_len(m) < p->l4_off + 4u))
+        return;
+    const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
+    struct tcp_tuple t = {p->dst, p->src, get16(h + 2), get16(h)};
+    uint32_t hash = tcp_flow_hash(&s->secret, &t);
+    const struct tcp_flow_slot *slot = &s->flows[hash & s->flow_mask];
+    if (slot->hash != hash || !slot->conn) { /* displaced or unknown: at least the slots come in */
+        __builtin_prefetch(slot + 1);
+        return;
+    }
+    const struct tcp_conn *c = &s->conns[slot->conn - 1];
+    __builtin_prefetch(c, 1);
+    __builtin_prefetch(&c->rx_head, 1);
+    __builtin_prefetch(&c->tx_head, 1);
+}

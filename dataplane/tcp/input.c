@@ -1,0 +1,395 @@
+/* input.c: a segment arrives (RFC 9293 section 3.10.7, with RFC 5961 and RFC 7323). First the two common cases,
+ * the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the RFC's
+ * numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the bytes are
+ * ordinary data, as Redis' clients never mean anything by it). */
+#include <rte_ip.h>
+
+#include "tcp/congestion.h"
+#include "tcp/conn.h"
+
+/* -- the frame */
+
+/* Sum over a chain. Not rte_raw_cksum_mbuf: in DPDK 22.11 it drops the carries of a part that starts at an odd
+ * offset. */
+static uint32_t chain_sum(const struct rte_mbuf *m, uint32_t off, uint32_t len)
+{
+    uint32_t sum = 0, done = 0;
+    for (; m && len; m = m->next) {
+        if (off >= m->data_len) {
+            off -= m->data_len;
+            continue;
+        }
+        uint32_t n = m->data_len - off < len ? m->data_len - off : len;
+        uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, off), n);
+        sum += done & 1 ? __builtin_bswap16(part) : part;
+        off = 0;
+        done += n;
+        len -= n;
+    }
+    return sum;
+}
+
+/* One's complement sum over pseudo header and segment. The ::ffff of a mapped IPv4 address adds 0xffff, which
+ * is zero in this arithmetic, so both families are the same 32 bytes. */
+static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
+{
+    static_assert(offsetof(struct net_packet, dst) == sizeof(struct ip_addr), "addresses lie side by side");
+    uint32_t sum = m->nb_segs == 1
+                       ? rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
+                       : chain_sum(m, p->l4_off, p->l4_len);
+    sum += rte_raw_cksum(&p->src, 2 * sizeof(struct ip_addr));
+    sum += __builtin_bswap16(6) + __builtin_bswap16(p->l4_len);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff;
+}
+
+/* False: counted, and the frame is still the caller's. */
+static bool parse(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p,
+                  struct tcp_segment *seg)
+{
+    uint8_t copy[TCP_HEADER_MAX];
+    uint32_t have = p->l4_len < TCP_HEADER_MAX ? p->l4_len : TCP_HEADER_MAX;
+    const uint8_t *h = NULL;
+    if (likely(p->l4_off + (uint32_t)p->l4_len <= m->pkt_len))
+        h = rte_pktmbuf_read(m, p->l4_off, have, copy);
+    enum tcp_parse result = h ? tcp_header_parse(h, have, seg) : TCP_TRUNCATED;
+    if (unlikely(result != TCP_PARSED)) {
+        count_one(s->counters, result == TCP_TRUNCATED ? COUNTER_tcp_drop_truncated : COUNTER_tcp_drop_options);
+        return false;
+    }
+    if (!p->checksum_ok && unlikely(!checksum_ok(m, p))) {
+        count_one(s->counters, COUNTER_tcp_drop_checksum);
+        return false;
+    }
+    seg->payload = p->l4_len - seg->header;
+    return true;
+}
+
+/* -- fast path */
+
+static inline bool predicted(const struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    return c->state == TCP_STATE_ESTABLISHED && !(c->flags & CONN_SLOW) &&
+           (seg->flags & ~TCP_PSH) == TCP_ACK && seg->seq == c->rcv_nxt &&
+           seg->ack - c->snd_una <= c->snd_nxt - c->snd_una &&
+           seg->options == (c->flags & CONN_TS ? TCP_OPT_TS : 0) &&
+           (!(c->flags & CONN_TS) || seq_from(seg->ts_val, c->ts_recent)) &&
+           seg->payload <= c->rcv_adv - c->rcv_nxt &&
+           (seg->payload || seg->ack != c->snd_una); /* else: a duplicate ACK or a window update */
+}
+
+static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
+                              uint32_t skip, uint64_t now_us)
+{
+    uint32_t window = (uint32_t)seg->window << c->snd_wscale;
+    if (window > c->snd_wnd && window > c->snd_wnd_max)
+        c->snd_wnd_max = window;
+    c->snd_wnd = window;
+    c->snd_wl1 = seg->seq;
+    c->last_rx_ms = (uint32_t)(now_us / 1000);
+    if (c->last_ack_sent == seg->seq)
+        c->ts_recent = seg->ts_val; /* without timestamps it means nothing */
+    if (seg->ack != c->snd_una)
+        tcp_ack_advance(c, seg->ack, now_us);
+    if (seg->payload) {
+        m->data_off = (uint16_t)(m->data_off + skip);
+        m->data_len = (uint16_t)seg->payload;
+        if (likely(tcp_receive_append(c, m))) {
+            c->unacked_in++;
+            tcp_raise(c, TCP_READABLE);
+        }
+        tcp_round_add(c);
+    } else {
+        rte_pktmbuf_free(m);
+    }
+    if (c->tx_send)
+        tcp_output(c, now_us);
+}
+
+/* -- SYN_SENT: RFC 9293 section 3.10.7.3. The frame is the caller's. */
+
+static void opened(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->retries == 0)
+        tcp_rtt_sample(c, now_us - c->syn_us);
+    c->rexmit_at = 0;
+    c->backoff = c->retries = 0;
+    tcp_set_state(c, TCP_STATE_ESTABLISHED);
+    if (!(c->flags & CONN_ACTIVE))
+        conn_count(c, COUNTER_tcp_accepts);
+    if (c->stack->conf.keepalive_us)
+        tcp_arm(c, now_us + c->stack->conf.keepalive_us);
+    tcp_raise(c, TCP_OPENED);
+    tcp_queue_room(c);
+}
+
+static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    bool acked = seg->flags & TCP_ACK;
+    if (acked && seg->ack != c->snd_nxt) { /* first: nothing but the SYN was sent */
+        tcp_answer_rst(c->stack, &c->tuple, seg, now_us);
+        return;
+    }
+    if (seg->flags & TCP_RST) { /* second */
+        if (acked) {
+            conn_count(c, COUNTER_tcp_resets_in);
+            tcp_conn_end(c);
+        }
+        return;
+    }
+    if (!(seg->flags & TCP_SYN) || (seg->flags & TCP_FIN)) /* fourth; fifth: neither */
+        return;
+    tcp_learn_options(c, seg, now_us);
+    if (acked) {
+        c->rcv_adv = c->rcv_nxt + (tcp_receive_window(c) < UINT16_MAX ? tcp_receive_window(c) : UINT16_MAX);
+        c->last_ack_sent = c->irs;
+        c->snd_una = seg->ack;
+        opened(c, now_us);
+        c->flags |= CONN_ACK_NOW;
+        tcp_round_add(c);
+    } else { /* simultaneous open */
+        tcp_set_state(c, TCP_STATE_SYN_RECEIVED);
+        tcp_send_syn(c, now_us);
+    }
+}
+
+/* -- the numbered steps. Each returns false when the segment (and perhaps the connection) is done with. */
+
+/* An ACK for a segment that was not acceptable. Without data it may be half of a war of ACKs: limited. */
+static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    conn_count(c, COUNTER_tcp_drop_window);
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    if (seg->payload == 0 && !(seg->flags & TCP_FIN)) {
+        if (now_ms - c->oow_ms < TCP_CHALLENGE_GAP_MS)
+            return;
+        c->oow_ms = now_ms;
+    }
+    tcp_send_ack(c, now_us);
+}
+
+/* First: sequence number. Wider than the RFC at the right edge, so that an ACK that stands exactly there, or
+ * data against a closed window, still delivers its ACK field; text is cut to the window later. */
+static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    uint32_t span = seg->payload + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN);
+    bool left = span ? seq_after(seg->seq + span, c->rcv_nxt) : seq_from(seg->seq, c->rcv_nxt);
+    if (left && seq_upto(seg->seq, c->rcv_adv))
+        return true;
+    if (seg->flags & TCP_RST)
+        conn_count(c, COUNTER_tcp_drop_window);
+    else if (seg->flags & TCP_SYN)
+        tcp_challenge_ack(c, now_us);
+    else
+        answer_unacceptable(c, seg, now_us);
+    if (c->state == TCP_STATE_TIME_WAIT && (seg->flags & TCP_FIN))
+        c->state_at = now_us + c->stack->conf.time_wait_us; /* our last ACK was lost: wait again */
+    return false;
+}
+
+/* RFC 7323 section 5: protection against wrapped sequence numbers, and TS.Recent. */
+static bool step_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (!(c->flags & CONN_TS) || (seg->flags & TCP_RST))
+        return true;
+    if (!(seg->options & TCP_OPT_TS)) { /* section 3.2 */
+        conn_count(c, COUNTER_tcp_drop_no_timestamp);
+        return false;
+    }
+    bool outdated = (uint32_t)(now_us / 1000) - c->last_rx_ms > 24u * 86400 * 1000; /* section 5.5 */
+    if (seq_before(seg->ts_val, c->ts_recent) && !outdated) {
+        conn_count(c, COUNTER_tcp_drop_paws);
+        answer_unacceptable(c, seg, now_us);
+        return false;
+    }
+    if (seq_upto(seg->seq, c->last_ack_sent))
+        c->ts_recent = seg->ts_val;
+    return true;
+}
+
+/* Second: RST (RFC 5961 section 3.2: only the exact number resets). */
+static bool step_rst(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (!(seg->flags & TCP_RST))
+        return true;
+    if (c->state == TCP_STATE_TIME_WAIT)
+        return false; /* RFC 1337: it would cut the wait short */
+    if (seg->seq != c->rcv_nxt) {
+        tcp_challenge_ack(c, now_us);
+        return false;
+    }
+    conn_count(c, COUNTER_tcp_resets_in);
+    tcp_conn_end(c);
+    return false;
+}
+
+/* Fourth: SYN (RFC 5961 section 4.2: never believed, the peer is asked). */
+static bool step_syn(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (!(seg->flags & TCP_SYN))
+        return true;
+    tcp_challenge_ack(c, now_us);
+    return false;
+}
+
+/* Our FIN has been acknowledged. False: the connection is gone. */
+static bool fin_acked(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->state == TCP_STATE_FIN_WAIT_1) {
+        tcp_set_state(c, TCP_STATE_FIN_WAIT_2);
+        c->state_at = now_us + TCP_FIN_WAIT_2_LIFE;
+        tcp_arm(c, c->state_at);
+    } else if (c->state == TCP_STATE_CLOSING) {
+        tcp_set_state(c, TCP_STATE_TIME_WAIT);
+        c->state_at = now_us + c->stack->conf.time_wait_us;
+        tcp_arm(c, c->state_at);
+    } else if (c->state == TCP_STATE_LAST_ACK) {
+        tcp_conn_end(c);
+        return false;
+    }
+    return true;
+}
+
+/* Fifth: ACK. */
+static bool step_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (!(seg->flags & TCP_ACK)) {
+        conn_count(c, COUNTER_tcp_drop_flags);
+        return false;
+    }
+    if (c->state == TCP_STATE_SYN_RECEIVED) {
+        if (seg->ack != c->snd_nxt) {
+            tcp_answer_rst(c->stack, &c->tuple, seg, now_us);
+            return false;
+        }
+        c->snd_una = seg->ack;
+        c->snd_wnd = (uint32_t)seg->window << c->snd_wscale;
+        c->snd_wnd_max = seq_max(c->snd_wnd_max, c->snd_wnd);
+        c->snd_wl1 = seg->seq;
+        tcp_listen_left(c);
+        opened(c, now_us);
+        return true;
+    }
+    if (!tcp_ack_input(c, seg, now_us))
+        return false;
+    bool fin_sent = c->state == TCP_STATE_FIN_WAIT_1 || c->state == TCP_STATE_CLOSING ||
+                    c->state == TCP_STATE_LAST_ACK;
+    if (fin_sent && !c->tx_head && !(c->flags & CONN_FIN_WANTED))
+        return fin_acked(c, now_us);
+    return true;
+}
+
+/* Seventh: text. Consumes m. True: to be acknowledged at once (RFC 5681 section 4.2). */
+static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg, uint32_t skip)
+{
+    bool open = c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_FIN_WAIT_1 ||
+                c->state == TCP_STATE_FIN_WAIT_2;
+    if (!open || seg->payload == 0) {
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    uint32_t before = c->rcv_nxt;
+    bool whole = seg->seq == c->rcv_nxt && seq_upto(seg->seq + seg->payload, c->rcv_adv);
+    tcp_receive(c, m, skip, seg->seq, seg->payload);
+    if (c->rcv_nxt != before) {
+        c->unacked_in++;
+        tcp_raise(c, TCP_READABLE);
+    }
+    tcp_round_add(c);
+    return !whole || c->rcv_nxt == before || (c->flags & CONN_HOLES);
+}
+
+/* Eighth: FIN, once everything before it is here. One that lies beyond a hole is not noted: it comes again. */
+static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (!(seg->flags & TCP_FIN) || (c->flags & CONN_RX_FIN) || seg->seq + seg->payload != c->rcv_nxt)
+        return;
+    c->rcv_nxt++;
+    c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
+    c->flags |= CONN_RX_FIN | CONN_ACK_NOW;
+    tcp_round_add(c);
+    if (c->state == TCP_STATE_ESTABLISHED) {
+        tcp_set_state(c, TCP_STATE_CLOSE_WAIT);
+        tcp_raise(c, TCP_PEER_CLOSED);
+    } else if (c->state == TCP_STATE_FIN_WAIT_1) {
+        tcp_set_state(c, TCP_STATE_CLOSING); /* had our FIN been acknowledged, it would be FIN_WAIT_2 */
+    } else if (c->state == TCP_STATE_FIN_WAIT_2) {
+        tcp_set_state(c, TCP_STATE_TIME_WAIT);
+        c->state_at = now_us + c->stack->conf.time_wait_us;
+        tcp_arm(c, c->state_at);
+    }
+}
+
+/* A SYN that meets TIME_WAIT may open the next connection at once (RFC 9293 MAY-2, RFC 6191). */
+static bool reuses_time_wait(const struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (c->state != TCP_STATE_TIME_WAIT || !tcp_listening(c->stack, c->tuple.local_port) ||
+        (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+        return false;
+    if ((c->flags & CONN_TS) && (seg->options & TCP_OPT_TS) && seg->ts_val != c->ts_recent)
+        return seq_after(seg->ts_val, c->ts_recent);
+    return seq_after(seg->seq, c->rcv_nxt);
+}
+
+/* The peer's own SYN once more, to a SYN_RECEIVED: it has not seen our answer; with ACK it is the answer of a
+ * simultaneous open. False: done with. */
+static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
+{
+    if (c->state != TCP_STATE_SYN_RECEIVED || (seg->flags & (TCP_SYN | TCP_RST)) != TCP_SYN || seg->seq != c->irs)
+        return true;
+    if (!(seg->flags & TCP_ACK)) {
+        tcp_send_syn(c, now_us);
+        return false;
+    }
+    seg->flags &= (uint8_t)~TCP_SYN;
+    seg->seq++;
+    return true;
+}
+
+static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segment *seg, uint32_t skip,
+                       uint64_t now_us)
+{
+    struct tcp_stack *s = c->stack;
+    if (reuses_time_wait(c, seg)) {
+        struct tcp_tuple t = c->tuple;
+        uint32_t above = c->snd_nxt;
+        tcp_conn_end(c);
+        tcp_listen_input(s, &t, seg, &above, now_us);
+    } else if (c->state == TCP_STATE_SYN_SENT) {
+        syn_sent_input(c, seg, now_us);
+    } else if (repeated_syn(c, seg, now_us) && step_sequence(c, seg, now_us) &&
+               step_timestamp(c, seg, now_us) && step_rst(c, seg, now_us) && step_syn(c, seg, now_us) &&
+               step_ack(c, seg, now_us)) {
+        c->last_rx_ms = (uint32_t)(now_us / 1000);
+        bool at_once = step_text(c, m, seg, skip);
+        step_fin(c, seg, now_us);
+        if (at_once)
+            tcp_send_ack(c, now_us);
+        if (c->tx_send || (c->flags & (CONN_RECOVERY | CONN_LOSS)))
+            tcp_output(c, now_us);
+        return;
+    }
+    rte_pktmbuf_free(m);
+}
+
+void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us)
+{
+    struct tcp_segment seg;
+    if (unlikely(!parse(s, m, p, &seg))) {
+        rte_pktmbuf_free(m);
+        return;
+    }
+    struct tcp_tuple t = {p->dst, p->src, seg.dst_port, seg.src_port};
+    struct tcp_conn *c = tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t));
+    count_one(s->counters, COUNTER_tcp_segments_in);
+    uint32_t skip = p->l4_off + (uint32_t)seg.header;
+    if (unlikely(!c)) {
+        tcp_listen_input(s, &t, &seg, NULL, now_us);
+        rte_pktmbuf_free(m);
+    } else if (likely(predicted(c, &seg) && m->nb_segs == 1)) {
+        fast_input(c, m, &seg, skip, now_us);
+    } else {
+        slow_input(c, m, &seg, skip, now_us);
+    }
+}

@@ -1,0 +1,243 @@
+/* pool.c: the stack and its pool of connections: creation, end, and the lists through which the worker hears
+ * of them. Nothing is allocated after tcp_stack_new; memory of connections that were never needed is never
+ * touched. */
+#include <stdlib.h>
+#include <rte_mempool.h>
+
+#include "tcp/congestion.h"
+#include "tcp/conn.h"
+
+static uint8_t scale_for(uint32_t window)
+{
+    uint8_t scale = 0;
+    while (scale < TCP_WSCALE_MAX && window >> scale > UINT16_MAX)
+        scale++;
+    return scale;
+}
+
+static void size_limits(struct tcp_stack *s)
+{
+    uint32_t room = rte_pktmbuf_data_room_size(s->pool) - RTE_PKTMBUF_HEADROOM;
+    uint32_t frames = 2 * s->conf.tx_limit / TCP_MSS_DEFAULT4 + 32;
+    s->frame_room = (uint16_t)room;
+    s->frames_max = frames > 8192 ? 8192 : (uint16_t)frames;
+    s->held_max = s->pool->size / 2; /* the last quarter stays for ACKs and the receive ring */
+    s->queued_max = s->pool->size / 4;
+    s->rcv_wscale = scale_for(s->conf.rx_window);
+}
+
+struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,
+                                struct counters *counters)
+{
+    struct tcp_stack *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->conf = *conf;
+    if (s->conf.max_conns == 0)
+        s->conf.max_conns = 1;
+    if (s->conf.time_wait_us == 0)
+        s->conf.time_wait_us = TCP_TIME_WAIT_DEFAULT;
+    s->nif = nif;
+    s->pool = pool;
+    s->counters = counters;
+    s->cc = &tcp_newreno;
+    s->secret = tcp_secret_from(conf->seed);
+    s->next_port = (uint16_t)(49152 + s->secret.k0 % 16384);
+    s->free_list = s->ready_head = s->ready_tail = s->round_list = s->starved_list = s->reap = NO_CONN;
+    s->timers_next = 0;
+    s->starved_at = UINT64_MAX;
+    s->rst_tokens = TCP_RST_BURST;
+    wheel_init(&s->wheel, 0);
+    size_limits(s);
+    s->conns_memory = calloc((size_t)s->conf.max_conns + 1, sizeof(struct tcp_conn));
+    if (!s->conns_memory || !tcp_flow_new(s)) {
+        free(s->conns_memory);
+        free(s);
+        return NULL;
+    }
+    s->conns = (struct tcp_conn *)RTE_ALIGN_CEIL((uintptr_t)s->conns_memory, RTE_CACHE_LINE_SIZE);
+    return s;
+}
+
+void tcp_stack_free(struct tcp_stack *s)
+{
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct tcp_conn *c = &s->conns[i];
+        if (c->state != TCP_STATE_CLOSED)
+            net_path_put(s->nif, c->path);
+        tcp_queue_drop(c);
+        tcp_receive_drop(c);
+    }
+    free(s->flows);
+    free(s->conns_memory);
+    free(s);
+}
+
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_tuple *t, uint64_t now_us)
+{
+    uint32_t i = s->free_list;
+    if (i != NO_CONN)
+        s->free_list = s->conns[i].next_ready;
+    else if (s->fresh < s->conf.max_conns)
+        i = s->fresh++;
+    else
+        return NULL;
+    struct tcp_conn *c = &s->conns[i];
+    memset(c, 0, sizeof *c);
+    c->stack = s;
+    c->tuple = *t;
+    c->armed_at = UINT64_MAX;
+    c->iss = tcp_initial_sequence(&s->secret, t, now_us);
+    c->ts_offset = tcp_timestamp_offset(&s->secret, t);
+    c->last_rx_ms = (uint32_t)(now_us / 1000);
+    c->challenge_ms = c->oow_ms = c->last_rx_ms - TCP_CHALLENGE_GAP_MS;
+    c->recover = c->iss;
+    s->used++;
+    return c;
+}
+
+void tcp_conn_release(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    tcp_receive_drop(c);
+    c->flags |= CONN_DEAD;
+    if (c->flags & (CONN_IN_READY | CONN_IN_ROUND | CONN_IN_STARVED))
+        return;
+    c->next_ready = s->free_list;
+    s->free_list = conn_index(c);
+    s->used--;
+}
+
+void tcp_conn_end(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    if (c->state == TCP_STATE_SYN_RECEIVED)
+        tcp_listen_left(c);
+    else if (conn_synchronized(c))
+        conn_count(c, COUNTER_tcp_closes);
+    tcp_flow_remove(c);
+    wheel_remove(&s->wheel, &c->timer);
+    c->armed_at = UINT64_MAX;
+    tcp_queue_drop(c);
+    net_path_put(s->nif, c->path);
+    c->path = NULL;
+    tcp_set_state(c, TCP_STATE_CLOSED);
+    if ((c->flags & CONN_ANNOUNCED) && !(c->flags & CONN_ORPHAN))
+        tcp_raise(c, TCP_CLOSED);
+    else
+        tcp_conn_release(c);
+}
+
+/* -- lists */
+
+void tcp_raise(struct tcp_conn *c, unsigned events)
+{
+    struct tcp_stack *s = c->stack;
+    if (c->flags & CONN_ORPHAN)
+        return;
+    c->events |= (uint8_t)events;
+    if (c->flags & CONN_IN_READY)
+        return;
+    c->flags |= CONN_IN_READY;
+    c->next_ready = NO_CONN;
+    if (s->ready_head == NO_CONN)
+        s->ready_head = conn_index(c);
+    else
+        s->conns[s->ready_tail].next_ready = conn_index(c);
+    s->ready_tail = conn_index(c);
+}
+
+struct tcp_conn *tcp_next_event(struct tcp_stack *s, unsigned *events)
+{
+    if (s->reap != NO_CONN) {
+        struct tcp_conn *gone = &s->conns[s->reap];
+        s->reap = NO_CONN;
+        tcp_conn_release(gone);
+    }
+    while (s->ready_head != NO_CONN) {
+        struct tcp_conn *c = &s->conns[s->ready_head];
+        s->ready_head = c->next_ready;
+        c->flags &= ~(uint32_t)CONN_IN_READY;
+        if (c->flags & CONN_DEAD) {
+            tcp_conn_release(c);
+            continue;
+        }
+        *events = c->events;
+        c->events = 0;
+        if (*events == 0 || (c->flags & CONN_ORPHAN))
+            continue;
+        if (*events & TCP_OPENED)
+            c->flags |= CONN_ANNOUNCED;
+        if (*events & TCP_CLOSED)
+            s->reap = conn_index(c);
+        return c;
+    }
+    return NULL;
+}
+
+void tcp_round_add(struct tcp_conn *c)
+{
+    if (c->flags & CONN_IN_ROUND)
+        return;
+    c->flags |= CONN_IN_ROUND;
+    c->next_round = c->stack->round_list;
+    c->stack->round_list = conn_index(c);
+}
+
+void tcp_round_end(struct tcp_stack *s, uint64_t now_us)
+{
+    while (s->round_list != NO_CONN) {
+        struct tcp_conn *c = &s->conns[s->round_list];
+        s->round_list = c->next_round;
+        c->flags &= ~(uint32_t)CONN_IN_ROUND;
+        if (c->flags & CONN_DEAD) {
+            tcp_conn_release(c);
+        } else if (c->state == TCP_STATE_CLOSED) {
+            continue;
+        } else if ((c->flags & CONN_ACK_NOW) || c->unacked_in >= 2) {
+            tcp_send_ack(c, now_us);
+        } else if (c->unacked_in && !(c->flags & CONN_DELACK)) {
+            c->flags |= CONN_DELACK;
+            c->delack_at = now_us + TCP_DELAYED_ACK;
+            tcp_arm(c, c->delack_at);
+        }
+    }
+}
+
+/* The packet pool was empty: look again soon. */
+void tcp_starve(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    conn_count(c, COUNTER_mbuf_exhausted);
+    if (c->flags & CONN_IN_STARVED)
+        return;
+    c->flags |= CONN_IN_STARVED;
+    c->next_starved = s->starved_list;
+    s->starved_list = conn_index(c);
+    if (s->starved_at == UINT64_MAX)
+        s->starved_at = 0; /* the next tcp_timers dates it */
+}
+
+void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
+{
+    uint32_t list = s->starved_list;
+    s->starved_list = NO_CONN;
+    s->starved_at = UINT64_MAX;
+    while (list != NO_CONN) {
+        struct tcp_conn *c = &s->conns[list];
+        list = c->next_starved;
+        c->flags &= ~(uint32_t)CONN_IN_STARVED;
+        if (c->flags & CONN_DEAD) {
+            tcp_conn_release(c);
+            continue;
+        }
+        if (c->state == TCP_STATE_CLOSED)
+            continue;
+        if (c->flags & CONN_FIN_WANTED)
+            tcp_queue_fin(c);
+        tcp_output(c, now_us);
+        tcp_queue_room(c);
+    }
+}

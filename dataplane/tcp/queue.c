@@ -1,0 +1,189 @@
+/* queue.c: the send queue: payload is written in place in the frame it will leave in, one segment a frame, and
+ * kept until it is acknowledged.
+ *
+ *     tx_head ──► [sent]──►[sent]──►[to send]──►[being filled] ◄── tx_tail
+ *                                    ▲ tx_send
+ *
+ * What a frame holds is noted at the start of its buffer (struct tcp_frame), because the driver and net move
+ * data_off and the lengths.
+ *
+ * Bounded three times: bytes a connection (tx_limit), frames a connection (so that a peer which does not
+ * acknowledge cannot pin a buffer for each small reply), and a quarter of the pool over all connections, of
+ * which a connection always gets one frame. */
+#include "tcp/conn.h"
+
+uint32_t tcp_queue_end(const struct tcp_conn *c)
+{
+    if (!c->tx_tail)
+        return c->snd_nxt;
+    const struct tcp_frame *f = frame_of(c->tx_tail);
+    return f->seq + frame_span(f);
+}
+
+static struct rte_mbuf *frame_new(struct tcp_conn *c, uint32_t seq)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(c->stack->pool);
+    if (m)
+        *frame_of(m) = (struct tcp_frame){.seq = seq, .off = m->data_off};
+    return m;
+}
+
+static struct rte_mbuf *append_frame(struct tcp_conn *c)
+{
+    struct rte_mbuf *m = frame_new(c, tcp_queue_end(c));
+    if (!m)
+        return NULL;
+    if (c->tx_tail)
+        frame_of(c->tx_tail)->next = m;
+    else
+        c->tx_head = m;
+    c->tx_tail = m;
+    if (!c->tx_send)
+        c->tx_send = m;
+    c->tx_frames++;
+    c->stack->queued++;
+    return m;
+}
+
+static uint16_t tail_room(const struct tcp_conn *c)
+{
+    if (!c->tx_send)
+        return 0; /* the tail has been sent */
+    const struct tcp_frame *f = frame_of(c->tx_tail);
+    return f->len < c->mss ? (uint16_t)(c->mss - f->len) : 0;
+}
+
+size_t tcp_tx_unacked(const struct tcp_conn *c)
+{
+    return tcp_queue_end(c) - c->snd_una;
+}
+
+uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
+{
+    if ((c->state != TCP_STATE_ESTABLISHED && c->state != TCP_STATE_CLOSE_WAIT) || (c->flags & CONN_ORPHAN)) {
+        if (c->state != TCP_STATE_CLOSED && !conn_synchronized(c))
+            c->flags |= CONN_WANT_WRITE; /* it comes with TCP_OPENED */
+        return NULL;
+    }
+    uint32_t queued = (uint32_t)tcp_tx_unacked(c);
+    uint16_t space = tail_room(c);
+    if (queued >= c->stack->conf.tx_limit || (space == 0 && c->tx_frames >= c->stack->frames_max)) {
+        c->flags |= CONN_WANT_WRITE;
+        return NULL;
+    }
+    if (space == 0) {
+        bool share = c->stack->queued < c->stack->queued_max || c->tx_frames == 0;
+        if (!share || !append_frame(c)) {
+            c->flags |= CONN_WANT_WRITE;
+            tcp_starve(c);
+            return NULL;
+        }
+        space = c->mss;
+    }
+    uint32_t left = c->stack->conf.tx_limit - queued;
+    struct tcp_frame *f = frame_of(c->tx_tail);
+    *room = space < left ? space : left;
+    return (uint8_t *)c->tx_tail->buf_addr + f->off + f->len;
+}
+
+void tcp_tx_commit(struct tcp_conn *c, size_t n)
+{
+    if (n == 0)
+        return;
+    assert(c->tx_send && n <= tail_room(c));
+    frame_of(c->tx_tail)->len += (uint16_t)n;
+}
+
+void tcp_want_write(struct tcp_conn *c)
+{
+    c->flags |= CONN_WANT_WRITE;
+    tcp_queue_room(c);
+}
+
+void tcp_queue_room(struct tcp_conn *c)
+{
+    const struct tcp_stack *s = c->stack;
+    if (!(c->flags & CONN_WANT_WRITE) || (c->flags & CONN_IN_STARVED))
+        return;
+    if (tcp_tx_unacked(c) > s->conf.tx_limit - s->conf.tx_limit / 4 || c->tx_frames >= s->frames_max)
+        return;
+    c->flags &= ~(uint32_t)CONN_WANT_WRITE;
+    tcp_raise(c, TCP_WRITABLE);
+}
+
+void tcp_queue_fin(struct tcp_conn *c)
+{
+    if (!c->tx_send && !append_frame(c)) {
+        c->flags |= CONN_FIN_WANTED;
+        tcp_starve(c);
+        return;
+    }
+    c->flags &= ~(uint32_t)CONN_FIN_WANTED;
+    frame_of(c->tx_tail)->flags |= FRAME_FIN;
+}
+
+bool tcp_queue_split(struct tcp_conn *c, uint16_t len)
+{
+    struct rte_mbuf *rest = c->tx_send;
+    struct tcp_frame *f = frame_of(rest);
+    assert(rest == c->tx_head && len && len < f->len);
+    struct rte_mbuf *first = frame_new(c, f->seq);
+    if (!first) {
+        conn_count(c, COUNTER_mbuf_exhausted);
+        return false;
+    }
+    struct tcp_frame *g = frame_of(first);
+    memcpy((uint8_t *)first->buf_addr + g->off, (const uint8_t *)rest->buf_addr + f->off, len);
+    g->len = len;
+    g->next = rest;
+    f->seq += len;
+    f->off += len;
+    f->len -= len;
+    c->tx_head = c->tx_send = first;
+    c->tx_frames++;
+    c->stack->queued++;
+    return true;
+}
+
+uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
+{
+    uint64_t rtt = NO_RTT;
+    struct rte_mbuf *m = c->tx_head;
+    while (m && m != c->tx_send) {
+        struct tcp_frame *f = frame_of(m);
+        if (seq_after(f->seq + frame_span(f), ack))
+            break;
+        if (f->flags & FRAME_SACKED)
+            c->sacked--;
+        else if (!(f->flags & FRAME_RESENT))
+            rtt = now_us - f->sent_us;
+        struct rte_mbuf *next = f->next;
+        rte_pktmbuf_free_seg(m);
+        c->tx_frames--;
+        c->stack->queued--;
+        m = next;
+    }
+    c->tx_head = m;
+    if (!m) {
+        c->tx_tail = NULL;
+    } else if (m != c->tx_send && seq_after(ack, frame_of(m)->seq)) { /* a part of a segment */
+        struct tcp_frame *f = frame_of(m);
+        uint16_t n = (uint16_t)(ack - f->seq);
+        f->seq += n;
+        f->off += n;
+        f->len -= n;
+    }
+    return rtt;
+}
+
+void tcp_queue_drop(struct tcp_conn *c)
+{
+    for (struct rte_mbuf *m = c->tx_head, *next; m; m = next) {
+        next = frame_of(m)->next;
+        rte_pktmbuf_free_seg(m);
+    }
+    c->stack->queued -= c->tx_frames;
+    c->tx_head = c->tx_tail = c->tx_send = NULL;
+    c->tx_frames = 0;
+    c->sacked = 0;
+}

@@ -1,0 +1,205 @@
+/* timers.c: everything that happens because time has passed: retransmission (RFC 6298), window probes (RFC
+ * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), TIME_WAIT, FIN_WAIT_2 and
+ * orphans.
+ *
+ * Timers are lazy: setting a deadline is a store, and the one wheel node of a connection stands at or before
+ * the earliest of them. When it fires, what is due is done, and the node moves on to the next deadline. */
+#include "tcp/conn.h"
+
+uint64_t tcp_rto(const struct tcp_conn *c)
+{
+    uint64_t rto = TCP_RTO_FIRST;
+    if (c->srtt_us) {
+        rto = (uint64_t)c->srtt_us + (4 * c->rttvar_us > 1000 ? 4 * c->rttvar_us : 1000);
+        rto = rto < TCP_RTO_MIN ? TCP_RTO_MIN : rto;
+    }
+    if (unlikely(c->flags & (CONN_LOSS | CONN_PERSIST)) || !conn_synchronized(c))
+        rto <<= c->backoff < 16 ? c->backoff : 16;
+    return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
+}
+
+/* RFC 6298 (2.2) and (2.3). */
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us)
+{
+    uint32_t r = rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : (uint32_t)rtt_us;
+    if (r == 0)
+        r = 1;
+    if (c->srtt_us == 0) {
+        c->srtt_us = r;
+        c->rttvar_us = r / 2;
+        return;
+    }
+    uint32_t off = c->srtt_us > r ? c->srtt_us - r : r - c->srtt_us;
+    c->rttvar_us += (uint32_t)(((int64_t)off - c->rttvar_us) / 4);
+    c->srtt_us += (uint32_t)(((int64_t)r - c->srtt_us) / 8);
+    if (c->srtt_us == 0)
+        c->srtt_us = 1;
+}
+
+void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us)
+{
+    struct tcp_stack *s = c->stack;
+    c->armed_at = at_us;
+    wheel_add(&s->wheel, &c->timer, at_us);
+    if (at_us < s->timers_next)
+        s->timers_next = at_us;
+}
+
+static bool keepalive_applies(const struct tcp_conn *c)
+{
+    return c->stack->conf.keepalive_us && c->snd_nxt == c->snd_una && !(c->flags & CONN_PERSIST) &&
+           (c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_CLOSE_WAIT);
+}
+
+/* When the next probe is due, or the verdict after the last one. */
+static uint64_t keepalive_due(const struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t idle = c->stack->conf.keepalive_us;
+    uint64_t after = idle + c->probes * (idle / TCP_KEEPALIVE_PROBES);
+    uint64_t silent = (uint64_t)((uint32_t)(now_us / 1000) - c->last_rx_ms) * 1000;
+    return silent >= after ? now_us : now_us + after - silent;
+}
+
+static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t at = UINT64_MAX;
+    if (c->state_at)
+        at = c->state_at;
+    if ((c->flags & CONN_DELACK) && c->delack_at < at)
+        at = c->delack_at;
+    if (c->rexmit_at && c->rexmit_at < at)
+        at = c->rexmit_at;
+    if (keepalive_applies(c)) {
+        uint64_t due = keepalive_due(c, now_us);
+        at = due < at ? due : at;
+    }
+    return at;
+}
+
+/* The peer does not answer: the connection ends; false for the callers below. */
+static bool give_up(struct tcp_conn *c, uint64_t now_us)
+{
+    conn_count(c, COUNTER_tcp_timeouts);
+    if (conn_synchronized(c))
+        tcp_send_rst(c, now_us);
+    tcp_conn_end(c);
+    return false;
+}
+
+static bool handshake_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->retries++ >= (c->state == TCP_STATE_SYN_SENT ? TCP_SYN_RETRIES : TCP_SYN_ACK_RETRIES))
+        return give_up(c, now_us);
+    c->backoff++;
+    conn_count(c, COUNTER_tcp_retransmits);
+    tcp_send_syn(c, now_us);
+    return true;
+}
+
+static bool persist_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->retries++ >= TCP_DATA_RETRIES) /* ACKs set it back: a closed window may stay closed for ever */
+        return give_up(c, now_us);
+    if (c->backoff < UINT8_MAX)
+        c->backoff++;
+    const struct tcp_frame *f = c->tx_send ? frame_of(c->tx_send) : NULL;
+    if (!f) {
+        c->flags &= ~(uint32_t)CONN_PERSIST;
+        c->rexmit_at = 0;
+    } else if (c->snd_wnd && c->snd_wnd < f->len && tcp_queue_split(c, (uint16_t)c->snd_wnd)) {
+        tcp_output(c, now_us);
+    } else if (c->snd_wnd >= frame_span(f)) {
+        tcp_output(c, now_us); /* the pool was empty when the window opened */
+    } else {
+        tcp_send_probe(c, now_us);
+    }
+    return true;
+}
+
+static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->snd_nxt == c->snd_una) {
+        c->rexmit_at = 0;
+        return true;
+    }
+    if (c->retries++ >= TCP_DATA_RETRIES)
+        return give_up(c, now_us);
+    if (c->backoff < UINT8_MAX)
+        c->backoff++;
+    conn_count(c, COUNTER_tcp_rto);
+    tcp_recovery_timeout(c, now_us);
+    return true;
+}
+
+static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t was = c->rexmit_at;
+    bool alive = !conn_synchronized(c)       ? handshake_timeout(c, now_us)
+                 : c->flags & CONN_PERSIST ? persist_timeout(c, now_us)
+                                           : data_timeout(c, now_us);
+    if (alive && c->rexmit_at == was)
+        c->rexmit_at = now_us + tcp_rto(c);
+    return alive;
+}
+
+static bool keepalive(struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t silent = (uint64_t)((uint32_t)(now_us / 1000) - c->last_rx_ms) * 1000;
+    if (silent < c->stack->conf.keepalive_us)
+        c->probes = 0;
+    if (keepalive_due(c, now_us) > now_us)
+        return true;
+    if (c->probes >= TCP_KEEPALIVE_PROBES)
+        return give_up(c, now_us);
+    c->probes++;
+    tcp_send_probe(c, now_us);
+    return true;
+}
+
+void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->state_at && c->state_at <= now_us) {
+        if (c->state == TCP_STATE_TIME_WAIT)
+            tcp_conn_end(c);
+        else
+            give_up(c, now_us);
+        return;
+    }
+    if ((c->flags & CONN_DELACK) && c->delack_at <= now_us)
+        tcp_send_ack(c, now_us);
+    if (c->rexmit_at && c->rexmit_at <= now_us && !retransmission_timeout(c, now_us))
+        return;
+    if (keepalive_applies(c) && !keepalive(c, now_us))
+        return;
+    uint64_t at = next_deadline(c, now_us);
+    if (at != UINT64_MAX)
+        tcp_arm(c, at);
+}
+
+uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us)
+{
+    if (unlikely(s->starved_at == 0))
+        s->starved_at = now_us + TCP_STARVED_RETRY;
+    if (unlikely(s->starved_at <= now_us))
+        tcp_starved_retry(s, now_us);
+    if (now_us >= s->timers_next) {
+        s->timers_next = UINT64_MAX;
+        for (struct wheel_node *n; (n = wheel_expire(&s->wheel, now_us));) {
+            struct tcp_conn *c = (struct tcp_conn *)((char *)n - offsetof(struct tcp_conn, timer));
+            c->armed_at = UINT64_MAX;
+            tcp_timer_conn(c, now_us);
+        }
+        s->timers_next = wheel_next(&s->wheel);
+    }
+    if (unlikely(s->starved_at == 0))
+        s->starved_at = now_us + TCP_STARVED_RETRY;
+    return s->timers_next < s->starved_at ? s->timers_next : s->starved_at;
+}
+
+void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us)
+{
+    s->conf.keepalive_us = keepalive_us;
+    for (uint32_t i = 0; i < s->fresh; i++) /* let each look at its deadlines again */
+        if (conn_synchronized(&s->conns[i]))
+            tcp_arm(&s->conns[i], 0);
+}

@@ -1,0 +1,135 @@
+/* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status. */
+#include "tcp/conn.h"
+
+void tcp_set_user(struct tcp_conn *c, void *user)
+{
+    c->user = user;
+}
+
+void *tcp_user(const struct tcp_conn *c)
+{
+    return c->user;
+}
+
+void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote)
+{
+    *local = (struct endpoint){c->tuple.local, c->tuple.local_port};
+    *remote = (struct endpoint){c->tuple.remote, c->tuple.remote_port};
+}
+
+/* A free tuple, trying ports from where the last search ended (RFC 6056 section 3.3.1). */
+static bool choose_port(struct tcp_stack *s, struct tcp_tuple *t)
+{
+    for (unsigned tries = 0; tries < 16384; tries++) {
+        if (s->next_port < 49152)
+            s->next_port = 49152;
+        t->local_port = s->next_port++;
+        if (!tcp_listening(s, t->local_port) && !tcp_flow_find(s, t, tcp_flow_hash(&s->secret, t)))
+            return true;
+    }
+    return false;
+}
+
+struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, const struct endpoint *remote,
+                             uint64_t now_us)
+{
+    struct tcp_tuple t = {local->ip, remote->ip, local->port, remote->port};
+    bool taken = t.local_port ? tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t)) != NULL : !choose_port(s, &t);
+    struct net_path *path = taken ? NULL : net_path_get(s->nif, &t.local, &t.remote, now_us);
+    if (!path)
+        return NULL;
+    struct tcp_conn *c = tcp_conn_new(s, &t, now_us);
+    if (!c) {
+        net_path_put(s->nif, path);
+        return NULL;
+    }
+    c->path = path;
+    c->flags |= CONN_ACTIVE | CONN_ANNOUNCED;
+    c->snd_una = c->iss;
+    c->snd_nxt = c->iss + 1;
+    c->syn_us = now_us;
+    tcp_set_state(c, TCP_STATE_SYN_SENT);
+    tcp_flow_add(c);
+    tcp_send_syn(c, now_us);
+    c->rexmit_at = now_us + tcp_rto(c);
+    tcp_arm(c, c->rexmit_at);
+    return c;
+}
+
+void tcp_close(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->flags & CONN_ORPHAN)
+        return;
+    c->flags |= CONN_ORPHAN;
+    c->events = 0;
+    if (c->state == TCP_STATE_CLOSED) {
+        if (c->stack->reap != conn_index(c)) /* else tcp_next_event frees it */
+            tcp_conn_release(c);
+        return;
+    }
+    if (!conn_synchronized(c)) {
+        if (c->state == TCP_STATE_SYN_RECEIVED)
+            tcp_send_rst(c, now_us);
+        tcp_conn_end(c);
+        return;
+    }
+    tcp_receive_drop(c);
+    tcp_set_state(c, c->state == TCP_STATE_CLOSE_WAIT ? TCP_STATE_LAST_ACK : TCP_STATE_FIN_WAIT_1);
+    c->state_at = now_us + TCP_ORPHAN_LIFE;
+    tcp_arm(c, c->state_at);
+    tcp_queue_fin(c);
+    tcp_output(c, now_us);
+}
+
+void tcp_abort(struct tcp_conn *c, uint64_t now_us)
+{
+    if (c->state == TCP_STATE_CLOSED) {
+        tcp_close(c, now_us);
+        return;
+    }
+    if (c->state != TCP_STATE_SYN_SENT)
+        tcp_send_rst(c, now_us);
+    c->flags |= CONN_ORPHAN;
+    c->events = 0;
+    tcp_conn_end(c);
+}
+
+/* 64-bit count of the bytes between the first number and here; wraps counts how often it passed zero. */
+static uint64_t distance(uint32_t first, uint32_t here, uint32_t wraps)
+{
+    return ((uint64_t)wraps << 32 | here) - first;
+}
+
+void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
+{
+    uint64_t in = distance(c->irs, c->rcv_nxt, c->rx_wraps), sent = distance(c->iss, c->snd_una, c->tx_wraps);
+    uint64_t extra = 1u + !!(c->flags & CONN_RX_FIN); /* SYN and FIN are no bytes */
+    *out = (struct tcp_info){
+        .state = tcp_state_name(c->state),
+        .srtt_us = c->srtt_us,
+        .rttvar_us = c->rttvar_us,
+        .rto_us = (uint32_t)tcp_rto(c),
+        .mss = c->mss,
+        .cwnd = c->cwnd,
+        .ssthresh = c->ssthresh,
+        .snd_wnd = c->snd_wnd,
+        .rcv_wnd = c->rcv_adv - c->rcv_nxt,
+        .unacked = (uint32_t)tcp_tx_unacked(c),
+        .rx_unread = c->rx_unread,
+        .bytes_in = in > extra ? in - extra : 0,
+        .bytes_out = sent > 1 ? sent - 1 : 0,
+        .retransmits = c->retransmits,
+    };
+}
+
+void tcp_each(struct tcp_stack *s, void (*fn)(struct tcp_conn *c, void *arg), void *arg)
+{
+    for (uint32_t i = 0; i < s->fresh; i++)
+        if (s->conns[i].state != TCP_STATE_CLOSED)
+            fn(&s->conns[i], arg);
+}
+
+unsigned tcp_conn_count(const struct tcp_stack *s)
+{
+    return s->used;
+}

@@ -1,0 +1,37 @@
+/* internal.h: the port as the files of drivers/ see it; nobody else includes it. */
+#pragma once
+#include "drivers/link.h"
+#include "drivers/port.h"
+#include "drivers/steer.h"
+
+enum { BACKLOG = 512, TX_STUCK_PER_SECOND = 100 };
+
+struct port_queue {
+    struct port *port;
+    struct counters *counters;
+    struct steer *steer; /* NULL with one worker */
+    struct rte_mempool *pool;
+    uint16_t port_id, index;
+    int wake_fd; /* -1: sleeps only */
+    bool wake_event;
+    unsigned backlog_n, backlog_head;
+    uint64_t stuck_since; /* cycles at which the device refused the frame at the head, 0 = it did not */
+    struct rte_mbuf *backlog[BACKLOG];
+};
+
+struct port {
+    uint16_t id, workers, mtu;
+    uint8_t mac[6];
+    bool vdev, started, leave_open, rss, interrupts;
+    uint32_t offload; /* enum net_offload */
+    int claim;
+    char device[64], driver[32];
+    struct steer *steer;
+    struct port_queue *queue[CONFIG_WORKERS];
+    struct rte_mempool *pool[CONFIG_WORKERS];
+};
+
+/* Frames in the pool of one worker. */
+unsigned mbuf_count(const struct config *conf);
+/* Bytes of one packet buffer with its headroom. */
+unsigned mbuf_room(const struct config *conf);

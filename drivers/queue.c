@@ -1,0 +1,118 @@
+/* queue.c: one worker's receive and transmit: bursts, steering, the backlog, and sleep. No lock, no call that
+ * blocks but port_idle. */
+#include "drivers/internal.h"
+
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += frames[i]->pkt_len;
+    return bytes;
+}
+
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    unsigned got = rte_eth_rx_burst(q->port_id, q->index, frames, (uint16_t)n);
+    if (got) {
+        count_one(q->counters, COUNTER_rx_bursts);
+        count_add(q->counters, COUNTER_rx_packets, got);
+        count_add(q->counters, COUNTER_rx_bytes, bytes_of(frames, got));
+    }
+    if (!q->steer)
+        return got;
+    got = steer_out(q->steer, q->index, q->pool, frames, got, q->counters);
+    return got + steer_in(q->steer, q->index, frames + got, n - got);
+}
+
+/* Frames the device has taken of n. */
+static unsigned transmit(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    uint64_t bytes = bytes_of(frames, n);
+    unsigned sent = rte_eth_tx_burst(q->port_id, q->index, frames, (uint16_t)n);
+    if (sent) {
+        count_add(q->counters, COUNTER_tx_packets, sent);
+        count_add(q->counters, COUNTER_tx_bytes, bytes - bytes_of(frames + sent, n - sent));
+    }
+    return sent;
+}
+
+static void drop(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    count_add(q->counters, COUNTER_tx_full_drops, n);
+    rte_pktmbuf_free_bulk(frames, n);
+}
+
+static void keep(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    unsigned room = BACKLOG - q->backlog_n, kept = RTE_MIN(room, n);
+    for (unsigned i = 0; i < kept; i++)
+        q->backlog[(q->backlog_head + q->backlog_n++) % BACKLOG] = frames[i];
+    if (kept < n)
+        drop(q, frames + kept, n - kept);
+}
+
+void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
+{
+    struct port_queue *q = queue;
+    if (q->backlog_n)
+        port_tx_retry(q);
+    unsigned sent = q->backlog_n ? 0 : transmit(q, frames, n);
+    if (sent < n)
+        keep(q, frames + sent, n - sent);
+}
+
+/* A device that takes nothing for a while either refuses the frame at the head (too long for it) or has no
+ * peer: that frame goes, so that no frame waits for ever. */
+static void give_up(struct port_queue *q)
+{
+    uint64_t now = rte_rdtsc();
+    if (!q->stuck_since)
+        q->stuck_since = now;
+    if (now - q->stuck_since < rte_get_tsc_hz() / TX_STUCK_PER_SECOND)
+        return;
+    drop(q, &q->backlog[q->backlog_head], 1);
+    q->backlog_head = (q->backlog_head + 1) % BACKLOG;
+    q->backlog_n--;
+    q->stuck_since = now;
+}
+
+void port_tx_retry(struct port_queue *q)
+{
+    while (q->backlog_n) {
+        unsigned straight = RTE_MIN(q->backlog_n, BACKLOG - q->backlog_head);
+        unsigned sent = transmit(q, q->backlog + q->backlog_head, straight);
+        q->backlog_head = (q->backlog_head + sent) % BACKLOG;
+        q->backlog_n -= sent;
+        if (sent < straight) {
+            if (sent)
+                q->stuck_since = 0;
+            give_up(q);
+            return;
+        }
+        q->stuck_since = 0;
+    }
+}
+
+void port_idle(struct port_queue *q, unsigned usec)
+{
+    const struct timespec t = {usec / 1000000, (long)(usec % 1000000) * 1000};
+    if (q->wake_fd < 0) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+        return;
+    }
+    struct pollfd p = {.fd = q->wake_fd, .events = POLLIN};
+    rte_eth_dev_rx_intr_enable(q->port_id, q->index);
+    int ready = ppoll(&p, 1, &t, NULL);
+    rte_eth_dev_rx_intr_disable(q->port_id, q->index);
+    uint64_t ticks;
+    if (ready > 0 && q->wake_event && read(q->wake_fd, &ticks, sizeof ticks) < 0)
+        return;
+}

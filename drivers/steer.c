@@ -1,0 +1,191 @@
+/* steer.c: software receive-side scaling with the symmetric key of Woo and Park (2012), 0x6d5a repeated.
+ * Because the key repeats every 16 bits, the Toeplitz hash of a tuple is the hash of the XOR of its 16-bit
+ * words: two table look-ups instead of 288 steps, with the result that a NIC would have. */
+#include "drivers/steer.h"
+
+#include <stdlib.h>
+
+#include <rte_arp.h>
+#include <rte_ether.h>
+#include <rte_icmp.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_thash.h>
+
+#define KEY_8 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a
+const uint8_t steer_key[40] = {KEY_8, KEY_8, KEY_8, KEY_8, KEY_8};
+
+enum { RING_FLOWS = 1024, RING_COPIES = 64, BURST = 64, WORKERS = 64 };
+
+struct steer {
+    unsigned workers;
+    bool hashed;
+    uint32_t low[256], high[256]; /* hash of one byte in the low and high half of a 16-bit word */
+    struct rte_ring *ring[];      /* from * workers + to */
+};
+
+static uint32_t hash_word(uint16_t word)
+{
+    uint32_t tuple = (uint32_t)word << 16;
+    return rte_softrss(&tuple, 1, steer_key);
+}
+
+static struct rte_ring *ring_new(unsigned size)
+{
+    ssize_t bytes = rte_ring_get_memsize(size);
+    struct rte_ring *r = bytes < 0 ? NULL : aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN((size_t)bytes, 64));
+    if (r && rte_ring_init(r, "steer", size, RING_F_SP_ENQ | RING_F_SC_DEQ)) {
+        free(r);
+        r = NULL;
+    }
+    return r;
+}
+
+struct steer *steer_new(unsigned workers, bool hashed)
+{
+    struct steer *s = calloc(1, sizeof *s + (size_t)workers * workers * sizeof s->ring[0]);
+    if (!s)
+        return NULL;
+    s->workers = workers;
+    s->hashed = hashed;
+    for (unsigned i = 0; i < 256; i++) {
+        s->low[i] = hash_word((uint16_t)i);
+        s->high[i] = hash_word((uint16_t)(i << 8));
+    }
+    for (unsigned i = 0; i < workers * workers; i++) {
+        if (i / workers == i % workers)
+            continue;
+        s->ring[i] = ring_new(hashed ? RING_COPIES : RING_FLOWS);
+        if (!s->ring[i]) {
+            steer_free(s);
+            return NULL;
+        }
+    }
+    return s;
+}
+
+void steer_free(struct steer *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->workers * s->workers; i++) {
+        void *m;
+        while (s->ring[i] && rte_ring_sc_dequeue(s->ring[i], &m) == 0)
+            rte_pktmbuf_free(m);
+        free(s->ring[i]);
+    }
+    free(s);
+}
+
+static uint16_t xor_words(const uint8_t *p, unsigned bytes)
+{
+    uint64_t x = 0;
+    for (unsigned i = 0; i < bytes; i += 4) {
+        uint32_t w;
+        memcpy(&w, p + i, 4);
+        x ^= w;
+    }
+    return (uint16_t)(x ^ x >> 16);
+}
+
+/* addresses: both, one behind the other; ports likewise. */
+static unsigned owner(const struct steer *s, const uint8_t *addresses, unsigned bytes, const uint8_t *ports)
+{
+    uint16_t word = rte_be_to_cpu_16(xor_words(addresses, bytes) ^ xor_words(ports, 4));
+    uint32_t hash = s->low[word & 0xff] ^ s->high[word >> 8];
+    return (hash & 0xffff) * s->workers >> 16;
+}
+
+static struct steer_target arp_target(const uint8_t *p, unsigned len)
+{
+    if (len < sizeof(struct rte_arp_hdr))
+        return (struct steer_target){0};
+    bool reply = p[7] == RTE_ARP_OP_REPLY, gratuitous = memcmp(p + 14, p + 24, 4) == 0;
+    return (struct steer_target){.all = reply || gratuitous};
+}
+
+static struct steer_target ipv4_target(const struct steer *s, const uint8_t *p, unsigned len)
+{
+    enum { FRAGMENT_BITS = 0x3fff };
+    unsigned header = len ? (p[0] & 0xfu) * 4 : 0;
+    if (header < 20 || len < header + 4 || p[9] != IPPROTO_TCP || (p[6] << 8 | p[7]) & FRAGMENT_BITS)
+        return (struct steer_target){0};
+    return (struct steer_target){.worker = owner(s, p + 12, 8, p + header), .flow = true};
+}
+
+static struct steer_target ipv6_target(const struct steer *s, const uint8_t *p, unsigned len)
+{
+    enum { HEADER = 40, ADVERTISEMENT = 136 };
+    if (len < HEADER + 4)
+        return (struct steer_target){0};
+    if (p[6] == IPPROTO_TCP)
+        return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER), .flow = true};
+    return (struct steer_target){.all = p[6] == IPPROTO_ICMPV6 && p[HEADER] == ADVERTISEMENT};
+}
+
+struct steer_target steer_target(const struct steer *s, const struct rte_mbuf *m)
+{
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+    unsigned len = m->data_len, l3 = RTE_ETHER_HDR_LEN;
+    if (len < l3 + RTE_VLAN_HLEN)
+        return (struct steer_target){0};
+    if (p[12] == 0x81 && p[13] == 0)
+        l3 += RTE_VLAN_HLEN;
+    unsigned type = (unsigned)(p[l3 - 2] << 8 | p[l3 - 1]);
+    if (type == RTE_ETHER_TYPE_IPV4)
+        return ipv4_target(s, p + l3, len - l3);
+    if (type == RTE_ETHER_TYPE_IPV6)
+        return ipv6_target(s, p + l3, len - l3);
+    return type == RTE_ETHER_TYPE_ARP ? arp_target(p + l3, len - l3) : (struct steer_target){0};
+}
+
+static void hand(struct steer *s, unsigned from, unsigned to, struct rte_mbuf *m, struct counters *counters)
+{
+    if (rte_ring_sp_enqueue(s->ring[from * s->workers + to], m) == 0) {
+        count_one(counters, COUNTER_steered_packets);
+        return;
+    }
+    count_one(counters, COUNTER_steer_drops);
+    rte_pktmbuf_free(m);
+}
+
+static void copy_to_others(struct steer *s, unsigned self, struct rte_mempool *pool, const struct rte_mbuf *m,
+                           struct counters *counters)
+{
+    for (unsigned to = 0; to < s->workers; to++) {
+        struct rte_mbuf *copy = to == self ? NULL : rte_pktmbuf_copy(m, pool, 0, UINT32_MAX);
+        if (copy)
+            hand(s, self, to, copy, counters);
+        else if (to != self)
+            count_one(counters, COUNTER_steer_drops);
+    }
+}
+
+unsigned steer_out(struct steer *s, unsigned self, struct rte_mempool *pool, struct rte_mbuf **frames,
+                   unsigned n, struct counters *counters)
+{
+    unsigned own = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *m = frames[i];
+        struct steer_target t = steer_target(s, m);
+        if (t.all)
+            copy_to_others(s, self, pool, m, counters);
+        /* A frame that all have got a copy of, or whose flow the port has placed, stays here. */
+        if (t.worker == self || t.all || (t.flow && s->hashed))
+            frames[own++] = m;
+        else
+            hand(s, self, t.worker, m, counters);
+    }
+    return own;
+}
+
+unsigned steer_in(struct steer *s, unsigned self, struct rte_mbuf **frames, unsigned n)
+{
+    unsigned got = 0;
+    for (unsigned from = 0; from < s->workers && got < n; from++)
+        if (from != self)
+            got += rte_ring_sc_dequeue_burst(s->ring[from * s->workers + self], (void **)(frames + got),
+                                             n - got, NULL);
+    return got;
+}

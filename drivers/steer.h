@@ -1,0 +1,38 @@
+/* steer.h: hands frames to the worker that owns their flow; private to drivers/.
+ *
+ * TCP belongs to the worker that the symmetric Toeplitz hash of the 4-tuple names, so both directions of a
+ * flow meet on one worker. Everything else belongs to worker 0, which answers ARP, neighbour solicitations
+ * and echo for the box. What changes neighbours (ARP replies and announcements, neighbour advertisements) is
+ * copied to all workers, because each has a neighbour table of its own and asks its own questions. A port
+ * that hashes by itself needs only the copies. */
+#pragma once
+#include "base/counters.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rte_mbuf;
+struct rte_mempool;
+struct steer;
+
+/* hashed: the port spreads flows itself. NULL if out of memory. */
+struct steer *steer_new(unsigned workers, bool hashed);
+void steer_free(struct steer *s);
+
+/* The key of both hardware and software. 40 bytes. */
+extern const uint8_t steer_key[40];
+
+/* Takes n frames that worker `self` has received; gives back how many of them, moved to the front, are its
+ * own. Copies come from pool. */
+unsigned steer_out(struct steer *s, unsigned self, struct rte_mempool *pool, struct rte_mbuf **frames,
+                   unsigned n, struct counters *counters);
+/* Up to n frames that others have handed to `self`. */
+unsigned steer_in(struct steer *s, unsigned self, struct rte_mbuf **frames, unsigned n);
+
+/* Where a frame belongs, and whether all workers must hear it. */
+struct steer_target {
+    unsigned worker;
+    bool flow; /* TCP */
+    bool all;
+};
+struct steer_target steer_target(const struct steer *s, const struct rte_mbuf *m);

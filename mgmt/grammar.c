@@ -1,0 +1,219 @@
+/* grammar.c: the CLI's tables and the three things made from them: parsing, help, completion. */
+#include "mgmt/grammar.h"
+#include "mgmt/operations.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct node show[] = {
+    {"status", "health, dataplane, configuration, endpoints", .run = run_show_status, .op = "show", .what = "status"},
+    {"version", "versions of control and dataplane", .run = run_show_fields, .op = "show", .what = "version"},
+    {"config", "the running configuration, or the directives that match NAME", .run = run_show_config, .op = "show", .what = "config",
+     .parameter = {{"NAME", PARAMETER_DIRECTIVE, true}}},
+    {"clients", "connected Redis clients", .run = run_show_clients, .op = "show", .what = "clients"},
+    {"stats", "counters, gauges and commands", .run = run_show_stats, .op = "show", .what = "stats"},
+    {"log", "recent lines of control and dataplane", .run = run_show_log, .op = "show", .what = "log"},
+    {"links", "data links, their addresses and traffic", .run = run_show_links, .op = "show", .what = "links"},
+    {"neighbors", "hosts seen on the data links", .run = run_show_fields, .op = "show", .what = "neighbors"},
+    {0}};
+
+static const struct node config[] = {
+    {"get", "values of directives, as a line of the file each", .run = run_show_config, .op = "config", .what = "get",
+     .parameter = {{"NAME", PARAMETER_DIRECTIVE, false}}},
+    {"set", "change directives of the running configuration, all or none", .run = run_config_set, .op = "config", .what = "set",
+     .parameter = {{"NAME", PARAMETER_DIRECTIVE, false}, {"VALUE", PARAMETER_VALUE, false}}, .repeated = true},
+    {"load", "read the configuration file again", .run = run_change, .op = "config", .what = "load"},
+    {"rewrite", "write the running configuration to its file", .run = run_rewrite, .op = "config", .what = "rewrite"},
+    {"check", "report every error of a configuration file, without using it", .run = run_config_check,
+     .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {0}};
+
+static const struct node restart[] = {
+    {"dataplane", "stop the dataplane orderly and start it again", .run = run_simple, .op = "restart", .what = "dataplane"}, {0}};
+
+const struct node grammar[] = {{"show", "what the box is and does", .next = show},
+                               {"config", "the configuration", .next = config},
+                               {"restart", "start a part again", .next = restart},
+                               {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
+                               {0}};
+
+const struct option options[] = {{"--json", NULL, "print JSON"},
+                                 {"--match", "TEXT", "print only lines that hold TEXT, whatever the case"},
+                                 {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above"},
+                                 {"--lines", "N", "show log: the last N lines"},
+                                 {"--socket", "PATH", "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)"},
+                                 {0}};
+
+/* -- parsing ---------------------------------------------------------------------------------------------------------- */
+
+/* The node that a word names: exactly, or as the only one that begins so. */
+static const struct node *match(const struct node *table, const char *word, unsigned *candidates)
+{
+    const struct node *found = NULL;
+    size_t len = strlen(word);
+    *candidates = 0;
+    for (const struct node *n = table; n->word && len; n++) {
+        if (strcmp(n->word, word) == 0) {
+            *candidates = 1;
+            return n;
+        }
+        if (strncmp(n->word, word, len) == 0) {
+            found = n;
+            ++*candidates;
+        }
+    }
+    return *candidates == 1 ? found : NULL;
+}
+
+const struct node *grammar_find(char **words, int n, int *used, char *error, size_t size)
+{
+    const struct node *table = grammar, *at = NULL;
+    unsigned candidates;
+    for (*used = 0; table; ++*used) {
+        if (*used == n) {
+            snprintf(error, size, "the command is not complete; try %s ?", n ? words[n - 1] : "sluice");
+            return NULL;
+        }
+        at = match(table, words[*used], &candidates);
+        if (!at) {
+            snprintf(error, size, "'%.60s' is %s; try ? for help", words[*used], candidates ? "ambiguous" : "unknown here");
+            return NULL;
+        }
+        table = at->next;
+    }
+    return at;
+}
+
+static bool take_option(struct invocation *in, char **words, int n, int *i, char *error, size_t size)
+{
+    const char **into[] = {NULL, &in->match, &in->level, &in->lines, &in->socket};
+    for (unsigned o = 0; options[o].name; o++) {
+        size_t len = strlen(options[o].name);
+        bool inline_value = options[o].value && strncmp(words[*i], options[o].name, len) == 0 && words[*i][len] == '=';
+        if (!inline_value && strcmp(words[*i], options[o].name) != 0)
+            continue;
+        if (!options[o].value)
+            in->json = true;
+        else if (inline_value)
+            *into[o] = words[*i] + len + 1;
+        else if (*i + 1 < n)
+            *into[o] = words[++*i];
+        else {
+            snprintf(error, size, "%s needs a value: %s %s", options[o].name, options[o].name, options[o].value);
+            return false;
+        }
+        return true;
+    }
+    snprintf(error, size, "unknown option %.60s; try --help", words[*i]);
+    return false;
+}
+
+bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size)
+{
+    int kept = 0, used;
+    bool literal = false;
+    for (int i = 0; i < n; i++) {
+        if (!literal && strcmp(words[i], "--") == 0)
+            literal = true; /* values that begin with -- follow */
+        else if (!literal && strncmp(words[i], "--", 2) == 0) {
+            if (!take_option(in, words, n, &i, error, size))
+                return false;
+        } else {
+            words[kept++] = words[i];
+        }
+    }
+    in->leaf = grammar_find(words, kept, &used, error, size);
+    if (!in->leaf)
+        return false;
+    in->argv = words + used;
+    in->argc = kept - used;
+    int least = 0, most = 0;
+    for (int p = 0; p < PARAMETERS && in->leaf->parameter[p].kind; p++, most++)
+        least += !in->leaf->parameter[p].optional;
+    if (in->argc < least)
+        snprintf(error, size, "%s: %s is missing", in->leaf->word, in->leaf->parameter[in->argc].name);
+    else if (in->argc > most && !in->leaf->repeated)
+        snprintf(error, size, "%s: '%.60s' is one word too many", in->leaf->word, in->argv[most]);
+    else if (in->leaf->repeated && in->argc % most)
+        snprintf(error, size, "%s: %s is missing for '%.60s'", in->leaf->word, in->leaf->parameter[in->argc % most].name,
+                 in->argv[in->argc - 1]);
+    else
+        return true;
+    return false;
+}
+
+/* -- help ------------------------------------------------------------------------------------------------------------- */
+
+static void print_node(const struct node *n, const char *before)
+{
+    char line[96];
+    int used = snprintf(line, sizeof line, "%s%s", before, n->word);
+    for (int p = 0; p < PARAMETERS && n->parameter[p].kind; p++)
+        used += snprintf(line + used, sizeof line - (size_t)used, n->parameter[p].optional ? " [%s]" : " %s", n->parameter[p].name);
+    if (n->repeated)
+        snprintf(line + used, sizeof line - (size_t)used, " ...");
+    printf("  %-32s %s\n", line, n->help);
+}
+
+void grammar_help(char **words, int n)
+{
+    char before[64] = "";
+    const struct node *table = grammar;
+    unsigned candidates;
+    int i = 0;
+    for (; i < n && table; i++) {
+        const struct node *at = match(table, words[i], &candidates);
+        if (!at)
+            break;
+        if (!at->next) {
+            print_node(at, before);
+            return;
+        }
+        snprintf(before + strlen(before), sizeof before - strlen(before), "%.16s ", at->word);
+        table = at->next;
+    }
+    for (const struct node *at = table; at && at->word; at++) {
+        if (at->next && i == 0 && n == 0)
+            for (const struct node *sub = at->next; sub->word; sub++) {
+                char both[64];
+                snprintf(both, sizeof both, "%s ", at->word);
+                print_node(sub, both);
+            }
+        else
+            print_node(at, before);
+    }
+    if (n)
+        return;
+    puts("\noptions, anywhere:");
+    for (const struct option *o = options; o->name; o++) {
+        char both[40];
+        snprintf(both, sizeof both, "%s %s", o->name, o->value ? o->value : "");
+        printf("  %-32s %s\n", both, o->help);
+    }
+}
+
+/* -- completion ------------------------------------------------------------------------------------------------------- */
+
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned index, char *const *names)
+{
+    const struct node *table = grammar, *at = NULL;
+    unsigned candidates;
+    int i = 0;
+    for (; i < n && table; i++) {
+        if (!(at = match(table, words[i], &candidates)))
+            return NULL;
+        table = at->next;
+    }
+    for (; table && table->word; table++)
+        if (strncmp(table->word, prefix, strlen(prefix)) == 0 && index-- == 0)
+            return table->word;
+    if (table || !at || !at->parameter[0].kind)
+        return NULL;
+    unsigned most = at->parameter[1].kind ? 2 : 1, position = at->repeated ? (unsigned)(n - i) % most : (unsigned)(n - i);
+    if (position >= most || at->parameter[position].kind != PARAMETER_DIRECTIVE)
+        return NULL;
+    for (; names && *names; names++)
+        if (strncmp(*names, prefix, strlen(prefix)) == 0 && index-- == 0)
+            return *names;
+    return NULL;
+}

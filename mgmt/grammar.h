@@ -1,0 +1,58 @@
+/* grammar.h: what can be typed, as const tables from which parsing, help and completion come. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct invocation;
+typedef int handler(struct invocation *in); /* exit code */
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
+
+enum parameter_kind { PARAMETER_NONE, PARAMETER_DIRECTIVE, PARAMETER_VALUE, PARAMETER_FILE };
+
+struct parameter {
+    const char *name;
+    enum parameter_kind kind; /* PARAMETER_NONE ends a list */
+    bool optional;
+};
+
+enum { PARAMETERS = 2 };
+
+struct node {
+    const char *word; /* NULL ends a table */
+    const char *help;
+    const struct node *next; /* for an inner node */
+    handler *run;            /* for a leaf */
+    const char *op, *what;   /* of the management API */
+    struct parameter parameter[PARAMETERS];
+    bool repeated; /* the parameters may come again (config set a 1 b 2) */
+};
+
+extern const struct node grammar[];
+
+struct option {
+    const char *name, *value, *help; /* value NULL: a flag */
+};
+extern const struct option options[];
+
+struct invocation {
+    const struct node *leaf;
+    const char *socket;
+    bool json;
+    const char *match, *level, *lines;
+    char **argv; /* the parameters */
+    int argc;
+    FILE *out; /* what the operation prints; --match filters it afterwards */
+};
+
+/* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken. NULL and one line in
+ * error. */
+const struct node *grammar_find(char **words, int n, int *used, char *error, size_t size);
+/* Reads a whole command line (options anywhere) into in. False and one line in error. words must stay valid. */
+bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size);
+/* Prints what can follow the words. */
+void grammar_help(char **words, int n);
+/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. names (NULL-terminated, or NULL) are the
+ * directives. */
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, char *const *names);

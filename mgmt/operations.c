@@ -1,0 +1,370 @@
+/* operations.c: what each command asks of control and how the answer is printed. */
+#include "mgmt/operations.h"
+#include "mgmt/words.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* -- asking ----------------------------------------------------------------------------------------------------------- */
+
+static json_t *request_for(const struct invocation *in)
+{
+    return json_pack("{s:i,s:s,s:s}", "id", 1, "op", in->leaf->op, "what", in->leaf->what);
+}
+
+/* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
+static int ask(struct invocation *in, json_t *request, json_t **data)
+{
+    int code = api_request(in->socket, request, data);
+    if (code != EXIT_DONE) {
+        *data = NULL;
+    } else if (in->json) {
+        json_dumpf(*data, in->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
+        fputc('\n', in->out);
+        json_decref(*data);
+        *data = NULL;
+    }
+    return code;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "";
+}
+
+static json_int_t number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void print_value(FILE *out, const json_t *v)
+{
+    if (json_is_string(v))
+        print_safe(out, json_string_value(v));
+    else if (json_is_integer(v))
+        fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    else if (json_is_real(v))
+        fprintf(out, "%.15g", json_real_value(v));
+    else if (json_is_boolean(v))
+        fputs(json_is_true(v) ? "yes" : "no", out);
+    else if (json_is_array(v))
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            fputs(i ? ", " : "", out);
+            print_value(out, json_array_get(v, i));
+        }
+}
+
+static void print_field(FILE *out, const char *name, const json_t *v)
+{
+    fprintf(out, "%-24s ", name);
+    print_value(out, v);
+    fputc('\n', out);
+}
+
+/* -- show ------------------------------------------------------------------------------------------------------------- */
+
+static void print_duration(FILE *out, json_int_t s)
+{
+    if (s >= 86400)
+        fprintf(out, "%" JSON_INTEGER_FORMAT " d ", s / 86400);
+    fprintf(out, "%02d:%02d:%02d", (int)(s % 86400 / 3600), (int)(s % 3600 / 60), (int)(s % 60));
+}
+
+int run_show_status(struct invocation *in)
+{
+    json_t *j;
+    int code = ask(in, request_for(in), &j);
+    if (!j)
+        return code;
+    const json_t *health = json_object_get(j, "health"), *dp = json_object_get(j, "dataplane"), *conf = json_object_get(j, "configuration");
+    const json_t *reasons = json_object_get(health, "reasons"), *waits = json_object_get(conf, "waits_for_restart");
+    const char *state = text_of(dp, "state");
+    fprintf(in->out, "%-24s %s", "health", json_is_true(json_object_get(health, "ok")) ? "ok" : "not ok: ");
+    print_value(in->out, reasons);
+    fprintf(in->out, "\n%-24s %s", "dataplane", *state ? state : text_of(dp, "phase"));
+    if (number_of(dp, "pid")) {
+        fprintf(in->out, ", pid %" JSON_INTEGER_FORMAT ", version %s, attached for ", number_of(dp, "pid"), text_of(dp, "version"));
+        print_duration(in->out, number_of(dp, "attached_seconds"));
+    }
+    fputc('\n', in->out);
+    if (*text_of(dp, "reason"))
+        print_field(in->out, "last end", json_object_get(dp, "reason"));
+    print_field(in->out, "restarts", json_object_get(dp, "restarts"));
+    print_field(in->out, "workers", json_object_get(j, "workers"));
+    fprintf(in->out, "%-24s pid %" JSON_INTEGER_FORMAT ", version %s, up for ", "control", number_of(json_object_get(j, "control"), "pid"),
+            text_of(json_object_get(j, "control"), "version"));
+    print_duration(in->out, number_of(json_object_get(j, "control"), "uptime_seconds"));
+    fprintf(in->out, "\n%-24s generation %" JSON_INTEGER_FORMAT ", file %s\n", "configuration", number_of(conf, "generation"),
+            *text_of(conf, "file") ? text_of(conf, "file") : "(none)");
+    if (json_array_size(waits))
+        print_field(in->out, "waits for a restart", waits);
+    print_field(in->out, "clients connect to", json_object_get(j, "endpoints"));
+    print_field(in->out, "statistics", json_object_get(j, "stats"));
+    json_decref(j);
+    return code;
+}
+
+int run_show_fields(struct invocation *in)
+{
+    json_t *j, *v;
+    const char *name;
+    int code = ask(in, request_for(in), &j);
+    json_object_foreach(j, name, v) print_field(in->out, name, v);
+    json_decref(j);
+    return code;
+}
+
+/* The directives whose value is a list of words: no quotes around the whole. */
+static bool is_list(const char *name)
+{
+    static const char *const lists[] = {"bind", "save", "client-output-buffer-limit", "oom-score-adj-values", "rename-command",
+                                        "latency-tracking-info-percentiles", "user", "loadmodule", "replicaof", "slaveof",
+                                        "worker-cores", NULL};
+    for (const char *const *l = lists; *l; l++)
+        if (strcmp(*l, name) == 0)
+            return true;
+    return false;
+}
+
+static void print_directive(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, "%s ", name);
+    if (is_list(name) && *value)
+        print_safe(out, value);
+    else
+        print_word(out, value);
+    fputc('\n', out);
+}
+
+int run_show_config(struct invocation *in)
+{
+    json_t *j, *v, *request = request_for(in);
+    const char *name;
+    if (in->argc)
+        json_object_set_new(request, "name", json_string(in->argv[0]));
+    int code = ask(in, request, &j);
+    json_object_foreach(j, name, v)
+    {
+        if (json_is_string(v))
+            print_directive(in->out, name, json_string_value(v));
+        for (size_t i = 0; i < json_array_size(v); i++)
+            print_directive(in->out, name, json_string_value(json_array_get(v, i)));
+    }
+    json_decref(j);
+    return code;
+}
+
+int run_show_clients(struct invocation *in)
+{
+    static const char *const columns[] = {"id", "addr", "name", "db", "resp", "age", "idle", "cmd", "lib-name", NULL};
+    int width[16];
+    json_t *j, *client;
+    size_t i;
+    int code = ask(in, request_for(in), &j);
+    if (!j)
+        return code;
+    for (unsigned c = 0; columns[c]; c++) {
+        width[c] = (int)strlen(columns[c]);
+        json_array_foreach(j, i, client)
+        {
+            int len = (int)strlen(text_of(client, columns[c]));
+            width[c] = len > width[c] ? len : width[c];
+        }
+        fprintf(in->out, "%-*s%s", width[c], columns[c], columns[c + 1] ? "  " : "\n");
+    }
+    json_array_foreach(j, i, client)
+    {
+        for (unsigned c = 0; columns[c]; c++) {
+            print_safe(in->out, text_of(client, columns[c]));
+            if (columns[c + 1])
+                fprintf(in->out, "%*s  ", width[c] - (int)strlen(text_of(client, columns[c])), "");
+        }
+        fputc('\n', in->out);
+    }
+    json_decref(j);
+    return code;
+}
+
+int run_show_stats(struct invocation *in)
+{
+    json_t *j, *v;
+    const char *name;
+    int code = ask(in, request_for(in), &j);
+    if (!j)
+        return code;
+    if (!json_is_true(json_object_get(j, "up")))
+        fputs("the dataplane is not serving\n", in->out);
+    fputs("counters of all workers\n", in->out);
+    json_object_foreach(json_object_get(j, "counters"), name, v) fprintf(in->out, "  %-32s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(v));
+    fputs("gauges\n", in->out);
+    json_object_foreach(json_object_get(j, "gauges"), name, v) fprintf(in->out, "  %-32s %.15g\n", name, json_number_value(v));
+    fprintf(in->out, "%-34s %12s %12s %10s %10s %10s\n", "commands", "calls", "usec", "usec/call", "rejected", "failed");
+    json_object_foreach(json_object_get(j, "commands"), name, v)
+    {
+        json_int_t calls = number_of(v, "calls"), usec = number_of(v, "usec");
+        fprintf(in->out, "  %-32s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT " %10.2f %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT "\n",
+                name, calls, usec, calls ? (double)usec / (double)calls : 0.0, number_of(v, "rejected"), number_of(v, "failed"));
+    }
+    json_decref(j);
+    return code;
+}
+
+int run_show_log(struct invocation *in)
+{
+    json_t *j, *e, *request = request_for(in);
+    size_t i;
+    if (in->level)
+        json_object_set_new(request, "level", json_string(in->level));
+    if (in->lines)
+        json_object_set_new(request, "lines", json_integer(strtol(in->lines, NULL, 10)));
+    int code = ask(in, request, &j);
+    json_array_foreach(j, i, e)
+    {
+        time_t seconds = (time_t)(number_of(e, "time_ms") / 1000);
+        char date[64];
+        struct tm tm;
+        localtime_r(&seconds, &tm);
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+        fprintf(in->out, "%s.%03d %-9s %-7s ", date, (int)(number_of(e, "time_ms") % 1000), text_of(e, "process"), text_of(e, "level"));
+        print_safe(in->out, text_of(e, "line"));
+        fputc('\n', in->out);
+    }
+    json_decref(j);
+    return code;
+}
+
+int run_show_links(struct invocation *in)
+{
+    json_t *j, *link, *v;
+    size_t i;
+    const char *name;
+    int code = ask(in, request_for(in), &j);
+    json_array_foreach(j, i, link)
+    {
+        json_object_foreach(link, name, v) if (!json_is_object(v)) print_field(in->out, name, v);
+        json_object_foreach(json_object_get(link, "traffic"), name, v) print_field(in->out, name, v);
+    }
+    json_decref(j);
+    return code;
+}
+
+/* -- doing ------------------------------------------------------------------------------------------------------------ */
+
+static int print_change(struct invocation *in, json_t *request)
+{
+    json_t *j;
+    int code = ask(in, request, &j);
+    if (!j)
+        return code;
+    fprintf(in->out, "generation %" JSON_INTEGER_FORMAT " is running\n", number_of(j, "generation"));
+    if (json_array_size(json_object_get(j, "waits_for_restart"))) {
+        fputs("waits for `sluice restart dataplane`: ", in->out);
+        print_value(in->out, json_object_get(j, "waits_for_restart"));
+        fputc('\n', in->out);
+    }
+    json_decref(j);
+    return code;
+}
+
+int run_change(struct invocation *in)
+{
+    return print_change(in, request_for(in));
+}
+
+int run_config_set(struct invocation *in)
+{
+    json_t *request = request_for(in), *set = json_object();
+    for (int i = 0; i + 1 < in->argc; i += 2) {
+        if (json_object_get(set, in->argv[i])) {
+            fprintf(stderr, "sluice: config set: %s is named twice\n", in->argv[i]);
+            json_decref(set);
+            json_decref(request);
+            return EXIT_USAGE;
+        }
+        if (json_object_set_new(set, in->argv[i], json_string(in->argv[i + 1])) < 0) {
+            fprintf(stderr, "sluice: config set: the value of %s is not UTF-8\n", in->argv[i]);
+            json_decref(set);
+            json_decref(request);
+            return EXIT_USAGE;
+        }
+    }
+    json_object_set_new(request, "set", set);
+    return print_change(in, request);
+}
+
+int run_rewrite(struct invocation *in)
+{
+    json_t *j;
+    int code = ask(in, request_for(in), &j);
+    if (j)
+        fprintf(in->out, "written to %s\n", text_of(j, "file"));
+    json_decref(j);
+    return code;
+}
+
+int run_simple(struct invocation *in)
+{
+    json_t *j;
+    int code = ask(in, request_for(in), &j);
+    if (j)
+        fputs("ok\n", in->out);
+    json_decref(j);
+    return code;
+}
+
+/* In the child: sluice-control beside us, in the build folder, or on the path. */
+_Noreturn static void become_check(const char *file, int err)
+{
+    char own[4000], path[4096];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(own, '/');
+    if (slash)
+        *slash = 0;
+    dup2(err, 2);
+    snprintf(path, sizeof path, "%s/sluice-control", own);
+    execl(path, "sluice-control", "--check", file, (char *)NULL);
+    snprintf(path, sizeof path, "%s/../control/sluice-control", own);
+    execl(path, "sluice-control", "--check", file, (char *)NULL);
+    execlp("sluice-control", "sluice-control", "--check", file, (char *)NULL);
+    fputs("sluice-control is not installed beside sluice, nor on the PATH\n", stderr);
+    _exit(127);
+}
+
+int run_config_check(struct invocation *in)
+{
+    int pipes[2], status = 0;
+    json_t *lines = json_array();
+    char *line = NULL;
+    size_t room = 0;
+    if (pipe(pipes) < 0)
+        return EXIT_FAILED;
+    pid_t pid = fork();
+    if (pid == 0)
+        become_check(in->argv[0], pipes[1]);
+    close(pipes[1]);
+    FILE *from = fdopen(pipes[0], "r");
+    for (ssize_t n; (n = getline(&line, &room, from)) > 0;)
+        json_array_append_new(lines, json_stringn(line, (size_t)(n - (line[n - 1] == '\n'))));
+    free(line);
+    fclose(from);
+    bool good = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (in->json) {
+        json_t *j = json_pack("{s:b,s:O}", "ok", good, "lines", lines);
+        json_dumpf(j, in->out, JSON_INDENT(2));
+        fputc('\n', in->out);
+        json_decref(j);
+    } else {
+        for (size_t i = 0; i < json_array_size(lines); i++) {
+            print_safe(good ? in->out : stderr, json_string_value(json_array_get(lines, i)));
+            fputc('\n', good ? in->out : stderr);
+        }
+    }
+    json_decref(lines);
+    return good ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,32 @@
+/* load.h: the course of a measurement: open all connections, fill, warm up, measure, drain and close. */
+#pragma once
+#include "conn.h"
+
+struct part { /* one turn of one mix */
+    unsigned set_percent;
+    double seconds;
+    uint64_t replies, misses;
+};
+
+struct load {
+    const struct options *options;
+    enum load_phase { LOAD_OPENING, LOAD_FILL, LOAD_RUN, LOAD_DRAIN } phase;
+    bool measuring;
+    uint32_t fill_next;              /* first key not yet set */
+    uint32_t *idle, idle_head, idle_n; /* open loop: connections with nothing to do, oldest first (a ring of
+                                          `connections`) */
+    double due, interval;            /* open loop: TSC of the next request */
+    double fill_seconds, seconds;    /* that they really took */
+    unsigned parts;
+    struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX];
+    struct stats stats;              /* of the measured seconds, all parts together */
+    struct histogram latency;
+    uint64_t frames_in, bursts_in, tx_full, tx_dropped, no_mbuf;
+    double open_lag_ms; /* open loop: how far behind its clock it was at the end */
+    bool filled, closed;
+};
+
+/* Runs all phases; what happened is in l and cl. False and one line in error if a phase did not come to its end in
+ * its time (what was measured until then stands). l->options is set by the caller. */
+bool load_run(struct load *l, struct client *cl, char *error, size_t size);
+void load_free(struct load *l);

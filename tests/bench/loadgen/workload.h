@@ -1,0 +1,93 @@
+/* workload.h: which requests are sent, their bytes in RESP2, and the bytes that must come back. A request is a
+ * number (operation and key); its text, its reply and the key's value are functions of it, so that any part can
+ * be made again for a retransmission or a check and nothing but the number is stored. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { REQUEST_SET = 1u << 31, REQUEST_KEY = REQUEST_SET - 1 };
+enum { REQUEST_MAX = 16384 + 512 }; /* bytes of the longest request or reply */
+
+struct workload_config {
+    uint32_t keys;
+    unsigned key_size, value_size, ttl_s;
+    double zipf;
+    uint64_t seed;
+};
+
+struct workload {
+    uint32_t keys;
+    unsigned key_size, value_size;
+    uint32_t set_below; /* SET if a 32-bit random number is below */
+    bool set_always;
+    uint64_t rng[2];
+    uint32_t *zipf; /* ranks drawn in advance, NULL = uniform */
+    uint32_t zipf_at;
+    unsigned request_size[2], reply_size[2]; /* [1] = SET */
+    struct text {
+        char byte[64];
+        unsigned size;
+    } head[2], middle, tail, reply_head;
+};
+
+/* False if there is no memory. */
+bool workload_init(struct workload *w, const struct workload_config *conf);
+void workload_free(struct workload *w);
+
+/* From now on set_percent of a hundred requests are SETs. All GETs until then. */
+void workload_mix(struct workload *w, unsigned set_percent);
+
+/* The next request by the configured mix and distribution. */
+uint32_t workload_next(struct workload *w);
+
+static inline unsigned request_size(const struct workload *w, uint32_t request)
+{
+    return w->request_size[request >> 31];
+}
+
+static inline unsigned reply_size(const struct workload *w, uint32_t request)
+{
+    return w->reply_size[request >> 31];
+}
+
+/* Writes the request's bytes (request_size of them). */
+void request_write(const struct workload *w, uint32_t request, uint8_t *to);
+/* Writes the bytes of the right reply (reply_size of them). */
+void reply_write(const struct workload *w, uint32_t request, uint8_t *to);
+/* Are the reply_size bytes at p the right reply? */
+bool reply_equal(const struct workload *w, uint32_t request, const uint8_t *p);
+
+/* The value that belongs to a key: word i is a function of the key's first 16 bytes and i. */
+struct value_seed {
+    uint64_t start, step;
+};
+
+static inline struct value_seed value_seed(const uint8_t key[16])
+{
+    uint64_t a, b;
+    memcpy(&a, key, 8);
+    memcpy(&b, key + 8, 8);
+    return (struct value_seed){(a ^ (b << 31 | b >> 33)) * 0x9e3779b97f4a7c15ull, b | 1};
+}
+
+static inline void value_write(struct value_seed s, uint8_t *to, unsigned size)
+{
+    uint64_t word = s.start;
+    unsigned i = 0;
+    for (; i + 8 <= size; i += 8, word += s.step)
+        memcpy(to + i, &word, 8);
+    if (i < size)
+        memcpy(to + i, &word, size - i);
+}
+
+static inline bool value_equal(struct value_seed s, const uint8_t *p, unsigned size)
+{
+    uint64_t word = s.start, seen, wrong = 0;
+    unsigned i = 0;
+    for (; i + 8 <= size; i += 8, word += s.step) {
+        memcpy(&seen, p + i, 8);
+        wrong |= seen ^ word;
+    }
+    return !wrong && (i == size || memcmp(p + i, &word, size - i) == 0);
+}

@@ -1,0 +1,133 @@
+"""machine.py: what a measurement needs of the machine: processes that end with us, pinning, steal time, network namespaces."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+SERVER_CORE, CLIENT_CORE = 0, 1
+STEAL_LIMIT = 0.02
+
+
+class Trouble(Exception):
+    """A measurement that cannot be taken; the text says why and what helps."""
+
+
+class Process:
+    """A program in a session of its own, its output in a file; stopped by stop() or at the end of a `with`."""
+
+    def __init__(self, name, command, folder, core=None, netns=None, keep_stdin=False):
+        if core is not None:
+            command = ["taskset", "-c", str(core), *command]
+        if netns:
+            command = ["ip", "netns", "exec", netns, *command]
+        self.name = name
+        self.out_path = pathlib.Path(folder, f"{name}.out")
+        self.err_path = pathlib.Path(folder, f"{name}.err")
+        stdin = subprocess.PIPE if keep_stdin else subprocess.DEVNULL
+        with open(self.out_path, "w") as out, open(self.err_path, "w") as err:
+            self.popen = subprocess.Popen(list(map(str, command)), stdin=stdin, stdout=out, stderr=err,
+                                          start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def wait(self, seconds):
+        """Exit status; Trouble if it does not end in time."""
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"{self.name} did not end within {seconds:.0f} s: {self.tail()}") from None
+
+    def stop(self):
+        for sig, patience in ((signal.SIGTERM, 8), (signal.SIGKILL, 5)):
+            if self.running():
+                self.popen.send_signal(sig)
+            try:
+                self.popen.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)  # children that outlived it: ours, by their session
+        except ProcessLookupError:
+            pass
+
+    def tail(self, lines=4):
+        text = self.out_path.read_text(errors="replace") + self.err_path.read_text(errors="replace")
+        return " | ".join(text.strip().splitlines()[-lines:])
+
+
+def wait_until(seconds, what, condition):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Trouble(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def run(*command, netns=None, check=True):
+    command = list(map(str, command))
+    if netns:
+        command = ["ip", "netns", "exec", netns, *command]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if check and done.returncode:
+        raise Trouble(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+class Steal:
+    """Share of all cores' time that the hypervisor took since start()."""
+
+    @staticmethod
+    def _read():
+        fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        values = list(map(int, fields))
+        return values[7], sum(values)
+
+    def __init__(self):
+        self.start = self._read()
+
+    def share(self):
+        stolen, total = self._read()
+        return (stolen - self.start[0]) / max(1, total - self.start[1])
+
+
+class Namespace:
+    def __init__(self, name):
+        self.name = name
+        run("ip", "netns", "del", name, check=False)  # what an interrupted run left; the name is ours
+        run("ip", "netns", "add", name)
+        run("ip", "link", "set", "lo", "up", netns=name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        run("ip", "netns", "del", self.name, check=False)
+
+
+class Folder:
+    """A scratch folder, short enough for socket paths; kept if asked."""
+
+    def __init__(self, keep):
+        self.keep = keep
+
+    def __enter__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="slbench-", dir="/tmp"))
+        os.chmod(self.path, 0o755)
+        return self.path
+
+    def __exit__(self, *_):
+        for left in pathlib.Path("/var/run/dpdk").glob("slbench*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if not self.keep:
+            shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,191 @@
+"""parties.py: who takes part in a measurement: the box, redis-server, testpmd's echo, our generator, redis-benchmark. Whatever a change
+of the box's command line or configuration needs is in class Box alone."""
+import csv
+import json
+import pathlib
+import re
+import socket
+import threading
+import urllib.request
+
+from machine import CLIENT_CORE, SERVER_CORE, Process, Trouble, run, wait_until
+
+KEY = 16  # bytes; redis-benchmark's "key:" and twelve digits
+VALUE = 64
+GENERATOR_IP, BOX_IP = "10.77.0.1", "10.77.0.2"
+STATS_PORT = 9177
+
+
+class Box:
+    """Sluice on the server core. link: "virtio-user" (to the generator's vhost socket) or "tap"."""
+
+    def __init__(self, ctx, link, path_or_name, address, netns=None, **directives):
+        control, dataplane = (ctx.build / p for p in ("control/sluice-control", "sluice-dataplane"))
+        for program in (control, dataplane):
+            if not program.exists():
+                raise Trouble(f"no box: {program} has not been built")
+        state = ctx.folder / "state"
+        state.mkdir(exist_ok=True)
+        link_word = "link-path" if link == "virtio-user" else "link-name"
+        settings = {"port": 6379, "bind": "* -::*", "protected-mode": "no", "workers": 1, "worker-cores": SERVER_CORE,
+                    "idle-policy": "busy", "arena-size": "1gb", "link-type": link, link_word: path_or_name,
+                    "link-address": f"{address}/24", "link-mac": "02:00:00:00:00:02", "maxclients": 20000,
+                    "management-socket": ctx.folder / "management.sock", "dataplane-socket": ctx.folder / "dataplane.sock",
+                    "state-dir": state, "stats-port": STATS_PORT}
+        settings.update({name.replace("_", "-"): value for name, value in directives.items()})
+        config = ctx.folder / "box.conf"
+        config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        self.netns = netns
+        self.process = Process("box", [control, config, "--dataplane", dataplane, "--instance", "slbenchbox"], ctx.folder,
+                               core=SERVER_CORE, netns=netns)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def tail(self):
+        return self.process.tail()
+
+    def mean_rx_burst(self):
+        """Frames a receive burst brought, over its whole life; None if the statistics do not say."""
+        if self.netns:
+            text = run("curl", "-s", "-m", "3", f"http://127.0.0.1:{STATS_PORT}/metrics", netns=self.netns, check=False)
+        else:
+            try:
+                text = urllib.request.urlopen(f"http://127.0.0.1:{STATS_PORT}/metrics", timeout=3).read().decode()
+            except OSError:
+                return None
+
+        def total(name):
+            found = re.findall(rf"^\w*{name}(?:_total)?(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
+            return sum(map(float, found)) if found else None
+        frames, bursts = total("rx_packets"), total("rx_bursts")
+        return frames / bursts if frames and bursts else None
+
+
+class Reflector:
+    """In the box's place: the least server that could be. It shows what the generator itself can do."""
+
+    def __init__(self, ctx, path):
+        self.process = Process("reflector", [ctx.generator, "--mode", "reflect", "--link", f"virtio-user:{path}", "--core",
+                                             SERVER_CORE, "--file-prefix", "slbench-reflect", "--local", BOX_IP, "--peer",
+                                             GENERATOR_IP, "--seconds", 120], ctx.folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def tail(self):
+        return self.process.tail()
+
+    def mean_rx_burst(self):
+        return None
+
+
+class Echo(Reflector):
+    """DPDK's testpmd swapping addresses: the physical limit E of link, queue, core and burst."""
+
+    def __init__(self, ctx, path):
+        # It ends when its standard input does.
+        self.process = Process("testpmd", [
+            "dpdk-testpmd", "--lcores", f"0@{SERVER_CORE},1@{SERVER_CORE}", "--no-pci", "--in-memory", "--single-file-segments",
+            "-m", 128, "--no-telemetry", "--file-prefix", "slbench-echo",
+            f"--vdev=net_virtio_user0,path={path},queues=1,queue_size=1024", "--", "--forward-mode=5tswap", "--auto-start",
+            "--rxd=1024", "--txd=1024", "--burst=32", "--total-num-mbufs=16384"], ctx.folder, keep_stdin=True)
+
+
+class Generator:
+    """Our generator at the vhost end of a link, on the client core. It makes the socket, so it starts first."""
+
+    def __init__(self, ctx, mode, seconds, *words):
+        self.ctx, self.mode = ctx, mode
+        self.socket = ctx.folder / "link.sock"
+        self.json = ctx.folder / "generator.json"
+        for stale in (self.socket, self.json):
+            stale.unlink(missing_ok=True)
+        self.command = [ctx.generator, "--mode", mode, "--link", f"vhost:{self.socket}", "--core", CLIENT_CORE, "--file-prefix",
+                        "slbench-gen", "--local", GENERATOR_IP, "--peer", BOX_IP, "--wait", 20, "--seconds", seconds, "--json",
+                        self.json, *words]
+        self.process = Process("generator", self.command, ctx.folder)
+
+    def __enter__(self):
+        wait_until(15, "the generator's vhost socket", lambda: self.socket.exists() or not self.process.running())
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def result(self, server, patience):
+        """What it found; Trouble for anything that is not clean: a wrong byte, an error reply, a timeout."""
+        status = self.process.wait(patience)
+        text = self.json.read_text() if self.json.exists() else ""
+        if status != 0 or not text:
+            raise Trouble(f"generator ended with status {status}: {self.process.tail(3)}; the other side: {server.tail()}")
+        return json.loads(text)
+
+
+class Redis:
+    """redis-server as it is fastest on one core: nothing persistent, no I/O threads."""
+
+    def __init__(self, ctx, address, port, netns=None):
+        self.address, self.port, self.netns = address, port, netns
+        self.process = Process("redis-server", [
+            "redis-server", "--bind", address, "--port", port, "--protected-mode", "no", "--save", "", "--appendonly", "no",
+            "--io-threads", 1, "--maxclients", 20000, "--tcp-backlog", 4096, "--dir", ctx.folder], ctx.folder,
+            core=SERVER_CORE, netns=netns)
+        wait_until(10, "redis-server", lambda: ping(address, port, netns) or not self.process.running())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def fill(self, keys):
+        """Every key redis-benchmark may ask for, so that each of its GETs returns a value."""
+        connection = socket.create_connection((self.address, self.port))
+        replies = [0]
+
+        def drain():
+            while replies[0] < 5 * keys:
+                chunk = connection.recv(1 << 20)
+                if not chunk:
+                    break
+                replies[0] += len(chunk)
+        reader = threading.Thread(target=drain, daemon=True)
+        reader.start()
+        one = f"*3\r\n$3\r\nSET\r\n${KEY}\r\nkey:%012d\r\n${VALUE}\r\n{'v' * VALUE}\r\n"
+        for first in range(0, keys, 10000):
+            connection.sendall("".join(one % i for i in range(first, min(first + 10000, keys))).encode())
+        reader.join(60)
+        connection.close()
+        if replies[0] != 5 * keys:
+            raise Trouble("filling redis-server failed")
+
+
+def ping(address, port, netns=None):
+    return run("timeout", 2, "redis-cli", "-h", address, "-p", port, "ping", netns=netns, check=False).strip() == "PONG"
+
+
+def redis_benchmark(ctx, address, port, test, requests, connections, pipeline, keys, netns=None, words=()):
+    """Requests a second, as redis-benchmark on the client core sees them."""
+    command = ["redis-benchmark", "-h", address, "-p", port, "-t", test, "-n", int(requests), "-c", connections, "-P", pipeline,
+               "-d", VALUE, "-r", keys, "--csv", *words]
+    with Process("redis-benchmark", command, ctx.folder, core=CLIENT_CORE, netns=netns) as process:
+        status = process.wait(180)
+        rows = [r for r in csv.reader(process.out_path.read_text().splitlines()) if r and r[0].lower() == test]
+        if status != 0 or not rows:
+            raise Trouble(f"redis-benchmark ended with status {status}: {process.tail()}")
+        return float(rows[-1][1])
+
+
+def find_build(root, asked):
+    build = pathlib.Path(asked) if asked else root / "build-release"
+    if not (build / "build.ninja").exists():
+        run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
+    run("ninja", "-C", build)
+    return build.resolve()

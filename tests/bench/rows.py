@@ -1,0 +1,139 @@
+"""rows.py: the table of goals (TARGETS: G1, G2, G5, G11 and the generator's own limit) and how each is measured. A measurement is a
+generator of pairs: for every pair it takes A and B once, one after the other, and yields {row: (a, b, notes)}."""
+import contextlib
+import dataclasses
+import typing
+
+from machine import Namespace, run, wait_until
+from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, ping, redis_benchmark
+
+# Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
+# as the requests and replies do together.
+ECHO_FRAME = (66 + 36 + 66 + 71) // 2
+CONNECTIONS = 1000
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    what: str
+    floor: float
+    target: float
+    unit: str = "requests/s"
+
+
+@dataclasses.dataclass
+class Measurement:
+    rows: list
+    pairs: typing.Callable  # ctx -> iterator of {row name: (a, b, notes)}
+    a: str
+    b: str
+
+
+def load(ctx, server, seconds, *words, patience=60):
+    """One run of the generator against a server made by server(socket)."""
+    words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, *words)
+    with Generator(ctx, "load", seconds, *words) as generator, server(generator.socket) as other:
+        result = generator.result(other, patience + seconds)
+        result["box_rx_burst"] = other.mean_rx_burst()
+        return result
+
+
+def box_get(ctx, *words):
+    return load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds, "--keys", ctx.keys, "--fill", *words,
+                patience=120)
+
+
+def echo(ctx):
+    with Generator(ctx, "echo", ctx.seconds, "--frame-size", ECHO_FRAME, "--in-flight", CONNECTIONS) as generator, \
+            Echo(ctx, generator.socket) as other:
+        return generator.result(other, 60 + ctx.seconds)
+
+
+def notes_of(result):
+    burst = result.get("box_rx_burst")
+    return {"box_rx_burst": burst and round(burst, 1), "generator_rx_burst": result["mean_rx_burst"],
+            "generator_idle": result["idle_share"], "p50_us": result["latency_us"]["p50"],
+            "p99.9_us": result["latency_us"]["p99.9"], "retransmits": result["timeouts"] + result["fast_retransmits"]}
+
+
+def generator_limit(ctx):
+    while True:
+        a = load(ctx, lambda path: Reflector(ctx, path), ctx.seconds, "--keys", ctx.keys)
+        yield {"gen": (a["rate"], echo(ctx)["rate"], notes_of(a))}
+
+
+def get_to_echo(ctx):
+    while True:
+        a = box_get(ctx)
+        yield {"G1": (a["rate"], echo(ctx)["rate"], notes_of(a))}
+
+
+def best_client(ctx, redis):
+    """The settings of redis-benchmark that give redis-server its best figure."""
+    def rate(words):
+        return redis_benchmark(ctx, redis.address, redis.port, "get", 150000, CONNECTIONS, 1, ctx.keys, words=words)
+    return max(((), ("--threads", 1)), key=rate)
+
+
+def get_to_redis(ctx):
+    with Redis(ctx, "127.0.0.1", 7377) as redis:  # idle while the box has its turn
+        redis.fill(ctx.keys)
+        client = best_client(ctx, redis)
+        while True:
+            a = box_get(ctx)
+            b = redis_benchmark(ctx, redis.address, redis.port, "get", 100000 * ctx.seconds, CONNECTIONS, 1, ctx.keys, words=client)
+            yield {"G2": (a["rate"], b, notes_of(a) | {"redis_benchmark": " ".join(map(str, client))})}
+
+
+def mixes(ctx):
+    """At full memory: the keys need twice of maxmemory, all have a TTL, so every SET of a new key evicts. GET, SET and 50/50 take turns
+    within one run. A share of the GETs misses, which the notes tell."""
+    memory = ctx.keys * (KEY + VALUE) // 2
+    while True:
+        result = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, maxmemory=memory, maxmemory_policy="allkeys-lru"),
+                      ctx.seconds / 2, "--keys", ctx.keys, "--fill", "--ttl", 3600, "--allow-miss", "--set-percent", "0,100,50",
+                      "--rounds", ctx.pairs, patience=120 + 3 * ctx.seconds * ctx.pairs)
+        parts = result["parts"]
+        for get, setting, both in zip(parts[0::3], parts[1::3], parts[2::3]):
+            notes = notes_of(result) | {"miss_share": get["miss_share"]}
+            yield {"G5 SET": (setting["rate"], get["rate"], notes), "G5 50/50": (both["rate"], get["rate"], notes)}
+
+
+def kernel_client(ctx):
+    """A namespace for the client with a TAP (its other end is the box) and a veth (its other end is a second namespace with
+    redis-server): in both a kernel link without hardware carries each frame once between the client's stack and the server's."""
+    tap, veth, keys, clients = "slbtap0", "slbveth0", 100000, 50
+    with Namespace("slbclient") as client, Namespace("slbserver") as server, contextlib.ExitStack() as stack:
+        run("ip", "tuntap", "add", "dev", tap, "mode", "tap", "multi_queue", netns=client.name)
+        run("ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", server.name, netns=client.name)
+        for name, device, address in ((client.name, tap, "10.79.1.1"), (client.name, veth, "10.79.0.1"),
+                                      (server.name, "eth0", "10.79.0.2")):
+            run("ip", "addr", "add", f"{address}/24", "dev", device, netns=name)
+            run("ip", "link", "set", device, "up", netns=name)
+
+        def rates(address):
+            def once(test, requests, pipeline):
+                return redis_benchmark(ctx, address, 6379, test, requests, clients, pipeline, keys, netns=client.name)
+            once("set", 3 * keys, 16)
+            return once("get", 40000 * ctx.seconds, 1), once("get", 250000 * ctx.seconds, 16)
+
+        redis = stack.enter_context(Redis(ctx, "10.79.0.2", 6379, netns=server.name))
+        while True:
+            with Box(ctx, "tap", tap, "10.79.1.2", netns=client.name) as box:
+                wait_until(30, "the box on its TAP", lambda: ping("10.79.1.2", 6379, client.name) or not box.process.running())
+                a = rates("10.79.1.2")
+                notes = {"box_rx_burst": box.mean_rx_burst()}
+            b = rates(redis.address)
+            yield {"G11 P1": (a[0], b[0], notes), "G11 P16": (a[1], b[1], notes)}
+
+
+MEASUREMENTS = [
+    Measurement([Row("gen", "our generator against a reflector / E", 0.33, 0.45)], generator_limit, "reflector", "echo frames"),
+    Measurement([Row("G1", "GET, pipeline 1, 1000 connections / E", 0.10, 0.25)], get_to_echo, "box", "echo frames"),
+    Measurement([Row("G2", "the same / redis-server on loopback", 10, 25)], get_to_redis, "box", "redis-server"),
+    Measurement([Row("G5 SET", "SET / GET, TTLs, full memory, eviction", 0.70, 0.90),
+                 Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes, "SET or 50/50", "GET"),
+    Measurement([Row("G11 P1", "redis-benchmark over TAP / veth, pipeline 1", 1, 1.5),
+                 Row("G11 P16", "the same, pipeline 16", 1, 1.5)], kernel_client, "box", "redis-server"),
+]

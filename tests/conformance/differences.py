@@ -1,0 +1,78 @@
+"""differences.py: where replies may differ from the oracle's, and why. Everything else must be equal byte for byte.
+
+Two kinds: what depends on the clock or on chance differs between any two servers; and what we do otherwise on
+purpose (we answer as Redis 7.2, the oracle is 7.0.15). Each rule: words of the command (a prefix), a reason, and a
+function of the two replies that says whether the difference is the one meant."""
+
+
+def both_int_within(slack):
+    def rule(args, a, b):
+        return a[0] == b[0] == ':' and abs(a[1] - b[1]) <= slack
+    return rule
+
+
+def same_members(args, a, b):
+    """Arrays or sets with the same elements in any order."""
+    return a[0] == b[0] and a[0] in '*~' and a[1] is not None and sorted(map(repr, a[1])) == sorted(map(repr, b[1]))
+
+
+def same_shape(args, a, b):
+    """The same types all the way down; sizes and values are free."""
+    if a[0] != b[0] or (a[1] is None) != (b[1] is None):
+        return False
+    return not isinstance(a[1], list) or all(same_shape(args, x, y) for x, y in zip(a[1], b[1]))
+
+
+def scan_page(args, a, b):
+    """SCAN's cursor and page depend on the hash table; whole iterations are compared by @scan instead."""
+    return a[0] == b[0] == '*' and len(a[1]) == len(b[1]) == 2 and a[1][0][0] == b[1][0][0] == '$'
+
+
+def expiry_far_away(args, a, b):
+    """Ours ends at 2^48 - 1 ms (the year 10889)."""
+    latest = (1 << 48) - 1
+    scale = 1000 if args[0].upper() in (b'TTL', b'EXPIRETIME') else 1
+    return a[0] == b[0] == ':' and a[1] > b[1] and b[1] * scale >= latest - 10 ** 14
+
+
+def shared_integer(args, a, b):
+    return a == (':', 2147483647) and b == (':', 1)
+
+
+def int_for_embstr(args, a, b):
+    return a == ('$', b'embstr') and b == ('$', b'int')
+
+
+def short_raw_is_embstr(args, a, b):
+    return a == ('$', b'raw') and b == ('$', b'embstr')
+
+
+RULES = [
+    (('TTL',), 'clock: the two commands run some ms apart', both_int_within(1)),
+    (('PTTL',), 'clock', both_int_within(1500)),
+    (('EXPIRETIME',), 'clock, after a relative EXPIRE', both_int_within(1)),
+    (('PEXPIRETIME',), 'clock, after a relative EXPIRE', both_int_within(1500)),
+    (('OBJECT', 'IDLETIME'), 'clock', both_int_within(1)),
+    (('TTL',), 'an expiry is kept in 48 bits', expiry_far_away),
+    (('PTTL',), 'an expiry is kept in 48 bits', expiry_far_away),
+    (('EXPIRETIME',), 'an expiry is kept in 48 bits', expiry_far_away),
+    (('PEXPIRETIME',), 'an expiry is kept in 48 bits', expiry_far_away),
+    (('TIME',), 'clock', same_shape),
+    (('KEYS',), 'order of the hash table', same_members),
+    (('SCAN',), 'order of the hash table; see @scan', scan_page),
+    (('RANDOMKEY',), 'chance', same_shape),
+    (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
+     shared_integer),
+    (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+]
+
+
+def same(args, oracle, box):
+    """None if the replies differ; else '' (equal) or the reason of the rule that allows the difference."""
+    if oracle.raw == box.raw:
+        return ''
+    words = [a.upper().decode('latin1') for a in args[:2]]
+    for prefix, reason, rule in RULES:
+        if tuple(words[:len(prefix)]) == prefix and rule(args, oracle.tree, box.tree):
+            return reason
+    return None

@@ -1,0 +1,255 @@
+#!/usr/bin/python3
+"""differential.py: sends the same commands to Debian's redis-server (the oracle) and to the box and compares every
+reply byte for byte: the scripts of scripts/*.txt in RESP2 and RESP3, then seeded random commands (grammar.py). What
+may differ, and why, is in differences.py.
+
+    differential.py --oracle 127.0.0.1:6380 --box 127.0.77.2:6379 --family strings --seed 7 --count 5000
+
+Both servers are emptied. Exit status: 0 all equal, 1 differences, 2 a server cannot be reached.
+
+A script is a line a command, quoted as in redis-cli; {TEXT*N} repeats TEXT. Lines that start with @:
+    @connection N   the next commands go over connection N (opened when first named; 0 is the first)
+    @sleep MS       both sides wait
+    @scan ARGS      iterates SCAN with ARGS to the end on both sides and compares the sets of keys
+    @raw "BYTES"    sends bytes as they are and compares one reply (inline commands, broken requests)
+    @closed         both sides must have closed the connection
+    @resp2, @resp3  the rest of the script runs only in that protocol"""
+import argparse
+import glob
+import os
+import sys
+import time
+
+import differences
+import grammar
+import wire
+
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server']
+HERE = os.path.dirname(os.path.abspath(__file__))
+STATE_EVERY = 250
+
+
+class Different(Exception):
+    pass
+
+
+class Pair:
+    """The same conversation with both servers."""
+
+    def __init__(self, oracle, box, proto):
+        self.addresses = (oracle, box)
+        self.proto = proto
+        self.allowed = {}
+        self.compared = 0
+        self.open()
+
+    def open(self):
+        self.sides = []
+        for address in self.addresses:
+            side = wire.Connection(address)
+            self.sides.append(side)
+            if self.proto == 3:
+                side.command('HELLO', '3')
+
+    def close(self):
+        for side in self.sides:
+            side.close()
+
+    def run(self, args):
+        for side in self.sides:
+            side.send(args)
+        return self.compare(args)
+
+    def run_raw(self, data):
+        for side in self.sides:
+            side.send_raw(data)
+        return self.compare([data])
+
+    def compare(self, args):
+        oracle, box = [self.reply_of(side) for side in self.sides]
+        self.compared += 1
+        reason = differences.same(args, oracle, box)
+        if reason is None:
+            raise Different('  oracle: %s\n  box:    %s' % (oracle.text(), box.text()))
+        if reason:
+            self.allowed[reason] = self.allowed.get(reason, 0) + 1
+        return oracle
+
+    @staticmethod
+    def reply_of(side):
+        try:
+            return side.reply()
+        except wire.Broken as error:
+            return wire.Reply(('(%s)' % error).encode(), ('closed', None))
+
+    def scan(self, args):
+        sets = []
+        for side in self.sides:
+            keys, cursor = set(), b'0'
+            while True:
+                reply = side.command('SCAN', cursor, *args).tree
+                if reply[0] != '*':
+                    break
+                cursor = reply[1][0][1]
+                keys.update(key[1] for key in reply[1][1][1])
+                if cursor == b'0':
+                    break
+            sets.append(keys)
+        self.compared += 1
+        if sets[0] != sets[1]:
+            raise Different('  oracle only: %r\n  box only:    %r' % (sets[0] - sets[1], sets[1] - sets[0]))
+
+    def closed(self):
+        ends = [self.reply_of(side).tree[0] for side in self.sides]
+        self.compared += 1
+        if ends != ['closed', 'closed']:
+            raise Different('  oracle: %s\n  box:    %s' % tuple(ends))
+
+
+def empty(address):
+    """Removes every key, with FLUSHALL or key by key where there is none."""
+    side = wire.Connection(address)
+    if side.command('FLUSHALL').tree[0] == '-':
+        for db in range(16):
+            if side.command('SELECT', db).tree[0] == '-' and db:
+                break
+            for key in side.command('KEYS', '*').tree[1] or []:
+                side.command('DEL', key[1])
+    side.close()
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.lines = self.random = 0
+        self.failures = []
+        self.allowed = {}
+
+    def fail(self, where, line, error):
+        self.failures.append(where)
+        print('DIFFERENT %s: %s\n%s' % (where, line, error), flush=True)
+
+    def pair(self, proto):
+        for address in (self.options.oracle, self.options.box):
+            empty(address)
+        return Pair(self.options.oracle, self.options.box, proto)
+
+    def done(self, pair):
+        for reason, count in pair.allowed.items():
+            self.allowed[reason] = self.allowed.get(reason, 0) + count
+        pair.close()
+
+    # -- scripts --
+
+    def script(self, path, proto):
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().split('\n')
+        pairs = {0: self.pair(proto)}
+        now = pairs[0]
+        for number, line in enumerate(lines, 1):
+            line = line.strip()
+            if not line or line.startswith('#'):
+                continue
+            words = wire.split_line(line)
+            if line.startswith('@connection'):
+                index = int(words[1])
+                if index not in pairs:
+                    pairs[index] = Pair(self.options.oracle, self.options.box, proto)
+                now = pairs[index]
+                continue
+            if line.startswith('@resp'):
+                if int(line[5]) != proto:
+                    break
+                continue
+            self.lines += 1
+            try:
+                self.script_line(now, words)
+            except Different as error:
+                self.fail('%s:%d (RESP%d)' % (os.path.basename(path), number, proto), line, error)
+                if not self.options.all_differences:
+                    break
+        for pair in pairs.values():
+            self.done(pair)
+
+    @staticmethod
+    def script_line(pair, words):
+        if words[0] == b'@sleep':
+            time.sleep(int(words[1]) / 1000)
+        elif words[0] == b'@scan':
+            pair.scan(words[1:])
+        elif words[0] == b'@raw':
+            pair.run_raw(words[1])
+        elif words[0] == b'@closed':
+            pair.closed()
+        else:
+            pair.run(words)
+
+    # -- random commands --
+
+    def random_commands(self, family, proto, count):
+        pair = self.pair(proto)
+        wrong_types = pair.sides[1].command('TYPE', 'x').tree[0] == '+' and \
+            'unknown command' not in pair.sides[1].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x').text()
+        if wrong_types:
+            pair.sides[0].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x')
+        make = grammar.Grammar('%s %d %d' % (family, proto, self.options.seed), [family], wrong_types)
+        history = []
+        for number in range(count):
+            args = make.command()
+            history.append(args)
+            self.random += 1
+            try:
+                pair.run(args)
+                if number % STATE_EVERY == STATE_EVERY - 1:
+                    self.same_state(pair, history)
+            except Different as error:
+                where = 'random %s seed %d command %d (RESP%d)' % (family, self.options.seed, number, proto)
+                self.fail(where, wire.show_line(history[-1]), error)
+                print('  before: ' + '\n          '.join(wire.show_line(a) for a in history[-7:-1]), flush=True)
+                if not self.options.all_differences:
+                    break
+                pair.close()
+                pair = self.pair(proto)
+        self.done(pair)
+
+    @staticmethod
+    def same_state(pair, history):
+        """Every key of the current database: value, encoding, expiry."""
+        for key in grammar.KEYS:
+            for args in ([b'TYPE', key], [b'GET', key], [b'PTTL', key], [b'OBJECT', b'ENCODING', key]):
+                history.append(args)
+                pair.run(args)
+
+    def run(self):
+        wanted = FAMILIES if self.options.family == 'all' else [self.options.family]
+        for family in wanted:
+            for path in sorted(glob.glob(os.path.join(HERE, 'scripts', family + '_*.txt'))):
+                for proto in (2, 3):
+                    self.script(path, proto)
+            for proto in (2, 3):
+                self.random_commands(family, proto, self.options.count // 2)
+        for reason, count in sorted(self.allowed.items()):
+            print('allowed: %d replies, %s' % (count, reason))
+        print('differential: %d script lines, %d random commands, %d differences' %
+              (self.lines, self.random, len(self.failures)))
+        return 1 if self.failures else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
+    parser.add_argument('--box', required=True, metavar='HOST:PORT')
+    parser.add_argument('--family', default='all', choices=FAMILIES + ['all'])
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--count', type=int, default=2000, help='random commands a family')
+    parser.add_argument('--all-differences', action='store_true', help='go on after the first difference of a run')
+    options = parser.parse_args()
+    try:
+        return Run(options).run()
+    except OSError as error:
+        print('differential: %s' % error, file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,183 @@
+/* fake_dataplane.c: a program that speaks the channel as the dataplane does, for control's tests: it has no network. Behind
+ * SOCKET.fake (a datagram socket) it takes orders from a test, one packet each, and answers with one packet:
+ *
+ *     ask WORD ...    asks control as a Redis client would; answers with control's RESP
+ *     get NAME        the value of a directive in the present generation
+ *     die | exit N | hang
+ *
+ * A configuration with `maxmemory-samples 13` is refused. */
+#include "channel/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct fake {
+    struct channel *channel;
+    struct config *conf;
+    unsigned workers;
+    bool stop, hang;
+    int orders;
+    struct sockaddr_un asker;
+    socklen_t asker_len;
+    uint64_t ask_id;
+};
+
+static struct command fake_command = {.name = "get", .full_name = "get"};
+
+const struct command *command_by_id(unsigned id)
+{
+    return id == 0 ? &fake_command : NULL;
+}
+
+static const char *on_config(void *ctx, struct config *conf)
+{
+    struct fake *f = ctx;
+    if (conf->maxmemory_samples == 13)
+        return "maxmemory-samples 13 brings bad luck";
+    if (!f->workers) {
+        f->workers = conf->workers;
+        channel_share_counters(f->channel, f->workers, 1);
+        channel_command_stats(f->channel, 0)[0] = (struct command_stats){3, 1500, 1, 2};
+        count_add(channel_counters(f->channel, 0), COUNTER_keyspace_hits, 7);
+        channel_gauge(f->channel, "connected_clients", 2);
+        channel_gauge(f->channel, "used_memory", 123456);
+        channel_gauge(f->channel, "db0_keys", 5);
+        channel_gauge(f->channel, "db0_expires", 1);
+        channel_gauge(f->channel, "link_up", 1);
+    }
+    config_free(f->conf);
+    f->conf = conf;
+    channel_state(f->channel, "serving", "fake");
+    return NULL;
+}
+
+static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
+{
+    static const char clients[] = "id=3 addr=127.0.0.1:5 laddr=127.0.0.1:6379 name= age=1 idle=0 db=0 cmd=get lib-name= resp=2\n"
+                                  "id=4 addr=127.0.0.1:6 laddr=127.0.0.1:6379 name=n age=2 idle=1 db=1 cmd=set lib-name=x resp=3\n";
+    struct fake *f = ctx;
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (argc == 2 && slice_is(argv[0], "client"))
+        fprintf(out, "$%zu\r\n%s\r\n", sizeof clients - 1, clients);
+    else if (slice_is(argv[0], "big")) /* more than both rings */
+        fprintf(out, "$%d\r\n%0*d\r\n", 3 << 20, 3 << 20, 0);
+    else
+        fprintf(out, "-ERR unknown command\r\n");
+    fclose(out);
+    channel_exec_reply(f->channel, id, (struct slice){(const uint8_t *)text, size});
+    free(text);
+}
+
+static void reply(struct fake *f, const void *text, size_t len)
+{
+    sendto(f->orders, text, len, 0, (struct sockaddr *)&f->asker, f->asker_len);
+}
+
+static void on_answer(void *ctx, uint64_t id, struct slice resp)
+{
+    struct fake *f = ctx;
+    if (id == f->ask_id)
+        reply(f, resp.p, resp.len);
+}
+
+static void on_fact(void *ctx, const char *name, const char *value)
+{
+    (void)ctx, (void)name, (void)value;
+}
+
+static void on_stop(void *ctx)
+{
+    ((struct fake *)ctx)->stop = true;
+}
+
+static void on_peer(void *ctx, bool connected)
+{
+    struct fake *f = ctx;
+    if (connected)
+        channel_log(f->channel, 5, "the fake dataplane greets");
+}
+
+static void obey(struct fake *f, char *order)
+{
+    struct slice argv[32];
+    int argc = 0;
+    struct client who = {.id = 9, .peer = {.ip = {{[10] = 0xff, 0xff, 10, 0, 0, 1}}, .port = 1234}};
+    char *state, *word = strtok_r(order, " ", &state);
+    if (!word)
+        return;
+    if (strcmp(word, "die") == 0)
+        raise(SIGKILL);
+    if (strcmp(word, "exit") == 0) {
+        fprintf(stderr, "fake: told to exit\n");
+        _exit(atoi(strtok_r(NULL, " ", &state)));
+    }
+    if (strcmp(word, "hang") == 0) {
+        f->hang = true;
+        reply(f, "ok", 2);
+    } else if (strcmp(word, "get") == 0) {
+        const char *value = f->conf ? config_text(f->conf, strtok_r(NULL, " ", &state)) : NULL;
+        reply(f, value ? value : "(none)", strlen(value ? value : "(none)"));
+    } else if (strcmp(word, "ask") == 0) {
+        while (argc < 32 && (word = strtok_r(NULL, " ", &state)))
+            argv[argc++] = slice_str(strcmp(word, "''") == 0 ? "" : word);
+        if (!channel_ask(f->channel, ++f->ask_id, &who, argc, argv))
+            reply(f, "-no control", 11);
+    }
+}
+
+static void take_order(struct fake *f)
+{
+    char order[4096];
+    f->asker_len = sizeof f->asker;
+    ssize_t n = recvfrom(f->orders, order, sizeof order - 1, MSG_DONTWAIT, (struct sockaddr *)&f->asker, &f->asker_len);
+    if (n < 0)
+        return;
+    order[n] = 0;
+    obey(f, order);
+}
+
+static void on_term(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct channel_ops ops = {on_config, on_exec, on_answer, on_fact, on_stop, on_peer};
+    struct fake f = {0};
+    char error[256];
+    struct sockaddr_un where = {.sun_family = AF_UNIX};
+    signal(SIGTERM, on_term);
+    if (argc < 3 || strcmp(argv[1], "--channel") != 0)
+        return 2;
+    f.channel = channel_open(argv[2], &ops, &f, error, sizeof error);
+    if (!f.channel) {
+        fprintf(stderr, "%s\n", error);
+        return 1;
+    }
+    f.orders = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(where.sun_path, sizeof where.sun_path, "%s.fake", argv[2]);
+    unlink(where.sun_path);
+    if (bind(f.orders, (struct sockaddr *)&where, sizeof where) < 0)
+        return 1;
+    while (!f.stop) {
+        channel_poll(f.channel, 5);
+        take_order(&f);
+        for (unsigned w = 0; w < f.workers && !(f.hang && w == 0); w++)
+            count_one(channel_counters(f.channel, w), COUNTER_loop_rounds);
+    }
+    channel_state(f.channel, "stopping", "asked to");
+    channel_close(f.channel);
+    unlink(where.sun_path);
+    config_free(f.conf);
+    return 0;
+}

@@ -1,0 +1,190 @@
+/* index_test.c: growth, emptying, SCAN while the index grows, random entries. */
+#include "fixture.h"
+
+enum { KEYS = 60000 };
+
+static void name(unsigned id, char *text)
+{
+    snprintf(text, 32, "k%07u", id);
+}
+
+static void add(struct fixture *f, unsigned id)
+{
+    char text[32];
+    name(id, text);
+    CU_ASSERT_EQUAL_FATAL(set(f, 0, text, "v", 0), STORE_OK);
+}
+
+static bool del(struct fixture *f, unsigned id)
+{
+    char text[32];
+    name(id, text);
+    struct key k = key_of(f, text);
+    return store_delete(f->s, 0, &k);
+}
+
+static unsigned id_of_entry(const struct entry *e)
+{
+    char text[9] = "";
+    memcpy(text, entry_key(e).p, 8);
+    return (unsigned)atoi(text + 1);
+}
+
+static void count_seen(struct entry *e, void *arg)
+{
+    ((uint8_t *)arg)[id_of_entry(e)] = 1;
+}
+
+static void test_growing_and_emptying(void)
+{
+    struct fixture f;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned id = 0; id < KEYS; id++)
+        add(&f, id);
+    CU_ASSERT_EQUAL(keys_in(f.s, 0), KEYS);
+    char text[32];
+    for (unsigned id = 0; id < KEYS; id++) {
+        name(id, text);
+        CU_ASSERT_TRUE_FATAL(holds(&f, 0, text, "v"));
+    }
+    CU_ASSERT_FALSE(del(&f, KEYS));
+    for (unsigned id = 0; id < KEYS; id++)
+        CU_ASSERT_TRUE_FATAL(del(&f, id));
+    CU_ASSERT_EQUAL(used(f.s), 0);
+    fixture_close(&f);
+}
+
+static void test_index_costs_ten_bytes_a_key(void)
+{
+    struct fixture f;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    double total = 0;
+    unsigned samples = 0;
+    for (unsigned id = 0; id < KEYS; id++) {
+        add(&f, id);
+        if (id % 1000 == 999 && id > 5000) {
+            total += (double)used(f.s) / (id + 1) - 16; /* an entry: 6 + 8 + 1, rounded */
+            samples++;
+        }
+    }
+    CU_ASSERT_TRUE(total / samples < 10);
+    printf("# index: %.2f bytes a key, mean over growth\n", total / samples);
+    fixture_close(&f);
+}
+
+static void test_scan_sees_what_stays_while_the_index_grows(void)
+{
+    struct fixture f;
+    static uint8_t seen[KEYS * 2];
+    memset(seen, 0, sizeof seen);
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned id = 0; id < 3000; id++)
+        add(&f, id);
+    uint64_t cursor = 0;
+    unsigned next = 3000, steps = 0;
+    do {
+        cursor = store_scan(f.s, 0, cursor, 10, count_seen, seen);
+        for (unsigned i = 0; i < 25 && next < KEYS; i++)
+            add(&f, next++);
+        steps++;
+    } while (cursor);
+    CU_ASSERT_TRUE(next > 10000);
+    CU_ASSERT_TRUE(steps > 300);
+    for (unsigned id = 0; id < 3000; id++)
+        CU_ASSERT_TRUE_FATAL(seen[id]);
+    fixture_close(&f);
+}
+
+static void test_scan_sees_what_stays_while_the_index_shrinks(void)
+{
+    struct fixture f;
+    static uint8_t seen[KEYS];
+    memset(seen, 0, sizeof seen);
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned id = 0; id < KEYS; id++)
+        add(&f, id);
+    uint64_t cursor = 0;
+    unsigned next = 1;
+    do {
+        cursor = store_scan(f.s, 0, cursor, 10, count_seen, seen);
+        for (unsigned i = 0; i < 30 && next < KEYS; i++, next++)
+            if (next % 100)
+                del(&f, next);
+    } while (cursor);
+    for (unsigned id = 0; id < KEYS; id += 100)
+        CU_ASSERT_TRUE_FATAL(seen[id]);
+    fixture_close(&f);
+}
+
+static void test_scan_takes_any_cursor(void)
+{
+    struct fixture f;
+    static uint8_t seen[KEYS];
+    uint64_t random = 1;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    CU_ASSERT_EQUAL(store_scan(f.s, 0, 12345678, 10, count_seen, seen), 0);
+    for (unsigned id = 0; id < 1000; id++)
+        add(&f, id);
+    for (unsigned i = 0; i < 1000; i++) {
+        uint64_t cursor = next_random(&random);
+        unsigned steps = 0;
+        do
+            cursor = store_scan(f.s, 0, cursor, 1000, count_seen, seen);
+        while (cursor && ++steps < 100);
+        CU_ASSERT_TRUE(steps < 100);
+    }
+    fixture_close(&f);
+}
+
+static void test_random_entries_are_spread(void)
+{
+    enum { N = 1500, DRAWS = 150000 };
+    struct fixture f;
+    static unsigned hits[N];
+    uint64_t random = 3;
+    memset(hits, 0, sizeof hits);
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    CU_ASSERT_PTR_NULL(store_random(f.s, 0, 1));
+    for (unsigned id = 0; id < N; id++)
+        add(&f, id);
+    for (unsigned i = 0; i < DRAWS; i++)
+        hits[id_of_entry(store_random(f.s, 0, next_random(&random)))]++;
+    unsigned rare = 0;
+    for (unsigned id = 0; id < N; id++) {
+        CU_ASSERT_TRUE(hits[id] > 0 && hits[id] < DRAWS / N * 8);
+        rare += hits[id] < DRAWS / N / 4;
+    }
+    CU_ASSERT_TRUE(rare < N / 10);
+    fixture_close(&f);
+}
+
+static void test_prefetching_is_harmless(void)
+{
+    struct fixture f;
+    uint64_t random = 3;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned id = 0; id < 3000; id++) {
+        for (unsigned i = 0; i < 40; i++) {
+            uint64_t hash = next_random(&random);
+            store_prefetch_bucket(f.s, id % 16, hash);
+            store_prefetch_entry(f.s, id % 16, hash);
+        }
+        add(&f, id);
+        if (id % 3 == 0)
+            del(&f, id / 2);
+    }
+    fixture_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct unit_test tests[] = {UNIT(test_growing_and_emptying),
+                                             UNIT(test_index_costs_ten_bytes_a_key),
+                                             UNIT(test_scan_sees_what_stays_while_the_index_grows),
+                                             UNIT(test_scan_sees_what_stays_while_the_index_shrinks),
+                                             UNIT(test_scan_takes_any_cursor),
+                                             UNIT(test_random_entries_are_spread),
+                                             UNIT(test_prefetching_is_harmless),
+                                             {NULL, NULL}};
+    return unit_main(argc, argv, "store/index", tests);
+}

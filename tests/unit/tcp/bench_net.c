@@ -1,0 +1,157 @@
+/* bench_net.c: a stand-in for dataplane/net at segment level. */
+#include "bench_net.h"
+
+#include <rte_ip.h>
+#include <rte_mempool.h>
+
+enum { L2 = 14 };
+
+/* -- what the stack sees of net */
+
+struct net_path *net_path_get(struct net_if *n, const struct ip_addr *src, const struct ip_addr *dst,
+                              uint64_t now_us)
+{
+    struct bench *b = (struct bench *)n;
+    (void)src;
+    (void)dst;
+    (void)now_us;
+    if (b->no_path)
+        return NULL;
+    b->paths++;
+    return (struct net_path *)b;
+}
+
+void net_path_put(struct net_if *n, struct net_path *p)
+{
+    (void)p;
+    ((struct bench *)n)->paths--;
+}
+
+uint16_t net_path_mtu(const struct net_path *p)
+{
+    return ((const struct bench *)p)->mtu;
+}
+
+void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
+                  uint16_t tso_mss, uint8_t ecn, uint64_t now_us)
+{
+    struct bench *b = (struct bench *)n;
+    struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
+    (void)p;
+    (void)tso_mss;
+    (void)ecn;
+    assert(rte_pktmbuf_headroom(m) >= 64 && m->nb_segs == 1 && m->pkt_len == m->data_len);
+    assert(b->tail - b->head <= SENT_MAX);
+    const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
+    memset(s, 0, sizeof *s);
+    s->at_us = now_us;
+    if (tcp_header_parse(h, m->data_len, &s->seg) != TCP_PARSED || s->seg.header != l4_header)
+        abort();
+    s->seg.payload = m->data_len - l4_header;
+    memcpy(s->payload, h + l4_header, s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);
+    memset(rte_pktmbuf_prepend(m, 40 + L2 + 4), 0xee, 40 + L2 + 4); /* the worst case of headers */
+    if (b->hold_frames && b->nheld < SENT_MAX)
+        b->held[b->nheld++] = m;
+    else
+        rte_pktmbuf_free(m);
+}
+
+/* -- the bench */
+
+void bench_start(struct bench *b, const struct tcp_config *conf, struct rte_mempool *pool, bool v6)
+{
+    memset(b, 0, sizeof *b);
+    b->pool = pool;
+    b->mtu = 1500;
+    b->now_us = 5000000;
+    ip_parse(v6 ? "fd00::1" : "10.0.0.1", &b->local);
+    ip_parse(v6 ? "fd00::2" : "10.0.0.2", &b->remote);
+    b->stack = tcp_stack_new(conf, (struct net_if *)b, pool, &b->counters);
+}
+
+void bench_release(struct bench *b)
+{
+    for (unsigned i = 0; i < b->nheld; i++)
+        rte_pktmbuf_free(b->held[i]);
+    b->nheld = 0;
+}
+
+bool bench_stop(struct bench *b)
+{
+    tcp_stack_free(b->stack);
+    bench_release(b);
+    return b->paths == 0 && rte_mempool_in_use_count(b->pool) == 0;
+}
+
+static uint16_t checksum(const struct bench *b, const uint8_t *segment, unsigned len)
+{
+    uint32_t sum = rte_raw_cksum(segment, len) + rte_raw_cksum(&b->local, sizeof b->local) +
+                   rte_raw_cksum(&b->remote, sizeof b->remote);
+    sum += __builtin_bswap16(6) + __builtin_bswap16((uint16_t)len);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+struct rte_mbuf *bench_frame(struct bench *b, const uint8_t *header, unsigned header_len, uint32_t seq,
+                             unsigned len, bool corrupt, unsigned segments, struct net_packet *p)
+{
+    static uint8_t wire[L2 + 20 + 60 + 65536];
+    unsigned total = L2 + 20 + header_len + len, at = 0;
+    uint8_t *h = wire + L2 + 20;
+    memset(wire, 0xaa, L2 + 20);
+    memcpy(h, header, header_len);
+    for (unsigned i = 0; i < len; i++)
+        h[header_len + i] = (uint8_t)(seq + i);
+    if (header_len >= TCP_HEADER) {
+        memset(h + 16, 0, 2);
+        uint16_t sum = checksum(b, h, header_len + len) ^ (corrupt ? 1 : 0);
+        memcpy(h + 16, &sum, 2);
+    }
+    struct rte_mbuf *first = NULL;
+    for (unsigned i = 0; i < segments; i++) {
+        unsigned n = i + 1 < segments ? total / segments : total - at;
+        struct rte_mbuf *m = rte_pktmbuf_alloc(b->pool);
+        if (!m) {
+            rte_pktmbuf_free(first);
+            return NULL;
+        }
+        memcpy(rte_pktmbuf_append(m, (uint16_t)n), wire + at, n);
+        at += n;
+        if (!first)
+            first = m;
+        else
+            rte_pktmbuf_chain(first, m);
+    }
+    *p = (struct net_packet){.src = b->remote, .dst = b->local, .l4_off = L2 + 20,
+                             .l4_len = (uint16_t)(header_len + len), .ttl = 64};
+    return first;
+}
+
+void bench_input(struct bench *b, const struct tcp_segment *seg, unsigned len)
+{
+    uint8_t h[TCP_HEADER_MAX];
+    struct net_packet p;
+    unsigned header = tcp_header_write(h, seg);
+    struct rte_mbuf *m = bench_frame(b, h, header, seg->seq, len, false, 1, &p);
+    assert(m);
+    tcp_prefetch(b->stack, m, &p);
+    tcp_input(b->stack, m, &p, b->now_us);
+}
+
+const struct sent_segment *bench_sent(struct bench *b)
+{
+    return b->head == b->tail ? NULL : &b->sent[b->head++ % SENT_MAX];
+}
+
+void bench_run(struct bench *b, uint64_t until_us, bool stop_when_sent)
+{
+    for (;;) {
+        uint64_t next = tcp_timers(b->stack, b->now_us);
+        if (!b->manual)
+            tcp_round_end(b->stack, b->now_us);
+        if ((stop_when_sent && b->head != b->tail) || b->now_us >= until_us)
+            return;
+        b->now_us = next <= b->now_us ? b->now_us + 1 : next < until_us ? next : until_us;
+    }
+}

@@ -1,0 +1,262 @@
+/* box_rig.c: see box_rig.h. The functions of drivers/port.h that the worker calls are here, over the
+ * in-memory wire. */
+#include "box_rig.h"
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RIG_FRAMES = 8191, STEP_US = 100 };
+
+/* -- the port
+ * --------------------------------------------------------------------------------------------------- */
+
+struct port_queue {
+    struct memwire *wire;
+};
+
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    return memwire_receive(q->wire, 0, frames, n);
+}
+
+void port_tx_retry(struct port_queue *q)
+{
+    (void)q;
+}
+
+void port_idle(struct port_queue *q, unsigned usec)
+{
+    (void)q;
+    (void)usec;
+}
+
+/* -- set-up
+ * ----------------------------------------------------------------------------------------------------- */
+
+static struct rte_mempool *packet_pool(void)
+{
+    static struct rte_mempool *pool;
+    if (pool)
+        return pool;
+    char *argv[] = {(char *)(uintptr_t) "box_test",
+                    (char *)(uintptr_t) "--no-huge",
+                    (char *)(uintptr_t) "--no-pci",
+                    (char *)(uintptr_t) "--no-telemetry",
+                    (char *)(uintptr_t) "--no-shconf",
+                    (char *)(uintptr_t) "-m",
+                    (char *)(uintptr_t) "128",
+                    (char *)(uintptr_t) "--lcores=0",
+                    (char *)(uintptr_t) "--log-level=*:error"};
+    if (rte_eal_init(sizeof argv / sizeof *argv, argv) < 0)
+        abort();
+    pool = rte_pktmbuf_pool_create("box_rig", RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!pool)
+        abort();
+    return pool;
+}
+
+static struct config *make_config(const char *const *extra)
+{
+    struct config_pair pair[64] = {
+        {"protected-mode", "no"}, {"arena-size", "64mb"}, {"hugepages", "no"},
+        {"idle-policy", "busy"},  {"maxclients", "100"},  {"link-address", "10.0.0.2/24"},
+    };
+    unsigned n = 6;
+    char error[256];
+    for (; extra && extra[0] && n < 64; extra += 2)
+        pair[n++] = (struct config_pair){extra[0], extra[1]};
+    struct config *conf = config_build(1, pair, n, error, sizeof error);
+    if (!conf) {
+        fprintf(stderr, "%s\n", error);
+        abort();
+    }
+    return conf;
+}
+
+static struct net_if *make_nif(struct box_rig *r, unsigned end, struct counters *counters)
+{
+    struct net_config conf = {
+        .mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
+    ip_parse(end ? "10.0.0.1" : "10.0.0.2", &conf.address[0].ip);
+    conf.address[0].bits = 24;
+    return net_if_new(&conf, r->pool, memwire_end(r->wire, end), counters);
+}
+
+static const char *no_fact(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault)
+{
+    static struct port_queue queue;
+    static const int node[] = {-1};
+    struct counters *counters[] = {&r->counters};
+    char error[256];
+    *r = (struct box_rig){.pool = packet_pool()};
+    command_table_init(NULL, error, sizeof error);
+    r->wire = memwire_new(r->pool, 42, fault);
+    queue.wire = r->wire;
+    struct config *conf = make_config(pairs);
+    r->box = (struct box){.workers = 1, .fact = no_fact};
+    atomic_store(&r->box.conf, conf);
+    r->box.ks = keyspace_new(conf, node, 99, counters, error, sizeof error);
+    r->box.fabric = fabric_new(1, 64);
+    r->box.rcu = aligned_alloc(64, RTE_ALIGN(rte_rcu_qsbr_get_memsize(1), 64));
+    rte_rcu_qsbr_init(r->box.rcu, 1);
+    rte_rcu_qsbr_thread_register(r->box.rcu, 0);
+    rte_rcu_qsbr_thread_online(r->box.rcu, 0);
+    r->worker = aligned_alloc(64, RTE_ALIGN(sizeof *r->worker, 64));
+    memset(r->worker, 0, sizeof *r->worker);
+    r->box.worker = malloc(sizeof(struct worker *));
+    r->box.worker[0] = r->worker;
+    r->stats = calloc(command_ids(), sizeof *r->stats);
+    r->worker->pool = r->pool;
+    r->worker->counters = &r->counters;
+    r->worker->env.stats = r->stats;
+    r->worker->queue = &queue;
+    r->worker->nif = make_nif(r, 0, &r->counters);
+    if (!worker_init(r->worker, &r->box, 0, 5, error, sizeof error)) {
+        fprintf(stderr, "%s\n", error);
+        abort();
+    }
+    r->client_nif = make_nif(r, 1, &r->client_counters);
+    struct tcp_config tcp = {
+        .max_conns = 64, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
+    r->client_tcp = tcp_stack_new(&tcp, r->client_nif, r->pool, &r->client_counters);
+}
+
+bool rig_stop(struct box_rig *r)
+{
+    while (r->worker->live_sessions)
+        session_close(r->worker->live_sessions, false);
+    worker_free(r->worker);
+    tcp_stack_free(r->client_tcp);
+    net_if_free(r->worker->nif);
+    net_if_free(r->client_nif);
+    keyspace_free(r->box.ks);
+    fabric_free(r->box.fabric);
+    config_free(atomic_load(&r->box.conf));
+    memwire_free(r->wire);
+    for (unsigned i = 0; i < RIG_CLIENTS; i++)
+        free(r->client[i].got);
+    free(r->box.rcu);
+    free(r->box.worker);
+    free(r->worker);
+    free(r->stats);
+    return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
+}
+
+/* -- the client's end
+ * ------------------------------------------------------------------------------------------- */
+
+static void client_read(struct box_rig *r, struct rig_client *c)
+{
+    for (struct slice s; !c->paused && (s = tcp_rx_peek(c->conn, 0)).len;) {
+        if (c->got_len + s.len <= RIG_REPLY)
+            memcpy(c->got + c->got_len, s.p, s.len);
+        c->got_len += s.len;
+        tcp_rx_consume(c->conn, s.len, r->now_us);
+    }
+}
+
+static void client_write(struct box_rig *r, struct rig_client *c)
+{
+    if (!c->opened || c->closed)
+        return;
+    while (c->sent < c->to_send_len) {
+        size_t room, n = c->to_send_len - c->sent;
+        uint8_t *p = tcp_tx_reserve(c->conn, &room);
+        if (!p)
+            break;
+        if (n > room)
+            n = room;
+        memcpy(p, c->to_send + c->sent, n);
+        tcp_tx_commit(c->conn, n);
+        c->sent += n;
+    }
+    tcp_push(c->conn, r->now_us);
+}
+
+static void client_step(struct box_rig *r)
+{
+    struct rte_mbuf *m[32];
+    unsigned ev, n = memwire_receive(r->wire, 1, m, 32);
+    for (unsigned i = 0; i < n; i++) {
+        struct net_packet p;
+        if (net_input(r->client_nif, m[i], &p, r->now_us) == NET_TCP)
+            tcp_input(r->client_tcp, m[i], &p, r->now_us);
+    }
+    for (struct tcp_conn *conn; (conn = tcp_next_event(r->client_tcp, &ev));) {
+        struct rig_client *c = tcp_user(conn);
+        if (!c)
+            continue;
+        c->opened |= (ev & TCP_OPENED) != 0;
+        client_read(r, c);
+        c->peer_closed |= (ev & TCP_PEER_CLOSED) != 0;
+        c->closed |= (ev & TCP_CLOSED) != 0;
+    }
+    for (unsigned i = 0; i < RIG_CLIENTS; i++)
+        if (r->client[i].conn && !r->client[i].closed) {
+            client_read(r, &r->client[i]);
+            client_write(r, &r->client[i]);
+        }
+    tcp_timers(r->client_tcp, r->now_us);
+    net_tick(r->client_nif, r->now_us);
+    tcp_round_end(r->client_tcp, r->now_us);
+    net_flush(r->client_nif);
+}
+
+void rig_run(struct box_rig *r, uint64_t us)
+{
+    for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += STEP_US) {
+        memwire_set_time(r->wire, r->now_us);
+        double cycles = (double)(r->now_us + 1) / r->worker->us_per_cycle;
+        worker_round(r->worker, r->worker->epoch_cycles + (uint64_t)cycles);
+        client_step(r);
+    }
+}
+
+struct rig_client *rig_connect(struct box_rig *r, unsigned i)
+{
+    struct rig_client *c = &r->client[i];
+    struct endpoint local = {.port = (uint16_t)(40000 + i)}, remote = {.port = 6379};
+    ip_parse("10.0.0.1", &local.ip);
+    ip_parse("10.0.0.2", &remote.ip);
+    *c = (struct rig_client){.got = malloc(RIG_REPLY)};
+    c->conn = tcp_connect(r->client_tcp, &local, &remote, r->now_us);
+    if (!c->conn || !c->got)
+        abort();
+    tcp_set_user(c->conn, c);
+    for (int step = 0; step < 2000 && !c->opened; step++)
+        rig_run(r, STEP_US);
+    return c;
+}
+
+void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, size_t len, size_t want)
+{
+    c->to_send = bytes;
+    c->to_send_len = len;
+    c->sent = 0;
+    for (int step = 0; step < 200000 && !c->closed && (c->sent < len || c->got_len < want); step++)
+        rig_run(r, STEP_US);
+}
+
+bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected)
+{
+    size_t want = strlen(expected);
+    c->got_len = 0;
+    rig_exchange(r, c, request, strlen(request), want);
+    rig_run(r, 2000);
+    if (c->got_len == want && memcmp(c->got, expected, want) == 0)
+        return true;
+    printf("# request:  %.200s\n# expected: %.200s\n# got:      %.*s\n", request, expected,
+           (int)(c->got_len < 200 ? c->got_len : 200), (const char *)c->got);
+    return false;
+}

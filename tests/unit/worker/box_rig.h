@@ -1,0 +1,44 @@
+/* box_rig.h: a whole dataplane worker (net, TCP, RESP, commands, store) at one end of an in-memory wire, and
+ * a TCP client of the same stack at the other, in virtual time. Only the port is a fake. */
+#pragma once
+#include "drivers/memwire.h"
+#include "tcp/tcp.h"
+#include "worker.h"
+
+enum { RIG_CLIENTS = 16, RIG_REPLY = 8 << 20 };
+
+struct rig_client {
+    struct tcp_conn *conn;
+    bool opened, closed, peer_closed, paused; /* paused: reads nothing */
+    uint8_t *got;                             /* everything received */
+    size_t got_len;
+    const uint8_t *to_send; /* borrowed */
+    size_t to_send_len, sent;
+};
+
+struct box_rig {
+    struct memwire *wire;
+    struct rte_mempool *pool;
+    struct box box;
+    struct worker *worker;
+    struct counters counters, client_counters;
+    struct command_stats *stats;
+    struct net_if *client_nif;
+    struct tcp_stack *client_tcp;
+    struct rig_client client[RIG_CLIENTS];
+    uint64_t now_us;
+};
+
+/* pairs: extra directives (name, value, ..., NULL), or NULL. fault: NULL = a perfect wire. */
+void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault);
+/* Ends everything; true if no packet buffer has leaked. */
+bool rig_stop(struct box_rig *r);
+
+struct rig_client *rig_connect(struct box_rig *r, unsigned i);
+/* Lets both ends run for so many virtual microseconds. */
+void rig_run(struct box_rig *r, uint64_t us);
+/* Sends bytes (all of them, as the window allows) and runs until `want` reply bytes have come or 20 virtual
+ * seconds have passed. */
+void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, size_t len, size_t want);
+/* Sends text, waits for exactly the expected reply; prints both and returns false if it differs. */
+bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected);

@@ -1,0 +1,538 @@
+/* runner.c: replays timed packet scripts against the TCP stack; one TAP test a script. README.md describes the
+ * notation. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench_net.h"
+
+enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
+
+struct peer {
+    uint32_t isn, base; /* absolute number of the peer's relative 0, and of ours */
+    struct tcp_conn *conn;
+    unsigned events; /* seen, not asked for yet */
+};
+
+struct script {
+    const char *file;
+    unsigned line, current;
+    uint16_t port; /* the peer's segments go there */
+    bool started, failed, v6;
+    struct tcp_config conf;
+    struct bench bench;
+    struct peer peer[PEERS];
+    uint16_t mtu;
+    uint64_t last_us; /* the time of the previous line */
+    char why[256];
+};
+
+static __attribute__((format(printf, 2, 3))) void fail(struct script *s, const char *format, ...)
+{
+    va_list ap;
+    if (s->failed)
+        return;
+    s->failed = true;
+    va_start(ap, format);
+    vsnprintf(s->why, sizeof s->why, format, ap);
+    va_end(ap);
+}
+
+static void start(struct script *s, struct rte_mempool *pool)
+{
+    bench_start(&s->bench, &s->conf, pool, s->v6);
+    s->bench.mtu = s->mtu;
+    s->last_us = s->bench.now_us;
+    s->started = true;
+    tcp_listen(s->bench.stack, PORT);
+}
+
+static unsigned peer_of(const struct tcp_conn *c)
+{
+    return (c->tuple.remote_port - 40000u) % PEERS;
+}
+
+/* One round of a worker: events are noted for the script, then the round ends. */
+static void finish_round(struct script *s)
+{
+    unsigned events;
+    for (struct tcp_conn *c; (c = tcp_next_event(s->bench.stack, &events));) {
+        struct peer *p = &s->peer[peer_of(c)];
+        p->conn = events & TCP_CLOSED ? NULL : c;
+        p->events |= events;
+    }
+    if (!s->bench.manual)
+        tcp_round_end(s->bench.stack, s->bench.now_us);
+}
+
+/* -- words */
+
+static char *word(char **text)
+{
+    char *w = *text + strspn(*text, " \t");
+    char *end = w + strcspn(w, " \t");
+    *text = *end ? end + 1 : end;
+    *end = 0;
+    return w;
+}
+
+static uint8_t parse_flags(struct script *s, const char *w)
+{
+    static const char letters[] = "FSRP.U";
+    uint8_t flags = 0;
+    for (; *w && *w != '-'; w++) {
+        const char *at = strchr(letters, *w);
+        if (!at)
+            fail(s, "unknown flag '%c'", *w);
+        else
+            flags |= (uint8_t)(1u << (at - letters));
+    }
+    return flags;
+}
+
+/* <mss 1460,sackOK,TS val 1 ecr 2,wscale 7,sack 1:2 3:4>; numbers relative to base. */
+static void parse_options(struct script *s, char *text, uint32_t base, struct tcp_segment *seg)
+{
+    for (char *save, *o = strtok_r(text, ",>", &save); o; o = strtok_r(NULL, ",>", &save)) {
+        unsigned a, b;
+        if (sscanf(o, "mss %u", &a) == 1) {
+            seg->mss = (uint16_t)a;
+            seg->options |= TCP_OPT_MSS;
+        } else if (sscanf(o, "wscale %u", &a) == 1) {
+            seg->wscale = (uint8_t)a;
+            seg->options |= TCP_OPT_WSCALE;
+        } else if (strcmp(o, "sackOK") == 0) {
+            seg->options |= TCP_OPT_SACK_OK;
+        } else if (sscanf(o, "TS val %u ecr %u", &a, &b) == 2 || sscanf(o, "TS ecr %u", &b) == 1) {
+            seg->ts_val = strstr(o, "val") ? a : 0;
+            seg->ts_ecr = b;
+            seg->options |= TCP_OPT_TS;
+        } else if (strncmp(o, "sack ", 5) == 0) {
+            int used;
+            for (char *p = o + 5; sscanf(p, " %u:%u%n", &a, &b, &used) == 2; p += used)
+                seg->sack[seg->sacks++] = (struct tcp_range){base + a, base + b};
+            seg->options |= TCP_OPT_SACK;
+        } else {
+            fail(s, "unknown option '%s'", o);
+        }
+    }
+}
+
+struct wanted {
+    struct tcp_segment seg;
+    bool win, options, badsum;
+    unsigned chain;
+    uint8_t raw[40];
+    unsigned raw_len;
+};
+
+static void parse_raw(struct wanted *w, const char *hex)
+{
+    unsigned byte;
+    for (int used; w->raw_len < sizeof w->raw && sscanf(hex, "%2x%n", &byte, &used) == 1; hex += used)
+        w->raw[w->raw_len++] = (uint8_t)byte;
+}
+
+/* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX] */
+static void parse_segment(struct script *s, char *text, uint32_t seq_base, uint32_t ack_base, struct wanted *w)
+{
+    unsigned from, to, len;
+    memset(w, 0, sizeof *w);
+    w->chain = 1;
+    char *options = strchr(text, '<');
+    if (options) {
+        char *end = strchr(options, '>');
+        *options = 0;
+        w->options = true;
+        if (end)
+            *end++ = 0;
+        parse_options(s, options + 1, ack_base, &w->seg);
+        if (end)
+            memmove(options, end, strlen(end) + 1);
+    }
+    w->seg.flags = parse_flags(s, word(&text));
+    if (sscanf(word(&text), "%u:%u(%u)", &from, &to, &len) != 3 || to - from != len)
+        fail(s, "sequence range");
+    w->seg.seq = seq_base + from;
+    w->seg.payload = len;
+    for (char *k; *(k = word(&text));) {
+        if (strcmp(k, "ack") == 0) {
+            w->seg.ack = ack_base + (uint32_t)strtoul(word(&text), NULL, 10);
+        } else if (strcmp(k, "win") == 0) {
+            w->seg.window = (uint16_t)strtoul(word(&text), NULL, 10);
+            w->win = true;
+        } else if (strcmp(k, "badsum") == 0) {
+            w->badsum = true;
+        } else if (strcmp(k, "chain") == 0) {
+            w->chain = (unsigned)strtoul(word(&text), NULL, 10);
+        } else if (strcmp(k, "raw") == 0) {
+            parse_raw(w, word(&text));
+        } else {
+            fail(s, "unknown word '%s'", k);
+        }
+    }
+}
+
+/* -- lines */
+
+static void line_in(struct script *s, char *text)
+{
+    struct peer *peer = &s->peer[s->current];
+    struct wanted w;
+    struct net_packet p;
+    uint8_t h[TCP_HEADER_MAX + 4];
+    parse_segment(s, text, peer->isn, peer->base, &w);
+    w.seg.src_port = (uint16_t)(40000 + s->current);
+    w.seg.dst_port = s->port;
+    unsigned header = tcp_header_write(h, &w.seg);
+    if (w.raw_len) { /* padded to words, as the data offset counts */
+        unsigned padded = (w.raw_len + 3) / 4 * 4;
+        memset(h + header, 0, padded);
+        memcpy(h + header, w.raw, w.raw_len);
+        header += padded;
+        h[12] = (uint8_t)(header / 4 << 4);
+    }
+    if (s->failed)
+        return;
+    struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum, w.chain, &p);
+    tcp_input(s->bench.stack, m, &p, s->bench.now_us);
+    finish_round(s);
+}
+
+static void describe(const struct script *s, const struct tcp_segment *g, char *text, size_t size)
+{
+    const struct peer *p = &s->peer[s->current];
+    snprintf(text, size, "%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x", g->flags & TCP_SYN ? "S" : "",
+             g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "", g->flags & TCP_PSH ? "P" : "",
+             g->flags & TCP_ACK ? "." : "", g->seq - p->base, g->seq - p->base + g->payload, g->payload,
+             g->ack - p->isn, g->window, g->options);
+}
+
+static bool options_match(const struct tcp_segment *want, const struct tcp_segment *got)
+{
+    if (want->options != got->options)
+        return false;
+    if ((want->options & TCP_OPT_MSS) && want->mss != got->mss)
+        return false;
+    if ((want->options & TCP_OPT_WSCALE) && want->wscale != got->wscale)
+        return false;
+    if ((want->options & TCP_OPT_TS) && want->ts_ecr != got->ts_ecr)
+        return false;
+    return !(want->options & TCP_OPT_SACK) ||
+           (want->sacks == got->sacks && memcmp(want->sack, got->sack, want->sacks * sizeof *want->sack) == 0);
+}
+
+static void line_out(struct script *s, char *text, uint64_t at_us)
+{
+    struct wanted w;
+    char got[160];
+    struct bench *b = &s->bench;
+    if (b->head == b->tail)
+        bench_run(b, at_us + TOLERANCE_US, true);
+    const struct sent_segment *out = bench_sent(b);
+    if (!out) {
+        fail(s, "nothing was sent");
+        return;
+    }
+    const struct tcp_segment *g = &out->seg;
+    s->current = (g->dst_port - 40000u) % PEERS;
+    if (g->flags & TCP_SYN)
+        s->peer[s->current].base = g->seq;
+    parse_segment(s, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
+    describe(s, g, got, sizeof got);
+    if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
+        ((g->flags & TCP_ACK) && g->ack != w.seg.ack) || (w.win && g->window != w.seg.window) ||
+        (w.options && !options_match(&w.seg, g)))
+        fail(s, "sent: %s", got);
+    else if (out->at_us > at_us + TOLERANCE_US || out->at_us + TOLERANCE_US < at_us)
+        fail(s, "sent %+.3f ms from the time: %s", ((double)out->at_us - (double)at_us) / 1000, got);
+    for (uint32_t i = 0; i < w.seg.payload && i < sizeof out->payload; i++)
+        if (out->payload[i] != (uint8_t)(w.seg.seq - s->peer[s->current].base - 1 + i)) {
+            fail(s, "payload differs at byte %u", i);
+            break;
+        }
+    s->last_us = out->at_us;
+}
+
+static const struct {
+    const char *name;
+    unsigned event;
+} event_names[] = {{"opened", TCP_OPENED},
+                   {"readable", TCP_READABLE},
+                   {"writable", TCP_WRITABLE},
+                   {"peer_closed", TCP_PEER_CLOSED},
+                   {"closed", TCP_CLOSED}};
+
+/* ? EVENT... : exactly these since the last question. ? none */
+static void line_events(struct script *s, char *text)
+{
+    unsigned want = 0;
+    struct peer *p = &s->peer[s->current];
+    finish_round(s);
+    for (char *w; *(w = word(&text));)
+        for (unsigned i = 0; i < 5; i++)
+            if (strcmp(w, event_names[i].name) == 0)
+                want |= event_names[i].event;
+    if (want != p->events)
+        fail(s, "events are %#x, wanted %#x", p->events, want);
+    p->events = 0;
+}
+
+static void user_write(struct script *s, struct tcp_conn *c, unsigned n)
+{
+    while (n) {
+        size_t room;
+        uint8_t *at = tcp_tx_reserve(c, &room);
+        if (!at) {
+            fail(s, "no room to write");
+            return;
+        }
+        size_t take = room < n ? room : n;
+        uint32_t seq = tcp_queue_end(c) - s->peer[s->current].base - 1;
+        for (size_t i = 0; i < take; i++)
+            at[i] = (uint8_t)(seq + i);
+        tcp_tx_commit(c, take);
+        n -= (unsigned)take;
+    }
+}
+
+static void user_read(struct script *s, struct tcp_conn *c, unsigned n)
+{
+    if (tcp_rx_available(c) < n) {
+        fail(s, "only %zu bytes to read", tcp_rx_available(c));
+        return;
+    }
+    uint32_t first = c->rcv_nxt - c->rx_unread - (c->flags & CONN_RX_FIN ? 1 : 0);
+    for (size_t at = 0; at < n;) {
+        struct slice part = tcp_rx_peek(c, at);
+        for (size_t i = 0; i < part.len; i++)
+            if (part.p[i] != (uint8_t)(first + at + i)) {
+                fail(s, "received byte %zu differs", at + i);
+                return;
+            }
+        at += part.len;
+    }
+    tcp_rx_consume(c, n, s->bench.now_us);
+}
+
+static void line_user(struct script *s, char *text)
+{
+    struct peer *p = &s->peer[s->current];
+    struct tcp_stack *stack = s->bench.stack;
+    uint64_t now = s->bench.now_us;
+    char *verb = word(&text);
+    unsigned n = (unsigned)strtoul(text, NULL, 10);
+    if (strcmp(verb, "connect") == 0) {
+        struct endpoint local = {s->bench.local, PORT}, remote = {s->bench.remote, (uint16_t)(40000 + s->current)};
+        p->conn = tcp_connect(stack, &local, &remote, now);
+    } else if (strcmp(verb, "keepalive") == 0) {
+        tcp_set_keepalive(stack, (uint64_t)n * 1000);
+    } else if (!p->conn) {
+        fail(s, "no connection to %s", verb);
+    } else if (strcmp(verb, "write") == 0) {
+        user_write(s, p->conn, n);
+        tcp_push(p->conn, now);
+    } else if (strcmp(verb, "queue") == 0) {
+        user_write(s, p->conn, n);
+    } else if (strcmp(verb, "read") == 0) {
+        user_read(s, p->conn, n);
+    } else if (strcmp(verb, "want_write") == 0) {
+        tcp_want_write(p->conn);
+    } else if (strcmp(verb, "close") == 0) {
+        tcp_close(p->conn, now);
+        p->conn = NULL;
+    } else if (strcmp(verb, "abort") == 0) {
+        tcp_abort(p->conn, now);
+        p->conn = NULL;
+    } else {
+        fail(s, "unknown verb '%s'", verb);
+    }
+    finish_round(s);
+}
+
+static void find_any(struct tcp_conn *c, void *arg)
+{
+    struct script *s = arg;
+    if (peer_of(c) == s->current)
+        s->peer[s->current].conn = c;
+}
+
+/* = NAME VALUE : state of the connection, number of connections, a field of tcp_info, or a counter. */
+static void line_check(struct script *s, char *text)
+{
+    char *name = word(&text);
+    if (strcmp(name, "state") == 0) {
+        struct peer keep = s->peer[s->current];
+        s->peer[s->current].conn = NULL;
+        tcp_each(s->bench.stack, find_any, s);
+        const struct tcp_conn *c = s->peer[s->current].conn;
+        const char *state = c ? tcp_state_name(c->state) : "CLOSED";
+        if (strcmp(state, word(&text)) != 0)
+            fail(s, "state is %s", state);
+        s->peer[s->current] = keep;
+        return;
+    }
+    uint64_t want = strtoull(text, NULL, 10), value = UINT64_MAX;
+    struct tcp_info info = {0};
+    if (s->peer[s->current].conn)
+        tcp_info(s->peer[s->current].conn, &info);
+    if (strcmp(name, "conns") == 0)
+        value = tcp_conn_count(s->bench.stack);
+    else if (strcmp(name, "cwnd") == 0)
+        value = info.cwnd;
+    else if (strcmp(name, "mss") == 0)
+        value = info.mss;
+    else if (strcmp(name, "snd_wnd") == 0)
+        value = info.snd_wnd;
+    else if (strcmp(name, "bytes_in") == 0)
+        value = info.bytes_in;
+    else if (strcmp(name, "bytes_out") == 0)
+        value = info.bytes_out;
+    for (unsigned i = 0; i < COUNTER_MAX; i++)
+        if (strcmp(counter_name(i), name) == 0)
+            value = s->bench.counters.v[i];
+    if (value != want)
+        fail(s, "%s is %llu", name, (unsigned long long)value);
+}
+
+static void line_set(struct script *s, char *text)
+{
+    char *name = word(&text);
+    uint64_t value = strtoull(text, NULL, 10);
+    if (strcmp(name, "isn") == 0) {
+        s->peer[s->current].isn = (uint32_t)value;
+        return;
+    }
+    if (strcmp(name, "peer") == 0) {
+        s->current = (unsigned)value % PEERS;
+        return;
+    }
+    if (strcmp(name, "port") == 0) {
+        s->port = (uint16_t)value;
+        return;
+    }
+    if (strcmp(name, "rounds") == 0 && s->started) { /* 0: segments belong to one round until it is set to 1 */
+        s->bench.manual = value == 0;
+        finish_round(s);
+        return;
+    }
+    if (strcmp(name, "hold") == 0 && s->started) { /* a transmit ring that is not emptied */
+        s->bench.hold_frames = value;
+        if (!value)
+            bench_release(&s->bench);
+        return;
+    }
+    if (s->started)
+        fail(s, "too late to set %s", name);
+    else if (strcmp(name, "rx_window") == 0)
+        s->conf.rx_window = (uint32_t)value;
+    else if (strcmp(name, "tx_limit") == 0)
+        s->conf.tx_limit = (uint32_t)value;
+    else if (strcmp(name, "keepalive") == 0)
+        s->conf.keepalive_us = value * 1000;
+    else if (strcmp(name, "backlog") == 0)
+        s->conf.backlog = (unsigned)value;
+    else if (strcmp(name, "max_conns") == 0)
+        s->conf.max_conns = (unsigned)value;
+    else if (strcmp(name, "mtu") == 0)
+        s->mtu = (uint16_t)value;
+    else if (strcmp(name, "v6") == 0)
+        s->v6 = value;
+    else
+        fail(s, "unknown setting '%s'", name);
+}
+
+static void nothing_more(struct script *s)
+{
+    const struct sent_segment *extra = bench_sent(&s->bench);
+    char got[160];
+    if (!extra)
+        return;
+    describe(s, &extra->seg, got, sizeof got);
+    fail(s, "sent unexpectedly at %+.3f ms: %s", ((double)extra->at_us - (double)s->last_us) / 1000, got);
+}
+
+static void run_line(struct script *s, char *text, struct rte_mempool *pool)
+{
+    char *kind = word(&text);
+    if (strcmp(kind, "set") == 0) {
+        line_set(s, text);
+        return;
+    }
+    if (!s->started)
+        start(s, pool);
+    double ms = strtod(kind, NULL);
+    if (kind[0] != '+') {
+        fail(s, "a line starts with a time");
+        return;
+    }
+    uint64_t at = s->last_us + (uint64_t)(ms * 1000);
+    kind = word(&text);
+    if (*kind == '>') {
+        line_out(s, text, at);
+        return;
+    }
+    nothing_more(s);
+    bench_run(&s->bench, at, false);
+    nothing_more(s);
+    s->last_us = at;
+    if (*kind == '<')
+        line_in(s, text);
+    else if (*kind == '!')
+        line_user(s, text);
+    else if (*kind == '?')
+        line_events(s, text);
+    else if (*kind == '=')
+        line_check(s, text);
+    else if (*kind != '.')
+        fail(s, "unknown kind of line '%s'", kind);
+}
+
+static void run_script(struct script *s, struct rte_mempool *pool)
+{
+    char text[LINE];
+    FILE *f = fopen(s->file, "r");
+    if (!f) {
+        fail(s, "cannot be opened");
+        return;
+    }
+    s->conf = (struct tcp_config){.max_conns = 16, .backlog = 8, .rx_window = 65535, .tx_limit = 262144, .seed = 7};
+    s->mtu = 1500;
+    s->port = PORT;
+    for (unsigned i = 0; i < PEERS; i++)
+        s->peer[i].isn = 1000000 * (i + 1);
+    while (!s->failed && fgets(text, sizeof text, f)) {
+        s->line++;
+        text[strcspn(text, "#\n")] = 0;
+        if (text[strspn(text, " \t")])
+            run_line(s, text, pool);
+    }
+    fclose(f);
+    if (!s->started) {
+        fail(s, "is empty");
+        return;
+    }
+    nothing_more(s);
+    if (!bench_stop(&s->bench))
+        fail(s, "frames or paths leaked");
+}
+
+int main(int argc, char **argv)
+{
+    unsigned failures = 0;
+    test_eal();
+    struct rte_mempool *pool = test_pool("wire", 1023);
+    printf("TAP version 13\n1..%d\n", argc - 1);
+    for (int i = 1; i < argc; i++) {
+        static struct script s;
+        memset(&s, 0, sizeof s);
+        s.file = argv[i];
+        run_script(&s, pool);
+        const char *name = strrchr(argv[i], '/') ? strrchr(argv[i], '/') + 1 : argv[i];
+        if (s.failed)
+            printf("# %s:%u: %s\n", name, s.line, s.why);
+        printf("%sok %d - %s\n", s.failed ? "not " : "", i, name);
+        failures += s.failed;
+    }
+    return failures ? 1 : 0;
+}
