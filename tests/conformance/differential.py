@@ -123,11 +123,24 @@ class Run:
         self.options = options
         self.lines = self.random = 0
         self.failures = []
+        self.parts = 0
         self.allowed = {}
+
+    def say(self, text):
+        mark = '# ' if self.options.tap else ''
+        print('\n'.join(mark + line for line in text.split('\n')), flush=True)
 
     def fail(self, where, line, error):
         self.failures.append(where)
-        print('DIFFERENT %s: %s\n%s' % (where, line, error), flush=True)
+        self.say('DIFFERENT %s: %s\n%s' % (where, line, error))
+
+    def part(self, name, work, *args):
+        """One script or one random run in one protocol: a line of TAP."""
+        before = len(self.failures)
+        work(*args)
+        self.parts += 1
+        if self.options.tap:
+            print('%s %d - %s' % ('ok' if len(self.failures) == before else 'not ok', self.parts, name), flush=True)
 
     def pair(self, proto):
         for address in (self.options.oracle, self.options.box):
@@ -205,7 +218,7 @@ class Run:
             except Different as error:
                 where = 'random %s seed %d command %d (RESP%d)' % (family, self.options.seed, number, proto)
                 self.fail(where, wire.show_line(history[-1]), error)
-                print('  before: ' + '\n          '.join(wire.show_line(a) for a in history[-7:-1]), flush=True)
+                self.say('  before: ' + '\n          '.join(wire.show_line(a) for a in history[-7:-1]))
                 if not self.options.all_differences:
                     break
                 pair.close()
@@ -225,13 +238,16 @@ class Run:
         for family in wanted:
             for path in sorted(glob.glob(os.path.join(HERE, 'scripts', family + '_*.txt'))):
                 for proto in (2, 3):
-                    self.script(path, proto)
+                    self.part('%s RESP%d' % (os.path.basename(path), proto), self.script, path, proto)
             for proto in (2, 3):
-                self.random_commands(family, proto, self.options.count // 2)
+                self.part('random %s RESP%d' % (family, proto), self.random_commands, family, proto,
+                          self.options.count // 2)
         for reason, count in sorted(self.allowed.items()):
-            print('allowed: %d replies, %s' % (count, reason))
-        print('differential: %d script lines, %d random commands, %d differences' %
-              (self.lines, self.random, len(self.failures)))
+            self.say('allowed: %d replies, %s' % (count, reason))
+        self.say('differential: %d script lines, %d random commands, %d differences' %
+                 (self.lines, self.random, len(self.failures)))
+        if self.options.tap:
+            print('1..%d' % self.parts)
         return 1 if self.failures else 0
 
 
@@ -243,6 +259,7 @@ def main():
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--count', type=int, default=2000, help='random commands a family')
     parser.add_argument('--all-differences', action='store_true', help='go on after the first difference of a run')
+    parser.add_argument('--tap', action='store_true', help='report as TAP, one line a script or random run')
     options = parser.parse_args()
     try:
         return Run(options).run()

@@ -109,7 +109,7 @@ class Grammar:
         """Far from now, or long past: nothing may expire while the two servers answer."""
         if self.random.random() < 0.15:
             return self.random.choice([b'0', b'-1', b'-100', b'9223372036854775807', b'-9223372036854775808', b'x',
-                                       b'9223372036854776', b'9223370399119966', b'1.5', b''])
+                                       b'9223372036854776', b'1.5', b''])
         return str(self.random.randint(10 ** 4, 10 ** 6)).encode()
 
     def make_millis(self):
@@ -119,7 +119,7 @@ class Grammar:
 
     def make_unixseconds(self):
         if self.random.random() < 0.15:
-            return self.random.choice([b'1', b'0', b'-1', b'1000000000', b'9223372036854775', b'9223372036854776', b'y'])
+            return self.random.choice([b'1', b'0', b'-1', b'1000000000', b'9223372036854776', b'y'])
         return str(self.random.randint(4 * 10 ** 9, 6 * 10 ** 9)).encode()
 
     def make_unixmillis(self):
@@ -210,7 +210,7 @@ RULES = {
         (5, 'EXPIREAT key unixseconds [(NX|XX|GT|LT)]'), (5, 'PEXPIREAT key unixmillis [(NX|XX|GT|LT)]'),
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
-        (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (1, 'DBSIZE'), (2, 'SELECT db'),
+        (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),

@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""against_engine.py ENGINE_SERVER [differential.py's options]: starts a redis-server and the in-process engine, with one
+shard and with four, on free ports of 127.0.0.1, runs differential.py between them, and stops both. Prints TAP."""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, process):
+    """Until something listens on the port; False if the process ended instead."""
+    while process.poll() is None:
+        try:
+            socket.create_connection(('127.0.0.1', port), 1).close()
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
+
+
+def start(command, port, log):
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    if not wait_for(port, process):
+        raise SystemExit('%s ended with status %d' % (command[0], process.returncode))
+    return process
+
+
+def stop(process):
+    process.terminate()
+    try:
+        return process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def compare(engine_server, workers, options, folder):
+    """Both servers, one run: its lines, whether all replies were equal, whether the engine ended cleanly (sanitizers
+    count)."""
+    oracle_port, box_port = free_port(), free_port()
+    log = open(os.path.join(folder, 'engine%d.log' % workers), 'wb')
+    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder], oracle_port,
+                   subprocess.DEVNULL)
+    try:
+        box = start([engine_server, str(box_port), 'workers %d' % workers], box_port, log)
+        try:
+            result = subprocess.run(['/usr/bin/python3', os.path.join(HERE, 'differential.py'), '--tap',
+                                     '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
+                                    options, stdout=subprocess.PIPE, text=True, check=False)
+        finally:
+            status = stop(box)
+    finally:
+        stop(oracle)
+        log.close()
+    lines = result.stdout.splitlines()
+    if status != 0:
+        lines += ['# ' + line for line in open(log.name, errors='replace').read().splitlines()[-20:]]
+    return lines, result.returncode == 0, status == 0
+
+
+def main():
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    if not shutil.which('redis-server'):
+        print('1..1\nok 1 - replies as redis-server\'s # SKIP no redis-server')
+        return 0
+    good, count = True, 0
+    with tempfile.TemporaryDirectory(prefix='sluice-conformance-') as folder:
+        for workers in (1, 4):
+            lines, equal, clean = compare(sys.argv[1], workers, sys.argv[2:], folder)
+            for line in lines:
+                if line.startswith(('ok ', 'not ok ')):
+                    count += 1
+                    state, name = line.split(' - ', 1)
+                    print('%s %d - %s, %d shards' % ('ok' if state[0] == 'o' else 'not ok', count, name, workers))
+                elif line.startswith('#'):
+                    print(line)
+            count += 1
+            print('%s %d - engine with %d shards ends cleanly' % ('ok' if clean else 'not ok', count, workers))
+            good = good and equal and clean
+    print('1..%d' % count)
+    return 0 if good else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
