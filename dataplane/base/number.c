@@ -39,7 +39,7 @@ bool parse_i64(struct slice s, int64_t *out)
 
 bool parse_double(struct slice s, double *out)
 {
-    char text[512], *end;
+    char text[NUMBER_TEXT], *end;
     if (s.len == 0 || s.len >= sizeof text || isspace(s.p[0]))
         return false;
     memcpy(text, s.p, s.len);
@@ -54,7 +54,7 @@ bool parse_double(struct slice s, double *out)
 
 bool parse_long_double(struct slice s, long double *out)
 {
-    char text[NUMBER_TEXT], *end;
+    char text[NUMBER_TEXT], *end; /* Redis' MAX_LONG_DOUBLE_CHARS */
     if (s.len == 0 || s.len >= sizeof text || isspace(s.p[0]))
         return false;
     memcpy(text, s.p, s.len);

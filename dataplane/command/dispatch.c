@@ -7,11 +7,13 @@
 
 #include "base/number.h"
 #include "command/slowlog.h"
+#include "command/slowlog.h"
 #include "command/table.h"
 
 enum {
-    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64 /* one in so many fast commands is measured and counted so many times */
+    WATCH_FAST_US = 1000, /* a slow log below this looks at every command */
+    MANY_KEYS = 64,       /* keys looked at for a route; a command with more takes every shard */
+    MEASURE_EACH = 64     /* one in so many fast commands is measured and counted so many times */
 };
 
 /* -- prepare -- */
@@ -160,14 +162,15 @@ static bool rejected(struct request *rq)
     return true;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample, or each when the slow log is
- * to have commands that short. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
+ * for times that fast ones reach. */
 static enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & CMD_FAST && !slowlog_wants_all(env) ? MEASURE_EACH : 1;
-    uint64_t rate = env->tsc_per_us;
+    uint64_t rate = env->tsc_per_us, weight = 1;
+    if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
+        weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
     if (stats->calls++ % weight || rate == 0)
         return rq->cmd->run(rq);

@@ -52,7 +52,7 @@ static inline bool add_arg(struct resp_reader *r, size_t off, size_t len)
     return true;
 }
 
-static void begin_request(struct resp_reader *r)
+static inline void begin_request(struct resp_reader *r)
 {
     r->argc = r->pos = r->scanned = 0;
     r->quoted = false;
@@ -310,23 +310,71 @@ static enum resp_result read_args(struct resp_reader *r, const struct resp_limit
     return RESP_MORE;
 }
 
+/* A whole request of up to INLINE_ARGS arguments with lengths below 1000, as nearly all are, straight
+ * through. False if it is anything else: the general way then begins at the first byte. */
+static inline bool read_small(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
+                              size_t *used)
+{
+    if (w.len < 4 || w.p[0] != '*' || w.p[2] != '\r' || limits->max_bulk < 999 ||
+        limits->max_args < INLINE_ARGS)
+        return false;
+    unsigned count = w.p[1] - '0';
+    if (count - 1 >= INLINE_ARGS)
+        return false;
+    const uint8_t *p = w.p + 4;
+    size_t left = w.len - 4;
+    struct resp_arg *arg = r->arg;
+    for (struct resp_arg *end = arg + count; arg < end; arg++) {
+        if (left < 6 || p[0] != '$')
+            return false;
+        size_t len = (uint8_t)(p[1] - '0'), header = 2;
+        if (len > 9)
+            return false;
+        for (; p[header] != '\r'; header++) {
+            unsigned digit = (uint8_t)(p[header] - '0');
+            if (digit > 9 || len == 0 || len > 99)
+                return false;
+            len = len * 10 + digit;
+        }
+        header += 2;
+        if (left < header + len + 2)
+            return false;
+        *arg = (struct resp_arg){(uint32_t)(p + header - w.p), (uint32_t)len};
+        p += header + len + 2;
+        left -= header + len + 2;
+    }
+    r->argc = count;
+    *used = w.len - left;
+    return true;
+}
+
+static __attribute__((noinline)) enum resp_result
+read_any(struct resp_reader *r, const struct resp_limits *limits, struct slice w, size_t *used, size_t *need)
+{
+    if (r->state == RESP_STATE_START) {
+        if (w.len == 0) {
+            *need = 1;
+            return RESP_MORE;
+        }
+        if (w.p[0] != '*')
+            return read_inline(r, limits, w, used, need);
+        enum resp_result result = read_count(r, limits, w, used, need);
+        if (r->state == RESP_STATE_START)
+            return result;
+    }
+    return read_args(r, limits, w, used, need);
+}
+
 enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limits, struct slice window,
                            size_t *used, size_t *need)
 {
     if (window.len > UINT32_MAX)
         window.len = UINT32_MAX;
-    if (r->state == RESP_STATE_START) {
-        if (window.len == 0) {
-            *need = 1;
-            return RESP_MORE;
-        }
-        if (r->scanned == 0)
-            begin_request(r);
-        if (window.p[0] != '*')
-            return read_inline(r, limits, window, used, need);
-        enum resp_result result = read_count(r, limits, window, used, need);
-        if (r->state == RESP_STATE_START)
-            return result;
+    if (r->state == RESP_STATE_START && r->scanned == 0) {
+        begin_request(r);
+        if (__builtin_expect(read_small(r, limits, window, used), 1))
+            return RESP_REQUEST;
+        r->argc = 0;
     }
-    return read_args(r, limits, window, used, need);
+    return read_any(r, limits, window, used, need);
 }

@@ -71,10 +71,14 @@ void reply_raw(struct resp_writer *w, const void *p, size_t n)
 static inline uint8_t *put_header(uint8_t *p, char type, int64_t v)
 {
     *p++ = (uint8_t)type;
-    if ((uint64_t)v < 10)
-        *p++ = (uint8_t)('0' + v);
-    else
+    if ((uint64_t)v < 100) {
+        unsigned tens = (unsigned)v / 10;
+        *p = (uint8_t)('0' + tens);
+        p += tens != 0;
+        *p++ = (uint8_t)('0' + (unsigned)v % 10);
+    } else {
         p += format_i64((char *)p, v);
+    }
     *p++ = '\r';
     *p++ = '\n';
     return p;

@@ -99,7 +99,7 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     return taken;
 }
 
-static void play(struct bench *b, const struct traffic *t, unsigned batch)
+__attribute__((noinline)) static void play(struct bench *b, const struct traffic *t, unsigned batch)
 {
     struct resp_reader reader;
     resp_reader_init(&reader);

@@ -133,6 +133,8 @@ static void test_long_doubles_printed_as_incrbyfloat(void)
         CU_ASSERT_STRING_EQUAL(text, facts[i].text);
     }
     CU_ASSERT_EQUAL(format_long_double(text, 1e4932L), 4933);
+    long double back; /* what INCRBYFLOAT has stored it also reads */
+    CU_ASSERT(parse_long_double(slice_str(text), &back) && back == 1e4932L);
 }
 
 static void test_memory_sizes(void)

@@ -1,5 +1,6 @@
 /* dispatch_test.c: the command table and the dispatcher: names, order of checks, error texts, routes,
  * accounts. */
+#include "command/slowlog.h"
 #include "command/table.h"
 #include "engine.h"
 #include "unit.h"
@@ -143,6 +144,23 @@ static void test_statistics(void)
     engine_free(e);
 }
 
+static void test_times_and_slow_log(void)
+{
+    struct engine *e = engine_new("slowlog-log-slower-than 0\n");
+    if (!e)
+        return;
+    struct slowlog log = {0}, *logs[] = {&log};
+    e->env.slowlog = logs;
+    e->env.tsc_per_us = 1; /* a clock so slow that every command takes many microseconds */
+    engine_cmd(e, "GET k");
+    engine_cmd(e, "GET");
+    engine_cmd(e, "ECHO x");
+    CU_ASSERT_EQUAL(log.entries, 2);
+    CU_ASSERT(e->stats[lookup("get")->id].usec > 0);
+    slowlog_clear(&log);
+    engine_free(e);
+}
+
 static enum route route(struct engine *e, const char *line)
 {
     static char copy[256];
@@ -266,6 +284,7 @@ int main(int argc, char **argv)
                                              UNIT(test_order_of_checks),
                                              UNIT(test_long_unknown_commands_are_cut_as_in_redis),
                                              UNIT(test_statistics),
+                                             UNIT(test_times_and_slow_log),
                                              UNIT(test_routes_on_one_worker),
                                              UNIT(test_routes_on_four_workers),
                                              UNIT(test_key_specifications),
