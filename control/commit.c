@@ -73,7 +73,8 @@ static void save_started(const struct commit *c)
     char *path = state_path(c, "started.conf"), error[256];
     struct text t = {0};
     for (unsigned i = 0; i < directive_count(); i++)
-        rewrite_directive(&t, c->started, (int)i);
+        if (directives[i].apply == APPLY_DATAPLANE)
+            rewrite_directive(&t, c->started, (int)i);
     if (path && !write_durably(path, text_str(&t), error, sizeof error))
         log_line(LOG_LEVEL_WARNING, "%s", error);
     text_free(&t);

@@ -333,7 +333,9 @@ int main(int argc, char **argv)
         settings_free(s);
         return 1;
     }
-    p.file = a.file ? realpath(a.file, NULL) : must_copy("");
+    p.file = a.file ? realpath(a.file, NULL) : NULL;
+    if (!p.file)
+        p.file = must_copy(a.file ? a.file : "");
     p.dataplane = find_dataplane(a.dataplane);
     p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
     p.pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));

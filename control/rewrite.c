@@ -183,7 +183,7 @@ bool write_durably(const char *path, const char *text, char *error, size_t size)
     char *real = had ? realpath(path, NULL) : NULL; /* a symbolic link stays one */
     char *target = real ? real : must_copy(path), *temporary = must_print("%s.XXXXXX", target);
     int fd = mkostemp(temporary, O_CLOEXEC);
-    bool good = fd >= 0 && fchmod(fd, had ? old.st_mode & 07777 : 0640) == 0;
+    bool good = fd >= 0 && fchmod(fd, had ? old.st_mode & 07777 : 0600) == 0;
     if (good && had)
         good = fchown(fd, old.st_uid, old.st_gid) == 0 || errno == EPERM;
     good = good && write_all(fd, text, strlen(text)) && fsync(fd) == 0 && rename(temporary, target) == 0 &&

@@ -303,7 +303,8 @@ void supervise_stop(struct supervisor *s, const char *reason)
 
 void supervise_restart(struct supervisor *s, const char *who)
 {
-    log_line(LOG_LEVEL_NOTICE, "Restarting the dataplane for %s", who);
+    snprintf(s->status.reason, sizeof s->status.reason, "restarted by %s", who);
+    log_line(LOG_LEVEL_NOTICE, "The dataplane is to be %s", s->status.reason);
     s->status.backoff_ms = BACKOFF_FIRST_MS;
     s->wish = WISH_RESTART;
     if (s->status.pid) {

@@ -6,7 +6,7 @@
  *     get NAME        the value of a directive in the present generation
  *     die | exit N | hang
  *
- * A configuration with `maxmemory-samples 13` is refused. */
+ * A configuration with `maxmemory-samples 13` is refused. It ends when the process FAKE_OWNER does. */
 #include "channel/channel.h"
 
 #include <errno.h>
@@ -172,7 +172,8 @@ int main(int argc, char **argv)
     unlink(where.sun_path);
     if (bind(f.orders, (struct sockaddr *)&where, sizeof where) < 0)
         return 1;
-    while (!f.stop) {
+    const char *owner = getenv("FAKE_OWNER");
+    while (!f.stop && (!owner || kill(atoi(owner), 0) == 0)) {
         channel_poll(f.channel, 5);
         take_order(&f);
         for (unsigned w = 0; w < f.workers && !(f.hang && w == 0); w++)

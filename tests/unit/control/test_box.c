@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -122,6 +123,7 @@ static void start_control(void)
 {
     control = fork();
     if (control == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves nothing behind */
         execl(getenv("SLUICE_CONTROL"), "sluice-control", conf, "--dataplane", getenv("SLUICE_FAKE"),
               (char *)NULL);
         _exit(127);
@@ -525,6 +527,9 @@ int main(int argc, char **argv)
     if (!getenv("SLUICE_CONTROL") || !getenv("SLUICE_CLI") || !getenv("SLUICE_FAKE") || !mkdtemp(folder) ||
         !free_port())
         return 2;
+    char owner[16];
+    snprintf(owner, sizeof owner, "%d", (int)getpid());
+    setenv("FAKE_OWNER", owner, 1); /* the fake dataplane ends when we do */
     signal(SIGPIPE, SIG_IGN);
     alarm(240);
     snprintf(conf, sizeof conf, "%s/box.conf", folder);
