@@ -26,9 +26,7 @@ static void job_window(struct job *j)
 
 static void job_settle(struct job *j)
 {
-    size_t n = (size_t)(j->out.cur - j->out.start);
-    j->reply_len += n;
-    j->out.bytes += n;
+    j->reply_len += (size_t)(j->out.cur - j->out.start);
     j->out.start = j->out.cur;
 }
 

@@ -18,6 +18,7 @@ struct job {
     enum job_kind kind;
     unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC) */
     bool done;               /* the reply is complete */
+    bool silent;             /* nobody wants it: CLIENT REPLY OFF or SKIP */
     uint64_t id;             /* control's number of a JOB_EXEC */
     struct session *session; /* who waits; NULL if nobody does any more */
     struct client client;    /* what the command may read of the client: a copy without heap parts */

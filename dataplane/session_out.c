@@ -140,7 +140,6 @@ static void settle(struct session_out *o)
     default:
         break;
     }
-    o->w.bytes += n;
     o->w.start = o->w.cur;
     o->where = OUT_NONE;
 }

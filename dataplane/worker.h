@@ -39,7 +39,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(unsigned) clients;
     _Atomic(bool) stop;
     _Atomic(bool) control_present;
-    const char *(*fact)(const char *name); /* main's table of control's facts */
+    const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
     struct rates rates;                      /* fed by worker 0 */
 };

@@ -85,7 +85,8 @@ static void complete(struct worker *w, struct job *j)
         s->flags &= ~(uint32_t)SESSION_STALLED;
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
         s->client.last_command = j->client.last_command ? j->client.last_command : s->client.last_command;
-        session_write(s, job_reply(j));
+        if (!j->silent)
+            session_write(s, job_reply(j));
         s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP; /* it was this reply that was skipped */
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
@@ -166,6 +167,7 @@ bool worker_ask(struct command_env *env, struct client *c, int argc, const struc
         return false;
     struct session *s = (struct session *)((char *)c - offsetof(struct session, client));
     j->session = s;
+    j->silent = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
     j->id = c->id;
     s->job = j;
     c->flags |= CLIENT_WAITING;
