@@ -71,7 +71,11 @@ static void enter(struct supervisor *s, enum supervise_phase to)
         [PHASE_STOPPING] = 1 << PHASE_STARTING | 1 << PHASE_STOPPED | 1 << PHASE_STOPPING,
         [PHASE_STOPPED] = 1 << PHASE_STARTING | 1 << PHASE_STOPPED,
     };
-    assert(legal[s->status.phase] & 1u << to);
+    bool known = legal[s->status.phase] & 1u << to;
+    assert(known);
+    if (!known)
+        log_line(LOG_LEVEL_WARNING, "supervision went from %s to %s, which should not happen",
+                 supervise_phase_name(s->status.phase), supervise_phase_name(to));
     s->status.phase = to;
 }
 

@@ -36,6 +36,7 @@ class Box:
         config = ctx.folder / "box.conf"
         config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self.netns = netns
+        self.cli, self.management = ctx.build / "mgmt/sluice", ctx.folder / "management.sock"
         self.process = Process("box", [control, config, "--dataplane", dataplane, "--instance", "slbenchbox"], ctx.folder,
                                core=SERVER_CORE, netns=netns)
 
@@ -43,7 +44,12 @@ class Box:
         return self
 
     def __exit__(self, *_):
-        self.process.stop()
+        # The dataplane outlives a control that merely ends: both are asked to stop.
+        run(self.cli, "--socket", self.management, "stop", check=False)
+        try:
+            self.process.wait(15)
+        finally:
+            self.process.stop()
 
     def tail(self):
         return self.process.tail()
