@@ -13,8 +13,9 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_mbuf.h>
 
-enum { ARGS = 24, ARG_SIZE = 1024, EAL_MEMORY_MB = 64, MBUF_SHARE = 2560 };
+enum { ARGS = 24, ARG_SIZE = 1024, EAL_MEMORY_MB = 64, WORKER_MEMORY_MB = 4, SMALL_PAGE = 4096 };
 
 struct arguments {
     unsigned n;
@@ -105,19 +106,32 @@ unsigned mbuf_count(const struct config *conf)
     return n < 2048 ? 2047 : n > most ? most - 1 : n;
 }
 
+/* Bytes of EAL's memory one packet buffer takes: in ordinary memory none crosses a page, as the pool knows no
+ * more than a page to be contiguous there. */
+static unsigned long mbuf_share(const struct config *conf, bool huge)
+{
+    unsigned long size = sizeof(struct rte_mbuf) + mbuf_room(conf) + 2 * RTE_CACHE_LINE_SIZE;
+    if (huge)
+        return size + RTE_CACHE_LINE_SIZE; /* spread over memory channels */
+    return size > SMALL_PAGE ? RTE_ALIGN_CEIL(size, SMALL_PAGE) : SMALL_PAGE / (SMALL_PAGE / size);
+}
+
+static unsigned long memory_mb(const struct config *conf, bool huge)
+{
+    unsigned long pool = mbuf_count(conf) * mbuf_share(conf, huge) / (1 << 20);
+    return EAL_MEMORY_MB + conf->workers * (WORKER_MEMORY_MB + pool);
+}
+
 static bool add_memory(struct arguments *a, const struct config *conf, char *error, size_t size)
 {
-    unsigned long need =
-        EAL_MEMORY_MB + (unsigned long)mbuf_count(conf) * conf->workers * MBUF_SHARE / (1 << 20);
-    unsigned long there = conf->hugepages ? huge_free_mb() : 0;
-    if (conf->link_mtu > 1500)
-        need *= 5;
+    unsigned long need = memory_mb(conf, true), there = conf->hugepages ? huge_free_mb() : 0;
     if (conf->hugepages && there >= need && geteuid() == 0)
         return add(a, "--in-memory") && add(a, "--single-file-segments");
     if (conf->hugepages > 0)
         return fail(error, size, "hugepages: %lu MB needed, %lu MB free%s", need, there,
                     geteuid() ? ", and only root may take them" : "");
-    return add(a, "--no-huge") && add(a, "--no-shconf") && add(a, "-m") && add(a, "%lu", need);
+    return add(a, "--no-huge") && add(a, "--no-shconf") && add(a, "-m") &&
+           add(a, "%lu", memory_mb(conf, false));
 }
 
 static bool add_all(struct arguments *a, const struct config *conf, const char *instance,
