@@ -95,7 +95,6 @@ static int serve(struct plane *p)
     if (!plane_start(p, error, sizeof error))
         return fail(p, error);
     channel_state(p->channel, "serving", "Ready to accept connections");
-    channel_log(p->channel, LOG_NOTICE, "Ready to accept connections");
     while (!stop_signal) {
         channel_poll(p->channel, 1);
         plane_exchange(p, monotonic_ms());
