@@ -162,7 +162,7 @@ struct kill {
     const struct slice *addr, *laddr;
     int64_t id; /* 0: any */
     bool nobody, skip_me;
-    struct client *me;
+    uint64_t me; /* an id: the request's client may be a copy (CLIENT_PROXY) */
     int64_t killed;
 };
 
@@ -179,10 +179,10 @@ static void kill_client(struct client *c, void *arg)
 {
     struct kill *k = arg;
     if (c->flags & CLIENT_INTERNAL || k->nobody || (k->id && c->id != (uint64_t)k->id) ||
-        (c == k->me && k->skip_me) || address_differs(k->addr, &c->peer) ||
+        (c->id == k->me && k->skip_me) || address_differs(k->addr, &c->peer) ||
         address_differs(k->laddr, &c->local))
         return;
-    c->flags |= c == k->me ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_KILLED;
+    c->flags |= c->id == k->me ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_KILLED;
     k->killed++;
 }
 
@@ -223,7 +223,7 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
 
 enum command_result client_kill_run(struct request *rq)
 {
-    struct kill k = {.me = rq->client, .skip_me = rq->argc > 3};
+    struct kill k = {.me = rq->client->id, .skip_me = rq->argc > 3};
     if (rq->argc == 3) { /* the old form: one address, an error if there is no such client */
         k.addr = &rq->argv[2];
         rq->env->box->each_client(rq->env, kill_client, &k);

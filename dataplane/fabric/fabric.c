@@ -121,10 +121,12 @@ void fabric_resume(struct fabric *f, unsigned self)
     atomic_store(&f->stopper, 0);
 }
 
+/* fabric_close frees nobody who is parked: the stopper may be at work on this worker's sessions. It resumes,
+ * or gives up waiting for others. */
 static bool stopped_by_other(struct fabric *f, unsigned self)
 {
     unsigned stopper = atomic_load(&f->stopper);
-    return stopper != 0 && stopper != self + 1 && !atomic_load_explicit(&f->closed, memory_order_relaxed);
+    return stopper != 0 && stopper != self + 1;
 }
 
 /* Leaving the seat races with a new stopper that still sees it as parked. So: say running first, then look

@@ -33,5 +33,5 @@ void fabric_park(struct fabric *f, unsigned self);
 void fabric_sleep(struct fabric *f, unsigned self);
 void fabric_wake(struct fabric *f, unsigned self);
 
-/* No worker waits for another any more (shutdown). */
+/* Shutdown: no stop begins any more and none is waited for; one that is under way ends first. */
 void fabric_close(struct fabric *f);
