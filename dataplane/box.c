@@ -152,6 +152,8 @@ bool plane_start(struct plane *p, char *error, size_t size)
         memcpy(env->run_id, run_id, sizeof env->run_id);
         env->start_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     }
+    p->clients_max = worker_clients_max(conf);
+    p->launched = true;
     for (unsigned i = 0; i < conf->workers; i++)
         if (rte_eal_remote_launch(worker_main, p->box.worker[i], lcore[i]) != 0) {
             snprintf(error, size, "worker %u does not start on its core", i);
@@ -167,8 +169,9 @@ void plane_stop(struct plane *p)
     atomic_store(&box->stop, true);
     if (box->fabric)
         fabric_close(box->fabric);
-    if (p->serving)
+    if (p->launched)
         rte_eal_mp_wait_lcore();
+    plane_forget(p);
     for (unsigned i = 0; box->worker && i < box->workers; i++) {
         struct worker *w = box->worker[i];
         if (!w)

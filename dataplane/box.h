@@ -12,7 +12,8 @@ struct plane { /* the main thread's state */
     struct port *port;
     struct config *retired; /* replaced, to be freed after a grace period */
     uint64_t next_gauges_ms;
-    bool serving;
+    unsigned clients_max; /* as many as the pools of connections, made at start, serve */
+    bool launched, serving;
 };
 
 /* Brings EAL, the port, the keyspace and the workers up. False and one line in error. */
@@ -25,5 +26,7 @@ const char *plane_reconfigure(struct plane *p, struct config *conf);
 void plane_exchange(struct plane *p, uint64_t now_ms);
 /* Control wants a command run. */
 void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv);
+/* Frees the questions that will not be answered and what workers sent to main, when none runs any more. */
+void plane_forget(struct plane *p);
 /* Control has answered a question, or (all = true) has gone and will answer none. */
 void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all);

@@ -14,23 +14,17 @@ enum { GAUGES_EVERY_MS = 500, GRACE_MS = 50 };
 
 static struct job *asked; /* questions that control has not answered yet */
 
-/* Main has little to send, so a full ring is waited for; not during a stop, when nobody reads any more. */
+/* Main has little to send, and workers read their rings every round: a full one is waited for. */
 static void give(struct plane *p, unsigned worker, struct job *j)
 {
     struct timespec pause = {0, 100000};
-    while (!fabric_send(p->box.fabric, fabric_main(p->box.fabric), worker, j)) {
-        if (atomic_load(&p->box.stop)) {
-            job_free(j);
-            return;
-        }
+    while (!fabric_send(p->box.fabric, fabric_main(p->box.fabric), worker, j))
         nanosleep(&pause, NULL);
-    }
 }
 
 static void answer(struct plane *p, struct job *j, struct slice resp)
 {
-    if (!job_set_reply(j, resp))
-        j->reply_len = 0;
+    job_set_reply(j, resp);
     give(p, j->home, j);
 }
 
@@ -47,6 +41,17 @@ void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all)
         if (!all)
             return;
     }
+}
+
+void plane_forget(struct plane *p)
+{
+    struct fabric *f = p->box.fabric;
+    for (struct job *next; asked; asked = next) {
+        next = asked->next;
+        job_free(asked);
+    }
+    for (struct job *j; f && (j = fabric_receive(f, fabric_main(f)));)
+        job_free(j);
 }
 
 static void ask(struct plane *p, struct job *j)
@@ -76,6 +81,12 @@ void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv
 const char *plane_reconfigure(struct plane *p, struct config *conf)
 {
     struct config *old = atomic_load(&p->box.conf);
+    if (conf->maxclients > p->clients_max && conf->maxclients > old->maxclients) {
+        static char why[128];
+        snprintf(why, sizeof why, "maxclients %u: this start made room for %u, restart the dataplane for more",
+                 conf->maxclients, p->clients_max);
+        return why;
+    }
     if (conf->workers != old->workers)
         conf->workers = old->workers; /* fixed at start: control says "needs restart" */
     if (p->retired) { /* nobody can hold it any more, or the last grace period ran out of time */
@@ -149,7 +160,8 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
             ask(p, j);
             continue;
         }
-        channel_exec_reply(p->channel, j->id, job_reply(j));
+        channel_exec_reply(p->channel, j->id,
+                           j->out.failed ? SLICE_LIT("-ERR out of memory for the reply\r\n") : job_reply(j));
         job_free(j);
     }
     if (now_ms >= p->next_gauges_ms) {

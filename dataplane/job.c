@@ -34,7 +34,7 @@ static bool job_grow(struct resp_writer *w)
 {
     struct job *j = (struct job *)((char *)w - offsetof(struct job, out));
     job_settle(j);
-    bool ok = job_room(j, 2 * RESP_CHUNK_MIN);
+    bool ok = j->reply_len <= j->reply_max && job_room(j, 2 * RESP_CHUNK_MIN);
     if (ok)
         job_window(j);
     return ok;
@@ -45,12 +45,12 @@ static const struct resp_sink job_sink = {job_grow};
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv)
 {
-    size_t bytes = 0;
+    size_t name = client->name ? strlen(client->name) : 0, bytes = 0;
     for (int i = 0; i < argc; i++)
         bytes += argv[i].len;
     size_t table = (size_t)argc * sizeof(struct slice);
     struct job *j = calloc(1, sizeof *j);
-    uint8_t *copy = malloc(table + bytes + 1);
+    uint8_t *copy = malloc(table + bytes + name + 1);
     if (!j || !copy) {
         free(j);
         free(copy);
@@ -60,7 +60,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->home = home;
     j->client = *client;
     j->client.flags |= CLIENT_PROXY;
-    j->client.name = j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.lib_name = j->client.lib_ver = NULL;
     j->argv = (struct slice *)(void *)copy;
     copy += table;
     for (int i = 0; i < argc; i++) {
@@ -69,7 +69,10 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
         j->argv[i] = (struct slice){copy, argv[i].len};
         copy += argv[i].len;
     }
+    if (client->name)
+        j->client.name = memcpy(copy, client->name, name + 1);
     j->rq.argc = argc;
+    j->reply_max = SIZE_MAX;
     return j;
 }
 
@@ -98,15 +101,15 @@ void job_run(struct job *j, struct command_env *env)
     j->done = true;
 }
 
-bool job_set_reply(struct job *j, struct slice resp)
+void job_set_reply(struct job *j, struct slice resp)
 {
     j->reply_len = 0;
-    if (!job_room(j, resp.len + 1))
-        return false;
+    j->done = true;
+    j->out.failed = !job_room(j, resp.len + 1);
+    if (j->out.failed)
+        return;
     memcpy(j->reply, resp.p, resp.len);
     j->reply_len = resp.len;
-    j->done = true;
-    return true;
 }
 
 struct slice job_reply(const struct job *j)

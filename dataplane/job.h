@@ -21,12 +21,12 @@ struct job {
     bool silent;             /* nobody wants it: CLIENT REPLY OFF or SKIP */
     uint64_t id;             /* control's number of a JOB_EXEC */
     struct session *session; /* who waits; NULL if nobody does any more */
-    struct client client;    /* what the command may read of the client: a copy without heap parts */
+    struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
     struct request rq;
     struct slice *argv;
-    struct resp_writer out; /* into reply */
+    struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
-    size_t reply_len, reply_cap;
+    size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
     struct job *next; /* in the list of its worker */
 };
 
@@ -39,6 +39,6 @@ void job_free(struct job *j);
 void job_prepare(struct job *j, struct command_env *env);
 /* Runs it there and then and collects the reply. */
 void job_run(struct job *j, struct command_env *env);
-/* Sets a reply that came from elsewhere. False if out of memory. */
-bool job_set_reply(struct job *j, struct slice resp);
+/* Sets a reply that came from elsewhere; out.failed if out of memory. */
+void job_set_reply(struct job *j, struct slice resp);
 struct slice job_reply(const struct job *j);

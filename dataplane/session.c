@@ -129,6 +129,7 @@ static void unlink_ready(struct session *s)
 
 static void query_free(struct session *s)
 {
+    s->worker->query_bytes -= s->query_len;
     free(s->query);
     s->query = NULL;
     s->query_len = s->query_off = s->query_cap = 0;
@@ -146,11 +147,7 @@ void session_close(struct session *s, bool conn_gone)
     query_free(s);
     resp_reader_reset(&s->reader);
     client_release(&s->client);
-    for (struct out_chunk *c = s->chunk_first, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
-    w->chunk_bytes -= s->chunk_bytes;
+    session_drop_output(s);
     w->sessions--;
     atomic_fetch_sub_explicit(&w->box->clients, 1, memory_order_relaxed);
     s->flags = 0;
@@ -178,7 +175,7 @@ void session_measure(struct session *s)
     s->client.output_list = 0;
     for (struct out_chunk *c = s->chunk_first; c; c = c->next)
         s->client.output_list++;
-    s->client.output_bytes = tcp_tx_unacked(s->conn);
+    s->client.output_bytes = s->chunk_bytes; /* what TCP holds is no more ours than a socket's buffer is Redis' */
     s->client.memory_bytes = sizeof *s + s->query_cap + s->chunk_bytes;
 }
 
@@ -202,6 +199,7 @@ static struct resp_limits limits_of(const struct session *s)
 static bool query_room(struct session *s, size_t more)
 {
     if (s->query_off) {
+        s->worker->query_bytes -= s->query_off;
         memmove(s->query, s->query + s->query_off, s->query_len - s->query_off);
         s->query_len -= s->query_off;
         s->query_off = 0;
@@ -256,7 +254,9 @@ static bool query_gather(struct session *s, size_t need)
     }
     /* Frames go back to the pool at once: a slow or huge request must not hold them. */
     session_took(s);
-    return true;
+    w->query_bytes += moved;
+    session_relieve(w);
+    return !(s->flags & SESSION_BROKEN);
 }
 
 /* Arguments of the request just read go to the batch (or to its table for one huge request). NULL: no memory.

@@ -93,5 +93,12 @@ struct resp_writer *session_write_begin(struct session *s);
 void session_write_end(struct session *s);
 /* Appends encoded bytes. */
 void session_write(struct session *s, struct slice bytes);
+/* Marks the session broken if its output has passed a limit (Redis calls it at once and from its cron). */
+bool session_over_limit(struct session *s);
+/* Forgets the output that TCP has not taken: of sessions that are to be closed. */
+void session_drop_output(struct session *s);
+/* While the worker's clients together hold more than w->pending_max of untaken replies and unfinished
+ * requests: gives up the one that holds most. */
+void session_relieve(struct worker *w);
 /* TCP has room again. */
 void session_drain(struct session *s);

@@ -36,6 +36,49 @@ static void chunk_give(struct worker *w, struct out_chunk *c)
     w->free_chunk_count++;
 }
 
+void session_drop_output(struct session *s)
+{
+    for (struct out_chunk *c = s->chunk_first, *next; c; c = next) {
+        next = c->next;
+        chunk_give(s->worker, c);
+    }
+    s->worker->chunk_bytes -= s->chunk_bytes;
+    s->chunk_first = s->chunk_last = NULL;
+    s->chunk_bytes = 0;
+}
+
+/* The clients that will live: what they hold together, and the one that holds most. */
+static uint64_t held(struct worker *w, struct session **most)
+{
+    uint64_t all = 0, best = 0;
+    for (struct session *s = w->live_sessions; s; s = s->live_next) {
+        uint64_t bytes = s->chunk_bytes + s->query_len;
+        if (s->flags & SESSION_BROKEN)
+            continue;
+        all += bytes;
+        if (bytes > best) {
+            best = bytes;
+            *most = s;
+        }
+    }
+    return all;
+}
+
+/* Requests of this round may still be borrowed from the loser's query buffer: only its output goes at once,
+ * the sweep closes it. */
+void session_relieve(struct worker *w)
+{
+    struct session *most = NULL;
+    if (__builtin_expect(w->chunk_bytes + w->query_bytes <= w->pending_max, 1))
+        return;
+    while (held(w, &most) > w->pending_max) {
+        count_one(w->counters, COUNTER_client_memory_closes);
+        most->flags |= SESSION_BROKEN;
+        session_drop_output(most);
+        atomic_store_explicit(&w->kill_pending, true, memory_order_relaxed);
+    }
+}
+
 /* Has the session more output waiting than its class of clients may have? Redis' rules: at once beyond the
  * hard limit, and beyond the soft limit when that lasts. */
 static bool over_limit(struct session *s)
@@ -50,17 +93,24 @@ static bool over_limit(struct session *s)
     }
     if (!s->soft_since_ms)
         s->soft_since_ms = now;
-    return now - s->soft_since_ms > limit->soft_seconds * 1000ull;
+    return now > s->soft_since_ms && now - s->soft_since_ms > limit->soft_seconds * 1000ull;
+}
+
+bool session_over_limit(struct session *s)
+{
+    if ((s->flags & SESSION_BROKEN) || !over_limit(s))
+        return false;
+    count_one(s->worker->counters, COUNTER_client_output_limit_closes);
+    s->flags |= SESSION_BROKEN;
+    return true;
 }
 
 static bool chunk_append(struct session *s)
 {
     struct worker *w = s->worker;
-    if (over_limit(s)) {
-        count_one(w->counters, COUNTER_client_output_limit_closes);
-        s->flags |= SESSION_BROKEN;
+    session_relieve(w);
+    if (session_over_limit(s) || (s->flags & SESSION_BROKEN))
         return false;
-    }
     struct out_chunk *c = chunk_take(w);
     if (!c) {
         s->flags |= SESSION_BROKEN;

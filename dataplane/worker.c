@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 enum {
+    PENDING_LEAST = 64 << 20,
+    CLIENTS_MOST = 1 << 24,
     RX_BURST = 32,
     BATCHES_A_ROUND = 16, /* then receive again, so that nobody waits for a long pipeline */
     TIMERS_EVERY_US = 500,
@@ -190,14 +192,29 @@ static void read_clocks(struct worker *w, uint64_t cycles)
     shard_set_time(w->env.ks->shard[w->id], w->env.now_ms);
 }
 
+/* What all clients of a worker may hold: its part of a quarter of the memory for data. */
+static uint64_t pending_max(const struct worker *w)
+{
+    uint64_t data = w->conf->maxmemory ? w->conf->maxmemory : keyspace_arena_size(w->env.ks);
+    uint64_t part = data / 4 / w->box->workers;
+    return part > PENDING_LEAST ? part : PENDING_LEAST;
+}
+
+static void take_config(struct worker *w, struct config *conf)
+{
+    w->conf = conf;
+    w->generation = conf->generation;
+    w->env.conf = conf;
+    w->pending_max = pending_max(w);
+    shard_configure(w->env.ks->shard[w->id], conf);
+}
+
 /* A new generation of configuration, if main has published one. */
 static void follow_config(struct worker *w)
 {
     struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
-    if (conf != w->conf) {
-        w->conf = conf;
-        w->env.conf = conf;
-        shard_configure(w->env.ks->shard[w->id], conf);
+    if (conf != w->conf || conf->generation != w->generation) {
+        take_config(w, conf);
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
@@ -210,7 +227,11 @@ static void sweep(struct worker *w)
     atomic_store_explicit(&w->kill_pending, false, memory_order_relaxed);
     for (struct session *s = w->live_sessions, *next; s; s = next) {
         next = s->live_next;
-        if (idle && !(s->flags & SESSION_STALLED) && w->env.now_ms - s->client.last_ms > idle) {
+        bool waits = s->flags & SESSION_STALLED;
+        session_over_limit(s);
+        /* The wall clock may have been set back since. */
+        if (idle && !waits && w->env.now_ms > s->client.last_ms &&
+            w->env.now_ms - s->client.last_ms > idle) {
             count_one(w->counters, COUNTER_client_idle_closes);
             s->flags |= SESSION_BROKEN;
         }
@@ -301,6 +322,11 @@ int worker_main(void *arg)
 /* -- set-up
  * ----------------------------------------------------------------------------------------------------- */
 
+unsigned worker_clients_max(const struct config *conf)
+{
+    return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
+}
+
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
 {
     w->id = id;
@@ -321,7 +347,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     box->slowlog[id] = &w->slowlog;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
-        .max_conns = w->conf->maxclients + w->conf->maxclients / 4 + 1024,
+        .max_conns = worker_clients_max(w->conf) + 1024, /* half-open ones and those in TIME_WAIT */
         .backlog = w->conf->tcp_backlog,
         .rx_window = 256 * 1024,
         .tx_limit = 256 * 1024,
@@ -333,7 +359,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
-    shard_configure(box->ks->shard[id], w->conf);
+    take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
     return true;
 }
@@ -343,6 +369,8 @@ void worker_free(struct worker *w)
     if (w->tcp)
         tcp_stack_free(w->tcp);
     session_free_slabs(w);
+    if (w->box)
+        worker_free_jobs(w);
     slowlog_clear(&w->slowlog);
     free(w->batch.big);
     for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {

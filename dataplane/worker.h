@@ -63,6 +63,7 @@ struct worker {
     struct command_env env;
     struct slowlog slowlog;
     struct config *conf; /* the generation this worker works with */
+    uint64_t generation; /* its number: a new one may stand where an old one stood */
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */
 
@@ -75,6 +76,8 @@ struct worker {
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;
     uint64_t chunk_bytes; /* in all sessions' overflow */
+    uint64_t query_bytes; /* in all sessions' query buffers */
+    uint64_t pending_max; /* of both together: see session_relieve */
     uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
@@ -86,6 +89,9 @@ struct worker {
     struct error_count errors[WORKER_ERRORS];
 };
 
+/* The clients that a start with this configuration makes room for: maxclients may double while it runs. Memory
+ * of connections that never come is never touched. */
+unsigned worker_clients_max(const struct config *conf);
 /* Everything a worker needs but its session memory is made by main; this fills the rest. False and one line
  * in error. */
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size);
@@ -105,6 +111,8 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
+/* Frees the jobs that wait here, when no worker runs any more. */
+void worker_free_jobs(struct worker *w);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

@@ -63,8 +63,10 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
         return false;
     }
     j->session = s;
+    j->reply_max = w->pending_max;
     job_prepare(j, &w->env);
     s->job = j;
+    s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
     s->flags |= SESSION_STALLED;
     dispatch(w, j);
     return true;
@@ -84,9 +86,12 @@ static void complete(struct worker *w, struct job *j)
         s->job = NULL;
         s->flags &= ~(uint32_t)SESSION_STALLED;
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
-        s->client.last_command = j->client.last_command ? j->client.last_command : s->client.last_command;
-        if (!j->silent)
+        if (j->out.failed) {
+            count_one(w->counters, COUNTER_client_output_limit_closes);
+            s->flags |= SESSION_BROKEN;
+        } else if (!j->silent && !(s->flags & SESSION_BROKEN)) {
             session_write(s, job_reply(j));
+        }
         s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP; /* it was this reply that was skipped */
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
@@ -153,6 +158,23 @@ bool worker_messages(struct worker *w)
     }
     any |= run_barriers(w);
     return any;
+}
+
+static void free_list(struct job *j)
+{
+    for (struct job *next; j; j = next) {
+        next = j->next;
+        job_free(j);
+    }
+}
+
+void worker_free_jobs(struct worker *w)
+{
+    free_list(w->barrier_first);
+    free_list(w->outbox_first);
+    w->barrier_first = w->barrier_last = w->outbox_first = w->outbox_last = NULL;
+    for (struct job *j; (j = fabric_receive(w->box->fabric, w->id));)
+        job_free(j);
 }
 
 /* box_ops.ask_control: the session waits until main brings the answer. */
