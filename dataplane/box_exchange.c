@@ -83,7 +83,8 @@ const char *plane_reconfigure(struct plane *p, struct config *conf)
     struct config *old = atomic_load(&p->box.conf);
     if (conf->maxclients > p->clients_max && conf->maxclients > old->maxclients) {
         static char why[128];
-        snprintf(why, sizeof why, "maxclients %u: this start made room for %u, restart the dataplane for more",
+        snprintf(why, sizeof why,
+                 "maxclients %u: this start made room for %u, restart the dataplane for more",
                  conf->maxclients, p->clients_max);
         return why;
     }

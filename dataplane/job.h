@@ -27,7 +27,7 @@ struct job {
     struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
     size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
-    struct job *next; /* in the list of its worker */
+    struct job *next;                       /* in the list of its worker */
 };
 
 /* Copies argv and what matters of client. NULL if out of memory. */

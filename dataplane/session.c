@@ -175,7 +175,8 @@ void session_measure(struct session *s)
     s->client.output_list = 0;
     for (struct out_chunk *c = s->chunk_first; c; c = c->next)
         s->client.output_list++;
-    s->client.output_bytes = s->chunk_bytes; /* what TCP holds is no more ours than a socket's buffer is Redis' */
+    s->client.output_bytes =
+        s->chunk_bytes; /* what TCP holds is no more ours than a socket's buffer is Redis' */
     s->client.memory_bytes = sizeof *s + s->query_cap + s->chunk_bytes;
 }
 

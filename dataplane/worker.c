@@ -230,8 +230,7 @@ static void sweep(struct worker *w)
         bool waits = s->flags & SESSION_STALLED;
         session_over_limit(s);
         /* The wall clock may have been set back since. */
-        if (idle && !waits && w->env.now_ms > s->client.last_ms &&
-            w->env.now_ms - s->client.last_ms > idle) {
+        if (idle && !waits && w->env.now_ms > s->client.last_ms && w->env.now_ms - s->client.last_ms > idle) {
             count_one(w->counters, COUNTER_client_idle_closes);
             s->flags |= SESSION_BROKEN;
         }

@@ -89,8 +89,8 @@ struct worker {
     struct error_count errors[WORKER_ERRORS];
 };
 
-/* The clients that a start with this configuration makes room for: maxclients may double while it runs. Memory
- * of connections that never come is never touched. */
+/* The clients that a start with this configuration makes room for: maxclients may double while it runs.
+ * Memory of connections that never come is never touched. */
 unsigned worker_clients_max(const struct config *conf);
 /* Everything a worker needs but its session memory is made by main; this fills the rest. False and one line
  * in error. */

@@ -2,6 +2,8 @@
  * in-memory wire. */
 #include "box_rig.h"
 
+#include "job.h"
+
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_mbuf.h>
@@ -10,18 +12,59 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RIG_FRAMES = 8191, STEP_US = 100 };
+enum { RIG_FRAMES = 8191, STEP_US = 100, INBOX = 4096 };
 
 /* -- the port
  * --------------------------------------------------------------------------------------------------- */
 
-struct port_queue {
+static struct port_queue {
     struct memwire *wire;
-};
+    struct rte_mempool *pool; /* NULL: frames stay in the wire's pool */
+    struct port_queue *other; /* NULL: there is one worker */
+    struct rte_mbuf *inbox[INBOX];
+    unsigned n;
+} queues[RIG_WORKERS];
+
+/* As RSS would: a client's port decides, what is not TCP goes to both. */
+static void steer(struct rte_mbuf *m)
+{
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+    bool tcp = m->data_len > 36 && p[12] == 8 && p[13] == 0 && p[23] == 6;
+    struct port_queue *q = &queues[tcp && p[35] & 1];
+    struct rte_mbuf *copy = tcp ? NULL : rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX);
+    if (copy)
+        q->other->inbox[q->other->n++] = copy;
+    q->inbox[q->n++] = m;
+}
+
+/* As a NIC with an empty receive ring does: a frame without a buffer of the box is lost. */
+static unsigned into_pool(struct rte_mempool *pool, struct rte_mbuf **frames, unsigned n)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *copy = rte_pktmbuf_copy(frames[i], pool, 0, UINT32_MAX);
+        rte_pktmbuf_free(frames[i]);
+        if (copy)
+            frames[kept++] = copy;
+    }
+    return kept;
+}
 
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
-    return memwire_receive(q->wire, 0, frames, n);
+    if (!q->other) {
+        n = memwire_receive(q->wire, 0, frames, n);
+        return q->pool ? into_pool(q->pool, frames, n) : n;
+    }
+    struct rte_mbuf *m;
+    while (q->n + 2 < INBOX && q->other->n + 2 < INBOX && memwire_receive(q->wire, 0, &m, 1))
+        steer(m);
+    if (n > q->n)
+        n = q->n;
+    memcpy(frames, q->inbox, n * sizeof *frames);
+    memmove(q->inbox, q->inbox + n, (q->n - n) * sizeof *frames);
+    q->n -= n;
+    return n;
 }
 
 void port_tx_retry(struct port_queue *q)
@@ -60,7 +103,7 @@ static struct rte_mempool *packet_pool(void)
     return pool;
 }
 
-static struct config *make_config(const char *const *extra)
+static struct config *make_config(uint64_t generation, const char *const *extra)
 {
     struct config_pair pair[64] = {
         {"protected-mode", "no"}, {"arena-size", "64mb"}, {"hugepages", "no"},
@@ -70,7 +113,7 @@ static struct config *make_config(const char *const *extra)
     char error[256];
     for (; extra && extra[0] && n < 64; extra += 2)
         pair[n++] = (struct config_pair){extra[0], extra[1]};
-    struct config *conf = config_build(1, pair, n, error, sizeof error);
+    struct config *conf = config_build(generation, pair, n, error, sizeof error);
     if (!conf) {
         fprintf(stderr, "%s\n", error);
         abort();
@@ -78,13 +121,14 @@ static struct config *make_config(const char *const *extra)
     return conf;
 }
 
-static struct net_if *make_nif(struct box_rig *r, unsigned end, struct counters *counters)
+static struct net_if *make_nif(struct box_rig *r, unsigned end, struct rte_mempool *pool,
+                               struct counters *counters)
 {
     struct net_config conf = {
         .mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
     ip_parse(end ? "10.0.0.1" : "10.0.0.2", &conf.address[0].ip);
     conf.address[0].bits = 24;
-    return net_if_new(&conf, r->pool, memwire_end(r->wire, end), counters);
+    return net_if_new(&conf, pool, memwire_end(r->wire, end), counters);
 }
 
 static const char *no_fact(const char *name)
@@ -93,62 +137,96 @@ static const char *no_fact(const char *name)
     return NULL;
 }
 
-void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault)
+static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool)
 {
-    static struct port_queue queue;
-    static const int node[] = {-1};
-    struct counters *counters[] = {&r->counters};
+    char error[256];
+    struct worker *w = aligned_alloc(64, RTE_ALIGN(sizeof *w, 64));
+    memset(w, 0, sizeof *w);
+    r->box.worker[i] = w;
+    w->pool = pool;
+    w->counters = i ? &r->second_counters : &r->counters;
+    w->env.stats = r->stats + i * command_ids();
+    w->queue = &queues[i];
+    w->nif = make_nif(r, 0, pool, w->counters);
+    if (!worker_init(w, &r->box, i, 5 + i, error, sizeof error)) {
+        fprintf(stderr, "%s\n", error);
+        abort();
+    }
+    fabric_sleep(r->box.fabric, i);
+}
+
+void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
+                  struct rte_mempool *pool)
+{
+    static const int node[RIG_WORKERS] = {-1, -1};
+    struct counters *counters[] = {&r->counters, &r->second_counters};
     char error[256];
     *r = (struct box_rig){.pool = packet_pool()};
     command_table_init(NULL, error, sizeof error);
     r->wire = memwire_new(r->pool, 42, fault);
-    queue.wire = r->wire;
-    struct config *conf = make_config(pairs);
-    r->box = (struct box){.workers = 1, .fact = no_fact};
+    struct config *conf = make_config(1, pairs);
+    unsigned n = conf->workers;
+    for (unsigned i = 0; i < n; i++)
+        queues[i] = (struct port_queue){.wire = r->wire, .pool = pool, .other = n > 1 ? &queues[!i] : NULL};
+    r->box = (struct box){.workers = n, .fact = no_fact};
     atomic_store(&r->box.conf, conf);
     r->box.ks = keyspace_new(conf, node, 99, counters, error, sizeof error);
-    r->box.fabric = fabric_new(1, 64);
-    r->box.rcu = aligned_alloc(64, RTE_ALIGN(rte_rcu_qsbr_get_memsize(1), 64));
-    rte_rcu_qsbr_init(r->box.rcu, 1);
-    rte_rcu_qsbr_thread_register(r->box.rcu, 0);
-    rte_rcu_qsbr_thread_online(r->box.rcu, 0);
-    r->worker = aligned_alloc(64, RTE_ALIGN(sizeof *r->worker, 64));
-    memset(r->worker, 0, sizeof *r->worker);
-    r->box.worker = malloc(sizeof(struct worker *));
-    r->box.worker[0] = r->worker;
-    r->stats = calloc(command_ids(), sizeof *r->stats);
-    r->worker->pool = r->pool;
-    r->worker->counters = &r->counters;
-    r->worker->env.stats = r->stats;
-    r->worker->queue = &queue;
-    r->worker->nif = make_nif(r, 0, &r->counters);
-    if (!worker_init(r->worker, &r->box, 0, 5, error, sizeof error)) {
-        fprintf(stderr, "%s\n", error);
-        abort();
+    r->box.fabric = fabric_new(n, 2);
+    r->box.rcu = aligned_alloc(64, RTE_ALIGN(rte_rcu_qsbr_get_memsize(n), 64));
+    rte_rcu_qsbr_init(r->box.rcu, n);
+    r->box.worker = calloc(n, sizeof(struct worker *));
+    r->stats = calloc((size_t)n * command_ids(), sizeof *r->stats);
+    for (unsigned i = 0; i < n; i++) {
+        rte_rcu_qsbr_thread_register(r->box.rcu, i);
+        rte_rcu_qsbr_thread_online(r->box.rcu, i);
+        make_worker(r, i, pool ? pool : r->pool);
     }
-    r->client_nif = make_nif(r, 1, &r->client_counters);
+    r->worker = r->box.worker[0];
+    r->client_nif = make_nif(r, 1, r->pool, &r->client_counters);
     struct tcp_config tcp = {
-        .max_conns = 64, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
+        .max_conns = 2048, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
     r->client_tcp = tcp_stack_new(&tcp, r->client_nif, r->pool, &r->client_counters);
+}
+
+void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault)
+{
+    rig_start_as(r, pairs, fault, NULL);
+}
+
+void rig_reconfigure(struct box_rig *r, const char *const *pairs)
+{
+    struct config *old = atomic_load(&r->box.conf);
+    atomic_store(&r->box.conf, make_config(old->generation + 1, pairs));
+    rig_run(r, STEP_US);
+    config_free(old);
 }
 
 bool rig_stop(struct box_rig *r)
 {
-    while (r->worker->live_sessions)
-        session_close(r->worker->live_sessions, false);
-    worker_free(r->worker);
+    struct fabric *f = r->box.fabric;
+    unsigned n = r->box.workers;
+    for (unsigned i = 0; i < n; i++)
+        while (r->box.worker[i]->live_sessions)
+            session_close(r->box.worker[i]->live_sessions, false);
+    for (struct job *j; (j = fabric_receive(f, fabric_main(f)));)
+        job_free(j);
+    for (unsigned i = 0; i < n; i++) {
+        worker_free(r->box.worker[i]);
+        net_if_free(r->box.worker[i]->nif);
+        free(r->box.worker[i]);
+        while (queues[i].n)
+            rte_pktmbuf_free(queues[i].inbox[--queues[i].n]);
+    }
     tcp_stack_free(r->client_tcp);
-    net_if_free(r->worker->nif);
     net_if_free(r->client_nif);
     keyspace_free(r->box.ks);
-    fabric_free(r->box.fabric);
+    fabric_free(f);
     config_free(atomic_load(&r->box.conf));
     memwire_free(r->wire);
     for (unsigned i = 0; i < RIG_CLIENTS; i++)
         free(r->client[i].got);
     free(r->box.rcu);
     free(r->box.worker);
-    free(r->worker);
     free(r->stats);
     return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
 }
@@ -218,7 +296,12 @@ void rig_run(struct box_rig *r, uint64_t us)
     for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += STEP_US) {
         memwire_set_time(r->wire, r->now_us);
         double cycles = (double)(r->now_us + 1) / r->worker->us_per_cycle;
-        worker_round(r->worker, r->worker->epoch_cycles + (uint64_t)cycles);
+        /* In one thread, a worker that does not run is one that sleeps: others may stop it. */
+        for (unsigned i = 0; i < r->box.workers; i++) {
+            fabric_wake(r->box.fabric, i);
+            worker_round(r->box.worker[i], r->box.worker[i]->epoch_cycles + (uint64_t)cycles);
+            fabric_sleep(r->box.fabric, i);
+        }
         client_step(r);
     }
 }
@@ -226,9 +309,11 @@ void rig_run(struct box_rig *r, uint64_t us)
 struct rig_client *rig_connect(struct box_rig *r, unsigned i)
 {
     struct rig_client *c = &r->client[i];
-    struct endpoint local = {.port = (uint16_t)(40000 + i)}, remote = {.port = 6379};
+    struct endpoint local = {.port = (uint16_t)(20000 + i + RIG_CLIENTS * (r->connects++ % 2500))},
+                    remote = {.port = 6379};
     ip_parse("10.0.0.1", &local.ip);
     ip_parse("10.0.0.2", &remote.ip);
+    free(c->got);
     *c = (struct rig_client){.got = malloc(RIG_REPLY)};
     c->conn = tcp_connect(r->client_tcp, &local, &remote, r->now_us);
     if (!c->conn || !c->got)

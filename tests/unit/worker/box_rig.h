@@ -5,7 +5,7 @@
 #include "tcp/tcp.h"
 #include "worker.h"
 
-enum { RIG_CLIENTS = 16, RIG_REPLY = 8 << 20 };
+enum { RIG_CLIENTS = 16, RIG_REPLY = 8 << 20, RIG_WORKERS = 2 };
 
 struct rig_client {
     struct tcp_conn *conn;
@@ -20,17 +20,23 @@ struct box_rig {
     struct memwire *wire;
     struct rte_mempool *pool;
     struct box box;
-    struct worker *worker;
-    struct counters counters, client_counters;
+    struct worker *worker; /* the first; "workers" "2" in pairs makes a second, which serves odd clients */
+    struct counters counters, second_counters, client_counters;
     struct command_stats *stats;
     struct net_if *client_nif;
     struct tcp_stack *client_tcp;
     struct rig_client client[RIG_CLIENTS];
+    unsigned connects; /* so that none meets the TIME_WAIT of another */
     uint64_t now_us;
 };
 
 /* pairs: extra directives (name, value, ..., NULL), or NULL. fault: NULL = a perfect wire. */
 void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault);
+/* The box has a packet pool of its own. */
+void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
+                  struct rte_mempool *pool);
+/* Publishes a new generation and frees the old one when it is in force. */
+void rig_reconfigure(struct box_rig *r, const char *const *pairs);
 /* Ends everything; true if no packet buffer has leaked. */
 bool rig_stop(struct box_rig *r);
 
