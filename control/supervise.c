@@ -265,8 +265,8 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
 static void stop_step(struct supervisor *s)
 {
     switch (s->stop_step++) {
-    case 0: /* ask over the channel; without one, SIGTERM is the orderly way */
-        if (!link_stop(s->link))
+    case 0: /* ask over the channel; while nobody reads that, SIGTERM is the orderly way */
+        if (strcmp(s->status.state, "serving") != 0 || !link_stop(s->link))
             kill((pid_t)s->status.pid, SIGTERM);
         after(s, s->options.stop_seconds * 1000);
         break;

@@ -18,6 +18,13 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
+static void take_signals(void (*handler)(int))
+{
+    struct sigaction on = {.sa_handler = handler};
+    sigaction(SIGTERM, &on, NULL);
+    sigaction(SIGINT, &on, NULL);
+}
+
 static const char *on_config(void *ctx, struct config *conf)
 {
     struct plane *p = ctx;
@@ -84,6 +91,27 @@ static int fail(struct plane *p, const char *error)
     return 1;
 }
 
+/* What the start may have to wait for, for whoever asks for the status meanwhile. */
+static void tell_start(struct plane *p)
+{
+    const struct config *conf = p->first;
+    char detail[256] = "bringing up memory, link and workers";
+    if (conf->link_type == LINK_VIRTIO_USER && strcmp(conf->link_role, "server") == 0)
+        snprintf(detail, sizeof detail, "waiting for the vhost side of the link to connect to %.200s",
+                 conf->link_path);
+    channel_state(p->channel, "starting", detail);
+}
+
+/* A driver may wait in there for its peer, without end and deaf to a flag. There is nothing to save yet, so
+ * that a signal may simply end us. */
+static bool start(struct plane *p, char *error, size_t size)
+{
+    take_signals(SIG_DFL);
+    bool ok = plane_start(p, error, size);
+    take_signals(on_signal);
+    return ok;
+}
+
 static int serve(struct plane *p)
 {
     char error[256];
@@ -91,8 +119,8 @@ static int serve(struct plane *p)
         channel_poll(p->channel, 100);
     if (stop_signal)
         return 0;
-    channel_state(p->channel, "starting", "bringing up memory, link and workers");
-    if (!plane_start(p, error, sizeof error))
+    tell_start(p);
+    if (!start(p, error, sizeof error))
         return fail(p, error);
     channel_state(p->channel, "serving", "Ready to accept connections");
     while (!stop_signal) {
@@ -139,9 +167,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    struct sigaction on = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &on, NULL);
-    sigaction(SIGINT, &on, NULL);
+    take_signals(on_signal);
     signal(SIGPIPE, SIG_IGN);
     plane.channel = channel_open(path, &ops, &plane, error, sizeof error);
     if (!plane.channel)

@@ -18,10 +18,10 @@ expect() { # WANTED COMMAND...
     got=$("$@" 2>&1)
     [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
 }
-contains() { # TEXT COMMAND...
+contains() { # TEXT COMMAND...: the command succeeds and says TEXT
     local want=$1 got
     shift
-    got=$("$@" 2>&1)
+    got=$("$@" 2>&1) || { echo "status $?: $got"; return 1; }
     case $got in *"$want"*) ;; *) echo "wanted in it: $want"; printf 'got: %s\n' "$got"; return 1 ;; esac
 }
 fails_with() { # STATUS TEXT COMMAND...
@@ -113,7 +113,14 @@ check "wait for it" wait_until 30 "service" answers
 check "down" board/dev/down
 check "nothing is left" nothing_left
 check "down again is harmless" board/dev/down
-check "up with two workers" up --workers 2
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups env -i PATH="$PATH" "$@"; }
+if as_nobody test -x "$PWD/board/dev/up" 2>/dev/null; then
+    check "up without root says what it needs" fails_with 1 "needs root" as_nobody board/dev/up
+else
+    skip "up without root says what it needs" "this folder is closed to others"
+fi
+echo "hugepages no" >>"$CONF"
+check "up with two workers, without hugepages" contains "hugepages: none" up --workers 2
 check "keys of all shards are reached from every connection" sh -c "
     for i in \$(seq 200); do redis-cli -h $BOX_IP set key:\$i \$i >/dev/null; done
     for i in \$(seq 200); do [ \"\$(redis-cli -h $BOX_IP get key:\$i)\" = \$i ] || exit 1; done
