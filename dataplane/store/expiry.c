@@ -70,6 +70,8 @@ static bool expiry_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t 
     c->id[c->n] = id;
     c->fine[c->n++] = fine;
     w->items++;
+    if (level == 0)
+        w->near[tick % WHEEL_SLOTS / 64] |= 1ULL << tick % 64;
     return true;
 }
 
@@ -167,8 +169,22 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
     return *budget > 0;
 }
 
+/* On to the next tick of level 0 that may hold something, the last one before the next cascade, or the last
+ * one that is due. */
+static void skip_empty_ticks(struct wheel *w, uint64_t due)
+{
+    unsigned start = w->tick & (WHEEL_SLOTS - 1), at = start;
+    while (at < WHEEL_SLOTS && w->near[at / 64] >> at % 64 == 0)
+        at = (at | 63) + 1;
+    at = at < WHEEL_SLOTS ? at + (unsigned)__builtin_ctzll(w->near[at / 64] >> at % 64) : WHEEL_SLOTS - 1;
+    uint64_t next = w->tick + (at - start);
+    w->tick = next < due ? next : due - 1;
+}
+
 static void next_tick(struct wheel *w)
 {
+    unsigned done = w->tick & (WHEEL_SLOTS - 1);
+    w->near[done / 64] &= ~(1ULL << done % 64);
     w->tick++;
     for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0;
          level++) {
@@ -261,6 +277,7 @@ static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
     for (unsigned steps = 1; w->tick < due && cascade(s, w, budget); steps++) {
         uint32_t id;
         uint16_t fine;
+        skip_empty_ticks(w, due);
         while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
             --*budget;
             fire(s, db, id);

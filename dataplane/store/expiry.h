@@ -29,6 +29,7 @@ struct wheel {
     bool walking;                             /* being filled again from the index ... */
     uint64_t cursor;                          /* ... from here on */
     struct wheel *old;                        /* thrown away, not yet freed */
+    uint64_t near[WHEEL_SLOTS / 64];          /* bits of level 0: slots that may hold something */
     struct wheel_chunk *coming[WHEEL_LEVELS]; /* to be filed on a lower level before the tick fires */
     struct wheel_chunk *slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
