@@ -149,8 +149,8 @@ static unsigned sample_db(struct shard *s, unsigned number)
     struct entry *found[BUCKET_SLOTS];
     unsigned seen = 0;
     bool sparse = is_volatile(s) && (db->expires * 4 < db->index.keys || s->policy == POLICY_VOLATILE_TTL);
-    unsigned n = sparse ? sample_wheel(s, db, found)
-                        : index_sample_bucket(s, &db->index, next_sample(s, db), found);
+    unsigned n =
+        sparse ? sample_wheel(s, db, found) : index_sample_bucket(s, &db->index, next_sample(s, db), found);
     for (unsigned i = 0; i < n; i++)
         if (!is_volatile(s) || entry_has_ttl(found[i])) {
             pool_offer(s, number, found[i]);

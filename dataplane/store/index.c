@@ -205,7 +205,8 @@ void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_
     ahead->e = match_in(s, &seg[home], ahead->tag);
     if (ahead->e) {
         prefetch_entry(ahead->e);
-    } else if (bucket_spilled(&seg[home], ahead->tag) || !bucket_empty(&seg[home])) { /* or a SET goes there */
+    } else if (bucket_spilled(&seg[home], ahead->tag) ||
+               !bucket_empty(&seg[home])) { /* or a SET goes there */
         ahead->bucket = &seg[next_bucket(home, word_buckets(word))];
         __builtin_prefetch(ahead->bucket);
     }
