@@ -1,5 +1,6 @@
 /* entry.c: reading and writing the layout of entry.h; encodings as OBJECT ENCODING names them. */
 #include "store/entry.h"
+#include "base/number.h"
 
 uint8_t *entry_write(struct entry *e, const struct entry_plan *plan)
 {
@@ -122,30 +123,6 @@ struct slice entry_string(const struct entry *e, char *scratch)
     }
 }
 
-bool string_is_int(struct slice s, int64_t *out)
-{
-    if (s.len == 0 || s.len > 20)
-        return false;
-    bool minus = s.p[0] == '-';
-    size_t i = minus;
-    if (i == s.len || s.p[i] < '0' || s.p[i] > '9')
-        return false;
-    if (s.p[i] == '0') {
-        *out = 0;
-        return s.len == 1;
-    }
-    uint64_t v = 0;
-    for (; i < s.len; i++) {
-        uint64_t digit = (uint64_t)s.p[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v))
-            return false;
-    }
-    if (v > (uint64_t)INT64_MAX + minus)
-        return false;
-    *out = minus ? (int64_t)(0 - v) : (int64_t)v;
-    return true;
-}
-
 bool entry_int(const struct entry *e, int64_t *out)
 {
     if (entry_type_of(e) != TYPE_STRING)
@@ -154,5 +131,5 @@ bool entry_int(const struct entry *e, int64_t *out)
         memcpy(out, entry_parts(e).value, sizeof *out);
         return true;
     }
-    return string_is_int(entry_string(e, NULL), out);
+    return parse_i64(entry_string(e, NULL), out);
 }

@@ -136,6 +136,3 @@ uint64_t entry_user_bytes(const struct entry *e);
 
 /* True if p lies in memory that goes when the entry is freed. */
 bool entry_covers(const struct entry *e, const void *p);
-
-/* Redis' string2ll for at most 20 bytes of canonical decimal text. */
-bool string_is_int(struct slice s, int64_t *out);

@@ -3,7 +3,7 @@
 #include "store/eviction.h"
 #include "store/shard.h"
 
-enum { LFU_INIT = 5, CLOCK_BITS = 24, SPARSE_TRIES = 32 };
+enum { LFU_INIT = 5, CLOCK_BITS = 24, SPARSE_TRIES = 32, LOOK_EVERY = 64 };
 
 /* -- the access clock -- */
 
@@ -96,21 +96,24 @@ static uint64_t score_of(struct shard *s, const struct entry *e)
     }
 }
 
+/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
 static void pool_offer(struct shard *s, unsigned db, struct entry *e)
 {
     struct pool *pool = &s->pool;
     uint64_t score = score_of(s, e);
     if (pool->n == POOL_SIZE && score <= pool->best[0].score)
         return;
-    for (unsigned i = 0; i < pool->n; i++)
+    unsigned at = 0;
+    for (unsigned i = 0; i < pool->n; i++) {
         if (pool->best[i].e == e)
             return;
+        at += pool->best[i].score < score;
+    }
     if (pool->n == POOL_SIZE)
-        memmove(pool->best, pool->best + 1, --pool->n * sizeof pool->best[0]);
-    unsigned i = pool->n++;
-    for (; i > 0 && pool->best[i - 1].score > score; i--)
-        pool->best[i] = pool->best[i - 1];
-    pool->best[i] =
+        memmove(pool->best, pool->best + 1, --at * sizeof pool->best[0]);
+    else
+        memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
+    pool->best[at] =
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
 }
 
@@ -122,29 +125,38 @@ static uint64_t next_sample(struct shard *s, const struct db *db)
     uint64_t random = pool->next[0];
     pool->next[0] = pool->next[1];
     pool->next[1] = shard_random(s);
-    index_sample_prefetch(s, &db->index, pool->next[1], false, s->samples);
-    index_sample_prefetch(s, &db->index, pool->next[0], true, s->samples);
+    index_sample_prefetch(s, &db->index, pool->next[1], false);
+    index_sample_prefetch(s, &db->index, pool->next[0], true);
     return random;
 }
 
-/* Where keys with an expiry are rare, the wheel finds them and chance would not. */
-static void sample_db(struct shard *s, unsigned number)
+static unsigned sample_wheel(struct shard *s, struct db *db, struct entry **found)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->samples && i < BUCKET_SLOTS; i++) {
+        struct entry *e = expiry_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
+        if (e)
+            found[n++] = e;
+    }
+    return n;
+}
+
+/* Where keys with an expiry are rare, the wheel finds them and chance would not. Returns how many keys that
+ * may go were seen. */
+static unsigned sample_db(struct shard *s, unsigned number)
 {
     struct db *db = &s->db[number];
-    struct entry *found[SAMPLES_MAX];
-    unsigned n = 0;
+    struct entry *found[BUCKET_SLOTS];
+    unsigned seen = 0;
     bool sparse = is_volatile(s) && (db->expires * 4 < db->index.keys || s->policy == POLICY_VOLATILE_TTL);
-    if (!sparse)
-        n = index_sample(s, &db->index, next_sample(s, db), found, s->samples);
-    else
-        for (unsigned i = 0; i < s->samples; i++) {
-            struct entry *e = expiry_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
-            if (e)
-                found[n++] = e;
-        }
+    unsigned n =
+        sparse ? sample_wheel(s, db, found) : index_sample_bucket(s, &db->index, next_sample(s, db), found);
     for (unsigned i = 0; i < n; i++)
-        if (!is_volatile(s) || entry_has_ttl(found[i]))
+        if (!is_volatile(s) || entry_has_ttl(found[i])) {
             pool_offer(s, number, found[i]);
+            seen++;
+        }
+    return seen;
 }
 
 bool entry_guarded(const struct shard *s, const struct entry *e)
@@ -175,7 +187,7 @@ static bool evict_from_pool(struct shard *s)
             continue;
         if (s->pool.n > 0) { /* the next victim's bucket and entry, for the next time */
             const struct candidate *next = &s->pool.best[s->pool.n - 1];
-            index_prefetch_bucket(s, &s->db[next->db].index, next->hash);
+            index_prefetch_removal(s, &s->db[next->db].index, next->hash);
             __builtin_prefetch(next->e);
         }
         return true;
@@ -215,23 +227,56 @@ static bool evict_by_search(struct shard *s)
     return false;
 }
 
+static bool db_has_victims(const struct shard *s, const struct db *db)
+{
+    return is_volatile(s) ? db->expires > 0 : db->index.keys > 0;
+}
+
+/* One sample of every database that has something to give, as Redis does. The mean number of candidates in
+ * *seen. False if there was no such database. */
+static bool sample_round(struct shard *s, unsigned *seen)
+{
+    unsigned sampled = 0, total = 0;
+    for (unsigned number = 0; number < s->pool.databases; number++)
+        if (db_has_victims(s, &s->db[number])) {
+            total += sample_db(s, number);
+            sampled++;
+        }
+    *seen += sampled ? total / sampled : 0;
+    return sampled > 0;
+}
+
+/* Most of the databases are never used. */
+static void look_for_databases(struct shard *s)
+{
+    s->pool.databases = s->databases;
+    while (s->pool.databases > 0 && !db_has_victims(s, &s->db[s->pool.databases - 1]))
+        s->pool.databases--;
+    s->pool.until_look = LOOK_EVERY;
+}
+
+/* Each eviction asks for maxmemory-samples candidates; a bucket that held more than that is good for the
+ * next one as well. */
 bool evict_one(struct shard *s)
 {
+    struct pool *pool = &s->pool;
     if (s->policy == POLICY_NOEVICTION)
         return false;
+    if (pool->until_look-- == 0)
+        look_for_databases(s);
     for (unsigned try = 0; try < SPARSE_TRIES; try++) {
-        bool any = false;
-        for (unsigned number = 0; number < s->databases; number++) {
-            const struct db *db = &s->db[number];
-            if (is_volatile(s) ? db->expires == 0 : db->index.keys == 0)
+        if (pool->seen < s->samples || pool->n == 0) {
+            if (!sample_round(s, &pool->seen)) {
+                look_for_databases(s);
+                if (pool->databases == 0)
+                    return false;
+            }
+            if (pool->seen < s->samples)
                 continue;
-            sample_db(s, number);
-            any = true;
         }
-        if (!any)
-            return false;
+        pool->seen -= s->samples;
         if (evict_from_pool(s))
             return true;
     }
-    return evict_by_search(s);
+    return evict_from_pool(s) || evict_by_search(s);
 }

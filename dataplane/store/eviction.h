@@ -20,6 +20,9 @@ struct pool {
     unsigned n;
     struct candidate best[POOL_SIZE]; /* by rising score */
     uint64_t next[2];                 /* the next two samples, being prefetched */
+    unsigned seen;                    /* candidates seen beyond those that past evictions asked for */
+    unsigned databases, until_look;   /* those with a number below hold all keys; evictions until that is
+                                         looked at again */
 };
 
 /* Evicts one key by the policy. False if nothing can go. */

@@ -38,6 +38,20 @@ static uint64_t tick_from(const struct wheel *w, unsigned level, uint16_t fine)
     return base | (level == 3 ? (uint64_t)fine << SLOT_BITS | 0xff : fine);
 }
 
+static void set_busy(struct wheel *w, unsigned level, unsigned slot, bool busy)
+{
+    uint64_t bit = 1ULL << slot % 64, *word = &w->busy[level][slot / 64];
+    *word = busy ? *word | bit : *word & ~bit;
+}
+
+/* The first slot from `at` on that may hold something, WHEEL_SLOTS if there is none. */
+static unsigned next_busy(const struct wheel *w, unsigned level, unsigned at)
+{
+    while (at < WHEEL_SLOTS && w->busy[level][at / 64] >> at % 64 == 0)
+        at = (at | 63) + 1;
+    return at < WHEEL_SLOTS ? at + (unsigned)__builtin_ctzll(w->busy[level][at / 64] >> at % 64) : at;
+}
+
 typedef void *chunk_source(struct shard *s, uint64_t size, enum slab_kind kind);
 
 static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
@@ -70,6 +84,7 @@ static bool expiry_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t 
     c->id[c->n] = id;
     c->fine[c->n++] = fine;
     w->items++;
+    set_busy(w, level, tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1), true);
     return true;
 }
 
@@ -167,14 +182,26 @@ static bool cascade(struct shard *s, struct wheel *w, unsigned *budget)
     return *budget > 0;
 }
 
+/* On to the next tick of level 0 that may hold something, the last one before the next cascade, or the last
+ * one that is due. */
+static void skip_empty_ticks(struct wheel *w, uint64_t due)
+{
+    unsigned start = w->tick & (WHEEL_SLOTS - 1), at = next_busy(w, 0, start);
+    at = at < WHEEL_SLOTS ? at : WHEEL_SLOTS - 1;
+    uint64_t next = w->tick + (at - start);
+    w->tick = next < due ? next : due - 1;
+}
+
 static void next_tick(struct wheel *w)
 {
+    set_busy(w, 0, w->tick & (WHEEL_SLOTS - 1), false);
     w->tick++;
     for (unsigned level = 1; level < WHEEL_LEVELS && (w->tick & ((1ULL << level * SLOT_BITS) - 1)) == 0;
          level++) {
-        struct wheel_chunk **slot = &w->slot[level][w->tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1)];
-        w->coming[level] = *slot;
-        *slot = NULL;
+        unsigned at = w->tick >> level * SLOT_BITS & (WHEEL_SLOTS - 1);
+        w->coming[level] = w->slot[level][at];
+        w->slot[level][at] = NULL;
+        set_busy(w, level, at, false);
     }
 }
 
@@ -261,6 +288,7 @@ static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
     for (unsigned steps = 1; w->tick < due && cascade(s, w, budget); steps++) {
         uint32_t id;
         uint16_t fine;
+        skip_empty_ticks(w, due);
         while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
             --*budget;
             fire(s, db, id);
@@ -328,8 +356,15 @@ struct entry *expiry_sample(struct shard *s, struct db *db, bool soonest, uint64
             if (e)
                 return e;
         }
-        for (unsigned i = 0; i < WHEEL_SLOTS && tries > 0; i++) {
-            struct wheel_chunk **list = &w->slot[level][(start + i) % WHEEL_SLOTS];
+        unsigned begin = start % WHEEL_SLOTS, at = next_busy(w, level, begin);
+        for (bool wrapped = false; tries > 0; at = next_busy(w, level, at + 1)) {
+            if (at == WHEEL_SLOTS && !wrapped) {
+                wrapped = true;
+                at = next_busy(w, level, 0);
+            }
+            if (at == WHEEL_SLOTS || (wrapped && at >= begin))
+                break;
+            struct wheel_chunk **list = &w->slot[level][at];
             tries -= *list != NULL;
             struct entry *e = sample_list(s, db, list, random >> 16);
             if (e)

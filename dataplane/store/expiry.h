@@ -25,11 +25,12 @@ struct wheel_chunk {
 struct wheel {
     uint64_t tick; /* the next to fire; a tick is 64 ms since 1970 */
     uint64_t items;
-    bool lost;                                /* an item could not be filed */
-    bool walking;                             /* being filled again from the index ... */
-    uint64_t cursor;                          /* ... from here on */
-    struct wheel *old;                        /* thrown away, not yet freed */
-    struct wheel_chunk *coming[WHEEL_LEVELS]; /* to be filed on a lower level before the tick fires */
+    bool lost;                                     /* an item could not be filed */
+    bool walking;                                  /* being filled again from the index ... */
+    uint64_t cursor;                               /* ... from here on */
+    struct wheel *old;                             /* thrown away, not yet freed */
+    uint64_t busy[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* bits: slots that may hold something */
+    struct wheel_chunk *coming[WHEEL_LEVELS];      /* to be filed on a lower level before the tick fires */
     struct wheel_chunk *slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 

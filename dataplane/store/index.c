@@ -168,6 +168,16 @@ void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64
     __builtin_prefetch(word_segment(s, word) + home_of(tag_of(hash), word_buckets(word)));
 }
 
+void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash)
+{
+    if (ix->segments == 0)
+        return;
+    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    const struct bucket *b = word_segment(s, word) + home_of(tag_of(hash), word_buckets(word));
+    __builtin_prefetch(b);
+    __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
+}
+
 /* An entry of a hundred bytes may begin near the end of a line. */
 static inline void prefetch_entry(const struct entry *e)
 {
@@ -195,7 +205,8 @@ void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_
     ahead->e = match_in(s, &seg[home], ahead->tag);
     if (ahead->e) {
         prefetch_entry(ahead->e);
-    } else if (bucket_spilled(&seg[home], ahead->tag)) {
+    } else if (bucket_spilled(&seg[home], ahead->tag) ||
+               !bucket_empty(&seg[home])) { /* or a SET goes there */
         ahead->bucket = &seg[next_bucket(home, word_buckets(word))];
         __builtin_prefetch(ahead->bucket);
     }
@@ -380,12 +391,18 @@ void index_replace(struct shard *s, struct place *at, struct entry *e)
     slot_set(s, at->bucket, at->slot, at->bucket->high[at->slot] >> 8, e);
 }
 
+/* How many buckets b lies behind a. */
+static inline unsigned bucket_distance(unsigned a, unsigned b, unsigned buckets)
+{
+    return b >= a ? b - a : b + buckets - a;
+}
+
 /* A slot of [buckets] in a bucket after the hole whose home is not after the hole, or -1. */
 static int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hole, unsigned b)
 {
-    unsigned distance = (b + buckets - hole) % buckets;
+    unsigned distance = bucket_distance(hole, b, buckets);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        if (seg[b].low[i] && (b + buckets - home_of(seg[b].high[i] >> 8, buckets)) % buckets >= distance)
+        if (seg[b].low[i] && bucket_distance(home_of(seg[b].high[i] >> 8, buckets), b, buckets) >= distance)
             return (int)i;
     return -1;
 }
@@ -579,24 +596,39 @@ static uint64_t sample_word(const struct index *ix, uint64_t random)
     return *directory_at(ix, number);
 }
 
+static const struct bucket *sample_bucket(const struct shard *s, uint64_t word, uint64_t random)
+{
+    return word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24);
+}
+
 unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
                       unsigned n)
 {
     return ix->keys ? sample_segment(s, sample_word(ix, random), random, out, n) : 0;
 }
 
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries,
-                           unsigned n)
+unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
+                             struct entry *out[BUCKET_SLOTS])
 {
-    struct entry *found[BUCKET_SLOTS];
+    if (ix->keys == 0)
+        return 0;
+    uint64_t word = sample_word(ix, random);
+    const struct bucket *b = sample_bucket(s, word, random);
+    unsigned found = 0;
+    for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1)
+        out[found++] = slot_entry(s, b, (unsigned)__builtin_ctz(full));
+    return found ? found : sample_segment(s, word, random, out, BUCKET_SLOTS);
+}
+
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries)
+{
     if (ix->keys == 0)
         return;
-    uint64_t word = sample_word(ix, random);
+    const struct bucket *b = sample_bucket(s, sample_word(ix, random), random);
     if (!entries) {
-        __builtin_prefetch(word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24));
+        __builtin_prefetch(b);
         return;
     }
-    n = sample_segment(s, word, random, found, n < BUCKET_SLOTS ? n : BUCKET_SLOTS);
-    for (unsigned i = 0; i < n; i++)
-        __builtin_prefetch(found[i]);
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
+        __builtin_prefetch(slot_entry(s, b, i));
 }

@@ -70,6 +70,8 @@ void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
 
 void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash);
+/* The same for index_remove(), which looks beyond the bucket if it is full. */
+void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash);
 /* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in
  * *ahead. */
 void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead);
@@ -92,9 +94,11 @@ void index_neighbours(const struct shard *s, const struct index *ix, uint64_t ha
 unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
                       unsigned n);
 
-/* Prefetch stages of index_sample() with the same random number: the slots, then the entries. */
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries,
-                           unsigned n);
+/* The entries of a random bucket: one cache line names them all. 0 only if the index is empty. */
+unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
+                             struct entry *out[BUCKET_SLOTS]);
+/* Prefetch stages of index_sample_bucket() with the same random number: the slots, then the entries. */
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries);
 
 /* Where a segment lies and its bytes (NULL = empty), and after it was copied elsewhere. Each slot may be
  * changed to another address of the same entry. */

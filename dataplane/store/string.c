@@ -1,4 +1,5 @@
 /* string.c: strings: choice of encoding, SET, INCR, and growth in place (APPEND, SETRANGE, SETBIT). */
+#include "base/number.h"
 #include "store/shard.h"
 
 enum { EMBSTR_LONGEST = 44, RESERVE_TRIES = 64, GROWTH_FAST = 8 << 20 };
@@ -19,7 +20,7 @@ static struct value value_of(struct slice text, unsigned flags)
     else if (flags & SET_RAW || (text.len > EMBSTR_LONGEST))
         v.encoding = STRING_RAW;
     else
-        v.encoding = string_is_int(text, &v.number) ? STRING_INT : STRING_EMBSTR;
+        v.encoding = parse_i64(text, &v.number) ? STRING_INT : STRING_EMBSTR;
     return v;
 }
 
