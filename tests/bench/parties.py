@@ -17,7 +17,7 @@ STATS_PORT = 9177
 
 
 class Box:
-    """Sluice on the server core. link: "virtio-user" (to the generator's vhost socket) or "tap"."""
+    """Sluice on the server core. link: "virtio-user" (to the generator's vhost socket), "tap" or "af_packet"."""
 
     def __init__(self, ctx, link, path_or_name, address, netns=None, **directives):
         control, dataplane = (ctx.build / p for p in ("control/sluice-control", "sluice-dataplane"))
