@@ -40,7 +40,7 @@ answers() { [ "$(cli ping 2>/dev/null)" = PONG ]; }
 undisturbed() { # COMMAND...
     local log
     log=$(mktemp)
-    redis-benchmark -h "$BOX_IP" -t set,get -c 10 -n 60000 -q --csv >"$log" 2>&1 &
+    timeout 120 redis-benchmark -h "$BOX_IP" -t set,get -c 10 -n 60000 -q --csv >"$log" 2>&1 &
     local load=$!
     "$@" || { kill $load; rm -f "$log"; return 1; }
     wait $load || { cat "$log"; rm -f "$log"; return 1; }
@@ -127,7 +127,7 @@ check "keys of all shards are reached from every connection" sh -c "
     [ \$(redis-cli -h $BOX_IP dbsize) = 200 ]"
 check "MSET and MGET over shards" sh -c "
     [ \"\$(redis-cli -h $BOX_IP mset a 1 b 2 c 3 d 4)\" = OK ] && [ \"\$(redis-cli -h $BOX_IP mget a b c d | tr -d '\n')\" = 1234 ]"
-check "redis-benchmark on two workers" sh -c "redis-benchmark -h $BOX_IP -t set,get,incr,mset -n 20000 -c 20 -P 8 -q"
+check "redis-benchmark on two workers" sh -c "timeout 60 redis-benchmark -h $BOX_IP -t set,get,incr,mset -n 20000 -c 20 -P 8 -q"
 check "down after two workers" board/dev/down
 check "nothing is left after two workers" nothing_left
 plan
