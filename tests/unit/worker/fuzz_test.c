@@ -171,8 +171,10 @@ static void test_mutated_pipelines(void)
             tcp_close(c->conn, rig.now_us);
             c->conn = NULL;
             rig_run(&rig, 1500000);
-            be_control();
-            rig_run(&rig, 10000);
+            for (unsigned k = 0; k < 50 && atomic_load(&rig.box.clients); k++) { /* each may have several questions */
+                be_control();
+                rig_run(&rig, 10000);
+            }
             if (pass == 0) /* else a reset may have been lost: the client lives until keepalive */
                 CU_ASSERT_EQUAL(atomic_load(&rig.box.clients), 0);
         }
