@@ -106,6 +106,7 @@ check "a second box with the same name is refused by its lock" fails_with 1 "" \
     --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 9177
 check "the first one still serves" expect PONG cli ping
 check "a link name in use is a clear error" fails_with 1 "exists already" env SLUICE_INSTANCE=slutest2 board/dev/up --config "$CONF"
+check "and it leaves nothing behind" test ! -e /run/slutest2
 check "a broken configuration is refused with file and line" fails_with 1 ":1:" \
     sh -c "echo 'maxmemroy 1gb' >$CONF.bad; $BUILD/control/sluice-control --check $CONF.bad; s=\$?; rm $CONF.bad; exit \$s"
 check "SIGTERM of the dataplane is clean and repaired" sh -c "kill \$(cat $RUN/state/dataplane.pid)"
