@@ -361,3 +361,14 @@ bool engine_starts(const char *got, const char *want)
 {
     return (got && strncmp(got, want, strlen(want)) == 0) || engine_same(got, want);
 }
+
+bool engine_counts(struct engine *e, const char *command, uint64_t hits, uint64_t misses)
+{
+    uint64_t h = e->counters.v[COUNTER_keyspace_hits], m = e->counters.v[COUNTER_keyspace_misses];
+    engine_cmd(e, "%s", command);
+    h = e->counters.v[COUNTER_keyspace_hits] - h;
+    m = e->counters.v[COUNTER_keyspace_misses] - m;
+    if (h != hits || m != misses)
+        printf("# %s: %d hits, %d misses\n", command, (int)h, (int)m);
+    return h == hits && m == misses;
+}

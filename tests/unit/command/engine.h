@@ -45,6 +45,8 @@ struct client *engine_connect(struct engine *e);
 
 /* One command written as an inline request (quotes as in redis-cli), printf-like. Returns the reply. */
 const char *engine_cmd(struct engine *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Runs a command; true if it counted just so many hits and misses, else prints what it did count. */
+bool engine_counts(struct engine *e, const char *command, uint64_t hits, uint64_t misses);
 const char *engine_argv(struct engine *e, int argc, const struct slice *argv);
 /* Any number of requests as bytes; the replies one after the other. A protocol error is replied as the
  * session would. */
@@ -58,4 +60,6 @@ bool engine_same(const char *got, const char *want);
 bool engine_starts(const char *got, const char *want);
 
 #define EXPECT(e, command, reply)        CU_ASSERT(engine_same(engine_cmd((e), "%s", (command)), (reply)))
+/* A command counts so many keyspace hits and misses. */
+#define EXPECT_HITS(e, command, hits, misses) CU_ASSERT(engine_counts((e), (command), (hits), (misses)))
 #define EXPECT_STARTS(e, command, reply) CU_ASSERT(engine_starts(engine_cmd((e), "%s", (command)), (reply)))

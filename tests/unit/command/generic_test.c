@@ -42,33 +42,22 @@ static void test_expired_keys_are_invisible(void)
     engine_free(e);
 }
 
-static void expect_hits(const char *command, uint64_t hits, uint64_t misses)
-{
-    uint64_t h = e->counters.v[COUNTER_keyspace_hits], m = e->counters.v[COUNTER_keyspace_misses];
-    engine_cmd(e, "%s", command);
-    h = e->counters.v[COUNTER_keyspace_hits] - h;
-    m = e->counters.v[COUNTER_keyspace_misses] - m;
-    if (h != hits || m != misses)
-        printf("# %s: %d hits, %d misses\n", command, (int)h, (int)m);
-    CU_ASSERT(h == hits && m == misses);
-}
-
 static void test_which_commands_count_hits(void)
 {
     e = engine_new(NULL);
     engine_cmd(e, "MSET a 1 b 2");
-    expect_hits("EXISTS a a none", 2, 1);
-    expect_hits("TOUCH a none", 1, 1);
-    expect_hits("TYPE a", 1, 0);
-    expect_hits("TTL none", 0, 1);
-    expect_hits("OBJECT ENCODING a", 1, 0);
-    expect_hits("COPY a c", 1, 0);
-    expect_hits("KEYS *", 0, 0);
-    expect_hits("EXPIRE a 100", 0, 0);
-    expect_hits("PERSIST a", 0, 0);
-    expect_hits("RENAME a d", 0, 0);
-    expect_hits("MOVE d 1", 0, 0);
-    expect_hits("DEL none b", 0, 0);
+    EXPECT_HITS(e, "EXISTS a a none", 2, 1);
+    EXPECT_HITS(e, "TOUCH a none", 1, 1);
+    EXPECT_HITS(e, "TYPE a", 1, 0);
+    EXPECT_HITS(e, "TTL none", 0, 1);
+    EXPECT_HITS(e, "OBJECT ENCODING a", 1, 0);
+    EXPECT_HITS(e, "COPY a c", 1, 0);
+    EXPECT_HITS(e, "KEYS *", 0, 0);
+    EXPECT_HITS(e, "EXPIRE a 100", 0, 0);
+    EXPECT_HITS(e, "PERSIST a", 0, 0);
+    EXPECT_HITS(e, "RENAME a d", 0, 0);
+    EXPECT_HITS(e, "MOVE d 1", 0, 0);
+    EXPECT_HITS(e, "DEL none b", 0, 0);
     engine_free(e);
 }
 

@@ -51,39 +51,28 @@ static void test_getex_with_past_time_deletes(void)
     engine_free(e);
 }
 
-static void expect_hits(const char *command, uint64_t hits, uint64_t misses)
-{
-    uint64_t h = e->counters.v[COUNTER_keyspace_hits], m = e->counters.v[COUNTER_keyspace_misses];
-    engine_cmd(e, "%s", command);
-    h = e->counters.v[COUNTER_keyspace_hits] - h;
-    m = e->counters.v[COUNTER_keyspace_misses] - m;
-    if (h != hits || m != misses)
-        printf("# %s: %d hits, %d misses\n", command, (int)h, (int)m);
-    CU_ASSERT(h == hits && m == misses);
-}
-
 static void test_reads_count_hits_and_misses_and_writes_do_not(void)
 {
     e = engine_new(NULL);
     engine_cmd(e, "MSET k v n 1");
-    expect_hits("GET k", 1, 0);
-    expect_hits("GET none", 0, 1);
-    expect_hits("MGET k none n", 2, 1);
-    expect_hits("STRLEN k", 1, 0);
-    expect_hits("GETRANGE none 0 1", 0, 1);
-    expect_hits("LCS k none", 1, 1);
-    expect_hits("GETEX k", 1, 0);
-    expect_hits("SET k v GET", 1, 0);
-    expect_hits("GETSET none2 v", 0, 1);
-    expect_hits("SET k v", 0, 0);
-    expect_hits("SET k v NX", 0, 0);
-    expect_hits("SETNX k v", 0, 0);
-    expect_hits("MSETNX k v", 0, 0);
-    expect_hits("APPEND k v", 0, 0);
-    expect_hits("SETRANGE k 0 v", 0, 0);
-    expect_hits("INCR n", 0, 0);
-    expect_hits("INCRBYFLOAT n 1", 0, 0);
-    expect_hits("GETDEL k", 1, 0);
+    EXPECT_HITS(e, "GET k", 1, 0);
+    EXPECT_HITS(e, "GET none", 0, 1);
+    EXPECT_HITS(e, "MGET k none n", 2, 1);
+    EXPECT_HITS(e, "STRLEN k", 1, 0);
+    EXPECT_HITS(e, "GETRANGE none 0 1", 0, 1);
+    EXPECT_HITS(e, "LCS k none", 1, 1);
+    EXPECT_HITS(e, "GETEX k", 1, 0);
+    EXPECT_HITS(e, "SET k v GET", 1, 0);
+    EXPECT_HITS(e, "GETSET none2 v", 0, 1);
+    EXPECT_HITS(e, "SET k v", 0, 0);
+    EXPECT_HITS(e, "SET k v NX", 0, 0);
+    EXPECT_HITS(e, "SETNX k v", 0, 0);
+    EXPECT_HITS(e, "MSETNX k v", 0, 0);
+    EXPECT_HITS(e, "APPEND k v", 0, 0);
+    EXPECT_HITS(e, "SETRANGE k 0 v", 0, 0);
+    EXPECT_HITS(e, "INCR n", 0, 0);
+    EXPECT_HITS(e, "INCRBYFLOAT n 1", 0, 0);
+    EXPECT_HITS(e, "GETDEL k", 1, 0);
     engine_free(e);
 }
 
