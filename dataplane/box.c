@@ -15,7 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { FABRIC_RING = 1024 };
+enum { FABRIC_RING = 1024, RENAMES = 256 };
 
 static uint64_t random_seed(void)
 {
@@ -37,12 +37,16 @@ static void make_run_id(char id[41])
 /* Tables that outlive generations are sized by the first one. */
 static bool make_tables(struct plane *p, const struct config *conf, char *error, size_t size)
 {
-    const char *rename[65] = {NULL};
-    char word[32][2][64];
+    const char *rename[2 * RENAMES + 1] = {NULL};
+    char word[RENAMES][2][64];
     unsigned n = 0;
-    for (unsigned i = 0; i < conf->pairs && n < 32; i++) {
+    for (unsigned i = 0; i < conf->pairs; i++) {
         if (strcmp(conf->pair[i].name, "rename-command") != 0)
             continue;
+        if (n == RENAMES) { /* a command that was to be taken away must not stay because of a bound */
+            snprintf(error, size, "more than %d rename-command directives", RENAMES);
+            return false;
+        }
         word[n][1][0] = 0;
         if (sscanf(conf->pair[i].value, "%63s %63s", word[n][0], word[n][1]) < 1)
             continue;
