@@ -2,7 +2,10 @@
  * many bytes of JSON.
  *
  *     {"id":1,"op":"show","what":"status"}  ->  {"id":1,"ok":true,"data":{...}}
- *                                           or  {"id":1,"ok":false,"error":{"code":"...","message":"..."}} */
+ *                                           or  {"id":1,"ok":false,"error":{"code":"...","message":"..."}}
+ *
+ * A streamed reply (capture): {"id":1,"ok":true,"data":{...}}, then pieces of bytes, each behind its 4-byte length, an
+ * empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for the end. */
 #include "control/api.h"
 #include "control/log.h"
 
@@ -22,7 +25,9 @@ struct api_client {
     struct api *api;
     struct bufferevent *stream; /* NULL once the client has gone; calls that wait keep the struct */
     unsigned calls;
-    bool closing; /* after a malformed request: close when the error is written */
+    struct call *streamed; /* the call that a stream_ops watches over */
+    bool ended;            /* has shut its side down: close when the stream is over */
+    bool closing;          /* after a malformed request: close when the error is written */
     struct api_client *next;
 };
 
@@ -37,6 +42,9 @@ struct api {
 struct call {
     struct api_client *client;
     json_t *id;
+    const struct stream_ops *stream; /* NULL: one reply and no more */
+    void *stream_ctx;
+    bool streaming; /* pieces have begun */
 };
 
 /* -- clients ------------------------------------------------------------------------------------------ */
@@ -56,6 +64,12 @@ static void hang_up(struct api_client *client)
         bufferevent_free(client->stream);
         client->stream = NULL;
         client->api->clients--;
+        struct call *streamed = client->streamed;
+        client->streamed = NULL;
+        if (streamed) { /* it ends its call, now or later */
+            streamed->stream->gone(streamed->stream_ctx);
+            return;
+        }
     }
     if (client->calls == 0) {
         unlink_client(client);
@@ -92,13 +106,52 @@ struct control *call_control(const struct call *call)
     return call->client->api->control;
 }
 
+static void send_piece(struct api_client *client, const void *bytes, size_t len)
+{
+    const uint8_t head[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+    if (!client->stream)
+        return;
+    evbuffer_add(bufferevent_get_output(client->stream), head, sizeof head);
+    evbuffer_add(bufferevent_get_output(client->stream), bytes, len);
+}
+
+bool call_watch(struct call *call, const struct stream_ops *ops, void *ctx)
+{
+    if (call->client->streamed)
+        return false;
+    call->client->streamed = call;
+    call->stream = ops;
+    call->stream_ctx = ctx;
+    return true;
+}
+
+void call_stream(struct call *call, json_t *data)
+{
+    json_t *reply = json_pack("{s:b,s:o}", "ok", 1, "data", data);
+    if (call->id)
+        json_object_set(reply, "id", call->id);
+    send_json(call->client, reply);
+    call->streaming = true;
+}
+
+void call_piece(struct call *call, const void *bytes, size_t len)
+{
+    if (len)
+        send_piece(call->client, bytes, len);
+}
+
 static void call_end(struct call *call, json_t *reply)
 {
     struct api_client *client = call->client;
+    if (call->streaming)
+        send_piece(client, NULL, 0);
+    if (client->streamed == call)
+        client->streamed = NULL;
     if (call->id)
         json_object_set(reply, "id", call->id);
     json_decref(call->id);
     free(call);
+    client->closing = client->closing || client->ended;
     send_json(client, reply);
     client->calls--;
     if (!client->stream && client->calls == 0)
@@ -189,13 +242,20 @@ static void on_written(struct bufferevent *stream, void *arg)
     (void)stream;
     if (client->closing)
         hang_up(client);
+    else if (client->streamed)
+        client->streamed->stream->written(client->streamed->stream_ctx);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *arg)
 {
-    (void)stream;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
-        hang_up(arg);
+    struct api_client *client = arg;
+    if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && client->streamed) {
+        bufferevent_disable(stream, EV_READ);
+        client->ended = true;
+        client->streamed->stream->stop(client->streamed->stream_ctx);
+    } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
+        hang_up(client);
+    }
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len,

@@ -18,5 +18,22 @@ void call_reply(struct call *call, json_t *data);
 void call_fail(struct call *call, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* capture.c: {"op":"capture"}. */
+void capture_operation(struct call *call, const json_t *request);
+
 /* show.c: runs the operation that the request names. */
 void operation_run(struct call *call, json_t *request);
+
+/* -- a reply in pieces -------------------------------------------------------------------------------- */
+
+struct stream_ops {
+    void (*gone)(void *ctx);    /* the client has gone: end the call, whatever the reply; nobody reads it */
+    void (*stop)(void *ctx);    /* the client wants the orderly end of the stream */
+    void (*written)(void *ctx); /* everything so far is in the socket */
+};
+
+/* From here on the client's end is told to ops. False: the client has a stream already. */
+bool call_watch(struct call *call, const struct stream_ops *ops, void *ctx);
+/* The first reply; pieces and then call_reply or call_fail follow. data is taken over. */
+void call_stream(struct call *call, json_t *data);
+void call_piece(struct call *call, const void *bytes, size_t len);

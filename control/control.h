@@ -11,6 +11,7 @@ struct control {
     struct supervisor *supervisor;
     struct commit *commit;
     struct execs *execs;
+    struct capture *capture;
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */

@@ -173,6 +173,26 @@ static bool on_log(struct link *l, struct message_reader *r)
     return good;
 }
 
+static bool on_capture(struct link *l, enum message_type type, struct message_reader *r)
+{
+    return l->ops->capture && l->ops->capture(l->ctx, type, r) && message_done(r);
+}
+
+static bool on_capture_started(struct link *l, struct message_reader *r)
+{
+    return on_capture(l, MSG_CAPTURE_STARTED, r);
+}
+
+static bool on_capture_packets(struct link *l, struct message_reader *r)
+{
+    return on_capture(l, MSG_CAPTURE_PACKETS, r);
+}
+
+static bool on_capture_ended(struct link *l, struct message_reader *r)
+{
+    return on_capture(l, MSG_CAPTURE_ENDED, r);
+}
+
 static const struct {
     const char *name;
     bool (*run)(struct link *l, struct message_reader *r);
@@ -183,6 +203,9 @@ static const struct {
     [MSG_ASK] = {"ASK", on_ask},
     [MSG_STATE] = {"STATE", on_state},
     [MSG_LOG] = {"LOG", on_log},
+    [MSG_CAPTURE_STARTED] = {"CAPTURE_STARTED", on_capture_started},
+    [MSG_CAPTURE_PACKETS] = {"CAPTURE_PACKETS", on_capture_packets},
+    [MSG_CAPTURE_ENDED] = {"CAPTURE_ENDED", on_capture_ended},
 };
 
 static bool receive(struct link *l, size_t len)
@@ -447,4 +470,14 @@ bool link_stop(struct link *l)
     struct message_writer w;
     message_begin(&w, l->out_message, MSG_STOP);
     return l->greeted && send_message(l, &w);
+}
+
+void link_begin(struct link *l, struct message_writer *w, enum message_type type)
+{
+    message_begin(w, l->out_message, type);
+}
+
+bool link_send(struct link *l, const struct message_writer *w)
+{
+    return l->greeted && send_message(l, w);
 }

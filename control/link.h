@@ -13,6 +13,8 @@ struct link_ops {
     void (*ask)(void *ctx, uint64_t id, const char *client, int argc, char **argv);
     void (*config_result)(void *ctx, uint64_t generation, bool accepted, const char *why);
     void (*exec_part)(void *ctx, uint64_t id, bool last, const char *bytes, size_t len);
+    /* One of MSG_CAPTURE_STARTED, _PACKETS, _ENDED; false if it cannot be read. */
+    bool (*capture)(void *ctx, enum message_type type, struct message_reader *r);
 };
 
 struct link;
@@ -39,3 +41,7 @@ bool link_exec(struct link *l, uint64_t id, int argc, const char *const *argv);
 bool link_answer(struct link *l, uint64_t id, const char *resp, size_t len);
 bool link_fact(struct link *l, const char *name, const char *value);
 bool link_stop(struct link *l);
+
+/* A message of any other kind: begin it, add its fields, send it. */
+void link_begin(struct link *l, struct message_writer *w, enum message_type type);
+bool link_send(struct link *l, const struct message_writer *w);

@@ -1,4 +1,5 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
+#include "control/capture.h"
 #include "control/control.h"
 #include "control/log.h"
 #include "control/metrics.h"
@@ -73,8 +74,13 @@ static void on_exec_part(void *ctx, uint64_t id, bool last, const char *bytes, s
     exec_part(((struct program *)ctx)->control.execs, id, last, bytes, len);
 }
 
-static const struct link_ops link_ops = {on_hello, on_closed,        on_state,    on_log,
-                                         on_ask,   on_config_result, on_exec_part};
+static bool on_capture(void *ctx, enum message_type type, struct message_reader *r)
+{
+    return capture_message(((struct program *)ctx)->control.capture, type, r);
+}
+
+static const struct link_ops link_ops = {on_hello, on_closed,        on_state,     on_log,
+                                         on_ask,   on_config_result, on_exec_part, on_capture};
 
 static void on_attached(void *ctx, bool fresh)
 {
@@ -88,6 +94,7 @@ static void on_detached(void *ctx)
 {
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
+    capture_detached(c->capture);
     commit_detached(c->commit);
 }
 
@@ -266,6 +273,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     struct timeval second = {.tv_sec = 1};
     c->link = link_new(c->base, &link_ops, p);
     c->execs = execs_new(c->base, c->link);
+    c->capture = capture_new(c->base, c->link);
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
@@ -294,6 +302,7 @@ static void close_parts(struct program *p)
         if (events[i])
             event_free(events[i]);
     execs_free(c->execs);
+    capture_free(c->capture);
     commit_free(c->commit);
     api_close(p->api);
     stats_close(p->stats);

@@ -386,6 +386,7 @@ static const struct {
     {"config", "rewrite", config_rewrite},
     {"restart", "dataplane", restart_dataplane},
     {"stop", "", stop},
+    {"capture", "", capture_operation},
 };
 
 void operation_run(struct call *call, json_t *request)

@@ -116,7 +116,7 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
     w->counters = channel_counters(p->channel, id);
     w->env.stats = channel_command_stats(p->channel, id);
     w->queue = port_queue(p->port, id, w->counters);
-    w->wire = (struct wire){port_tx, w->queue};
+    w->wire = (struct wire){worker_send, w};
     struct net_config net = {.seed = seed};
     port_net_config(p->port, conf, &net);
     net.quiet = id != 0; /* one worker announces the addresses of all */
@@ -176,6 +176,7 @@ void plane_stop(struct plane *p)
     if (p->launched)
         rte_eal_mp_wait_lcore();
     plane_forget(p);
+    capture_free(&p->capture);
     for (unsigned i = 0; box->worker && i < box->workers; i++) {
         struct worker *w = box->worker[i];
         if (!w)

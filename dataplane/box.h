@@ -1,6 +1,7 @@
 /* box.h: the whole box put together: made from the first generation of configuration, run by the main thread,
  * which serves the control channel while workers serve clients. */
 #pragma once
+#include "capture.h"
 #include "channel/channel.h"
 #include "worker.h"
 
@@ -12,6 +13,7 @@ struct plane { /* the main thread's state */
     struct port *port;
     struct config *retired; /* replaced, to be freed after a grace period */
     uint64_t next_gauges_ms;
+    struct capture capture;
     unsigned clients_max; /* as many as the pools of connections, made at start, serve */
     bool launched, serving;
 };
@@ -30,3 +32,7 @@ void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv
 void plane_forget(struct plane *p);
 /* Control has answered a question, or (all = true) has gone and will answer none. */
 void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all);
+/* Captures of frames, for control (capture.h). */
+void plane_capture_start(struct plane *p, const struct channel_capture *request);
+void plane_capture_stop(struct plane *p, uint64_t id, bool rest);
+void plane_capture_forget(struct plane *p);

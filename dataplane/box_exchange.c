@@ -153,9 +153,34 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "link_rx_nombuf", (double)s.rx_nombuf);
 }
 
+static struct capture_place place(struct plane *p)
+{
+    return (struct capture_place){&p->box.tap, p->box.rcu, p->box.workers, p->channel};
+}
+
+void plane_capture_start(struct plane *p, const struct channel_capture *request)
+{
+    struct capture_place at = place(p);
+    capture_start(&p->capture, &at, request, p->serving);
+}
+
+void plane_capture_stop(struct plane *p, uint64_t id, bool rest)
+{
+    struct capture_place at = place(p);
+    capture_stop(&p->capture, &at, id, rest);
+}
+
+void plane_capture_forget(struct plane *p)
+{
+    struct capture_place at = place(p);
+    capture_forget(&p->capture, &at);
+}
+
 void plane_exchange(struct plane *p, uint64_t now_ms)
 {
     struct job *j;
+    struct capture_place at = place(p);
+    capture_turn(&p->capture, &at);
     while ((j = fabric_receive(p->box.fabric, fabric_main(p->box.fabric)))) {
         if (j->kind == JOB_ASK) {
             ask(p, j);

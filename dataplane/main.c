@@ -65,13 +65,31 @@ static void on_peer(void *ctx, bool connected)
 {
     struct plane *p = ctx;
     atomic_store(&p->box.control_present, connected);
+    if (!connected && p->serving)
+        plane_capture_forget(p);
     if (!connected)
         plane_answer(p, 0, SLICE_LIT("-ERR control plane went away before it answered\r\n"), true);
     else if (p->serving)
         channel_state(p->channel, "serving", "Ready to accept connections");
 }
 
-static const struct channel_ops ops = {on_config, on_exec, on_answer, on_fact, on_stop, on_peer};
+static void on_capture_start(void *ctx, const struct channel_capture *request)
+{
+    plane_capture_start(ctx, request);
+}
+
+static void on_capture_stop(void *ctx, uint64_t id, bool rest)
+{
+    plane_capture_stop(ctx, id, rest);
+}
+
+static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
+{
+    capture_more(&((struct plane *)ctx)->capture, id, bytes);
+}
+
+static const struct channel_ops ops = {on_config, on_exec, on_answer,        on_fact,         on_stop,
+                                       on_peer,   on_capture_start, on_capture_stop, on_capture_more};
 
 static uint64_t monotonic_ms(void)
 {

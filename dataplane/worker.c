@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include "job.h"
+#include "tap.h"
 
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
@@ -31,6 +32,22 @@ enum {
 /* -- frames
  * ----------------------------------------------------------------------------------------------------- */
 
+static __attribute__((noinline)) void capture(struct worker *w, enum tap_direction direction,
+                                              struct rte_mbuf **frames, unsigned n)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    tap_frames(w->tap, w->id, direction, frames, n, (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
+}
+
+void worker_send(void *worker, struct rte_mbuf **frames, unsigned n)
+{
+    struct worker *w = worker;
+    if (unlikely(w->tap != NULL))
+        capture(w, TAP_OUT, frames, n);
+    port_tx(w->queue, frames, n);
+}
+
 static bool receive(struct worker *w)
 {
     struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
@@ -38,6 +55,8 @@ static bool receive(struct worker *w)
     unsigned n = port_rx(w->queue, frame, RX_BURST), segments = 0;
     if (n == 0)
         return false;
+    if (unlikely(w->tap != NULL))
+        capture(w, TAP_IN, frame, n);
     for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     for (unsigned i = 0; i < n; i++) {
@@ -218,6 +237,9 @@ static void follow_config(struct worker *w)
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
+    /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the grace
+     * period began cannot be found any more. */
+    w->tap = atomic_load_explicit(&w->box->tap, memory_order_acquire);
 }
 
 /* Closes sessions that another worker killed, that were idle too long, or whose soft limit has passed. */

@@ -10,6 +10,7 @@
 #include "tcp/tcp.h"
 
 struct rte_rcu_qsbr;
+struct tap;
 
 enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 16384 };
 
@@ -35,6 +36,7 @@ struct box { /* what the workers share; written by the main thread before they s
     struct fabric *fabric;
     struct rte_rcu_qsbr *rcu; /* grace periods of configuration generations */
     _Atomic(struct config *) conf;
+    _Atomic(struct tap *) tap; /* a running capture, or NULL */
     _Atomic(uint64_t) next_client_id;
     _Atomic(unsigned) clients;
     _Atomic(bool) stop;
@@ -63,6 +65,7 @@ struct worker {
     struct command_env env;
     struct slowlog slowlog;
     struct config *conf; /* the generation this worker works with */
+    struct tap *tap;     /* the capture of this round */
     uint64_t generation; /* its number: a new one may stand where an old one stood */
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */
@@ -100,6 +103,9 @@ void worker_free(struct worker *w);
 int worker_main(void *arg);
 /* One round at the time `cycles` of the TSC: the body of the loop, for tests in virtual time. */
 void worker_round(struct worker *w, uint64_t cycles);
+
+/* The worker's wire (struct wire's send, ctx = the worker): to the port, and to a capture. */
+void worker_send(void *worker, struct rte_mbuf **frames, unsigned n);
 
 /* -- for session.c and worker's own files
  * ------------------------------------------------------------------------- */

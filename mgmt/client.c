@@ -81,42 +81,40 @@ static int connect_to(const char *path)
     return -1;
 }
 
-/* The reply as a text on the heap, or NULL and errno. */
-static char *exchange(int fd, const char *text, size_t *len)
+static bool send_text(int fd, const char *text)
 {
     size_t n = strlen(text);
     uint8_t head[4] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
-    if (!send_all(fd, head, sizeof head) || !send_all(fd, text, n) || !receive_all(fd, head, sizeof head))
-        return NULL;
+    return send_all(fd, head, sizeof head) && send_all(fd, text, n);
+}
+
+bool api_piece(int fd, uint8_t **bytes, size_t *len)
+{
+    uint8_t head[4];
+    *bytes = NULL;
+    if (!receive_all(fd, head, sizeof head))
+        return false;
     *len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
     if (*len > REPLY_MAX) {
         errno = EMSGSIZE;
-        return NULL;
+        return false;
     }
-    char *reply = malloc(*len + 1);
-    if (reply && !receive_all(fd, reply, *len)) {
-        free(reply);
-        return NULL;
-    }
-    return reply;
+    *bytes = malloc(*len + 1);
+    if (*bytes && receive_all(fd, *bytes, *len))
+        return true;
+    free(*bytes);
+    *bytes = NULL;
+    return false;
 }
 
-int api_request(const char *path, json_t *request, json_t **data)
+int api_reply(const char *path, int fd, json_t **data)
 {
-    char *text = json_dumps(request, JSON_COMPACT), *reply = NULL;
-    size_t len = 0;
-    json_decref(request);
-    int fd = connect_to(path);
-    if (fd >= 0 && text)
-        reply = exchange(fd, text, &len);
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
+    uint8_t *text;
+    size_t len;
+    if (!api_piece(fd, &text, &len))
+        return fail(path, "no answer from control", remedy_for(errno));
+    json_t *j = json_loadb((char *)text, len, 0, NULL);
     free(text);
-    if (!reply)
-        return fail(path, fd < 0 ? strerror(why) : "no answer from control", remedy_for(why));
-    json_t *j = json_loadb(reply, len, 0, NULL);
-    free(reply);
     if (json_is_true(json_object_get(j, "ok"))) {
         *data = json_incref(json_object_get(j, "data"));
         json_decref(j);
@@ -127,4 +125,33 @@ int api_request(const char *path, json_t *request, json_t **data)
             message ? message : "control's answer cannot be read; is it of the same release?");
     json_decref(j);
     return EXIT_FAILED;
+}
+
+int api_begin(const char *path, json_t *request, int *fd, json_t **data)
+{
+    const struct timeval for_ever = {0};
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    int code = EXIT_UNREACHABLE;
+    *fd = connect_to(path);
+    if (*fd < 0)
+        code = fail(path, strerror(errno), remedy_for(errno));
+    else if (!text || !send_text(*fd, text))
+        code = fail(path, "no answer from control", remedy_for(errno));
+    else
+        code = api_reply(path, *fd, data);
+    free(text);
+    if (code != EXIT_DONE && *fd >= 0)
+        close(*fd);
+    else if (code == EXIT_DONE)
+        setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof for_ever);
+    return code;
+}
+
+int api_request(const char *path, json_t *request, json_t **data)
+{
+    int fd, code = api_begin(path, request, &fd, data);
+    if (code == EXIT_DONE)
+        close(fd);
+    return code;
 }

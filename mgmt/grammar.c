@@ -41,16 +41,25 @@ const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
     {"restart", "start a part again", .next = restart},
+    {"capture", "frames of the data port, a line each or into a file, until Ctrl-C", .run = run_capture,
+     .op = "capture", .what = ""},
     {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
     {0}};
 
+#define AT(field) offsetof(struct invocation, field)
 const struct option options[] = {
-    {"--json", NULL, "print JSON"},
-    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case"},
-    {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above"},
-    {"--lines", "N", "show log: the last N lines"},
-    {"--socket", "PATH",
-     "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)"},
+    {"--json", NULL, "print JSON", AT(json)},
+    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
+    {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
+    {"--lines", "N", "show log: the last N lines", AT(lines)},
+    {"--filter", "EXPRESSION", "capture: only frames that match, as tcpdump takes it (pcap-filter(7))", AT(filter)},
+    {"--count", "N", "capture: end after N packets", AT(count)},
+    {"--snaplen", "N", "capture: keep the first N bytes of a frame (default: all that is possible)", AT(snaplen)},
+    {"--duration", "SECONDS", "capture: end after so long", AT(duration)},
+    {"--direction", "in|out|both", "capture: only received or only sent frames", AT(direction)},
+    {"--write", "FILE", "capture: write pcapng to FILE (- for stdout) instead of a line a packet", AT(write)},
+    {"--socket", "PATH", "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)",
+     AT(socket)},
     {0}};
 
 /* -- parsing ------------------------------------------------------------------------------------------ */
@@ -96,19 +105,19 @@ const struct node *grammar_find(char **words, int n, int *used, char *error, siz
 
 static bool take_option(struct invocation *in, char **words, int n, int *i, char *error, size_t size)
 {
-    const char **into[] = {NULL, &in->match, &in->level, &in->lines, &in->socket};
     for (unsigned o = 0; options[o].name; o++) {
         size_t len = strlen(options[o].name);
         bool inline_value =
             options[o].value && strncmp(words[*i], options[o].name, len) == 0 && words[*i][len] == '=';
         if (!inline_value && strcmp(words[*i], options[o].name) != 0)
             continue;
+        const char **into = (const char **)((char *)in + options[o].at);
         if (!options[o].value)
             in->json = true;
         else if (inline_value)
-            *into[o] = words[*i] + len + 1;
+            *into = words[*i] + len + 1;
         else if (*i + 1 < n)
-            *into[o] = words[++*i];
+            *into = words[++*i];
         else {
             snprintf(error, size, "%s needs a value: %s %s", options[o].name, options[o].name,
                      options[o].value);

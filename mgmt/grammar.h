@@ -31,20 +31,23 @@ struct node {
 
 extern const struct node grammar[];
 
-struct option {
-    const char *name, *value, *help; /* value NULL: a flag */
-};
-extern const struct option options[];
 
 struct invocation {
     const struct node *leaf;
     const char *socket;
     bool json;
     const char *match, *level, *lines;
+    const char *filter, *count, *snaplen, *duration, *direction, *write; /* capture */
     char **argv; /* the parameters */
     int argc;
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };
+
+struct option {
+    const char *name, *value, *help; /* value NULL: a flag */
+    size_t at;                       /* where struct invocation keeps the value */
+};
+extern const struct option options[];
 
 /* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken.
  * NULL and one line in error. */

@@ -4,11 +4,20 @@
 #include "mgmt/grammar.h"
 
 #include <jansson.h>
+#include <stdint.h>
 
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links;
-handler run_config_set, run_change, run_rewrite, run_config_check, run_simple;
+handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, run_capture;
 
 /* client.c: one request to control's management API. Returns an exit code; EXIT_DONE: *data is the caller's.
  * `request` is taken over. */
 int api_request(const char *socket_path, json_t *request, json_t **data);
+
+/* A request whose reply comes in pieces. As api_request, but with EXIT_DONE the connection stays open in *fd: the pieces
+ * follow (api_piece), an empty one is the last, and then api_reply reads the end's reply. A shutdown(2) of our side asks
+ * for the end. */
+int api_begin(const char *socket_path, json_t *request, int *fd, json_t **data);
+/* A piece on the heap, 0 bytes at the end; false if control has gone. */
+bool api_piece(int fd, uint8_t **bytes, size_t *len);
+int api_reply(const char *socket_path, int fd, json_t **data);

@@ -7,6 +7,14 @@
 #include "command/command.h"
 
 struct channel;
+struct message_writer;
+
+struct channel_capture { /* MSG_CAPTURE_START; program is borrowed */
+    uint64_t id, count, credit;
+    uint32_t snaplen;
+    uint8_t directions;
+    struct slice program;
+};
 
 struct channel_ops { /* called from channel_poll, on the main thread */
     /* A new generation. Returns NULL if it is accepted (the callee owns conf from then on), or one static
@@ -23,6 +31,10 @@ struct channel_ops { /* called from channel_poll, on the main thread */
     void (*stop)(void *ctx);
     /* Control has connected or gone (connected = false): asks that wait are to be failed. */
     void (*peer)(void *ctx, bool connected);
+    /* A capture is to start, to stop, may send more (messages.h). */
+    void (*capture_start)(void *ctx, const struct channel_capture *request);
+    void (*capture_stop)(void *ctx, uint64_t id, bool rest);
+    void (*capture_more)(void *ctx, uint64_t id, uint64_t bytes);
 };
 
 /* Binds path (mode 0600; a stale socket of a dead process is replaced, a living one is an error) and waits
@@ -46,6 +58,8 @@ void channel_poll(struct channel *ch, int timeout_ms);
 bool channel_connected(const struct channel *ch);
 
 /* To control. False when it is not connected or its ring is full. */
+/* The message in w; with `patient` it may wait in memory until there is room. */
+bool channel_send(struct channel *ch, struct message_writer *w, bool patient);
 bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc,
                  const struct slice *argv);
 bool channel_exec_reply(struct channel *ch, uint64_t id, struct slice resp); /* any length: sent in parts */

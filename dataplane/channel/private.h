@@ -41,8 +41,6 @@ struct channel {
 };
 
 /* connection.c */
-/* Sends the message in w; with `patient` it may wait in the outbox. False if it is lost. */
-bool channel_send(struct channel *ch, struct message_writer *w, bool patient);
 bool channel_flush(struct channel *ch); /* outbox to ring; false if the ring is broken */
 void channel_drop_peer(struct channel *ch, const char *why);
 

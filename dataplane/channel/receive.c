@@ -131,6 +131,39 @@ static bool on_stop(struct channel *ch, struct message_reader *r)
     return true;
 }
 
+static bool on_capture_start(struct channel *ch, struct message_reader *r)
+{
+    struct channel_capture c = {.id = get_u64(r)};
+    c.snaplen = get_u32(r);
+    c.count = get_u64(r);
+    c.directions = get_u8(r);
+    c.credit = get_u64(r);
+    c.program.p = get_bytes(r, &c.program.len);
+    if (!message_done(r) || c.snaplen == 0 || c.snaplen > CHANNEL_SNAPLEN_MAX)
+        return false;
+    ch->ops->capture_start(ch->ctx, &c);
+    return true;
+}
+
+static bool on_capture_stop(struct channel *ch, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    bool rest = get_u8(r);
+    if (!message_done(r))
+        return false;
+    ch->ops->capture_stop(ch->ctx, id, rest);
+    return true;
+}
+
+static bool on_capture_more(struct channel *ch, struct message_reader *r)
+{
+    uint64_t id = get_u64(r), bytes = get_u64(r);
+    if (!message_done(r))
+        return false;
+    ch->ops->capture_more(ch->ctx, id, bytes);
+    return true;
+}
+
 static const struct {
     const char *name;
     handler *run;
@@ -138,6 +171,9 @@ static const struct {
     [MSG_HELLO] = {"HELLO", on_hello}, [MSG_CONFIG] = {"CONFIG", on_config},
     [MSG_EXEC] = {"EXEC", on_exec},    [MSG_ANSWER] = {"ANSWER", on_answer},
     [MSG_FACT] = {"FACT", on_fact},    [MSG_STOP] = {"STOP", on_stop},
+    [MSG_CAPTURE_START] = {"CAPTURE_START", on_capture_start},
+    [MSG_CAPTURE_STOP] = {"CAPTURE_STOP", on_capture_stop},
+    [MSG_CAPTURE_MORE] = {"CAPTURE_MORE", on_capture_more},
 };
 
 bool channel_receive(struct channel *ch, const uint8_t *message, size_t len, char *error, size_t size)

@@ -79,7 +79,32 @@ static void on_peer(void *ctx, bool connected)
     (void)ctx, (void)connected;
 }
 
-static const struct channel_ops ops = {on_config, on_exec, on_answer, on_fact, on_stop, on_peer};
+/* Tells what was asked for as a state. */
+static void on_capture_start(void *ctx, const struct channel_capture *c)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%llu %llu %llu %u %u %zu", (unsigned long long)c->id,
+             (unsigned long long)c->count, (unsigned long long)c->credit, c->snaplen, c->directions,
+             c->program.len);
+    channel_state(((struct echo *)ctx)->channel, "capture", text);
+}
+
+static void on_capture_stop(void *ctx, uint64_t id, bool rest)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%llu %d", (unsigned long long)id, rest);
+    channel_state(((struct echo *)ctx)->channel, "stop", text);
+}
+
+static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%llu %llu", (unsigned long long)id, (unsigned long long)bytes);
+    channel_state(((struct echo *)ctx)->channel, "more", text);
+}
+
+static const struct channel_ops ops = {
+    on_config, on_exec, on_answer, on_fact, on_stop, on_peer, on_capture_start, on_capture_stop, on_capture_more};
 
 static pid_t start_dataplane(void)
 {

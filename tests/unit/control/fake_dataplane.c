@@ -8,6 +8,7 @@
  *
  * A configuration with `maxmemory-samples 13` is refused. It ends when the process FAKE_OWNER does. */
 #include "channel/channel.h"
+#include "channel/messages.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -107,6 +108,27 @@ static void on_peer(void *ctx, bool connected)
         channel_log(f->channel, 5, "the fake dataplane greets");
 }
 
+static void on_capture_start(void *ctx, const struct channel_capture *request)
+{
+    struct fake *f = ctx;
+    static uint8_t buffer[CHANNEL_MESSAGE_MAX];
+    struct message_writer w;
+    message_begin(&w, buffer, MSG_CAPTURE_STARTED);
+    put_u64(&w, request->id);
+    put_text(&w, "the fake dataplane has no frames");
+    channel_send(f->channel, &w, true);
+}
+
+static void on_capture_stop(void *ctx, uint64_t id, bool rest)
+{
+    (void)ctx, (void)id, (void)rest;
+}
+
+static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
+{
+    (void)ctx, (void)id, (void)bytes;
+}
+
 static void obey(struct fake *f, char *order)
 {
     struct slice argv[32];
@@ -155,7 +177,8 @@ static void on_term(int number)
 
 int main(int argc, char **argv)
 {
-    static const struct channel_ops ops = {on_config, on_exec, on_answer, on_fact, on_stop, on_peer};
+    static const struct channel_ops ops = {
+        on_config, on_exec, on_answer, on_fact, on_stop, on_peer, on_capture_start, on_capture_stop, on_capture_more};
     struct fake f = {0};
     char error[256];
     struct sockaddr_un where = {.sun_family = AF_UNIX};

@@ -67,6 +67,12 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
     return n;
 }
 
+void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
+{
+    const struct wire *wire = memwire_end(((struct port_queue *)queue)->wire, 0);
+    wire->send(wire->ctx, frames, n);
+}
+
 void port_tx_retry(struct port_queue *q)
 {
     (void)q;
@@ -121,14 +127,14 @@ static struct config *make_config(uint64_t generation, const char *const *extra)
     return conf;
 }
 
-static struct net_if *make_nif(struct box_rig *r, unsigned end, struct rte_mempool *pool,
+static struct net_if *make_nif(unsigned end, struct rte_mempool *pool, const struct wire *wire,
                                struct counters *counters)
 {
     struct net_config conf = {
         .mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
     ip_parse(end ? "10.0.0.1" : "10.0.0.2", &conf.address[0].ip);
     conf.address[0].bits = 24;
-    return net_if_new(&conf, pool, memwire_end(r->wire, end), counters);
+    return net_if_new(&conf, pool, wire, counters);
 }
 
 static const char *no_fact(const char *name)
@@ -147,7 +153,8 @@ static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool)
     w->counters = i ? &r->second_counters : &r->counters;
     w->env.stats = r->stats + i * command_ids();
     w->queue = &queues[i];
-    w->nif = make_nif(r, 0, pool, w->counters);
+    w->wire = (struct wire){worker_send, w};
+    w->nif = make_nif(0, pool, &w->wire, w->counters);
     if (!worker_init(w, &r->box, i, 5 + i, error, sizeof error)) {
         fprintf(stderr, "%s\n", error);
         abort();
@@ -182,7 +189,7 @@ void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memw
         make_worker(r, i, pool ? pool : r->pool);
     }
     r->worker = r->box.worker[0];
-    r->client_nif = make_nif(r, 1, r->pool, &r->client_counters);
+    r->client_nif = make_nif(1, r->pool, memwire_end(r->wire, 1), &r->client_counters);
     struct tcp_config tcp = {
         .max_conns = 2048, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
     r->client_tcp = tcp_stack_new(&tcp, r->client_nif, r->pool, &r->client_counters);
