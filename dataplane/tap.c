@@ -1,12 +1,9 @@
-/* tap.c: filter and rings of a capture. The filter language's machine: McCanne and Jacobson, "The BSD Packet Filter"
- * (1993); rte_bpf checks a program again and compiles it where it can. */
-#define ALLOW_EXPERIMENTAL_API /* rte_bpf_convert, in 22.11 */
+/* tap.c: filter and rings of a capture. The filter's machine: McCanne and Jacobson, "The BSD Packet Filter" (1993), as
+ * libpcap has it (bpf_validate, bpf_filter). rte_bpf of DPDK 22.11 is not used: its conversion of classic BPF gives wrong
+ * answers for tcp[...], and its compiled code crashes (tests/unit/worker/tap_test.c shows both when it is put in). */
 #include "tap.h"
 
-#include <rte_bpf.h>
 #include <rte_common.h>
-#include <rte_errno.h>
-#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include <pcap/bpf.h>
@@ -22,7 +19,10 @@ struct record { /* in a ring, before the bytes of a frame */
     uint64_t wall_ns;
 };
 
-enum { RECORD_ALIGN = 8 };
+enum {
+    RECORD_ALIGN = 8,
+    FILTER_BYTES = 256, /* of a frame in pieces are put together for the filter: headers and the start of the data */
+};
 #define SKIP UINT32_MAX
 
 struct ring { /* one producer: its worker; one consumer: the main thread */
@@ -34,8 +34,8 @@ struct ring { /* one producer: its worker; one consumer: the main thread */
 };
 
 struct tap {
-    struct rte_bpf *filter; /* NULL: everything */
-    uint64_t (*native)(void *);
+    unsigned instructions; /* 0: every frame */
+    struct bpf_insn program[TAP_PROGRAM_MAX];
     uint32_t snaplen;
     uint8_t directions;
     unsigned workers;
@@ -45,45 +45,55 @@ struct tap {
 
 /* -- making ------------------------------------------------------------------------------------------- */
 
-static void read_program(const struct tap_request *request, struct bpf_insn *to)
+/* bpf_filter aborts the process at an instruction it does not know, which bpf_validate lets through; and both take
+ * a jump back (protochain makes one), which nothing ends. */
+static bool known(const struct bpf_insn *in)
 {
-    for (size_t i = 0; i < request->program_len / TAP_INSTRUCTION_BYTES; i++) {
+    static const uint8_t codes[] = {
+        BPF_LD | BPF_W | BPF_ABS,   BPF_LD | BPF_H | BPF_ABS,   BPF_LD | BPF_B | BPF_ABS,   BPF_LD | BPF_W | BPF_IND,
+        BPF_LD | BPF_H | BPF_IND,   BPF_LD | BPF_B | BPF_IND,   BPF_LD | BPF_W | BPF_LEN,   BPF_LD | BPF_IMM,
+        BPF_LD | BPF_MEM,           BPF_LDX | BPF_MSH | BPF_B,  BPF_LDX | BPF_W | BPF_LEN,  BPF_LDX | BPF_IMM,
+        BPF_LDX | BPF_MEM,          BPF_ST,                     BPF_STX,                    BPF_JMP | BPF_JA,
+        BPF_JMP | BPF_JGT | BPF_K,  BPF_JMP | BPF_JGE | BPF_K,  BPF_JMP | BPF_JEQ | BPF_K,  BPF_JMP | BPF_JSET | BPF_K,
+        BPF_JMP | BPF_JGT | BPF_X,  BPF_JMP | BPF_JGE | BPF_X,  BPF_JMP | BPF_JEQ | BPF_X,  BPF_JMP | BPF_JSET | BPF_X,
+        BPF_ALU | BPF_ADD | BPF_K,  BPF_ALU | BPF_SUB | BPF_K,  BPF_ALU | BPF_MUL | BPF_K,  BPF_ALU | BPF_DIV | BPF_K,
+        BPF_ALU | BPF_MOD | BPF_K,  BPF_ALU | BPF_AND | BPF_K,  BPF_ALU | BPF_OR | BPF_K,   BPF_ALU | BPF_XOR | BPF_K,
+        BPF_ALU | BPF_LSH | BPF_K,  BPF_ALU | BPF_RSH | BPF_K,  BPF_ALU | BPF_ADD | BPF_X,  BPF_ALU | BPF_SUB | BPF_X,
+        BPF_ALU | BPF_MUL | BPF_X,  BPF_ALU | BPF_DIV | BPF_X,  BPF_ALU | BPF_MOD | BPF_X,  BPF_ALU | BPF_AND | BPF_X,
+        BPF_ALU | BPF_OR | BPF_X,   BPF_ALU | BPF_XOR | BPF_X,  BPF_ALU | BPF_LSH | BPF_X,  BPF_ALU | BPF_RSH | BPF_X,
+        BPF_ALU | BPF_NEG,          BPF_RET | BPF_K,            BPF_RET | BPF_A,            BPF_MISC | BPF_TAX,
+        BPF_MISC | BPF_TXA,
+    };
+    if (in->code == (BPF_JMP | BPF_JA) && in->k > TAP_PROGRAM_MAX)
+        return false;
+    return in->code <= UINT8_MAX && memchr(codes, in->code, sizeof codes) != NULL;
+}
+
+static bool load_filter(struct tap *t, const struct tap_request *request, char *error, size_t size)
+{
+    size_t n = request->program_len / TAP_INSTRUCTION_BYTES;
+    if (n > TAP_PROGRAM_MAX || request->program_len % TAP_INSTRUCTION_BYTES) {
+        snprintf(error, size, "the filter has %zu bytes; %d whole instructions are possible", request->program_len,
+                 TAP_PROGRAM_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
         const uint8_t *p = request->program + i * TAP_INSTRUCTION_BYTES;
-        to[i] = (struct bpf_insn){
+        t->program[i] = (struct bpf_insn){
             .code = (uint16_t)(p[0] | p[1] << 8),
             .jt = p[2],
             .jf = p[3],
             .k = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24,
         };
     }
-}
-
-static bool load_filter(struct tap *t, const struct tap_request *request, char *error, size_t size)
-{
-    struct bpf_insn instruction[TAP_PROGRAM_MAX];
-    size_t n = request->program_len / TAP_INSTRUCTION_BYTES;
-    if (n == 0 && request->program_len == 0)
+    t->instructions = (unsigned)n;
+    bool good = true;
+    for (size_t i = 0; i < n; i++)
+        good = good && known(&t->program[i]);
+    if (good && (n == 0 || bpf_validate(t->program, (int)n)))
         return true;
-    if (n > TAP_PROGRAM_MAX || request->program_len % TAP_INSTRUCTION_BYTES) {
-        snprintf(error, size, "the filter has %zu instructions; %d are possible", n, TAP_PROGRAM_MAX);
-        return false;
-    }
-    read_program(request, instruction);
-    if (!bpf_validate(instruction, (int)n)) {
-        snprintf(error, size, "the filter is not a valid program");
-        return false;
-    }
-    struct bpf_program program = {.bf_len = (unsigned)n, .bf_insns = instruction};
-    struct rte_bpf_prm *converted = rte_bpf_convert(&program);
-    if (converted)
-        t->filter = rte_bpf_load(converted);
-    if (!t->filter)
-        snprintf(error, size, "the filter cannot be loaded: %s", rte_strerror(rte_errno));
-    rte_free(converted);
-    struct rte_bpf_jit jit;
-    if (t->filter && rte_bpf_get_jit(t->filter, &jit) == 0)
-        t->native = jit.func;
-    return t->filter != NULL;
+    snprintf(error, size, "the filter has a loop (protochain) or is no valid program");
+    return false;
 }
 
 static bool make_rings(struct tap *t)
@@ -119,7 +129,6 @@ void tap_free(struct tap *t)
 {
     if (!t)
         return;
-    rte_bpf_destroy(t->filter);
     for (unsigned i = 0; i < t->workers; i++)
         free(t->ring[i].bytes);
     free(t);
@@ -132,11 +141,18 @@ static void bump(_Atomic(uint64_t) *counter)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-static bool matches(const struct tap *t, struct rte_mbuf *m)
+static bool matches(const struct tap *t, const struct rte_mbuf *m)
 {
-    if (t->native)
-        return t->native(m);
-    return !t->filter || rte_bpf_exec(t->filter, m);
+    uint8_t together[FILTER_BYTES];
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+    uint32_t len = m->data_len;
+    if (!t->instructions)
+        return true;
+    if (len < m->pkt_len && len < FILTER_BYTES) {
+        len = RTE_MIN(m->pkt_len, (uint32_t)FILTER_BYTES);
+        p = rte_pktmbuf_read(m, 0, len, together);
+    }
+    return p && bpf_filter(t->program, p, m->pkt_len, len) != 0;
 }
 
 static struct record *record_at(const struct tap *t, const struct ring *r, uint64_t at)

@@ -1,5 +1,5 @@
-/* tap.h: a capture of the frames of all workers: a filter (rte_bpf from the classic BPF of pcap-filter(7)) and a
- * bounded ring for each worker, from which the main thread reads. A worker never waits for a reader: what finds no
+/* tap.h: a capture of the frames of all workers: a filter (the classic BPF of pcap-filter(7)) and a bounded
+ * ring for each worker, from which the main thread reads. A worker never waits for a reader: what finds no
  * room is dropped and counted. */
 #pragma once
 #include <stdbool.h>
