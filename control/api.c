@@ -4,8 +4,9 @@
  *     {"id":1,"op":"show","what":"status"}  ->  {"id":1,"ok":true,"data":{...}}
  *                                           or  {"id":1,"ok":false,"error":{"code":"...","message":"..."}}
  *
- * A streamed reply (capture): {"id":1,"ok":true,"data":{...}}, then pieces of bytes, each behind its 4-byte length, an
- * empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for the end. */
+ * A streamed reply (capture): {"id":1,"ok":true,"data":{...}}, then pieces of bytes, each behind its 4-byte
+ * length, an empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for
+ * the end. */
 #include "control/api.h"
 #include "control/log.h"
 

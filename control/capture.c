@@ -1,9 +1,10 @@
-/* capture.c: phases of a capture. Only as many bytes are let out of the dataplane as the client has read (MSG_CAPTURE_MORE):
- * what waits, waits in the dataplane's bounded rings, and is dropped and counted there.
+/* capture.c: phases of a capture. Only as many bytes are let out of the dataplane as the client has read
+ * (MSG_CAPTURE_MORE): what waits, waits in the dataplane's bounded rings, and is dropped and counted there.
  *
  *     IDLE -> COMPILING -> STARTING -> RUNNING -> ENDING -> IDLE
  *
- * ENDING: the dataplane has been told to stop, or nobody wants what it sends; MSG_CAPTURE_ENDED comes last. */
+ * ENDING: the dataplane has been told to stop, or nobody wants what it sends; MSG_CAPTURE_ENDED comes last.
+ */
 #include "control/capture.h"
 #include "control/api.h"
 #include "control/filter.h"
@@ -120,15 +121,16 @@ static void end_stream(struct capture *k, const struct pcapng_totals *totals, co
     pcapng_end(&out, totals);
     call_piece(call, out.p, out.len);
     text_free(&out);
-    call_reply(call, json_pack("{s:s,s:I,s:I,s:I,s:I}", "end", why, "packets", (json_int_t)totals->delivered, "dropped",
-                               (json_int_t)totals->dropped, "matched", (json_int_t)totals->matched, "seen",
-                               (json_int_t)totals->seen));
+    call_reply(call, json_pack("{s:s,s:I,s:I,s:I,s:I}", "end", why, "packets", (json_int_t)totals->delivered,
+                               "dropped", (json_int_t)totals->dropped, "matched", (json_int_t)totals->matched,
+                               "seen", (json_int_t)totals->seen));
 }
 
 static void begin_stream(struct capture *k)
 {
     struct text out = {0};
-    const struct pcapng_source source = {"sluice-control " SLUICE_VERSION, k->name, k->expression, k->snaplen};
+    const struct pcapng_source source = {"sluice-control " SLUICE_VERSION, k->name, k->expression,
+                                         k->snaplen};
     k->start_ns = wall_ns();
     k->delivered = k->owed = 0;
     k->phase = RUNNING;
@@ -261,7 +263,8 @@ bool capture_message(struct capture *k, enum message_type type, struct message_r
 void capture_detached(struct capture *k)
 {
     if (k->phase == RUNNING || k->phase == ENDING) {
-        const struct pcapng_totals totals = {k->start_ns, wall_ns(), k->delivered, k->delivered, 0, k->delivered};
+        const struct pcapng_totals totals = {k->start_ns,  wall_ns(), k->delivered,
+                                             k->delivered, 0,         k->delivered};
         end_stream(k, &totals, "the dataplane went away");
         become_idle(k);
     } else if (k->phase != IDLE) {
@@ -294,7 +297,8 @@ static const char *text_field(const json_t *request, const char *key)
 }
 
 /* A number of the request; `fallback` if it is not there. False: it is no number from 1 to most. */
-static bool number_field(const json_t *request, const char *key, uint64_t most, uint64_t fallback, uint64_t *to)
+static bool number_field(const json_t *request, const char *key, uint64_t most, uint64_t fallback,
+                         uint64_t *to)
 {
     const json_t *v = json_object_get(request, key);
     *to = v ? (uint64_t)json_integer_value(v) : fallback;

@@ -1,5 +1,5 @@
-/* capture.h: the one capture of frames that may run: from a request of the management API over the filter's compilation
- * and the dataplane to a stream of pcapng. */
+/* capture.h: the one capture of frames that may run: from a request of the management API over the filter's
+ * compilation and the dataplane to a stream of pcapng. */
 #pragma once
 #include "control/link.h"
 

@@ -62,17 +62,21 @@ static _Noreturn void compile(int fd, const char *expression, uint32_t snaplen)
         say_error(fd, pcap_geterr(p));
     if (program.bf_len > CHANNEL_FILTER_MAX) {
         char line[96];
-        snprintf(line, sizeof line, "the expression needs %u instructions; at most %d are possible", program.bf_len,
-                 CHANNEL_FILTER_MAX);
+        snprintf(line, sizeof line, "the expression needs %u instructions; at most %d are possible",
+                 program.bf_len, CHANNEL_FILTER_MAX);
         say_error(fd, line);
     }
     say(fd, (const char[]){SAYS_PROGRAM}, 1);
     for (unsigned i = 0; i < program.bf_len; i++) {
         const struct bpf_insn *in = &program.bf_insns[i];
-        const uint8_t bytes[FILTER_INSTRUCTION_BYTES] = {
-            (uint8_t)in->code, (uint8_t)(in->code >> 8), in->jt,
-            in->jf,            (uint8_t)in->k,           (uint8_t)(in->k >> 8),
-            (uint8_t)(in->k >> 16), (uint8_t)(in->k >> 24)};
+        const uint8_t bytes[FILTER_INSTRUCTION_BYTES] = {(uint8_t)in->code,
+                                                         (uint8_t)(in->code >> 8),
+                                                         in->jt,
+                                                         in->jf,
+                                                         (uint8_t)in->k,
+                                                         (uint8_t)(in->k >> 8),
+                                                         (uint8_t)(in->k >> 16),
+                                                         (uint8_t)(in->k >> 24)};
         say(fd, bytes, sizeof bytes);
     }
     _exit(0);
@@ -100,11 +104,13 @@ static void finish(struct filter *f)
     struct text said = f->said;
     f->said = (struct text){0};
     filter_cancel(f);
-    if (said.len && said.p[0] == SAYS_PROGRAM && said.len > 1 && (said.len - 1) % FILTER_INSTRUCTION_BYTES == 0)
+    if (said.len && said.p[0] == SAYS_PROGRAM && said.len > 1 &&
+        (said.len - 1) % FILTER_INSTRUCTION_BYTES == 0)
         done(ctx, (const uint8_t *)said.p + 1, said.len - 1, NULL);
     else
         done(ctx, NULL, 0,
-             said.len > 1 && said.p[0] == SAYS_ERROR ? said.p + 1 : "the filter could not be compiled in time");
+             said.len > 1 && said.p[0] == SAYS_ERROR ? said.p + 1
+                                                     : "the filter could not be compiled in time");
     text_free(&said);
 }
 
@@ -120,8 +126,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         finish(f);
 }
 
-struct filter *filter_compile(struct event_base *base, const char *expression, uint32_t snaplen, filter_done *done,
-                              void *ctx)
+struct filter *filter_compile(struct event_base *base, const char *expression, uint32_t snaplen,
+                              filter_done *done, void *ctx)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)

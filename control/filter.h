@@ -1,5 +1,5 @@
-/* filter.h: a filter expression (pcap-filter(7)) becomes classic BPF. libpcap does it in a child process: it may ask a
- * name server for a host's name, and an unlucky expression may keep its optimiser busy. */
+/* filter.h: a filter expression (pcap-filter(7)) becomes classic BPF. libpcap does it in a child process: it
+ * may ask a name server for a host's name, and an unlucky expression may keep its optimiser busy. */
 #pragma once
 #include <event2/event.h>
 #include <stdint.h>
@@ -11,6 +11,6 @@ typedef void filter_done(void *ctx, const uint8_t *program, size_t len, const ch
 
 struct filter;
 /* Calls done once, later, unless filter_cancel comes first. The handle is gone after either. */
-struct filter *filter_compile(struct event_base *base, const char *expression, uint32_t snaplen, filter_done *done,
-                              void *ctx);
+struct filter *filter_compile(struct event_base *base, const char *expression, uint32_t snaplen,
+                              filter_done *done, void *ctx);
 void filter_cancel(struct filter *f);

@@ -1,5 +1,5 @@
-/* pcapng.c: blocks of draft-ietf-opsawg-pcapng: section header (4.1), interface description (4.2), enhanced packet
- * (4.3), interface statistics (4.6), and their options. */
+/* pcapng.c: blocks of draft-ietf-opsawg-pcapng: section header (4.1), interface description (4.2), enhanced
+ * packet (4.3), interface statistics (4.6), and their options. */
 #include "control/pcapng.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* pcapng.h: writing a capture file: draft-ietf-opsawg-pcapng (PCAP Next Generation). One section, one Ethernet
- * interface, little endian, times in nanoseconds. Each function appends whole blocks. */
+/* pcapng.h: writing a capture file: draft-ietf-opsawg-pcapng (PCAP Next Generation). One section, one
+ * Ethernet interface, little endian, times in nanoseconds. Each function appends whole blocks. */
 #pragma once
 #include "control/text.h"
 

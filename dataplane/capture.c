@@ -18,8 +18,8 @@ static void say_started(struct channel *ch, uint64_t id, const char *error)
     channel_send(ch, &w, true);
 }
 
-void capture_start(struct capture *c, const struct capture_place *place, const struct channel_capture *request,
-                   bool serving)
+void capture_start(struct capture *c, const struct capture_place *place,
+                   const struct channel_capture *request, bool serving)
 {
     char error[256] = "";
     if (!serving || c->tap) {
@@ -80,8 +80,8 @@ static void put_packet(struct message_writer *w, const struct tap_packet *packet
     put_bytes(w, packet->bytes, packet->caught);
 }
 
-/* One message with as many packets as fit into it and the credit (a packet that exceeds the credit goes when there is
- * any). False: there is nothing to send now, or the ring to control is full. */
+/* One message with as many packets as fit into it and the credit (a packet that exceeds the credit goes when
+ * there is any). False: there is nothing to send now, or the ring to control is full. */
 static bool send_packets(struct capture *c, struct channel *ch)
 {
     uint8_t buffer[CHANNEL_MESSAGE_MAX];

@@ -29,8 +29,8 @@ struct capture_place {
 };
 
 /* Starts it, or refuses (not `serving` yet, one runs already); answers control in both cases. */
-void capture_start(struct capture *c, const struct capture_place *place, const struct channel_capture *request,
-                   bool serving);
+void capture_start(struct capture *c, const struct capture_place *place,
+                   const struct channel_capture *request, bool serving);
 /* Ends it in good order; with `rest` what is in the rings is still sent. Another id is ignored. */
 void capture_stop(struct capture *c, const struct capture_place *place, uint64_t id, bool rest);
 /* Control takes `bytes` more. */

@@ -88,7 +88,7 @@ static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
     capture_more(&((struct plane *)ctx)->capture, id, bytes);
 }
 
-static const struct channel_ops ops = {on_config, on_exec, on_answer,        on_fact,         on_stop,
+static const struct channel_ops ops = {on_config, on_exec,          on_answer,       on_fact,        on_stop,
                                        on_peer,   on_capture_start, on_capture_stop, on_capture_more};
 
 static uint64_t monotonic_ms(void)

@@ -1,6 +1,7 @@
-/* tap.c: filter and rings of a capture. The filter's machine: McCanne and Jacobson, "The BSD Packet Filter" (1993), as
- * libpcap has it (bpf_validate, bpf_filter). rte_bpf of DPDK 22.11 is not used: its conversion of classic BPF gives wrong
- * answers for tcp[...], and its compiled code crashes (tests/unit/worker/tap_test.c shows both when it is put in). */
+/* tap.c: filter and rings of a capture. The filter's machine: McCanne and Jacobson, "The BSD Packet Filter"
+ * (1993), as libpcap has it (bpf_validate, bpf_filter). rte_bpf of DPDK 22.11 is not used: its conversion of
+ * classic BPF gives wrong answers for tcp[...], and its compiled code crashes (tests/unit/worker/tap_test.c
+ * shows both when it is put in). */
 #include "tap.h"
 
 #include <rte_common.h>
@@ -10,8 +11,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-struct record { /* in a ring, before the bytes of a frame */
+struct record {      /* in a ring, before the bytes of a frame */
     uint32_t size;   /* with this header, a multiple of its alignment */
     uint32_t caught; /* SKIP: the rest of the ring is not used, go on at its start */
     uint32_t length;
@@ -21,7 +23,8 @@ struct record { /* in a ring, before the bytes of a frame */
 
 enum {
     RECORD_ALIGN = 8,
-    FILTER_BYTES = 256, /* of a frame in pieces are put together for the filter: headers and the start of the data */
+    FILTER_BYTES =
+        256, /* of a frame in pieces are put together for the filter: headers and the start of the data */
 };
 #define SKIP UINT32_MAX
 
@@ -45,23 +48,59 @@ struct tap {
 
 /* -- making ------------------------------------------------------------------------------------------- */
 
-/* bpf_filter aborts the process at an instruction it does not know, which bpf_validate lets through; and both take
- * a jump back (protochain makes one), which nothing ends. */
+/* bpf_filter aborts the process at an instruction it does not know, which bpf_validate lets through; and both
+ * take a jump back (protochain makes one), which nothing ends. */
 static bool known(const struct bpf_insn *in)
 {
     static const uint8_t codes[] = {
-        BPF_LD | BPF_W | BPF_ABS,   BPF_LD | BPF_H | BPF_ABS,   BPF_LD | BPF_B | BPF_ABS,   BPF_LD | BPF_W | BPF_IND,
-        BPF_LD | BPF_H | BPF_IND,   BPF_LD | BPF_B | BPF_IND,   BPF_LD | BPF_W | BPF_LEN,   BPF_LD | BPF_IMM,
-        BPF_LD | BPF_MEM,           BPF_LDX | BPF_MSH | BPF_B,  BPF_LDX | BPF_W | BPF_LEN,  BPF_LDX | BPF_IMM,
-        BPF_LDX | BPF_MEM,          BPF_ST,                     BPF_STX,                    BPF_JMP | BPF_JA,
-        BPF_JMP | BPF_JGT | BPF_K,  BPF_JMP | BPF_JGE | BPF_K,  BPF_JMP | BPF_JEQ | BPF_K,  BPF_JMP | BPF_JSET | BPF_K,
-        BPF_JMP | BPF_JGT | BPF_X,  BPF_JMP | BPF_JGE | BPF_X,  BPF_JMP | BPF_JEQ | BPF_X,  BPF_JMP | BPF_JSET | BPF_X,
-        BPF_ALU | BPF_ADD | BPF_K,  BPF_ALU | BPF_SUB | BPF_K,  BPF_ALU | BPF_MUL | BPF_K,  BPF_ALU | BPF_DIV | BPF_K,
-        BPF_ALU | BPF_MOD | BPF_K,  BPF_ALU | BPF_AND | BPF_K,  BPF_ALU | BPF_OR | BPF_K,   BPF_ALU | BPF_XOR | BPF_K,
-        BPF_ALU | BPF_LSH | BPF_K,  BPF_ALU | BPF_RSH | BPF_K,  BPF_ALU | BPF_ADD | BPF_X,  BPF_ALU | BPF_SUB | BPF_X,
-        BPF_ALU | BPF_MUL | BPF_X,  BPF_ALU | BPF_DIV | BPF_X,  BPF_ALU | BPF_MOD | BPF_X,  BPF_ALU | BPF_AND | BPF_X,
-        BPF_ALU | BPF_OR | BPF_X,   BPF_ALU | BPF_XOR | BPF_X,  BPF_ALU | BPF_LSH | BPF_X,  BPF_ALU | BPF_RSH | BPF_X,
-        BPF_ALU | BPF_NEG,          BPF_RET | BPF_K,            BPF_RET | BPF_A,            BPF_MISC | BPF_TAX,
+        BPF_LD | BPF_W | BPF_ABS,
+        BPF_LD | BPF_H | BPF_ABS,
+        BPF_LD | BPF_B | BPF_ABS,
+        BPF_LD | BPF_W | BPF_IND,
+        BPF_LD | BPF_H | BPF_IND,
+        BPF_LD | BPF_B | BPF_IND,
+        BPF_LD | BPF_W | BPF_LEN,
+        BPF_LD | BPF_IMM,
+        BPF_LD | BPF_MEM,
+        BPF_LDX | BPF_MSH | BPF_B,
+        BPF_LDX | BPF_W | BPF_LEN,
+        BPF_LDX | BPF_IMM,
+        BPF_LDX | BPF_MEM,
+        BPF_ST,
+        BPF_STX,
+        BPF_JMP | BPF_JA,
+        BPF_JMP | BPF_JGT | BPF_K,
+        BPF_JMP | BPF_JGE | BPF_K,
+        BPF_JMP | BPF_JEQ | BPF_K,
+        BPF_JMP | BPF_JSET | BPF_K,
+        BPF_JMP | BPF_JGT | BPF_X,
+        BPF_JMP | BPF_JGE | BPF_X,
+        BPF_JMP | BPF_JEQ | BPF_X,
+        BPF_JMP | BPF_JSET | BPF_X,
+        BPF_ALU | BPF_ADD | BPF_K,
+        BPF_ALU | BPF_SUB | BPF_K,
+        BPF_ALU | BPF_MUL | BPF_K,
+        BPF_ALU | BPF_DIV | BPF_K,
+        BPF_ALU | BPF_MOD | BPF_K,
+        BPF_ALU | BPF_AND | BPF_K,
+        BPF_ALU | BPF_OR | BPF_K,
+        BPF_ALU | BPF_XOR | BPF_K,
+        BPF_ALU | BPF_LSH | BPF_K,
+        BPF_ALU | BPF_RSH | BPF_K,
+        BPF_ALU | BPF_ADD | BPF_X,
+        BPF_ALU | BPF_SUB | BPF_X,
+        BPF_ALU | BPF_MUL | BPF_X,
+        BPF_ALU | BPF_DIV | BPF_X,
+        BPF_ALU | BPF_MOD | BPF_X,
+        BPF_ALU | BPF_AND | BPF_X,
+        BPF_ALU | BPF_OR | BPF_X,
+        BPF_ALU | BPF_XOR | BPF_X,
+        BPF_ALU | BPF_LSH | BPF_X,
+        BPF_ALU | BPF_RSH | BPF_X,
+        BPF_ALU | BPF_NEG,
+        BPF_RET | BPF_K,
+        BPF_RET | BPF_A,
+        BPF_MISC | BPF_TAX,
         BPF_MISC | BPF_TXA,
     };
     if (in->code == (BPF_JMP | BPF_JA) && in->k > TAP_PROGRAM_MAX)
@@ -73,8 +112,8 @@ static bool load_filter(struct tap *t, const struct tap_request *request, char *
 {
     size_t n = request->program_len / TAP_INSTRUCTION_BYTES;
     if (n > TAP_PROGRAM_MAX || request->program_len % TAP_INSTRUCTION_BYTES) {
-        snprintf(error, size, "the filter has %zu bytes; %d whole instructions are possible", request->program_len,
-                 TAP_PROGRAM_MAX);
+        snprintf(error, size, "the filter has %zu bytes; %d whole instructions are possible",
+                 request->program_len, TAP_PROGRAM_MAX);
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -99,9 +138,13 @@ static bool load_filter(struct tap *t, const struct tap_request *request, char *
 static bool make_rings(struct tap *t)
 {
     t->ring_size = rte_align64prevpow2(TAP_MEMORY / t->workers);
-    for (unsigned i = 0; i < t->workers; i++)
-        if (!(t->ring[i].bytes = aligned_alloc(RTE_CACHE_LINE_SIZE, t->ring_size)))
+    for (unsigned i = 0; i < t->workers; i++) {
+        /* Not from the heap, which keeps what is freed. */
+        void *p = mmap(NULL, t->ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
             return false;
+        t->ring[i].bytes = p;
+    }
     return true;
 }
 
@@ -130,7 +173,8 @@ void tap_free(struct tap *t)
     if (!t)
         return;
     for (unsigned i = 0; i < t->workers; i++)
-        free(t->ring[i].bytes);
+        if (t->ring[i].bytes)
+            munmap(t->ring[i].bytes, t->ring_size);
     free(t);
 }
 
@@ -138,7 +182,8 @@ void tap_free(struct tap *t)
 
 static void bump(_Atomic(uint64_t) *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 
 static bool matches(const struct tap *t, const struct rte_mbuf *m)
@@ -192,8 +237,8 @@ static void keep(struct tap *t, struct ring *r, const struct rte_mbuf *m, enum t
     atomic_store_explicit(&r->head, head + size, memory_order_release);
 }
 
-void tap_frames(struct tap *t, unsigned worker, enum tap_direction direction, struct rte_mbuf **frames, unsigned n,
-                uint64_t wall_ns)
+void tap_frames(struct tap *t, unsigned worker, enum tap_direction direction, struct rte_mbuf **frames,
+                unsigned n, uint64_t wall_ns)
 {
     struct ring *r = &t->ring[worker];
     if (!(t->directions & direction))

@@ -12,8 +12,8 @@ struct tap;
 enum tap_direction { TAP_IN = 1, TAP_OUT = 2 };
 
 enum {
-    TAP_MEMORY = 16 << 20,     /* bytes of all rings of a capture together */
-    TAP_PROGRAM_MAX = 512,     /* instructions; classic BPF has no loops, so this bounds the time of a frame */
+    TAP_MEMORY = 16 << 20, /* bytes of all rings of a capture together */
+    TAP_PROGRAM_MAX = 512, /* instructions; classic BPF has no loops, so this bounds the time of a frame */
     TAP_INSTRUCTION_BYTES = 8, /* u16 code, u8 jt, u8 jf, u32 k, little endian */
 };
 
@@ -29,10 +29,10 @@ struct tap *tap_new(const struct tap_request *request, unsigned workers, char *e
 /* When no worker holds it any more. */
 void tap_free(struct tap *t);
 
-/* A worker's frames as they come from or go to the port; they are only read. The call of worker `worker` alone.
- * wall_ns: time of day, for all of them. */
-void tap_frames(struct tap *t, unsigned worker, enum tap_direction direction, struct rte_mbuf **frames, unsigned n,
-                uint64_t wall_ns);
+/* A worker's frames as they come from or go to the port; they are only read. The call of worker `worker`
+ * alone. wall_ns: time of day, for all of them. */
+void tap_frames(struct tap *t, unsigned worker, enum tap_direction direction, struct rte_mbuf **frames,
+                unsigned n, uint64_t wall_ns);
 
 /* -- for the main thread ------------------------------------------------------------------------------ */
 

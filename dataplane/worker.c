@@ -237,8 +237,8 @@ static void follow_config(struct worker *w)
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
-    /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the grace
-     * period began cannot be found any more. */
+    /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the
+     * grace period began cannot be found any more. */
     w->tap = atomic_load_explicit(&w->box->tap, memory_order_acquire);
 }
 

@@ -1,5 +1,6 @@
-/* capture.c: `sluice capture`: control streams pcapng (control/pcapng.h, draft-ietf-opsawg-pcapng), each piece whole blocks; it
- * goes to a file as it is, or a line a packet to the terminal. Ctrl-C ends it in good order. */
+/* capture.c: `sluice capture`: control streams pcapng (control/pcapng.h, draft-ietf-opsawg-pcapng), each
+ * piece whole blocks; it goes to a file as it is, or a line a packet to the terminal. Ctrl-C ends it in good
+ * order. */
 #include "mgmt/frame.h"
 #include "mgmt/operations.h"
 
@@ -84,15 +85,16 @@ static void print_packet(const struct invocation *in, const uint8_t *p, size_t l
     const char *direction = option_of(p + 20 + padded, len - 20 - padded, OPTION_FLAGS) == 1 ? "in" : "out";
     time_t seconds = (time_t)(ns / 1000000000);
     strftime(clock, sizeof clock, "%H:%M:%S", localtime(&seconds));
-    snprintf(line, sizeof line, "%s.%09u %-3s w%u %s", clock, (unsigned)(ns % 1000000000), direction, queue, what);
+    snprintf(line, sizeof line, "%s.%09u %-3s w%u %s", clock, (unsigned)(ns % 1000000000), direction, queue,
+             what);
     if (in->match && !strcasestr(line, in->match))
         return;
     if (!in->json) {
         puts(line);
         return;
     }
-    json_t *j = json_pack("{s:I,s:s,s:I,s:I,s:s}", "time_ns", (json_int_t)ns, "direction", direction, "worker",
-                          (json_int_t)queue, "length", (json_int_t)le32(p + 16), "summary", what);
+    json_t *j = json_pack("{s:I,s:s,s:I,s:I,s:s}", "time_ns", (json_int_t)ns, "direction", direction,
+                          "worker", (json_int_t)queue, "length", (json_int_t)le32(p + 16), "summary", what);
     json_dumpf(j, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(j);
@@ -157,8 +159,8 @@ static int stream(struct invocation *in, int fd, FILE *to)
     } else if (code == EXIT_DONE) {
         json_int_t packets, dropped, matched, seen;
         const char *end;
-        if (json_unpack(totals, "{s:s,s:I,s:I,s:I,s:I}", "end", &end, "packets", &packets, "dropped", &dropped,
-                        "matched", &matched, "seen", &seen) == 0)
+        if (json_unpack(totals, "{s:s,s:I,s:I,s:I,s:I}", "end", &end, "packets", &packets, "dropped",
+                        &dropped, "matched", &matched, "seen", &seen) == 0)
             fprintf(stderr,
                     "%" JSON_INTEGER_FORMAT " packets captured, %" JSON_INTEGER_FORMAT
                     " dropped for want of room, %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT

@@ -1,4 +1,5 @@
-/* frame.c: Ethernet, VLAN, ARP, IPv4, IPv6, TCP, UDP and ICMP headers as text. What is cut off is said to be. */
+/* frame.c: Ethernet, VLAN, ARP, IPv4, IPv6, TCP, UDP and ICMP headers as text. What is cut off is said to be.
+ */
 #include "mgmt/frame.h"
 
 #include <arpa/inet.h>
@@ -43,8 +44,8 @@ static size_t add_tcp(char *line, size_t size, const uint8_t *p, size_t len)
         if (p[13] & 1u << bit)
             flags[n++] = letter[bit];
     flags[n] = 0;
-    return (size_t)snprintf(line, size, "tcp [%s] seq %u ack %u win %u len %zu", n ? flags : "none", u32(p + 4),
-                            u32(p + 8), u16(p + 14), len > header ? len - header : 0);
+    return (size_t)snprintf(line, size, "tcp [%s] seq %u ack %u win %u len %zu", n ? flags : "none",
+                            u32(p + 4), u32(p + 8), u16(p + 14), len > header ? len - header : 0);
 }
 
 struct packet { /* of IP */
@@ -60,7 +61,8 @@ static void transport(char *line, size_t size, struct bytes b, const struct pack
     bool ports = (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) && !ip->fragment;
     const uint8_t *p = take(&b, ip->protocol == IPPROTO_TCP ? 20 : ip->protocol == IPPROTO_UDP ? 8 : 4);
     if (ip->fragment)
-        snprintf(line, size, "%s > %s: fragment of proto %u len %zu", ip->src, ip->dst, ip->protocol, ip->len);
+        snprintf(line, size, "%s > %s: fragment of proto %u len %zu", ip->src, ip->dst, ip->protocol,
+                 ip->len);
     else if (!p)
         snprintf(line, size, cut, ip->src, ip->dst, ip->protocol);
     else if (ports) {
@@ -85,8 +87,9 @@ static void ipv4(char *line, size_t size, struct bytes b)
         snprintf(line, size, "ip, cut off");
         return;
     }
-    const struct packet ip = {inet_ntop(AF_INET, p + 12, src, sizeof src), inet_ntop(AF_INET, p + 16, dst, sizeof dst),
-                              p[9], u16(p + 2) > header ? u16(p + 2) - header : 0, (u16(p + 6) & 0x3fff) != 0};
+    const struct packet ip = {inet_ntop(AF_INET, p + 12, src, sizeof src),
+                              inet_ntop(AF_INET, p + 16, dst, sizeof dst), p[9],
+                              u16(p + 2) > header ? u16(p + 2) - header : 0, (u16(p + 6) & 0x3fff) != 0};
     transport(line, size, b, &ip);
 }
 
@@ -116,8 +119,8 @@ static void arp(char *line, size_t size, struct bytes b)
     if (u16(p + 6) == 1)
         snprintf(line, size, "arp who-has %s tell %s", target, sender);
     else
-        snprintf(line, size, "arp %s is-at %02x:%02x:%02x:%02x:%02x:%02x", sender, p[8], p[9], p[10], p[11], p[12],
-                 p[13]);
+        snprintf(line, size, "arp %s is-at %02x:%02x:%02x:%02x:%02x:%02x", sender, p[8], p[9], p[10], p[11],
+                 p[12], p[13]);
 }
 
 void frame_line(char line[FRAME_LINE], const uint8_t *p, size_t caught, size_t length)

@@ -52,14 +52,16 @@ const struct option options[] = {
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
     {"--lines", "N", "show log: the last N lines", AT(lines)},
-    {"--filter", "EXPRESSION", "capture: only frames that match, as tcpdump takes it (pcap-filter(7))", AT(filter)},
+    {"--filter", "EXPRESSION", "capture: only frames that match, as tcpdump takes it (pcap-filter(7))",
+     AT(filter)},
     {"--count", "N", "capture: end after N packets", AT(count)},
-    {"--snaplen", "N", "capture: keep the first N bytes of a frame (default: all that is possible)", AT(snaplen)},
+    {"--snaplen", "N", "capture: keep the first N bytes of a frame (default: all that is possible)",
+     AT(snaplen)},
     {"--duration", "SECONDS", "capture: end after so long", AT(duration)},
     {"--direction", "in|out|both", "capture: only received or only sent frames", AT(direction)},
     {"--write", "FILE", "capture: write pcapng to FILE (- for stdout) instead of a line a packet", AT(write)},
-    {"--socket", "PATH", "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)",
-     AT(socket)},
+    {"--socket", "PATH",
+     "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
     {0}};
 
 /* -- parsing ------------------------------------------------------------------------------------------ */

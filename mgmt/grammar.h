@@ -31,14 +31,13 @@ struct node {
 
 extern const struct node grammar[];
 
-
 struct invocation {
     const struct node *leaf;
     const char *socket;
     bool json;
     const char *match, *level, *lines;
     const char *filter, *count, *snaplen, *duration, *direction, *write; /* capture */
-    char **argv; /* the parameters */
+    char **argv;                                                         /* the parameters */
     int argc;
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };

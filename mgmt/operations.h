@@ -14,9 +14,9 @@ handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, r
  * `request` is taken over. */
 int api_request(const char *socket_path, json_t *request, json_t **data);
 
-/* A request whose reply comes in pieces. As api_request, but with EXIT_DONE the connection stays open in *fd: the pieces
- * follow (api_piece), an empty one is the last, and then api_reply reads the end's reply. A shutdown(2) of our side asks
- * for the end. */
+/* A request whose reply comes in pieces. As api_request, but with EXIT_DONE the connection stays open in *fd:
+ * the pieces follow (api_piece), an empty one is the last, and then api_reply reads the end's reply. A
+ * shutdown(2) of our side asks for the end. */
 int api_begin(const char *socket_path, json_t *request, int *fd, json_t **data);
 /* A piece on the heap, 0 bytes at the end; false if control has gone. */
 bool api_piece(int fd, uint8_t **bytes, size_t *len);

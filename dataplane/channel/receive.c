@@ -168,9 +168,12 @@ static const struct {
     const char *name;
     handler *run;
 } handlers[MSG_TYPES] = {
-    [MSG_HELLO] = {"HELLO", on_hello}, [MSG_CONFIG] = {"CONFIG", on_config},
-    [MSG_EXEC] = {"EXEC", on_exec},    [MSG_ANSWER] = {"ANSWER", on_answer},
-    [MSG_FACT] = {"FACT", on_fact},    [MSG_STOP] = {"STOP", on_stop},
+    [MSG_HELLO] = {"HELLO", on_hello},
+    [MSG_CONFIG] = {"CONFIG", on_config},
+    [MSG_EXEC] = {"EXEC", on_exec},
+    [MSG_ANSWER] = {"ANSWER", on_answer},
+    [MSG_FACT] = {"FACT", on_fact},
+    [MSG_STOP] = {"STOP", on_stop},
     [MSG_CAPTURE_START] = {"CAPTURE_START", on_capture_start},
     [MSG_CAPTURE_STOP] = {"CAPTURE_STOP", on_capture_stop},
     [MSG_CAPTURE_MORE] = {"CAPTURE_MORE", on_capture_more},

@@ -139,7 +139,8 @@ killed_control() {
     begin "$TMP/orphan" || return 1
     kill -9 "$(control_pid)"
     wait "$captured"
-    [ $? = 1 ] && grep -q 'control went away' "$TMP/orphan.said" && answers && up >/dev/null && free_again
+    [ $? = 1 ] && grep -q 'control went away' "$TMP/orphan.said" && answers &&
+        wait_until 20 "control to be back" sh -c "board/dev/up --config $CONF >/dev/null 2>&1" && free_again
 }
 restarted_dataplane() {
     begin "$TMP/restart" || return 1

@@ -103,8 +103,8 @@ static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
     channel_state(((struct echo *)ctx)->channel, "more", text);
 }
 
-static const struct channel_ops ops = {
-    on_config, on_exec, on_answer, on_fact, on_stop, on_peer, on_capture_start, on_capture_stop, on_capture_more};
+static const struct channel_ops ops = {on_config, on_exec,          on_answer,       on_fact,        on_stop,
+                                       on_peer,   on_capture_start, on_capture_stop, on_capture_more};
 
 static pid_t start_dataplane(void)
 {

@@ -177,8 +177,9 @@ static void on_term(int number)
 
 int main(int argc, char **argv)
 {
-    static const struct channel_ops ops = {
-        on_config, on_exec, on_answer, on_fact, on_stop, on_peer, on_capture_start, on_capture_stop, on_capture_more};
+    static const struct channel_ops ops = {on_config,        on_exec,         on_answer,
+                                           on_fact,          on_stop,         on_peer,
+                                           on_capture_start, on_capture_stop, on_capture_more};
     struct fake f = {0};
     char error[256];
     struct sockaddr_un where = {.sun_family = AF_UNIX};

@@ -1,4 +1,5 @@
-/* test_pcapng.c: what control/pcapng.c writes, read back block by block, and by tcpdump where it is installed. */
+/* test_pcapng.c: what control/pcapng.c writes, read back block by block, and by tcpdump where it is
+ * installed. */
 #include "control/pcapng.h"
 #include "unit.h"
 
@@ -131,7 +132,8 @@ static void test_tcpdump_reads_it(void)
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(write(fd, t.p, t.len), (ssize_t)t.len);
     close(fd);
-    snprintf(command, sizeof command, "command -v tcpdump >/dev/null || exit 77; tcpdump -nr %s >/dev/null 2>&1", path);
+    snprintf(command, sizeof command,
+             "command -v tcpdump >/dev/null || exit 77; tcpdump -nr %s >/dev/null 2>&1", path);
     int status = system(command);
     if (status == 77 << 8)
         unit_skip("tcpdump is not installed");

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint8_t syn[54] = {2, 0, 0, 0, 0,  2, 2, 0, 0, 0, 0, 1, 8,    0,    0x45, 0,    0, 40,
-                                0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1,    10,   0,    0,    2, 0x30, 0x39,
-                                0x18, 0xeb, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 1, 0, 0, 0, 0, 0};
+static const uint8_t syn[54] = {2,    0,    0,    0, 0,  2, 2, 0, 0,  0, 0,    1, 8,  0, 0x45, 0, 0,    40,
+                                0,    0,    0x40, 0, 64, 6, 0, 0, 10, 0, 0,    1, 10, 0, 0,    2, 0x30, 0x39,
+                                0x18, 0xeb, 0,    0, 0,  1, 0, 0, 0,  0, 0x50, 2, 1,  0, 0,    0, 0,    0};
 
 static bool line_is(const uint8_t *p, size_t len, const char *expected)
 {
@@ -23,7 +23,8 @@ static bool line_is(const uint8_t *p, size_t len, const char *expected)
 
 static void test_a_tcp_segment(void)
 {
-    CU_ASSERT_TRUE(line_is(syn, sizeof syn, "10.0.0.1.12345 > 10.0.0.2.6379: tcp [S] seq 1 ack 0 win 256 len 0 (54 bytes)"));
+    CU_ASSERT_TRUE(line_is(syn, sizeof syn,
+                           "10.0.0.1.12345 > 10.0.0.2.6379: tcp [S] seq 1 ack 0 win 256 len 0 (54 bytes)"));
 }
 
 static void test_a_vlan_tag_comes_first(void)
@@ -32,14 +33,16 @@ static void test_a_vlan_tag_comes_first(void)
     memcpy(tagged, syn, 12);
     memcpy(tagged + 12, (const uint8_t[]){0x81, 0, 0x20, 7}, 4);
     memcpy(tagged + 16, syn + 12, sizeof syn - 12);
-    CU_ASSERT_TRUE(line_is(tagged, sizeof tagged,
-                           "vlan 7 10.0.0.1.12345 > 10.0.0.2.6379: tcp [S] seq 1 ack 0 win 256 len 0 (58 bytes)"));
+    CU_ASSERT_TRUE(
+        line_is(tagged, sizeof tagged,
+                "vlan 7 10.0.0.1.12345 > 10.0.0.2.6379: tcp [S] seq 1 ack 0 win 256 len 0 (58 bytes)"));
 }
 
 static void test_arp_and_the_rest(void)
 {
-    static const uint8_t arp[42] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0,  1, 8, 6, 0, 1, 8, 0, 6, 4, 0,
-                                    1,   2,   0,   0,   0,   0,   1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
+    static const uint8_t arp[42] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0,  1, 8, 6,
+                                    0,   1,   8,   0,   6,   4,   0, 1, 2, 0, 0,  0, 0, 1,
+                                    10,  0,   0,   1,   0,   0,   0, 0, 0, 0, 10, 0, 0, 2};
     static const uint8_t other[14] = {[12] = 0x88, [13] = 0xcc};
     CU_ASSERT_TRUE(line_is(arp, sizeof arp, "arp who-has 10.0.0.2 tell 10.0.0.1 (42 bytes)"));
     CU_ASSERT_TRUE(line_is(other, sizeof other, "ethertype 0x88cc (14 bytes)"));

@@ -108,8 +108,14 @@ static struct tap *tap_with(const struct bpf_program *program, uint32_t snaplen,
     request.program_len = program ? program->bf_len * 8 : 0;
     for (unsigned i = 0; program && i < program->bf_len; i++) {
         const struct bpf_insn *in = &program->bf_insns[i];
-        const uint8_t one[8] = {(uint8_t)in->code, (uint8_t)(in->code >> 8), in->jt, in->jf, (uint8_t)in->k,
-                                (uint8_t)(in->k >> 8), (uint8_t)(in->k >> 16), (uint8_t)(in->k >> 24)};
+        const uint8_t one[8] = {(uint8_t)in->code,
+                                (uint8_t)(in->code >> 8),
+                                in->jt,
+                                in->jf,
+                                (uint8_t)in->k,
+                                (uint8_t)(in->k >> 8),
+                                (uint8_t)(in->k >> 16),
+                                (uint8_t)(in->k >> 24)};
         memcpy(bytes + i * 8, one, 8);
     }
     return tap_new(&request, workers, error, sizeof error);
@@ -195,15 +201,23 @@ static void test_a_filter_chooses_by_protocol_host_and_port(void)
         const char *expression;
         bool expected;
     } cases[] = {
-        {"tcp", true},           {"udp", false},          {"icmp", false},
-        {"port 6379", true},     {"src port 6379", false}, {"tcp dst port 6380", false},
-        {"host 10.0.0.2", true}, {"src 10.0.0.2", false}, {"net 192.168.0.0/16", false},
-        {"tcp[13] = 2", true},   {"tcp[13] & 16 != 0", false},
+        {"tcp", true},
+        {"udp", false},
+        {"icmp", false},
+        {"port 6379", true},
+        {"src port 6379", false},
+        {"tcp dst port 6380", false},
+        {"host 10.0.0.2", true},
+        {"src 10.0.0.2", false},
+        {"net 192.168.0.0/16", false},
+        {"tcp[13] = 2", true},
+        {"tcp[13] & 16 != 0", false},
         {"tcp[tcpflags] & tcp-syn != 0 and greater 54", true},
     };
-    static const uint8_t syn[54] = {2,    0,    0,    0,    0, 2, 2,    0, 0, 0, 0,  1, 8, 0, 0x45, 0, 0, 40,
-                                    0,    0,    0x40, 0,    64, 6, 0,   0, 10, 0, 0, 1, 10, 0, 0,   2, 0x30, 0x39,
-                                    0x18, 0xeb, 0,    0,    0, 1, 0,    0, 0, 0, 0x50, 2, 1, 0, 0, 0, 0, 0};
+    static const uint8_t syn[54] = {2,    0, 0,  0,  0,    2, 2,    0,    0,    0,    0, 1, 8,  0,
+                                    0x45, 0, 0,  40, 0,    0, 0x40, 0,    64,   6,    0, 0, 10, 0,
+                                    0,    1, 10, 0,  0,    2, 0x30, 0x39, 0x18, 0xeb, 0, 0, 0,  1,
+                                    0,    0, 0,  0,  0x50, 2, 1,    0,    0,    0,    0, 0};
     rig_start(&rig, NULL, NULL);
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bpf_program program = compile(cases[i].expression);
