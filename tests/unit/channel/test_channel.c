@@ -352,6 +352,57 @@ static void test_configuration_in_parts_is_accepted_or_refused_with_a_reason(voi
     end_dataplane(pid);
 }
 
+static void put_capture(struct message_writer *w, uint32_t snaplen)
+{
+    message_begin(w, out_buffer, MSG_CAPTURE_START);
+    put_u64(w, 7);
+    put_u32(w, snaplen);
+    put_u64(w, 100);
+    put_u8(w, 3);
+    put_u64(w, 4096);
+    put_bytes(w, "12345678", 8);
+}
+
+static bool state_is(struct peer *p, const char *state, const char *detail)
+{
+    struct message_reader r;
+    char got[32], text[256];
+    do {
+        if (!expect(p, MSG_STATE, &r))
+            return false;
+        get_text(&r, got, sizeof got);
+        get_text(&r, text, sizeof text);
+    } while (strcmp(got, state) != 0);
+    return strcmp(text, detail) == 0;
+}
+
+static void test_a_capture_is_started_fed_and_stopped(void)
+{
+    pid_t pid = start_dataplane();
+    struct peer p;
+    struct message_writer w;
+    struct message_reader r;
+    CU_ASSERT(greet(&p));
+    put_capture(&w, CHANNEL_SNAPLEN_MAX);
+    send_raw(&p, w.p, w.len);
+    CU_ASSERT(state_is(&p, "capture", "7 100 4096 65280 3 8"));
+    message_begin(&w, out_buffer, MSG_CAPTURE_MORE);
+    put_u64(&w, 7);
+    put_u64(&w, 99);
+    send_raw(&p, w.p, w.len);
+    CU_ASSERT(state_is(&p, "more", "7 99"));
+    message_begin(&w, out_buffer, MSG_CAPTURE_STOP);
+    put_u64(&w, 7);
+    put_u8(&w, 1);
+    send_raw(&p, w.p, w.len);
+    CU_ASSERT(state_is(&p, "stop", "7 1"));
+    put_capture(&w, CHANNEL_SNAPLEN_MAX + 1); /* one message could not hold such a packet */
+    send_raw(&p, w.p, w.len);
+    CU_ASSERT_FALSE(expect(&p, MSG_STATE, &r));
+    hang_up(&p);
+    end_dataplane(pid);
+}
+
 static void test_state_is_told_again_to_a_new_control(void)
 {
     pid_t pid = start_dataplane();
@@ -460,7 +511,7 @@ static void test_mutated_messages_never_kill_the_dataplane(void)
         struct message_writer w;
         CU_ASSERT_FATAL(greet(&p));
         put_exec(&w, i, "some words to mutate");
-        w.p[0] = (uint8_t)(1 + i % 6 == MSG_STOP ? MSG_EXEC : 1 + i % 6);
+        w.p[0] = (uint8_t)(1 + i % 9 == MSG_STOP ? MSG_EXEC : 1 + i % 9);
         for (unsigned k = 0; k < 3; k++) {
             random = random * 1103515245 + 12345;
             w.p[1 + (random >> 8) % (w.len - 1)] = (uint8_t)(random >> 20);
@@ -527,6 +578,7 @@ int main(int argc, char **argv)
         UNIT(test_exec_and_its_reply),
         UNIT(test_a_reply_larger_than_the_ring_comes_in_parts),
         UNIT(test_configuration_in_parts_is_accepted_or_refused_with_a_reason),
+        UNIT(test_a_capture_is_started_fed_and_stopped),
         UNIT(test_state_is_told_again_to_a_new_control),
         UNIT(test_counters_and_gauges_are_read_from_shared_memory),
         UNIT(test_a_second_control_is_refused_politely),
