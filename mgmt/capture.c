@@ -120,8 +120,8 @@ static volatile sig_atomic_t stream_fd;
 
 static void on_interrupt(int number)
 {
-    (void)number;
     shutdown(stream_fd, SHUT_WR);
+    signal(number, SIG_DFL); /* should the orderly end not come, a second one ends us */
 }
 
 /* Everything up to the empty piece. False: output failed or control has gone, and that was said. */

@@ -113,6 +113,13 @@ enum message_type {
     MSG_ANSWER, /* u64 id, bytes: the RESP reply to an ASK (always short) */
     MSG_FACT,   /* text name, text value */
     MSG_STOP,   /* nothing: orderly end */
+    /* dataplane to control */
+    MSG_CONFIG_RESULT, /* u64 generation, u8 accepted, text why not */
+    MSG_EXEC_PART,     /* u64 id, u8 last, bytes: the RESP reply to an EXEC */
+    MSG_ASK,           /* u64 id, text client, u32 argc, argc times bytes */
+    MSG_STATE,         /* text state, text detail */
+    MSG_LOG,           /* u8 syslog level, text line */
+    /* captures of frames, control to dataplane */
     MSG_CAPTURE_START, /* u64 id, u32 snaplen, u64 count (0 = no end), u8 directions (1 in, 2 out), u64
                           credit, bytes program: classic BPF, each instruction u16 code, u8 jt, u8 jf, u32 k;
                           empty = everything */
@@ -120,11 +127,6 @@ enum message_type {
     MSG_CAPTURE_MORE,  /* u64 id, u64 credit: bytes of MSG_CAPTURE_PACKETS that may come beside those allowed
                           so far */
     /* dataplane to control */
-    MSG_CONFIG_RESULT,   /* u64 generation, u8 accepted, text why not */
-    MSG_EXEC_PART,       /* u64 id, u8 last, bytes: the RESP reply to an EXEC */
-    MSG_ASK,             /* u64 id, text client, u32 argc, argc times bytes */
-    MSG_STATE,           /* text state, text detail */
-    MSG_LOG,             /* u8 syslog level, text line */
     MSG_CAPTURE_STARTED, /* u64 id, text why not (empty: it runs) */
     MSG_CAPTURE_PACKETS, /* u64 id, then to the end of the message: u64 ns since 1970, u32 worker, u8
                             direction, u32 length of the frame, bytes: what was kept of it */

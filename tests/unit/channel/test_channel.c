@@ -511,7 +511,9 @@ static void test_mutated_messages_never_kill_the_dataplane(void)
         struct message_writer w;
         CU_ASSERT_FATAL(greet(&p));
         put_exec(&w, i, "some words to mutate");
-        w.p[0] = (uint8_t)(1 + i % 9 == MSG_STOP ? MSG_EXEC : 1 + i % 9);
+        w.p[0] = (uint8_t)(i % 9 > 5               ? MSG_CAPTURE_START + i % 9 - 6
+                           : 1 + i % 9 == MSG_STOP ? MSG_EXEC
+                                                   : 1 + i % 9);
         for (unsigned k = 0; k < 3; k++) {
             random = random * 1103515245 + 12345;
             w.p[1 + (random >> 8) % (w.len - 1)] = (uint8_t)(random >> 20);
