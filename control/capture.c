@@ -111,19 +111,29 @@ static void refuse(struct capture *k, const char *code, const char *why)
         call_fail(call, code, "%s", why);
 }
 
-static void end_stream(struct capture *k, const struct pcapng_totals *totals, const char *why)
+/* error NULL: in good order, for the reason `why`. */
+static void end_stream(struct capture *k, const struct pcapng_totals *totals, const char *why,
+                       const char *error)
 {
     struct call *call = k->call;
     struct text out = {0};
     k->call = NULL;
+    log_line(LOG_LEVEL_NOTICE, "Capture of frames ended after %llu packets: %s",
+             (unsigned long long)k->delivered,
+             error  ? error
+             : call ? why
+                    : "its client has gone");
     if (!call)
         return;
     pcapng_end(&out, totals);
     call_piece(call, out.p, out.len);
     text_free(&out);
-    call_reply(call, json_pack("{s:s,s:I,s:I,s:I,s:I}", "end", why, "packets", (json_int_t)totals->delivered,
-                               "dropped", (json_int_t)totals->dropped, "matched", (json_int_t)totals->matched,
-                               "seen", (json_int_t)totals->seen));
+    if (error)
+        call_fail(call, "no-dataplane", "%s; what came before is kept", error);
+    else
+        call_reply(call, json_pack("{s:s,s:I,s:I,s:I,s:I}", "end", why, "packets",
+                                   (json_int_t)totals->delivered, "dropped", (json_int_t)totals->dropped,
+                                   "matched", (json_int_t)totals->matched, "seen", (json_int_t)totals->seen));
 }
 
 static void begin_stream(struct capture *k)
@@ -135,6 +145,8 @@ static void begin_stream(struct capture *k)
     k->delivered = k->owed = 0;
     k->phase = RUNNING;
     arm(k, k->seconds);
+    log_line(LOG_LEVEL_NOTICE, "Capture of frames for the management API: filter '%s', snaplen %u",
+             k->expression, k->snaplen);
     call_stream(k->call, json_pack("{s:s,s:s,s:I}", "format", "pcapng", "link", k->name, "snaplen",
                                    (json_int_t)k->snaplen));
     pcapng_begin(&out, &source);
@@ -247,7 +259,7 @@ static bool on_ended(struct capture *k, struct message_reader *r)
     if (!message_done(r))
         return false;
     if (id == k->id && (k->phase == RUNNING || k->phase == ENDING)) {
-        end_stream(k, &totals, k->by_time ? "duration" : why);
+        end_stream(k, &totals, k->by_time ? "duration" : why, NULL);
         become_idle(k);
     }
     return true;
@@ -260,16 +272,24 @@ bool capture_message(struct capture *k, enum message_type type, struct message_r
                                          : on_ended(k, r);
 }
 
-void capture_detached(struct capture *k)
+static void break_off(struct capture *k, const char *error)
 {
     if (k->phase == RUNNING || k->phase == ENDING) {
-        const struct pcapng_totals totals = {k->start_ns,  wall_ns(), k->delivered,
-                                             k->delivered, 0,         k->delivered};
-        end_stream(k, &totals, "the dataplane went away");
+        const struct pcapng_totals totals = {.start_ns = k->start_ns,
+                                             .end_ns = wall_ns(),
+                                             .seen = k->delivered,
+                                             .matched = k->delivered,
+                                             .delivered = k->delivered};
+        end_stream(k, &totals, NULL, error);
         become_idle(k);
     } else if (k->phase != IDLE) {
-        refuse(k, "no-dataplane", "the dataplane went away");
+        refuse(k, "no-dataplane", error);
     }
+}
+
+void capture_detached(struct capture *k)
+{
+    break_off(k, "the dataplane went away");
 }
 
 /* -- the request -------------------------------------------------------------------------------------- */
@@ -370,7 +390,7 @@ void capture_free(struct capture *k)
 {
     if (!k)
         return;
-    capture_detached(k);
+    break_off(k, "control ends");
     event_free(k->timer);
     free(k);
 }
