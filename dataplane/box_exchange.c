@@ -64,8 +64,26 @@ static void ask(struct plane *p, struct job *j)
     asked = j;
 }
 
+static void inspect(struct plane *p, uint64_t id, int argc, const struct slice *argv)
+{
+    const char *error;
+    char line[80];
+    struct job *j = inspect_job(fabric_main(p->box.fabric), argc, argv, &error);
+    if (!j) {
+        int n = snprintf(line, sizeof line, "-%s\r\n", error);
+        channel_exec_reply(p->channel, id, (struct slice){(const uint8_t *)line, (size_t)n});
+        return;
+    }
+    j->id = id;
+    give(p, 0, j);
+}
+
 void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv)
 {
+    if (argc > 1 && slice_eq(argv[0], SLICE_LIT(INSPECT_WORD))) {
+        inspect(p, id, argc - 1, argv + 1);
+        return;
+    }
     struct client control;
     client_init(&control, 0, 0);
     control.flags |= CLIENT_AUTHENTICATED | CLIENT_INTERNAL;
@@ -161,6 +179,8 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
             ask(p, j);
             continue;
         }
+        if (j->kind == JOB_INSPECT)
+            inspect_finish(j);
         channel_exec_reply(p->channel, j->id,
                            j->out.failed ? SLICE_LIT("-ERR out of memory for the reply\r\n") : job_reply(j));
         job_free(j);
