@@ -12,7 +12,10 @@ static const struct {
     const char *name;
     inspect_fn *fn;
 } operations[] = {
-    {"workers", inspect_workers},
+    {"workers", inspect_workers},       {"connections", inspect_connections},
+    {"connection", inspect_connection}, {"neighbors", inspect_neighbors},
+    {"routes", inspect_routes},         {"ping-start", inspect_ping_start},
+    {"ping-next", inspect_ping_next},
 };
 
 static inspect_fn *find(int argc, const struct slice *argv)

@@ -4,7 +4,6 @@
 
 enum { ICMP_HEADER = 8, RATE = 5000, BURST = 250 };
 
-enum { ECHO_REQUEST_4 = 8, ECHO_REPLY_4 = 0, ECHO_REQUEST_6 = 128, ECHO_REPLY_6 = 129 };
 enum { NEIGHBOUR_SOLICITATION = 135, NEIGHBOUR_ADVERTISEMENT = 136 };
 
 /* At most BURST answers at once and RATE a second: the bucket is a moment in time that each answer moves on.
@@ -49,6 +48,8 @@ enum net_verdict icmp4_input(struct net_if *n, struct frame *f)
         return net_drop(n, f->m, COUNTER_net_drop_truncated);
     if (checksum_finish(checksum_add_frame(0, f->m, f->l4, f->l4_len)) != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_checksum);
+    if (f->p[f->l4] == ECHO_REPLY_4 && f->p[f->l4 + 1] == 0)
+        return ping_reply(n, f);
     if (f->p[f->l4] != ECHO_REQUEST_4 || f->p[f->l4 + 1] != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
     struct rte_ipv4_hdr ip;
@@ -92,5 +93,7 @@ enum net_verdict icmp6_input(struct net_if *n, struct frame *f)
         return nd_advertisement(n, f);
     if (type == ECHO_REQUEST_6)
         return echo6(n, f);
+    if (type == ECHO_REPLY_6)
+        return ping_reply(n, f);
     return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
 }

@@ -24,14 +24,17 @@ enum {
     SECOND = 1000000 /* µs */
 };
 
+enum { ECHO_REQUEST_4 = 8, ECHO_REPLY_4 = 0, ECHO_REQUEST_6 = 128, ECHO_REPLY_6 = 129 };
+
 enum neighbour_state { NB_FAILED, NB_INCOMPLETE, NB_REACHABLE, NB_STALE, NB_DELAY, NB_PROBE, NB_STATES };
 
 struct neighbour {
     uint8_t mac[6];
     uint8_t state, tries;
-    uint32_t refs; /* paths that lead here */
-    uint32_t next; /* in the hash chain: index + 1, 0 = end */
-    uint64_t due;  /* when the state must change, UINT64_MAX = never by itself */
+    uint32_t refs;  /* paths that lead here */
+    uint32_t next;  /* in the hash chain: index + 1, 0 = end */
+    uint64_t due;   /* when the state must change, UINT64_MAX = never by itself */
+    uint64_t since; /* when it entered its state */
     struct ip_addr ip;
     unsigned waiting_n;
     struct rte_mbuf
@@ -87,6 +90,7 @@ struct net_if {
     uint64_t icmp_tokens_at; /* see icmp_allowed */
     unsigned announced;
     uint64_t announce_at;
+    struct pings *pings; /* NULL until the first ping */
 };
 
 struct frame { /* a received frame on its way up */
@@ -198,6 +202,12 @@ void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now);
 /* Sends a frame to a neighbour in any state. The frame's first bytes are its destination MAC. */
 void neighbour_send(struct net_if *n, struct neighbour *nb, struct rte_mbuf *m, uint64_t now);
 uint64_t neighbours_tick(struct net_if *n, uint64_t now);
+
+/* -- ping.c -- */
+/* An echo reply with a right checksum and a whole ICMP header. */
+enum net_verdict ping_reply(struct net_if *n, struct frame *f);
+uint64_t pings_tick(struct net_if *n, uint64_t now);
+void pings_free(struct net_if *n); /* before paths */
 
 /* -- path.c -- */
 bool paths_init(struct net_if *n);
