@@ -4,7 +4,6 @@
 #include "control/show.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { CONNECTIONS_DEFAULT = 1000, CONNECTIONS_MAX = 100000 };
@@ -159,15 +158,13 @@ static json_t *counter_json(const struct block *b, unsigned counter, const char 
     return j;
 }
 
-/* Non-zero ones, the largest first; then the others in their order. */
-static int by_total(const void *a, const void *b)
+static void sort_in(json_t *row, json_t *nonzero, json_t *zero)
 {
-    const json_t *const *x = a, *const *y = b;
-    json_int_t left = json_integer_value(json_object_get(*x, "total")),
-               right = json_integer_value(json_object_get(*y, "total"));
-    return left > right ? -1 : left < right;
+    bool any = json_integer_value(json_object_get(row, "total")) != 0;
+    json_array_append_new(any ? nonzero : zero, row);
 }
 
+/* Non-zero ones first, each part in the order of counters.def. */
 void show_drops(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
@@ -178,22 +175,19 @@ void show_drops(struct call *call, const json_t *request)
         call_fail(call, "no-dataplane", "the dataplane is not running");
         return;
     }
-    size_t n = 0, ports = sizeof port_losses / sizeof port_losses[0];
-    json_t **row = must_alloc(b.head.counters + ports, sizeof *row), *list = json_array();
+    json_t *list = json_array(), *zero = json_array();
     for (unsigned i = 0; i < b.head.counters; i++) {
         block_counter_name(&b, i, name, help);
         if (is_loss(name))
-            row[n++] = counter_json(&b, i, name, help);
+            sort_in(counter_json(&b, i, name, help), list, zero);
     }
-    for (size_t i = 0; i < ports; i++) {
+    for (size_t i = 0; i < sizeof port_losses / sizeof port_losses[0]; i++) {
         double v;
         if (block_gauge(&b, port_losses[i].gauge, &v))
-            row[n++] = drop_json(port_losses[i].gauge, port_losses[i].help, (uint64_t)v);
+            sort_in(drop_json(port_losses[i].gauge, port_losses[i].help, (uint64_t)v), list, zero);
     }
-    qsort(row, n, sizeof *row, by_total); /* glibc's is stable as long as memory suffices */
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, row[i]);
-    free(row);
+    json_array_extend(list, zero);
+    json_decref(zero);
     call_reply(call, list);
 }
 

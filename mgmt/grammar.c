@@ -16,7 +16,13 @@ static const struct node show[] = {
     {"log", "recent lines of control and dataplane", .run = run_show_log, .op = "show", .what = "log"},
     {"links", "data links, their addresses and traffic", .run = run_show_links, .op = "show",
      .what = "links"},
-    {"neighbors", "hosts seen on the data links", .run = run_show_fields, .op = "show", .what = "neighbors"},
+    {"connections", "TCP connections, or one of them in detail", .run = run_show_connections, .op = "show",
+     .what = "connections"},
+    {"neighbors", "hosts on the data links, as every worker knows them", .run = run_show_neighbors,
+     .op = "show", .what = "neighbors"},
+    {"arp", "the IPv4 neighbors", .run = run_show_neighbors, .op = "show", .what = "arp"},
+    {"routes", "where packets go", .run = run_show_routes, .op = "show", .what = "routes"},
+    {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 
 static const struct node config[] = {
@@ -41,6 +47,8 @@ const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
     {"restart", "start a part again", .next = restart},
+    {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
+     .parameter = {{"ADDRESS", PARAMETER_VALUE, false}}, .live = true},
     {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
     {0}};
 
@@ -49,6 +57,11 @@ const struct option options[] = {
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case"},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above"},
     {"--lines", "N", "show log: the last N lines"},
+    {"--limit", "N", "show connections: at most so many (1000)"},
+    {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end"},
+    {"--count", "N", "ping: so many requests (5)"},
+    {"--size", "BYTES", "ping: payload of a request (56)"},
+    {"--interval", "MS", "ping: time between requests (1000)"},
     {"--socket", "PATH",
      "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)"},
     {0}};
@@ -96,7 +109,8 @@ const struct node *grammar_find(char **words, int n, int *used, char *error, siz
 
 static bool take_option(struct invocation *in, char **words, int n, int *i, char *error, size_t size)
 {
-    const char **into[] = {NULL, &in->match, &in->level, &in->lines, &in->socket};
+    const char **into[] = {NULL,        &in->match, &in->level, &in->lines,    &in->limit,
+                           &in->detail, &in->count, &in->size,  &in->interval, &in->socket};
     for (unsigned o = 0; options[o].name; o++) {
         size_t len = strlen(options[o].name);
         bool inline_value =
