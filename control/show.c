@@ -72,6 +72,7 @@ static void show_status(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     const struct settings *s = commit_running(c->commit);
     struct words reasons = {0};
+    struct block b;
     (void)request;
     bool good = metrics_health(&reasons, c, &c->heartbeat, monotonic_ms());
     json_t *data = json_object(), *health = json_object(), *conf = json_object();
@@ -88,7 +89,7 @@ static void show_status(struct call *call, const json_t *request)
                                   "uptime_seconds", (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
     json_object_set_new(data, "configuration", conf);
     json_object_set_new(data, "endpoints", addresses_json(s));
-    json_object_set_new(data, "workers", json_integer(c->heartbeat.workers));
+    json_object_set_new(data, "workers", json_integer(block_read(c->link, &b) ? b.head.workers : 0));
     json_object_set_new(data, "stats",
                         json_sprintf("http://%s:%s/metrics", settings_get(s, "stats-address"),
                                      settings_get(s, "stats-port")));

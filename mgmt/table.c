@@ -26,7 +26,7 @@ static const char *cell(const struct column *c, const json_t *row, char text[CEL
     else if (json_is_integer(v))
         snprintf(text, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     else
-        snprintf(text, CELL, "%s", json_is_string(v) ? "" : "-");
+        return "-";
     return text;
 }
 
