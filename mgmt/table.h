@@ -10,5 +10,6 @@ struct column {
     enum column_kind kind;
 };
 
-/* A line of heads and a line a row; what a row has not, or is empty, is "-". Control characters are never printed. */
+/* A line of heads and a line a row; what a row has not, or is empty, is "-". Control characters are never
+ * printed. */
 void print_table(FILE *out, const struct column *columns, const json_t *rows);
