@@ -8,7 +8,7 @@ export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slus0 SLUICE_HOST_IP=127.0.78.1 
 . tests/tap.sh
 CONF=$(mktemp)
 WORK=$(mktemp -d)
-{ sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "hugepages no"; echo "link-address 192.0.2.2/24"; } >"$CONF"
+{ sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "hugepages no"; echo "link-address 192.0.2.2/24"; echo "link-address fd78::2/64"; } >"$CONF"
 trap 'close_clients; board/dev/down >/dev/null 2>&1; rm -rf "$CONF" "$WORK"' EXIT
 
 contains() { # TEXT COMMAND...: the command succeeds and says TEXT
@@ -74,6 +74,10 @@ host_mac() { cat "/sys/class/net/$LINK_NAME/address"; }
 neighbor_is_the_host() { # of each worker
     [ "$(sluice show "$1" --json | jq -r --arg a "$HOST_IP" '.[] | select(.address == $a) | .mac' | sort -u)" = "$(host_mac)" ]
 }
+ipv6_neighbor() {
+    contains "$(host_mac)" sh -c "$BUILD/mgmt/sluice --socket $RUN/management.sock show neighbors --match fd78::1" &&
+        [ -z "$(sluice show arp --match fd78::1)" ]
+}
 drop_counted() { # NAME: more than zero, and the workers' figures add up
     sluice show drops --json | jq -e --arg n "$1" '.[] | select(.name == $n) | .total > 0 and (.workers | add) == .total'
 }
@@ -86,6 +90,12 @@ check "up with two workers" timeout 300 board/dev/up --config "$CONF" --workers 
 check "show status knows both workers at once" workers_at_once
 check "ping reaches the host" contains "3 received, 0% lost" sluice ping "$HOST_IP" --count 3 --interval 20
 check "ping --json" many_rounds
+if ip -6 addr add fd78::1/64 dev "$LINK_NAME" nodad 2>/dev/null; then # goes with the link
+    check "ping over IPv6" contains "3 received, 0% lost" sluice ping fd78::1 --count 3 --interval 20
+    check "show neighbors has the IPv6 host, show arp has not" ipv6_neighbor
+else
+    skip "ping over IPv6" "this kernel has no IPv6"
+fi
 check "ping to a silent address: exit 1" fails_with 1 "100% lost" sluice ping 192.0.2.99 --count 2 --interval 20
 check "and says that no neighbor answers" fails_with 1 unreachable sluice ping 192.0.2.99 --count 1
 check "ping to a word: exit 1 and one line" fails_with 1 "neither IPv4 nor IPv6" sluice ping nowhere
