@@ -52,18 +52,19 @@ const struct node grammar[] = {
     {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
     {0}};
 
+#define AT(field) offsetof(struct invocation, field)
 const struct option options[] = {
-    {"--json", NULL, "print JSON"},
-    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case"},
-    {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above"},
-    {"--lines", "N", "show log: the last N lines"},
-    {"--limit", "N", "show connections: at most so many (1000)"},
-    {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end"},
-    {"--count", "N", "ping: so many requests (5)"},
-    {"--size", "BYTES", "ping: payload of a request (56)"},
-    {"--interval", "MS", "ping: time between requests (1000)"},
+    {"--json", NULL, "print JSON", AT(json)},
+    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
+    {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
+    {"--lines", "N", "show log: the last N lines", AT(lines)},
+    {"--limit", "N", "show connections: at most so many (1000)", AT(limit)},
+    {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
+    {"--count", "N", "ping: so many requests (5)", AT(count)},
+    {"--size", "BYTES", "ping: payload of a request (56)", AT(size)},
+    {"--interval", "MS", "ping: time between requests (1000)", AT(interval)},
     {"--socket", "PATH",
-     "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)"},
+     "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
     {0}};
 
 /* -- parsing ------------------------------------------------------------------------------------------ */
@@ -109,20 +110,19 @@ const struct node *grammar_find(char **words, int n, int *used, char *error, siz
 
 static bool take_option(struct invocation *in, char **words, int n, int *i, char *error, size_t size)
 {
-    const char **into[] = {NULL,        &in->match, &in->level, &in->lines,    &in->limit,
-                           &in->detail, &in->count, &in->size,  &in->interval, &in->socket};
     for (unsigned o = 0; options[o].name; o++) {
         size_t len = strlen(options[o].name);
         bool inline_value =
             options[o].value && strncmp(words[*i], options[o].name, len) == 0 && words[*i][len] == '=';
         if (!inline_value && strcmp(words[*i], options[o].name) != 0)
             continue;
+        const char **into = (const char **)((char *)in + options[o].at);
         if (!options[o].value)
             in->json = true;
         else if (inline_value)
-            *into[o] = words[*i] + len + 1;
+            *into = words[*i] + len + 1;
         else if (*i + 1 < n)
-            *into[o] = words[++*i];
+            *into = words[++*i];
         else {
             snprintf(error, size, "%s needs a value: %s %s", options[o].name, options[o].name,
                      options[o].value);

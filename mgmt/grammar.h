@@ -32,11 +32,6 @@ struct node {
 
 extern const struct node grammar[];
 
-struct option {
-    const char *name, *value, *help; /* value NULL: a flag */
-};
-extern const struct option options[];
-
 struct invocation {
     const struct node *leaf;
     const char *socket;
@@ -47,6 +42,12 @@ struct invocation {
     int argc;
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };
+
+struct option {
+    const char *name, *value, *help; /* value NULL: a flag */
+    size_t at;                       /* where struct invocation keeps the value */
+};
+extern const struct option options[];
 
 /* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken.
  * NULL and one line in error. */
