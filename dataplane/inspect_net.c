@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { WALK_STEPS = 512 }; /* connections looked at in one round */
+enum { WALK_STEPS = 512, WALK_SHOWN = 64 }; /* connections looked at in one round; when they are shown */
 
 enum verdict inspect_workers(struct visit *v)
 {
@@ -27,7 +27,8 @@ _Static_assert((int)TCP_STATE_NUMBERS < (int)TALLY_SHOWN, "a tally has room for 
 struct walk {
     struct visit *visit;
     uint64_t limit;
-    struct slice wanted; /* the remote endpoint, with details; empty: all, in short */
+    bool detail;
+    struct endpoint wanted; /* with detail: the remote end */
 };
 
 static void put_endpoints(struct json *j, const struct tcp_conn *c)
@@ -116,10 +117,8 @@ static void put_detail(struct json *j, const struct worker *w, const struct tcp_
 static bool is_wanted(const struct walk *k, const struct tcp_conn *c)
 {
     struct endpoint local, remote;
-    char text[ENDPOINT_TEXT];
     tcp_endpoints(c, &local, &remote);
-    endpoint_format(&remote, text);
-    return slice_eq(k->wanted, slice_str(text));
+    return remote.port == k->wanted.port && ip_equal(&remote.ip, &k->wanted.ip);
 }
 
 static void put_connection(struct tcp_conn *c, void *arg)
@@ -127,14 +126,14 @@ static void put_connection(struct tcp_conn *c, void *arg)
     struct walk *k = arg;
     struct visit *v = k->visit;
     v->tally[tcp_state_number(c)]++;
-    if (v->tally[TALLY_SHOWN] >= k->limit || (k->wanted.len && !is_wanted(k, c)))
+    if (v->tally[TALLY_SHOWN] >= k->limit || (k->detail && !is_wanted(k, c)))
         return;
     v->tally[TALLY_SHOWN]++;
     struct tcp_info info;
     tcp_info(c, &info);
     struct json j = json_begin(v->out);
     put_brief(&j, v->worker, c, &info);
-    if (k->wanted.len)
+    if (k->detail)
         put_detail(&j, v->worker, c, &info);
     json_end(&j);
 }
@@ -154,7 +153,8 @@ static void put_totals(struct visit *v)
 
 static enum verdict walk_on(struct visit *v, struct walk *k)
 {
-    v->cursor = tcp_walk(v->worker->tcp, (uint32_t)v->cursor, WALK_STEPS, put_connection, k);
+    unsigned steps = k->detail || v->tally[TALLY_SHOWN] >= k->limit ? WALK_STEPS : WALK_SHOWN;
+    v->cursor = tcp_walk(v->worker->tcp, (uint32_t)v->cursor, steps, put_connection, k);
     if (v->cursor)
         return VISIT_AGAIN;
     if (v->last)
@@ -175,15 +175,35 @@ enum verdict inspect_connections(struct visit *v)
     return walk_on(v, &k);
 }
 
+/* As endpoint_format writes it. */
+static bool parse_endpoint(struct slice s, struct endpoint *out)
+{
+    char text[ENDPOINT_TEXT], *ip = text;
+    int64_t port;
+    if (s.len >= sizeof text)
+        return false;
+    memcpy(text, s.p, s.len);
+    text[s.len] = 0;
+    char *colon = strrchr(text, ':');
+    if (!colon || !parse_i64(slice_str(colon + 1), &port) || port < 0 || port > UINT16_MAX)
+        return false;
+    *colon = 0;
+    if (*ip == '[' && colon[-1] == ']') {
+        colon[-1] = 0;
+        ip++;
+    }
+    out->port = (uint16_t)port;
+    return ip_parse(ip, &out->ip);
+}
+
 /* connection ADDR:PORT: those with this remote end, in detail; then the totals. */
 enum verdict inspect_connection(struct visit *v)
 {
-    struct walk k = {.visit = v, .limit = 64};
-    if (v->argc != 2 || v->argv[1].len == 0) {
-        v->error = "ERR connection: ADDR:PORT is needed";
+    struct walk k = {.visit = v, .limit = WALK_SHOWN, .detail = true};
+    if (v->argc != 2 || !parse_endpoint(v->argv[1], &k.wanted)) {
+        v->error = "ERR ADDRESS:PORT or [ADDRESS]:PORT is needed";
         return VISIT_ENOUGH;
     }
-    k.wanted = v->argv[1];
     return walk_on(v, &k);
 }
 

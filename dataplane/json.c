@@ -1,7 +1,8 @@
 /* json.c: see json.h. */
 #include "json.h"
 
-#include <inttypes.h>
+#include "base/number.h"
+
 #include <stdio.h>
 
 struct json json_begin(struct resp_writer *out)
@@ -15,17 +16,24 @@ void json_end(struct json *j)
     reply_raw(j->out, "}\n", 2);
 }
 
+static bool is_plain(uint8_t c)
+{
+    return c >= ' ' && c < 127 && c != '"' && c != '\\';
+}
+
 static void quoted(struct resp_writer *out, struct slice s)
 {
+    size_t from = 0;
     reply_raw(out, "\"", 1);
     for (size_t i = 0; i < s.len; i++) {
         char escape[8];
-        bool plain = s.p[i] >= ' ' && s.p[i] < 127 && s.p[i] != '"' && s.p[i] != '\\';
-        if (plain)
-            reply_raw(out, s.p + i, 1);
-        else
-            reply_raw(out, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", s.p[i]));
+        if (is_plain(s.p[i]))
+            continue;
+        reply_raw(out, s.p + from, i - from);
+        reply_raw(out, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", s.p[i]));
+        from = i + 1;
     }
+    reply_raw(out, s.p + from, s.len - from);
     reply_raw(out, "\"", 1);
 }
 
@@ -42,7 +50,7 @@ void json_u64(struct json *j, const char *name, uint64_t v)
 {
     char digits[24];
     name_of(j, name);
-    reply_raw(j->out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, v));
+    reply_raw(j->out, digits, format_u64(digits, v));
 }
 
 void json_bool(struct json *j, const char *name, bool v)

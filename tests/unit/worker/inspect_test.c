@@ -1,6 +1,7 @@
 /* inspect_test.c: what control asks of the workers, on its way over one and two workers in virtual time. */
 #include "box_rig.h"
 #include "job.h"
+#include "json.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -127,6 +128,13 @@ static void test_a_connection_in_detail(void)
     CU_ASSERT_TRUE(says("\"total\":2,\"shown\":1}"));
     CU_ASSERT_TRUE(ask("connection 10.9.9.9:1"));
     CU_ASSERT_TRUE(says("\"shown\":0}"));
+    CU_ASSERT_TRUE(ask("connection [fd00::1]:1"));
+    static const char *const wrong[] = {
+        "connection",      "connection 10.0.0.1",      "connection :1",
+        "connection [",    "connection x:1",           "connection 1.1.1.1:",
+        "connection []:1", "connection 1.1.1.1:65536", "connection 1.1.1.1:-1"};
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CU_ASSERT_FALSE(ask(wrong[i]));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
@@ -229,6 +237,36 @@ static void test_ping_is_bounded(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+static bool no_room(struct resp_writer *w)
+{
+    (void)w;
+    return false;
+}
+
+static void test_json_is_escaped_and_bounded(void)
+{
+    static const struct resp_sink sink = {no_room};
+    uint8_t room[256];
+    for (size_t size = 0; size <= sizeof room; size += size < 100 ? 1 : 156) {
+        struct resp_writer out;
+        resp_writer_init(&out, &sink, 2);
+        out.start = out.cur = room;
+        out.end = room + size;
+        struct json j = json_begin(&out);
+        json_text(&j, "a", "q\"\\\n\xe9z");
+        json_u64(&j, "n", UINT64_MAX);
+        json_bool(&j, "b", false);
+        json_text(&j, "e", "");
+        json_end(&j);
+        static const char want[] = "{\"a\":\"q\\u0022\\u005c\\u000a\\u00e9z\",\"n\":18446744073709551615,"
+                                   "\"b\":false,\"e\":\"\"}\n";
+        size_t len = sizeof want - 1;
+        CU_ASSERT_EQUAL(out.failed, size < len);
+        if (!out.failed)
+            CU_ASSERT(resp_written(&out) == len && memcmp(room, want, len) == 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -243,6 +281,7 @@ int main(int argc, char **argv)
         UNIT(test_ping_reports_every_outcome),
         UNIT(test_ping_to_nobody_says_unreachable),
         UNIT(test_ping_is_bounded),
+        UNIT(test_json_is_escaped_and_bounded),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/inspect", tests);
