@@ -4,6 +4,7 @@
 #include "worker.h"
 
 #include "base/number.h"
+#include "net/ping.h"
 
 enum { WAIT_US = 2000000 }; /* then an answer without news: control's own patience is longer */
 

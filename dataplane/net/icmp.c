@@ -4,6 +4,7 @@
 
 enum { ICMP_HEADER = 8, RATE = 5000, BURST = 250 };
 
+enum { ECHO_REQUEST_4 = 8, ECHO_REPLY_4 = 0, ECHO_REQUEST_6 = 128, ECHO_REPLY_6 = 129 };
 enum { NEIGHBOUR_SOLICITATION = 135, NEIGHBOUR_ADVERTISEMENT = 136 };
 
 /* At most BURST answers at once and RATE a second: the bucket is a moment in time that each answer moves on.

@@ -24,8 +24,6 @@ enum {
     SECOND = 1000000 /* µs */
 };
 
-enum { ECHO_REQUEST_4 = 8, ECHO_REPLY_4 = 0, ECHO_REQUEST_6 = 128, ECHO_REPLY_6 = 129 };
-
 enum neighbour_state { NB_FAILED, NB_INCOMPLETE, NB_REACHABLE, NB_STALE, NB_DELAY, NB_PROBE, NB_STATES };
 
 struct neighbour {
@@ -84,13 +82,13 @@ struct net_if {
     struct counters *counters;
     struct rte_mbuf *tx[TX_BURST];
     unsigned tx_n;
+    struct pings *pings; /* NULL until the first ping */
     struct neighbours neighbours;
     struct paths paths;
     uint64_t random;
     uint64_t icmp_tokens_at; /* see icmp_allowed */
     unsigned announced;
     uint64_t announce_at;
-    struct pings *pings; /* NULL until the first ping */
 };
 
 struct frame { /* a received frame on its way up */
@@ -104,6 +102,12 @@ struct frame { /* a received frame on its way up */
     uint64_t now;
     struct ip_addr src, dst;
 };
+
+/* -- ping.c -- */
+/* An echo reply with a right checksum and a whole ICMP header. */
+enum net_verdict ping_reply(struct net_if *n, struct frame *f);
+uint64_t pings_tick(struct net_if *n, uint64_t now);
+void pings_free(struct net_if *n); /* before paths */
 
 /* -- netif.c -- */
 /* Frees and counts; always NET_DONE, so that a check reads `return net_drop(...)`. */
@@ -202,12 +206,6 @@ void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now);
 /* Sends a frame to a neighbour in any state. The frame's first bytes are its destination MAC. */
 void neighbour_send(struct net_if *n, struct neighbour *nb, struct rte_mbuf *m, uint64_t now);
 uint64_t neighbours_tick(struct net_if *n, uint64_t now);
-
-/* -- ping.c -- */
-/* An echo reply with a right checksum and a whole ICMP header. */
-enum net_verdict ping_reply(struct net_if *n, struct frame *f);
-uint64_t pings_tick(struct net_if *n, uint64_t now);
-void pings_free(struct net_if *n); /* before paths */
 
 /* -- path.c -- */
 bool paths_init(struct net_if *n);

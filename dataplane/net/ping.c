@@ -2,10 +2,13 @@
  * `sluice ping`. An operator's tool: a few at once, each bounded in number and rate. Replies are matched by
  * sender, identifier and sequence number; the payload that comes back is not looked at. ICMP errors are not
  * taken as outcomes: a request that an error answers ends as unanswered. */
+#include "net/ping.h"
+
 #include "net/internal.h"
 
 #include <stdlib.h>
 
+enum { ECHO_REQUEST_4 = 8, ECHO_REQUEST_6 = 128 };
 enum {
     ECHO_HEADER = 8,
     TIMEOUT = SECOND, /* of one request */

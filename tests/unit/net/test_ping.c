@@ -1,5 +1,6 @@
 /* test_ping.c: echo requests of our own and what counts as their reply (RFC 792; RFC 4443, 4.1, 4.2). */
 #include "net/checksum.h"
+#include "net/ping.h"
 #include "rig.h"
 #include "unit.h"
 

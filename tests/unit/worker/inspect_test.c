@@ -2,6 +2,7 @@
 #include "box_rig.h"
 #include "job.h"
 #include "json.h"
+#include "net/ping.h"
 #include "unit.h"
 
 #include <stdio.h>
