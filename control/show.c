@@ -3,19 +3,20 @@
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/resp.h"
+#include "control/show.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char *word(const json_t *request, const char *key)
+const char *request_word(const json_t *request, const char *key)
 {
     const char *s = json_string_value(json_object_get(request, key));
     return s ? s : "";
 }
 
-static json_t *safe_string(const char *s)
+json_t *safe_string(const char *s)
 {
     json_t *j = json_string(s);
     return j ? j : json_string("(not UTF-8)");
@@ -71,6 +72,7 @@ static void show_status(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     const struct settings *s = commit_running(c->commit);
     struct words reasons = {0};
+    struct block b;
     (void)request;
     bool good = metrics_health(&reasons, c, &c->heartbeat, monotonic_ms());
     json_t *data = json_object(), *health = json_object(), *conf = json_object();
@@ -87,7 +89,7 @@ static void show_status(struct call *call, const json_t *request)
                                   "uptime_seconds", (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
     json_object_set_new(data, "configuration", conf);
     json_object_set_new(data, "endpoints", addresses_json(s));
-    json_object_set_new(data, "workers", json_integer(c->heartbeat.workers));
+    json_object_set_new(data, "workers", json_integer(block_read(c->link, &b) ? b.head.workers : 0));
     json_object_set_new(data, "stats",
                         json_sprintf("http://%s:%s/metrics", settings_get(s, "stats-address"),
                                      settings_get(s, "stats-port")));
@@ -147,12 +149,12 @@ static void get_config(struct call *call, const char *pattern, bool secrets)
 
 static void show_config(struct call *call, const json_t *request)
 {
-    get_config(call, word(request, "name"), false);
+    get_config(call, request_word(request, "name"), false);
 }
 
 static void config_get(struct call *call, const json_t *request)
 {
-    get_config(call, word(request, "name"), true);
+    get_config(call, request_word(request, "name"), true);
 }
 
 /* -- show clients ------------------------------------------------------------------------------------- */
@@ -212,7 +214,7 @@ static void show_clients(struct call *call, const json_t *request)
     exec_run(call_control(call)->execs, 2, argv, clients_done, call);
 }
 
-/* -- show stats, links, neighbors --------------------------------------------------------------------- */
+/* -- show stats, links -------------------------------------------------------------------------------- */
 
 static void show_stats(struct call *call, const json_t *request)
 {
@@ -263,12 +265,6 @@ static void show_links(struct call *call, const json_t *request)
     call_reply(call, json_pack("[o]", link));
 }
 
-static void show_neighbors(struct call *call, const json_t *request)
-{
-    (void)request;
-    call_reply(call, gauges_json(call_control(call), "neighbor_"));
-}
-
 /* -- show log ----------------------------------------------------------------------------------------- */
 
 static void add_entry(const struct log_entry *e, void *arg)
@@ -284,7 +280,7 @@ static void show_log(struct call *call, const json_t *request)
 {
     enum log_level level = LOG_LEVEL_DEBUG;
     json_int_t lines = json_integer_value(json_object_get(request, "lines"));
-    if (*word(request, "level") && !log_level_parse(word(request, "level"), &level)) {
+    if (*request_word(request, "level") && !log_level_parse(request_word(request, "level"), &level)) {
         call_fail(call, "bad-value", "level: choose debug, verbose, notice or warning");
         return;
     }
@@ -370,7 +366,7 @@ static void stop(struct call *call, const json_t *request)
 
 static const struct {
     const char *op, *what;
-    void (*run)(struct call *call, const json_t *request);
+    operation *run;
 } operations[] = {
     {"show", "status", show_status},
     {"show", "version", show_version},
@@ -379,7 +375,13 @@ static const struct {
     {"show", "stats", show_stats},
     {"show", "log", show_log},
     {"show", "links", show_links},
+    {"show", "connections", show_connections},
     {"show", "neighbors", show_neighbors},
+    {"show", "arp", show_arp},
+    {"show", "routes", show_routes},
+    {"show", "drops", show_drops},
+    {"ping", "start", ping_start},
+    {"ping", "next", ping_next},
     {"config", "get", config_get},
     {"config", "set", config_set},
     {"config", "load", config_load},
@@ -391,7 +393,7 @@ static const struct {
 
 void operation_run(struct call *call, json_t *request)
 {
-    const char *op = word(request, "op"), *what = word(request, "what");
+    const char *op = request_word(request, "op"), *what = request_word(request, "what");
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operations[i].op, op) == 0 && strcmp(operations[i].what, what) == 0) {
             operations[i].run(call, request);

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { GAUGES_EVERY_MS = 500, GRACE_MS = 50 };
+enum { GAUGES_EVERY_MS = 500, GRACE_MS = 50, INSPECTIONS = 16 };
 
-static struct job *asked; /* questions that control has not answered yet */
+static struct job *asked;    /* questions that control has not answered yet */
+static unsigned inspections; /* under way: each may hold a large reply */
 
 /* Main has little to send, and workers read their rings every round: a full one is waited for. */
 static void give(struct plane *p, unsigned worker, struct job *j)
@@ -64,8 +65,28 @@ static void ask(struct plane *p, struct job *j)
     asked = j;
 }
 
+static void inspect(struct plane *p, uint64_t id, int argc, const struct slice *argv)
+{
+    const char *error = "ERR too many inspections at once, try again";
+    char line[80];
+    struct job *j =
+        inspections < INSPECTIONS ? inspect_job(fabric_main(p->box.fabric), argc, argv, &error) : NULL;
+    if (!j) {
+        int n = snprintf(line, sizeof line, "-%s\r\n", error);
+        channel_exec_reply(p->channel, id, (struct slice){(const uint8_t *)line, (size_t)n});
+        return;
+    }
+    j->id = id;
+    inspections++;
+    give(p, 0, j);
+}
+
 void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv)
 {
+    if (argc > 1 && slice_eq(argv[0], SLICE_LIT(INSPECT_WORD))) {
+        inspect(p, id, argc - 1, argv + 1);
+        return;
+    }
     struct client control;
     client_init(&control, 0, 0);
     control.flags |= CLIENT_AUTHENTICATED | CLIENT_INTERNAL;
@@ -185,6 +206,10 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
         if (j->kind == JOB_ASK) {
             ask(p, j);
             continue;
+        }
+        if (j->kind == JOB_INSPECT) {
+            inspect_finish(j);
+            inspections--;
         }
         channel_exec_reply(p->channel, j->id,
                            j->out.failed ? SLICE_LIT("-ERR out of memory for the reply\r\n") : job_reply(j));

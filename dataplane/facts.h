@@ -4,5 +4,6 @@
 
 /* Bounded: at most 64 facts of 255 bytes; what does not fit is dropped. */
 void fact_set(const char *name, const char *value);
-/* NULL if unknown. The text stays valid until the fact has changed twice. */
+/* NULL if unknown. The text is the calling thread's copy: whole, and valid until the thread asks for
+ * the same fact again. */
 const char *fact_get(const char *name);

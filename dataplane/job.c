@@ -81,6 +81,7 @@ void job_free(struct job *j)
     if (!j)
         return;
     free(j->argv);
+    free(j->inspection);
     free(j->reply);
     free(j);
 }
@@ -92,13 +93,35 @@ void job_prepare(struct job *j, struct command_env *env)
 
 void job_run(struct job *j, struct command_env *env)
 {
+    j->rq.env = env;
+    command_execute(&j->rq, job_write_begin(j));
+    job_write_end(j);
+    j->done = true;
+}
+
+struct resp_writer *job_write_begin(struct job *j)
+{
     resp_writer_init(&j->out, &job_sink, j->client.proto);
     job_room(j, 2 * RESP_CHUNK_MIN);
     job_window(j);
-    j->rq.env = env;
-    command_execute(&j->rq, &j->out);
+    return &j->out;
+}
+
+void job_write_end(struct job *j)
+{
     job_settle(j);
-    j->done = true;
+}
+
+void job_wrap(struct job *j, struct slice before, struct slice after)
+{
+    if (!job_room(j, before.len + after.len)) {
+        j->out.failed = true;
+        return;
+    }
+    memmove(j->reply + before.len, j->reply, j->reply_len);
+    memcpy(j->reply, before.p, before.len);
+    memcpy(j->reply + before.len + j->reply_len, after.p, after.len);
+    j->reply_len += before.len + after.len;
 }
 
 void job_set_reply(struct job *j, struct slice resp)

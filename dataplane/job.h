@@ -4,6 +4,7 @@
  * own commands. */
 #pragma once
 #include "command/command.h"
+#include "inspect.h"
 
 struct session;
 
@@ -11,15 +12,21 @@ enum job_kind {
     JOB_HOP,     /* runs on the owner of its shard, comes back */
     JOB_BARRIER, /* runs at home with all other workers stopped */
     JOB_ASK,     /* control answers it */
-    JOB_EXEC     /* control's command: from the main thread to worker 0 and back */
+    JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
+    JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
+};
+
+struct inspection { /* of a JOB_INSPECT */
+    inspect_fn *fn;
+    struct visit visit;
 };
 
 struct job {
     enum job_kind kind;
-    unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC) */
+    unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC and JOB_INSPECT) */
     bool done;               /* the reply is complete */
     bool silent;             /* nobody wants it: CLIENT REPLY OFF or SKIP */
-    uint64_t id;             /* control's number of a JOB_EXEC */
+    uint64_t id;             /* control's number of a JOB_EXEC or JOB_INSPECT */
     struct session *session; /* who waits; NULL if nobody does any more */
     struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
     struct request rq;
@@ -27,6 +34,7 @@ struct job {
     struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
     size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
+    struct inspection *inspection;          /* NULL for other kinds */
     struct job *next;                       /* in the list of its worker */
 };
 
@@ -39,6 +47,11 @@ void job_free(struct job *j);
 void job_prepare(struct job *j, struct command_env *env);
 /* Runs it there and then and collects the reply. */
 void job_run(struct job *j, struct command_env *env);
+/* Opens the reply for more bytes behind those it has, and closes it. */
+struct resp_writer *job_write_begin(struct job *j);
+void job_write_end(struct job *j);
+/* Puts bytes before and behind the reply; out.failed if out of memory. */
+void job_wrap(struct job *j, struct slice before, struct slice after);
 /* Sets a reply that came from elsewhere; out.failed if out of memory. */
 void job_set_reply(struct job *j, struct slice resp);
 struct slice job_reply(const struct job *j);

@@ -85,6 +85,7 @@ struct worker {
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
     struct job *outbox_first, *outbox_last;   /* the ring was full */
+    struct job *inspect_first, *inspect_last; /* visits under way here */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, wall_us;

@@ -1,5 +1,5 @@
 /* worker_jobs.c: requests that cannot finish here and now: hops to other shards, stops of all workers,
- * questions to control. */
+ * questions to control; and control's inspections on their way from worker to worker. */
 #include "worker.h"
 
 #include "job.h"
@@ -30,6 +30,8 @@ static unsigned destination(const struct worker *w, const struct job *j)
 {
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
+    if (j->kind == JOB_INSPECT)
+        return j->done ? j->home : w->id + 1;
     return j->done ? j->home : j->rq.shard;
 }
 
@@ -114,6 +116,10 @@ static void start_exec(struct worker *w, struct job *j)
 
 static void received(struct worker *w, struct job *j)
 {
+    if (j->kind == JOB_INSPECT) {
+        append(&w->inspect_first, &w->inspect_last, j);
+        return;
+    }
     if (j->kind == JOB_ASK || (j->done && j->home == w->id)) {
         complete(w, j);
         return;
@@ -147,6 +153,26 @@ static bool run_barriers(struct worker *w)
     return true;
 }
 
+/* One visit a round, of the jobs in turn: clients do not wait longer than for one slice. False if there is
+ * nothing to do before something happens. */
+static bool run_inspections(struct worker *w)
+{
+    struct job *j = w->inspect_first;
+    if (!j)
+        return false;
+    w->inspect_first = j->next;
+    if (!j->next)
+        w->inspect_last = NULL;
+    enum verdict verdict = inspect_visit(j, w, w->box->workers);
+    if (verdict == VISIT_AGAIN || verdict == VISIT_WAIT) {
+        append(&w->inspect_first, &w->inspect_last, j);
+        return verdict == VISIT_AGAIN;
+    }
+    j->done = verdict == VISIT_ENOUGH || w->id + 1 == w->box->workers;
+    send_to(w, destination(w, j), j);
+    return true;
+}
+
 bool worker_messages(struct worker *w)
 {
     bool any = false;
@@ -157,6 +183,7 @@ bool worker_messages(struct worker *w)
         any = true;
     }
     any |= run_barriers(w);
+    any |= run_inspections(w);
     return any;
 }
 
@@ -172,6 +199,8 @@ void worker_free_jobs(struct worker *w)
 {
     free_list(w->barrier_first);
     free_list(w->outbox_first);
+    free_list(w->inspect_first);
+    w->inspect_first = w->inspect_last = NULL;
     w->barrier_first = w->barrier_last = w->outbox_first = w->outbox_last = NULL;
     for (struct job *j; (j = fabric_receive(w->box->fabric, w->id));)
         job_free(j);

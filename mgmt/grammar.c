@@ -16,7 +16,13 @@ static const struct node show[] = {
     {"log", "recent lines of control and dataplane", .run = run_show_log, .op = "show", .what = "log"},
     {"links", "data links, their addresses and traffic", .run = run_show_links, .op = "show",
      .what = "links"},
-    {"neighbors", "hosts seen on the data links", .run = run_show_fields, .op = "show", .what = "neighbors"},
+    {"connections", "TCP connections, or one of them in detail", .run = run_show_connections, .op = "show",
+     .what = "connections"},
+    {"neighbors", "hosts on the data links, as every worker knows them", .run = run_show_neighbors,
+     .op = "show", .what = "neighbors"},
+    {"arp", "the IPv4 neighbors", .run = run_show_neighbors, .op = "show", .what = "arp"},
+    {"routes", "where packets go", .run = run_show_routes, .op = "show", .what = "routes"},
+    {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 
 static const struct node config[] = {
@@ -41,8 +47,10 @@ const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
     {"restart", "start a part again", .next = restart},
+    {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
+     .parameter = {{"ADDRESS", PARAMETER_VALUE, false}}, .live = true},
     {"capture", "frames of the data port, a line each or into a file, until Ctrl-C", .run = run_capture,
-     .op = "capture", .what = ""},
+     .op = "capture", .what = "", .live = true},
     {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
     {0}};
 
@@ -52,9 +60,13 @@ const struct option options[] = {
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
     {"--lines", "N", "show log: the last N lines", AT(lines)},
+    {"--limit", "N", "show connections: at most so many (1000)", AT(limit)},
+    {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
+    {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
+    {"--size", "BYTES", "ping: payload of a request (56)", AT(size)},
+    {"--interval", "MS", "ping: time between requests (1000)", AT(interval)},
     {"--filter", "EXPRESSION", "capture: only frames that match, as tcpdump takes it (pcap-filter(7))",
      AT(filter)},
-    {"--count", "N", "capture: end after N packets", AT(count)},
     {"--snaplen", "N", "capture: keep the first N bytes of a frame (default: all that is possible)",
      AT(snaplen)},
     {"--duration", "SECONDS", "capture: end after so long", AT(duration)},

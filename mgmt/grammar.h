@@ -27,6 +27,7 @@ struct node {
     const char *op, *what;   /* of the management API */
     struct parameter parameter[PARAMETERS];
     bool repeated; /* the parameters may come again (config set a 1 b 2) */
+    bool live;     /* prints as things happen: --match does not filter it */
 };
 
 extern const struct node grammar[];
@@ -36,8 +37,9 @@ struct invocation {
     const char *socket;
     bool json;
     const char *match, *level, *lines;
-    const char *filter, *count, *snaplen, *duration, *direction, *write; /* capture */
-    char **argv;                                                         /* the parameters */
+    const char *limit, *detail, *count, *size, *interval;
+    const char *filter, *snaplen, *duration, *direction, *write; /* capture */
+    char **argv;                                                 /* the parameters */
     int argc;
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };

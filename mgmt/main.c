@@ -33,6 +33,10 @@ int run_line(struct invocation *in, char **words, int n)
         fprintf(stderr, "sluice: %s\n", error);
         return EXIT_USAGE;
     }
+    if (in->leaf->live) {
+        in->out = stdout;
+        return in->leaf->run(in);
+    }
     in->out = open_memstream(&text, &size);
     if (!in->out) {
         fputs("sluice: out of memory\n", stderr);

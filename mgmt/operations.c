@@ -1,5 +1,6 @@
 /* operations.c: what each command asks of control and how the answer is printed. */
 #include "mgmt/operations.h"
+#include "mgmt/table.h"
 #include "mgmt/words.h"
 
 #include <inttypes.h>
@@ -11,13 +12,12 @@
 
 /* -- asking ------------------------------------------------------------------------------------------- */
 
-static json_t *request_for(const struct invocation *in)
+json_t *request_for(const struct invocation *in)
 {
     return json_pack("{s:i,s:s,s:s}", "id", 1, "op", in->leaf->op, "what", in->leaf->what);
 }
 
-/* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
-static int ask(struct invocation *in, json_t *request, json_t **data)
+int ask(struct invocation *in, json_t *request, json_t **data)
 {
     int code = api_request(in->socket, request, data);
     if (code != EXIT_DONE) {
@@ -31,13 +31,13 @@ static int ask(struct invocation *in, json_t *request, json_t **data)
     return code;
 }
 
-static const char *text_of(const json_t *object, const char *key)
+const char *text_of(const json_t *object, const char *key)
 {
     const char *s = json_string_value(json_object_get(object, key));
     return s ? s : "";
 }
 
-static json_int_t number_of(const json_t *object, const char *key)
+json_int_t number_of(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }
@@ -59,7 +59,7 @@ static void print_value(FILE *out, const json_t *v)
         }
 }
 
-static void print_field(FILE *out, const char *name, const json_t *v)
+void print_field(FILE *out, const char *name, const json_t *v)
 {
     fprintf(out, "%-24s ", name);
     print_value(out, v);
@@ -174,32 +174,20 @@ int run_show_config(struct invocation *in)
 
 int run_show_clients(struct invocation *in)
 {
-    static const char *const columns[] = {"id",  "addr", "name", "db",       "resp",
-                                          "age", "idle", "cmd",  "lib-name", NULL};
-    int width[16];
-    json_t *j, *client;
-    size_t i;
+    static const struct column columns[] = {{"id", "id"},
+                                            {"addr", "addr"},
+                                            {"name", "name"},
+                                            {"db", "db"},
+                                            {"resp", "resp"},
+                                            {"age", "age"},
+                                            {"idle", "idle"},
+                                            {"cmd", "cmd"},
+                                            {"lib-name", "lib-name"},
+                                            {0}};
+    json_t *j;
     int code = ask(in, request_for(in), &j);
-    if (!j)
-        return code;
-    for (unsigned c = 0; columns[c]; c++) {
-        width[c] = (int)strlen(columns[c]);
-        json_array_foreach(j, i, client)
-        {
-            int len = (int)strlen(text_of(client, columns[c]));
-            width[c] = len > width[c] ? len : width[c];
-        }
-        fprintf(in->out, "%-*s%s", width[c], columns[c], columns[c + 1] ? "  " : "\n");
-    }
-    json_array_foreach(j, i, client)
-    {
-        for (unsigned c = 0; columns[c]; c++) {
-            print_safe(in->out, text_of(client, columns[c]));
-            if (columns[c + 1])
-                fprintf(in->out, "%*s  ", width[c] - (int)strlen(text_of(client, columns[c])), "");
-        }
-        fputc('\n', in->out);
-    }
+    if (j)
+        print_table(in->out, columns, j);
     json_decref(j);
     return code;
 }

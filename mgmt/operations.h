@@ -6,9 +6,18 @@
 #include <jansson.h>
 #include <stdint.h>
 
+handler run_show_connections, run_show_neighbors, run_show_routes, run_show_drops, run_ping; /* network.c */
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links;
 handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, run_capture;
+
+/* What operations share (operations.c). The request that a leaf makes: */
+json_t *request_for(const struct invocation *in);
+/* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
+int ask(struct invocation *in, json_t *request, json_t **data);
+const char *text_of(const json_t *object, const char *key); /* "" if there is none */
+json_int_t number_of(const json_t *object, const char *key);
+void print_field(FILE *out, const char *name, const json_t *v);
 
 /* client.c: one request to control's management API. Returns an exit code; EXIT_DONE: *data is the caller's.
  * `request` is taken over. */

@@ -49,6 +49,8 @@ enum net_verdict icmp4_input(struct net_if *n, struct frame *f)
         return net_drop(n, f->m, COUNTER_net_drop_truncated);
     if (checksum_finish(checksum_add_frame(0, f->m, f->l4, f->l4_len)) != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_checksum);
+    if (f->p[f->l4] == ECHO_REPLY_4 && f->p[f->l4 + 1] == 0)
+        return ping_reply(n, f);
     if (f->p[f->l4] != ECHO_REQUEST_4 || f->p[f->l4 + 1] != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
     struct rte_ipv4_hdr ip;
@@ -92,5 +94,7 @@ enum net_verdict icmp6_input(struct net_if *n, struct frame *f)
         return nd_advertisement(n, f);
     if (type == ECHO_REQUEST_6)
         return echo6(n, f);
+    if (type == ECHO_REPLY_6)
+        return ping_reply(n, f);
     return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
 }

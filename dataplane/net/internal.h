@@ -29,9 +29,10 @@ enum neighbour_state { NB_FAILED, NB_INCOMPLETE, NB_REACHABLE, NB_STALE, NB_DELA
 struct neighbour {
     uint8_t mac[6];
     uint8_t state, tries;
-    uint32_t refs; /* paths that lead here */
-    uint32_t next; /* in the hash chain: index + 1, 0 = end */
-    uint64_t due;  /* when the state must change, UINT64_MAX = never by itself */
+    uint32_t refs;  /* paths that lead here */
+    uint32_t next;  /* in the hash chain: index + 1, 0 = end */
+    uint64_t due;   /* when the state must change, UINT64_MAX = never by itself */
+    uint64_t since; /* when it entered its state */
     struct ip_addr ip;
     unsigned waiting_n;
     struct rte_mbuf
@@ -81,6 +82,7 @@ struct net_if {
     struct counters *counters;
     struct rte_mbuf *tx[TX_BURST];
     unsigned tx_n;
+    struct pings *pings; /* NULL until the first ping */
     struct neighbours neighbours;
     struct paths paths;
     uint64_t random;
@@ -100,6 +102,12 @@ struct frame { /* a received frame on its way up */
     uint64_t now;
     struct ip_addr src, dst;
 };
+
+/* -- ping.c -- */
+/* An echo reply with a right checksum and a whole ICMP header. */
+enum net_verdict ping_reply(struct net_if *n, struct frame *f);
+uint64_t pings_tick(struct net_if *n, uint64_t now);
+void pings_free(struct net_if *n); /* before paths */
 
 /* -- netif.c -- */
 /* Frees and counts; always NET_DONE, so that a check reads `return net_drop(...)`. */

@@ -173,6 +173,7 @@ static void enter(struct net_if *n, struct neighbour *nb, enum neighbour_state s
     assert(legal[nb->state] & BIT(state));
     nb->state = (uint8_t)state;
     nb->tries = 0;
+    nb->since = now;
     set_due(n, nb, now);
     if (state == NB_INCOMPLETE || state == NB_PROBE)
         solicit(n, nb);
@@ -308,4 +309,10 @@ void net_each_neighbour(struct net_if *n,
         const struct neighbour *nb = &n->neighbours.entry[i];
         fn(&nb->ip, nb->mac, state_name[nb->state], arg);
     }
+}
+
+uint64_t net_neighbour_age(struct net_if *n, const struct ip_addr *ip, uint64_t now_us)
+{
+    const struct neighbour *nb = neighbour_find(n, ip);
+    return nb && now_us > nb->since ? now_us - nb->since : 0;
 }

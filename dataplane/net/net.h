@@ -98,6 +98,8 @@ void net_flush(struct net_if *n);
  * data_off, data_len and pkt_len are then TCP's to set back. */
 
 const struct net_config *net_if_config(const struct net_if *n);
+/* How long the neighbour has been in its state (µs); 0 if it is unknown. */
+uint64_t net_neighbour_age(struct net_if *n, const struct ip_addr *ip, uint64_t now_us);
 
 /* For `sluice show neighbors`: calls fn for every neighbour. */
 void net_each_neighbour(struct net_if *n,

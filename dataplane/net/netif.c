@@ -53,6 +53,7 @@ void net_if_free(struct net_if *n)
     if (!n)
         return;
     rte_pktmbuf_free_bulk(n->tx, n->tx_n);
+    pings_free(n);
     neighbours_free(n);
     paths_free(n);
     free(n);
@@ -165,6 +166,7 @@ static void announce(struct net_if *n, uint64_t now)
 uint64_t net_tick(struct net_if *n, uint64_t now_us)
 {
     announce(n, now_us);
-    uint64_t next = neighbours_tick(n, now_us);
+    uint64_t next = neighbours_tick(n, now_us), ping = pings_tick(n, now_us);
+    next = RTE_MIN(next, ping);
     return n->announced < ANNOUNCEMENTS ? RTE_MIN(next, n->announce_at) : next;
 }

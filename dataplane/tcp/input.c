@@ -287,9 +287,13 @@ static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_s
     bool open = c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_FIN_WAIT_1 ||
                 c->state == TCP_STATE_FIN_WAIT_2;
     if (!open || seg->payload == 0) {
+        if (seg->payload)
+            conn_count(c, COUNTER_tcp_drop_after_fin);
         rte_pktmbuf_free(m);
         return false;
     }
+    if (c->flags & CONN_ORPHAN)
+        conn_count(c, COUNTER_tcp_drop_orphan);
     uint32_t before = c->rcv_nxt;
     bool whole = seg->seq == c->rcv_nxt && seq_upto(seg->seq + seg->payload, c->rcv_adv);
     tcp_receive(c, m, skip, seg->seq, seg->payload);

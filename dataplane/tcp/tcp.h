@@ -105,7 +105,29 @@ struct tcp_info { /* as `ss -ti` shows */
     const char *state;
     uint32_t srtt_us, rttvar_us, rto_us, mss, cwnd, ssthresh, snd_wnd, rcv_wnd, unacked, rx_unread;
     uint64_t bytes_in, bytes_out, retransmits;
+    bool timestamps, sack, wscale; /* agreed */
+    bool active;                   /* we opened it */
+    bool orphan;                   /* its user is gone, the rest is being delivered */
+    bool persist, recovery, loss;  /* window closed; in fast recovery; after a timeout */
+    uint8_t snd_wscale, rcv_wscale, backoff, retries, probes;
+    uint16_t peer_mss;
+    uint32_t tx_frames, rx_frames, out_of_order; /* frames held */
+    const char *congestion;
+    uint32_t last_rx_ms; /* low bits of the stack's clock in ms */
+    /* When the timers end (the stack's clock, µs), 0 = off: retransmission or persist, delayed ACK, and the
+     * life of the state (TIME_WAIT, FIN_WAIT_2, orphan). */
+    uint64_t rexmit_at, delack_at, state_at;
 };
 void tcp_info(const struct tcp_conn *c, struct tcp_info *out);
+
+/* States by number, for tables: 0 is none, then SYN_SENT ... TIME_WAIT. */
+enum { TCP_STATE_NUMBERS = 10 };
+const char *tcp_state_label(unsigned number);
+/* Cheap: for walks over all of them. */
+unsigned tcp_state_number(const struct tcp_conn *c);
+/* Calls fn for the connections in `steps` places of the pool from place `from` on. Returns the next place, or
+ * 0 at the end: a walk over a large pool in slices. Connections that come or go between may be missed. */
+uint32_t tcp_walk(struct tcp_stack *s, uint32_t from, unsigned steps,
+                  void (*fn)(struct tcp_conn *c, void *arg), void *arg);
 void tcp_each(struct tcp_stack *s, void (*fn)(struct tcp_conn *c, void *arg), void *arg);
 unsigned tcp_conn_count(const struct tcp_stack *s);

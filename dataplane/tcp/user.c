@@ -1,4 +1,5 @@
 /* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status. */
+#include "tcp/congestion.h"
 #include "tcp/conn.h"
 
 void tcp_set_user(struct tcp_conn *c, void *user)
@@ -120,7 +121,51 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
         .bytes_in = in > extra ? in - extra : 0,
         .bytes_out = sent > 1 ? sent - 1 : 0,
         .retransmits = c->retransmits,
+        .timestamps = c->flags & CONN_TS,
+        .sack = c->flags & CONN_SACK,
+        .wscale = c->flags & CONN_WSCALE,
+        .active = c->flags & CONN_ACTIVE,
+        .orphan = c->flags & CONN_ORPHAN,
+        .persist = c->flags & CONN_PERSIST,
+        .recovery = c->flags & CONN_RECOVERY,
+        .loss = c->flags & CONN_LOSS,
+        .snd_wscale = c->snd_wscale,
+        .rcv_wscale = c->rcv_wscale,
+        .backoff = c->backoff,
+        .retries = c->retries,
+        .probes = c->probes,
+        .peer_mss = c->peer_mss,
+        .tx_frames = c->tx_frames,
+        .rx_frames = c->rx_frames,
+        .out_of_order = c->ooo_frames,
+        .congestion = c->stack->cc->name,
+        .last_rx_ms = c->last_rx_ms,
+        .rexmit_at = c->rexmit_at,
+        .delack_at = c->flags & CONN_DELACK ? c->delack_at : 0,
+        .state_at = c->state_at,
     };
+}
+
+static_assert((unsigned)TCP_STATE_NUMBERS == (unsigned)TCP_STATES, "tcp.h and conn.h agree");
+
+const char *tcp_state_label(unsigned number)
+{
+    return tcp_state_name((enum tcp_state)number);
+}
+
+unsigned tcp_state_number(const struct tcp_conn *c)
+{
+    return c->state;
+}
+
+uint32_t tcp_walk(struct tcp_stack *s, uint32_t from, unsigned steps,
+                  void (*fn)(struct tcp_conn *c, void *arg), void *arg)
+{
+    uint32_t end = from < s->fresh && s->fresh - from > steps ? from + steps : s->fresh;
+    for (uint32_t i = from; i < end; i++)
+        if (s->conns[i].state != TCP_STATE_CLOSED)
+            fn(&s->conns[i], arg);
+    return end < s->fresh ? end : 0;
 }
 
 void tcp_each(struct tcp_stack *s, void (*fn)(struct tcp_conn *c, void *arg), void *arg)

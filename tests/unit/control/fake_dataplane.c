@@ -47,6 +47,8 @@ static const char *on_config(void *ctx, struct config *conf)
         channel_share_counters(f->channel, f->workers, 1);
         channel_command_stats(f->channel, 0)[0] = (struct command_stats){3, 1500, 1, 2};
         count_add(channel_counters(f->channel, 0), COUNTER_keyspace_hits, 7);
+        for (unsigned w = 0; w < 2; w++)
+            count_add(channel_counters(f->channel, w), COUNTER_tcp_drop_checksum, 2 + w);
         channel_gauge(f->channel, "connected_clients", 2);
         channel_gauge(f->channel, "used_memory", 123456);
         channel_gauge(f->channel, "db0_keys", 5);
@@ -57,6 +59,60 @@ static const char *on_config(void *ctx, struct config *conf)
     f->conf = conf;
     channel_state(f->channel, "serving", "fake");
     return NULL;
+}
+
+/* Answers to inspections: the words of the question, and rows. */
+static const struct {
+    const char *question, *rows;
+} inspections[] = {
+    {"connections 13", "not json\n"},
+    {"connections 14", "[1]\n"},
+    {"connections", "{\"state\":\"ESTABLISHED\",\"local\":\"127.0.77.2:6379\",\"remote\":\"127.0.0.1:50\","
+                    "\"worker\":1,\"recv_q\":0,"
+                    "\"send_q\":17}\n"
+                    "{\"state\":\"TIME_WAIT\",\"local\":\"127.0.77.2:6379\",\"remote\":\"127.0.0.1:5\","
+                    "\"worker\":0,\"recv_q\":0,"
+                    "\"send_q\":0}\n"
+                    "{\"ESTABLISHED\":2,\"CLOSE_WAIT\":0,\"TIME_WAIT\":1,\"total\":3,\"shown\":2}\n"},
+    {"connection 127.0.0.1:50", "{\"state\":\"ESTABLISHED\",\"srtt_us\":120,\"sack\":true}\n"
+                                "{\"ESTABLISHED\":2,\"total\":2,\"shown\":1}\n"},
+    {"connection ", "{\"total\":2,\"shown\":0}\n"},
+    {"neighbors",
+     "{\"address\":\"10.0.0.1\",\"mac\":\"02:00:00:00:00:01\",\"state\":\"reachable\",\"age_ms\":1500,"
+     "\"worker\":0}\n"
+     "{\"address\":\"fe80::1\",\"mac\":\"\",\"state\":\"failed\",\"age_ms\":125000,\"worker\":1}\n"},
+    {"routes", "{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\",\"source\":\"10.0.0.2\"}\n"
+               "{\"kind\":\"default\",\"destination\":\"0.0.0.0/0\",\"gateway\":\"10.0.0.1\"}\n"},
+    {"ping-start nowhere", NULL},
+    {"ping-start 10.0.0.9", "{\"ping\":9,\"from\":\"10.0.0.2\"}\n"},
+    {"ping-start", "{\"ping\":1,\"from\":\"10.0.0.2\"}\n"},
+    {"ping-next 9 0", "{\"seq\":0,\"failure\":\"unreachable\"}\n"
+                      "{\"next\":1,\"done\":true,\"sent\":1,\"received\":0}\n"},
+    {"ping-next 1 0",
+     "{\"seq\":0,\"rtt_us\":250,\"bytes\":64,\"ttl\":64}\n"
+     "{\"next\":1,\"done\":false,\"sent\":2,\"received\":1,\"min_us\":250,\"avg_us\":250,\"max_us\":250}\n"},
+    {"ping-next 1 1",
+     "{\"seq\":1,\"failure\":\"timeout\"}\n"
+     "{\"next\":2,\"done\":true,\"sent\":2,\"received\":1,\"min_us\":250,\"avg_us\":250,\"max_us\":250}\n"},
+};
+
+static void answer_inspection(FILE *out, int argc, const struct slice *argv)
+{
+    char question[256] = "";
+    for (int i = 1; i < argc; i++)
+        snprintf(question + strlen(question), sizeof question - strlen(question), "%s%.*s", i > 1 ? " " : "",
+                 (int)argv[i].len, (const char *)argv[i].p);
+    for (size_t i = 0; i < sizeof inspections / sizeof inspections[0]; i++) {
+        const char *rows = inspections[i].rows;
+        if (strncmp(question, inspections[i].question, strlen(inspections[i].question)) != 0)
+            continue;
+        if (rows)
+            fprintf(out, "$%zu\r\n%s\r\n", strlen(rows), rows);
+        else
+            fprintf(out, "-ERR ping: the address is neither IPv4 nor IPv6\r\n");
+        return;
+    }
+    fprintf(out, "-ERR unknown inspection\r\n");
 }
 
 static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
@@ -72,6 +128,8 @@ static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
         fprintf(out, "$%zu\r\n%s\r\n", sizeof clients - 1, clients);
     else if (slice_is(argv[0], "big")) /* more than both rings */
         fprintf(out, "$%d\r\n%0*d\r\n", 3 << 20, 3 << 20, 0);
+    else if (slice_is(argv[0], "%inspect"))
+        answer_inspection(out, argc, argv);
     else
         fprintf(out, "-ERR unknown command\r\n");
     fclose(out);

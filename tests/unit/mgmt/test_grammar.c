@@ -43,6 +43,8 @@ static void test_commands_and_unambiguous_beginnings(void)
     good("show config max*", "show", "config", 1);
     good("config set a 1 b 2", "config", "set", 4);
     good("stop", "stop", "", 0);
+    good("show conn", "show", "connections", 0);
+    good("ping 10.0.0.1", "ping", "start", 1);
 }
 
 static void test_mistakes_are_named(void)
@@ -57,6 +59,8 @@ static void test_mistakes_are_named(void)
     bad("config set a 1 b", "VALUE is missing for 'b'");
     bad("show status --nonsense", "unknown option");
     bad("show log --lines", "needs a value");
+    bad("ping", "ADDRESS is missing");
+    bad("ping a b", "one word too many");
 }
 
 static void test_options_stand_anywhere(void)
@@ -64,6 +68,10 @@ static void test_options_stand_anywhere(void)
     CU_ASSERT(parse("--json show --lines=5 log --level warning --match x --socket /s"));
     CU_ASSERT(in.json && strcmp(in.lines, "5") == 0 && strcmp(in.level, "warning") == 0 &&
               strcmp(in.match, "x") == 0 && strcmp(in.socket, "/s") == 0);
+    CU_ASSERT(parse("show connections --limit 5 --detail=1.2.3.4:5"));
+    CU_ASSERT(strcmp(in.limit, "5") == 0 && strcmp(in.detail, "1.2.3.4:5") == 0);
+    CU_ASSERT(parse("ping --count 3 --size 0 --interval 20 ::1"));
+    CU_ASSERT(strcmp(in.count, "3") == 0 && strcmp(in.size, "0") == 0 && strcmp(in.interval, "20") == 0);
 }
 
 static void test_values_may_begin_with_dashes_after_a_double_dash(void)

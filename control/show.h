@@ -1,0 +1,19 @@
+/* show.h: the operations of the management API, for show.c's table, and what they share. */
+#pragma once
+#include "control/api.h"
+
+typedef void operation(struct call *call, const json_t *request);
+
+/* A string of the request, "" if there is none. */
+const char *request_word(const json_t *request, const char *key);
+/* A JSON string of bytes that need not be UTF-8. */
+json_t *safe_string(const char *s);
+
+/* inspect.c: asks every worker of the dataplane. argv: the inspection's name and arguments. done gets its
+ * rows, an array of objects that it takes over, and replies to the call; when there is no answer or an error,
+ * the call has failed already and done is not called. */
+typedef void inspect_done(struct call *call, json_t *rows);
+void inspect_run(struct call *call, int argc, const char *const *argv, inspect_done *done);
+
+/* show_net.c */
+operation show_connections, show_neighbors, show_arp, show_routes, show_drops, ping_start, ping_next;

@@ -1,0 +1,130 @@
+#!/bin/bash
+# What an operator sees of a box's network, held against what the kernel at the other end of the link sees. Prints TAP.
+# Runs a box of its own beside any other, with two workers.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slus0 SLUICE_HOST_IP=127.0.78.1 SLUICE_BOX_IP=127.0.78.2 SLUICE_STATS_PORT=9178
+. board/dev/lib.sh
+. tests/tap.sh
+CONF=$(mktemp)
+WORK=$(mktemp -d)
+{ sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "hugepages no"; echo "link-address 192.0.2.2/24"; echo "link-address fd78::2/64"; } >"$CONF"
+trap 'close_clients; board/dev/down >/dev/null 2>&1; rm -rf "$CONF" "$WORK"' EXIT
+
+contains() { # TEXT COMMAND...: the command succeeds and says TEXT
+    local want=$1 got
+    shift
+    got=$("$@" 2>&1) || { echo "status $?: $got"; return 1; }
+    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; printf 'got: %s\n' "$got"; return 1 ;; esac
+}
+fails_with() { # STATUS TEXT COMMAND...
+    local status=$1 want=$2 got code
+    shift 2
+    got=$("$@" 2>&1)
+    code=$?
+    [ $code = "$status" ] || { echo "status $code, wanted $status: $got"; return 1; }
+    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; echo "got: $got"; return 1 ;; esac
+}
+
+# Clients that stay: this shell's own sockets (so not inside a check, which runs in a shell of its own).
+open_clients() { # N
+    local fd
+    fds=()
+    for _ in $(seq "$1"); do
+        exec {fd}<>"/dev/tcp/$BOX_IP/6379" || return 1
+        printf 'PING\r\n' >&"$fd"
+        IFS= read -r -u "$fd" -t 10 _ || return 1
+        fds+=("$fd")
+    done
+}
+close_clients() {
+    local fd
+    for fd in "${fds[@]:-}"; do [ -n "$fd" ] && exec {fd}>&-; done
+    fds=()
+}
+fds=()
+
+established() { sluice show connections --json --limit 100000 | jq -r '.connections[] | select(.state == "ESTABLISHED") | .remote' | sort; }
+kernel_sees() { ss -Htn state established dst "$BOX_IP:6379" | awk '{print $3}' | sort; }
+same_as_the_kernel() { diff <(established) <(kernel_sees); }
+both_workers_serve() {
+    [ "$(sluice show connections --json | jq '[.connections[].worker] | unique | length')" = 2 ]
+}
+unread_at_the_box() { # the box does not answer while a client does not read: its send queue shows
+    sluice show connections --json | jq -e --arg r "$1" '.connections[] | select(.remote == $r) | .send_q > 0'
+}
+local_end() { ss -Htnp state established dst "$BOX_IP:6379" | awk '{print $3}' | tail -n 1; }
+detail_is_whole() {
+    sluice show connections --json --detail "$1" | jq -e '.connections | length == 1 and (.[0] |
+        .state == "ESTABLISHED" and .mss > 500 and .cwnd >= 10 * .mss and .sack and .wscale and .rto_us >= 200000 and
+        .bytes_in == 6 and .bytes_out == 7 and .client_id > 0 and .retransmits == 0)'
+}
+slow_reader() { # asks for much and reads nothing: what is unacknowledged must show
+    local fd remote
+    redis-cli -h "$BOX_IP" setrange big 8000000 x >/dev/null
+    exec {fd}<>"/dev/tcp/$BOX_IP/6379"
+    remote=$(ss -Htn state established dst "$BOX_IP:6379" | awk '{print $3}' | sort | comm -13 "$WORK/before" - | head -n 1)
+    printf 'GET big\r\n' >&"$fd"
+    wait_until 10 "a send queue at $remote" unread_at_the_box "$remote" >/dev/null
+    local status=$?
+    exec {fd}>&-
+    return $status
+}
+host_mac() { cat "/sys/class/net/$LINK_NAME/address"; }
+neighbor_is_the_host() { # of each worker
+    [ "$(sluice show "$1" --json | jq -r --arg a "$HOST_IP" '.[] | select(.address == $a) | .mac' | sort -u)" = "$(host_mac)" ]
+}
+ipv6_neighbor() {
+    contains "$(host_mac)" sh -c "$BUILD/mgmt/sluice --socket $RUN/management.sock show neighbors --match fd78::1" &&
+        [ -z "$(sluice show arp --match fd78::1)" ]
+}
+drop_counted() { # NAME: more than zero, and the workers' figures add up
+    sluice show drops --json | jq -e --arg n "$1" '.[] | select(.name == $n) | .total > 0 and (.workers | add) == .total'
+}
+nonzero_first() { sluice show drops --json | jq -e '[.[].total > 0] | . == (sort | reverse)'; }
+closed_port() { ! (exec 3<>"/dev/tcp/$BOX_IP/6380") 2>/dev/null; }
+workers_at_once() { [ "$(sluice show status --json | jq .workers)" = 2 ]; }
+many_rounds() { sluice ping "$HOST_IP" --count 20 --interval 20 --size 1400 --json | jq -e '.received == 20 and .min_us <= .avg_us and .avg_us <= .max_us'; }
+
+check "up with two workers" timeout 300 board/dev/up --config "$CONF" --workers 2 || { plan; exit 1; }
+check "show status knows both workers at once" workers_at_once
+check "ping reaches the host" contains "3 received, 0% lost" sluice ping "$HOST_IP" --count 3 --interval 20
+check "ping --json" many_rounds
+if ip -6 addr add fd78::1/64 dev "$LINK_NAME" nodad 2>/dev/null; then # goes with the link
+    check "ping over IPv6" contains "3 received, 0% lost" sluice ping fd78::1 --count 3 --interval 20
+    check "show neighbors has the IPv6 host, show arp has not" ipv6_neighbor
+else
+    skip "ping over IPv6" "this kernel has no IPv6"
+fi
+check "ping to a silent address: exit 1" fails_with 1 "100% lost" sluice ping 192.0.2.99 --count 2 --interval 20
+check "and says that no neighbor answers" fails_with 1 unreachable sluice ping 192.0.2.99 --count 1
+check "ping to a word: exit 1 and one line" fails_with 1 "neither IPv4 nor IPv6" sluice ping nowhere
+check "ping with a wrong option: exit 2" fails_with 2 "not a number" sluice ping "$HOST_IP" --count some
+check "ping beyond the MTU is refused" fails_with 1 "MTU" sluice ping "$HOST_IP" --size 9000
+check "ping without an address: exit 2" fails_with 2 "ADDRESS is missing" sluice ping
+open_clients 12
+check "12 clients connect" [ ${#fds[@]} = 12 ]
+check "both workers serve some" both_workers_serve
+check "connections are those of the kernel's ss" wait_until 10 "the same connections" same_as_the_kernel
+check "a line of totals for people" contains "ESTABLISHED 12" sluice show connections
+check "--limit" contains "3 of 12 are shown" sluice show connections --limit 3
+check "--limit beyond the bound: exit 1" fails_with 1 "choose 0 to" sluice show connections --limit 100000000
+check "--limit that is no number: exit 2" fails_with 2 "not a number" sluice show connections --limit few
+check "--detail of one connection" detail_is_whole "$(local_end)"
+check "--detail for people" contains "srtt_us" sluice show connections --detail "$(local_end)"
+check "--detail of none: exit 1" fails_with 1 "no connection" sluice show connections --detail 198.51.100.1:1
+kernel_sees >"$WORK/before"
+check "a client that does not read has a send queue" slow_reader
+close_clients
+check "clients that leave are gone from the list" wait_until 10 "the end of connections" same_as_the_kernel
+check "show neighbors: the host's MAC" neighbor_is_the_host neighbors
+check "show arp: the host's MAC" neighbor_is_the_host arp
+check "show neighbors for people" contains "$HOST_IP" sluice show neighbors
+check "show routes: the connected prefix" contains "127.0.0.0/8" sluice show routes
+check "a closed port is a drop with a name" closed_port
+check "show drops counts it, a figure a worker" drop_counted tcp_drop_closed_port
+check "show drops: what is not zero comes first" nonzero_first
+check "show drops for people has the meaning" contains "nobody listens" sluice show drops
+check "control gone: exit 3" fails_with 3 "" "$BUILD/mgmt/sluice" --socket /nonexistent show connections
+check "down" board/dev/down
+plan
