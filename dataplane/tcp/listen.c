@@ -130,6 +130,8 @@ static void passive_open(struct tcp_stack *s, struct tcp_listener *l, const stru
 {
     bool full = s->conf.backlog && l->half_open >= s->conf.backlog;
     if (s->conf.syn_cookies && (full || tcp_pool_low(s))) {
+        if (above) /* the cookie is no higher than *above: timestamps and chance must do */
+            tcp_time_wait_forget(s, t);
         answer_with_cookie(s, t, seg, now_us);
         return;
     }

@@ -8,7 +8,7 @@
  *
  * Second use: a connection that came by a SYN cookie leaves a guard behind, however it ended, until no cookie of
  * its time is good any more: its first ACK, replayed, must not open it again. A guard answers as a closed port
- * does and is no obstacle to a SYN. Guards are dropped before true records.
+ * does, to numbers that the connection had; it is no obstacle to a SYN. Guards are dropped before true records.
  *
  * Skipped: the 4 minutes of RFC 9293 (2 MSL is configured, 1 s by default); taking over a TIME_WAIT for a
  * connection of our own. */
@@ -25,7 +25,7 @@ struct record {
     uint32_t expires_ms;
     uint32_t older, newer; /* index, NO_CONN at the end; newer links free ones too */
     uint16_t window;       /* as on the wire */
-    uint8_t kind : 1, stamped : 1;
+    uint8_t kind : 1, stamped : 1, cookie : 1;
     uint8_t answered; /* half second of the last limited answer */
 };
 
@@ -173,7 +173,8 @@ static struct record *remember(struct tcp_conn *c, unsigned kind, uint64_t until
                          .expires_ms = (uint32_t)((until_us + 999) / 1000),
                          .window = window > UINT16_MAX ? UINT16_MAX : (uint16_t)window,
                          .kind = kind & 1,
-                         .stamped = !!(c->flags & CONN_TS)};
+                         .stamped = !!(c->flags & CONN_TS),
+                         .cookie = !!(c->flags & CONN_COOKIE)};
     slot_add(s->time_waits, tcp_flow_hash(&s->secret, &r->tuple), (uint32_t)(r - s->time_waits->record));
     age_add(s->time_waits, r);
     s->time_waits->used[kind]++;
@@ -187,7 +188,7 @@ void tcp_time_wait_enter(struct tcp_conn *c, uint64_t now_us)
     struct tcp_stack *s = c->stack;
     struct record *r = remember(c, REAL, now_us + s->conf.time_wait_us);
     r->answered = (uint8_t)((now_us >> ANSWER_SHIFT) - 1);
-    c->flags &= ~(uint32_t)CONN_COOKIE; /* the record guards as well: it may end sooner, but knows the numbers */
+    c->flags &= ~(uint32_t)CONN_COOKIE; /* the record becomes the guard when its time is over */
     tcp_conn_end(c);
 }
 
@@ -278,7 +279,7 @@ enum tcp_time_wait_verdict tcp_time_wait_input(struct tcp_stack *s, const struct
     if (likely(!r))
         return TIME_WAIT_NONE;
     if (r->kind == GUARD) {
-        if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+        if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN || seq_after(seg->seq, r->rcv_nxt))
             return TIME_WAIT_NONE;
         count_one(s->counters, COUNTER_tcp_cookies_replayed);
         tcp_answer_rst(s, t, seg, now_us);
@@ -321,6 +322,21 @@ void tcp_time_wait_each(const struct tcp_stack *s,
     }
 }
 
+static void end_of_wait(struct tcp_stack *s, struct record *r, uint64_t now_us)
+{
+    struct tcp_time_waits *w = s->time_waits;
+    if (r->kind == GUARD || !r->cookie || now_us >= s->cookies_until_us) {
+        forget(s, r);
+        return;
+    }
+    age_remove(w, r);
+    w->used[REAL]--;
+    r->kind = GUARD;
+    r->expires_ms = (uint32_t)((s->cookies_until_us + 999) / 1000);
+    w->used[GUARD]++;
+    age_add(w, r);
+}
+
 uint64_t tcp_time_wait_expire(struct tcp_stack *s, uint64_t now_us)
 {
     struct tcp_time_waits *w = s->time_waits;
@@ -328,7 +344,7 @@ uint64_t tcp_time_wait_expire(struct tcp_stack *s, uint64_t now_us)
     uint64_t next = UINT64_MAX;
     for (unsigned k = 0; k < KINDS; k++) {
         while (w->age[k].oldest != NO_CONN && seq_upto(w->record[w->age[k].oldest].expires_ms, now_ms))
-            forget(s, &w->record[w->age[k].oldest]);
+            end_of_wait(s, &w->record[w->age[k].oldest], now_us);
         if (w->age[k].oldest == NO_CONN)
             continue;
         uint64_t at = (now_us / 1000 + (w->record[w->age[k].oldest].expires_ms - now_ms)) * 1000;
