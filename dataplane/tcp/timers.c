@@ -49,17 +49,27 @@ void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us)
         s->timers_next = at_us;
 }
 
-static bool keepalive_applies(const struct tcp_conn *c)
+static bool keepalive_wanted(const struct tcp_conn *c)
 {
-    return c->stack->conf.keepalive_us && c->snd_nxt == c->snd_una && !(c->flags & CONN_PERSIST) &&
+    return c->stack->conf.keepalive_us &&
            (c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_CLOSE_WAIT);
 }
 
-/* When the next probe is due, or the verdict after the last one. */
-static uint64_t keepalive_due(const struct tcp_conn *c, uint64_t now_us)
+static bool keepalive_applies(const struct tcp_conn *c)
+{
+    return keepalive_wanted(c) && c->snd_nxt == c->snd_una && !(c->flags & CONN_PERSIST);
+}
+
+/* The silence before the next probe, or the verdict after the last one. */
+static uint64_t keepalive_patience(const struct tcp_conn *c)
 {
     uint64_t idle = c->stack->conf.keepalive_us;
-    uint64_t after = idle + c->probes * (idle / TCP_KEEPALIVE_PROBES);
+    return idle + c->probes * (idle / TCP_KEEPALIVE_PROBES);
+}
+
+static uint64_t keepalive_due(const struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t after = keepalive_patience(c);
     uint64_t silent = (uint64_t)((uint32_t)(now_us / 1000) - c->last_rx_ms) * 1000;
     return silent >= after ? now_us : now_us + after - silent;
 }
@@ -76,6 +86,9 @@ static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
     if (keepalive_applies(c)) {
         uint64_t due = keepalive_due(c, now_us);
         at = due < at ? due : at;
+    } else if (keepalive_wanted(c)) { /* the last ACK will not arm it */
+        uint64_t soon = now_us + c->stack->conf.keepalive_us;
+        at = soon < at ? soon : at;
     }
     return at;
 }
@@ -187,6 +200,8 @@ static bool keepalive(struct tcp_conn *c, uint64_t now_us)
     uint64_t bound = c->stack->conf.user_timeout_us; /* it overrides the number of probes (RFC 5482 section 4.1) */
     if (c->probes >= TCP_KEEPALIVE_PROBES || (bound && c->probes && silent >= bound))
         return give_up(c, now_us);
+    if (silent > keepalive_patience(c)) /* switched on, or shortened: a peer has time to answer each probe */
+        c->last_rx_ms = (uint32_t)((now_us - keepalive_patience(c)) / 1000);
     c->probes++;
     tcp_send_probe(c, now_us);
     return true;
