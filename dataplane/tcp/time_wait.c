@@ -8,7 +8,7 @@
  *
  * Second use: a connection that came by a SYN cookie leaves a guard behind, however it ended, until no cookie of
  * its time is good any more: its first ACK, replayed, must not open it again. A guard answers as a closed port
- * does, to numbers that the connection had; it is no obstacle to a SYN. Guards are dropped before true records.
+ * does, to the last 16 MiB of numbers that the connection had; it is no obstacle to a SYN. Guards are dropped before true records.
  *
  * Skipped: the 4 minutes of RFC 9293 (2 MSL is configured, 1 s by default); taking over a TIME_WAIT for a
  * connection of our own. */
@@ -17,7 +17,10 @@
 #include "tcp/time_wait.h"
 
 enum { REAL, GUARD, KINDS };
-enum { ANSWER_SHIFT = 19 /* us to half seconds, roughly */ };
+enum {
+    ANSWER_SHIFT = 19, /* us to half seconds, roughly */
+    GUARDED = 1 << 24  /* numbers up to the last one that a guard holds back: a new client hits them by 1 in 256 */
+};
 
 struct record {
     struct tcp_tuple tuple; /* 36 bytes */
@@ -279,7 +282,7 @@ enum tcp_time_wait_verdict tcp_time_wait_input(struct tcp_stack *s, const struct
     if (likely(!r))
         return TIME_WAIT_NONE;
     if (r->kind == GUARD) {
-        if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN || seq_after(seg->seq, r->rcv_nxt))
+        if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN || r->rcv_nxt - seg->seq >= GUARDED)
             return TIME_WAIT_NONE;
         count_one(s->counters, COUNTER_tcp_cookies_replayed);
         tcp_answer_rst(s, t, seg, now_us);
