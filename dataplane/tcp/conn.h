@@ -109,7 +109,7 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
 
-/* Seven cache lines. In-order data with its reply touches the first three. */
+/* Six or seven cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
     /* Line 0, hot: identity and header prediction. */
     struct tcp_tuple tuple; /* 36 bytes */
@@ -122,7 +122,12 @@ struct tcp_conn {
     struct rte_mbuf *rx_head, *rx_tail; /* in order, linked by mbuf->next, one segment each */
     struct tcp_stack *stack;
     struct net_path *path;
-    void *user;
+    union {
+        void *user;
+        struct { /* with CONN_AGED, that is while it has no user: half-open, or an orphan */
+            uint32_t older, newer;
+        };
+    };
     uint32_t next_ready, next_round; /* index in the pool, NO_CONN at the end */
     uint32_t rx_unread, rcv_adv;     /* rcv_adv: right edge of the window we have announced */
     uint32_t snd_wl1;                /* SND.WL2 is not kept: it never exceeds snd_una */
@@ -160,11 +165,8 @@ struct tcp_conn {
     uint16_t peer_mss;
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
-    uint64_t retransmits;
+    uint32_t retransmits;
     uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
-
-    /* listen: place in the list of half-open connections or of orphans, by age. */
-    uint32_t older, newer;
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&

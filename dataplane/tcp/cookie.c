@@ -28,6 +28,9 @@ enum {
     OPTION_MASK = (1 << TCP_COOKIE_OPTION_BITS) - 1,
     NO_OPTIONS = NO_SCALE, /* also what a peer without timestamps gets */
     HASH_MASK = 0x0fffffff,
+    FLAG_ECE = 64,
+    FLAG_CWR = 128,
+    ECN_SPOKEN = 0, /* the stack does not negotiate ECN yet: the bit stays 0 */
     WITHOUT_TS = 1 << 6, /* hashed, never sent: a timestamp cannot be added to or taken from a cookie */
 };
 
@@ -50,13 +53,22 @@ uint16_t tcp_cookie_mss(const struct tcp_tuple *t, uint16_t offered)
     return sizes[size_index(t, offered)];
 }
 
-static unsigned option_bits(const struct tcp_segment *syn)
+/* RFC 3168 section 6.1.1: does the SYN ask for ECN, and do we agree? */
+static bool ecn_agreed(const struct tcp_stack *s, const struct tcp_segment *syn)
+{
+    (void)s;
+    return ECN_SPOKEN && (syn->flags & (FLAG_ECE | FLAG_CWR)) == (FLAG_ECE | FLAG_CWR);
+}
+
+static unsigned option_bits(const struct tcp_stack *s, const struct tcp_segment *syn)
 {
     if (!(syn->options & TCP_OPT_TS))
         return NO_OPTIONS | WITHOUT_TS;
     unsigned bits = syn->options & TCP_OPT_WSCALE ? syn->wscale : NO_SCALE;
     if (syn->options & TCP_OPT_SACK_OK)
         bits |= BIT_SACK;
+    if (ecn_agreed(s, syn))
+        bits |= BIT_ECN;
     return bits;
 }
 
@@ -88,7 +100,7 @@ static uint32_t timestamp(const struct tcp_stack *s, const struct tcp_tuple *t, 
 void tcp_cookie_answer(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t,
                        const struct tcp_segment *syn, uint64_t now_us)
 {
-    unsigned options = option_bits(syn), overhead = TCP_HEADER + (ip_is_v4(&t->remote) ? 20 : 40);
+    unsigned options = option_bits(s, syn), overhead = TCP_HEADER + (ip_is_v4(&t->remote) ? 20 : 40);
     unsigned size = size_index(t, syn->options & TCP_OPT_MSS ? syn->mss : 0);
     uint32_t tick = (uint32_t)(now_us >> TCP_COOKIE_TICK_SHIFT);
     struct tcp_segment seg = {
@@ -105,6 +117,8 @@ void tcp_cookie_answer(struct tcp_stack *s, struct net_path *path, const struct 
         seg.ts_val = timestamp(s, t, options, now_us);
         seg.ts_ecr = syn->ts_val;
     }
+    if (options & BIT_ECN)
+        seg.flags |= FLAG_ECE;
     s->cookies_until_us = now_us + (2ull << TCP_COOKIE_TICK_SHIFT);
     count_one(s->counters, COUNTER_tcp_cookies_sent);
     tcp_send_bare(s, path, t, &seg, now_us);
@@ -138,6 +152,8 @@ bool tcp_cookie_check(const struct tcp_stack *s, const struct tcp_tuple *t, cons
         syn->options |= TCP_OPT_TS;
     if (options & BIT_SACK)
         syn->options |= TCP_OPT_SACK_OK;
+    if (options & BIT_ECN)
+        syn->flags |= FLAG_ECE | FLAG_CWR;
     if ((options & NO_SCALE) != NO_SCALE) {
         syn->options |= TCP_OPT_WSCALE;
         syn->wscale = options & NO_SCALE;

@@ -31,14 +31,16 @@ void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list)
     if (!(c->flags & CONN_AGED))
         return;
     c->flags &= ~(uint32_t)CONN_AGED;
-    if (c->older == NO_CONN)
-        list->oldest = c->newer;
+    uint32_t older = c->older, newer = c->newer;
+    c->user = NULL;
+    if (older == NO_CONN)
+        list->oldest = newer;
     else
-        s->conns[c->older].newer = c->newer;
-    if (c->newer == NO_CONN)
-        list->newest = c->older;
+        s->conns[older].newer = newer;
+    if (newer == NO_CONN)
+        list->newest = older;
     else
-        s->conns[c->newer].older = c->older;
+        s->conns[newer].older = older;
     list->n--;
 }
 

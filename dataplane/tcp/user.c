@@ -9,7 +9,7 @@ void tcp_set_user(struct tcp_conn *c, void *user)
 
 void *tcp_user(const struct tcp_conn *c)
 {
-    return c->user;
+    return c->flags & CONN_AGED ? NULL : c->user;
 }
 
 void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote)
