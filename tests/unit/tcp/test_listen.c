@@ -62,6 +62,7 @@ static void input(uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack, unsi
 /* The answer to a SYN from this port. */
 static bool answer(uint16_t port, struct tcp_segment *out)
 {
+    *out = (struct tcp_segment){0};
     for (const struct sent_segment *s; (s = bench_sent(&b));)
         if (s->seg.dst_port == port) {
             *out = s->seg;
@@ -479,7 +480,7 @@ static void test_packet_buffers_run_out_and_come_back(void)
             CU_ASSERT_PTR_NOT_NULL(open_from(1000, 1, &iss));
         } else { /* the SYN-ACK's own timer repairs it */
             bench_run(&b, b.now_us + 1100000, false);
-            CU_ASSERT(answer(1000, &syn_ack));
+            CU_ASSERT_FATAL(answer(1000, &syn_ack));
             input(1000, TCP_ACK, 2, syn_ack.seq + 1, 0);
             CU_ASSERT_PTR_NOT_NULL(next_opened());
         }
@@ -576,6 +577,21 @@ static void test_time_wait_table_against_an_array(void)
     stop();
 }
 
+/* RFC 9293 MAY-2 (a): within the same microsecond, too, where the clock of RFC 6528 has not moved. */
+static void test_a_reused_time_wait_gets_a_higher_first_number(void)
+{
+    uint32_t iss;
+    struct tcp_segment syn_ack;
+    start(&usual, false);
+    struct tcp_conn *c = open_from(1000, 1, &iss);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    close_fully(c, 1000, 1, iss);
+    input(1000, TCP_SYN, 100, 0, 0);
+    CU_ASSERT_FATAL(answer(1000, &syn_ack));
+    CU_ASSERT(seq_after(syn_ack.seq, iss + 2));
+    stop();
+}
+
 static void test_a_port_of_ours_in_time_wait_is_not_chosen(void)
 {
     unsigned events;
@@ -622,6 +638,7 @@ int main(int argc, char **argv)
                                              UNIT(test_guards_go_before_true_time_waits),
                                              UNIT(test_orphans_are_bounded_and_the_rest_goes_on),
                                              UNIT(test_time_wait_table_against_an_array),
+                                             UNIT(test_a_reused_time_wait_gets_a_higher_first_number),
                                              UNIT(test_a_port_of_ours_in_time_wait_is_not_chosen),
                                              {NULL, NULL}};
     test_eal();
