@@ -348,7 +348,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     box->slowlog[id] = &w->slowlog;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
-        .max_conns = worker_clients_max(w->conf) + 1024, /* half-open ones and orphans */
+        .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
         .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
         .syn_cookies = w->conf->tcp_syn_cookies,
         .user_timeout_us = w->conf->tcp_user_timeout_ms * 1000ull,

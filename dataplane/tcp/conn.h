@@ -51,9 +51,9 @@ enum {
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
-    TCP_RESERVE_SHIFT = 4,          /* the last sixteenth of the pool is for peers that have proved their address */
-    TCP_AHEAD = 4,  /* prefetches between a connection and its frame, a power of two */
-    TCP_DUPACKS = 3 /* RFC 5681 section 3.2 */
+    TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
+    TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3        /* RFC 5681 section 3.2 */
 };
 
 enum tcp_conn_flag {
@@ -79,8 +79,8 @@ enum tcp_conn_flag {
     CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
     CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
     CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted */
-    CONN_COOKIE = 1 << 27, /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
-    CONN_AGED = 1 << 28    /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_COOKIE = 1 << 27,   /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
+    CONN_AGED = 1 << 28      /* stands in the list of half-open or orphaned connections (shed.c) */
 };
 #define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
 
@@ -287,8 +287,8 @@ void tcp_round_add(struct tcp_conn *c);
 void tcp_starve(struct tcp_conn *c); /* no frame to be had: try again soon */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us);
 
-/* -- listen.c: a segment without a connection. Returns the half-open connection that it may complete (the ACK of
- * a SYN cookie), to be given to it as if it had stood there; else NULL, and the segment is dealt with. */
+/* -- listen.c: a segment without a connection. Returns the half-open connection that it may complete (the ACK
+ * of a SYN cookie), to be given to it as if it had stood there; else NULL, and the segment is dealt with. */
 struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t,
                                   const struct tcp_segment *seg, uint64_t now_us);
 bool tcp_listening(const struct tcp_stack *s, uint16_t port);
@@ -299,7 +299,8 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
 /* -- shed.c: what is given up when something runs short */
 void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list);
 void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list); /* no effect if it stands in none */
-void tcp_orphan(struct tcp_conn *c, uint64_t now_us); /* c has lost its user; resets the oldest beyond the bound */
+void tcp_orphan(struct tcp_conn *c,
+                uint64_t now_us); /* c has lost its user; resets the oldest beyond the bound */
 /* Makes room in the pool for a peer that has proved its address: false if everything is in use. */
 bool tcp_shed(struct tcp_stack *s, uint64_t now_us);
 bool tcp_pool_low(const struct tcp_stack *s);
@@ -333,8 +334,8 @@ void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_syn(struct tcp_conn *c, uint64_t now_us); /* or SYN-ACK, by state */
 void tcp_send_rst(struct tcp_conn *c, uint64_t now_us);
 /* A segment of no connection; fills in the ports. */
-void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t, struct tcp_segment *seg,
-                   uint64_t now_us);
+void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t,
+                   struct tcp_segment *seg, uint64_t now_us);
 void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                     uint64_t now_us);
 

@@ -17,8 +17,10 @@
  * Skipped: a cookie does not grow with time as RFC 9293 section 3.4.1 wants of initial numbers (nor does
  * Linux'); old duplicates are kept off by timestamps, where the peer has them, and by chance elsewhere.
  * Without timestamps the connection works without scaling, SACK and ECN. No round-trip time is taken from the
- * handshake: the clock's low bits are spent. The lost final ACK of a client that waits for us to speak first is
- * not repaired (nothing is left to retransmit); a Redis client speaks first. */
+ * handshake: the clock's low bits are spent. A client's second segment that overtakes its first is answered
+ * with a reset, as elsewhere: its number tells nothing of the cookie. The lost final ACK of a client that
+ * waits for us to speak first is not repaired (nothing is left to retransmit); a Redis client speaks first.
+ */
 #include "tcp/cookie.h"
 
 enum {
@@ -30,14 +32,15 @@ enum {
     HASH_MASK = 0x0fffffff,
     FLAG_ECE = 64,
     FLAG_CWR = 128,
-    ECN_SPOKEN = 0, /* the stack does not negotiate ECN yet: the bit stays 0 */
+    ECN_SPOKEN = 0,      /* the stack does not negotiate ECN yet: the bit stays 0 */
     WITHOUT_TS = 1 << 6, /* hashed, never sent: a timestamp cannot be added to or taken from a cookie */
 };
 
 static_assert((int)TCP_WSCALE_MAX < (int)NO_SCALE, "every legal scale fits");
 
 /* Tunnels, PPPoE, VPNs, Ethernet over IPv6 and IPv4, jumbo. A size between two entries gets the lower one. */
-static const uint16_t sizes[1 << TCP_COOKIE_MSS_BITS] = {TCP_MSS_MIN, 536, 1220, 1360, 1400, 1440, 1460, 8940};
+static const uint16_t sizes[1 << TCP_COOKIE_MSS_BITS] = {TCP_MSS_MIN, 536,  1220, 1360,
+                                                         1400,        1440, 1460, 8940};
 
 static unsigned size_index(const struct tcp_tuple *t, uint16_t offered)
 {
@@ -90,7 +93,8 @@ static uint32_t cookie(const struct tcp_stack *s, const struct tcp_tuple *t, uin
 }
 
 /* Our clock with the options in its low bits, never ahead of the clock: later timestamps must not go back. */
-static uint32_t timestamp(const struct tcp_stack *s, const struct tcp_tuple *t, unsigned options, uint64_t now_us)
+static uint32_t timestamp(const struct tcp_stack *s, const struct tcp_tuple *t, unsigned options,
+                          uint64_t now_us)
 {
     uint32_t clock = (uint32_t)(now_us / 1000) + tcp_timestamp_offset(&s->secret, t);
     uint32_t value = (clock & ~(uint32_t)OPTION_MASK) | options;

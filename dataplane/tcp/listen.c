@@ -1,6 +1,6 @@
 /* listen.c: passive open (RFC 9293 section 3.10.7.2): listeners, their half-open connections, and segments
- * that belong to no connection. Where the backlog ends, SYN cookies begin (cookie.c); shed.c says what is given up
- * in which order. */
+ * that belong to no connection. Where the backlog ends, SYN cookies begin (cookie.c); shed.c says what is
+ * given up in which order. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/cookie.h"
@@ -103,8 +103,8 @@ static void first_number(struct tcp_conn *c, uint32_t iss, uint64_t now_us)
     tcp_arm(c, c->rexmit_at);
 }
 
-/* The one place where a SYN is refused before anything is made for it or sent (filters, rates by prefix). Whoever
- * refuses counts why. What a cookie brings back has passed here as a SYN. */
+/* The one place where a SYN is refused before anything is made for it or sent (filters, rates by prefix).
+ * Whoever refuses counts why. What a cookie brings back has passed here as a SYN. */
 static bool admit(const struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *syn,
                   uint64_t now_us)
 {
@@ -153,8 +153,8 @@ static void passive_open(struct tcp_stack *s, struct tcp_listener *l, const stru
     tcp_send_syn(c, now_us);
 }
 
-/* An ACK out of nowhere: of a cookie of ours? Sets *good if it is; then NULL means that something is short and the
- * peer should try again. */
+/* An ACK out of nowhere: of a cookie of ours? Sets *good if it is; then NULL means that something is short
+ * and the peer should try again. */
 static struct tcp_conn *open_by_cookie(struct tcp_stack *s, struct tcp_listener *l, const struct tcp_tuple *t,
                                        const struct tcp_segment *seg, bool *good, uint64_t now_us)
 {

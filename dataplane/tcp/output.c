@@ -29,8 +29,8 @@ static struct rte_mbuf *empty_frame(struct tcp_stack *s)
     return m;
 }
 
-void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t, struct tcp_segment *seg,
-                   uint64_t now_us)
+void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t,
+                   struct tcp_segment *seg, uint64_t now_us)
 {
     struct rte_mbuf *m = empty_frame(s);
     if (!m)

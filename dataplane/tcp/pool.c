@@ -59,7 +59,8 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     s->starved_at = UINT64_MAX;
     s->rst_tokens = TCP_RST_BURST;
     s->half_open = s->orphans = (struct tcp_ages){NO_CONN, NO_CONN, 0};
-    s->cookie_secret = (struct tcp_secret){tcp_siphash(&s->secret, "cookie 0", 8), tcp_siphash(&s->secret, "cookie 1", 8)};
+    s->cookie_secret =
+        (struct tcp_secret){tcp_siphash(&s->secret, "cookie 0", 8), tcp_siphash(&s->secret, "cookie 1", 8)};
     wheel_init(&s->wheel, 0);
     size_limits(s);
     s->conns_memory = calloc((size_t)s->conf.max_conns + 1, sizeof(struct tcp_conn));

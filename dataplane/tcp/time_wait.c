@@ -1,14 +1,15 @@
 /* time_wait.c: connections in TIME_WAIT (RFC 9293 sections 3.6.1 and 3.10.7.4, RFC 1337, RFC 6191, RFC 7323
- * section 5) as records of 64 bytes in a bounded table of their own, so that closed connections take nothing from
- * the pool of open ones. When the table is full the record that would have ended first is dropped.
+ * section 5) as records of 64 bytes in a bounded table of their own, so that closed connections take nothing
+ * from the pool of open ones. When the table is full the record that would have ended first is dropped.
  *
- * A record answers a retransmitted FIN with the last ACK and waits anew, gives way to a SYN with a higher number
- * or timestamp, lets no reset end it, and answers other segments that do not fit with at most one ACK in half a
- * second.
+ * A record answers a retransmitted FIN with the last ACK and waits anew, gives way to a SYN with a higher
+ * number or timestamp, lets no reset end it, and answers other segments that do not fit with at most one ACK
+ * in half a second.
  *
- * Second use: a connection that came by a SYN cookie leaves a guard behind, however it ended, until no cookie of
- * its time is good any more: its first ACK, replayed, must not open it again. A guard answers as a closed port
- * does, to the last 16 MiB of numbers that the connection had; it is no obstacle to a SYN. Guards are dropped before true records.
+ * Second use: a connection that came by a SYN cookie leaves a guard behind, however it ended, until no cookie
+ * of its time is good any more: its first ACK, replayed, must not open it again. A guard answers as a closed
+ * port does, to the last 16 MiB of numbers that the connection had; it is no obstacle to a SYN. Guards are
+ * dropped before true records.
  *
  * Skipped: the 4 minutes of RFC 9293 (2 MSL is configured, 1 s by default); taking over a TIME_WAIT for a
  * connection of our own. */
@@ -19,7 +20,8 @@
 enum { REAL, GUARD, KINDS };
 enum {
     ANSWER_SHIFT = 19, /* us to half seconds, roughly */
-    GUARDED = 1 << 24  /* numbers up to the last one that a guard holds back: a new client hits them by 1 in 256 */
+    GUARDED =
+        1 << 24 /* numbers up to the last one that a guard holds back: a new client hits them by 1 in 256 */
 };
 
 struct record {
@@ -265,7 +267,8 @@ static void wait_input(struct tcp_stack *s, struct record *r, const struct tcp_s
         send_limited_ack(s, r, now_us);
         return;
     }
-    bool fin_again = (seg->flags & (TCP_FIN | TCP_SYN)) == TCP_FIN && seg->seq + seg->payload + 1 == r->rcv_nxt;
+    bool fin_again =
+        (seg->flags & (TCP_FIN | TCP_SYN)) == TCP_FIN && seg->seq + seg->payload + 1 == r->rcv_nxt;
     if (fin_again) {
         again(s, r, now_us); /* our last ACK was lost: 2 MSL begin anew */
         send_ack(s, r, now_us);
@@ -276,7 +279,8 @@ static void wait_input(struct tcp_stack *s, struct record *r, const struct tcp_s
 }
 
 enum tcp_time_wait_verdict tcp_time_wait_input(struct tcp_stack *s, const struct tcp_tuple *t,
-                                               const struct tcp_segment *seg, uint32_t *above, uint64_t now_us)
+                                               const struct tcp_segment *seg, uint32_t *above,
+                                               uint64_t now_us)
 {
     struct record *r = find(s, t);
     if (likely(!r))

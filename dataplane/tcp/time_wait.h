@@ -1,5 +1,5 @@
-/* time_wait.h: closed connections that still keep their tuple: TIME_WAIT, and guards against the replay of SYN
- * cookies. Private to dataplane/tcp. */
+/* time_wait.h: closed connections that still keep their tuple: TIME_WAIT, and guards against the replay of
+ * SYN cookies. Private to dataplane/tcp. */
 #pragma once
 #include "tcp/conn.h"
 

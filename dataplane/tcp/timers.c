@@ -1,9 +1,9 @@
 /* timers.c: everything that happens because time has passed: retransmission (RFC 6298), window probes (RFC
  * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), user
- * timeout (RFC 9293 section 3.9.1), FIN_WAIT_2 and orphans. R2 (section 3.8.3) is a number of retransmissions;
- * R1, the advice to look for another way, is skipped: the neighbour table finds out by itself.
- * The user timeout option (RFC 5482) is skipped: a peer has no say in how long our memory is held. The
- * timeout is looked at when a retransmission is due, so it is never shorter than one RTO.
+ * timeout (RFC 9293 section 3.9.1), FIN_WAIT_2 and orphans. R2 (section 3.8.3) is a number of
+ * retransmissions; R1, the advice to look for another way, is skipped: the neighbour table finds out by
+ * itself. The user timeout option (RFC 5482) is skipped: a peer has no say in how long our memory is held.
+ * The timeout is looked at when a retransmission is due, so it is never shorter than one RTO.
  *
  * Timers are lazy: setting a deadline is a store, and the one wheel node of a connection stands at or before
  * the earliest of them. When it fires, what is due is done, and the node moves on to the next deadline. */
@@ -148,9 +148,9 @@ static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
     return true;
 }
 
-/* When the peer last took something. Once nothing moves, the time at which the oldest byte was sent (or, against a
- * closed window, at which it could not be) is kept for as long as the queue stands there; the number kept tells
- * the two apart. */
+/* When the peer last took something. Once nothing moves, the time at which the oldest byte was sent (or,
+ * against a closed window, at which it could not be) is kept for as long as the queue stands there; the
+ * number kept tells the two apart. */
 static uint64_t stuck_since(struct tcp_conn *c, uint64_t now_us)
 {
     if (!conn_synchronized(c))
@@ -158,7 +158,8 @@ static uint64_t stuck_since(struct tcp_conn *c, uint64_t now_us)
     uint32_t at = c->flags & CONN_PERSIST ? c->snd_una - 1 : c->snd_una;
     uint32_t now_ms = (uint32_t)(now_us / 1000);
     if (c->stuck_ms == 0 || c->stuck_una != at) {
-        uint64_t since = c->flags & CONN_PERSIST || !c->tx_head ? now_us - tcp_rto(c) : frame_of(c->tx_head)->sent_us;
+        uint64_t since =
+            c->flags & CONN_PERSIST || !c->tx_head ? now_us - tcp_rto(c) : frame_of(c->tx_head)->sent_us;
         c->stuck_ms = (uint32_t)(since / 1000) | 1; /* not 0 */
         c->stuck_una = at;
     }
@@ -197,7 +198,8 @@ static bool keepalive(struct tcp_conn *c, uint64_t now_us)
         c->probes = 0;
     if (keepalive_due(c, now_us) > now_us)
         return true;
-    uint64_t bound = c->stack->conf.user_timeout_us; /* it overrides the number of probes (RFC 5482 section 4.1) */
+    uint64_t bound =
+        c->stack->conf.user_timeout_us; /* it overrides the number of probes (RFC 5482 section 4.1) */
     if (c->probes >= TCP_KEEPALIVE_PROBES || (bound && c->probes && silent >= bound))
         return give_up(c, now_us);
     if (silent > keepalive_patience(c)) /* switched on, or shortened: a peer has time to answer each probe */

@@ -1,5 +1,5 @@
-/* idle_memory.c: what an idle client connection costs, part by part, from the structures themselves. Fails to build
- * when it grows beyond the floor of 1 KiB.
+/* idle_memory.c: what an idle client connection costs, part by part, from the structures themselves. Fails to
+ * build when it grows beyond the floor of 1 KiB.
  *
  *     ninja -C build tests/bench/idle_memory && build/tests/bench/idle_memory */
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* bench_tcp.c: what one request and its reply cost inside the stack: 40 bytes in, 5 bytes out, pipeline 1, in
  * bursts of 32 over many connections, with timestamps. net is a stub that frees the frame, checksums count as
- * verified by the port. Prints nanoseconds a request; then, a connection's whole life, and the parts of floods.
- * Not a test: run it by hand.
+ * verified by the port. Prints nanoseconds a request; then, a connection's whole life, and the parts of
+ * floods. Not a test: run it by hand.
  *
  *     ninja -C build tests/unit/tcp/bench_tcp && build/tests/unit/tcp/bench_tcp [connections]... */
 #include <stdio.h>
@@ -196,15 +196,21 @@ static void floods(struct rte_mempool *pool, bool cookies)
 {
     enum { LIVES = 500000 };
     static struct counters counters;
-    struct tcp_config conf = {.max_conns = 1024, .backlog = 511, .syn_cookies = cookies, .rx_window = 262144, .tx_limit = 262144, .seed = 1};
+    struct tcp_config conf = {.max_conns = 1024,
+                              .backlog = 511,
+                              .syn_cookies = cookies,
+                              .rx_window = 262144,
+                              .tx_limit = 262144,
+                              .seed = 1};
     struct lives l = {tcp_stack_new(&conf, (struct net_if *)&counters, pool, &counters), pool, 1000000, 0};
     double ns = 1e9 / (double)rte_get_tsc_hz() / LIVES;
     client_of = calloc(LIVES, sizeof *client_of);
     tcp_listen(l.s, PORT);
     for (unsigned i = 0; i < LIVES; i++, l.now += 100)
         one_life(&l, i);
-    printf("opened and closed: %6.1f ns a connection, %llu accepted, %u in TIME_WAIT\n", (double)l.cycles * ns,
-           (unsigned long long)counters.v[COUNTER_tcp_accepts], tcp_time_wait_count(l.s));
+    printf("opened and closed: %6.1f ns a connection, %llu accepted, %u in TIME_WAIT\n",
+           (double)l.cycles * ns, (unsigned long long)counters.v[COUNTER_tcp_accepts],
+           tcp_time_wait_count(l.s));
     l.cycles = 0;
     for (unsigned i = 0; i < LIVES; i++)
         feed(&l, i, TCP_SYN);

@@ -1,5 +1,5 @@
-/* test_listen.c: handshakes and ends of connections under pressure: floods, guesses, every pool empty and full
- * again. What a packet script can show stands in tests/wire. */
+/* test_listen.c: handshakes and ends of connections under pressure: floods, guesses, every pool empty and
+ * full again. What a packet script can show stands in tests/wire. */
 #include <stdlib.h>
 
 #include <rte_mempool.h>
@@ -18,7 +18,8 @@ static const struct tcp_config usual = {
 static const struct tcp_segment full_syn = {.flags = TCP_SYN,
                                             .window = 60000,
                                             .seq = 1000,
-                                            .options = TCP_OPT_MSS | TCP_OPT_TS | TCP_OPT_SACK_OK | TCP_OPT_WSCALE,
+                                            .options =
+                                                TCP_OPT_MSS | TCP_OPT_TS | TCP_OPT_SACK_OK | TCP_OPT_WSCALE,
                                             .mss = 1460,
                                             .wscale = 7,
                                             .ts_val = 77};
@@ -111,7 +112,8 @@ static void fill_backlog(void)
 /* -- cookies */
 
 /* A SYN-ACK with a cookie to this SYN, and the ACK to it. */
-static struct tcp_segment cookie_for(const struct tcp_segment *syn, uint16_t port, struct tcp_segment *syn_ack)
+static struct tcp_segment cookie_for(const struct tcp_segment *syn, uint16_t port,
+                                     struct tcp_segment *syn_ack)
 {
     struct tcp_segment in = *syn;
     in.src_port = port;
@@ -217,9 +219,9 @@ static void test_a_cookie_is_good_in_its_tick_and_the_next(void)
     static const struct {
         uint64_t made, used; /* in sixteenths of a tick */
         bool good;
-    } cases[] = {{0, 0, true},   {0, 15, true},  {0, 16, true},  {0, 31, true},  {0, 32, false},
-                 {15, 16, true}, {15, 31, true}, {15, 32, false}, {16, 47, true}, {16, 48, false},
-                 {0, 48, false}, {0, 64, false}};
+    } cases[] = {{0, 0, true},   {0, 15, true},   {0, 16, true},  {0, 31, true},
+                 {0, 32, false}, {15, 16, true},  {15, 31, true}, {15, 32, false},
+                 {16, 47, true}, {16, 48, false}, {0, 48, false}, {0, 64, false}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tcp_segment syn_ack, other;
         start(&usual, false);
@@ -360,7 +362,8 @@ static void test_clients_connect_while_a_hundred_thousand_syns_flood(void)
     CU_ASSERT_EQUAL(counter(COUNTER_tcp_drop_backlog) + counter(COUNTER_tcp_drop_conns), 0);
     CU_ASSERT_EQUAL(rte_mempool_in_use_count(pool), 0);
     CU_ASSERT(b.paths <= usual.backlog + 100);
-    bench_run(&b, b.now_us + 64000000, false); /* it is over: half-open ones die, nothing is answered with cookies */
+    bench_run(&b, b.now_us + 64000000,
+              false); /* it is over: half-open ones die, nothing is answered with cookies */
     drain();
     CU_ASSERT_EQUAL(b.stack->half_open.n, 0);
     uint64_t sent = counter(COUNTER_tcp_cookies_sent);
@@ -621,26 +624,27 @@ static void test_a_port_of_ours_in_time_wait_is_not_chosen(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_no_single_bit_of_a_cookie_may_differ),
-                                             UNIT(test_a_cookie_belongs_to_its_connection_and_its_box),
-                                             UNIT(test_guesses_open_nothing_and_resets_are_limited),
-                                             UNIT(test_a_cookie_is_good_in_its_tick_and_the_next),
-                                             UNIT(test_every_combination_of_options_survives),
-                                             UNIT(test_the_size_is_the_largest_not_above_the_offer),
-                                             UNIT(test_a_cookies_timestamp_is_never_ahead_of_the_clock),
-                                             UNIT(test_clients_connect_while_a_hundred_thousand_syns_flood),
-                                             UNIT(test_without_cookies_the_newest_syn_is_dropped_and_it_recovers),
-                                             UNIT(test_ten_thousand_connections_a_second_leave_the_pool_alone),
-                                             UNIT(test_connections_run_out_and_come_back),
-                                             UNIT(test_paths_run_out_and_come_back),
-                                             UNIT(test_packet_buffers_run_out_and_come_back),
-                                             UNIT(test_time_wait_runs_out_and_comes_back),
-                                             UNIT(test_guards_go_before_true_time_waits),
-                                             UNIT(test_orphans_are_bounded_and_the_rest_goes_on),
-                                             UNIT(test_time_wait_table_against_an_array),
-                                             UNIT(test_a_reused_time_wait_gets_a_higher_first_number),
-                                             UNIT(test_a_port_of_ours_in_time_wait_is_not_chosen),
-                                             {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_no_single_bit_of_a_cookie_may_differ),
+        UNIT(test_a_cookie_belongs_to_its_connection_and_its_box),
+        UNIT(test_guesses_open_nothing_and_resets_are_limited),
+        UNIT(test_a_cookie_is_good_in_its_tick_and_the_next),
+        UNIT(test_every_combination_of_options_survives),
+        UNIT(test_the_size_is_the_largest_not_above_the_offer),
+        UNIT(test_a_cookies_timestamp_is_never_ahead_of_the_clock),
+        UNIT(test_clients_connect_while_a_hundred_thousand_syns_flood),
+        UNIT(test_without_cookies_the_newest_syn_is_dropped_and_it_recovers),
+        UNIT(test_ten_thousand_connections_a_second_leave_the_pool_alone),
+        UNIT(test_connections_run_out_and_come_back),
+        UNIT(test_paths_run_out_and_come_back),
+        UNIT(test_packet_buffers_run_out_and_come_back),
+        UNIT(test_time_wait_runs_out_and_comes_back),
+        UNIT(test_guards_go_before_true_time_waits),
+        UNIT(test_orphans_are_bounded_and_the_rest_goes_on),
+        UNIT(test_time_wait_table_against_an_array),
+        UNIT(test_a_reused_time_wait_gets_a_higher_first_number),
+        UNIT(test_a_port_of_ours_in_time_wait_is_not_chosen),
+        {NULL, NULL}};
     test_eal();
     pool = test_pool("listen", POOL);
     return unit_main(argc, argv, "tcp/listen", tests);
