@@ -146,12 +146,7 @@ struct tcp_conn {
     /* Lines 3 to 6, cold: slow path. */
     struct wheel_node timer;
     uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
-    union {
-        uint64_t syn_us; /* when our SYN left, for the first round-trip time and the user timeout */
-        struct {         /* once it is open: since when the peer has taken nothing, and where it stood */
-            uint32_t stuck_ms, stuck_una;
-        };
-    };
+    uint64_t syn_us;              /* when our SYN left, for the first round-trip time and the user timeout */
     uint32_t ssthresh, recover, snd_wnd_max;
     uint32_t dupacks, sacked; /* sacked: frames marked FRAME_SACKED */
     uint32_t irs, iss;
@@ -167,6 +162,11 @@ struct tcp_conn {
     uint32_t rx_wraps, tx_wraps;
     uint32_t retransmits;
     uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
+
+    /* listen: user timeout (timers.c). Since when the peer has taken nothing, 0 = unknown, and where it
+     * stood. */
+    uint32_t stuck_ms, stuck_una;
+    /* end of listen */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&

@@ -117,7 +117,6 @@ static void opened(struct tcp_conn *c, uint64_t now_us)
         tcp_rtt_sample(c, now_us - c->syn_us);
     c->rexmit_at = 0;
     c->backoff = c->retries = 0;
-    c->stuck_ms = c->stuck_una = 0;
     tcp_set_state(c, TCP_STATE_ESTABLISHED);
     if (!(c->flags & CONN_ACTIVE))
         conn_count(c, COUNTER_tcp_accepts);
