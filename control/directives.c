@@ -262,6 +262,8 @@ const struct directive directives[] = {
     INT("workers", NULL, "1", 1, 64, OURS_DATAPLANE),
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
     ENUM("idle-policy", NULL, "adaptive", WORDS("adaptive", "busy"), OURS),
+    BOOL("tcp-syn-cookies", NULL, "yes", OURS),
+    INT("tcp-user-timeout", NULL, "0", 0, INT_MAX, OURS),
     MEM("arena-size", NULL, "268435456", MB, LLONG_MAX, OURS_DATAPLANE),
     ENUM("hugepages", NULL, "auto", WORDS("auto", "yes", "no"), OURS_DATAPLANE),
     INT("mbuf-count", NULL, "0", 0, INT_MAX, OURS_DATAPLANE),

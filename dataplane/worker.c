@@ -235,6 +235,8 @@ static void follow_config(struct worker *w)
     if (conf != w->conf || conf->generation != w->generation) {
         take_config(w, conf);
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
+        tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
+        tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
     /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the
@@ -368,8 +370,10 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     box->slowlog[id] = &w->slowlog;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
-        .max_conns = worker_clients_max(w->conf) + 1024, /* half-open ones and those in TIME_WAIT */
-        .backlog = w->conf->tcp_backlog,
+        .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
+        .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
+        .syn_cookies = w->conf->tcp_syn_cookies,
+        .user_timeout_us = w->conf->tcp_user_timeout_ms * 1000ull,
         .rx_window = 256 * 1024,
         .tx_limit = 256 * 1024,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,

@@ -309,6 +309,8 @@ static const struct row rows[] = {
     {"protected-mode", &word, "yes", INTO(protected_mode), .words = yes_no},
     {"timeout", &number, "0", INTO(timeout_s), 0, INT_MAX},
     {"tcp-keepalive", &number, "300", INTO(tcp_keepalive_s), 0, INT_MAX},
+    {"tcp-syn-cookies", &word, "yes", INTO(tcp_syn_cookies), .words = yes_no},
+    {"tcp-user-timeout", &number, "0", INTO(tcp_user_timeout_ms), 0, INT_MAX},
     {"maxclients", &number, "10000", INTO(maxclients), 1, UINT_MAX},
     {"proto-max-bulk-len", &bytes, "512mb", INTO(proto_max_bulk_len), MIB, INT64_MAX},
     {"client-query-buffer-limit", &bytes, "1gb", INTO(client_query_buffer_limit), MIB, INT64_MAX},

@@ -40,6 +40,8 @@ struct config {
     const char *requirepass; /* "" = none */
     bool protected_mode;
     unsigned timeout_s, tcp_keepalive_s; /* 0 = never */
+    bool tcp_syn_cookies;
+    unsigned tcp_user_timeout_ms; /* 0 = as retransmissions go */
     unsigned maxclients;
     uint64_t proto_max_bulk_len, client_query_buffer_limit;
     struct output_limit limit_normal, limit_pubsub, limit_replica;

@@ -50,8 +50,10 @@ enum {
     TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
-    TCP_AHEAD = 4,  /* prefetches between a connection and its frame, a power of two */
-    TCP_DUPACKS = 3 /* RFC 5681 section 3.2 */
+    TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
+    TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
+    TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3        /* RFC 5681 section 3.2 */
 };
 
 enum tcp_conn_flag {
@@ -76,7 +78,9 @@ enum tcp_conn_flag {
     CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
     CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
     CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20  /* duplicate ACKs were counted */
+    CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted */
+    CONN_COOKIE = 1 << 27,   /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
+    CONN_AGED = 1 << 28      /* stands in the list of half-open or orphaned connections (shed.c) */
 };
 #define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
 
@@ -105,7 +109,7 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
 
-/* Six cache lines. In-order data with its reply touches the first three. */
+/* Six or seven cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
     /* Line 0, hot: identity and header prediction. */
     struct tcp_tuple tuple; /* 36 bytes */
@@ -118,7 +122,12 @@ struct tcp_conn {
     struct rte_mbuf *rx_head, *rx_tail; /* in order, linked by mbuf->next, one segment each */
     struct tcp_stack *stack;
     struct net_path *path;
-    void *user;
+    union {
+        void *user;
+        struct { /* with CONN_AGED, that is while it has no user: half-open, or an orphan */
+            uint32_t older, newer;
+        };
+    };
     uint32_t next_ready, next_round; /* index in the pool, NO_CONN at the end */
     uint32_t rx_unread, rcv_adv;     /* rcv_adv: right edge of the window we have announced */
     uint32_t snd_wl1;                /* SND.WL2 is not kept: it never exceeds snd_una */
@@ -134,10 +143,10 @@ struct tcp_conn {
     uint16_t mss;        /* payload of a full segment, options taken off */
     uint16_t unacked_in; /* segments received since our last ACK */
 
-    /* Lines 3 to 5, cold: slow path. */
+    /* Lines 3 to 6, cold: slow path. */
     struct wheel_node timer;
     uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
-    uint64_t syn_us;              /* when our SYN left, for the first round-trip time */
+    uint64_t syn_us;              /* when our SYN left, for the first round-trip time and the user timeout */
     uint32_t ssthresh, recover, snd_wnd_max;
     uint32_t dupacks, sacked; /* sacked: frames marked FRAME_SACKED */
     uint32_t irs, iss;
@@ -151,18 +160,28 @@ struct tcp_conn {
     uint16_t peer_mss;
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
-    uint64_t retransmits;
+    uint32_t retransmits;
     uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
+
+    /* listen: user timeout (timers.c). Since when the peer has taken nothing, 0 = unknown, and where it
+     * stood. */
+    uint32_t stuck_ms, stuck_una;
+    /* end of listen */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
                   offsetof(struct tcp_conn, timer) == 192,
               "the hot part of a connection is exactly three cache lines");
-static_assert(sizeof(struct tcp_conn) <= 384, "an idle connection stays small");
+static_assert(sizeof(struct tcp_conn) <= 448, "an idle connection stays small");
 
 struct tcp_listener {
     uint16_t port;
     unsigned half_open;
+};
+
+struct tcp_ages { /* connections by age, linked by older and newer */
+    uint32_t oldest, newest;
+    unsigned n;
 };
 
 struct tcp_flow_slot { /* conn + 1; 0: free */
@@ -170,6 +189,7 @@ struct tcp_flow_slot { /* conn + 1; 0: free */
 };
 
 struct tcp_cc;
+struct tcp_time_waits;
 
 struct tcp_stack {
     struct tcp_config conf;
@@ -205,6 +225,10 @@ struct tcp_stack {
     uint16_t frames_max;         /* frames a connection may queue for sending */
     uint16_t next_port;
     uint8_t rcv_wscale;
+    struct tcp_time_waits *time_waits;
+    struct tcp_ages half_open, orphans;
+    struct tcp_secret cookie_secret;
+    uint64_t cookies_until_us; /* no cookie is good after that */
 };
 
 static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)
@@ -263,14 +287,23 @@ void tcp_round_add(struct tcp_conn *c);
 void tcp_starve(struct tcp_conn *c); /* no frame to be had: try again soon */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us);
 
-/* -- listen.c: a segment without a connection. above: NULL, or a number our first one must exceed (reuse of a
- * TIME_WAIT) */
-void tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
-                      const uint32_t *above, uint64_t now_us);
+/* -- listen.c: a segment without a connection. Returns the half-open connection that it may complete (the ACK
+ * of a SYN cookie), to be given to it as if it had stood there; else NULL, and the segment is dealt with. */
+struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t,
+                                  const struct tcp_segment *seg, uint64_t now_us);
 bool tcp_listening(const struct tcp_stack *s, uint16_t port);
 void tcp_listen_left(struct tcp_conn *c); /* no longer half-open */
 /* What a SYN or SYN-ACK of the peer agrees to. */
 void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64_t now_us);
+
+/* -- shed.c: what is given up when something runs short */
+void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list);
+void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list); /* no effect if it stands in none */
+void tcp_orphan(struct tcp_conn *c,
+                uint64_t now_us); /* c has lost its user; resets the oldest beyond the bound */
+/* Makes room in the pool for a peer that has proved its address: false if everything is in use. */
+bool tcp_shed(struct tcp_stack *s, uint64_t now_us);
+bool tcp_pool_low(const struct tcp_stack *s);
 
 /* -- ack.c: the ACK field; false if the segment must not be processed further (c may be gone) */
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
@@ -300,6 +333,9 @@ void tcp_send_ack(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_syn(struct tcp_conn *c, uint64_t now_us); /* or SYN-ACK, by state */
 void tcp_send_rst(struct tcp_conn *c, uint64_t now_us);
+/* A segment of no connection; fills in the ports. */
+void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t,
+                   struct tcp_segment *seg, uint64_t now_us);
 void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                     uint64_t now_us);
 

@@ -6,6 +6,7 @@
 
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/time_wait.h"
 
 /* -- the frame */
 
@@ -184,8 +185,6 @@ static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uin
         tcp_challenge_ack(c, now_us);
     else
         answer_unacceptable(c, seg, now_us);
-    if (c->state == TCP_STATE_TIME_WAIT && (seg->flags & TCP_FIN))
-        c->state_at = now_us + c->stack->conf.time_wait_us; /* our last ACK was lost: wait again */
     return false;
 }
 
@@ -214,8 +213,6 @@ static bool step_rst(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
 {
     if (!(seg->flags & TCP_RST))
         return true;
-    if (c->state == TCP_STATE_TIME_WAIT)
-        return false; /* RFC 1337: it would cut the wait short */
     if (seg->seq != c->rcv_nxt) {
         tcp_challenge_ack(c, now_us);
         return false;
@@ -243,8 +240,6 @@ static bool fin_acked(struct tcp_conn *c, uint64_t now_us)
         tcp_arm(c, c->state_at);
     } else if (c->state == TCP_STATE_CLOSING) {
         tcp_set_state(c, TCP_STATE_TIME_WAIT);
-        c->state_at = now_us + c->stack->conf.time_wait_us;
-        tcp_arm(c, c->state_at);
     } else if (c->state == TCP_STATE_LAST_ACK) {
         tcp_conn_end(c);
         return false;
@@ -307,7 +302,7 @@ static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_s
 
 /* Eighth: FIN, once everything before it is here. One that lies beyond a hole is not noted: it comes again.
  */
-static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg)
 {
     if (!(seg->flags & TCP_FIN) || (c->flags & CONN_RX_FIN) || seg->seq + seg->payload != c->rcv_nxt)
         return;
@@ -322,20 +317,7 @@ static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
         tcp_set_state(c, TCP_STATE_CLOSING); /* had our FIN been acknowledged, it would be FIN_WAIT_2 */
     } else if (c->state == TCP_STATE_FIN_WAIT_2) {
         tcp_set_state(c, TCP_STATE_TIME_WAIT);
-        c->state_at = now_us + c->stack->conf.time_wait_us;
-        tcp_arm(c, c->state_at);
     }
-}
-
-/* A SYN that meets TIME_WAIT may open the next connection at once (RFC 9293 MAY-2, RFC 6191). */
-static bool reuses_time_wait(const struct tcp_conn *c, const struct tcp_segment *seg)
-{
-    if (c->state != TCP_STATE_TIME_WAIT || !tcp_listening(c->stack, c->tuple.local_port) ||
-        (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
-        return false;
-    if ((c->flags & CONN_TS) && (seg->options & TCP_OPT_TS) && seg->ts_val != c->ts_recent)
-        return seq_after(seg->ts_val, c->ts_recent);
-    return seq_after(seg->seq, c->rcv_nxt);
 }
 
 /* The peer's own SYN once more, to a SYN_RECEIVED: it has not seen our answer; with ACK it is the answer of a
@@ -357,23 +339,19 @@ static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t n
 static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segment *seg, uint32_t skip,
                        uint64_t now_us)
 {
-    struct tcp_stack *s = c->stack;
-    if (reuses_time_wait(c, seg)) {
-        struct tcp_tuple t = c->tuple;
-        uint32_t above = c->snd_nxt;
-        tcp_conn_end(c);
-        tcp_listen_input(s, &t, seg, &above, now_us);
-    } else if (c->state == TCP_STATE_SYN_SENT) {
+    if (c->state == TCP_STATE_SYN_SENT) {
         syn_sent_input(c, seg, now_us);
     } else if (repeated_syn(c, seg, now_us) && step_sequence(c, seg, now_us) &&
                step_timestamp(c, seg, now_us) && step_rst(c, seg, now_us) && step_syn(c, seg, now_us) &&
                step_ack(c, seg, now_us)) {
         c->last_rx_ms = (uint32_t)(now_us / 1000);
         bool at_once = step_text(c, m, seg, skip);
-        step_fin(c, seg, now_us);
-        if (at_once)
+        step_fin(c, seg);
+        if (at_once || (c->state == TCP_STATE_TIME_WAIT && (c->flags & CONN_ACK_NOW)))
             tcp_send_ack(c, now_us);
-        if (c->tx_send || (c->flags & (CONN_RECOVERY | CONN_LOSS)))
+        if (c->state == TCP_STATE_TIME_WAIT)
+            tcp_time_wait_enter(c, now_us);
+        else if (c->tx_send || (c->flags & (CONN_RECOVERY | CONN_LOSS)))
             tcp_output(c, now_us);
         return;
     }
@@ -392,8 +370,11 @@ void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet 
     count_one(s->counters, COUNTER_tcp_segments_in);
     uint32_t skip = p->l4_off + (uint32_t)seg.header;
     if (unlikely(!c)) {
-        tcp_listen_input(s, &t, &seg, NULL, now_us);
-        rte_pktmbuf_free(m);
+        c = tcp_listen_input(s, &t, &seg, now_us);
+        if (c)
+            slow_input(c, m, &seg, skip, now_us);
+        else
+            rte_pktmbuf_free(m);
     } else if (likely(predicted(c, &seg) && m->nb_segs == 1)) {
         fast_input(c, m, &seg, skip, now_us);
     } else {

@@ -1,8 +1,10 @@
 /* listen.c: passive open (RFC 9293 section 3.10.7.2): listeners, their half-open connections, and segments
- * that belong to no connection. Under flood the newest SYN is dropped and counted; SYN cookies (RFC 4987)
- * will be decided in passive_open, where the backlog is full. */
+ * that belong to no connection. Where the backlog ends, SYN cookies begin (cookie.c); shed.c says what is
+ * given up in which order. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/cookie.h"
+#include "tcp/time_wait.h"
 
 static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port)
 {
@@ -32,6 +34,7 @@ void tcp_listen_left(struct tcp_conn *c)
 {
     if (!(c->flags & CONN_ACTIVE))
         c->stack->listener[c->listener].half_open--;
+    tcp_age_remove(c, &c->stack->half_open);
 }
 
 static uint16_t segment_size(const struct tcp_conn *c, uint16_t offered)
@@ -71,10 +74,68 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
     c->stack->cc->start(c);
 }
 
+/* A connection in SYN_RECEIVED, as syn asks for it. Takes over the path. NULL: no connection left. */
+static struct tcp_conn *half_open(struct tcp_stack *s, struct tcp_listener *l, const struct tcp_tuple *t,
+                                  struct net_path *path, const struct tcp_segment *syn, uint64_t now_us)
+{
+    struct tcp_conn *c = tcp_conn_new(s, t, now_us);
+    if (!c) {
+        count_one(s->counters, COUNTER_tcp_drop_conns);
+        net_path_put(s->nif, path);
+        return NULL;
+    }
+    c->path = path;
+    c->listener = (uint16_t)(l - s->listener);
+    l->half_open++;
+    tcp_age_add(c, &s->half_open);
+    tcp_set_state(c, TCP_STATE_SYN_RECEIVED);
+    tcp_flow_add(c);
+    tcp_learn_options(c, syn, now_us); /* data on the SYN are not taken: the peer sends them again */
+    c->syn_us = now_us;
+    return c;
+}
+
+static void first_number(struct tcp_conn *c, uint32_t iss, uint64_t now_us)
+{
+    c->iss = c->recover = c->snd_una = iss;
+    c->snd_nxt = iss + 1;
+    c->rexmit_at = now_us + tcp_rto(c);
+    tcp_arm(c, c->rexmit_at);
+}
+
+/* The one place where a SYN is refused before anything is made for it or sent (filters, rates by prefix).
+ * Whoever refuses counts why. What a cookie brings back has passed here as a SYN. */
+static bool admit(const struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *syn,
+                  uint64_t now_us)
+{
+    (void)s, (void)t, (void)syn, (void)now_us;
+    return true;
+}
+
+static void answer_with_cookie(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *syn,
+                               uint64_t now_us)
+{
+    struct net_path *path = net_path_get(s->nif, &t->local, &t->remote, now_us);
+    if (!path) {
+        count_one(s->counters, COUNTER_tcp_drop_no_path);
+        return;
+    }
+    tcp_cookie_answer(s, path, t, syn, now_us);
+    net_path_put(s->nif, path);
+}
+
+/* above: NULL, or a number our first one must exceed (reuse of a TIME_WAIT) */
 static void passive_open(struct tcp_stack *s, struct tcp_listener *l, const struct tcp_tuple *t,
                          const struct tcp_segment *seg, const uint32_t *above, uint64_t now_us)
 {
-    if (s->conf.backlog && l->half_open >= s->conf.backlog) {
+    bool full = s->conf.backlog && l->half_open >= s->conf.backlog;
+    if (s->conf.syn_cookies && (full || tcp_pool_low(s))) {
+        if (above) /* the cookie is no higher than *above: timestamps and chance must do */
+            tcp_time_wait_forget(s, t);
+        answer_with_cookie(s, t, seg, now_us);
+        return;
+    }
+    if (full) {
         count_one(s->counters, COUNTER_tcp_drop_backlog);
         return;
     }
@@ -83,45 +144,76 @@ static void passive_open(struct tcp_stack *s, struct tcp_listener *l, const stru
         count_one(s->counters, COUNTER_tcp_drop_no_path);
         return;
     }
-    struct tcp_conn *c = tcp_conn_new(s, t, now_us);
-    if (!c) {
-        count_one(s->counters, COUNTER_tcp_drop_conns);
-        net_path_put(s->nif, path);
+    struct tcp_conn *c = half_open(s, l, t, path, seg, now_us);
+    if (!c)
         return;
-    }
-    if (above && !seq_after(c->iss, *above)) {
-        c->iss = *above + 1 + 65535;
-        c->recover = c->iss;
-    }
-    c->path = path;
-    c->snd_una = c->iss;
-    c->snd_nxt = c->iss + 1;
-    c->listener = (uint16_t)(l - s->listener);
-    l->half_open++;
-    tcp_set_state(c, TCP_STATE_SYN_RECEIVED);
-    tcp_flow_add(c);
-    tcp_learn_options(c, seg, now_us); /* data on the SYN are not taken: the peer sends them again */
-    c->syn_us = now_us;
+    if (above)
+        tcp_time_wait_forget(s, t);
+    first_number(c, above && !seq_after(c->iss, *above) ? *above + 1 + 65535 : c->iss, now_us);
     tcp_send_syn(c, now_us);
-    c->rexmit_at = now_us + tcp_rto(c);
-    tcp_arm(c, c->rexmit_at);
 }
 
-void tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
-                      const uint32_t *above, uint64_t now_us)
+/* An ACK out of nowhere: of a cookie of ours? Sets *good if it is; then NULL means that something is short
+ * and the peer should try again. */
+static struct tcp_conn *open_by_cookie(struct tcp_stack *s, struct tcp_listener *l, const struct tcp_tuple *t,
+                                       const struct tcp_segment *seg, bool *good, uint64_t now_us)
 {
+    struct tcp_segment syn;
+    if ((seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK || !tcp_cookies_out(s, now_us))
+        return NULL;
+    if (!tcp_cookie_check(s, t, seg, &syn, now_us)) {
+        count_one(s->counters, COUNTER_tcp_cookies_refused);
+        return NULL;
+    }
+    *good = true;
+    tcp_shed(s, now_us); /* if that fails, half_open counts it */
+    struct net_path *path = net_path_get(s->nif, &t->local, &t->remote, now_us);
+    if (!path) {
+        count_one(s->counters, COUNTER_tcp_drop_no_path);
+        return NULL;
+    }
+    struct tcp_conn *c = half_open(s, l, t, path, &syn, now_us);
+    if (!c)
+        return NULL;
+    count_one(s->counters, COUNTER_tcp_cookies_accepted);
+    c->flags |= CONN_COOKIE;
+    first_number(c, seg->ack - 1, now_us);
+    uint32_t window = s->conf.rx_window;
+    c->rcv_adv = c->rcv_nxt + (window < UINT16_MAX ? window : UINT16_MAX); /* as the SYN-ACK said */
+    c->last_ack_sent = c->rcv_nxt;
+    c->retries = 1; /* the handshake tells no round-trip time */
+    return c;
+}
+
+struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t,
+                                  const struct tcp_segment *seg, uint64_t now_us)
+{
+    uint32_t last;
+    enum tcp_time_wait_verdict was = tcp_time_wait_input(s, t, seg, &last, now_us);
+    if (was == TIME_WAIT_TAKEN)
+        return NULL;
     struct tcp_listener *l = listener_of(s, t->local_port);
     /* First, RST: nothing to reset. Second, ACK: for nothing that stands here. */
     if (!l || (seg->flags & (TCP_RST | TCP_ACK))) {
+        bool good = false;
+        struct tcp_conn *c = l ? open_by_cookie(s, l, t, seg, &good, now_us) : NULL;
         if (!l)
             count_one(s->counters, COUNTER_tcp_drop_closed_port);
-        tcp_answer_rst(s, t, seg, now_us);
-        return;
+        if (!good)
+            tcp_answer_rst(s, t, seg, now_us);
+        return c;
     }
     /* Third, SYN; with FIN it is a scan. Fourth, anything else. */
     if ((seg->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
         count_one(s->counters, COUNTER_tcp_drop_flags);
-        return;
+        return NULL;
     }
-    passive_open(s, l, t, seg, above, now_us);
+    if (admit(s, t, seg, now_us))
+        passive_open(s, l, t, seg, was == TIME_WAIT_REUSED ? &last : NULL, now_us);
+    return NULL;
+}
+
+void tcp_set_syn_cookies(struct tcp_stack *s, bool on)
+{
+    s->conf.syn_cookies = on;
 }

@@ -29,19 +29,25 @@ static struct rte_mbuf *empty_frame(struct tcp_stack *s)
     return m;
 }
 
-/* Everything that is not in the send queue: control segments. */
-static void send_control(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
+void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_tuple *t,
+                   struct tcp_segment *seg, uint64_t now_us)
 {
-    struct rte_mbuf *m = empty_frame(c->stack);
+    struct rte_mbuf *m = empty_frame(s);
     if (!m)
         return;
     uint8_t h[TCP_HEADER_MAX];
-    seg->src_port = c->tuple.local_port;
-    seg->dst_port = c->tuple.remote_port;
+    seg->src_port = t->local_port;
+    seg->dst_port = t->remote_port;
     unsigned header = tcp_header_write(h, seg);
     memcpy(rte_pktmbuf_append(m, (uint16_t)header), h, header);
-    conn_count(c, COUNTER_tcp_segments_out);
-    net_send_tcp(c->stack->nif, c->path, m, (uint16_t)header, 0, 0, now_us);
+    count_one(s->counters, COUNTER_tcp_segments_out);
+    net_send_tcp(s->nif, path, m, (uint16_t)header, 0, 0, now_us);
+}
+
+/* Everything that is not in the send queue: control segments. */
+static void send_control(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
+{
+    tcp_send_bare(c->stack, c->path, &c->tuple, seg, now_us);
 }
 
 static void acknowledged(struct tcp_conn *c)
@@ -144,24 +150,18 @@ void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct
         return;
     }
     struct net_path *path = net_path_get(s->nif, &t->local, &t->remote, now_us);
-    struct rte_mbuf *m = path ? empty_frame(s) : NULL;
-    if (m) {
-        struct tcp_segment seg = {.src_port = t->local_port, .dst_port = t->remote_port, .flags = TCP_RST};
-        if (in->flags & TCP_ACK) {
-            seg.seq = in->ack;
-        } else {
-            seg.flags |= TCP_ACK;
-            seg.ack = in->seq + in->payload + !!(in->flags & TCP_SYN) + !!(in->flags & TCP_FIN);
-        }
-        uint8_t h[TCP_HEADER_MAX];
-        unsigned header = tcp_header_write(h, &seg);
-        memcpy(rte_pktmbuf_append(m, (uint16_t)header), h, header);
-        count_one(s->counters, COUNTER_tcp_resets_out);
-        count_one(s->counters, COUNTER_tcp_segments_out);
-        net_send_tcp(s->nif, path, m, (uint16_t)header, 0, 0, now_us);
+    if (!path)
+        return;
+    struct tcp_segment seg = {.flags = TCP_RST};
+    if (in->flags & TCP_ACK) {
+        seg.seq = in->ack;
+    } else {
+        seg.flags |= TCP_ACK;
+        seg.ack = in->seq + in->payload + !!(in->flags & TCP_SYN) + !!(in->flags & TCP_FIN);
     }
-    if (path)
-        net_path_put(s->nif, path);
+    count_one(s->counters, COUNTER_tcp_resets_out);
+    tcp_send_bare(s, path, t, &seg, now_us);
+    net_path_put(s->nif, path);
 }
 
 /* -- frames of the send queue */

@@ -6,6 +6,7 @@
 
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/time_wait.h"
 
 static uint8_t scale_for(uint32_t window)
 {
@@ -27,6 +28,18 @@ static void size_limits(struct tcp_stack *s)
     s->rcv_wscale = scale_for(s->conf.rx_window);
 }
 
+static void default_sizes(struct tcp_config *conf)
+{
+    if (conf->max_conns == 0)
+        conf->max_conns = 1;
+    if (conf->time_wait_us == 0)
+        conf->time_wait_us = TCP_TIME_WAIT_DEFAULT;
+    if (conf->time_waits == 0)
+        conf->time_waits = TCP_TIME_WAITS_DEFAULT;
+    if (conf->orphans == 0)
+        conf->orphans = conf->max_conns / 4 + 1;
+}
+
 struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,
                                 struct counters *counters)
 {
@@ -34,10 +47,7 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     if (!s)
         return NULL;
     s->conf = *conf;
-    if (s->conf.max_conns == 0)
-        s->conf.max_conns = 1;
-    if (s->conf.time_wait_us == 0)
-        s->conf.time_wait_us = TCP_TIME_WAIT_DEFAULT;
+    default_sizes(&s->conf);
     s->nif = nif;
     s->pool = pool;
     s->counters = counters;
@@ -48,12 +58,14 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     s->timers_next = 0;
     s->starved_at = UINT64_MAX;
     s->rst_tokens = TCP_RST_BURST;
+    s->half_open = s->orphans = (struct tcp_ages){NO_CONN, NO_CONN, 0};
+    s->cookie_secret =
+        (struct tcp_secret){tcp_siphash(&s->secret, "cookie 0", 8), tcp_siphash(&s->secret, "cookie 1", 8)};
     wheel_init(&s->wheel, 0);
     size_limits(s);
     s->conns_memory = calloc((size_t)s->conf.max_conns + 1, sizeof(struct tcp_conn));
-    if (!s->conns_memory || !tcp_flow_new(s)) {
-        free(s->conns_memory);
-        free(s);
+    if (!s->conns_memory || !tcp_flow_new(s) || !tcp_time_wait_new(s)) {
+        tcp_stack_free(s);
         return NULL;
     }
     s->conns = (struct tcp_conn *)RTE_ALIGN_CEIL((uintptr_t)s->conns_memory, RTE_CACHE_LINE_SIZE);
@@ -71,6 +83,7 @@ void tcp_stack_free(struct tcp_stack *s)
         tcp_queue_drop(c);
         tcp_receive_drop(c);
     }
+    tcp_time_wait_free(s);
     free(s->flows);
     free(s->conns_memory);
     free(s);
@@ -114,10 +127,14 @@ void tcp_conn_release(struct tcp_conn *c)
 void tcp_conn_end(struct tcp_conn *c)
 {
     struct tcp_stack *s = c->stack;
-    if (c->state == TCP_STATE_SYN_RECEIVED)
+    if (c->state == TCP_STATE_SYN_RECEIVED) {
         tcp_listen_left(c);
-    else if (conn_synchronized(c))
+    } else if (conn_synchronized(c)) {
         conn_count(c, COUNTER_tcp_closes);
+        if (c->flags & CONN_COOKIE)
+            tcp_time_wait_guard(c);
+    }
+    tcp_age_remove(c, &s->orphans);
     tcp_flow_remove(c);
     wheel_remove(&s->wheel, &c->timer);
     c->armed_at = UINT64_MAX;

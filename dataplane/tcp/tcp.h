@@ -12,10 +12,15 @@ struct tcp_stack;
 struct tcp_conn;
 
 struct tcp_config {
-    unsigned max_conns; /* pool of connections, half-open and TIME_WAIT included */
-    unsigned backlog;   /* half-open connections a listener holds (tcp-backlog) */
-    uint32_t rx_window; /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
-    uint32_t tx_limit;  /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    unsigned max_conns;  /* pool of connections, half-open ones and orphans included */
+    unsigned backlog;    /* half-open connections a listener holds (tcp-backlog), 0 = as many as the pool */
+    bool syn_cookies;    /* beyond the backlog, and for the last of the pool (tcp-syn-cookies) */
+    unsigned time_waits; /* records of TIME_WAIT, 0 = 32768 */
+    unsigned orphans; /* connections without a user that still have something to deliver, 0 = max_conns / 4 */
+    uint64_t
+        user_timeout_us; /* bytes may stay unacknowledged that long (tcp-user-timeout), 0 = as retries go */
+    uint32_t rx_window;  /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
+    uint32_t tx_limit;   /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
@@ -27,6 +32,8 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
 /* Frees every connection and frame. No segment is sent. */
 void tcp_stack_free(struct tcp_stack *s);
 void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us);
+void tcp_set_user_timeout(struct tcp_stack *s, uint64_t user_timeout_us);
+void tcp_set_syn_cookies(struct tcp_stack *s, bool on);
 
 /* Accept connections to any of the interface's addresses at this port. False if taken. */
 bool tcp_listen(struct tcp_stack *s, uint16_t port);
@@ -131,3 +138,8 @@ uint32_t tcp_walk(struct tcp_stack *s, uint32_t from, unsigned steps,
                   void (*fn)(struct tcp_conn *c, void *arg), void *arg);
 void tcp_each(struct tcp_stack *s, void (*fn)(struct tcp_conn *c, void *arg), void *arg);
 unsigned tcp_conn_count(const struct tcp_stack *s);
+/* Connections in TIME_WAIT are no longer among those: they have no state but their tuple. */
+unsigned tcp_time_wait_count(const struct tcp_stack *s);
+void tcp_time_wait_each(const struct tcp_stack *s,
+                        void (*fn)(const struct endpoint *local, const struct endpoint *remote, void *arg),
+                        void *arg);

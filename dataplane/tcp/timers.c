@@ -1,10 +1,14 @@
 /* timers.c: everything that happens because time has passed: retransmission (RFC 6298), window probes (RFC
- * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), TIME_WAIT, FIN_WAIT_2 and
- * orphans.
+ * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), user
+ * timeout (RFC 9293 section 3.9.1), FIN_WAIT_2 and orphans. R2 (section 3.8.3) is a number of
+ * retransmissions; R1, the advice to look for another way, is skipped: the neighbour table finds out by
+ * itself. The user timeout option (RFC 5482) is skipped: a peer has no say in how long our memory is held.
+ * The timeout is looked at when a retransmission is due, so it is never shorter than one RTO.
  *
  * Timers are lazy: setting a deadline is a store, and the one wheel node of a connection stands at or before
  * the earliest of them. When it fires, what is due is done, and the node moves on to the next deadline. */
 #include "tcp/conn.h"
+#include "tcp/time_wait.h"
 
 uint64_t tcp_rto(const struct tcp_conn *c)
 {
@@ -45,17 +49,27 @@ void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us)
         s->timers_next = at_us;
 }
 
-static bool keepalive_applies(const struct tcp_conn *c)
+static bool keepalive_wanted(const struct tcp_conn *c)
 {
-    return c->stack->conf.keepalive_us && c->snd_nxt == c->snd_una && !(c->flags & CONN_PERSIST) &&
+    return c->stack->conf.keepalive_us &&
            (c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_CLOSE_WAIT);
 }
 
-/* When the next probe is due, or the verdict after the last one. */
-static uint64_t keepalive_due(const struct tcp_conn *c, uint64_t now_us)
+static bool keepalive_applies(const struct tcp_conn *c)
+{
+    return keepalive_wanted(c) && c->snd_nxt == c->snd_una && !(c->flags & CONN_PERSIST);
+}
+
+/* The silence before the next probe, or the verdict after the last one. */
+static uint64_t keepalive_patience(const struct tcp_conn *c)
 {
     uint64_t idle = c->stack->conf.keepalive_us;
-    uint64_t after = idle + c->probes * (idle / TCP_KEEPALIVE_PROBES);
+    return idle + c->probes * (idle / TCP_KEEPALIVE_PROBES);
+}
+
+static uint64_t keepalive_due(const struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t after = keepalive_patience(c);
     uint64_t silent = (uint64_t)((uint32_t)(now_us / 1000) - c->last_rx_ms) * 1000;
     return silent >= after ? now_us : now_us + after - silent;
 }
@@ -72,6 +86,9 @@ static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
     if (keepalive_applies(c)) {
         uint64_t due = keepalive_due(c, now_us);
         at = due < at ? due : at;
+    } else if (keepalive_wanted(c)) { /* the last ACK will not arm it */
+        uint64_t soon = now_us + c->stack->conf.keepalive_us;
+        at = soon < at ? soon : at;
     }
     return at;
 }
@@ -131,14 +148,46 @@ static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
     return true;
 }
 
+/* When the peer last took something. Once nothing moves, the time at which the oldest byte was sent (or,
+ * against a closed window, at which it could not be) is kept for as long as the queue stands there; the
+ * number kept tells the two apart. */
+static uint64_t stuck_since(struct tcp_conn *c, uint64_t now_us)
+{
+    if (!conn_synchronized(c))
+        return c->syn_us;
+    uint32_t at = c->flags & CONN_PERSIST ? c->snd_una - 1 : c->snd_una;
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    if (c->stuck_ms == 0 || c->stuck_una != at) {
+        uint64_t since =
+            c->flags & CONN_PERSIST || !c->tx_head ? now_us - tcp_rto(c) : frame_of(c->tx_head)->sent_us;
+        c->stuck_ms = (uint32_t)(since / 1000) | 1; /* not 0 */
+        c->stuck_una = at;
+    }
+    return now_us - (uint64_t)(now_ms - c->stuck_ms) * 1000;
+}
+
+/* The user timeout (RFC 9293 section 3.9.1, as TCP_USER_TIMEOUT): when patience ends, UINT64_MAX if never. */
+static uint64_t user_deadline(struct tcp_conn *c, uint64_t now_us)
+{
+    uint64_t bound = c->stack->conf.user_timeout_us;
+    bool waits = !conn_synchronized(c) || (c->flags & CONN_PERSIST) || c->snd_nxt != c->snd_una;
+    return bound && waits ? stuck_since(c, now_us) + bound : UINT64_MAX;
+}
+
 static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
 {
-    uint64_t was = c->rexmit_at;
+    uint64_t was = c->rexmit_at, over = user_deadline(c, now_us);
+    if (over <= now_us) {
+        conn_count(c, COUNTER_tcp_user_timeouts);
+        return give_up(c, now_us);
+    }
     bool alive = !conn_synchronized(c)     ? handshake_timeout(c, now_us)
                  : c->flags & CONN_PERSIST ? persist_timeout(c, now_us)
                                            : data_timeout(c, now_us);
     if (alive && c->rexmit_at == was)
         c->rexmit_at = now_us + tcp_rto(c);
+    if (alive && c->rexmit_at > over)
+        c->rexmit_at = over;
     return alive;
 }
 
@@ -149,8 +198,12 @@ static bool keepalive(struct tcp_conn *c, uint64_t now_us)
         c->probes = 0;
     if (keepalive_due(c, now_us) > now_us)
         return true;
-    if (c->probes >= TCP_KEEPALIVE_PROBES)
+    uint64_t bound =
+        c->stack->conf.user_timeout_us; /* it overrides the number of probes (RFC 5482 section 4.1) */
+    if (c->probes >= TCP_KEEPALIVE_PROBES || (bound && c->probes && silent >= bound))
         return give_up(c, now_us);
+    if (silent > keepalive_patience(c)) /* switched on, or shortened: a peer has time to answer each probe */
+        c->last_rx_ms = (uint32_t)((now_us - keepalive_patience(c)) / 1000);
     c->probes++;
     tcp_send_probe(c, now_us);
     return true;
@@ -159,10 +212,7 @@ static bool keepalive(struct tcp_conn *c, uint64_t now_us)
 void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
 {
     if (c->state_at && c->state_at <= now_us) {
-        if (c->state == TCP_STATE_TIME_WAIT)
-            tcp_conn_end(c);
-        else
-            give_up(c, now_us);
+        give_up(c, now_us);
         return;
     }
     if ((c->flags & CONN_DELACK) && c->delack_at <= now_us)
@@ -189,11 +239,17 @@ uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us)
             c->armed_at = UINT64_MAX;
             tcp_timer_conn(c, now_us);
         }
-        s->timers_next = wheel_next(&s->wheel);
+        uint64_t records = tcp_time_wait_expire(s, now_us), conns = wheel_next(&s->wheel);
+        s->timers_next = records < conns ? records : conns;
     }
     if (unlikely(s->starved_at == 0))
         s->starved_at = now_us + TCP_STARVED_RETRY;
     return s->timers_next < s->starved_at ? s->timers_next : s->starved_at;
+}
+
+void tcp_set_user_timeout(struct tcp_stack *s, uint64_t user_timeout_us)
+{
+    s->conf.user_timeout_us = user_timeout_us; /* read when a retransmission is due */
 }
 
 void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us)

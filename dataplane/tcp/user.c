@@ -1,6 +1,7 @@
 /* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/time_wait.h"
 
 void tcp_set_user(struct tcp_conn *c, void *user)
 {
@@ -9,13 +10,18 @@ void tcp_set_user(struct tcp_conn *c, void *user)
 
 void *tcp_user(const struct tcp_conn *c)
 {
-    return c->user;
+    return c->flags & CONN_AGED ? NULL : c->user;
 }
 
 void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote)
 {
     *local = (struct endpoint){c->tuple.local, c->tuple.local_port};
     *remote = (struct endpoint){c->tuple.remote, c->tuple.remote_port};
+}
+
+static bool taken(struct tcp_stack *s, const struct tcp_tuple *t)
+{
+    return tcp_flow_find(s, t, tcp_flow_hash(&s->secret, t)) || tcp_time_wait_holds(s, t);
 }
 
 /* A free tuple, trying ports from where the last search ended (RFC 6056 section 3.3.1). */
@@ -25,7 +31,7 @@ static bool choose_port(struct tcp_stack *s, struct tcp_tuple *t)
         if (s->next_port < 49152)
             s->next_port = 49152;
         t->local_port = s->next_port++;
-        if (!tcp_listening(s, t->local_port) && !tcp_flow_find(s, t, tcp_flow_hash(&s->secret, t)))
+        if (!tcp_listening(s, t->local_port) && !taken(s, t))
             return true;
     }
     return false;
@@ -35,9 +41,8 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
                              uint64_t now_us)
 {
     struct tcp_tuple t = {local->ip, remote->ip, local->port, remote->port};
-    bool taken =
-        t.local_port ? tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t)) != NULL : !choose_port(s, &t);
-    struct net_path *path = taken ? NULL : net_path_get(s->nif, &t.local, &t.remote, now_us);
+    bool possible = t.local_port ? !taken(s, &t) : choose_port(s, &t);
+    struct net_path *path = !possible ? NULL : net_path_get(s->nif, &t.local, &t.remote, now_us);
     if (!path)
         return NULL;
     struct tcp_conn *c = tcp_conn_new(s, &t, now_us);
@@ -79,6 +84,7 @@ void tcp_close(struct tcp_conn *c, uint64_t now_us)
     tcp_set_state(c, c->state == TCP_STATE_CLOSE_WAIT ? TCP_STATE_LAST_ACK : TCP_STATE_FIN_WAIT_1);
     c->state_at = now_us + TCP_ORPHAN_LIFE;
     tcp_arm(c, c->state_at);
+    tcp_orphan(c, now_us);
     tcp_queue_fin(c);
     tcp_output(c, now_us);
 }

@@ -40,10 +40,12 @@ static uint8_t parse_flags(struct complaint *c, const char *w)
 }
 
 /* <mss 1460,sackOK,TS val 1 ecr 2,wscale 7,sack 1:2 3:4>; numbers relative to base. */
-static void parse_options(struct complaint *c, char *text, uint32_t base, struct tcp_segment *seg)
+static void parse_options(struct complaint *c, char *text, uint32_t base, struct wanted *w)
 {
+    struct tcp_segment *seg = &w->seg;
     for (char *save, *o = strtok_r(text, ",>", &save); o; o = strtok_r(NULL, ",>", &save)) {
         unsigned a, b;
+        int used = 0;
         if (sscanf(o, "mss %u", &a) == 1) {
             seg->mss = (uint16_t)a;
             seg->options |= TCP_OPT_MSS;
@@ -52,12 +54,16 @@ static void parse_options(struct complaint *c, char *text, uint32_t base, struct
             seg->options |= TCP_OPT_WSCALE;
         } else if (strcmp(o, "sackOK") == 0) {
             seg->options |= TCP_OPT_SACK_OK;
+        } else if (sscanf(o, "TS val %u ecr last%n", &a, &used) == 1 && used > 0) {
+            seg->ts_val = a;
+            seg->ts_ecr = (uint32_t)strtol(o + used, NULL, 10); /* last+1, last-5 */
+            seg->options |= TCP_OPT_TS;
+            w->ecr_last = true;
         } else if (sscanf(o, "TS val %u ecr %u", &a, &b) == 2 || sscanf(o, "TS ecr %u", &b) == 1) {
             seg->ts_val = strstr(o, "val") ? a : 0;
             seg->ts_ecr = b;
             seg->options |= TCP_OPT_TS;
         } else if (strncmp(o, "sack ", 5) == 0) {
-            int used;
             for (char *p = o + 5; sscanf(p, " %u:%u%n", &a, &b, &used) == 2; p += used)
                 seg->sack[seg->sacks++] = (struct tcp_range){base + a, base + b};
             seg->options |= TCP_OPT_SACK;
@@ -87,7 +93,7 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
         w->options = true;
         if (end)
             *end++ = 0;
-        parse_options(c, options + 1, ack_base, &w->seg);
+        parse_options(c, options + 1, ack_base, w);
         if (end)
             memmove(options, end, strlen(end) + 1);
     }

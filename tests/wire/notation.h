@@ -14,7 +14,7 @@ char *word(char **text);
 
 struct wanted { /* a segment as written, and which parts were written */
     struct tcp_segment seg;
-    bool win, options, badsum;
+    bool win, options, badsum, ecr_last;
     unsigned chain;
     uint8_t raw[40];
     unsigned raw_len;

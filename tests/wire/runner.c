@@ -10,6 +10,7 @@ enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
 
 struct peer {
     uint32_t isn, base; /* absolute number of the peer's relative 0, and of ours */
+    uint32_t stamp;     /* our last timestamp value */
     struct tcp_conn *conn;
     unsigned events; /* seen, not asked for yet */
 };
@@ -23,6 +24,7 @@ struct script {
     struct tcp_config conf;
     struct bench bench;
     struct peer peer[PEERS];
+    bool waits; /* find_record: the current peer has a record */
     uint16_t mtu;
     uint64_t last_us; /* the time of the previous line */
 };
@@ -65,6 +67,8 @@ static void line_in(struct script *s, char *text)
     parse_segment(&s->complaint, text, peer->isn, peer->base, &w);
     w.seg.src_port = (uint16_t)(40000 + s->current);
     w.seg.dst_port = s->port;
+    if (w.ecr_last)
+        w.seg.ts_ecr += peer->stamp;
     unsigned header = tcp_header_write(h, &w.seg);
     if (w.raw_len) { /* padded to words, as the data offset counts */
         unsigned padded = (w.raw_len + 3) / 4 * 4;
@@ -96,6 +100,8 @@ static void line_out(struct script *s, char *text, uint64_t at_us)
     s->current = (g->dst_port - 40000u) % PEERS;
     if (g->flags & TCP_SYN)
         s->peer[s->current].base = g->seq;
+    if (g->options & TCP_OPT_TS)
+        s->peer[s->current].stamp = g->ts_val;
     parse_segment(&s->complaint, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
     describe(g, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
     if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
@@ -187,6 +193,10 @@ static void line_user(struct script *s, char *text)
         p->conn = tcp_connect(stack, &local, &remote, now);
     } else if (strcmp(verb, "keepalive") == 0) {
         tcp_set_keepalive(stack, (uint64_t)n * 1000);
+    } else if (strcmp(verb, "user_timeout") == 0) {
+        tcp_set_user_timeout(stack, (uint64_t)n * 1000);
+    } else if (strcmp(verb, "cookies") == 0) {
+        tcp_set_syn_cookies(stack, n);
     } else if (!p->conn) {
         complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
@@ -217,6 +227,13 @@ static void find_any(struct tcp_conn *c, void *arg)
         s->peer[s->current].conn = c;
 }
 
+static void find_record(const struct endpoint *local, const struct endpoint *remote, void *arg)
+{
+    struct script *s = arg;
+    (void)local;
+    s->waits = s->waits || remote->port == 40000 + s->current;
+}
+
 /* = NAME VALUE : state of the connection, number of connections, a field of tcp_info, or a counter. */
 static void line_check(struct script *s, char *text)
 {
@@ -226,7 +243,9 @@ static void line_check(struct script *s, char *text)
         s->peer[s->current].conn = NULL;
         tcp_each(s->bench.stack, find_any, s);
         const struct tcp_conn *c = s->peer[s->current].conn;
-        const char *state = c ? tcp_state_name(c->state) : "CLOSED";
+        s->waits = false;
+        tcp_time_wait_each(s->bench.stack, find_record, s);
+        const char *state = tcp_state_name(c ? c->state : s->waits ? TCP_STATE_TIME_WAIT : TCP_STATE_CLOSED);
         if (strcmp(state, word(&text)) != 0)
             complain(&s->complaint, "state is %s", state);
         s->peer[s->current] = keep;
@@ -238,6 +257,12 @@ static void line_check(struct script *s, char *text)
         tcp_info(s->peer[s->current].conn, &info);
     if (strcmp(name, "conns") == 0)
         value = tcp_conn_count(s->bench.stack);
+    else if (strcmp(name, "time_waits") == 0)
+        value = tcp_time_wait_count(s->bench.stack);
+    else if (strcmp(name, "half_open") == 0)
+        value = s->bench.stack->half_open.n;
+    else if (strcmp(name, "orphans") == 0)
+        value = s->bench.stack->orphans.n;
     else if (strcmp(name, "cwnd") == 0)
         value = info.cwnd;
     else if (strcmp(name, "mss") == 0)
@@ -295,6 +320,16 @@ static void line_set(struct script *s, char *text)
         s->conf.backlog = (unsigned)value;
     else if (strcmp(name, "max_conns") == 0)
         s->conf.max_conns = (unsigned)value;
+    else if (strcmp(name, "cookies") == 0)
+        s->conf.syn_cookies = value;
+    else if (strcmp(name, "user_timeout") == 0)
+        s->conf.user_timeout_us = value * 1000;
+    else if (strcmp(name, "orphans") == 0)
+        s->conf.orphans = (unsigned)value;
+    else if (strcmp(name, "time_waits") == 0)
+        s->conf.time_waits = (unsigned)value;
+    else if (strcmp(name, "time_wait") == 0)
+        s->conf.time_wait_us = value * 1000;
     else if (strcmp(name, "mtu") == 0)
         s->mtu = (uint16_t)value;
     else if (strcmp(name, "v6") == 0)

@@ -1,6 +1,7 @@
 /* bench_tcp.c: what one request and its reply cost inside the stack: 40 bytes in, 5 bytes out, pipeline 1, in
  * bursts of 32 over many connections, with timestamps. net is a stub that frees the frame, checksums count as
- * verified by the port. Prints nanoseconds a request. Not a test: run it by hand.
+ * verified by the port. Prints nanoseconds a request; then, a connection's whole life, and the parts of
+ * floods. Not a test: run it by hand.
  *
  *     ninja -C build tests/unit/tcp/bench_tcp && build/tests/unit/tcp/bench_tcp [connections]... */
 #include <stdio.h>
@@ -157,6 +158,75 @@ static void measure(struct rte_mempool *pool, unsigned n)
     free(client_of);
 }
 
+/* -- connections opened and closed, and floods: nanoseconds inside the stack */
+
+struct lives {
+    struct tcp_stack *s;
+    struct rte_mempool *pool;
+    uint64_t now, cycles;
+};
+
+static void feed(struct lives *l, unsigned i, uint8_t flags)
+{
+    struct net_packet p;
+    struct rte_mbuf *m = request(l->pool, i, flags, 0, &p);
+    last = &client_of[i];
+    uint64_t start = rte_rdtsc();
+    tcp_prefetch(l->s, m, &p);
+    tcp_input(l->s, m, &p, l->now);
+    tcp_round_end(l->s, l->now);
+    tcp_timers(l->s, l->now);
+    l->cycles += rte_rdtsc() - start;
+}
+
+static void one_life(struct lives *l, unsigned i)
+{
+    unsigned events;
+    feed(l, i, TCP_SYN);
+    feed(l, i, TCP_ACK);
+    uint64_t start = rte_rdtsc();
+    struct tcp_conn *c = tcp_next_event(l->s, &events);
+    tcp_close(c, l->now);
+    l->cycles += rte_rdtsc() - start;
+    client_of[i].ack++; /* the FIN */
+    feed(l, i, TCP_FIN | TCP_ACK);
+}
+
+static void floods(struct rte_mempool *pool, bool cookies)
+{
+    enum { LIVES = 500000 };
+    static struct counters counters;
+    struct tcp_config conf = {.max_conns = 1024,
+                              .backlog = 511,
+                              .syn_cookies = cookies,
+                              .rx_window = 262144,
+                              .tx_limit = 262144,
+                              .seed = 1};
+    struct lives l = {tcp_stack_new(&conf, (struct net_if *)&counters, pool, &counters), pool, 1000000, 0};
+    double ns = 1e9 / (double)rte_get_tsc_hz() / LIVES;
+    client_of = calloc(LIVES, sizeof *client_of);
+    tcp_listen(l.s, PORT);
+    for (unsigned i = 0; i < LIVES; i++, l.now += 100)
+        one_life(&l, i);
+    printf("opened and closed: %6.1f ns a connection, %llu accepted, %u in TIME_WAIT\n",
+           (double)l.cycles * ns, (unsigned long long)counters.v[COUNTER_tcp_accepts],
+           tcp_time_wait_count(l.s));
+    l.cycles = 0;
+    for (unsigned i = 0; i < LIVES; i++)
+        feed(&l, i, TCP_SYN);
+    printf("SYN flood, cookies %-3s: %6.1f ns a SYN, %llu cookies, %llu dropped\n", cookies ? "yes" : "no",
+           (double)l.cycles * ns, (unsigned long long)counters.v[COUNTER_tcp_cookies_sent],
+           (unsigned long long)counters.v[COUNTER_tcp_drop_backlog]);
+    l.cycles = 0;
+    for (unsigned i = 1000; i < LIVES; i++)
+        client_of[i].ack = 5, feed(&l, i, TCP_ACK);
+    printf("ACK flood, cookies %-3s: %6.1f ns an ACK, %llu refused\n", cookies ? "yes" : "no",
+           (double)l.cycles * ns, (unsigned long long)counters.v[COUNTER_tcp_cookies_refused]);
+    memset(&counters, 0, sizeof counters);
+    tcp_stack_free(l.s);
+    free(client_of);
+}
+
 int main(int argc, char **argv)
 {
     test_eal();
@@ -167,5 +237,7 @@ int main(int argc, char **argv)
     static const char *const usual[] = {"", "32", "1024", "10000", "100000"};
     for (int i = 1; i < (argc > 1 ? argc : 5); i++)
         measure(pool, (unsigned)strtoul(argc > 1 ? argv[i] : usual[i], NULL, 10));
+    floods(pool, false);
+    floods(pool, true);
     return 0;
 }

@@ -112,6 +112,22 @@ static void slow_reader(struct conversation *c)
     c->read_max = 3000;
 }
 
+static void by_cookie(struct conversation *c)
+{
+    c->tcp.backlog = 1;
+    c->tcp.syn_cookies = true;
+}
+
+static void test_clients_that_came_by_a_cookie(void)
+{
+    sweep(20, (struct memwire_fault){.duplicate = 50000, .delay_us = 20000}, by_cookie);
+    struct conversation_result r;
+    struct conversation c = base(3);
+    by_cookie(&c);
+    CU_ASSERT(run(&c, &r));
+    CU_ASSERT_EQUAL(r.counters[1].v[COUNTER_tcp_cookies_accepted], c.connections - 1);
+}
+
 static void test_slow_reader_and_small_window(void)
 {
     sweep(10, (struct memwire_fault){.delay_us = 100}, slow_reader);
@@ -176,6 +192,7 @@ int main(int argc, char **argv)
                                              UNIT(test_reordering_and_duplicates),
                                              UNIT(test_corruption),
                                              UNIT(test_everything_at_once),
+                                             UNIT(test_clients_that_came_by_a_cookie),
                                              UNIT(test_slow_reader_and_small_window),
                                              UNIT(test_tiny_segments),
                                              UNIT(test_bottleneck),

@@ -191,10 +191,17 @@ static void test_mutated_segments(void)
 {
     static const struct tcp_config roomy = {
         .max_conns = 8, .backlog = 4, .rx_window = 65535, .tx_limit = 65536, .keepalive_us = 1000000};
-    static const struct tcp_config narrow = {
-        .max_conns = 3, .backlog = 2, .rx_window = 3000, .tx_limit = 2000, .time_wait_us = 10000};
-    for (uint64_t seed = 1; seed <= 6; seed++)
-        run(seed, seed % 3 ? &roomy : &narrow);
+    static const struct tcp_config narrow = {.max_conns = 3,
+                                             .backlog = 2,
+                                             .rx_window = 3000,
+                                             .tx_limit = 2000,
+                                             .time_wait_us = 10000,
+                                             .syn_cookies = true,
+                                             .orphans = 1,
+                                             .time_waits = 2,
+                                             .user_timeout_us = 700000};
+    for (uint64_t seed = 1; seed <= 8; seed++)
+        run(seed, seed % 2 ? &roomy : &narrow);
 }
 
 int main(int argc, char **argv)

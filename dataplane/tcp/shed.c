@@ -1,0 +1,79 @@
+/* shed.c: what is given up when connections run short, and in which order:
+ *
+ *   backlog full, or the pool low     SYNs get a cookie (cookie.c) or, without cookies, are dropped: the
+ * newest first pool empty, a SYN                 cookie or drop; nothing that stands is touched for an
+ * unproved address pool empty, a cookie comes back   the newest half-open connection goes (its peer asks
+ * again), else the oldest orphan, reset; else the ACK is dropped: its sender's data try again too many
+ * orphans                  the oldest is reset TIME_WAIT full                    the record that would end
+ * first goes (time_wait.c)
+ *
+ * Established connections with a user are never shed here. Everything is counted, nothing stays switched on:
+ * when the pressure ends, the next SYN is served as ever. */
+#include "tcp/conn.h"
+
+void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list)
+{
+    struct tcp_stack *s = c->stack;
+    c->flags |= CONN_AGED;
+    c->older = list->newest;
+    c->newer = NO_CONN;
+    if (list->newest == NO_CONN)
+        list->oldest = conn_index(c);
+    else
+        s->conns[list->newest].newer = conn_index(c);
+    list->newest = conn_index(c);
+    list->n++;
+}
+
+void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list)
+{
+    struct tcp_stack *s = c->stack;
+    if (!(c->flags & CONN_AGED))
+        return;
+    c->flags &= ~(uint32_t)CONN_AGED;
+    uint32_t older = c->older, newer = c->newer;
+    c->user = NULL;
+    if (older == NO_CONN)
+        list->oldest = newer;
+    else
+        s->conns[older].newer = newer;
+    if (newer == NO_CONN)
+        list->newest = older;
+    else
+        s->conns[newer].older = older;
+    list->n--;
+}
+
+static void reset_oldest_orphan(struct tcp_stack *s, uint64_t now_us)
+{
+    struct tcp_conn *c = &s->conns[s->orphans.oldest];
+    count_one(s->counters, COUNTER_tcp_shed_orphans);
+    tcp_send_rst(c, now_us);
+    tcp_conn_end(c);
+}
+
+void tcp_orphan(struct tcp_conn *c, uint64_t now_us)
+{
+    struct tcp_stack *s = c->stack;
+    if (s->orphans.n >= s->conf.orphans)
+        reset_oldest_orphan(s, now_us);
+    tcp_age_add(c, &s->orphans);
+}
+
+bool tcp_pool_low(const struct tcp_stack *s)
+{
+    return s->conf.max_conns - s->used <= s->conf.max_conns >> TCP_RESERVE_SHIFT;
+}
+
+bool tcp_shed(struct tcp_stack *s, uint64_t now_us)
+{
+    if (s->used < s->conf.max_conns)
+        return true;
+    if (s->half_open.n) {
+        count_one(s->counters, COUNTER_tcp_shed_half_open);
+        tcp_conn_end(&s->conns[s->half_open.newest]); /* no reset: to its peer it is a lost SYN-ACK */
+    } else if (s->orphans.n) {
+        reset_oldest_orphan(s, now_us);
+    }
+    return s->used < s->conf.max_conns; /* unless a list of this round still holds it */
+}
