@@ -3,6 +3,7 @@
 #include "control/block.h"
 #include "control/show.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,15 +97,12 @@ void show_routes(struct call *call, const json_t *request)
 
 /* -- drops -------------------------------------------------------------------------------------------- */
 
-/* Counters of losses whose names do not say so. */
+/* Names that say that something was lost or refused, and counters of losses whose names do not. */
+static const char *const patterns[] = {"*_drop*", "*_limited", "*_full", "*_shed_*", "*_refused", NULL};
 static const char *const losses[] = {"net_no_route",
                                      "net_no_memory",
-                                     "net_neighbours_full",
-                                     "net_paths_full",
                                      "net_neighbour_failures",
                                      "net_address_conflicts",
-                                     "tcp_resets_limited",
-                                     "tcp_challenge_limited",
                                      "tcp_timeouts",
                                      "mbuf_exhausted",
                                      "connections_rejected",
@@ -117,8 +115,9 @@ static const char *const losses[] = {"net_no_route",
 
 static bool is_loss(const char *name)
 {
-    if (strstr(name, "_drop"))
-        return true;
+    for (const char *const *p = patterns; *p; p++)
+        if (fnmatch(*p, name, 0) == 0)
+            return true;
     for (const char *const *l = losses; *l; l++)
         if (strcmp(*l, name) == 0)
             return true;

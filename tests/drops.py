@@ -45,7 +45,7 @@ def net_drop_names(table):
     for path, text in sources("dataplane/net"):
         for call in re.finditer(r"\bnet_drop\(([^;{]*?)\);", text):
             names = re.findall(r"COUNTER_(\w+)", call.group(1))
-            if not names:
+            if not names and not call.group(1).endswith(" why"):  # handed on by a function that was given it
                 yield f"{path.relative_to(ROOT)}: net_drop({call.group(1)}): no counter is named"
             for name in names:
                 if "_drop" not in name and name not in NO_LOSS:
