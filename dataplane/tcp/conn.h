@@ -299,8 +299,8 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
 /* -- shed.c: what is given up when something runs short */
 void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list);
 void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list); /* no effect if it stands in none */
-void tcp_orphan(struct tcp_conn *c,
-                uint64_t now_us); /* c has lost its user; resets the oldest beyond the bound */
+/* c has lost its user: the oldest orphan beyond the bound is reset. */
+void tcp_orphan(struct tcp_conn *c, uint64_t now_us);
 /* Makes room in the pool for a peer that has proved its address: false if everything is in use. */
 bool tcp_shed(struct tcp_stack *s, uint64_t now_us);
 bool tcp_pool_low(const struct tcp_stack *s);

@@ -16,11 +16,10 @@ struct tcp_config {
     unsigned backlog;    /* half-open connections a listener holds (tcp-backlog), 0 = as many as the pool */
     bool syn_cookies;    /* beyond the backlog, and for the last of the pool (tcp-syn-cookies) */
     unsigned time_waits; /* records of TIME_WAIT, 0 = 32768 */
-    unsigned orphans; /* connections without a user that still have something to deliver, 0 = max_conns / 4 */
-    uint64_t
-        user_timeout_us; /* bytes may stay unacknowledged that long (tcp-user-timeout), 0 = as retries go */
-    uint32_t rx_window;  /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
-    uint32_t tx_limit;   /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    unsigned orphans;    /* connections closed by us and not yet by the peer, 0 = a quarter of max_conns */
+    uint64_t user_timeout_us; /* for bytes without an ACK (tcp-user-timeout), 0 = as retransmissions go */
+    uint32_t rx_window;       /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
+    uint32_t tx_limit; /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
