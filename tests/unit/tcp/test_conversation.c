@@ -167,6 +167,50 @@ static void test_pool_empty_for_a_second(void)
     sweep(10, (struct memwire_fault){.delay_us = 100}, hog);
 }
 
+/* Goodput in virtual time over a path of 20 ms, a table on stdout: what is delivered a second of virtual time, and
+ * what it took. Both ways at once, one connection. */
+struct goodput {
+    double kbytes_s;
+    uint64_t timeouts, resent;
+};
+
+static struct goodput goodput(struct memwire_fault fault, unsigned seeds)
+{
+    struct goodput g = {0};
+    uint64_t took = 0;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct conversation c = base(seed);
+        struct conversation_result r;
+        c.fault = fault;
+        c.connections = 1;
+        c.bytes = 200000;
+        c.write_max = 20000;
+        c.read_max = 60000;
+        c.tcp.rx_window = c.tcp.tx_limit = 131072;
+        c.tcp.time_wait_us = 1;
+        CU_ASSERT(run(&c, &r));
+        took += r.took_us;
+        for (unsigned e = 0; e < 2; e++) {
+            g.timeouts += r.counters[e].v[COUNTER_tcp_rto];
+            g.resent += r.counters[e].v[COUNTER_tcp_retransmits];
+        }
+    }
+    g.kbytes_s = 2 * 200000.0 * seeds / 1000 / ((double)took / 1e6);
+    return g;
+}
+
+static void test_goodput_by_loss_rate(void)
+{
+    static const unsigned rates[] = {0, 5000, 10000, 20000, 50000, 100000, 200000};
+    for (unsigned i = 0; i < 7; i++) {
+        struct goodput g = goodput((struct memwire_fault){.loss = rates[i], .delay_us = 10000}, 20);
+        printf("# loss %4.1f %%: %7.1f kB/s, %lu timeouts, %lu sent again\n", rates[i] / 10000.0, g.kbytes_s,
+               g.timeouts, g.resent);
+    }
+    struct goodput g = goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
+    printf("# reordering: %7.1f kB/s, %lu timeouts, %lu sent again\n", g.kbytes_s, g.timeouts, g.resent);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_clean_wire_needs_no_retransmission),
@@ -181,6 +225,7 @@ int main(int argc, char **argv)
                                              UNIT(test_bottleneck),
                                              UNIT(test_tiny_pools),
                                              UNIT(test_pool_empty_for_a_second),
+                                             UNIT(test_goodput_by_loss_rate),
                                              {NULL, NULL}};
     test_eal();
     pool[0] = test_pool("end0", 4095);
