@@ -180,7 +180,7 @@ struct tcp_conn {
     uint32_t undo_from;                  /* where it began */
     uint8_t reo_mult, reo_persist;       /* RACK.reo_wnd_mult - 1, RACK.reo_wnd_persist */
     uint8_t frto;                        /* enum frto_step */
-    uint8_t dsack_open;                  /* dsack_round is set */
+    uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
     /* end of loss */
 } __rte_cache_aligned;
 

@@ -22,10 +22,17 @@
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
-/* RACK_sent_after: does (xmit, end) come after RACK.segment? */
-static bool sent_after_rack(const struct tcp_conn *c, uint32_t xmit, uint32_t end)
+/* RACK_sent_after: -1, 1: the frame left before or after RACK.segment; 0: nobody knows. A round of the worker
+ * has one time for all it sends; then the sequence number decides, but not between a repair and a first
+ * sending, which may have left in either order (then a quarter of a round trip has to pass). */
+static int compare_with_rack(const struct tcp_conn *c, const struct tcp_frame *f)
 {
-    return seq_after(xmit, c->rack_xmit) || (xmit == c->rack_xmit && seq_after(end, c->rack_end));
+    uint32_t xmit = (uint32_t)f->sent_us, end = f->seq + frame_span(f);
+    if (xmit != c->rack_xmit)
+        return seq_before(xmit, c->rack_xmit) ? -1 : 1;
+    if (end == c->rack_end || !(f->flags & FRAME_RESENT) != !c->rack_resent)
+        return 0;
+    return seq_before(end, c->rack_end) ? -1 : 1;
 }
 
 void tcp_rack_begin(struct tcp_conn *c)
@@ -62,8 +69,9 @@ void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const str
     } else if (c->min_rtt == 0 || rtt < c->min_rtt) {
         c->min_rtt = rtt;
     }
-    if (c->rack_rtt == 0 || sent_after_rack(c, xmit, end)) {
+    if (c->rack_rtt == 0 || compare_with_rack(c, f) > 0) {
         c->rack_xmit = xmit;
+        c->rack_resent = !!(f->flags & FRAME_RESENT);
         c->rack_end = end;
     }
     c->rack_rtt = rtt;
@@ -102,22 +110,22 @@ bool tcp_rack_detect(struct tcp_conn *c, uint64_t now_us)
     c->reorder_at = 0;
     if (c->rack_rtt == 0 || !(c->flags & CONN_SACK))
         return false;
-    uint32_t wait = c->rack_rtt + window(c), now = (uint32_t)now_us;
+    uint32_t narrow = c->rack_rtt + window(c), now = (uint32_t)now_us;
+    uint32_t wide = c->rack_rtt + c->min_rtt / 4 > narrow ? c->rack_rtt + c->min_rtt / 4 : narrow;
     int32_t timeout = 0;
     unsigned steps = 0;
     bool found = false;
     for (struct rte_mbuf *m = c->tx_head; frame_in_flight(c, m) && steps < TCP_SCOREBOARD_STEPS;
          m = frame_of(m)->next, steps++) {
         struct tcp_frame *f = frame_of(m);
-        uint32_t xmit = (uint32_t)f->sent_us;
         if (frame_gone(f))
             continue;
-        if (xmit != c->rack_xmit ? seq_after(xmit, c->rack_xmit) : seq_from(f->seq + frame_span(f), c->rack_end)) {
-            if (!(f->flags & FRAME_RESENT))
-                break; /* all that follow left later still */
+        int order = compare_with_rack(c, f);
+        if (order > 0 && !(f->flags & FRAME_RESENT))
+            break; /* all that follow left later still */
+        if (order > 0)
             continue;
-        }
-        int32_t remaining = (int32_t)(xmit + wait - now);
+        int32_t remaining = (int32_t)((uint32_t)f->sent_us + (order ? narrow : wide) - now);
         if (remaining <= 0) {
             tcp_frame_mark(c, f, FRAME_LOST, FRAME_REPAIRED);
             found = true;

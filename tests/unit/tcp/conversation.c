@@ -81,6 +81,7 @@ static void read_some(struct run *r, struct talker *t)
                 r->out->bytes_right = false;
     }
     tcp_rx_consume(t->conn, at, r->now);
+    r->out->delivered_us = r->now;
     t->next_read_us = r->now + (r->c->lazy_reader ? draw(r, 5000) : 0);
 }
 
@@ -275,6 +276,7 @@ void conversation_run(const struct conversation *c, struct conversation_result *
                 rte_pktmbuf_free(hogged[e][--hogs[e]]);
     }
     out->took_us = r->now - start;
+    out->delivered_us -= out->delivered_us ? start : 0;
     out->finished = all_gone(r);
     if (!out->finished || !out->bytes_right || c->trace)
         trace(r);

@@ -26,7 +26,7 @@ struct conversation_result {
     bool bytes_right; /* every byte once and in order */
     bool no_leak;
     unsigned lost_connections; /* ended by timeout or reset */
-    uint64_t took_us;
+    uint64_t took_us, delivered_us; /* until nothing was left; until the last byte was read */
     struct counters counters[2];
 };
 

@@ -171,7 +171,7 @@ static void test_pool_empty_for_a_second(void)
  * what it took. Both ways at once, one connection. */
 struct goodput {
     double kbytes_s;
-    uint64_t timeouts, resent;
+    uint64_t timeouts, resent, probes, needless;
 };
 
 static struct goodput goodput(struct memwire_fault fault, unsigned seeds)
@@ -189,14 +189,22 @@ static struct goodput goodput(struct memwire_fault fault, unsigned seeds)
         c.tcp.rx_window = c.tcp.tx_limit = 131072;
         c.tcp.time_wait_us = 1;
         CU_ASSERT(run(&c, &r));
-        took += r.took_us;
+        took += r.delivered_us;
         for (unsigned e = 0; e < 2; e++) {
             g.timeouts += r.counters[e].v[COUNTER_tcp_rto];
             g.resent += r.counters[e].v[COUNTER_tcp_retransmits];
+            g.probes += r.counters[e].v[COUNTER_tcp_tail_probes];
+            g.needless += r.counters[e].v[COUNTER_tcp_dsack_in];
         }
     }
     g.kbytes_s = 2 * 200000.0 * seeds / 1000 / ((double)took / 1e6);
     return g;
+}
+
+static void say(const char *what, double rate, const struct goodput *g)
+{
+    printf("# %s %4.1f %%: %7.1f kB/s, %lu timeouts, %lu probes, %lu sent again, %lu for nothing\n", what, rate,
+           g->kbytes_s, g->timeouts, g->probes, g->resent, g->needless);
 }
 
 static void test_goodput_by_loss_rate(void)
@@ -204,11 +212,10 @@ static void test_goodput_by_loss_rate(void)
     static const unsigned rates[] = {0, 5000, 10000, 20000, 50000, 100000, 200000};
     for (unsigned i = 0; i < 7; i++) {
         struct goodput g = goodput((struct memwire_fault){.loss = rates[i], .delay_us = 10000}, 20);
-        printf("# loss %4.1f %%: %7.1f kB/s, %lu timeouts, %lu sent again\n", rates[i] / 10000.0, g.kbytes_s,
-               g.timeouts, g.resent);
+        say("loss", rates[i] / 10000.0, &g);
     }
     struct goodput g = goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
-    printf("# reordering: %7.1f kB/s, %lu timeouts, %lu sent again\n", g.kbytes_s, g.timeouts, g.resent);
+    say("reordering", 5, &g);
 }
 
 int main(int argc, char **argv)
