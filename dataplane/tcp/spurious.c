@@ -16,7 +16,7 @@ void tcp_spurious_save(struct tcp_conn *c)
     c->prior_cwnd = c->cwnd;
     c->prior_ssthresh = c->ssthresh;
     c->undo_from = c->snd_una;
-    c->undo_resent = 0;
+    c->undo_resent = c->flags & CONN_PROBE_RESENT ? 1 : 0; /* a tail probe's duplicate is not mistaken for ours */
 }
 
 static void undo(struct tcp_conn *c, uint32_t cwnd, uint32_t ssthresh)
