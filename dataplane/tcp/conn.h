@@ -50,9 +50,9 @@ enum {
     TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
-    TCP_AHEAD = 4,  /* prefetches between a connection and its frame, a power of two */
-    TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
-    TCP_TAIL_SLACK = 4000,      /* added to a tail probe's two round trips: timer ticks and a busy peer */
+    TCP_AHEAD = 4,               /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3,             /* RFC 5681 section 3.2 */
+    TCP_TAIL_SLACK = 4000,       /* added to a tail probe's two round trips: timer ticks and a busy peer */
     TCP_TAIL_ACK_DELAY = 100000, /* TLP.max_ack_delay: a single segment may wait that long for its ACK */
     TCP_REORDER_PERSIST = 16,   /* RACK.reo_wnd_persist: recoveries without D-SACK until the window shrinks */
     TCP_SCOREBOARD_STEPS = 1024 /* frames looked at in one walk for one ACK, at most */
@@ -76,16 +76,16 @@ enum tcp_conn_flag {
     CONN_FIN_WANTED = 1 << 14,   /* tcp_close found no frame for the FIN: try again */
     CONN_RX_FIN = 1 << 15,       /* the peer's FIN was received in order */
     /* Any of these keeps a segment off the fast path. */
-    CONN_HOLES = 1 << 16,    /* frames wait beyond a hole */
-    CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
-    CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
-    CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted, or the peer holds something beyond a hole */
+    CONN_HOLES = 1 << 16,        /* frames wait beyond a hole */
+    CONN_RECOVERY = 1 << 17,     /* fast recovery (RFC 6582) */
+    CONN_LOSS = 1 << 18,         /* after a retransmission timeout, until `recover` is acknowledged */
+    CONN_PERSIST = 1 << 19,      /* the window is closed: rexmit_at is the persist timer */
+    CONN_DUPACKED = 1 << 20,     /* duplicate ACKs were counted, or the peer holds something beyond a hole */
     CONN_TAIL_PROBE = 1 << 21,   /* a tail loss probe is out; `recover` is TLP.end_seq */
     CONN_PROBE_RESENT = 1 << 22, /* it repeats old data (TLP.is_retrans); does not slow by itself */
     CONN_REORDERED = 1 << 23     /* RACK.reordering_seen; likewise */
 };
-#define CONN_SLOW                                                                                         \
+#define CONN_SLOW                                                                                            \
     (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN | CONN_TAIL_PROBE)
 
 /* A frame of the send queue: kept in the first bytes of the mbuf's buffer, where the headers prepended to the
@@ -113,7 +113,7 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
 
-/* Seven cache lines. In-order data with its reply touches the first three. */
+/* Six cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
     /* Line 0, hot: identity and header prediction. */
     struct tcp_tuple tuple; /* 36 bytes */
@@ -142,7 +142,7 @@ struct tcp_conn {
     uint16_t mss;        /* payload of a full segment, options taken off */
     uint16_t unacked_in; /* segments received since our last ACK */
 
-    /* Lines 3 to 6, cold: slow path. */
+    /* Lines 3 to 5, cold: slow path. */
     struct wheel_node timer;
     uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
     union {
@@ -169,17 +169,17 @@ struct tcp_conn {
     uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
 
     /* loss: rack.c, recovery.c, spurious.c. Times are the low 32 bits of microseconds. */
-    uint32_t gone;                       /* bytes sent that are not on their way: sacked, or lost and not resent */
-    uint32_t rack_xmit, rack_end;        /* RACK.segment: the delivered one that was sent last */
-    uint32_t rack_rtt, min_rtt;          /* 0: none yet */
-    uint32_t fack;                       /* RACK.fack: the highest number delivered */
-    uint32_t reorder_at;                 /* reordering timer, 0 = off */
-    uint32_t dsack_round;                /* one D-SACK a round trip widens the window (with reo_mult > 1) */
-    uint32_t recover_fs;                 /* RecoverFS */
-    uint32_t prior_cwnd, prior_ssthresh; /* before the repair began; prior_cwnd 0: nothing to undo */
-    uint32_t undo_from;                  /* where it began */
-    uint8_t reo_mult, reo_persist;       /* RACK.reo_wnd_mult - 1, RACK.reo_wnd_persist */
-    uint8_t frto;                        /* enum frto_step */
+    uint32_t gone;                /* bytes sent that are not on their way: sacked, or lost and not resent */
+    uint32_t rack_xmit, rack_end; /* RACK.segment: the delivered one that was sent last */
+    uint32_t rack_rtt, min_rtt;   /* 0: none yet */
+    uint32_t fack;                /* RACK.fack: the highest number delivered */
+    uint32_t reorder_at;          /* reordering timer, 0 = off */
+    uint32_t dsack_round;         /* one D-SACK a round trip widens the window (with reo_mult > 1) */
+    uint32_t recover_fs;          /* RecoverFS */
+    uint32_t prior_cwnd, prior_ssthresh;     /* before the repair began; prior_cwnd 0: nothing to undo */
+    uint32_t undo_from;                      /* where it began */
+    uint8_t reo_mult, reo_persist;           /* RACK.reo_wnd_mult - 1, RACK.reo_wnd_persist */
+    uint8_t frto;                            /* enum frto_step */
     uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
     /* end of loss */
 } __rte_cache_aligned;
@@ -338,17 +338,18 @@ void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct
 
 /* -- scoreboard.c: what an ACK tells of the frames in flight */
 struct tcp_news {
-    uint32_t acked;       /* bytes by which SND.UNA moves */
-    uint32_t delivered;   /* bytes that are newly known to have arrived, selectively or not */
-    uint32_t flight;      /* FlightSize before it */
-    bool sacked;          /* a block told something new */
-    bool original;        /* a frame that was sent once, and not after `recover`, has arrived */
-    bool duplicate;       /* RFC 5681 section 2 */
-    bool dsack;           /* it reports this duplicate (RFC 2883) */
+    uint32_t acked;     /* bytes by which SND.UNA moves */
+    uint32_t delivered; /* bytes that are newly known to have arrived, selectively or not */
+    uint32_t flight;    /* FlightSize before it */
+    bool sacked;        /* a block told something new */
+    bool original;      /* a frame that was sent once, and not after `recover`, has arrived */
+    bool duplicate;     /* RFC 5681 section 2 */
+    bool dsack;         /* it reports this duplicate (RFC 2883) */
     struct tcp_range dup;
 };
 /* To be called before what seg acknowledges is freed. seg->ack lies between snd_una and snd_nxt. */
-void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, struct tcp_news *news, uint64_t now_us);
+void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, struct tcp_news *news,
+                         uint64_t now_us);
 /* Changes FRAME_SACKED, LOST, REPAIRED of a frame, and the counts of the connection with them. */
 void tcp_frame_mark(struct tcp_conn *c, struct tcp_frame *f, unsigned set, unsigned clear);
 /* A segment we hold already came again: the next ACK says so. */
@@ -372,13 +373,14 @@ static inline bool conn_in_repair(const struct tcp_conn *c)
 
 /* -- rack.c: RACK and tail loss probes */
 void tcp_rack_begin(struct tcp_conn *c); /* the first sign of disorder after a quiet time */
-void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg, uint64_t now_us);
+void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg,
+                        uint64_t now_us);
 void tcp_rack_dsack(struct tcp_conn *c, bool seen);
 void tcp_rack_repaired(struct tcp_conn *c);                /* a recovery has ended */
 bool tcp_rack_detect(struct tcp_conn *c, uint64_t now_us); /* true: frames were marked as lost */
 void tcp_rack_timeout(struct tcp_conn *c, uint64_t now_us);
 uint64_t tcp_reorder_due(const struct tcp_conn *c, uint64_t now_us); /* UINT64_MAX: the timer is off */
-uint64_t tcp_tail_due(const struct tcp_conn *c); /* UINT64_MAX: no probe is due */
+uint64_t tcp_tail_due(const struct tcp_conn *c);                     /* UINT64_MAX: no probe is due */
 void tcp_tail_probe(struct tcp_conn *c, uint64_t now_us);
 void tcp_tail_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news);
 

@@ -4,18 +4,15 @@
  * passed since it left. The window is zero while the path has never reordered and three frames are sacked or
  * a repair goes on (the DupThresh rule), else a quarter of the shortest round trip, more after D-SACKs.
  *
- *   section 6.2 step 1  min_RTT       tcp_rack_delivered; the smoothed RTT is taken as an upper bound when disorder
- *                                     begins, because the fast path has no cache line for a minimum filter
- *                step 2  RACK.segment  tcp_rack_delivered. Skipped while ACKs only come in order: frames leave in
- *                                     order, so nothing below a cumulative ACK can be lost
- *                step 3  reordering    tcp_rack_delivered
- *                step 4  the window    window(), tcp_rack_dsack(), tcp_rack_repaired()
- *                step 5  losses, timer tcp_rack_detect(), tcp_rack_timeout()
+ *   section 6.2 step 1  min_RTT       tcp_rack_delivered; the smoothed RTT is taken as an upper bound when
+ * disorder begins, because the fast path has no cache line for a minimum filter step 2  RACK.segment
+ * tcp_rack_delivered. Skipped while ACKs only come in order: frames leave in order, so nothing below a
+ * cumulative ACK can be lost step 3  reordering    tcp_rack_delivered step 4  the window    window(),
+ * tcp_rack_dsack(), tcp_rack_repaired() step 5  losses, timer tcp_rack_detect(), tcp_rack_timeout()
  *   section 6.3 RTO                   recovery.c
- *   section 7.2, 7.3 the probe        tcp_tail_due(), tcp_tail_probe(). TLP.max_ack_delay is 100 ms (delayed ACKs of
- *                                     the systems in use: 25 to 100 ms). The rule of one round-trip measurement
- *                                     between probes is left to TLP.end_seq: no probe while one is out.
- *   section 7.4 what it found         tcp_tail_ack()
+ *   section 7.2, 7.3 the probe        tcp_tail_due(), tcp_tail_probe(). TLP.max_ack_delay is 100 ms (delayed
+ * ACKs of the systems in use: 25 to 100 ms). The rule of one round-trip measurement between probes is left to
+ * TLP.end_seq: no probe while one is out. section 7.4 what it found         tcp_tail_ack()
  *
  * One wheel node a connection: the reordering timer is a field, the probe's deadline follows from when the
  * last frame left and the last ACK came, so that the fast path stores nothing for it. */
@@ -44,8 +41,8 @@ void tcp_rack_begin(struct tcp_conn *c)
 }
 
 /* Whose ACK is it, of a frame sent more than once? (step 2: timestamp echo, then min_RTT) */
-static bool ack_of_original(const struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg,
-                            uint32_t rtt)
+static bool ack_of_original(const struct tcp_conn *c, const struct tcp_frame *f,
+                            const struct tcp_segment *seg, uint32_t rtt)
 {
     uint32_t sent_ts = (uint32_t)(f->sent_us / 1000) + c->ts_offset;
     if ((c->flags & CONN_TS) && (seg->options & TCP_OPT_TS) && seq_before(seg->ts_ecr, sent_ts))
@@ -53,7 +50,8 @@ static bool ack_of_original(const struct tcp_conn *c, const struct tcp_frame *f,
     return rtt < c->min_rtt;
 }
 
-void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg, uint64_t now_us)
+void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg,
+                        uint64_t now_us)
 {
     uint32_t xmit = (uint32_t)f->sent_us, rtt = (uint32_t)now_us - xmit;
     uint32_t end = f->seq + frame_span(f);

@@ -1,12 +1,13 @@
 /* recovery.c: repair: what happens once frames are known to be lost.
  *
- * With SACK, rack.c and scoreboard.c say what is lost and what has arrived; fast recovery sends at the rate of
- * proportional rate reduction (RFC 6937 with the conservative bound, and slow start's when an ACK advances
- * without new loss, as RFC 9937). NextSeg of RFC 6675: rule 1 (what is lost) and 2 (new data) here; 3 (holes not
- * yet deemed lost) and 4 (rescue of the tail) are not needed, since RACK marks both as soon as anything sent
- * later has arrived, the repairs themselves included. Without SACK each duplicate ACK stands for a segment that
- * has left (RFC 6582). After a retransmission timeout slow start sends again what was lost (RFC 5681 section
- * 3.1): with SACK the head and what RACK deems overdue (RFC 8985 section 6.3), without it all. */
+ * With SACK, rack.c and scoreboard.c say what is lost and what has arrived; fast recovery sends at the rate
+ * of proportional rate reduction (RFC 6937 with the conservative bound, and slow start's when an ACK advances
+ * without new loss, as RFC 9937). NextSeg of RFC 6675: rule 1 (what is lost) and 2 (new data) here; 3 (holes
+ * not yet deemed lost) and 4 (rescue of the tail) are not needed, since RACK marks both as soon as anything
+ * sent later has arrived, the repairs themselves included. Without SACK each duplicate ACK stands for a
+ * segment that has left (RFC 6582). After a retransmission timeout slow start sends again what was lost (RFC
+ * 5681 section 3.1): with SACK the head and what RACK deems overdue (RFC 8985 section 6.3), without it all.
+ */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
@@ -99,7 +100,8 @@ static void proportional_rate(struct tcp_conn *c, uint32_t delivered, bool safe)
     if (delivered == 0 && c->prr_out)
         return;
     if (pipe > c->ssthresh) {
-        send = (int64_t)(((uint64_t)c->prr_delivered * c->ssthresh + c->recover_fs - 1) / c->recover_fs) - c->prr_out;
+        send = (int64_t)(((uint64_t)c->prr_delivered * c->ssthresh + c->recover_fs - 1) / c->recover_fs) -
+               c->prr_out;
     } else {
         send = (int64_t)c->prr_delivered - c->prr_out;
         send = send > delivered ? send : delivered;
@@ -163,7 +165,8 @@ static void complete(struct tcp_conn *c)
 
 /* -- with SACK */
 
-static void sack_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news, uint64_t now_us)
+static void sack_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news,
+                     uint64_t now_us)
 {
     if (c->flags & CONN_LOSS && news->acked)
         c->stack->cc->acked(c, news->acked);
@@ -232,7 +235,8 @@ static void reno_ack(struct tcp_conn *c, const struct tcp_news *news, uint64_t n
     tcp_resend(c, c->tx_head, now_us); /* the first goes out whatever the pipe holds */
 }
 
-void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news, uint64_t now_us)
+void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news,
+                      uint64_t now_us)
 {
     if (c->flags & CONN_SACK)
         sack_ack(c, seg, news, now_us);

@@ -76,8 +76,8 @@ static void deliver(struct tcp_conn *c, struct tcp_frame *f, const struct tcp_se
 }
 
 /* One walk from the head: what the ACK covers, then what its blocks cover. */
-static void walk(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_range *block, unsigned blocks,
-                 struct tcp_news *news, uint64_t now_us)
+static void walk(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_range *block,
+                 unsigned blocks, struct tcp_news *news, uint64_t now_us)
 {
     unsigned steps = 0, at = 0;
     for (struct rte_mbuf *m = c->tx_head; frame_in_flight(c, m); m = frame_of(m)->next) {
@@ -100,7 +100,8 @@ static void walk(struct tcp_conn *c, const struct tcp_segment *seg, const struct
     count_add(c->stack->counters, COUNTER_tcp_scoreboard_steps, steps);
 }
 
-void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, struct tcp_news *news, uint64_t now_us)
+void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, struct tcp_news *news,
+                         uint64_t now_us)
 {
     *news = (struct tcp_news){.acked = seg->ack - c->snd_una, .flight = c->snd_nxt - c->snd_una};
     if (!(c->flags & CONN_SACK)) {

@@ -1,13 +1,13 @@
 /* spurious.c: repairs that were not needed, and what is given back then.
  *
- * - D-SACK: every segment that a repair has sent again is reported as a duplicate (RFC 2883, used as in RFC 3708
- *   section 2, for timeouts and fast recoveries): window and threshold are as before the repair.
- * - F-RTO with SACK (RFC 5682 section 3.1) for timeouts: after the first ACK that advances, two new segments go
- *   out instead of repairs; if the next ACK is about data sent once and before the timeout, the timeout was
+ * - D-SACK: every segment that a repair has sent again is reported as a duplicate (RFC 2883, used as in RFC
+ * 3708 section 2, for timeouts and fast recoveries): window and threshold are as before the repair.
+ * - F-RTO with SACK (RFC 5682 section 3.1) for timeouts: after the first ACK that advances, two new segments
+ * go out instead of repairs; if the next ACK is about data sent once and before the timeout, the timeout was
  *   spurious. Step 1 is in tcp_recovery_timeout. Skipped: the variant without SACK; a timeout within fast
- *   recovery is not judged. The response is that of RFC 4015 section 3: threshold as before, the window lets out
- *   what has left plus at most an initial window. Its step (10), a more conservative RTO, happens by itself:
- *   the late ACKs of frames sent once are round-trip samples. */
+ *   recovery is not judged. The response is that of RFC 4015 section 3: threshold as before, the window lets
+ * out what has left plus at most an initial window. Its step (10), a more conservative RTO, happens by
+ * itself: the late ACKs of frames sent once are round-trip samples. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
@@ -16,7 +16,8 @@ void tcp_spurious_save(struct tcp_conn *c)
     c->prior_cwnd = c->cwnd;
     c->prior_ssthresh = c->ssthresh;
     c->undo_from = c->snd_una;
-    c->undo_resent = c->flags & CONN_PROBE_RESENT ? 1 : 0; /* a tail probe's duplicate is not mistaken for ours */
+    c->undo_resent =
+        c->flags & CONN_PROBE_RESENT ? 1 : 0; /* a tail probe's duplicate is not mistaken for ours */
 }
 
 static void undo(struct tcp_conn *c, uint32_t cwnd, uint32_t ssthresh)

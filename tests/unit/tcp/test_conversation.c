@@ -209,7 +209,9 @@ static void test_a_thousand_seeds(void)
         bool whole = run(&c, &r);
         /* Above that, a closed connection's minute or a handshake's seven attempts may not be enough. */
         bool mild = c.fault.loss + c.fault.corrupt < 100000 &&
-                    r.counters[0].v[COUNTER_net_neighbour_failures] + r.counters[1].v[COUNTER_net_neighbour_failures] == 0;
+                    r.counters[0].v[COUNTER_net_neighbour_failures] +
+                            r.counters[1].v[COUNTER_net_neighbour_failures] ==
+                        0;
         if (!whole || (r.lost_connections && mild)) {
             printf("# seed %lu: %u lost, loss %u\n", seed, r.lost_connections, c.fault.loss);
             bad++;
@@ -220,8 +222,8 @@ static void test_a_thousand_seeds(void)
     CU_ASSERT_EQUAL(bad, 0);
 }
 
-/* Goodput in virtual time over a path of 20 ms, a table on stdout: what is delivered a second of virtual time, and
- * what it took. Both ways at once, one connection. */
+/* Goodput in virtual time over a path of 20 ms, a table on stdout: what is delivered a second of virtual
+ * time, and what it took. Both ways at once, one connection. */
 struct goodput {
     double kbytes_s;
     uint64_t timeouts, resent, probes, needless;
@@ -256,8 +258,8 @@ static struct goodput goodput(struct memwire_fault fault, unsigned seeds)
 
 static void say(const char *what, double rate, const struct goodput *g)
 {
-    printf("# %s %4.1f %%: %7.1f kB/s, %lu timeouts, %lu probes, %lu sent again, %lu for nothing\n", what, rate,
-           g->kbytes_s, g->timeouts, g->probes, g->resent, g->needless);
+    printf("# %s %4.1f %%: %7.1f kB/s, %lu timeouts, %lu probes, %lu sent again, %lu for nothing\n", what,
+           rate, g->kbytes_s, g->timeouts, g->probes, g->resent, g->needless);
 }
 
 static void test_goodput_by_loss_rate(void)
@@ -267,7 +269,8 @@ static void test_goodput_by_loss_rate(void)
         struct goodput g = goodput((struct memwire_fault){.loss = rates[i], .delay_us = 10000}, 20);
         say("loss", rates[i] / 10000.0, &g);
     }
-    struct goodput g = goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
+    struct goodput g =
+        goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
     say("reordering", 5, &g);
 }
 

@@ -1,5 +1,5 @@
-/* test_scoreboard.c: what a hostile or a random peer can do to the scoreboard: the work for one ACK is bounded,
- * and the counts a connection keeps always are what a walk of its queue finds. */
+/* test_scoreboard.c: what a hostile or a random peer can do to the scoreboard: the work for one ACK is
+ * bounded, and the counts a connection keeps always are what a walk of its queue finds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,7 +13,8 @@ static struct rte_mempool *pool;
 static struct bench b;
 static uint32_t iss;
 
-static void input(uint8_t flags, uint32_t ack, const struct tcp_range *block, unsigned blocks, uint8_t options)
+static void input(uint8_t flags, uint32_t ack, const struct tcp_range *block, unsigned blocks,
+                  uint8_t options)
 {
     struct tcp_segment seg = {.src_port = PEER,
                               .dst_port = PORT,
@@ -38,7 +39,8 @@ static void drain(void)
 /* An open connection with SACK and a window for everything. */
 static struct tcp_conn *start(uint32_t tx_limit)
 {
-    struct tcp_config conf = {.max_conns = 4, .backlog = 4, .rx_window = 65535, .tx_limit = tx_limit, .seed = 3};
+    struct tcp_config conf = {
+        .max_conns = 4, .backlog = 4, .rx_window = 65535, .tx_limit = tx_limit, .seed = 3};
     unsigned events;
     bench_start(&b, &conf, pool, false);
     tcp_listen(b.stack, PORT);
