@@ -64,14 +64,15 @@ bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t n
     c->retries = 0; /* the peer lives, even if its window stays closed */
     if (seq_before(seg->ack, c->snd_una))
         return true; /* overtaken: its text is still welcome */
-    uint32_t acked = seg->ack - c->snd_una;
+    struct tcp_news news;
+    tcp_scoreboard_read(c, seg, &news, now_us);
     bool window_changed = take_window(c, seg);
-    bool duplicate = acked == 0 && c->snd_nxt != c->snd_una && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
+    news.duplicate = news.acked == 0 && news.flight && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
                      !window_changed; /* RFC 5681 section 2 */
-    if (acked) {
+    if (news.acked) {
         c->backoff = 0;
         tcp_ack_advance(c, seg->ack, now_us);
     }
-    tcp_recovery_ack(c, seg, acked, duplicate, now_us);
+    tcp_recovery_ack(c, seg, &news, now_us);
     return true;
 }

@@ -48,4 +48,10 @@ static void newreno_timeout(struct tcp_conn *c, uint32_t flight)
     c->cwnd_credit = 0;
 }
 
-const struct tcp_cc tcp_newreno = {"newreno", newreno_start, newreno_acked, newreno_lost, newreno_timeout};
+static void newreno_undo(struct tcp_conn *c)
+{
+    c->cwnd_credit = 0;
+}
+
+const struct tcp_cc tcp_newreno = {"newreno",    newreno_start,   newreno_acked,
+                                   newreno_lost, newreno_timeout, newreno_undo};

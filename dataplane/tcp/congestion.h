@@ -15,6 +15,8 @@ struct tcp_cc {
     void (*lost)(struct tcp_conn *c, uint32_t flight);
     /* Retransmission timeout, likewise. */
     void (*timeout)(struct tcp_conn *c, uint32_t flight);
+    /* The last of them was for nothing: cwnd and ssthresh are restored already, own state is to follow. */
+    void (*undo)(struct tcp_conn *c);
 };
 
 /* NewReno (RFC 5681), initial window RFC 6928, byte counting RFC 3465. */

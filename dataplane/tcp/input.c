@@ -168,6 +168,8 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *se
             return;
         c->oow_ms = now_ms;
     }
+    if (seg->payload && seq_upto(seg->seq + seg->payload, c->rcv_nxt) && !(seg->flags & TCP_SYN))
+        tcp_report_duplicate(c, seg->seq, seg->seq + seg->payload);
     tcp_send_ack(c, now_us);
 }
 

@@ -60,6 +60,7 @@ static void acknowledged(struct tcp_conn *c)
 static void send_empty(struct tcp_conn *c, uint32_t seq, uint64_t now_us)
 {
     struct tcp_segment seg = {.seq = seq, .ack = c->rcv_nxt, .flags = TCP_ACK, .window = announce_window(c)};
+    unsigned dup = c->stack->dsack.conn == c;
     if (c->flags & CONN_TS) {
         seg.options |= TCP_OPT_TS;
         seg.ts_val = timestamp(c, now_us);
@@ -67,7 +68,14 @@ static void send_empty(struct tcp_conn *c, uint32_t seq, uint64_t now_us)
     }
     if (c->ooo && (c->flags & CONN_SACK)) {
         seg.options |= TCP_OPT_SACK;
-        seg.sacks = (uint8_t)tcp_receive_ranges(c, seg.sack, TCP_SACK_BLOCKS);
+        seg.sacks = (uint8_t)tcp_receive_ranges(c, seg.sack + dup, TCP_SACK_BLOCKS - dup);
+    }
+    if (unlikely(dup)) { /* RFC 2883: the duplicate first */
+        seg.options |= TCP_OPT_SACK;
+        seg.sack[0] = c->stack->dsack.range;
+        seg.sacks++;
+        c->stack->dsack.conn = NULL;
+        conn_count(c, COUNTER_tcp_dsack_out);
     }
     send_control(c, &seg, now_us);
     acknowledged(c);
@@ -243,7 +251,7 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
     }
     uint32_t limit = c->cwnd;
     if (unlikely(c->flags & CONN_DUPACKED)) /* limited transmit, RFC 3042 */
-        limit += (c->dupacks < 2 ? c->dupacks : 2) * c->mss;
+        limit += tcp_limited_transmit(c);
     while (c->tx_send) {
         struct tcp_frame *f = frame_of(c->tx_send);
         uint32_t span = frame_span(f), flight = c->snd_nxt - c->snd_una;
@@ -271,9 +279,11 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
         }
         if (c->rexmit_at == 0) {
             c->rexmit_at = now_us + tcp_rto(c);
-            tcp_arm(c, c->rexmit_at);
+            tcp_arm(c, now_us + TCP_TAIL_ACK_DELAY); /* no probe and no timeout is due earlier */
         }
     }
+    if (c->tx_frames > 1 && (c->flags & CONN_SACK)) /* but with company */
+        tcp_arm(c, now_us + tcp_tail_timeout(c));
 }
 
 void tcp_push(struct tcp_conn *c, uint64_t now_us)

@@ -153,10 +153,10 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
         struct tcp_frame *f = frame_of(m);
         if (seq_after(f->seq + frame_span(f), ack))
             break;
-        if (f->flags & FRAME_SACKED)
-            c->sacked--;
-        else if (!(f->flags & FRAME_RESENT))
+        if (!(f->flags & (FRAME_RESENT | FRAME_SACKED)))
             rtt = now_us - f->sent_us;
+        if (unlikely(f->flags & (FRAME_SACKED | FRAME_LOST)))
+            tcp_frame_mark(c, f, 0, FRAME_SACKED | FRAME_LOST | FRAME_REPAIRED);
         struct rte_mbuf *next = f->next;
         rte_pktmbuf_free_seg(m);
         c->tx_frames--;
@@ -169,6 +169,7 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
     } else if (m != c->tx_send && seq_after(ack, frame_of(m)->seq)) { /* a part of a segment */
         struct tcp_frame *f = frame_of(m);
         uint16_t n = (uint16_t)(ack - f->seq);
+        c->gone -= frame_gone(f) ? n : 0;
         f->seq += n;
         f->off += n;
         f->len -= n;
@@ -185,5 +186,6 @@ void tcp_queue_drop(struct tcp_conn *c)
     c->stack->queued -= c->tx_frames;
     c->tx_head = c->tx_tail = c->tx_send = NULL;
     c->tx_frames = 0;
-    c->sacked = 0;
+    c->sacked = c->lost = 0;
+    c->gone = 0;
 }

@@ -83,6 +83,9 @@ static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
         at = c->delack_at;
     if (c->rexmit_at && c->rexmit_at < at)
         at = c->rexmit_at;
+    uint64_t tail = tcp_tail_due(c), reorder = tcp_reorder_due(c, now_us);
+    at = tail < at ? tail : at;
+    at = reorder < at ? reorder : at;
     if (keepalive_applies(c)) {
         uint64_t due = keepalive_due(c, now_us);
         at = due < at ? due : at;
@@ -217,6 +220,10 @@ void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
     }
     if ((c->flags & CONN_DELACK) && c->delack_at <= now_us)
         tcp_send_ack(c, now_us);
+    if (tcp_reorder_due(c, now_us) <= now_us)
+        tcp_rack_timeout(c, now_us);
+    if (tcp_tail_due(c) <= now_us)
+        tcp_tail_probe(c, now_us);
     if (c->rexmit_at && c->rexmit_at <= now_us && !retransmission_timeout(c, now_us))
         return;
     if (keepalive_applies(c) && !keepalive(c, now_us))

@@ -91,6 +91,7 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
         char *end = strchr(options, '>');
         *options = 0;
         w->options = true;
+        w->ecr_relative = strstr(options + 1, "ecr +");
         if (end)
             *end++ = 0;
         parse_options(c, options + 1, ack_base, w);

@@ -15,6 +15,7 @@ char *word(char **text);
 struct wanted { /* a segment as written, and which parts were written */
     struct tcp_segment seg;
     bool win, options, badsum, ecr_last;
+    bool ecr_relative; /* written with a plus: counted from the timestamp of our SYN */
     unsigned chain;
     uint8_t raw[40];
     unsigned raw_len;

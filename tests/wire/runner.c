@@ -11,6 +11,7 @@ enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
 struct peer {
     uint32_t isn, base; /* absolute number of the peer's relative 0, and of ours */
     uint32_t stamp;     /* our last timestamp value */
+    uint32_t ts_base; /* timestamp of our SYN */
     struct tcp_conn *conn;
     unsigned events; /* seen, not asked for yet */
 };
@@ -69,6 +70,7 @@ static void line_in(struct script *s, char *text)
     w.seg.dst_port = s->port;
     if (w.ecr_last)
         w.seg.ts_ecr += peer->stamp;
+    w.seg.ts_ecr += w.ecr_relative ? peer->ts_base : 0;
     unsigned header = tcp_header_write(h, &w.seg);
     if (w.raw_len) { /* padded to words, as the data offset counts */
         unsigned padded = (w.raw_len + 3) / 4 * 4;
@@ -98,10 +100,12 @@ static void line_out(struct script *s, char *text, uint64_t at_us)
     }
     const struct tcp_segment *g = &out->seg;
     s->current = (g->dst_port - 40000u) % PEERS;
-    if (g->flags & TCP_SYN)
+    if (g->flags & TCP_SYN) {
         s->peer[s->current].base = g->seq;
     if (g->options & TCP_OPT_TS)
         s->peer[s->current].stamp = g->ts_val;
+        s->peer[s->current].ts_base = g->ts_val;
+    }
     parse_segment(&s->complaint, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
     describe(g, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
     if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
@@ -265,6 +269,8 @@ static void line_check(struct script *s, char *text)
         value = s->bench.stack->orphans.n;
     else if (strcmp(name, "cwnd") == 0)
         value = info.cwnd;
+    else if (strcmp(name, "ssthresh") == 0)
+        value = info.ssthresh;
     else if (strcmp(name, "mss") == 0)
         value = info.mss;
     else if (strcmp(name, "snd_wnd") == 0)
