@@ -209,6 +209,11 @@ static void take_config(struct worker *w, struct config *conf)
     shard_configure(w->env.ks->shard[w->id], conf);
 }
 
+static enum tcp_cc_kind congestion_control(const struct config *conf)
+{
+    return conf->tcp_congestion_control == CONGESTION_CUBIC ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+}
+
 /* A new generation of configuration, if main has published one. */
 static void follow_config(struct worker *w)
 {
@@ -216,6 +221,9 @@ static void follow_config(struct worker *w)
     if (conf != w->conf || conf->generation != w->generation) {
         take_config(w, conf);
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
+        tcp_set_congestion_control(w->tcp, congestion_control(conf));
+        tcp_set_ecn(w->tcp, conf->tcp_ecn);
+        tcp_set_send_buffer(w->tcp, conf->tcp_send_buffer);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
 }
@@ -348,8 +356,11 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     struct tcp_config tcp = {
         .max_conns = worker_clients_max(w->conf) + 1024, /* half-open ones and those in TIME_WAIT */
         .backlog = w->conf->tcp_backlog,
-        .rx_window = 256 * 1024,
+        .rx_window = w->conf->tcp_receive_buffer,
         .tx_limit = 256 * 1024,
+        .tx_limit_max = w->conf->tcp_send_buffer,
+        .congestion_control = congestion_control(w->conf),
+        .ecn = w->conf->tcp_ecn,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
         .seed = seed,
     };

@@ -29,6 +29,7 @@ enum tcp_state {
 /* Every limit and time of the stack. Times in microseconds. */
 enum {
     TCP_INITIAL_WINDOW = 10, /* segments (RFC 6928) */
+    TCP_INITIAL_BYTES = 14600,
     TCP_MSS_MIN = 88,        /* a peer that asks for less gets this: tiny segments are an attack */
     TCP_MSS_DEFAULT4 = 536,  /* RFC 9293 MUST-15 */
     TCP_MSS_DEFAULT6 = 1220, /* RFC 9293 MUST-15 */
@@ -76,7 +77,11 @@ enum tcp_conn_flag {
     CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
     CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
     CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20  /* duplicate ACKs were counted */
+    CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted */
+    /* Explicit congestion notification (ecn.c). */
+    CONN_ECN = 1 << 24,      /* agreed (before the SYN-ACK of an active open: asked for) */
+    CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
+    CONN_ECN_CWR = 1 << 26   /* the window fell: the next new data say so */
 };
 #define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
 
@@ -104,6 +109,27 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
+
+struct tcp_cubic { /* in congestion avoidance (cubic.c) */
+    int16_t from_plateau_ms; /* t - K */
+    uint16_t last_ms;        /* when t last moved */
+    uint32_t w_max, w_est, prior_w_max;
+};
+
+struct tcp_hystart { /* in the first slow start (RFC 9406) */
+    uint8_t samples, rounds;
+    uint32_t round_end, last_min_us, min_us, baseline_us;
+};
+
+struct tcp_cong {
+    uint8_t algorithm, mode; /* enum tcp_cc_kind; the row's own */
+    uint32_t ecn_recover;    /* snd_nxt at the last reduction: marks of data before it count no more */
+    uint32_t sent_ms;        /* when a window that has grown was last in use */
+    union {
+        struct tcp_cubic cubic;
+        struct tcp_hystart hystart;
+    };
+};
 
 /* Six cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
@@ -151,8 +177,10 @@ struct tcp_conn {
     uint16_t peer_mss;
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
-    uint64_t retransmits;
+    uint32_t retransmits;
     uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
+    /* congestion.c, cubic.c, ecn.c */
+    struct tcp_cong cong;
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -169,8 +197,6 @@ struct tcp_flow_slot { /* conn + 1; 0: free */
     uint32_t hash, conn;
 };
 
-struct tcp_cc;
-
 struct tcp_stack {
     struct tcp_config conf;
     struct net_if *nif;
@@ -186,7 +212,6 @@ struct tcp_stack {
     unsigned used, listeners;
     struct tcp_listener listener[TCP_LISTENERS];
     struct tcp_secret secret;
-    const struct tcp_cc *cc;
     struct wheel wheel;
     struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
     unsigned ahead_at;

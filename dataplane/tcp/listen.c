@@ -3,6 +3,7 @@
  * will be decided in passive_open, where the backlog is full. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/ecn.h"
 
 static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port)
 {
@@ -68,7 +69,8 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
     c->peer_mss = syn->options & TCP_OPT_MSS ? syn->mss : 0;
     c->mss = segment_size(c, c->peer_mss);
     c->last_rx_ms = (uint32_t)(now_us / 1000);
-    c->stack->cc->start(c);
+    tcp_ecn_learn(c, syn);
+    tcp_cc_start(c);
 }
 
 static void passive_open(struct tcp_stack *s, struct tcp_listener *l, const struct tcp_tuple *t,

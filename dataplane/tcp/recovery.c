@@ -127,7 +127,7 @@ static void enter(struct tcp_conn *c, uint64_t now_us)
 {
     c->recover = c->snd_nxt;
     c->flags |= CONN_RECOVERY;
-    c->stack->cc->lost(c, c->snd_nxt - c->snd_una);
+    tcp_cc_lost(c, c->snd_nxt - c->snd_una);
     mark_head(c);
     conn_count(c, COUNTER_tcp_fast_recoveries);
     if (in_flight(c, c->tx_head) && !(frame_of(c->tx_head)->flags & FRAME_SACKED))
@@ -145,10 +145,10 @@ static void leave(struct tcp_conn *c)
 }
 
 /* New data were acknowledged while repairs went on. */
-static void progress(struct tcp_conn *c, uint32_t acked)
+static void progress(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 {
     if (c->flags & CONN_LOSS)
-        c->stack->cc->acked(c, acked);
+        tcp_cc_acked(c, acked, NO_RTT, now_us);
     if (seq_from(c->snd_una, c->recover)) {
         leave(c);
     } else if (!(c->flags & (CONN_LOSS | CONN_SACK))) { /* partial ACK: the next hole (RFC 6582 section 3.2, step 3) */
@@ -164,7 +164,7 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_
     bool sack = (c->flags & CONN_SACK) && (seg->options & TCP_OPT_SACK);
     bool news = sack && take_sack(c, seg);
     if (acked && in_repair(c)) {
-        progress(c, acked);
+        progress(c, acked, now_us);
     } else if (acked) {
         c->dupacks = 0;
         c->flags &= ~(uint32_t)CONN_DUPACKED;
@@ -192,6 +192,6 @@ void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us)
     c->dupacks = 0;
     c->recover = c->snd_nxt;
     c->flags = (c->flags & ~(uint32_t)(CONN_RECOVERY | CONN_DUPACKED)) | CONN_LOSS;
-    c->stack->cc->timeout(c, flight);
+    tcp_cc_timeout(c, flight);
     tcp_recovery_output(c, now_us);
 }
