@@ -14,7 +14,8 @@ struct tcp_cc {
     void (*lost)(struct tcp_conn *c, uint32_t flight);
     /* Retransmission timeout, likewise. */
     void (*timeout)(struct tcp_conn *c, uint32_t flight);
-    /* The last reduction was unfounded. cwnd and ssthresh are the caller's to put back, the rest is the row's. */
+    /* The last reduction was unfounded. cwnd and ssthresh are the caller's to put back, the rest is the
+     * row's. */
     void (*undo)(struct tcp_conn *c);
     /* cwnd fell to the restart window after idle time. */
     void (*restarted)(struct tcp_conn *c);

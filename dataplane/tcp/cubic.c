@@ -3,17 +3,17 @@
  *
  * Kept of an epoch: W_max, W_est, and d = t - K, the time relative to the plateau, which is all that equation
  * 1 needs of t and K. d moves only by the gaps between ACKs that came while the window was the limit, each
- * counted for at most a round trip and its spread: so time in which the application had nothing to send is not
- * in t (section 5.8).
+ * counted for at most a round trip and its spread: so time in which the application had nothing to send is
+ * not in t (section 5.8).
  *
  * Choices and what is skipped:
- * - ssthresh and W_max are taken from min(cwnd, flight), not cwnd: a window that was not filled proves nothing
- *   (section 4.6 allows cwnd only with a bound of this kind).
+ * - ssthresh and W_max are taken from min(cwnd, flight), not cwnd: a window that was not filled proves
+ * nothing (section 4.6 allows cwnd only with a bound of this kind).
  * - cwnd_prior of section 4.3 is ssthresh / beta.
  * - After an undo (section 4.9) W_max is put back and the next ACK begins an epoch at the restored window:
  *   where equation 1 stands follows from W_max and cwnd, so K and t need not be kept.
- * - HyStart++ ends with the first slow start (RFC 9406 section 4.3 recommends it for that one). L = 8, as this
- *   stack does not pace; later slow starts use 8 as well, 2 after a timeout (RFC 3465). */
+ * - HyStart++ ends with the first slow start (RFC 9406 section 4.3 recommends it for that one). L = 8, as
+ * this stack does not pace; later slow starts use 8 as well, 2 after a timeout (RFC 3465). */
 #include "tcp/congestion.h"
 #include "tcp/cubic.h"
 
@@ -25,13 +25,13 @@ enum cubic_mode {
 };
 
 enum { /* RFC 9406 section 4.3, times in microseconds */
-    RTT_THRESH_MIN = 4000,
-    RTT_THRESH_MAX = 16000,
-    RTT_DIVISOR = 8,
-    RTT_SAMPLES = 8,
-    CSS_GROWTH_DIVISOR = 4,
-    CSS_ROUNDS = 5,
-    SLOW_START_LIMIT = 8
+       RTT_THRESH_MIN = 4000,
+       RTT_THRESH_MAX = 16000,
+       RTT_DIVISOR = 8,
+       RTT_SAMPLES = 8,
+       CSS_GROWTH_DIVISOR = 4,
+       CSS_ROUNDS = 5,
+       SLOW_START_LIMIT = 8
 };
 
 /* -- arithmetic */

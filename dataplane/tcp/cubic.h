@@ -17,5 +17,6 @@ uint32_t cubic_root(uint64_t v);
 /* K of section 4.2 (equation 2): the time from cwnd up to w_max; at most CUBIC_SPAN, 0 if cwnd >= w_max. */
 uint32_t cubic_k(uint32_t w_max, uint32_t cwnd, uint32_t mss);
 
-/* W_cubic of section 4.2 (equation 1) at t - K = d_ms; limited to what 32 bits hold. |d_ms| <= 2 CUBIC_SPAN. */
+/* W_cubic of section 4.2 (equation 1) at t - K = d_ms; limited to what 32 bits hold. |d_ms| <= 2 CUBIC_SPAN.
+ */
 uint32_t cubic_window(uint32_t w_max, int32_t d_ms, uint32_t mss);

@@ -1,5 +1,5 @@
-/* ecn.c: explicit congestion notification (RFC 3168 section 6.1): negotiation, the echo of a router's mark, and
- * the reaction to the peer's echo.
+/* ecn.c: explicit congestion notification (RFC 3168 section 6.1): negotiation, the echo of a router's mark,
+ * and the reaction to the peer's echo.
  *
  * The receiver's side: CE on text sets ECE on every segment until the peer's CWR; the ACK is not delayed.
  * The sender's side: ECE reduces the window like a loss, once for each window of data, without sending
