@@ -121,7 +121,9 @@ static void slow_start(struct tcp_conn *c, uint32_t bytes, uint64_t rtt_us)
 {
     uint32_t most = (c->flags & CONN_LOSS ? 2u : SLOW_START_LIMIT) * c->mss;
     uint32_t more = bytes < most ? bytes : most;
-    c->cwnd += c->cong.mode == CONSERVATIVE ? more / CSS_GROWTH_DIVISOR : more;
+    if (c->cong.mode == CONSERVATIVE)
+        more /= CSS_GROWTH_DIVISOR;
+    c->cwnd += more < c->ssthresh - c->cwnd ? more : c->ssthresh - c->cwnd;
     if (c->cong.mode <= CONSERVATIVE)
         hystart(c, rtt_us);
 }
