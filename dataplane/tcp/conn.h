@@ -117,12 +117,12 @@ struct tcp_cubic { /* in congestion avoidance (cubic.c) */
 };
 
 struct tcp_hystart { /* in the first slow start (RFC 9406) */
-    uint8_t samples, rounds;
     uint32_t round_end, last_min_us, min_us, baseline_us;
 };
 
-struct tcp_cong {
+struct tcp_cong { /* 28 bytes */
     uint8_t algorithm, mode; /* enum tcp_cc_kind; the row's own */
+    uint8_t samples, rounds; /* HyStart++: round-trip times in this round; rounds of conservative slow start */
     uint32_t ecn_recover;    /* snd_nxt at the last reduction: marks of data before it count no more */
     uint32_t sent_ms;        /* when a window that has grown was last in use */
     union {

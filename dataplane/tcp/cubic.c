@@ -71,7 +71,7 @@ static void round_begins(struct tcp_conn *c)
     struct tcp_hystart *h = &c->cong.hystart;
     h->last_min_us = h->min_us;
     h->min_us = UINT32_MAX;
-    h->samples = 0;
+    c->cong.samples = 0;
     h->round_end = c->snd_nxt;
 }
 
@@ -98,19 +98,19 @@ static void hystart(struct tcp_conn *c, uint64_t rtt_us)
     struct tcp_hystart *h = &c->cong.hystart;
     if (rtt_us != NO_RTT) {
         h->min_us = rtt_us < h->min_us ? (uint32_t)rtt_us : h->min_us;
-        h->samples += h->samples < RTT_SAMPLES;
+        c->cong.samples += c->cong.samples < RTT_SAMPLES;
     }
-    if (h->samples == RTT_SAMPLES && c->cong.mode == SLOW_START && delay_grew(h)) {
+    if (c->cong.samples == RTT_SAMPLES && c->cong.mode == SLOW_START && delay_grew(h)) {
         h->baseline_us = h->min_us;
-        h->rounds = 0;
+        c->cong.rounds = 0;
         c->cong.mode = CONSERVATIVE;
-    } else if (h->samples == RTT_SAMPLES && c->cong.mode == CONSERVATIVE && h->min_us < h->baseline_us) {
+    } else if (c->cong.samples == RTT_SAMPLES && c->cong.mode == CONSERVATIVE && h->min_us < h->baseline_us) {
         c->cong.mode = SLOW_START; /* it was jitter */
     }
     if (seq_before(c->snd_una, h->round_end))
         return;
     round_begins(c);
-    if (c->cong.mode == CONSERVATIVE && ++h->rounds == CSS_ROUNDS) {
+    if (c->cong.mode == CONSERVATIVE && ++c->cong.rounds == CSS_ROUNDS) {
         c->ssthresh = c->cwnd;
         c->cong.cubic = (struct tcp_cubic){0}; /* W_max = 0: section 4.10, K = 0 */
         c->cong.mode = NO_EPOCH;

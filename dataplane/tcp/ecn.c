@@ -62,8 +62,8 @@ void tcp_ecn_received(struct tcp_conn *c, const struct tcp_segment *seg)
 void tcp_ecn_echoed(struct tcp_conn *c, const struct tcp_segment *seg)
 {
     c->flags &= ~(uint32_t)CONN_CWND_LIMITED; /* such an ACK never opens the window */
-    bool told = !seq_after(seg->ack, c->cong.ecn_recover) || (c->flags & (CONN_RECOVERY | CONN_LOSS));
-    if (told || c->snd_nxt == c->snd_una)
+    /* For data sent before the last reduction, be it for a mark or for a loss that is being repaired? */
+    if (!seq_after(seg->ack, c->cong.ecn_recover) || c->snd_nxt == c->snd_una)
         return;
     tcp_cc_lost(c, c->snd_nxt - c->snd_una);
     conn_count(c, COUNTER_tcp_ecn_reductions);

@@ -94,11 +94,14 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         return NULL;
     }
     uint32_t queued = (uint32_t)tcp_tx_unacked(c);
-    uint32_t limit = byte_limit(c);
+    uint32_t limit = c->stack->conf.tx_limit;
     uint16_t space = tail_room(c);
-    if (queued >= limit || (space == 0 && c->tx_frames >= frame_limit(c, limit))) {
-        c->flags |= CONN_WANT_WRITE;
-        return NULL;
+    if (unlikely(queued >= limit || (space == 0 && c->tx_frames >= c->stack->frames_max))) {
+        limit = byte_limit(c);
+        if (queued >= limit || (space == 0 && c->tx_frames >= frame_limit(c, limit))) {
+            c->flags |= CONN_WANT_WRITE;
+            return NULL;
+        }
     }
     if (space == 0) {
         bool share = c->stack->queued < c->stack->queued_max || c->tx_frames == 0;

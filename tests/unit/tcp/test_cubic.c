@@ -10,6 +10,7 @@
 static const double C = 0.4, BETA = 0.7;
 
 static struct tcp_stack stack;
+static struct counters counters;
 static struct tcp_conn conn;
 
 /* A connection in congestion avoidance; windows in segments. */
@@ -19,6 +20,7 @@ static struct tcp_conn *begin(uint32_t mss, double cwnd, uint32_t rtt_ms)
     memset(&conn, 0, sizeof conn);
     stack.conf.tx_limit_max = UINT32_MAX / 2;
     stack.conf.congestion_control = TCP_CC_CUBIC;
+    stack.counters = &counters;
     conn.stack = &stack;
     conn.mss = (uint16_t)mss;
     conn.srtt_us = rtt_ms * 1000;
@@ -234,6 +236,45 @@ static void test_time_without_need_is_not_counted(void)
     CU_ASSERT(c->cong.cubic.from_plateau_ms - d <= 240);
 }
 
+/* -- idle time (congestion.c) */
+
+static void test_idle_time_leaves_three_quarters_to_slow_start(void)
+{
+    struct tcp_conn *c = begin(1460, 100, 20);
+    c->ssthresh = 20 * 1460;
+    tcp_cc_sending(c, 3000000);
+    CU_ASSERT_EQUAL(c->cwnd, 14600);
+    CU_ASSERT_EQUAL(c->ssthresh, 75 * 1460);
+}
+
+static void test_data_in_flight_are_not_idle_time(void)
+{
+    struct tcp_conn *c = begin(1460, 100, 20);
+    c->snd_nxt = c->snd_una + 1460;
+    tcp_cc_sending(c, 3000000);
+    CU_ASSERT_EQUAL(c->cwnd, 146000);
+}
+
+static void test_a_long_round_trip_is_not_idle_time(void)
+{
+    struct tcp_conn *c = begin(1460, 100, 2000);
+    tcp_cc_sending(c, 1900000);
+    CU_ASSERT_EQUAL(c->cwnd, 146000);
+}
+
+static void test_after_idle_time_the_curve_begins_anew(void)
+{
+    struct tcp_conn *c = begin(1448, 1000, 100);
+    uint64_t now = 1000000;
+    c->ssthresh = c->cwnd;
+    lose(c);
+    pass(c, &now, 1000);
+    tcp_cc_sending(c, now + 5000000);
+    c->cwnd = c->ssthresh;
+    tcp_cc_acked(c, 0, NO_RTT, now + 5200000);
+    CU_ASSERT_EQUAL(-c->cong.cubic.from_plateau_ms, cubic_k(1448000, c->cwnd, 1448));
+}
+
 /* -- HyStart++ */
 
 /* A round of slow start in which every sample is rtt_us. */
@@ -314,6 +355,10 @@ int main(int argc, char **argv)
         UNIT(test_timeout_begins_anew_with_k_zero),
         UNIT(test_undo_puts_the_curve_back),
         UNIT(test_time_without_need_is_not_counted),
+        UNIT(test_idle_time_leaves_three_quarters_to_slow_start),
+        UNIT(test_data_in_flight_are_not_idle_time),
+        UNIT(test_a_long_round_trip_is_not_idle_time),
+        UNIT(test_after_idle_time_the_curve_begins_anew),
         UNIT(test_slow_start_doubles_while_delay_is_steady),
         UNIT(test_growing_delay_slows_slow_start_and_ends_it_after_five_rounds),
         UNIT(test_jitter_does_not_end_slow_start),
