@@ -7,7 +7,7 @@
  * server that is merely limited by its clients' requests must not pay for that: a connection that sends at
  * least once in that time keeps its window, however little of it it uses, and so does one whose window never
  * grew beyond the initial one. What falls is remembered: ssthresh becomes three quarters of the old window
- * (RFC 7661 section 4.3), so that slow start leads back in a few round trips.
+ * (as RFC 7661 has it), so that slow start leads back in a few round trips.
  *
  * Validation (RFC 2861, RFC 7661): the window grows only on ACKs that arrive while it was what held data back
  * (CONN_CWND_LIMITED). pipeACK and the five minutes of RFC 7661 are skipped: they would let a burst of an old

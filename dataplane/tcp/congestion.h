@@ -4,6 +4,8 @@
 #pragma once
 #include "tcp/conn.h"
 
+enum { TCP_INITIAL_BYTES = 14600 }; /* ten segments, but not more than this or two of them (RFC 6928) */
+
 struct tcp_cc {
     const char *name;
     /* The MSS is known. */

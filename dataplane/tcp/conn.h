@@ -29,7 +29,6 @@ enum tcp_state {
 /* Every limit and time of the stack. Times in microseconds. */
 enum {
     TCP_INITIAL_WINDOW = 10, /* segments (RFC 6928) */
-    TCP_INITIAL_BYTES = 14600,
     TCP_MSS_MIN = 88,        /* a peer that asks for less gets this: tiny segments are an attack */
     TCP_MSS_DEFAULT4 = 536,  /* RFC 9293 MUST-15 */
     TCP_MSS_DEFAULT6 = 1220, /* RFC 9293 MUST-15 */
