@@ -109,19 +109,21 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
 
-struct tcp_cubic { /* in congestion avoidance (cubic.c) */
+/* In congestion avoidance (cubic.c). */
+struct tcp_cubic {
     int16_t from_plateau_ms; /* t - K */
     uint16_t last_ms;        /* when t last moved */
     uint32_t w_max, w_est, prior_w_max;
 };
 
-struct tcp_hystart { /* in the first slow start (RFC 9406) */
+/* In the first slow start (RFC 9406). */
+struct tcp_hystart {
     uint32_t round_end, last_min_us, min_us, baseline_us;
 };
 
-struct tcp_cong { /* 28 bytes */
+struct tcp_cong {
     uint8_t algorithm, mode; /* enum tcp_cc_kind; the row's own */
-    uint8_t samples, rounds; /* HyStart++: round-trip times in this round; rounds of conservative slow start */
+    uint8_t samples, rounds; /* HyStart++: of round-trip times; of conservative slow start */
     uint32_t ecn_recover;    /* snd_nxt at the last reduction: marks of data before it count no more */
     uint32_t sent_ms;        /* when a window that has grown was last in use */
     union {

@@ -21,7 +21,7 @@ struct tcp_config {
     uint32_t tx_limit_max; /* what it may hold once its congestion window asks for more and frames abound; at
                               least tx_limit (0: the same) */
     enum tcp_cc_kind congestion_control;
-    bool ecn; /* agree to ECN when it is offered, ask for it on active opens (RFC 3168) */
+    bool ecn;              /* agree to ECN when it is offered, ask for it on active opens (RFC 3168) */
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */

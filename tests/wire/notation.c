@@ -123,9 +123,10 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
 void describe(const struct tcp_segment *g, uint32_t seq_base, uint32_t ack_base, char *text, size_t size)
 {
     static const char *const ecn[] = {"", " ect1", " ect0", " ce"};
-    snprintf(text, size, "%s%s%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x%s", g->flags & TCP_SYN ? "S" : "",
-             g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "", g->flags & TCP_PSH ? "P" : "",
-             g->flags & TCP_ACK ? "." : "", g->flags & TCP_ECE ? "E" : "", g->flags & TCP_CWR ? "W" : "", g->seq - seq_base, g->seq - seq_base + g->payload, g->payload,
+    snprintf(text, size, "%s%s%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x%s",
+             g->flags & TCP_SYN ? "S" : "", g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "",
+             g->flags & TCP_PSH ? "P" : "", g->flags & TCP_ACK ? "." : "", g->flags & TCP_ECE ? "E" : "",
+             g->flags & TCP_CWR ? "W" : "", g->seq - seq_base, g->seq - seq_base + g->payload, g->payload,
              g->ack - ack_base, g->window, g->options, ecn[g->ecn & 3]);
 }
 
