@@ -261,6 +261,10 @@ const struct directive directives[] = {
     /* -- ours: workers and memory of the dataplane -- */
     INT("workers", NULL, "1", 1, 64, OURS_DATAPLANE),
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
+    ENUM("tcp-congestion-control", NULL, "cubic", WORDS("cubic", "newreno"), OURS),
+    BOOL("tcp-ecn", NULL, "yes", OURS),
+    MEM("tcp-send-buffer", NULL, "4194304", 262144, 64 * MB, OURS),
+    MEM("tcp-receive-buffer", NULL, "262144", 65536, 64 * MB, OURS_DATAPLANE),
     ENUM("idle-policy", NULL, "adaptive", WORDS("adaptive", "busy"), OURS),
     BOOL("tcp-syn-cookies", NULL, "yes", OURS),
     INT("tcp-user-timeout", NULL, "0", 0, INT_MAX, OURS),

@@ -228,6 +228,11 @@ static void take_config(struct worker *w, struct config *conf)
     shard_configure(w->env.ks->shard[w->id], conf);
 }
 
+static enum tcp_cc_kind congestion_control(const struct config *conf)
+{
+    return conf->tcp_congestion_control == CONGESTION_CUBIC ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+}
+
 /* A new generation of configuration, if main has published one. */
 static void follow_config(struct worker *w)
 {
@@ -237,6 +242,9 @@ static void follow_config(struct worker *w)
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
         tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
         tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
+        tcp_set_congestion_control(w->tcp, congestion_control(conf));
+        tcp_set_ecn(w->tcp, conf->tcp_ecn);
+        tcp_set_send_buffer(w->tcp, conf->tcp_send_buffer);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
     /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the
@@ -374,8 +382,11 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
         .syn_cookies = w->conf->tcp_syn_cookies,
         .user_timeout_us = w->conf->tcp_user_timeout_ms * 1000ull,
-        .rx_window = 256 * 1024,
+        .rx_window = w->conf->tcp_receive_buffer,
         .tx_limit = 256 * 1024,
+        .tx_limit_max = w->conf->tcp_send_buffer,
+        .congestion_control = congestion_control(w->conf),
+        .ecn = w->conf->tcp_ecn,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
         .seed = seed,
     };

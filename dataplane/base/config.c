@@ -279,6 +279,8 @@ static const struct kind number = {parse_number, print_number, "a whole number w
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
+static const struct word congestion_words[] = {
+    {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
 static const struct word policy_words[] = {{"noeviction", POLICY_NOEVICTION},
                                            {"allkeys-lru", POLICY_ALLKEYS_LRU},
                                            {"allkeys-lfu", POLICY_ALLKEYS_LFU},
@@ -318,11 +320,15 @@ static const struct row rows[] = {
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
+    {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
+    {"tcp-ecn", &word, "yes", INTO(tcp_ecn), .words = yes_no},
+    {"tcp-send-buffer", &bytes, "4mb", INTO(tcp_send_buffer), 256 * 1024, 64 * MIB},
     {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
     {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
     {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
+    {"tcp-receive-buffer", &bytes, "256kb", INTO(tcp_receive_buffer), 65536, 64 * MIB},
     {"arena-size", &bytes, "256mb", INTO(arena_size), MIB, INT64_MAX},
     {"hugepages", &word, "auto", INTO(hugepages), .words = auto_yes_no},
     {"mbuf-count", &number, "0", INTO(mbuf_count), 0, INT_MAX},

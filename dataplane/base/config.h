@@ -18,6 +18,7 @@ enum maxmemory_policy {
 };
 
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
+enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
 enum { CONFIG_ADDRESSES = 8, CONFIG_WORKERS = 64 };
 
@@ -48,12 +49,16 @@ struct config {
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
     enum idle_policy idle_policy;
+    enum congestion_control tcp_congestion_control;
+    bool tcp_ecn;
+    uint32_t tcp_send_buffer; /* bytes a connection may have queued at most */
 
     /* Fixed at start. */
     unsigned databases, workers;
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
     uint16_t port;
     unsigned tcp_backlog;
+    uint32_t tcp_receive_buffer; /* bytes: the largest window announced */
     uint64_t arena_size;
     int hugepages;       /* 1 yes, 0 no, -1 if there are any */
     unsigned mbuf_count; /* 0 = chosen by the box */

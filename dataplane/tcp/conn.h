@@ -86,6 +86,10 @@ enum tcp_conn_flag {
     CONN_TAIL_PROBE = 1 << 21,   /* a tail loss probe is out; `recover` is TLP.end_seq */
     CONN_PROBE_RESENT = 1 << 22, /* it repeats old data (TLP.is_retrans); does not slow by itself */
     CONN_REORDERED = 1 << 23,    /* RACK.reordering_seen; likewise */
+    /* Explicit congestion notification (ecn.c). */
+    CONN_ECN = 1 << 24,      /* agreed (before the SYN-ACK of an active open: asked for) */
+    CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
+    CONN_ECN_CWR = 1 << 26,  /* the window fell: the next new data say so */
     CONN_COOKIE = 1 << 27,       /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
     CONN_AGED = 1 << 28          /* stands in the list of half-open or orphaned connections (shed.c) */
 };
@@ -116,6 +120,29 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
+
+/* In congestion avoidance (cubic.c). */
+struct tcp_cubic {
+    int16_t from_plateau_ms; /* t - K */
+    uint16_t last_ms;        /* when t last moved */
+    uint32_t w_max, w_est, prior_w_max;
+};
+
+/* In the first slow start (RFC 9406). */
+struct tcp_hystart {
+    uint32_t round_end, last_min_us, min_us, baseline_us;
+};
+
+struct tcp_cong {
+    uint8_t algorithm, mode; /* enum tcp_cc_kind; the row's own */
+    uint8_t samples, rounds; /* HyStart++: of round-trip times; of conservative slow start */
+    uint32_t ecn_recover;    /* snd_nxt at the last reduction: marks of data before it count no more */
+    uint32_t sent_ms;        /* when a window that has grown was last in use */
+    union {
+        struct tcp_cubic cubic;
+        struct tcp_hystart hystart;
+    };
+};
 
 /* Six or seven cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
@@ -195,6 +222,8 @@ struct tcp_conn {
     uint8_t frto;                            /* enum frto_step */
     uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
     /* end of loss */
+    /* congestion.c, cubic.c, ecn.c */
+    struct tcp_cong cong;
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -216,7 +245,6 @@ struct tcp_flow_slot { /* conn + 1; 0: free */
     uint32_t hash, conn;
 };
 
-struct tcp_cc;
 struct tcp_time_waits;
 
 struct tcp_stack {
@@ -234,7 +262,6 @@ struct tcp_stack {
     unsigned used, listeners;
     struct tcp_listener listener[TCP_LISTENERS];
     struct tcp_secret secret;
-    const struct tcp_cc *cc;
     struct wheel wheel;
     struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
     unsigned ahead_at;

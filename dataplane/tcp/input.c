@@ -6,6 +6,7 @@
 
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/ecn.h"
 #include "tcp/time_wait.h"
 
 /* -- the frame */
@@ -330,6 +331,7 @@ static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t n
         seg->seq != c->irs)
         return true;
     if (!(seg->flags & TCP_ACK)) {
+        tcp_ecn_repeated(c, seg);
         tcp_send_syn(c, now_us);
         return false;
     }
@@ -347,6 +349,8 @@ static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segmen
                step_timestamp(c, seg, now_us) && step_rst(c, seg, now_us) && step_syn(c, seg, now_us) &&
                step_ack(c, seg, now_us)) {
         c->last_rx_ms = (uint32_t)(now_us / 1000);
+        if (c->flags & CONN_ECN)
+            tcp_ecn_received(c, seg);
         bool at_once = step_text(c, m, seg, skip);
         step_fin(c, seg);
         if (at_once || (c->state == TCP_STATE_TIME_WAIT && (c->flags & CONN_ACK_NOW)))
@@ -373,13 +377,15 @@ void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet 
     uint32_t skip = p->l4_off + (uint32_t)seg.header;
     if (unlikely(!c)) {
         c = tcp_listen_input(s, &t, &seg, now_us);
+        seg.ecn = p->ecn;
         if (c)
             slow_input(c, m, &seg, skip, now_us);
         else
             rte_pktmbuf_free(m);
-    } else if (likely(predicted(c, &seg) && m->nb_segs == 1)) {
+    } else if (likely(predicted(c, &seg) && m->nb_segs == 1 && p->ecn != ECN_CE)) {
         fast_input(c, m, &seg, skip, now_us);
     } else {
+        seg.ecn = p->ecn;
         slow_input(c, m, &seg, skip, now_us);
     }
 }

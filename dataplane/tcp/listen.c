@@ -4,6 +4,7 @@
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/cookie.h"
+#include "tcp/ecn.h"
 #include "tcp/time_wait.h"
 
 static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port)
@@ -71,7 +72,8 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
     c->peer_mss = syn->options & TCP_OPT_MSS ? syn->mss : 0;
     c->mss = segment_size(c, c->peer_mss);
     c->last_rx_ms = (uint32_t)(now_us / 1000);
-    c->stack->cc->start(c);
+    tcp_ecn_learn(c, syn);
+    tcp_cc_start(c);
 }
 
 /* A connection in SYN_RECEIVED, as syn asks for it. Takes over the path. NULL: no connection left. */

@@ -215,7 +215,7 @@ void tcp_tail_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struc
         if (seg->ack == c->recover)
             return; /* its own ACK, or the original's: the next one tells */
         conn_count(c, COUNTER_tcp_tail_losses);
-        c->stack->cc->lost(c, news->flight);
+        tcp_cc_lost(c, news->flight);
     }
     c->flags &= ~(uint32_t)(CONN_TAIL_PROBE | CONN_PROBE_RESENT);
 }

@@ -120,7 +120,7 @@ static void enter(struct tcp_conn *c, uint64_t now_us)
     tcp_spurious_save(c);
     c->recover = c->snd_nxt;
     c->flags = (c->flags & ~(uint32_t)(CONN_TAIL_PROBE | CONN_PROBE_RESENT)) | CONN_RECOVERY;
-    c->stack->cc->lost(c, c->snd_nxt - c->snd_una);
+    tcp_cc_lost(c, c->snd_nxt - c->snd_una);
     conn_count(c, COUNTER_tcp_fast_recoveries);
     c->prr_delivered = c->prr_out = 0;
     c->rexmit_at = now_us + tcp_rto(c);
@@ -169,7 +169,7 @@ static void sack_ack(struct tcp_conn *c, const struct tcp_segment *seg, const st
                      uint64_t now_us)
 {
     if (c->flags & CONN_LOSS && news->acked)
-        c->stack->cc->acked(c, news->acked);
+        tcp_cc_acked(c, news->acked, NO_RTT, now_us);
     if (conn_in_repair(c) && seq_from(c->snd_una, c->recover))
         complete(c);
     tcp_spurious_dsack(c, news);
@@ -201,10 +201,10 @@ static void mark_head(struct tcp_conn *c)
 }
 
 /* New data were acknowledged while repairs went on. */
-static void progress(struct tcp_conn *c, uint32_t acked)
+static void progress(struct tcp_conn *c, uint32_t acked, uint64_t now_us)
 {
     if (c->flags & CONN_LOSS)
-        c->stack->cc->acked(c, acked);
+        tcp_cc_acked(c, acked, NO_RTT, now_us);
     if (seq_from(c->snd_una, c->recover)) {
         complete(c);
         c->flags &= ~(uint32_t)CONN_DUPACKED;
@@ -218,7 +218,7 @@ static void progress(struct tcp_conn *c, uint32_t acked)
 static void reno_ack(struct tcp_conn *c, const struct tcp_news *news, uint64_t now_us)
 {
     if (news->acked && conn_in_repair(c)) {
-        progress(c, news->acked);
+        progress(c, news->acked, now_us);
     } else if (news->acked) {
         c->dupacks = 0;
         c->flags &= ~(uint32_t)CONN_DUPACKED;
@@ -277,7 +277,7 @@ void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us)
     c->reorder_at = 0;
     c->flags &= ~(uint32_t)(CONN_RECOVERY | CONN_DUPACKED | CONN_TAIL_PROBE | CONN_PROBE_RESENT);
     c->flags |= CONN_LOSS;
-    c->stack->cc->timeout(c, c->snd_nxt - c->snd_una);
+    tcp_cc_timeout(c, c->snd_nxt - c->snd_una);
     if (in_pipe(c)) /* the head goes out whatever else is believed to be on its way */
         tcp_resend(c, c->tx_head, now_us);
     tcp_recovery_output(c, now_us);

@@ -29,7 +29,7 @@ static void undo(struct tcp_conn *c, uint32_t cwnd, uint32_t ssthresh)
     if (c->ssthresh < ssthresh)
         c->ssthresh = ssthresh;
     c->prior_cwnd = 0;
-    c->stack->cc->undo(c);
+    tcp_cc_undo(c);
 }
 
 void tcp_spurious_dsack(struct tcp_conn *c, const struct tcp_news *news)

@@ -11,6 +11,8 @@
 struct tcp_stack;
 struct tcp_conn;
 
+enum tcp_cc_kind { TCP_CC_NEWRENO, TCP_CC_CUBIC };
+
 struct tcp_config {
     unsigned max_conns;  /* pool of connections, half-open ones and orphans included */
     unsigned backlog;    /* half-open connections a listener holds (tcp-backlog), 0 = as many as the pool */
@@ -20,6 +22,10 @@ struct tcp_config {
     uint64_t user_timeout_us; /* for bytes without an ACK (tcp-user-timeout), 0 = as retransmissions go */
     uint32_t rx_window;       /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
     uint32_t tx_limit; /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    uint32_t tx_limit_max; /* what it may hold once its congestion window asks for more and frames abound; at
+                              least tx_limit (0: the same) */
+    enum tcp_cc_kind congestion_control;
+    bool ecn;              /* agree to ECN when it is offered, ask for it on active opens (RFC 3168) */
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
@@ -33,6 +39,11 @@ void tcp_stack_free(struct tcp_stack *s);
 void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us);
 void tcp_set_user_timeout(struct tcp_stack *s, uint64_t user_timeout_us);
 void tcp_set_syn_cookies(struct tcp_stack *s, bool on);
+/* For connections that begin from now on. */
+void tcp_set_congestion_control(struct tcp_stack *s, enum tcp_cc_kind kind);
+void tcp_set_ecn(struct tcp_stack *s, bool on);
+/* For all connections, at once. */
+void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes);
 
 /* Accept connections to any of the interface's addresses at this port. False if taken. */
 bool tcp_listen(struct tcp_stack *s, uint16_t port);

@@ -21,7 +21,7 @@ struct wanted { /* a segment as written, and which parts were written */
     unsigned raw_len;
 };
 
-/* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX]. Numbers are relative to the
+/* FLAGS seq:end(len) [ack N] [win N] [ect0|ect1|ce] [<options>] [badsum] [chain N] [raw HEX]. Numbers are relative to the
  * bases, SACK blocks to ack_base. text is cut up. */
 void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t ack_base, struct wanted *w);
 

@@ -82,6 +82,7 @@ static void line_in(struct script *s, char *text)
     if (s->complaint.failed)
         return;
     struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum, w.chain, &p);
+    p.ecn = w.seg.ecn;
     tcp_input(s->bench.stack, m, &p, s->bench.now_us);
     finish_round(s);
 }
@@ -102,13 +103,13 @@ static void line_out(struct script *s, char *text, uint64_t at_us)
     s->current = (g->dst_port - 40000u) % PEERS;
     if (g->flags & TCP_SYN) {
         s->peer[s->current].base = g->seq;
-    if (g->options & TCP_OPT_TS)
-        s->peer[s->current].stamp = g->ts_val;
         s->peer[s->current].ts_base = g->ts_val;
     }
+    if (g->options & TCP_OPT_TS)
+        s->peer[s->current].stamp = g->ts_val;
     parse_segment(&s->complaint, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
     describe(g, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
-    if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
+    if (g->flags != w.seg.flags || g->ecn != w.seg.ecn || g->seq != w.seg.seq || g->payload != w.seg.payload ||
         ((g->flags & TCP_ACK) && g->ack != w.seg.ack) || (w.win && g->window != w.seg.window) ||
         (w.options && !options_match(&w.seg, g)))
         complain(&s->complaint, "sent: %s", got);
@@ -201,6 +202,12 @@ static void line_user(struct script *s, char *text)
         tcp_set_user_timeout(stack, (uint64_t)n * 1000);
     } else if (strcmp(verb, "cookies") == 0) {
         tcp_set_syn_cookies(stack, n);
+    } else if (strcmp(verb, "cubic") == 0) {
+        tcp_set_congestion_control(stack, TCP_CC_CUBIC);
+    } else if (strcmp(verb, "newreno") == 0) {
+        tcp_set_congestion_control(stack, TCP_CC_NEWRENO);
+    } else if (strcmp(verb, "ecn") == 0) {
+        tcp_set_ecn(stack, n);
     } else if (!p->conn) {
         complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
@@ -320,6 +327,12 @@ static void line_set(struct script *s, char *text)
         s->conf.rx_window = (uint32_t)value;
     else if (strcmp(name, "tx_limit") == 0)
         s->conf.tx_limit = (uint32_t)value;
+    else if (strcmp(name, "tx_limit_max") == 0)
+        s->conf.tx_limit_max = (uint32_t)value;
+    else if (strcmp(name, "cubic") == 0)
+        s->conf.congestion_control = value ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+    else if (strcmp(name, "ecn") == 0)
+        s->conf.ecn = value;
     else if (strcmp(name, "keepalive") == 0)
         s->conf.keepalive_us = value * 1000;
     else if (strcmp(name, "backlog") == 0)

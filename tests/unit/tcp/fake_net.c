@@ -39,7 +39,6 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
     struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
     (void)p;
     (void)tso_mss;
-    (void)ecn;
     assert(rte_pktmbuf_headroom(m) >= 64 && m->nb_segs == 1 && m->pkt_len == m->data_len);
     assert(b->tail - b->head <= SENT_MAX);
     const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -47,6 +46,7 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
     s->at_us = now_us;
     if (tcp_header_parse(h, m->data_len, &s->seg) != TCP_PARSED || s->seg.header != l4_header)
         abort();
+    s->seg.ecn = ecn;
     s->seg.payload = m->data_len - l4_header;
     memcpy(s->payload, h + l4_header,
            s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);

@@ -19,8 +19,14 @@ static struct conversation base(uint64_t seed)
         .write_max = 4000,
         .read_max = 6000,
         .fault = {.delay_us = 100, .jitter_us = 50},
-        .tcp =
-            {.max_conns = 64, .backlog = 64, .rx_window = 65536, .tx_limit = 32768, .keepalive_us = 20000000},
+        .tcp = {.max_conns = 64,
+                .backlog = 64,
+                .rx_window = 65536,
+                .tx_limit = 32768,
+                .keepalive_us = 20000000,
+                .tx_limit_max = 131072,
+                .ecn = true,
+                .congestion_control = seed & 1 ? TCP_CC_CUBIC : TCP_CC_NEWRENO},
         .limit_us = 1200ull * 1000000,
         .pool = {pool[0], pool[1], pool[2]},
     };
