@@ -287,9 +287,12 @@ static void say(const char *what, double rate, const struct goodput *g)
 static void test_goodput_by_loss_rate(void)
 {
     static const unsigned rates[] = {0, 5000, 10000, 20000, 50000, 100000, 200000};
+    /* Duplicate ACKs and timeouts alone needed 0, 0, 6, 7, 27, 122, 446 here. */
+    static const unsigned timeouts[] = {0, 0, 1, 2, 10, 60, 350};
     for (unsigned i = 0; i < 7; i++) {
         struct goodput g = goodput((struct memwire_fault){.loss = rates[i], .delay_us = 10000}, 20);
         say("loss", rates[i] / 10000.0, &g);
+        CU_ASSERT(g.timeouts <= timeouts[i]);
     }
     struct goodput g =
         goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
