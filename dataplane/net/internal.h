@@ -66,10 +66,33 @@ struct paths {
     uint32_t free; /* index + 1 */
 };
 
+enum { ROUTES = NET_ADDRESSES + 1 + NET_ROUTES + 2 };
+
+struct route {
+    struct ip_addr prefix, gateway;
+    uint8_t bits, kind; /* enum net_route_kind */
+};
+
+struct rte_rib;
+struct rte_rib6;
+
+struct routes {
+    struct route entry[ROUTES];
+    unsigned n;
+    struct rte_rib *v4; /* prefix to index in entry */
+    struct rte_rib6 *v6;
+};
+
+enum address_state { ADDRESS_PREFERRED, ADDRESS_TENTATIVE, ADDRESS_DUPLICATE };
+
 struct local_address {
     struct ip_addr ip;
     uint8_t bits;
     bool v6;
+    uint8_t state;     /* enum address_state */
+    uint8_t probes;    /* sent so far */
+    uint64_t due;      /* next probe, or the verdict */
+    uint64_t defended; /* when we last told everybody that it is ours */
 };
 
 struct net_if {
@@ -83,6 +106,8 @@ struct net_if {
     unsigned tx_n;
     struct neighbours neighbours;
     struct paths paths;
+    struct routes routes;
+    struct net_error error;
     uint64_t random;
     uint64_t icmp_tokens_at; /* see icmp_allowed */
     unsigned announced;
@@ -198,6 +223,12 @@ void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now);
 /* Sends a frame to a neighbour in any state. The frame's first bytes are its destination MAC. */
 void neighbour_send(struct net_if *n, struct neighbour *nb, struct rte_mbuf *m, uint64_t now);
 uint64_t neighbours_tick(struct net_if *n, uint64_t now);
+
+/* -- route.c -- */
+bool routes_init(struct net_if *n);
+void routes_free(struct net_if *n);
+/* The neighbour through which a packet for dst leaves; false if nowhere. */
+bool route_find(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *hop);
 
 /* -- path.c -- */
 bool paths_init(struct net_if *n);

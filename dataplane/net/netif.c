@@ -41,7 +41,7 @@ struct net_if *net_if_new(const struct net_config *conf, struct rte_mempool *poo
     if (conf->quiet)
         n->announced = ANNOUNCEMENTS;
     set_addresses(n);
-    if (!neighbours_init(n) || !paths_init(n)) {
+    if (!routes_init(n) || !neighbours_init(n) || !paths_init(n)) {
         net_if_free(n);
         return NULL;
     }
@@ -55,6 +55,7 @@ void net_if_free(struct net_if *n)
     rte_pktmbuf_free_bulk(n->tx, n->tx_n);
     neighbours_free(n);
     paths_free(n);
+    routes_free(n);
     free(n);
 }
 
@@ -150,6 +151,22 @@ bool net_source_ok(const struct net_if *n, const struct ip_addr *src, const stru
     if (src->b[12] == 127)
         return dst->b[12] == 127;
     return src->b[12] != 0 && !net_is_broadcast(n, src);
+}
+
+void net_each_address(struct net_if *n,
+                      void (*fn)(const struct ip_addr *ip, unsigned bits, const char *state, void *arg),
+                      void *arg)
+{
+    static const char *const name[] = {[ADDRESS_PREFERRED] = "preferred",
+                                       [ADDRESS_TENTATIVE] = "tentative",
+                                       [ADDRESS_DUPLICATE] = "duplicate"};
+    for (unsigned i = 0; i < n->addresses; i++)
+        fn(&n->address[i].ip, n->address[i].bits, name[n->address[i].state], arg);
+}
+
+const struct net_error *net_error(const struct net_if *n)
+{
+    return &n->error;
 }
 
 static void announce(struct net_if *n, uint64_t now)

@@ -1,5 +1,4 @@
-/* path.c: routes (a host's: on-link prefixes and one gateway a family, RFC 1122, 3.3.1) and paths, the header
- * templates towards a peer; and the way out of a TCP segment. */
+/* path.c: paths, the header templates towards a peer, and the way out of a TCP segment. */
 #include "net/internal.h"
 
 #include <stdlib.h>
@@ -23,19 +22,6 @@ void paths_free(struct net_if *n)
 {
     free(n->paths.entry);
     free(n->paths.bucket);
-}
-
-/* Where a packet for dst goes first; false if nowhere. */
-static bool route(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *hop)
-{
-    bool v6 = !ip_is_v4(dst), link_local = v6 && dst->b[0] == 0xfe && (dst->b[1] & 0xc0) == 0x80;
-    if (ip_is_multicast(dst) || ip_is_zero(dst) || net_is_local(n, dst) || net_is_broadcast(n, dst))
-        return false;
-    *hop = *dst;
-    if (link_local || net_on_link(n, dst))
-        return true;
-    *hop = v6 ? n->conf.gateway6 : n->conf.gateway4;
-    return !ip_is_zero(hop) && ip_is_v4(hop) == !v6;
 }
 
 static void fill_header(const struct net_if *n, struct net_path *p)
@@ -87,7 +73,7 @@ static struct net_path *path_new(struct net_if *n, const struct ip_addr *src, co
                                  uint32_t *bucket)
 {
     struct ip_addr hop;
-    if (ip_is_v4(src) != ip_is_v4(dst) || !route(n, dst, &hop)) {
+    if (ip_is_v4(src) != ip_is_v4(dst) || !route_find(n, dst, &hop)) {
         count_one(n->counters, COUNTER_net_no_route);
         return NULL;
     }
