@@ -59,8 +59,8 @@ enum net_verdict {
     NET_DONE,      /* consumed: answered, learned or dropped and counted */
     NET_TCP,       /* a TCP segment for one of our addresses; the caller owns the frame */
     NET_TCP_ERROR, /* consumed; an ICMP error quotes a TCP segment of ours: see net_error */
-    NET_WHOLE      /* a packet put together from fragments, as if it had arrived in one piece; the caller owns
-                      the frame and gives it to net_input of the worker that owns its flow */
+    NET_WHOLE /* consumed; it has completed a packet, which net_take_whole hands over as if it had arrived in
+                 one piece: to be given to net_input of the worker that owns its flow */
 };
 
 struct net_packet { /* what TCP needs to know of the packet it gets; the mbuf's data still starts at the
@@ -96,6 +96,9 @@ struct net_error {
 /* The error that the last net_input with NET_TCP_ERROR has read. Whoever sent it may have made it up: the
  * sequence number is TCP's to check (RFC 5927). */
 const struct net_error *net_error(const struct net_if *n);
+
+/* The frame of the last NET_WHOLE: the caller's from now on. */
+struct rte_mbuf *net_take_whole(struct net_if *n);
 
 /* Upkeep: neighbour ages and retries, gratuitous ARP and neighbour advertisement after start. Call every ~10
  * ms or at the time it returns (µs). */

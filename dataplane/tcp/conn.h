@@ -76,7 +76,8 @@ enum tcp_conn_flag {
     CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
     CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
     CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20  /* duplicate ACKs were counted */
+    CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted */
+    CONN_PMTU = 1 << 29      /* mss is below what was agreed, until pmtu_ms */
 };
 #define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
 
@@ -152,7 +153,9 @@ struct tcp_conn {
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
     uint64_t retransmits;
-    uint32_t ooo_last; /* where the last out-of-order segment began: its SACK block goes first */
+    uint32_t ooo_last;            /* where the last out-of-order segment began: its SACK block goes first */
+    uint32_t pmtu_ms;             /* with CONN_PMTU: when the old size is tried again */
+    uint8_t icmp_type, icmp_code; /* the last ICMP error that was noted, 0 = none */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -271,6 +274,8 @@ bool tcp_listening(const struct tcp_stack *s, uint16_t port);
 void tcp_listen_left(struct tcp_conn *c); /* no longer half-open */
 /* What a SYN or SYN-ACK of the peer agrees to. */
 void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64_t now_us);
+/* Payload of a full segment: what the peer takes (its MSS option, 0 = none) and the path carries. */
+uint16_t tcp_segment_size(const struct tcp_conn *c, uint16_t offered);
 
 /* -- ack.c: the ACK field; false if the segment must not be processed further (c may be gone) */
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
@@ -308,6 +313,11 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_
                       uint64_t now_us);
 void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us);
 void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us);
+
+/* -- pmtu.c: path MTU and ICMP errors */
+void tcp_pmtu_timeout(struct tcp_conn *c, uint64_t now_us); /* the head of the queue has timed out again */
+void tcp_pmtu_expire(struct tcp_conn *c, uint64_t now_us);  /* with CONN_PMTU, any time */
+uint64_t tcp_pmtu_due(const struct tcp_conn *c, uint64_t now_us);
 
 /* -- timers.c: calls say what happened */
 uint64_t tcp_rto(const struct tcp_conn *c); /* with back-off */

@@ -137,8 +137,9 @@ bool tcp_queue_split(struct tcp_conn *c, uint16_t len)
     g->len = len;
     g->next = rest;
     f->seq += len;
-    f->off += len;
     f->len -= len;
+    /* To the front again: more may be written behind it, up to a full segment. Nobody else holds it yet. */
+    memmove((uint8_t *)rest->buf_addr + f->off, (const uint8_t *)rest->buf_addr + f->off + len, f->len);
     c->tx_head = c->tx_send = first;
     c->tx_frames++;
     c->stack->queued++;

@@ -69,6 +69,8 @@ static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
         at = c->delack_at;
     if (c->rexmit_at && c->rexmit_at < at)
         at = c->rexmit_at;
+    if ((c->flags & CONN_PMTU) && tcp_pmtu_due(c, now_us) < at)
+        at = tcp_pmtu_due(c, now_us);
     if (keepalive_applies(c)) {
         uint64_t due = keepalive_due(c, now_us);
         at = due < at ? due : at;
@@ -127,6 +129,7 @@ static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
     if (c->backoff < UINT8_MAX)
         c->backoff++;
     conn_count(c, COUNTER_tcp_rto);
+    tcp_pmtu_timeout(c, now_us);
     tcp_recovery_timeout(c, now_us);
     return true;
 }
@@ -171,6 +174,8 @@ void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
         return;
     if (keepalive_applies(c) && !keepalive(c, now_us))
         return;
+    if (c->flags & CONN_PMTU)
+        tcp_pmtu_expire(c, now_us);
     uint64_t at = next_deadline(c, now_us);
     if (at != UINT64_MAX)
         tcp_arm(c, at);

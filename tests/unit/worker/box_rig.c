@@ -67,6 +67,13 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
     return n;
 }
 
+bool port_pass(struct port_queue *q, struct rte_mbuf *m)
+{
+    (void)q;
+    (void)m;
+    return false;
+}
+
 void port_tx_retry(struct port_queue *q)
 {
     (void)q;
