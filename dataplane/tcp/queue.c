@@ -83,6 +83,7 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
     uint32_t left = c->stack->conf.tx_limit - queued;
     struct tcp_frame *f = frame_of(c->tx_tail);
     *room = space < left ? space : left;
+    assert((size_t)f->off + f->len + *room <= c->tx_tail->buf_len);
     return (uint8_t *)c->tx_tail->buf_addr + f->off + f->len;
 }
 
