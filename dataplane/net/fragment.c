@@ -211,6 +211,7 @@ static enum net_verdict input(struct net_if *n, struct frame *f, const struct pi
         return net_drop(n, m, COUNTER_net_drop_fragment_overlap);
     count_one(n->counters, COUNTER_net_reassembled);
     finish_header(m, l3, v6, marked);
+    rte_pktmbuf_free(n->whole); /* nobody has taken the last one */
     n->whole = m;
     return NET_WHOLE;
 }
