@@ -282,11 +282,16 @@ const struct directive directives[] = {
     TEXT("link-options", NULL, "", OURS_DATAPLANE),
     CHECKED("link-mac", NULL, "", check_mac, OURS_DATAPLANE),
     INT("link-mtu", NULL, "1500", 576, 9600, OURS_DATAPLANE),
+    INT("link-vlan", NULL, "0", 0, 4094, OURS_DATAPLANE),
     INT("link-queue-size", NULL, "1024", 32, 32768, OURS_DATAPLANE),
     CHECKED("link-address", NULL, NULL, check_address,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
     CHECKED("link-gateway", NULL, NULL, check_gateway,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
+
+    CHECKED("link-route", NULL, NULL, check_route,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
+    BOOL("link-dad", NULL, "yes", OURS_DATAPLANE),
 
     /* -- ours: control -- */
     TEXT("stats-address", NULL, "127.0.0.1", OURS_CONTROL),

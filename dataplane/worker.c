@@ -48,6 +48,23 @@ void worker_send(void *worker, struct rte_mbuf **frames, unsigned n)
     port_tx(w->queue, frames, n);
 }
 
+/* An ICMP error about a segment, or a packet that its last fragment has completed: the flow's owner gets
+ * that.
+ */
+static enum net_verdict unusual(struct worker *w, enum net_verdict v, struct rte_mbuf **frame,
+                                struct net_packet *packet)
+{
+    if (v == NET_WHOLE) {
+        *frame = net_take_whole(w->nif);
+        if (port_pass(w->queue, *frame))
+            return NET_DONE;
+        v = net_input(w->nif, *frame, packet, w->env.now_us);
+    }
+    if (v == NET_TCP_ERROR)
+        tcp_icmp_error(w->tcp, net_error(w->nif), w->env.now_us);
+    return v;
+}
+
 static bool receive(struct worker *w)
 {
     struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
@@ -60,7 +77,10 @@ static bool receive(struct worker *w)
     for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     for (unsigned i = 0; i < n; i++) {
-        if (net_input(w->nif, frame[i], &packet[segments], w->env.now_us) != NET_TCP)
+        enum net_verdict v = net_input(w->nif, frame[i], &packet[segments], w->env.now_us);
+        if (unlikely(v >= NET_TCP_ERROR))
+            v = unusual(w, v, &frame[i], &packet[segments]);
+        if (v != NET_TCP)
             continue;
         tcp_prefetch(w->tcp, frame[i], &packet[segments]);
         segment[segments++] = frame[i];

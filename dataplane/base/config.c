@@ -261,6 +261,42 @@ static void print_gateways(const struct config *c, const struct row *row, char *
     snprintf(text, size, "%s%s%s", v4, *v4 && *v6 ? " " : "", v6);
 }
 
+/* "PREFIX/BITS via GATEWAY", one directive a route. */
+static bool parse_route(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    char line[LINE_MAX_BYTES], *state;
+    if (!*text)
+        return true;
+    if (c->routes == CONFIG_ROUTES || snprintf(line, sizeof line, "%s", text) >= (int)sizeof line)
+        return false;
+    const char *prefix = strtok_r(line, " \t", &state), *via = strtok_r(NULL, " \t", &state);
+    const char *gateway = strtok_r(NULL, " \t", &state);
+    struct ip_addr to, hop;
+    unsigned bits;
+    if (!gateway || strcasecmp(via, "via") != 0 || strtok_r(NULL, " \t", &state) ||
+        !ip_parse_prefix(prefix, &to, &bits) || !ip_parse(gateway, &hop) || ip_is_v4(&to) != ip_is_v4(&hop))
+        return false;
+    c->route[c->routes].prefix = to;
+    c->route[c->routes].bits = bits;
+    c->route[c->routes++].gateway = hop;
+    return true;
+}
+
+static void print_routes(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    size_t used = 0;
+    *text = 0;
+    for (unsigned i = 0; i < c->routes && used < size; i++) {
+        char to[ENDPOINT_TEXT], hop[ENDPOINT_TEXT];
+        ip_format(&c->route[i].prefix, to);
+        ip_format(&c->route[i].gateway, hop);
+        used += (size_t)snprintf(text + used, size - used, "%s%s/%u via %s", i ? " " : "", to, c->route[i].bits,
+                                 hop);
+    }
+}
+
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
 
@@ -274,7 +310,9 @@ static const struct kind number = {parse_number, print_number, "a whole number w
                          cores = {parse_cores, print_cores,
                                   "auto, or core numbers with blanks between, at most 64"},
                          address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
-                         gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"};
+                         gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"},
+                         route = {parse_route, print_routes,
+                                  "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"};
 
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
@@ -343,6 +381,8 @@ static const struct row rows[] = {
     {"link-queue-size", &number, "1024", INTO(link_queue_size), 32, 32768},
     {"link-address", &address, "", 0, 0},
     {"link-gateway", &gateway, "", 0, 0},
+    {"link-route", &route, "", 0, 0},
+    {"link-dad", &word, "yes", INTO(link_dad), .words = yes_no},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

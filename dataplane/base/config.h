@@ -20,7 +20,7 @@ enum maxmemory_policy {
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
-enum { CONFIG_ADDRESSES = 8, CONFIG_WORKERS = 64 };
+enum { CONFIG_ADDRESSES = 8, CONFIG_ROUTES = 64, CONFIG_WORKERS = 64 };
 
 struct config_pair {
     const char *name, *value; /* names in lower case; a repeated directive is one pair per occurrence */
@@ -72,6 +72,12 @@ struct config {
     } address[CONFIG_ADDRESSES];
     unsigned addresses;
     struct ip_addr gateway4, gateway6; /* all zero = none */
+    struct {
+        struct ip_addr prefix, gateway;
+        unsigned bits;
+    } route[CONFIG_ROUTES];
+    unsigned routes;
+    bool link_dad; /* are our addresses free? */
 
     /* Everything, as text, in the order control sent it. */
     unsigned pairs;

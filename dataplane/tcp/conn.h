@@ -91,7 +91,8 @@ enum tcp_conn_flag {
     CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
     CONN_ECN_CWR = 1 << 26,  /* the window fell: the next new data say so */
     CONN_COOKIE = 1 << 27,       /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
-    CONN_AGED = 1 << 28          /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_AGED = 1 << 28,         /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_PMTU = 1 << 29          /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
 };
 #define CONN_SLOW                                                                                            \
     (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN | CONN_TAIL_PROBE)
@@ -224,6 +225,9 @@ struct tcp_conn {
     /* end of loss */
     /* congestion.c, cubic.c, ecn.c */
     struct tcp_cong cong;
+    /* pmtu.c */
+    uint32_t pmtu_ms;             /* with CONN_PMTU: when the old size is tried again */
+    uint8_t icmp_type, icmp_code; /* the last ICMP error that was noted, 0 = none */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -354,6 +358,8 @@ bool tcp_listening(const struct tcp_stack *s, uint16_t port);
 void tcp_listen_left(struct tcp_conn *c); /* no longer half-open */
 /* What a SYN or SYN-ACK of the peer agrees to. */
 void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64_t now_us);
+/* Payload of a full segment: what the peer takes (its MSS option, 0 = none) and the path carries. */
+uint16_t tcp_segment_size(const struct tcp_conn *c, uint16_t offered);
 
 /* -- shed.c: what is given up when something runs short */
 void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list);
@@ -467,6 +473,11 @@ enum frto_step { FRTO_OFF, FRTO_FIRST_ACK, FRTO_SECOND_ACK }; /* waiting for whi
 void tcp_spurious_save(struct tcp_conn *c);
 void tcp_spurious_dsack(struct tcp_conn *c, const struct tcp_news *news);
 void tcp_frto_ack(struct tcp_conn *c, const struct tcp_news *news);
+
+/* -- pmtu.c: path MTU and ICMP errors */
+void tcp_pmtu_timeout(struct tcp_conn *c, uint64_t now_us); /* the head of the queue has timed out again */
+void tcp_pmtu_expire(struct tcp_conn *c, uint64_t now_us);  /* with CONN_PMTU, any time */
+uint64_t tcp_pmtu_due(const struct tcp_conn *c, uint64_t now_us);
 
 /* -- timers.c: calls say what happened */
 uint64_t tcp_rto(const struct tcp_conn *c); /* with back-off */

@@ -82,6 +82,16 @@ static inline bool predicted(const struct tcp_conn *c, const struct tcp_segment 
            (seg->payload || seg->ack != c->snd_una); /* else: a duplicate ACK or a window update */
 }
 
+/* The peer lives. If it has also taken something from us, so does the next hop: the neighbour table is told
+ * every four seconds or so, seldom enough to cost nothing and often enough that it never has to ask. */
+static inline void heard(struct tcp_conn *c, bool progress, uint64_t now_us)
+{
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    if (unlikely((now_ms ^ c->last_rx_ms) >> 12) && progress)
+        net_path_confirm(c->stack->nif, c->path, now_us);
+    c->last_rx_ms = now_ms;
+}
+
 static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
 {
@@ -90,7 +100,7 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
         c->snd_wnd_max = window;
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
-    c->last_rx_ms = (uint32_t)(now_us / 1000);
+    heard(c, seg->ack != c->snd_una, now_us);
     if (c->last_ack_sent == seg->seq)
         c->ts_recent = seg->ts_val; /* without timestamps it means nothing */
     if (seg->ack != c->snd_una)

@@ -38,7 +38,7 @@ void tcp_listen_left(struct tcp_conn *c)
     tcp_age_remove(c, &c->stack->half_open);
 }
 
-static uint16_t segment_size(const struct tcp_conn *c, uint16_t offered)
+uint16_t tcp_segment_size(const struct tcp_conn *c, uint16_t offered)
 {
     bool v4 = ip_is_v4(&c->tuple.remote);
     unsigned size = offered ? offered : v4 ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
@@ -70,7 +70,7 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
     c->snd_wnd = c->snd_wnd_max = syn->window; /* never scaled in a SYN */
     c->snd_wl1 = syn->seq;
     c->peer_mss = syn->options & TCP_OPT_MSS ? syn->mss : 0;
-    c->mss = segment_size(c, c->peer_mss);
+    c->mss = tcp_segment_size(c, c->peer_mss);
     c->last_rx_ms = (uint32_t)(now_us / 1000);
     tcp_ecn_learn(c, syn);
     tcp_cc_start(c);

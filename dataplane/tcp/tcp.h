@@ -57,6 +57,9 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
 void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p);
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
 
+/* What a router or host says of a segment of ours (NET_TCP_ERROR of net_input). */
+void tcp_icmp_error(struct tcp_stack *s, const struct net_error *e, uint64_t now_us);
+
 /* Runs the timers that are due (RTO, delayed ACK, persist, keepalive, TIME_WAIT). Returns the time of the
  * next one (µs), UINT64_MAX if there is none. Costs a comparison when nothing is due: call it every round. */
 uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us);

@@ -59,8 +59,14 @@ static void finish_round(struct script *s)
 
 /* -- lines */
 
+static void line_icmp(struct script *s, char *text);
+
 static void line_in(struct script *s, char *text)
 {
+    if (strncmp(text, "ICMP ", 5) == 0) {
+        line_icmp(s, text + 5);
+        return;
+    }
     struct peer *peer = &s->peer[s->current];
     struct wanted w;
     struct net_packet p;
@@ -84,6 +90,27 @@ static void line_in(struct script *s, char *text)
     struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum, w.chain, &p);
     p.ecn = w.seg.ecn;
     tcp_input(s->bench.stack, m, &p, s->bench.now_us);
+    finish_round(s);
+}
+
+/* < ICMP toobig MTU SEQ | hard SEQ | soft SEQ : a router's word about our segment that starts at SEQ. */
+static void line_icmp(struct script *s, char *text)
+{
+    static const char *const kinds[] = {
+        [NET_ERROR_TOO_BIG] = "toobig", [NET_ERROR_HARD] = "hard", [NET_ERROR_SOFT] = "soft"};
+    const struct peer *peer = &s->peer[s->current];
+    struct net_error e = {.local = {s->bench.local, s->port},
+                          .remote = {s->bench.remote, (uint16_t)(40000 + s->current)},
+                          .type = 3};
+    const char *kind = word(&text);
+    while (e.kind <= NET_ERROR_SOFT && strcmp(kinds[e.kind], kind) != 0)
+        e.kind++;
+    if (e.kind > NET_ERROR_SOFT)
+        complain(&s->complaint, "unknown kind of error '%s'", kind);
+    if (e.kind == NET_ERROR_TOO_BIG)
+        e.mtu = (uint32_t)strtoul(word(&text), NULL, 10);
+    e.seq = peer->base + (uint32_t)strtoul(word(&text), NULL, 10);
+    tcp_icmp_error(s->bench.stack, &e, s->bench.now_us);
     finish_round(s);
 }
 

@@ -44,6 +44,17 @@ uint16_t net_path_mtu(const struct net_path *p)
     return 1500;
 }
 
+bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint64_t now_us)
+{
+    (void)n, (void)p, (void)mtu, (void)now_us;
+    return false;
+}
+
+void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
+{
+    (void)n, (void)p, (void)now_us;
+}
+
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
                   uint16_t tso_mss, uint8_t ecn, uint64_t now_us)
 {

@@ -29,7 +29,28 @@ void net_path_put(struct net_if *n, struct net_path *p)
 
 uint16_t net_path_mtu(const struct net_path *p)
 {
-    return ((const struct bench *)p)->mtu;
+    const struct bench *b = (const struct bench *)p;
+    return b->path_mtu && b->now_us < b->path_mtu_until ? b->path_mtu : b->mtu;
+}
+
+bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint64_t now_us)
+{
+    struct bench *b = (struct bench *)p;
+    uint32_t least = ip_is_v4(&b->remote) ? 552 : 1280;
+    (void)n;
+    mtu = mtu < least ? least : mtu;
+    if (mtu >= net_path_mtu(p))
+        return false;
+    b->path_mtu = (uint16_t)mtu;
+    b->path_mtu_until = now_us + NET_MTU_LIFE;
+    return true;
+}
+
+void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
+{
+    (void)n;
+    (void)now_us;
+    ((struct bench *)p)->confirmed++;
 }
 
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
