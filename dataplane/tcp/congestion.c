@@ -42,8 +42,9 @@ void tcp_set_congestion_control(struct tcp_stack *s, enum tcp_cc_kind kind)
 
 void tcp_cc_start(struct tcp_conn *c)
 {
-    c->cong =
-        (struct tcp_cong){.algorithm = (uint8_t)c->stack->conf.congestion_control, .ecn_recover = c->iss};
+    c->cong = (struct tcp_cong){.algorithm = (uint8_t)c->stack->conf.congestion_control,
+                                .ecn_recover = c->iss,
+                                .sent_ms = c->last_rx_ms};
     c->cwnd = tcp_initial_window(c);
     c->ssthresh = UINT32_MAX;
     c->cwnd_credit = 0;
