@@ -83,6 +83,7 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
     uint32_t left = c->stack->conf.tx_limit - queued;
     struct tcp_frame *f = frame_of(c->tx_tail);
     *room = space < left ? space : left;
+    assert((size_t)f->off + f->len + *room <= c->tx_tail->buf_len);
     return (uint8_t *)c->tx_tail->buf_addr + f->off + f->len;
 }
 
@@ -137,8 +138,9 @@ bool tcp_queue_split(struct tcp_conn *c, uint16_t len)
     g->len = len;
     g->next = rest;
     f->seq += len;
-    f->off += len;
     f->len -= len;
+    /* To the front again: more may be written behind it, up to a full segment. Nobody else holds it yet. */
+    memmove((uint8_t *)rest->buf_addr + f->off, (const uint8_t *)rest->buf_addr + f->off + len, f->len);
     c->tx_head = c->tx_send = first;
     c->tx_frames++;
     c->stack->queued++;
