@@ -379,6 +379,7 @@ static const struct {
     {"show", "neighbors", show_neighbors},
     {"show", "arp", show_arp},
     {"show", "routes", show_routes},
+    {"show", "addresses", show_addresses},
     {"show", "drops", show_drops},
     {"ping", "start", ping_start},
     {"ping", "next", ping_next},

@@ -95,6 +95,12 @@ void show_routes(struct call *call, const json_t *request)
     show_rows(call, "routes", call_reply);
 }
 
+void show_addresses(struct call *call, const json_t *request)
+{
+    (void)request;
+    show_rows(call, "addresses", call_reply);
+}
+
 /* -- drops -------------------------------------------------------------------------------------------- */
 
 /* Names that say that something was lost or refused, and counters of losses whose names do not. */

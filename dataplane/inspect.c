@@ -14,8 +14,8 @@ static const struct {
 } operations[] = {
     {"workers", inspect_workers},       {"connections", inspect_connections},
     {"connection", inspect_connection}, {"neighbors", inspect_neighbors},
-    {"routes", inspect_routes},         {"ping-start", inspect_ping_start},
-    {"ping-next", inspect_ping_next},
+    {"routes", inspect_routes},         {"addresses", inspect_addresses},
+    {"ping-start", inspect_ping_start}, {"ping-next", inspect_ping_next},
 };
 
 static inspect_fn *find(int argc, const struct slice *argv)
