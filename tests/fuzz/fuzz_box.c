@@ -50,6 +50,8 @@ static void op_open(struct input *in)
     uint32_t isn = how & 1 ? 0xffffff00 : how & 2 ? take32(in) : 1000;
     size_t n = sizeof usual;
     const uint8_t *option = how & 4 ? take(in, take8(in) % 41, &n) : usual;
+    if (p->synced && !(how & 16)) /* else the box keeps it, for a while */
+        peer_send(&world, p, RST | ACK, p->next, p->seen, NULL, 0);
     peer_open(&world, p, isn, option, how & 8 ? 0 : n);
 }
 
@@ -294,6 +296,9 @@ static void all_ends(void)
 {
     struct worker *w = world.rig.worker;
     struct fabric *f = world.rig.box.fabric;
+    for (unsigned i = 0; i < PEERS; i++)
+        if (world.peer[i].synced)
+            peer_send(&world, &world.peer[i], RST | ACK, world.peer[i].next, world.peer[i].seen, NULL, 0);
     while (w->live_sessions)
         session_close(w->live_sessions, false);
     for (struct job *j; (j = fabric_receive(f, fabric_main(f)));)

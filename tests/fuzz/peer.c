@@ -7,7 +7,8 @@ enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, BOX_PORT = 6379 };
 
 void peers_start(struct peers *ps)
 {
-    static const char *const pairs[] = {"slowlog-log-slower-than", "0", NULL};
+    /* More clients than an input can open. */
+    static const char *const pairs[] = {"slowlog-log-slower-than", "0", "maxclients", "1000", NULL};
     rig_ipv6 = true;
     rig_start(&ps->rig, pairs, NULL);
     for (unsigned i = 0; i < PEERS; i++)
