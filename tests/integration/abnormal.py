@@ -318,6 +318,7 @@ def options(t):
 # -- running them
 
 def run_one(run, target):
+    target.new_probe()
     try:
         return run(target), ""
     except AssertionError as e:

@@ -28,6 +28,7 @@ class Target:
         self.echo_id = random.randrange(1, 65535)
         self.echoes = 0
         self.port = random.randrange(20000, 40000)
+        self.ports = set()
         self.mac = None
         self.mac = self._resolve()
 
@@ -47,6 +48,7 @@ class Target:
 
     def next_port(self):
         self.port = 20000 + (self.port - 19999) % 20000
+        self.ports.add(self.port)
         return self.port
 
     # -- hearing
@@ -65,9 +67,15 @@ class Target:
             if not self._resolved(frame) and self.mac and self._for_us(frame):
                 return frame
 
+    def new_probe(self):
+        """From now on, only what is said to ports taken from here on is heard: an earlier probe's SYN-ACK may come again."""
+        self.ports = set()
+
     def _for_us(self, frame):
         layer = frame.getlayer(IPv6 if self.v6 else IP)
-        return layer is not None and layer.dst == self.source
+        if layer is None or layer.dst != self.source:
+            return False
+        return not isinstance(layer.payload, TCP) or layer.payload.dport in self.ports
 
     def _resolved(self, frame):
         if ARP in frame and frame[ARP].op == 1 and frame[ARP].pdst == self.source:
@@ -126,6 +134,9 @@ class Target:
                 if self._is_echo(frame, number):
                     break
                 heard.append(frame)
+        for frame in heard:
+            if isinstance(frame.payload.payload, TCP) and frame[TCP].flags & 0x12 == 0x12:
+                self.send(self.ip() / TCP(sport=frame[TCP].dport, dport=frame[TCP].sport, flags="R", seq=frame[TCP].ack))
         return heard
 
     def probe(self, packet, mac=None):

@@ -90,7 +90,7 @@ int main(int argc, char **argv)
         case NAME: name = optarg; break;
         case KERNEL: t.kernel = true; break;
         case BULK: t.bulk_mb = number; break;
-        case CHURN: t.churn_seconds = number; break;
+        case CHURN: t.churn_seconds = strtod(optarg, NULL); break;
         case FLOOR: t.churn_floor = number; break;
         case THREADS: t.threads = number; break;
         default: return usage();

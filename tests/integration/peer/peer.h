@@ -11,7 +11,7 @@ struct target {
     socklen_t len;
     bool kernel;           /* the server sits on the kernel's TCP too: what is the box's alone is not asked */
     unsigned bulk_mb;      /* bytes of `bulk` both ways together */
-    unsigned churn_seconds;
+    double churn_seconds;
     unsigned churn_floor;  /* connections a second that `churn` must reach; 0 = only tell */
     unsigned threads;
 };
