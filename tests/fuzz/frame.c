@@ -135,7 +135,8 @@ bool frame_resolve(const struct frame *f, struct frame *answer)
         answer->len = ETHER + 28;
         return b[27] != 2; /* not for the box's own announcement or probe */
     }
-    if (be16(f->p + 12) != TYPE_IP6 || f->len < ETHER + IP6 + 24 || b[6] != ICMP6 || b[40] != 135 || b[63] == 2)
+    if (be16(f->p + 12) != TYPE_IP6 || f->len < ETHER + IP6 + 24 || b[6] != ICMP6 || b[40] != 135 ||
+        b[63] == 2)
         return false;
     uint8_t na[32] = {136};
     na[4] = 0x60; /* solicited, override */
@@ -148,7 +149,8 @@ bool frame_resolve(const struct frame *f, struct frame *answer)
 }
 
 /* The part of the frame behind the IP header; NULL if it is no IP packet. */
-static const uint8_t *payload(const struct frame *f, uint8_t *protocol, size_t *len, const uint8_t **addresses)
+static const uint8_t *payload(const struct frame *f, uint8_t *protocol, size_t *len,
+                              const uint8_t **addresses)
 {
     const uint8_t *ip = f->p + ETHER;
     bool v6 = be16(f->p + 12) == TYPE_IP6;

@@ -1,4 +1,5 @@
-/* fuzz.h: libFuzzer's entry, and reading a fuzzer's bytes as a program. https://llvm.org/docs/LibFuzzer.html */
+/* fuzz.h: libFuzzer's entry, and reading a fuzzer's bytes as a program. https://llvm.org/docs/LibFuzzer.html
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

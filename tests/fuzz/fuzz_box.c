@@ -1,6 +1,7 @@
 /* fuzz_box.c: a whole worker (Ethernet to store) fed with frames in virtual time. The input is a program: an
- * operation byte, then its operands. Checksums and lengths are put right except in OP_RAW. Whatever comes: every
- * frame the box sends is sound, a fresh client gets its PONG, no connection stays, no packet buffer is lost. */
+ * operation byte, then its operands. Checksums and lengths are put right except in OP_RAW. Whatever comes:
+ * every frame the box sends is sound, a fresh client gets its PONG, no connection stays, no packet buffer is
+ * lost. */
 #include "job.h"
 #include "peer.h"
 
@@ -91,9 +92,18 @@ static void op_options(struct input *in)
     uint8_t flags = take8(in);
     uint32_t ack = p->acked + take_shift(in);
     const uint8_t *option = take(in, take8(in) % 41, &len);
-    struct segment s = {.v6 = p->v6, .host = p->host, .sport = p->port, .dport = 6379, .window = p->window,
-                        .urgent = take8(in), .ecn = flags >> 6, .seq = p->next, .ack = ack,
-                        .flags = flags ? flags : ACK, .option = option, .options = len};
+    struct segment s = {.v6 = p->v6,
+                        .host = p->host,
+                        .sport = p->port,
+                        .dport = 6379,
+                        .window = p->window,
+                        .urgent = take8(in),
+                        .ecn = flags >> 6,
+                        .seq = p->next,
+                        .ack = ack,
+                        .flags = flags ? flags : ACK,
+                        .option = option,
+                        .options = len};
     frame_tcp(&frame, &s);
     peers_send(&world, &frame);
     peers_run(&world, 100, 1);
@@ -116,8 +126,16 @@ static void op_sack(struct input *in)
         to32(o + at, from);
         to32(o + at + 4, from + take_shift(in) * 100);
     }
-    struct segment s = {.v6 = p->v6, .host = p->host, .sport = p->port, .dport = 6379, .window = p->window,
-                        .seq = p->next, .ack = p->acked, .flags = ACK, .option = o, .options = at};
+    struct segment s = {.v6 = p->v6,
+                        .host = p->host,
+                        .sport = p->port,
+                        .dport = 6379,
+                        .window = p->window,
+                        .seq = p->next,
+                        .ack = p->acked,
+                        .flags = ACK,
+                        .option = o,
+                        .options = at};
     frame_tcp(&frame, &s);
     peers_send(&world, &frame);
     peers_run(&world, 100, 1);
@@ -187,7 +205,8 @@ static void op_packet(struct input *in)
 /* An ARP packet or a neighbour discovery message, some bytes of it changed. */
 static void op_neighbour(struct input *in)
 {
-    static const uint8_t arp[28] = {0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 3, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
+    static const uint8_t arp[28] = {0,  1, 8, 0, 6, 4, 0, 1, 2, 0, 0,  0, 0, 3,
+                                    10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
     static const uint8_t ns[32] = {135, 0, 0, 0, 0, 0, 0, 0, 0xfd, [23] = 2, 1, 1, 2, 0, 0, 0, 0, 3};
     uint8_t how = take8(in);
     frame_ip(&frame, true, 1, ICMP6, ns, sizeof ns);
@@ -228,7 +247,8 @@ static void op_error(struct input *in)
     to16(t, 6379);
     to16(t + 2, p->port);
     to32(t + 4, p->acked + take_shift(in));
-    frame_ip(&frame, p->v6, type & 64 ? 77 : p->host, p->v6 ? ICMP6 : ICMP4, m, 8 + header + (type & 128 ? 8 : 20));
+    frame_ip(&frame, p->v6, type & 64 ? 77 : p->host, p->v6 ? ICMP6 : ICMP4, m,
+             8 + header + (type & 128 ? 8 : 20));
     peers_send(&world, &frame);
     peers_run(&world, 100, 1);
 }
@@ -240,8 +260,14 @@ static void op_fragments(struct input *in)
     struct peer *p = &world.peer[0];
     uint8_t how = take8(in);
     size_t cut = 8 + take8(in) % 12 * 8u, len = strlen(request[2]);
-    struct segment s = {.host = p->host, .sport = p->port, .dport = 6379, .window = p->window, .seq = p->next,
-                        .ack = p->acked, .flags = PSH | ACK, .payload = (const uint8_t *)request[2],
+    struct segment s = {.host = p->host,
+                        .sport = p->port,
+                        .dport = 6379,
+                        .window = p->window,
+                        .seq = p->next,
+                        .ack = p->acked,
+                        .flags = PSH | ACK,
+                        .payload = (const uint8_t *)request[2],
                         .payload_len = len};
     frame_tcp(&frame, &s);
     size_t total = frame.len - ETHER - 20;
@@ -264,8 +290,8 @@ static void op_fragments(struct input *in)
 }
 
 static void (*const operation[])(struct input *) = {
-    op_open, op_request, op_data,   op_stray,     op_options, op_sack,  op_fin, op_reset, op_time,
-    op_manner, op_raw,   op_packet, op_neighbour, op_error,   op_fragments,
+    op_open, op_request, op_data, op_stray,  op_options,   op_sack,  op_fin,       op_reset,
+    op_time, op_manner,  op_raw,  op_packet, op_neighbour, op_error, op_fragments,
 };
 
 /* -- one input

@@ -1,5 +1,5 @@
-/* fuzz_channel.c: what the dataplane takes from control: messages one after the other (u16 length, bytes), or,
- * if the first byte is odd, the ring itself with indexes and lengths that a broken peer has left. */
+/* fuzz_channel.c: what the dataplane takes from control: messages one after the other (u16 length, bytes),
+ * or, if the first byte is odd, the ring itself with indexes and lengths that a broken peer has left. */
 #include "channel/private.h"
 #include "fuzz.h"
 

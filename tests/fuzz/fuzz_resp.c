@@ -7,7 +7,9 @@ static const struct resp_limits limits[] = {
     {.max_bulk = 512 << 20, .max_args = 1024 * 1024, .max_inline = 65536},
     {.max_bulk = 512 << 20, .max_args = 10, .max_inline = 65536, .unauth_bulk = 16384},
     {.max_bulk = 64, .max_args = 4, .max_inline = 65536},
-    {.max_bulk = 64, .max_args = 4, .max_inline = 32}, /* this one depends on where bytes are cut, as Redis' does */
+    {.max_bulk = 64,
+     .max_args = 4,
+     .max_inline = 32}, /* this one depends on where bytes are cut, as Redis' does */
 };
 
 struct outcome {

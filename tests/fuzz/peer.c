@@ -106,8 +106,8 @@ void peers_run(struct peers *ps, uint64_t us, unsigned rounds)
 /* -- what is sent
  * ----------------------------------------------------------------------------------------------- */
 
-void peer_send(struct peers *ps, struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data,
-               size_t len)
+void peer_send(struct peers *ps, struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack,
+               const uint8_t *data, size_t len)
 {
     static struct frame f;
     uint8_t ts[12] = {1, 1, 8, 10};

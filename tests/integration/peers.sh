@@ -24,6 +24,9 @@ finish() {
     rm -rf "$WORK"
 }
 trap finish EXIT
+trap 'exit 1' INT TERM
+board/dev/down >/dev/null 2>&1 # what a run that was killed has left
+ip netns del "$REF" 2>/dev/null
 
 # check NAME COMMAND...: one test. suite COMMAND...: a command that prints TAP itself.
 check() {

@@ -1,5 +1,5 @@
-/* churn.c: connections opened and closed as fast as the kernel can, closed by either side and by reset, over few local
- * ports, so that each meets what its predecessor left. */
+/* churn.c: connections opened and closed as fast as the kernel can, closed by either side and by reset, over
+ * few local ports, so that each meets what its predecessor left. */
 #include "peer.h"
 
 #include <errno.h>
@@ -14,8 +14,8 @@ enum ending { ORDERLY, RESET, SERVER, ENDINGS };
 struct opener {
     pthread_t thread;
     const struct target *t;
-    unsigned mask;           /* of endings, used in turn */
-    uint16_t first, ports;   /* 0: the kernel chooses */
+    unsigned mask;         /* of endings, used in turn */
+    uint16_t first, ports; /* 0: the kernel chooses */
     double until;
     unsigned long opened, busy; /* busy: the port was still in our own kernel's TIME_WAIT */
     bool ok;
@@ -71,7 +71,8 @@ static bool churn(const struct target *t, unsigned mask, uint16_t ports)
         busy += o[i].busy;
     }
     double rate = (double)opened / (seconds() - start);
-    because("%lu connections, %.0f a second; %lu times the port was in the client's own TIME_WAIT", opened, rate, busy);
+    because("%lu connections, %.0f a second; %lu times the port was in the client's own TIME_WAIT", opened,
+            rate, busy);
     free(o);
     if (rate < t->churn_floor)
         return because("less than %u a second", t->churn_floor);

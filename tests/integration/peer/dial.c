@@ -58,7 +58,8 @@ int dial(const struct target *t, const struct manner *m)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &m->rcvbuf, sizeof m->rcvbuf);
     if (m->maxseg)
         setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &m->maxseg, sizeof m->maxseg);
-    if ((!m->port || bind_port(fd, t, m->port)) && connect(fd, (const struct sockaddr *)&t->addr, t->len) == 0)
+    if ((!m->port || bind_port(fd, t, m->port)) &&
+        connect(fd, (const struct sockaddr *)&t->addr, t->len) == 0)
         return fd;
     int error = errno;
     close(fd);

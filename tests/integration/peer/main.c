@@ -52,8 +52,9 @@ static bool parse_target(struct target *t, const char *host, unsigned port)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sluice-peer --host ADDRESS [--port N] [--only TEXT[,TEXT...]] [--name SUITE] [--kernel]\n"
-                    "           [--bulk-mb N] [--churn-seconds N] [--churn-floor N] [--threads N]\n");
+    fprintf(stderr,
+            "usage: sluice-peer --host ADDRESS [--port N] [--only TEXT[,TEXT...]] [--name SUITE] [--kernel]\n"
+            "           [--bulk-mb N] [--churn-seconds N] [--churn-floor N] [--threads N]\n");
     return 2;
 }
 
@@ -69,46 +70,53 @@ static bool chosen(const char *name, const char *only)
     return false;
 }
 
+struct options {
+    struct target target;
+    const char *only, *name;
+};
+
+static bool parse_options(struct options *o, int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"host", 1, NULL, 'h'},          {"port", 1, NULL, 'p'},
+        {"only", 1, NULL, 'o'},          {"name", 1, NULL, 'n'},
+        {"kernel", 0, NULL, 'k'},        {"bulk-mb", 1, NULL, 'b'},
+        {"churn-seconds", 1, NULL, 'c'}, {"churn-floor", 1, NULL, 'f'},
+        {"threads", 1, NULL, 't'},       {NULL, 0, NULL, 0},
+    };
+    const char *host = "127.0.77.2", *value[128] = {[0] = NULL};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == '?')
+            return false;
+        value[c] = optarg ? optarg : "";
+    }
+    struct target *t = &o->target;
+    *o = (struct options){.only = value['o'], .name = value['n'] ? value['n'] : "peer"};
+    t->kernel = value['k'] != NULL;
+    t->bulk_mb = value['b'] ? (unsigned)strtoul(value['b'], NULL, 10) : 256;
+    t->churn_seconds = value['c'] ? strtod(value['c'], NULL) : 1;
+    t->churn_floor = value['f'] ? (unsigned)strtoul(value['f'], NULL, 10) : 0;
+    t->threads = value['t'] ? (unsigned)strtoul(value['t'], NULL, 10) : 4;
+    unsigned port = value['p'] ? (unsigned)strtoul(value['p'], NULL, 10) : 6379;
+    return parse_target(t, value['h'] ? value['h'] : host, port) && t->threads > 0 && t->threads <= 64;
+}
+
 int main(int argc, char **argv)
 {
-    enum { HOST = 1, PORT, ONLY, NAME, KERNEL, BULK, CHURN, FLOOR, THREADS };
-    static const struct option options[] = {
-        {"host", 1, NULL, HOST},          {"port", 1, NULL, PORT},      {"only", 1, NULL, ONLY},
-        {"name", 1, NULL, NAME},          {"kernel", 0, NULL, KERNEL},  {"bulk-mb", 1, NULL, BULK},
-        {"churn-seconds", 1, NULL, CHURN}, {"churn-floor", 1, NULL, FLOOR}, {"threads", 1, NULL, THREADS},
-        {NULL, 0, NULL, 0},
-    };
-    struct target t = {.bulk_mb = 256, .churn_seconds = 1, .threads = 4};
-    const char *host = "127.0.77.2", *only = NULL, *name = "peer";
-    unsigned port = 6379;
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        unsigned number = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
-        switch (o) {
-        case HOST: host = optarg; break;
-        case PORT: port = number; break;
-        case ONLY: only = optarg; break;
-        case NAME: name = optarg; break;
-        case KERNEL: t.kernel = true; break;
-        case BULK: t.bulk_mb = number; break;
-        case CHURN: t.churn_seconds = strtod(optarg, NULL); break;
-        case FLOOR: t.churn_floor = number; break;
-        case THREADS: t.threads = number; break;
-        default: return usage();
-        }
-    }
-    if (!parse_target(&t, host, port) || t.threads == 0 || t.threads > 64)
+    struct options o;
+    if (!parse_options(&o, argc, argv))
         return usage();
     setvbuf(stdout, NULL, _IOLBF, 0);
     unsigned n = 0, failed = 0;
     for (unsigned i = 0; i < CHECKS; i++) {
-        if (!chosen(checks[i].name, only))
+        if (!chosen(checks[i].name, o.only))
             continue;
         double start = seconds();
-        bool ok = checks[i].run(&t);
-        ok = settled(&t) && ok;
+        bool ok = checks[i].run(&o.target);
+        ok = settled(&o.target) && ok;
         failed += !ok;
         because("%.1f s", seconds() - start);
-        printf("%sok %u - %s: %s\n", ok ? "" : "not ", ++n, name, checks[i].name);
+        printf("%sok %u - %s: %s\n", ok ? "" : "not ", ++n, o.name, checks[i].name);
     }
     printf("1..%u\n", n);
     return failed || !n;

@@ -105,7 +105,8 @@ bool manner_slow_reader(const struct target *t)
 
 bool manner_one_byte(const struct target *t)
 {
-    static const char request[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$11\r\nhello world\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+    static const char request[] =
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$11\r\nhello world\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
     int fd = dial(t, NULL);
     bool ok = fd >= 0;
     for (unsigned times = 0; ok && times < 50; times++) {
@@ -148,14 +149,16 @@ bool manner_abandoned_request(const struct target *t)
     return ok;
 }
 
-/* RFC 6093: urgent data stays in line. The kernel takes the byte out of the stream unless asked (SO_OOBINLINE). */
+/* RFC 6093: urgent data stays in line. The kernel takes the byte out of the stream unless asked
+ * (SO_OOBINLINE). */
 bool manner_urgent(const struct target *t)
 {
     int fd = dial(t, NULL);
     bool ok = fd >= 0;
     for (unsigned i = 0; ok && i < 20; i++) {
         ok = send_all(fd, "PI", 2) && send(fd, "N", 1, MSG_OOB) == 1;
-        ok = ok && (t->kernel ? send_all(fd, "NG\r\n", 4) : send_all(fd, "G\r\n", 3)) && says(fd, "", "+PONG\r\n");
+        ok = ok && (t->kernel ? send_all(fd, "NG\r\n", 4) : send_all(fd, "G\r\n", 3)) &&
+             says(fd, "", "+PONG\r\n");
     }
     close(fd);
     return ok;

@@ -1,4 +1,5 @@
-/* peer.h: a client of the kernel's TCP that checks every byte: sockets, bytes, and the checks of each file. */
+/* peer.h: a client of the kernel's TCP that checks every byte: sockets, bytes, and the checks of each file.
+ */
 #pragma once
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -9,10 +10,10 @@
 struct target {
     struct sockaddr_storage addr;
     socklen_t len;
-    bool kernel;           /* the server sits on the kernel's TCP too: what is the box's alone is not asked */
-    unsigned bulk_mb;      /* bytes of `bulk` both ways together */
+    bool kernel;      /* the server sits on the kernel's TCP too: what is the box's alone is not asked */
+    unsigned bulk_mb; /* bytes of `bulk` both ways together */
     double churn_seconds;
-    unsigned churn_floor;  /* connections a second that `churn` must reach; 0 = only tell */
+    unsigned churn_floor; /* connections a second that `churn` must reach; 0 = only tell */
     unsigned threads;
 };
 
@@ -50,8 +51,8 @@ bool because(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * ------------------------------------------------------------------------------------------------------ */
 
 typedef bool check(const struct target *t);
-check bulk_large_values, bulk_many_connections;                                        /* bulk.c */
-check churn_orderly, churn_reset, churn_server_closes, churn_mixed, churn_many_open;   /* churn.c */
-check manner_half_close, manner_zero_window, manner_slow_reader, manner_one_byte;      /* manners.c */
+check bulk_large_values, bulk_many_connections;                                      /* bulk.c */
+check churn_orderly, churn_reset, churn_server_closes, churn_mixed, churn_many_open; /* churn.c */
+check manner_half_close, manner_zero_window, manner_slow_reader, manner_one_byte;    /* manners.c */
 check manner_reset_in_the_middle, manner_urgent, manner_small_mss, manner_forgotten;
 check manner_forgotten_port_again, manner_abandoned_request, manner_pipeline_then_quit;
