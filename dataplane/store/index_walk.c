@@ -1,0 +1,138 @@
+/* index_walk.c: entries of the index in another order than by key: scans that survive growth, and samples for
+ * eviction. */
+#include "store/index_layout.h"
+
+/* Visits the entries of a segment with from <= tag < to, which all have their home in bucket b. */
+static void visit_home(const struct shard *s, uint64_t word, unsigned b, uint32_t from, uint32_t to,
+                       index_visit *visit, void *arg)
+{
+    struct bucket *seg = word_segment(s, word);
+    unsigned buckets = word_buckets(word);
+    for (unsigned left = buckets; left > 0; left--) {
+        unsigned used = ~bucket_empty(&seg[b]) & 0xff;
+        for (unsigned rest = used; rest; rest &= rest - 1) {
+            unsigned i = (unsigned)__builtin_ctz(rest);
+            uint32_t tag = seg[b].high[i] >> 8;
+            if (tag >= from && tag < to)
+                visit(slot_entry(s, &seg[b], i), arg);
+        }
+        if (used != 0xff)
+            return;
+        b = next_bucket(b, buckets);
+    }
+}
+
+static uint32_t reverse_bits(uint32_t v)
+{
+    uint32_t r = 0;
+    for (unsigned i = 0; i < DIRECTORY_BITS; i++, v >>= 1)
+        r = r << 1 | (v & 1);
+    return r;
+}
+
+/* Counts up in the reversed bits, so that the parts of a segment that was split meanwhile follow it at once.
+ * A segment that is not split yet is numbered with one bit less than the others. */
+static uint32_t next_segment(const struct index *ix, uint32_t number)
+{
+    uint32_t half = ix->mask >> 1, full = 1u << DIRECTORY_BITS;
+    uint32_t mask = (number & half) + half + 1 < ix->segments ? ix->mask : half;
+    return reverse_bits((reverse_bits((number & mask) | (~mask & (full - 1))) + 1) & (full - 1));
+}
+
+/* A cursor is a segment number and the least tag that is still to be visited in it. */
+uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit,
+                    void *arg)
+{
+    if (ix->segments == 0)
+        return 0;
+    uint32_t number = (uint32_t)(cursor >> TAG_BITS) & ((1u << DIRECTORY_BITS) - 1);
+    uint32_t from = (uint32_t)cursor & ((1u << TAG_BITS) - 1);
+    number = segment_of(ix, number);
+    uint64_t word = *directory_at(ix, number);
+    if (word) {
+        unsigned buckets = word_buckets(word), b = home_of(from, buckets);
+        uint32_t to = (uint32_t)((((uint64_t)(b + 1) << TAG_BITS) + buckets - 1) / buckets);
+        visit_home(s, word, b, from, to, visit, arg);
+        if (to < 1u << TAG_BITS)
+            return (uint64_t)number << TAG_BITS | to;
+    }
+    return (uint64_t)next_segment(ix, number) << TAG_BITS;
+}
+
+void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit,
+                      void *arg)
+{
+    if (ix->segments == 0)
+        return;
+    uint64_t word = *directory_at(ix, segment_of(ix, hash));
+    if (!word)
+        return;
+    uint32_t from = tag_of(hash) & ~0xffffu, end = from + 0x10000;
+    unsigned buckets = word_buckets(word);
+    while (from < end) {
+        unsigned b = home_of(from, buckets);
+        uint32_t to = (uint32_t)((((uint64_t)(b + 1) << TAG_BITS) + buckets - 1) / buckets);
+        to = to < end ? to : end;
+        visit_home(s, word, b, from, to, visit, arg);
+        from = to;
+    }
+}
+
+static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out,
+                               unsigned n)
+{
+    unsigned buckets = word_buckets(word), found = 0;
+    const struct bucket *seg = word_segment(s, word);
+    unsigned slots = buckets * BUCKET_SLOTS, at = (unsigned)((random >> 40) * slots >> 24);
+    n = n < word_keys(word) ? n : word_keys(word);
+    for (; found < n; at = at + 1 == slots ? 0 : at + 1)
+        if (seg[at / BUCKET_SLOTS].low[at % BUCKET_SLOTS])
+            out[found++] = slot_entry(s, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
+    return found;
+}
+
+/* A random hash finds segments by their share of all hashes. */
+static uint64_t sample_word(const struct index *ix, uint64_t random)
+{
+    uint32_t number = segment_of(ix, random);
+    while (*directory_at(ix, number) == 0)
+        number = number + 1 < ix->segments ? number + 1 : 0;
+    return *directory_at(ix, number);
+}
+
+static const struct bucket *sample_bucket(const struct shard *s, uint64_t word, uint64_t random)
+{
+    return word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24);
+}
+
+unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
+                      unsigned n)
+{
+    return ix->keys ? sample_segment(s, sample_word(ix, random), random, out, n) : 0;
+}
+
+unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
+                             struct entry *out[BUCKET_SLOTS])
+{
+    if (ix->keys == 0)
+        return 0;
+    uint64_t word = sample_word(ix, random);
+    const struct bucket *b = sample_bucket(s, word, random);
+    unsigned found = 0;
+    for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1)
+        out[found++] = slot_entry(s, b, (unsigned)__builtin_ctz(full));
+    return found ? found : sample_segment(s, word, random, out, BUCKET_SLOTS);
+}
+
+void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries)
+{
+    if (ix->keys == 0)
+        return;
+    const struct bucket *b = sample_bucket(s, sample_word(ix, random), random);
+    if (!entries) {
+        __builtin_prefetch(b);
+        return;
+    }
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
+        __builtin_prefetch(slot_entry(s, b, i));
+}
