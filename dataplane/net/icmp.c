@@ -71,6 +71,9 @@ static enum net_verdict echo(struct net_if *n, struct frame *f, uint8_t reply_ty
     p[0] = reply_type;
     memcpy(&new_type, p, 2);
     sum = checksum_finish((uint64_t)(uint16_t)~sum + (uint16_t)~old_type + new_type);
+    if (sum == 0)
+        sum = 0xffff; /* RFC 1624 ends in zero for a message of zeros alone, which verifies only with the
+                         other zero */
     memcpy(p + 2, &sum, 2);
     count_one(n->counters, COUNTER_net_icmp_echoes);
     if (f->m->nb_segs > 1 || (uint32_t)(f->l4 - f->l3) + f->l4_len > n->conf.mtu)

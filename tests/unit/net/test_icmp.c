@@ -17,6 +17,18 @@ static void test_echo4_is_answered(void)
     done();
 }
 
+/* Found by fuzz_box: only 0xffff verifies over zeros. */
+static void test_echo4_of_zeros_has_a_checksum_that_verifies(void)
+{
+    const uint8_t zeros[12] = {8, 0, 0xf7, 0xff};
+    rig_start(&rig, NULL);
+    size_t n = make_ipv4(f, PEER, OWN, 1, zeros, sizeof zeros);
+    rig_input(&rig, f, n, NULL);
+    CU_ASSERT_EQUAL_FATAL(rig.n, 1);
+    CU_ASSERT_EQUAL(checksum_finish(checksum_add(0, rig_sent(&rig, 0) + 34, sizeof zeros)), 0);
+    done();
+}
+
 static void test_echo4_with_bad_checksum_is_dropped(void)
 {
     rig_start(&rig, NULL);
@@ -216,6 +228,7 @@ static void test_echo_larger_than_the_mtu_comes_back_in_pieces(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_echo4_is_answered),
+                                             UNIT(test_echo4_of_zeros_has_a_checksum_that_verifies),
                                              UNIT(test_echo4_with_bad_checksum_is_dropped),
                                              UNIT(test_echo_is_rate_limited),
                                              UNIT(test_echo6_is_answered),
