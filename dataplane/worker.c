@@ -6,7 +6,6 @@
 
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
-#include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
 
 #include <stdio.h>
@@ -31,15 +30,13 @@ enum {
 /* -- frames
  * ----------------------------------------------------------------------------------------------------- */
 
-static bool receive(struct worker *w)
+static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
 {
-    struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
+    struct rte_mbuf *segment[RX_BURST];
     struct net_packet packet[RX_BURST];
-    unsigned n = port_rx(w->queue, frame, RX_BURST), segments = 0;
+    unsigned segments = 0;
     if (n == 0)
         return false;
-    for (unsigned i = 0; i < n; i++)
-        rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     for (unsigned i = 0; i < n; i++) {
         if (net_input(w->nif, frame[i], &packet[segments], w->env.now_us) != NET_TCP)
             continue;
@@ -278,10 +275,13 @@ static void idle(struct worker *w)
 
 void worker_round(struct worker *w, uint64_t start)
 {
+    struct rte_mbuf *frame[RX_BURST];
     fabric_park(w->box->fabric, w->id);
+    /* First of all, so that the frames' headers come in while clocks and configuration are read. */
+    unsigned n = port_rx(w->queue, frame, RX_BURST);
     follow_config(w);
     read_clocks(w, start);
-    bool busy = receive(w);
+    bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
@@ -351,6 +351,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .rx_window = 256 * 1024,
         .tx_limit = 256 * 1024,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
+        .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
     };
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);

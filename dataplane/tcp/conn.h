@@ -295,6 +295,7 @@ void tcp_queue_room(struct tcp_conn *c); /* raises TCP_WRITABLE if it is owed an
 
 /* -- output.c */
 void tcp_output(struct tcp_conn *c, uint64_t now_us);
+/* Sends (again) a frame of the queue; the queue keeps it. False if the packet pool is empty. */
 bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us);
 void tcp_send_ack(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
@@ -302,6 +303,12 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us); /* or SYN-ACK, by state 
 void tcp_send_rst(struct tcp_conn *c, uint64_t now_us);
 void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                     uint64_t now_us);
+
+/* -- chain.c: several frames as one, for a port that cuts them up again */
+/* The last frame of the chain that starts with tx_send and carries at most room bytes (tx_send fits). */
+struct rte_mbuf *tcp_chain_end(const struct tcp_conn *c, uint32_t room);
+/* Hangs the frames up to last, of which it takes references, on head, which is bare. */
+void tcp_chain(struct rte_mbuf *head, const struct rte_mbuf *last, uint64_t now_us);
 
 /* -- recovery.c: loss detection and repair */
 void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_t acked, bool duplicate,

@@ -80,6 +80,12 @@ static inline bool predicted(const struct tcp_conn *c, const struct tcp_segment 
            (seg->payload || seg->ack != c->snd_una); /* else: a duplicate ACK or a window update */
 }
 
+/* A frame that the port has put together from several segments asks for an ACK at once, as they would have. */
+static inline unsigned segments_in(const struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    return 1u + (seg->payload > c->mss);
+}
+
 static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
 {
@@ -94,10 +100,17 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
     if (seg->ack != c->snd_una)
         tcp_ack_advance(c, seg->ack, now_us);
     if (seg->payload) {
-        m->data_off = (uint16_t)(m->data_off + skip);
-        m->data_len = (uint16_t)seg->payload;
-        if (likely(tcp_receive_append(c, m))) {
-            c->unacked_in++;
+        uint32_t before = c->rcv_nxt;
+        if (likely(m->nb_segs == 1)) {
+            m->data_off = (uint16_t)(m->data_off + skip);
+            m->data_len = (uint16_t)seg->payload;
+            tcp_receive_append(c, m);
+        } else {
+            conn_count(c, COUNTER_tcp_large_in);
+            tcp_receive(c, m, skip, seg->seq, seg->payload);
+        }
+        if (likely(c->rcv_nxt != before)) {
+            c->unacked_in = (uint16_t)(c->unacked_in + segments_in(c, seg));
             tcp_raise(c, TCP_READABLE);
         }
         tcp_round_add(c);
@@ -294,7 +307,7 @@ static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_s
     bool whole = seg->seq == c->rcv_nxt && seq_upto(seg->seq + seg->payload, c->rcv_adv);
     tcp_receive(c, m, skip, seg->seq, seg->payload);
     if (c->rcv_nxt != before) {
-        c->unacked_in++;
+        c->unacked_in = (uint16_t)(c->unacked_in + segments_in(c, seg));
         tcp_raise(c, TCP_READABLE);
     }
     tcp_round_add(c);
@@ -390,7 +403,7 @@ void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet 
     if (unlikely(!c)) {
         tcp_listen_input(s, &t, &seg, NULL, now_us);
         rte_pktmbuf_free(m);
-    } else if (likely(predicted(c, &seg) && m->nb_segs == 1)) {
+    } else if (likely(predicted(c, &seg))) {
         fast_input(c, m, &seg, skip, now_us);
     } else {
         slow_input(c, m, &seg, skip, now_us);

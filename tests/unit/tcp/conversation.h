@@ -19,6 +19,7 @@ struct conversation {
     uint64_t limit_us;
     struct rte_mempool *pool[3]; /* end 0, end 1, wire */
     bool trace;
+    bool offload; /* both ports have TSO, checksums and LRO; with an odd seed small receive buffers instead */
 };
 
 struct conversation_result {
