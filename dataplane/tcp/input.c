@@ -2,46 +2,25 @@
  * cases, the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the
  * RFC's numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the
  * bytes are ordinary data, as Redis' clients never mean anything by it). */
-#include <rte_ip.h>
+#include <netinet/in.h>
 
+#include "net/checksum.h"
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
 /* -- the frame */
-
-/* Sum over a chain. Not rte_raw_cksum_mbuf: in DPDK 22.11 it drops the carries of a part that starts at an
- * odd offset. */
-static uint32_t chain_sum(const struct rte_mbuf *m, uint32_t off, uint32_t len)
-{
-    uint32_t sum = 0, done = 0;
-    for (; m && len; m = m->next) {
-        if (off >= m->data_len) {
-            off -= m->data_len;
-            continue;
-        }
-        uint32_t n = m->data_len - off < len ? m->data_len - off : len;
-        uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, off), n);
-        sum += done & 1 ? __builtin_bswap16(part) : part;
-        off = 0;
-        done += n;
-        len -= n;
-    }
-    return sum;
-}
 
 /* One's complement sum over pseudo header and segment. The ::ffff of a mapped IPv4 address adds 0xffff, which
  * is zero in this arithmetic, so both families are the same 32 bytes. */
 static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
 {
     static_assert(offsetof(struct net_packet, dst) == sizeof(struct ip_addr), "addresses lie side by side");
-    uint32_t sum = m->nb_segs == 1
-                       ? rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
-                       : chain_sum(m, p->l4_off, p->l4_len);
-    sum += rte_raw_cksum(&p->src, 2 * sizeof(struct ip_addr));
-    sum += __builtin_bswap16(6) + __builtin_bswap16(p->l4_len);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return sum == 0xffff;
+    uint64_t sum = checksum_add(0, &p->src, 2 * sizeof(struct ip_addr));
+    sum = checksum_u16(checksum_u16(sum, IPPROTO_TCP), p->l4_len);
+    sum = m->nb_segs == 1
+              ? checksum_add(sum, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
+              : checksum_add_frame(sum, m, p->l4_off, p->l4_len);
+    return checksum_fold(sum) == 0xffff;
 }
 
 /* False: counted, and the frame is still the caller's. */

@@ -30,6 +30,15 @@ struct box_rig {
     uint64_t now_us;
 };
 
+/* What the port between them can do: set before rig_start, for all rigs of this process. */
+struct rig_port {
+    bool cut;      /* NET_TX_TSO and checksums */
+    bool verified; /* right checksums are marked as such */
+    bool gather;   /* segments that follow each other arrive as one frame */
+    void (*arrived)(struct rte_mbuf **frames, unsigned *n); /* called with each burst for the box */
+};
+extern struct rig_port rig_port;
+
 /* pairs: extra directives (name, value, ..., NULL), or NULL. fault: NULL = a perfect wire. */
 void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault);
 /* The box has a packet pool of its own. */
