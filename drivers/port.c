@@ -14,12 +14,11 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
-enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ROOM = 2048, ETHERNET_OVERHEAD = 22, CHAIN_FRAMES = 44 };
+enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ETHERNET_OVERHEAD = 22, CHAIN_FRAMES = 44 };
 
 unsigned mbuf_room(const struct config *conf)
 {
-    unsigned frame = conf->link_mtu + ETHERNET_OVERHEAD;
-    return RTE_PKTMBUF_HEADROOM + (frame > ROOM ? RTE_ALIGN(frame, 64) : ROOM);
+    return RTE_PKTMBUF_HEADROOM + link_frame_room(conf);
 }
 
 struct rte_mempool *port_pool(const struct config *conf, unsigned worker, char *error, size_t size)
@@ -160,10 +159,13 @@ static int start(struct port *p, struct rte_eth_conf *c, const struct config *co
 static void settle(struct port *p, const struct config *conf)
 {
     struct rte_ether_addr device;
-    if (conf->link_mtu)
+    if (link_kind(conf)->mtu) {
+        p->mtu = (uint16_t)RTE_MIN(link_kind(conf)->mtu(conf), (unsigned)UINT16_MAX);
+    } else {
         rte_eth_dev_set_mtu(p->id, (uint16_t)conf->link_mtu);
-    rte_eth_dev_get_mtu(p->id, &p->mtu);
-    if (conf->link_mtu && conf->link_mtu < p->mtu)
+        rte_eth_dev_get_mtu(p->id, &p->mtu);
+    }
+    if (conf->link_mtu < p->mtu)
         p->mtu = (uint16_t)conf->link_mtu;
     rte_eth_allmulticast_enable(p->id);
     if (rte_eth_macaddr_get(p->id, &device) == 0 && link_kind(conf)->mac == MAC_DEVICE && !conf->link_mac[0])
@@ -191,6 +193,9 @@ static bool bring_up(struct port *p, const struct config *conf, struct rte_mempo
         return fail(error, size, "link %s does not start: %s", p->device, rte_strerror(-e));
     p->started = true;
     settle(p, conf);
+    if (conf->link_mtu > RTE_ETHER_MTU && p->mtu < conf->link_mtu)
+        return fail(error, size, "link-mtu %u: link %s and its driver %s take at most %u", conf->link_mtu,
+                    p->device, p->driver, p->mtu);
     return true;
 }
 
