@@ -8,7 +8,13 @@
 
 #include <rte_mbuf.h>
 
-enum { IN_FLIGHT_MAX = 1 << 16, DEFAULT_QUEUE = 1000, REORDER_HOLD_US = 1000, MILLION = 1000000, CUT_MAX = 128 };
+enum {
+    IN_FLIGHT_MAX = 1 << 16,
+    DEFAULT_QUEUE = 1000,
+    REORDER_HOLD_US = 1000,
+    MILLION = 1000000,
+    CUT_MAX = 128
+};
 
 struct flight {
     uint64_t arrival, seq;

@@ -12,11 +12,11 @@ struct memwire_fault { /* probabilities in 1/1,000,000 a frame */
     uint32_t queue_frames;        /* frames waiting for the rate, beyond: dropped; 0 = 1000 */
 };
 
-/* What both ends' ports do with arriving frames. Frames sent with the flags of NET_TX_TCP_CSUM and NET_TX_TSO are
- * finished and cut up in any case, and suffer the faults piece by piece. */
+/* What both ends' ports do with arriving frames. Frames sent with the flags of NET_TX_TCP_CSUM and NET_TX_TSO
+ * are finished and cut up in any case, and suffer the faults piece by piece. */
 struct memwire_port {
-    bool verify;    /* checksums: right ones are marked as such */
-    bool gather;    /* segments of one burst that follow each other arrive as one chained frame; needs verify */
+    bool verify; /* checksums: right ones are marked as such */
+    bool gather; /* segments of one burst that follow each other arrive as one chained frame; needs verify */
     uint32_t piece; /* without gather: bytes a receive buffer holds, 0 = any frame */
 };
 

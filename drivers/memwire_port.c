@@ -1,6 +1,6 @@
-/* memwire_port.c: what a port with offloads does, for the ends of the in-memory wire: it cuts large TCP segments
- * up and fills in checksums on the way out; on the way in it puts segments together, spreads frames over small
- * buffers and says what it has verified (the meaning of the flags: DPDK's rte_mbuf_core.h). */
+/* memwire_port.c: what a port with offloads does, for the ends of the in-memory wire: it cuts large TCP
+ * segments up and fills in checksums on the way out; on the way in it puts segments together, spreads frames
+ * over small buffers and says what it has verified (the meaning of the flags: DPDK's rte_mbuf_core.h). */
 #include "drivers/memwire_port.h"
 
 #include <rte_ether.h>
@@ -41,9 +41,10 @@ static void fix_ip(const struct rte_mbuf *m, uint8_t *ip, unsigned l4_len, unsig
     }
 }
 
-/* The field holds what the sender was to put there: the sum of the pseudo-header, for a large frame without the
- * length. */
-static void fix_tcp(const struct rte_mbuf *m, struct rte_tcp_hdr *tcp, uint32_t at, unsigned l4_len, bool last)
+/* The field holds what the sender was to put there: the sum of the pseudo-header, for a large frame without
+ * the length. */
+static void fix_tcp(const struct rte_mbuf *m, struct rte_tcp_hdr *tcp, uint32_t at, unsigned l4_len,
+                    bool last)
 {
     uint32_t length = 0;
     if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) {
@@ -56,7 +57,7 @@ static void fix_tcp(const struct rte_mbuf *m, struct rte_tcp_hdr *tcp, uint32_t 
     }
     uint32_t sum = rte_raw_cksum(tcp, l4_len) + length;
     sum = (sum & 0xffff) + (sum >> 16);
-    tcp->cksum = (uint16_t)~((sum & 0xffff) + (sum >> 16));
+    tcp->cksum = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
 static struct rte_mbuf *cut_one(struct rte_mempool *pool, const struct rte_mbuf *m, uint32_t at, uint32_t len,
@@ -119,7 +120,8 @@ static bool look(const struct rte_mbuf *m, struct view *v)
     }
     v->tcp = (void *)(v->ip + l3);
     unsigned l4 = v->tcp->data_off / 16 * 4u;
-    if (!l3 || l4 < sizeof *v->tcp || total < l3 + l4 || L2 + total != m->pkt_len || L2 + l3 + l4 > m->data_len)
+    if (!l3 || l4 < sizeof *v->tcp || total < l3 + l4 || L2 + total != m->pkt_len ||
+        L2 + l3 + l4 > m->data_len)
         return false;
     v->header = L2 + l3 + l4;
     v->payload = m->pkt_len - v->header;
@@ -157,8 +159,9 @@ bool memwire_gather(struct rte_mbuf *m, struct rte_mbuf *next)
                 memcmp(a.tcp, b.tcp, 4) == 0 && a.options == b.options &&
                 memcmp(a.tcp + 1, b.tcp + 1, a.options) == 0;
     if (!same || a.payload == 0 || b.payload == 0 || b.seq != a.seq + a.payload ||
-        a.tcp->tcp_flags != RTE_TCP_ACK_FLAG || (b.tcp->tcp_flags | RTE_TCP_PSH_FLAG) !=
-            (RTE_TCP_ACK_FLAG | RTE_TCP_PSH_FLAG) || m->pkt_len + b.payload > UINT16_MAX)
+        a.tcp->tcp_flags != RTE_TCP_ACK_FLAG ||
+        (b.tcp->tcp_flags | RTE_TCP_PSH_FLAG) != (RTE_TCP_ACK_FLAG | RTE_TCP_PSH_FLAG) ||
+        m->pkt_len + b.payload > UINT16_MAX)
         return false;
     a.tcp->tcp_flags = b.tcp->tcp_flags;
     a.tcp->recv_ack = b.tcp->recv_ack;

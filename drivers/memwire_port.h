@@ -6,9 +6,10 @@
 struct rte_mbuf;
 struct rte_mempool;
 
-/* The frames that leave for m, which asks for checksums or to be cut up: at most room of them in out. m stays the
- * caller's. */
-unsigned memwire_cut(struct rte_mempool *pool, const struct rte_mbuf *m, struct rte_mbuf **out, unsigned room);
+/* The frames that leave for m, which asks for checksums or to be cut up: at most room of them in out. m stays
+ * the caller's. */
+unsigned memwire_cut(struct rte_mempool *pool, const struct rte_mbuf *m, struct rte_mbuf **out,
+                     unsigned room);
 /* Notes in an arrived frame that its checksums are right; says nothing if they are not. */
 void memwire_verify(struct rte_mbuf *m);
 /* Hangs next on m if it is the segment after it and both are verified. False: both are as before. */

@@ -86,7 +86,8 @@ static void negotiate(struct port *p, const struct config *conf, const struct rt
         p->offload |= NET_TX_IP_CSUM;
     if (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
         p->offload |= NET_TX_TCP_CSUM;
-    /* The IP checksum of a frame to be cut is the device's to fill in, or its driver's in rte_eth_tx_prepare. */
+    /* The IP checksum of a frame to be cut is the device's to fill in, or its driver's in rte_eth_tx_prepare.
+     */
     const uint64_t cut = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
     if ((tx & cut) == cut && (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
         p->offload |= NET_TX_TSO;

@@ -1,13 +1,13 @@
 /* chain.c: many queued segments leave as one frame when the port cuts it up again (TCP segmentation offload:
- * enum net_offload, NET_TX_TSO). The frames of the send queue are chained as they stand: the first carries the
- * headers, each of the others its payload alone, and nothing is copied or allocated.
+ * enum net_offload, NET_TX_TSO). The frames of the send queue are chained as they stand: the first carries
+ * the headers, each of the others its payload alone, and nothing is copied or allocated.
  *
  *     tx_send ──► [headers|mss] ─next─► [mss] ─next─► [mss] ─next─► [rest]
  *
- * All but the last are full segments, so that the port cuts exactly where the queue does, and what is lost of it
- * is later sent again frame by frame. Only frames that have never been sent are chained: of them nobody but the
- * queue holds a reference, and no chain of before hangs on them. mbuf->next stays set after the port has let go
- * of a frame; whoever sends it again unlinks it (bare_frame in output.c). */
+ * All but the last are full segments, so that the port cuts exactly where the queue does, and what is lost of
+ * it is later sent again frame by frame. Only frames that have never been sent are chained: of them nobody
+ * but the queue holds a reference, and no chain of before hangs on them. mbuf->next stays set after the port
+ * has let go of a frame; whoever sends it again unlinks it (bare_frame in output.c). */
 #include "tcp/conn.h"
 
 enum { CHAIN_BYTES = UINT16_MAX - 40 - TCP_HEADER - TCP_TS_SPACE }; /* the length field of IP */

@@ -1,10 +1,12 @@
 /* flow.c: the flow table of a worker: tuple to connection. Open addressing with linear probing over slots of
  * eight bytes (full hash, index), at most half full, backward-shift deletion (Knuth 6.4, algorithm R).
  *
- * The hash is our own keyed one and not the NIC's, though the NIC's is free: Toeplitz under the usual
- * symmetric key lets a peer aim at one bucket, a reassembled datagram carries the hash of its addresses alone
- * (or none), and an active open has no packet to take it from. Three multiplications cost less than the
- * second look-up those cases would need. */
+ * The hash is our own keyed one and not the NIC's, though the NIC's is free. Ours takes 3.3 ns, three
+ * multiplications, of a request's several hundred: there is nothing to win. And Toeplitz is linear: whoever
+ * knows two tuples that collide knows the difference that makes any two collide, whatever the key; the
+ * symmetric key repeats 16 bits, so that it would hide 16 bits at best, and it must be the one that software
+ * steering uses. Besides, a reassembled datagram carries the hash of its addresses alone (or none), an active
+ * open has no packet to take it from, and no software link hashes. */
 #include <stdlib.h>
 
 #include "tcp/conn.h"

@@ -17,9 +17,8 @@ static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
     static_assert(offsetof(struct net_packet, dst) == sizeof(struct ip_addr), "addresses lie side by side");
     uint64_t sum = checksum_add(0, &p->src, 2 * sizeof(struct ip_addr));
     sum = checksum_u16(checksum_u16(sum, IPPROTO_TCP), p->l4_len);
-    sum = m->nb_segs == 1
-              ? checksum_add(sum, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
-              : checksum_add_frame(sum, m, p->l4_off, p->l4_len);
+    sum = m->nb_segs == 1 ? checksum_add(sum, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
+                          : checksum_add_frame(sum, m, p->l4_off, p->l4_len);
     return checksum_fold(sum) == 0xffff;
 }
 
@@ -59,7 +58,8 @@ static inline bool predicted(const struct tcp_conn *c, const struct tcp_segment 
            (seg->payload || seg->ack != c->snd_una); /* else: a duplicate ACK or a window update */
 }
 
-/* A frame that the port has put together from several segments asks for an ACK at once, as they would have. */
+/* A frame that the port has put together from several segments asks for an ACK at once, as they would have.
+ */
 static inline unsigned segments_in(const struct tcp_conn *c, const struct tcp_segment *seg)
 {
     return 1u + (seg->payload > c->mss);

@@ -20,7 +20,7 @@ struct tcp_config {
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
     unsigned chain_frames; /* frames that may leave as one; 0: the port has no NET_TX_TSO */
-    uint64_t seed;    /* secret for sequence numbers (RFC 6528) and tables */
+    uint64_t seed;         /* secret for sequence numbers (RFC 6528) and tables */
 };
 
 struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,

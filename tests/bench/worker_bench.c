@@ -5,9 +5,9 @@
  *     callgrind_annotate callgrind.out.PID
  *
  * counts what the box spends on them and nothing of the client's end. Arguments: GET or SET, pipeline depth,
- * requests, bytes a value (64), and what the port does: plain, verify (checksums), cut (TSO and checksums), gather
- * (LRO and checksums), gro (rte_gro over each burst). The wire copies frames inside the round: subtract what
- * callgrind_annotate --inclusive=yes says of memwire_receive and wire_send. */
+ * requests, bytes a value (64), and what the port does: plain, verify (checksums), cut (TSO and checksums),
+ * gather (LRO and checksums), gro (rte_gro over each burst). The wire copies frames inside the round:
+ * subtract what callgrind_annotate --inclusive=yes says of memwire_receive and wire_send. */
 #include "box_rig.h"
 
 #include <rte_gro.h>
@@ -89,13 +89,13 @@ int main(int argc, char **argv)
         }
         round_of(request, len, want);
     }
-    printf("%llu requests, %llu rounds, %llu segments in, %llu out, %llu large in, %llu large out, %llu virtual us\n",
+    printf("%llu requests, %llu rounds, %llu segments in, %llu out, %llu large in, %llu large out, %llu "
+           "virtual us\n",
            (unsigned long long)done, (unsigned long long)(rig.counters.v[COUNTER_loop_rounds] - rounds),
            (unsigned long long)rig.counters.v[COUNTER_tcp_segments_in],
            (unsigned long long)rig.counters.v[COUNTER_tcp_segments_out],
            (unsigned long long)rig.counters.v[COUNTER_tcp_large_in],
-           (unsigned long long)rig.counters.v[COUNTER_tcp_large_out],
-           (unsigned long long)(rig.now_us - at));
+           (unsigned long long)rig.counters.v[COUNTER_tcp_large_out], (unsigned long long)(rig.now_us - at));
     free(line);
     free(value);
     free(request);

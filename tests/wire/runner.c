@@ -83,7 +83,7 @@ static void line_in(struct script *s, char *text)
     if (s->complaint.failed)
         return;
     struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum,
-                                    offload() && w.chain < 2 && w.seg.payload ? 2 : w.chain, &p);
+                                     offload() && w.chain < 2 && w.seg.payload ? 2 : w.chain, &p);
     tcp_input(s->bench.stack, m, &p, s->bench.now_us);
     finish_round(s);
 }

@@ -33,8 +33,8 @@ uint16_t net_path_mtu(const struct net_path *p)
 }
 
 /* One segment of m as it would be on the wire: with an offset of `at` into the payload. */
-static void note_segment(struct bench *b, const struct rte_mbuf *m, uint16_t l4_header, uint32_t at, uint32_t len,
-                         uint64_t now_us)
+static void note_segment(struct bench *b, const struct rte_mbuf *m, uint16_t l4_header, uint32_t at,
+                         uint32_t len, uint64_t now_us)
 {
     struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
     uint8_t copy[TCP_HEADER_MAX];
@@ -47,7 +47,7 @@ static void note_segment(struct bench *b, const struct rte_mbuf *m, uint16_t l4_
     s->seg.seq += at;
     s->seg.payload = len;
     if (l4_header + at + len < m->pkt_len) /* as a port that cuts it up: only the last one has these */
-        s->seg.flags &= (uint8_t)~(TCP_PSH | TCP_FIN);
+        s->seg.flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
     uint32_t shown = len < sizeof s->payload ? len : (uint32_t)sizeof s->payload;
     const void *from = rte_pktmbuf_read(m, l4_header + at, shown, s->payload);
     if (shown && from != s->payload)
