@@ -30,7 +30,8 @@ struct box_rig {
     uint64_t now_us;
 };
 
-/* What the port between them can do: set before rig_start, for all rigs of this process. */
+/* What the port between them can do: set before rig_start, for all rigs of this process; all of
+ * it with TCP_OFFLOAD in the environment. */
 struct rig_port {
     bool cut;      /* NET_TX_TSO and checksums */
     bool verified; /* right checksums are marked as such */
