@@ -44,6 +44,8 @@ static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
         segment[segments++] = frame[i];
     }
     for (unsigned i = 0; i < segments; i++)
+        tcp_prefetch_conn(w->tcp, segment[i]);
+    for (unsigned i = 0; i < segments; i++)
         tcp_input(w->tcp, segment[i], &packet[i], w->env.now_us);
     return true;
 }

@@ -87,13 +87,20 @@ static void prefetch_frame(struct tcp_stack *s, struct tcp_conn *next)
     *at = next;
 }
 
-void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p)
+void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p)
 {
+    m->hash.usr = 0;
     if (unlikely(rte_pktmbuf_data_len(m) < p->l4_off + 4u))
         return;
     const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
     struct tcp_tuple t = {p->dst, p->src, get16(h + 2), get16(h)};
-    uint32_t hash = tcp_flow_hash(&s->secret, &t);
+    m->hash.usr = tcp_flow_hash(&s->secret, &t);
+    __builtin_prefetch(&s->flows[m->hash.usr & s->flow_mask]);
+}
+
+void tcp_prefetch_conn(struct tcp_stack *s, const struct rte_mbuf *m)
+{
+    uint32_t hash = m->hash.usr;
     const struct tcp_flow_slot *slot = &s->flows[hash & s->flow_mask];
     if (slot->hash != hash || !slot->conn) { /* displaced or unknown: at least the slots come in */
         __builtin_prefetch(slot + 1);

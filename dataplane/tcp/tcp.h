@@ -36,9 +36,11 @@ bool tcp_listen(struct tcp_stack *s, uint16_t port);
 struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, const struct endpoint *remote,
                              uint64_t now_us);
 
-/* A segment from net_input: consumes m. Every fault ends in a counter. Prefetch first, over the burst, then
- * input. */
-void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p);
+/* A segment from net_input: consumes m. Every fault ends in a counter. Over a burst, first tcp_prefetch for
+ * each (asks for its place in the flow table), then tcp_prefetch_conn for each (asks for its connection),
+ * then input. Both may be left out. */
+void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p);
+void tcp_prefetch_conn(struct tcp_stack *s, const struct rte_mbuf *m);
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
 
 /* Runs the timers that are due (RTO, delayed ACK, persist, keepalive, TIME_WAIT). Returns the time of the

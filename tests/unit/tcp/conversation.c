@@ -149,6 +149,7 @@ static void work(struct run *r, struct end *e, unsigned which)
             if (net_input(e->nif, frames[i], &p[tcp], r->now) == NET_TCP) {
                 frames[tcp] = frames[i];
                 tcp_prefetch(e->stack, frames[tcp], &p[tcp]);
+                tcp_prefetch_conn(e->stack, frames[tcp]);
                 tcp++;
             }
         for (unsigned i = 0; i < tcp; i++)

@@ -157,6 +157,7 @@ void bench_input(struct bench *b, const struct tcp_segment *seg, unsigned len)
     struct rte_mbuf *m = bench_frame(b, h, header, seg->seq, len, false, 1, &p);
     assert(m);
     tcp_prefetch(b->stack, m, &p);
+    tcp_prefetch_conn(b->stack, m);
     tcp_input(b->stack, m, &p, b->now_us);
 }
 

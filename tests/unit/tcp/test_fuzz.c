@@ -109,6 +109,7 @@ static void segment(void)
     if (draw(40) == 0)
         p.l4_len = (uint16_t)draw(p.l4_len + 40u);
     tcp_prefetch(b.stack, m, &p);
+    tcp_prefetch_conn(b.stack, m);
     tcp_input(b.stack, m, &p, b.now_us);
 }
 
