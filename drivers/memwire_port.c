@@ -152,7 +152,7 @@ bool memwire_gather(struct rte_mbuf *m, struct rte_mbuf *next)
 {
     const uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     struct view a, b;
-    if (!(m->ol_flags & next->ol_flags & good) || !look(m, &a) || !look(next, &b) || a.v4 != b.v4)
+    if ((m->ol_flags & next->ol_flags & good) != good || !look(m, &a) || !look(next, &b) || a.v4 != b.v4)
         return false;
     unsigned addresses = a.v4 ? 12 : 8;
     bool same = memcmp(a.ip + addresses, b.ip + addresses, a.v4 ? 8 : 32) == 0 && a.ip[1] == b.ip[1] &&
