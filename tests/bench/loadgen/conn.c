@@ -5,7 +5,7 @@
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
-#include "conn.h"
+#include "attack.h"
 
 enum { RTO_MS = 250, BACKOFF_MAX = 6, SWEEP_TICKS = 16, SWEEP_LEAST = 64 };
 
@@ -151,6 +151,8 @@ static void handle_frames(struct client *cl, struct rte_mbuf **frames, unsigned 
         else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
                  RTE_BE16(RTE_ETHER_TYPE_ARP))
             link_arp(cl->link, frames[i]);
+        else if (cl->attack)
+            attack_input(cl->attack, frames[i]);
     }
     rte_pktmbuf_free_bulk(frames, n);
 }

@@ -72,6 +72,7 @@ struct client {
     /* All of a connection's requests are answered: what next? (load.c) */
     void (*batch_done)(struct client *cl, struct conn *c);
     struct load *load;
+    struct attack *attack; /* NULL = none */
 };
 
 static inline struct conn *conn_at(const struct client *cl, uint32_t i)
