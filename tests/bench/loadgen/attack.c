@@ -178,7 +178,7 @@ static const struct attack_kind kinds[] = {
     {"icmp", "echo requests from random addresses", ping, 0},
     {"scan", "SYNs to all ports in turn", port_scan, 0},
     {"small", "connections that send PING a byte a segment", attack_small, 65535},
-    {"slowread", "connections that ask for 2 MB and read a byte at a time", attack_slow_reader, 1460},
+    {"slowread", "connections that ask for 256 KB and read a byte at a time", attack_slow_reader, 1460},
     {"slowloris", "connections whose request of 100 MB comes byte by byte", attack_slow_request, 65535},
     {"churn", "connections that open, ask PING and close", attack_churn, 65535},
 };
@@ -238,7 +238,8 @@ void attack_turn(struct attack *a)
     a->turns++;
     a->full_turns += l->backlog > 0;
     /* What finds the link full is lost: it must not queue up in front of the good clients' frames. */
-    while (a->budget >= 1 && l->backlog < LINK_BURST) {
+    unsigned most = l->backlog ? LINK_BURST : BUDGET_MAX;
+    while (a->budget >= 1 && l->backlog < most) {
         a->budget -= 1;
         if (!a->kind->send(a))
             break;

@@ -5,7 +5,7 @@
 #pragma once
 #include "conn.h"
 
-enum attack_conn_state { ATTACKER_CLOSED, ATTACKER_SYN_SENT, ATTACKER_OPEN, ATTACKER_CLOSING };
+enum attack_conn_state { ATTACKER_CLOSED, ATTACKER_THROWN_OUT, ATTACKER_SYN_SENT, ATTACKER_OPEN, ATTACKER_CLOSING };
 
 /* A connection of the attacker: its number is in its address and port (attack_conns.c). */
 struct attacker {

@@ -7,7 +7,7 @@ enum {
     PORT_BASE = 1024,
     PORTS = 1024,      /* one generation's: 256 addresses make 262144 attackers */
     GENERATIONS = 60,
-    PATIENCE_MS = 1000, /* for the answer to a SYN or a FIN */
+    PATIENCE_MS = 1000, /* for the answer to a SYN or a FIN, and after a reset by the box */
     STUCK_MS = 250,     /* then what is unacknowledged is sent again */
     IN_FLIGHT = 32,     /* bytes, each a segment */
     LOOKS = 16          /* attackers looked at for one with something to send */
@@ -15,7 +15,7 @@ enum {
 
 static const char small_request[] = "PING\r\n";
 static const char slow_request[] = "*2\r\n$4\r\nECHO\r\n$100000000\r\n";
-static const char big_request[] = "SETRANGE flood:big 262143 x\r\n"
+static const char big_request[] = "SETRANGE flood:big 32767 x\r\n"
                                   "GET flood:big\r\nGET flood:big\r\nGET flood:big\r\nGET flood:big\r\n"
                                   "GET flood:big\r\nGET flood:big\r\nGET flood:big\r\nGET flood:big\r\n";
 
@@ -183,8 +183,10 @@ static void take(struct attack *a, struct attacker *c, uint32_t seq, unsigned si
     if (a->kind->send != attack_slow_reader)
         c->read = c->rcv_nxt;
     if (fin) {
-        send_from(a, c, c->state == ATTACKER_OPEN ? RTE_TCP_RST_FLAG : RTE_TCP_ACK_FLAG, NULL, 0);
-        c->state = ATTACKER_CLOSED;
+        bool ours = c->state == ATTACKER_CLOSING; /* else the box has begun it */
+        send_from(a, c, ours ? RTE_TCP_ACK_FLAG : RTE_TCP_RST_FLAG, NULL, 0);
+        a->closed_by_box += !ours;
+        c->state = ours ? ATTACKER_CLOSED : ATTACKER_THROWN_OUT;
     } else if (size && c->state == ATTACKER_OPEN && a->kind->send == attack_churn) {
         send_from(a, c, RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG, NULL, 0);
         c->state = ATTACKER_CLOSING;
@@ -198,13 +200,14 @@ void attack_input(struct attack *a, const struct rte_mbuf *m)
         return;
     struct attacker *c = find(a, p);
     unsigned total = rte_be_to_cpu_16(p->ip.total_length), header = (p->tcp.data_off >> 4) * 4u;
-    if (!c || c->state == ATTACKER_CLOSED || total < sizeof p->ip + header)
+    if (!c || c->state <= ATTACKER_THROWN_OUT || total < sizeof p->ip + header)
         return;
     uint32_t seq = rte_be_to_cpu_32(p->tcp.sent_seq), ack = rte_be_to_cpu_32(p->tcp.recv_ack);
     uint8_t flags = p->tcp.tcp_flags;
     if (flags & RTE_TCP_RST_FLAG) {
         a->closed_by_box++;
-        c->state = ATTACKER_CLOSED;
+        c->state = ATTACKER_THROWN_OUT;
+        c->sent_ms = a->cl->now_ms;
         return;
     }
     if (c->state == ATTACKER_SYN_SENT) {

@@ -35,7 +35,7 @@ const char options_help[] =
     "  --open-rate N                 requests a second at fixed times instead of a closed loop; pipeline 1\n"
     "  --seconds S, --warmup S       (5, 1)\n"
     "  --seed N                      (1)\n"
-    "attack, by turns with none; NAME list prints the kinds (needs the box's gateway to be --local)\n"
+    "attack, by turns with none (the box's gateway has to be --local)\n"
     "  --attack NAME                 rounds of: quiet, as many packets as good requests, a share of capacity\n"
     "  --attack-conns N              connections of the attacker, where the kind has some (1024)\n"
     "  --attack-share S              of the rate that the box takes of the attack alone (0.5)\n"
