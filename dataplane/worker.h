@@ -12,7 +12,7 @@
 struct rte_rcu_qsbr;
 struct tap;
 
-enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 16384 };
+enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 1024 };
 
 struct batch { /* requests read together, executed together */
     unsigned n, args;
