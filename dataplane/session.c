@@ -103,6 +103,8 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
 
 static void unlink_live(struct session *s)
 {
+    if (s->worker->sweep_at == s)
+        s->worker->sweep_at = s->live_next;
     if (s->live_prev)
         s->live_prev->live_next = s->live_next;
     else

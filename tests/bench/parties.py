@@ -70,6 +70,17 @@ class Box:
             found[name] = found.get(name, 0) + float(value)
         return found
 
+    def resident_bytes(self):
+        """Of the dataplane, hugepages not counted; 0 if it does not run."""
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if str(self.channel).encode() in words and words[0].endswith(b"sluice-dataplane"):
+                    return int(re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text()).group(1)) * 1024
+            except (OSError, AttributeError):
+                continue
+        return 0
+
     def mean_rx_burst(self):
         """Frames a receive burst brought, over its whole life; None if the statistics do not say."""
         found = self.metrics()

@@ -60,6 +60,7 @@ struct client {
     uint16_t peer_port;
     bool timestamps, allow_miss;
     uint32_t sweep; /* next connection whose timers are looked at */
+    uint32_t timed; /* the first so many have timers; idle ones behind them have none */
     uint32_t opening, open, finished;
     uint16_t ip_id;
     uint8_t

@@ -14,7 +14,7 @@ static const struct part *strength(struct load *l, struct client *cl, const char
     struct attack *a = cl->attack;
     uint64_t sent = a->sent, turns = a->turns, full = a->full_turns;
     struct part *p = load_part(l, cl);
-    p->attack = name;
+    p->label = name;
     p->attack_rate = p->seconds > 0 ? (double)(a->sent - sent) / p->seconds : 0;
     p->full_share = a->turns > turns ? (double)(a->full_turns - full) / (double)(a->turns - turns) : 0;
     return p;

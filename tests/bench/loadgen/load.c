@@ -93,7 +93,7 @@ static void send_due(struct client *cl)
     }
 }
 
-static unsigned turn(struct client *cl)
+unsigned load_turn(struct client *cl)
 {
     struct load *l = cl->load;
     if (l->phase == LOAD_RUN && l->options->open_rate)
@@ -116,24 +116,24 @@ static bool open_all(struct client *cl)
     uint64_t start = rte_rdtsc();
     double limit = OPEN_SECONDS + cl->count / (double)CONNS_PER_OPEN_SECOND;
     uint32_t next = 0, seq = (uint32_t)start;
-    while (cl->open + cl->finished < cl->count && seconds_since(start) < limit) {
-        for (; next < cl->count && cl->opening < OPENING_MAX; next++)
+    while (cl->open + cl->finished < cl->timed && seconds_since(start) < limit) {
+        for (; next < cl->timed && cl->opening < OPENING_MAX; next++)
             conn_open(cl, conn_at(cl, next), seq += 64013);
-        turn(cl);
+        load_turn(cl);
     }
-    return cl->open == cl->count;
+    return cl->open == cl->timed;
 }
 
 /* Starts a phase: a few connections a round, so that the first burst is not the whole herd. */
 void load_start(struct load *l, struct client *cl, enum load_phase phase)
 {
     l->phase = phase;
-    for (uint32_t i = 0; i < cl->count; i++) {
+    for (uint32_t i = 0; i < cl->timed; i++) {
         struct conn *c = conn_at(cl, i);
         if (c->state == CONN_OPEN && c->head == c->tail)
             next_task(cl, c);
         if (i % KICKS == KICKS - 1)
-            turn(cl);
+            load_turn(cl);
     }
 }
 
@@ -143,7 +143,7 @@ static bool fill(struct load *l, struct client *cl)
     client_stats_reset(cl);
     load_start(l, cl, LOAD_FILL);
     while (cl->stats.replies < cl->work->keys && cl->open && seconds_since(start) < l->options->fill_s)
-        turn(cl);
+        load_turn(cl);
     l->fill_seconds = seconds_since(start);
     l->filled = cl->stats.replies == cl->work->keys && cl->totals.errors == 0;
     return l->filled;
@@ -153,7 +153,7 @@ void load_run_for(struct client *cl, double seconds)
 {
     uint64_t start = rte_rdtsc();
     while (cl->open && seconds_since(start) < seconds)
-        turn(cl);
+        load_turn(cl);
 }
 
 struct part *load_part(struct load *l, struct client *cl)
@@ -193,8 +193,8 @@ static void measure(struct load *l, struct client *cl)
 {
     const struct options *o = l->options;
     workload_mix(cl->work, o->set_percent[0]);
-    if (cl->attack) {
-        flood_measure(l, cl);
+    if (cl->attack || o->idle) {
+        (cl->attack ? flood_measure : idle_measure)(l, cl);
         keep_results(l, cl);
         return;
     }
@@ -217,7 +217,7 @@ static void close_all(struct load *l, struct client *cl)
     uint64_t start = rte_rdtsc();
     load_start(l, cl, LOAD_DRAIN);
     while (cl->open && seconds_since(start) < CLOSE_SECONDS)
-        turn(cl);
+        load_turn(cl);
     l->closed = cl->open == 0;
     link_flush(cl->link);
 }

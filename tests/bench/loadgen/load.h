@@ -2,9 +2,9 @@
 #pragma once
 #include "conn.h"
 
-struct part { /* one turn of one mix, or of one strength of the attack */
+struct part { /* one turn of one mix, or of one side of another comparison */
     unsigned set_percent;
-    const char *attack; /* name of the strength; NULL = no attack in this run */
+    const char *label;  /* what is compared; NULL = the mix */
     double attack_rate; /* packets a second that the link took */
     double full_share;  /* of the turns, those that found the link full */
     double seconds;
@@ -29,11 +29,13 @@ struct load {
     bool filled, closed;
 };
 
-/* -- for flood.c, which measures with an attack by turns */
+/* -- for flood.c and idle.c, which compare with and without something by turns */
 void load_start(struct load *l, struct client *cl, enum load_phase phase);
 void load_run_for(struct client *cl, double seconds);
 /* Adds a part: what the good clients and the attack do in the next seconds. */
 struct part *load_part(struct load *l, struct client *cl);
+unsigned load_turn(struct client *cl);
+void idle_measure(struct load *l, struct client *cl);
 void flood_measure(struct load *l, struct client *cl);
 
 /* Runs all phases; what happened is in l and cl. False and one line in error if a phase did not come to its

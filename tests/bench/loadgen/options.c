@@ -35,6 +35,8 @@ const char options_help[] =
     "  --open-rate N                 requests a second at fixed times instead of a closed loop; pipeline 1\n"
     "  --seconds S, --warmup S       (5, 1)\n"
     "  --seed N                      (1)\n"
+    "idle connections, by turns with none\n"
+    "  --idle N                      more connections, which are open and ask nothing (0)\n"
     "attack, by turns with none (the box's gateway has to be --local)\n"
     "  --attack NAME                 rounds of: quiet, as many packets as good requests, a share of capacity\n"
     "  --attack-conns N              connections of the attacker, where the kind has some (1024)\n"
@@ -101,6 +103,7 @@ static const struct row rows[] = {
     {"--seconds", REAL, AT(seconds), 0.01, 86400},
     {"--warmup", REAL, AT(warmup_s), 0, 3600},
     {"--seed", WORD64, AT(seed), 0, 1e15},
+    {"--idle", UNSIGNED, AT(idle), 0, LOADGEN_CONNS_MAX},
     {"--attack", STRING, AT(attack), 0, 0},
     {"--attack-conns", UNSIGNED, AT(attack_conns), 1, 262144},
     {"--attack-share", REAL, AT(attack_share), 0.001, 10},
@@ -219,7 +222,7 @@ static bool consistent(const struct options *o, char *error, size_t size)
     else if (o->open_rate && o->pipeline != 1)
         wrong = "--open-rate wants --pipeline 1";
     else if (o->mode == MODE_LOAD && o->peer_ip >= o->local_ip &&
-             o->peer_ip - o->local_ip <= o->connections / LOADGEN_CONNS_PER_ADDRESS)
+             o->peer_ip - o->local_ip <= (o->connections + o->idle) / LOADGEN_CONNS_PER_ADDRESS)
         wrong = "--peer lies in the range of addresses that start at --local";
     if (wrong)
         snprintf(error, size, "%s", wrong);

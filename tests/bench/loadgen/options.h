@@ -51,7 +51,7 @@ struct options {
     uint64_t seed;
     /* attack */
     const char *attack; /* NULL = none */
-    unsigned attack_conns;
+    unsigned attack_conns, idle;
     double attack_share; /* of what the box can take of the attack alone */
     /* echo, reflect */
     unsigned frame_size, in_flight, drop_one_in;
