@@ -65,6 +65,37 @@ static const char denied[] = "-DENIED Sluice is running in protected mode becaus
                              "with 'protected-mode no' in the configuration or 'sluice config set "
                              "protected-mode no' on the management interface.\r\n";
 
+static void link_live(struct session *s)
+{
+    struct worker *w = s->worker;
+    s->live_prev = NULL;
+    s->live_next = w->live_sessions;
+    if (s->live_next)
+        s->live_next->live_prev = s;
+    w->live_sessions = s;
+}
+
+static void unlink_live(struct session *s)
+{
+    if (s->worker->sweep_at == s)
+        s->worker->sweep_at = s->live_next;
+    if (s->live_prev)
+        s->live_prev->live_next = s->live_next;
+    else
+        s->worker->live_sessions = s->live_next;
+    if (s->live_next)
+        s->live_next->live_prev = s->live_prev;
+}
+
+void session_holds(struct session *s)
+{
+    if (s->flags & SESSION_HOLDS)
+        return;
+    s->flags |= SESSION_HOLDS;
+    unlink_live(s);
+    link_live(s);
+}
+
 struct session *session_open(struct worker *w, struct tcp_conn *c)
 {
     count_one(w->counters, COUNTER_connections_received);
@@ -92,25 +123,10 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     s->worker = w;
     s->conn = c;
     s->flags = SESSION_OPEN;
-    s->live_next = w->live_sessions;
-    if (s->live_next)
-        s->live_next->live_prev = s;
-    w->live_sessions = s;
+    link_live(s);
     w->sessions++;
     tcp_set_user(c, s);
     return s;
-}
-
-static void unlink_live(struct session *s)
-{
-    if (s->worker->sweep_at == s)
-        s->worker->sweep_at = s->live_next;
-    if (s->live_prev)
-        s->live_prev->live_next = s->live_next;
-    else
-        s->worker->live_sessions = s->live_next;
-    if (s->live_next)
-        s->live_next->live_prev = s->live_prev;
 }
 
 static void unlink_ready(struct session *s)
@@ -151,6 +167,7 @@ void session_close(struct session *s, bool conn_gone)
     client_release(&s->client);
     session_drop_output(s);
     w->sessions--;
+    w->doomed -= !!(s->flags & SESSION_DOOMED);
     atomic_fetch_sub_explicit(&w->box->clients, 1, memory_order_relaxed);
     s->flags = 0;
     s->ready_next = w->free_sessions;
@@ -244,6 +261,7 @@ static bool query_gather(struct session *s, size_t need)
         s->flags |= SESSION_BROKEN;
         return false;
     }
+    session_holds(s);
     if (!query_room(s, need > available ? need : available)) {
         s->flags |= SESSION_BROKEN;
         return false;

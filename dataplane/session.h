@@ -23,7 +23,9 @@ enum session_flag {
     SESSION_PEER_CLOSED = 16,
     SESSION_BROKEN =
         32, /* to be closed without delay: limits, protocol errors after their reply, CLIENT KILL */
-    SESSION_ENDING = 64 /* to be closed when everything written has left */
+    SESSION_ENDING = 64, /* to be closed when everything written has left */
+    SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
+    SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
 
 struct session {
@@ -100,5 +102,7 @@ void session_drop_output(struct session *s);
 /* While the worker's clients together hold more than w->pending_max of untaken replies and unfinished
  * requests: gives up the one that holds most. */
 void session_relieve(struct worker *w);
+/* Before a session holds bytes: puts it where those are looked for. */
+void session_holds(struct session *s);
 /* TCP has room again. */
 void session_drain(struct session *s);

@@ -288,6 +288,16 @@ static void sweep_one(struct worker *w, struct session *s)
     session_settle(s);
 }
 
+/* Closes those that session_relieve has chosen: they stand at the front. */
+static void close_doomed(struct worker *w)
+{
+    for (struct session *s = w->live_sessions, *next; s && w->doomed; s = next) {
+        next = s->live_next;
+        if (s->flags & SESSION_DOOMED)
+            session_settle(s);
+    }
+}
+
 /* A slice of the pass over all sessions: a pass takes a tenth of a second, or a millisecond for every SWEEP_SLICE
  * sessions, so that a million idle ones (seconds a pass) cost the others nothing. A kill, which does not say
  * whom, makes a whole pass of larger slices due at once. */
@@ -296,6 +306,8 @@ static void sweep(struct worker *w)
     uint64_t now = w->env.now_us;
     if (atomic_exchange_explicit(&w->kill_pending, false, memory_order_relaxed))
         w->sweep_hurry = w->sessions;
+    if (w->doomed)
+        close_doomed(w);
     if (!w->sweep_hurry && now < w->next_sweep_us)
         return;
     if (w->id == 0)

@@ -90,6 +90,7 @@ struct worker {
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
     struct session *sweep_at; /* where the pass over all sessions goes on; NULL = between two passes */
+    unsigned doomed;          /* sessions that session_relieve has chosen and that are still open */
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
