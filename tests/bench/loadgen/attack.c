@@ -240,9 +240,10 @@ void attack_turn(struct attack *a)
     /* What finds the link full is lost: it must not queue up in front of the good clients' frames. */
     unsigned most = l->backlog ? LINK_BURST : BUDGET_MAX;
     while (a->budget >= 1 && l->backlog < most) {
-        a->budget -= 1;
+        uint64_t sent = a->sent;
         if (!a->kind->send(a))
             break;
+        a->budget -= (double)(a->sent - sent);
     }
     if (a->budget > BUDGET_MAX) {
         a->skipped += (uint64_t)(a->budget - BUDGET_MAX);

@@ -202,20 +202,20 @@ void attack_input(struct attack *a, const struct rte_mbuf *m)
     unsigned total = rte_be_to_cpu_16(p->ip.total_length), header = (p->tcp.data_off >> 4) * 4u;
     if (!c || c->state <= ATTACKER_THROWN_OUT || total < sizeof p->ip + header)
         return;
+    uint64_t sent = a->sent;
     uint32_t seq = rte_be_to_cpu_32(p->tcp.sent_seq), ack = rte_be_to_cpu_32(p->tcp.recv_ack);
     uint8_t flags = p->tcp.tcp_flags;
     if (flags & RTE_TCP_RST_FLAG) {
         a->closed_by_box++;
         c->state = ATTACKER_THROWN_OUT;
         c->sent_ms = a->cl->now_ms;
-        return;
-    }
-    if (c->state == ATTACKER_SYN_SENT) {
+    } else if (c->state == ATTACKER_SYN_SENT) {
         if (flags & RTE_TCP_SYN_FLAG && ack == c->start)
             opened(a, c, seq);
-        return;
+    } else {
+        if (flags & RTE_TCP_ACK_FLAG && !seq_before(ack, c->una) && !seq_before(c->nxt, ack))
+            c->una = ack;
+        take(a, c, seq, total - (unsigned)sizeof p->ip - header, flags & RTE_TCP_FIN_FLAG);
     }
-    if (flags & RTE_TCP_ACK_FLAG && !seq_before(ack, c->una) && !seq_before(c->nxt, ack))
-        c->una = ack;
-    take(a, c, seq, total - (unsigned)sizeof p->ip - header, flags & RTE_TCP_FIN_FLAG);
+    a->budget -= (double)(a->sent - sent);
 }
