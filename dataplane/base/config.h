@@ -4,6 +4,7 @@
  * one and pick up the next between two bursts. */
 #pragma once
 #include "base/endpoint.h"
+#include "base/filter_rule.h"
 #include "base/slice.h"
 
 enum maxmemory_policy {
@@ -48,6 +49,12 @@ struct config {
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
     enum idle_policy idle_policy;
+    struct filter_rule *filter; /* the data port's packet filter: the first that matches decides */
+    unsigned filters;
+    enum filter_action filter_default;
+    unsigned connection_rate_limit; /* new connections a second from one source prefix, 0 = any number */
+    unsigned connection_rate_burst; /* at once, 0 = as many as a second's */
+    unsigned connection_rate_bits4, connection_rate_bits6; /* what a source prefix is */
 
     /* Fixed at start. */
     unsigned databases, workers;
@@ -67,6 +74,9 @@ struct config {
     } address[CONFIG_ADDRESSES];
     unsigned addresses;
     struct ip_addr gateway4, gateway6; /* all zero = none */
+
+    /* The rules compiled (net/filter.h): set, shared between generations and let go by the box. */
+    struct filter *compiled;
 
     /* Everything, as text, in the order control sent it. */
     unsigned pairs;

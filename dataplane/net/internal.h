@@ -83,6 +83,8 @@ struct net_if {
     struct rte_mbuf *tx[TX_BURST];
     unsigned tx_n;
     struct pings *pings; /* NULL until the first ping */
+    struct filter *filter; /* borrowed from the generation of configuration; NULL = none */
+    unsigned worker;       /* whose counters in it */
     struct neighbours neighbours;
     struct paths paths;
     uint64_t random;
