@@ -53,6 +53,8 @@ enum net_verdict icmp4_input(struct net_if *n, struct frame *f)
         return ping_reply(n, f);
     if (f->p[f->l4] != ECHO_REQUEST_4 || f->p[f->l4 + 1] != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
+    if (filter_echo(n, f))
+        return NET_DONE;
     struct rte_ipv4_hdr ip;
     memcpy(&ip, f->p + f->l3, sizeof ip);
     uint16_t header = (uint16_t)(f->l4 - f->l3);
@@ -74,6 +76,8 @@ static enum net_verdict echo6(struct net_if *n, struct frame *f)
     /* To a group or with extension headers: nobody needs it, and it could be made to amplify. */
     if (!f->unicast || ip_is_zero(&f->src) || f->l4 != f->l3 + sizeof(struct rte_ipv6_hdr))
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
+    if (filter_echo(n, f))
+        return NET_DONE;
     ipv6_header(f->p + f->l3, &f->dst, &f->src, f->l4_len, IPPROTO_ICMPV6, HOP_LIMIT);
     return echo(n, f, ECHO_REPLY_6);
 }

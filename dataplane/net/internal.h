@@ -82,9 +82,10 @@ struct net_if {
     struct counters *counters;
     struct rte_mbuf *tx[TX_BURST];
     unsigned tx_n;
-    struct pings *pings; /* NULL until the first ping */
+    struct pings *pings;   /* NULL until the first ping */
     struct filter *filter; /* borrowed from the generation of configuration; NULL = none */
     unsigned worker;       /* whose counters in it */
+    uint64_t prohibit_at;  /* see filter_icmp.c */
     struct neighbours neighbours;
     struct paths paths;
     uint64_t random;
@@ -188,6 +189,10 @@ enum net_verdict icmp4_input(struct net_if *n, struct frame *f);
 enum net_verdict icmp6_input(struct net_if *n, struct frame *f);
 void ipv6_header(uint8_t *p, const struct ip_addr *src, const struct ip_addr *dst, uint16_t payload_len,
                  uint8_t next, uint8_t hop_limit);
+
+/* -- filter_icmp.c -- */
+/* May this echo request be answered? If not it is consumed, and true. */
+bool filter_echo(struct net_if *n, struct frame *f);
 
 /* -- neighbour.c -- */
 bool neighbours_init(struct net_if *n);

@@ -197,6 +197,13 @@ static void line_user(struct script *s, char *text)
         tcp_set_user_timeout(stack, (uint64_t)n * 1000);
     } else if (strcmp(verb, "cookies") == 0) {
         tcp_set_syn_cookies(stack, n);
+    } else if (strcmp(verb, "rate") == 0) {
+        tcp_set_connection_rate(stack, n, (unsigned)strtoul(strchr(text, ' ') + 1, NULL, 10), 32, 64);
+    } else if (strcmp(verb, "filter") == 0) {
+        uint8_t action = FILTER_PERMIT;
+        if (!filter_action_parse(word(&text), &action))
+            complain(&s->complaint, "filter permit, deny or reject");
+        s->bench.filter = action;
     } else if (!p->conn) {
         complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
