@@ -245,8 +245,8 @@ void tcp_set_syn_cookies(struct tcp_stack *s, bool on)
     s->conf.syn_cookies = on;
 }
 
-bool tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
+void tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
                              unsigned bits6)
 {
-    return tcp_rate_set(&s->rate, per_second, burst, bits4, bits6);
+    tcp_rate_set(&s->rate, per_second, burst, bits4, bits6);
 }

@@ -9,17 +9,21 @@
 
 enum { SECOND_NS = 1000000000 };
 
-bool tcp_rate_set(struct tcp_rate *r, unsigned per_second, unsigned burst, unsigned bits4, unsigned bits6)
+bool tcp_rate_new(struct tcp_rate *r, struct tcp_secret secret)
 {
-    if (per_second && !r->bucket)
-        r->bucket = calloc((size_t)TCP_RATE_SETS * TCP_RATE_WAYS, sizeof *r->bucket);
-    if (r->bucket && (r->bits4 != bits4 || r->bits6 != bits6))
+    *r = (struct tcp_rate){.secret = secret};
+    r->bucket = calloc((size_t)TCP_RATE_SETS * TCP_RATE_WAYS, sizeof *r->bucket);
+    return r->bucket != NULL;
+}
+
+void tcp_rate_set(struct tcp_rate *r, unsigned per_second, unsigned burst, unsigned bits4, unsigned bits6)
+{
+    if (r->bits4 != bits4 || r->bits6 != bits6)
         memset(r->bucket, 0, sizeof *r->bucket * TCP_RATE_SETS * TCP_RATE_WAYS);
     r->bits4 = (uint8_t)bits4;
     r->bits6 = (uint8_t)bits6;
-    r->step = per_second && r->bucket ? SECOND_NS / per_second : 0;
+    r->step = per_second ? SECOND_NS / per_second : 0;
     r->depth = r->step * (burst ? burst - 1 : 0);
-    return !per_second || r->bucket;
 }
 
 void tcp_rate_free(struct tcp_rate *r)

@@ -14,11 +14,13 @@ struct tcp_rate {
     struct tcp_secret secret;
     uint64_t step, depth; /* ns a connection; ns the moment may lie ahead. step 0: no limit */
     uint8_t bits4, bits6;
-    struct tcp_rate_bucket *bucket; /* [TCP_RATE_SETS][TCP_RATE_WAYS], NULL until there is a limit */
+    struct tcp_rate_bucket *bucket; /* [TCP_RATE_SETS][TCP_RATE_WAYS] */
 };
 
-/* per_second 0: no limit. burst: connections at once, at least 1. False: no memory, and no limit. */
-bool tcp_rate_set(struct tcp_rate *r, unsigned per_second, unsigned burst, unsigned bits4, unsigned bits6);
+/* Without a limit. False: no memory. */
+bool tcp_rate_new(struct tcp_rate *r, struct tcp_secret secret);
+/* per_second 0: no limit. burst: connections at once, at least 1. Other bits forget every bucket. */
+void tcp_rate_set(struct tcp_rate *r, unsigned per_second, unsigned burst, unsigned bits4, unsigned bits6);
 void tcp_rate_free(struct tcp_rate *r);
 /* Takes a token for one more connection of this source; false if there is none. */
 bool tcp_rate_take(struct tcp_rate *r, const struct ip_addr *source, uint64_t now_us);

@@ -35,8 +35,8 @@ void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us);
 void tcp_set_user_timeout(struct tcp_stack *s, uint64_t user_timeout_us);
 void tcp_set_syn_cookies(struct tcp_stack *s, bool on);
 /* New connections that a source prefix of so many bits may open in a second (0 = any number), and at once. A
- * SYN beyond that is dropped. False: no memory for it, and there is no limit. */
-bool tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
+ * SYN beyond that is dropped. */
+void tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
                              unsigned bits6);
 /* Would the interface's packet filter keep this connection out, were it opened now? Never one that we have
  * opened ourselves. */
