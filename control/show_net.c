@@ -95,6 +95,14 @@ void show_routes(struct call *call, const json_t *request)
     show_rows(call, "routes", call_reply);
 }
 
+/* -- the packet filter -------------------------------------------------------------------------------- */
+
+void show_filters(struct call *call, const json_t *request)
+{
+    (void)request;
+    show_rows(call, "filters", call_reply);
+}
+
 /* -- drops -------------------------------------------------------------------------------------------- */
 
 /* Names that say that something was lost or refused, and counters of losses whose names do not. */
@@ -105,6 +113,9 @@ static const char *const losses[] = {"net_no_route",
                                      "net_address_conflicts",
                                      "tcp_timeouts",
                                      "mbuf_exhausted",
+                                     "filter_denied",
+                                     "filter_rejected",
+                                     "filter_ended",
                                      "connections_rejected",
                                      "resp_protocol_errors",
                                      "auth_failures",

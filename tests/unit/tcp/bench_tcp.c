@@ -12,6 +12,7 @@
 #include <rte_mempool.h>
 
 #include "eal.h"
+#include "net/filter.h"
 #include "tcp/conn.h"
 
 enum { PORT = 6379, BURST = 32, REQUEST = 40, REPLY = 5, ROUNDS = 60000, L4 = 34 };
@@ -42,6 +43,20 @@ uint16_t net_path_mtu(const struct net_path *p)
 {
     (void)p;
     return 1500;
+}
+
+enum filter_action net_filter(struct net_if *n, const struct filter_packet *p)
+{
+    (void)n;
+    (void)p;
+    return FILTER_PERMIT;
+}
+
+bool net_filter_permits(const struct net_if *n, const struct filter_packet *p)
+{
+    (void)n;
+    (void)p;
+    return true;
 }
 
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
