@@ -263,6 +263,26 @@ bool check_gateway(const struct words *w, const char *before, struct text *out, 
     return true;
 }
 
+bool check_route(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    (void)before;
+    struct words all = split(w);
+    const char *slash = all.n == 3 ? strchr(all.p[0], '/') : NULL;
+    char *ip = slash ? must_copy_n(all.p[0], (size_t)(slash - all.p[0])) : NULL;
+    int family = ip ? family_of(ip) : 0;
+    long bits;
+    *error = "not PREFIX/BITS via GATEWAY, both IPv4 or both IPv6";
+    bool good = family && number(slash + 1, 0, family == AF_INET ? 32 : 128, &bits) &&
+                strcasecmp(all.p[1], "via") == 0 && family_of(all.p[2]) == family;
+    for (unsigned i = 0; good && i < 3; i++) {
+        text_add(out, i ? " " : "");
+        text_add(out, all.p[i]);
+    }
+    free(ip);
+    words_free(&all);
+    return good;
+}
+
 bool check_mac(const struct words *w, const char *before, struct text *out, const char **error)
 {
     (void)before;

@@ -262,6 +262,10 @@ const struct directive directives[] = {
     /* -- ours: workers and memory of the dataplane -- */
     INT("workers", NULL, "1", 1, 64, OURS_DATAPLANE),
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
+    ENUM("tcp-congestion-control", NULL, "cubic", WORDS("cubic", "newreno"), OURS),
+    BOOL("tcp-ecn", NULL, "yes", OURS),
+    MEM("tcp-send-buffer", NULL, "4194304", 262144, 64 * MB, OURS),
+    MEM("tcp-receive-buffer", NULL, "262144", 65536, 64 * MB, OURS_DATAPLANE),
     ENUM("idle-policy", NULL, "adaptive", WORDS("adaptive", "busy"), OURS),
     BOOL("tcp-syn-cookies", NULL, "yes", OURS),
     INT("tcp-user-timeout", NULL, "0", 0, INT_MAX, OURS),
@@ -279,11 +283,16 @@ const struct directive directives[] = {
     TEXT("link-options", NULL, "", OURS_DATAPLANE),
     CHECKED("link-mac", NULL, "", check_mac, OURS_DATAPLANE),
     INT("link-mtu", NULL, "1500", 576, 9600, OURS_DATAPLANE),
+    INT("link-vlan", NULL, "0", 0, 4094, OURS_DATAPLANE),
     INT("link-queue-size", NULL, "1024", 32, 32768, OURS_DATAPLANE),
     CHECKED("link-address", NULL, NULL, check_address,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
     CHECKED("link-gateway", NULL, NULL, check_gateway,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
+
+    CHECKED("link-route", NULL, NULL, check_route,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
+    BOOL("link-dad", NULL, "yes", OURS_DATAPLANE),
 
     /* -- ours: who may use the data port; of a repeated directive, max is how many. Not for its clients to
        change: immutable for them -- */

@@ -386,6 +386,7 @@ static const struct {
     {"show", "neighbors", show_neighbors},
     {"show", "arp", show_arp},
     {"show", "routes", show_routes},
+    {"show", "addresses", show_addresses},
     {"show", "drops", show_drops},
     {"show", "filters", show_filters},
     {"ping", "start", ping_start},

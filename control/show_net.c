@@ -95,6 +95,12 @@ void show_routes(struct call *call, const json_t *request)
     show_rows(call, "routes", call_reply);
 }
 
+void show_addresses(struct call *call, const json_t *request)
+{
+    (void)request;
+    show_rows(call, "addresses", call_reply);
+}
+
 /* -- the packet filter -------------------------------------------------------------------------------- */
 
 void show_filters(struct call *call, const json_t *request)

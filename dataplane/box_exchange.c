@@ -5,6 +5,7 @@
 #include "generation.h"
 #include "job.h"
 
+#include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 
 #include <stdio.h>
@@ -136,14 +137,16 @@ static void gauges(struct plane *p)
 {
     struct box *box = &p->box;
     const struct config *conf = atomic_load(&box->conf);
-    uint64_t used = 0, reserved = 0, limit = 0;
+    uint64_t used = 0, reserved = 0, limit = 0, frames = 0;
     for (unsigned i = 0; i < box->workers; i++) {
         struct store_account a;
         shard_account(box->ks->shard[i], &a);
         used += a.used;
         reserved += a.reserved;
         limit += a.limit;
+        frames += rte_mempool_in_use_count(box->worker[i]->pool);
     }
+    channel_gauge(p->channel, "packet_buffers_in_use", (double)frames);
     channel_gauge(p->channel, "memory_used_bytes", (double)used);
     channel_gauge(p->channel, "memory_reserved_bytes", (double)reserved);
     channel_gauge(p->channel, "memory_max_bytes", (double)limit);

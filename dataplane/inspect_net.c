@@ -239,45 +239,41 @@ enum verdict inspect_neighbors(struct visit *v)
     return VISIT_DONE;
 }
 
-static void put_route(struct visit *v, const char *kind, const char *destination, const struct ip_addr *via,
-                      const struct ip_addr *source)
+static void put_route(const struct ip_addr *prefix, unsigned bits, const struct ip_addr *gateway,
+                      enum net_route_kind kind, void *arg)
 {
+    static const char *const kinds[] = {"connected", "static", "default"};
+    struct visit *v = arg;
+    char address[ENDPOINT_TEXT], text[ENDPOINT_TEXT + 8];
     struct json j = json_begin(v->out);
-    json_text(&j, "kind", kind);
-    json_text(&j, "destination", destination);
-    if (via)
-        put_ip(&j, "gateway", via);
-    if (source)
-        put_ip(&j, "source", source);
+    ip_format(prefix, address);
+    snprintf(text, sizeof text, "%s/%u", address, bits);
+    json_text(&j, "kind", kinds[kind]);
+    json_text(&j, "destination", text);
+    if (gateway)
+        put_ip(&j, "gateway", gateway);
     json_end(&j);
-}
-
-static void prefix_text(const struct ip_addr *ip, unsigned bits, char *text, size_t size)
-{
-    struct ip_addr net = *ip;
-    char address[ENDPOINT_TEXT];
-    unsigned keep = ip_is_v4(ip) ? bits + 96 : bits;
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned whole = keep > i * 8 ? keep - i * 8 : 0;
-        net.b[i] &= whole >= 8 ? 0xff : (uint8_t)(0xff00 >> whole);
-    }
-    ip_format(&net, address);
-    snprintf(text, size, "%s/%u", address, bits);
 }
 
 /* All workers have the same: one is asked. */
 enum verdict inspect_routes(struct visit *v)
 {
-    static const struct ip_addr none;
-    const struct net_config *conf = net_if_config(v->worker->nif);
-    char prefix[ENDPOINT_TEXT + 8];
-    for (unsigned i = 0; i < conf->addresses && i < NET_ADDRESSES; i++) {
-        prefix_text(&conf->address[i].ip, conf->address[i].bits, prefix, sizeof prefix);
-        put_route(v, "connected", prefix, NULL, &conf->address[i].ip);
-    }
-    if (!ip_equal(&conf->gateway4, &none) && ip_is_v4(&conf->gateway4))
-        put_route(v, "default", "0.0.0.0/0", &conf->gateway4, NULL);
-    if (!ip_equal(&conf->gateway6, &none) && !ip_is_v4(&conf->gateway6))
-        put_route(v, "default", "::/0", &conf->gateway6, NULL);
+    net_each_route(v->worker->nif, put_route, v);
+    return VISIT_ENOUGH;
+}
+
+static void put_address(const struct ip_addr *ip, unsigned bits, const char *state, void *arg)
+{
+    struct visit *v = arg;
+    struct json j = json_begin(v->out);
+    put_ip(&j, "address", ip);
+    json_u64(&j, "bits", bits);
+    json_text(&j, "state", state);
+    json_end(&j);
+}
+
+enum verdict inspect_addresses(struct visit *v)
+{
+    net_each_address(v->worker->nif, put_address, v);
     return VISIT_ENOUGH;
 }

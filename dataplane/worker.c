@@ -48,6 +48,23 @@ void worker_send(void *worker, struct rte_mbuf **frames, unsigned n)
     port_tx(w->queue, frames, n);
 }
 
+/* An ICMP error about a segment, or a packet that its last fragment has completed: the flow's owner gets
+ * that.
+ */
+static enum net_verdict unusual(struct worker *w, enum net_verdict v, struct rte_mbuf **frame,
+                                struct net_packet *packet)
+{
+    if (v == NET_WHOLE) {
+        *frame = net_take_whole(w->nif);
+        if (port_pass(w->queue, *frame))
+            return NET_DONE;
+        v = net_input(w->nif, *frame, packet, w->env.now_us);
+    }
+    if (v == NET_TCP_ERROR)
+        tcp_icmp_error(w->tcp, net_error(w->nif), w->env.now_us);
+    return v;
+}
+
 static bool receive(struct worker *w)
 {
     struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
@@ -60,7 +77,10 @@ static bool receive(struct worker *w)
     for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     for (unsigned i = 0; i < n; i++) {
-        if (net_input(w->nif, frame[i], &packet[segments], w->env.now_us) != NET_TCP)
+        enum net_verdict v = net_input(w->nif, frame[i], &packet[segments], w->env.now_us);
+        if (unlikely(v >= NET_TCP_ERROR))
+            v = unusual(w, v, &frame[i], &packet[segments]);
+        if (v != NET_TCP)
             continue;
         tcp_prefetch(w->tcp, frame[i], &packet[segments]);
         segment[segments++] = frame[i];
@@ -229,6 +249,11 @@ static void take_config(struct worker *w, struct config *conf)
     worker_take_filter(w, conf);
 }
 
+static enum tcp_cc_kind congestion_control(const struct config *conf)
+{
+    return conf->tcp_congestion_control == CONGESTION_CUBIC ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+}
+
 /* A new generation of configuration, if main has published one. */
 static void follow_config(struct worker *w)
 {
@@ -238,6 +263,9 @@ static void follow_config(struct worker *w)
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
         tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
         tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
+        tcp_set_congestion_control(w->tcp, congestion_control(conf));
+        tcp_set_ecn(w->tcp, conf->tcp_ecn);
+        tcp_set_send_buffer(w->tcp, conf->tcp_send_buffer);
     }
     rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
     /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the
@@ -377,8 +405,11 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
         .syn_cookies = w->conf->tcp_syn_cookies,
         .user_timeout_us = w->conf->tcp_user_timeout_ms * 1000ull,
-        .rx_window = 256 * 1024,
+        .rx_window = w->conf->tcp_receive_buffer,
         .tx_limit = 256 * 1024,
+        .tx_limit_max = w->conf->tcp_send_buffer,
+        .congestion_control = congestion_control(w->conf),
+        .ecn = w->conf->tcp_ecn,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
         .seed = seed,
     };

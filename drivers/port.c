@@ -253,12 +253,17 @@ void port_net_config(const struct port *p, const struct config *conf, struct net
                                .offload = p->offload,
                                .gateway4 = conf->gateway4,
                                .gateway6 = conf->gateway6,
+                               .dad = conf->link_dad,
                                .seed = rte_rdtsc()};
     memcpy(out->mac, p->mac, 6);
     for (unsigned i = 0; i < conf->addresses && i < NET_ADDRESSES; i++) {
         out->address[out->addresses].ip = conf->address[i].ip;
         out->address[out->addresses++].bits = (uint8_t)conf->address[i].bits;
     }
+    for (unsigned i = 0; i < conf->routes && i < NET_ROUTES; i++)
+        out->route[out->routes++] = (struct net_route){.prefix = conf->route[i].prefix,
+                                                       .gateway = conf->route[i].gateway,
+                                                       .bits = (uint8_t)conf->route[i].bits};
 }
 
 struct port_queue *port_queue(struct port *p, unsigned worker, struct counters *counters)

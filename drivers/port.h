@@ -40,6 +40,10 @@ struct port_queue *port_queue(struct port *p, unsigned worker, struct counters *
  * the port has no RSS. */
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n);
 
+/* Hands a packet that was put together from fragments to the worker that owns its flow; false if that is this
+ * one, and the frame is still the caller's. */
+bool port_pass(struct port_queue *q, struct rte_mbuf *m);
+
 /* Takes all n frames: sends, keeps a bounded backlog when the ring is full, drops and counts beyond it. This
  * is struct wire's send for the worker (ctx = q). */
 void port_tx(void *q, struct rte_mbuf **frames, unsigned n);

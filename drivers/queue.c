@@ -32,6 +32,11 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
     return got + steer_in(q->steer, q->index, frames + got, n - got);
 }
 
+bool port_pass(struct port_queue *q, struct rte_mbuf *m)
+{
+    return q->steer && steer_pass(q->steer, q->index, m, q->counters);
+}
+
 /* Frames the device has taken of n. */
 static unsigned transmit(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {

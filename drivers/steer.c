@@ -99,29 +99,70 @@ static unsigned owner(const struct steer *s, const uint8_t *addresses, unsigned 
 
 static struct steer_target arp_target(const uint8_t *p, unsigned len)
 {
+    static const uint8_t nobody[4];
     if (len < sizeof(struct rte_arp_hdr))
         return (struct steer_target){0};
     bool reply = p[7] == RTE_ARP_OP_REPLY, gratuitous = memcmp(p + 14, p + 24, 4) == 0;
-    return (struct steer_target){.all = reply || gratuitous};
+    bool probe = memcmp(p + 14, nobody, 4) == 0;
+    return (struct steer_target){.all = reply || gratuitous || probe};
+}
+
+enum { HEADER_4 = 20, HEADER_6 = 40, ICMP_HEADER = 8, PORTS = 4, FRAGMENT_HEADER = 8 };
+
+/* The owner of the segment that an ICMP error quotes; worker 0 if it is no segment. */
+static struct steer_target quoted4_target(const struct steer *s, const uint8_t *icmp, unsigned len)
+{
+    enum { UNREACHABLE = 3, TIME_EXCEEDED = 11, PARAMETER = 12 };
+    const uint8_t *q = icmp + ICMP_HEADER;
+    bool error = len >= ICMP_HEADER + HEADER_4 &&
+                 (icmp[0] == UNREACHABLE || icmp[0] == TIME_EXCEEDED || icmp[0] == PARAMETER);
+    unsigned header = error ? (q[0] & 0xfu) * 4 : 0;
+    if (header < HEADER_4 || len < ICMP_HEADER + header + PORTS || q[9] != IPPROTO_TCP)
+        return (struct steer_target){0};
+    return (struct steer_target){.worker = owner(s, q + 12, 8, q + header)};
 }
 
 static struct steer_target ipv4_target(const struct steer *s, const uint8_t *p, unsigned len)
 {
     enum { FRAGMENT_BITS = 0x3fff };
     unsigned header = len ? (p[0] & 0xfu) * 4 : 0;
-    if (header < 20 || len < header + 4 || p[9] != IPPROTO_TCP || (p[6] << 8 | p[7]) & FRAGMENT_BITS)
+    if (header < HEADER_4 || len < header + PORTS)
+        return (struct steer_target){0};
+    if ((p[6] << 8 | p[7]) & FRAGMENT_BITS) {
+        const uint8_t id[PORTS] = {p[4], p[5]};
+        return (struct steer_target){.worker = owner(s, p + 12, 8, id)};
+    }
+    if (p[9] == IPPROTO_ICMP)
+        return quoted4_target(s, p + header, len - header);
+    if (p[9] != IPPROTO_TCP)
         return (struct steer_target){0};
     return (struct steer_target){.worker = owner(s, p + 12, 8, p + header), .flow = true};
 }
 
+static struct steer_target icmp6_target(const struct steer *s, const uint8_t *p, unsigned len)
+{
+    enum { LAST_ERROR = 4, SOLICITATION = 135, ADVERTISEMENT = 136 };
+    static const uint8_t nobody[16];
+    const uint8_t *icmp = p + HEADER_6, *q = icmp + ICMP_HEADER;
+    bool duplicate_check = icmp[0] == SOLICITATION && memcmp(p + 8, nobody, sizeof nobody) == 0;
+    if (icmp[0] == ADVERTISEMENT || duplicate_check)
+        return (struct steer_target){.all = true};
+    if (icmp[0] == 0 || icmp[0] > LAST_ERROR || len < HEADER_6 + ICMP_HEADER + HEADER_6 + PORTS ||
+        q[6] != IPPROTO_TCP)
+        return (struct steer_target){0};
+    return (struct steer_target){.worker = owner(s, q + 8, 32, q + HEADER_6)};
+}
+
 static struct steer_target ipv6_target(const struct steer *s, const uint8_t *p, unsigned len)
 {
-    enum { HEADER = 40, ADVERTISEMENT = 136 };
-    if (len < HEADER + 4)
+    enum { FRAGMENT = 44 };
+    if (len < HEADER_6 + PORTS)
         return (struct steer_target){0};
     if (p[6] == IPPROTO_TCP)
-        return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER), .flow = true};
-    return (struct steer_target){.all = p[6] == IPPROTO_ICMPV6 && p[HEADER] == ADVERTISEMENT};
+        return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER_6), .flow = true};
+    if (p[6] == FRAGMENT && len >= HEADER_6 + FRAGMENT_HEADER)
+        return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER_6 + 4)};
+    return p[6] == IPPROTO_ICMPV6 ? icmp6_target(s, p, len) : (struct steer_target){0};
 }
 
 struct steer_target steer_target(const struct steer *s, const struct rte_mbuf *m)
@@ -178,6 +219,14 @@ unsigned steer_out(struct steer *s, unsigned self, struct rte_mempool *pool, str
             hand(s, self, t.worker, m, counters);
     }
     return own;
+}
+
+bool steer_pass(struct steer *s, unsigned self, struct rte_mbuf *m, struct counters *counters)
+{
+    unsigned to = steer_target(s, m).worker;
+    if (to != self)
+        hand(s, self, to, m, counters);
+    return to != self;
 }
 
 unsigned steer_in(struct steer *s, unsigned self, struct rte_mbuf **frames, unsigned n)

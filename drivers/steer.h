@@ -1,10 +1,12 @@
 /* steer.h: hands frames to the worker that owns their flow; private to drivers/.
  *
  * TCP belongs to the worker that the symmetric Toeplitz hash of the 4-tuple names, so both directions of a
- * flow meet on one worker. Everything else belongs to worker 0, which answers ARP, neighbour solicitations
- * and echo for the box. What changes neighbours (ARP replies and announcements, neighbour advertisements) is
- * copied to all workers, because each has a neighbour table of its own and asks its own questions. A port
- * that hashes by itself needs only the copies. */
+ * flow meet on one worker. ICMP errors go where the segment they quote belongs, fragments where the hash of
+ * addresses and identification says, so that those of a packet meet. Everything else belongs to worker 0,
+ * which answers ARP, neighbour solicitations and echo for the box. What changes neighbours (ARP replies,
+ * announcements and probes, neighbour advertisements and questions for duplicates) is copied to all workers,
+ * because each has a neighbour table of its own and asks its own questions. A port that hashes by itself
+ * needs only the copies. */
 #pragma once
 #include "base/counters.h"
 
@@ -26,6 +28,8 @@ extern const uint8_t steer_key[40];
  * own. Copies come from pool. */
 unsigned steer_out(struct steer *s, unsigned self, struct rte_mempool *pool, struct rte_mbuf **frames,
                    unsigned n, struct counters *counters);
+/* The same for one frame wherever the port would have placed it; true if it was handed on. */
+bool steer_pass(struct steer *s, unsigned self, struct rte_mbuf *m, struct counters *counters);
 /* Up to n frames that others have handed to `self`. */
 unsigned steer_in(struct steer *s, unsigned self, struct rte_mbuf **frames, unsigned n);
 

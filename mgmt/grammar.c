@@ -22,6 +22,8 @@ static const struct node show[] = {
      .op = "show", .what = "neighbors"},
     {"arp", "the IPv4 neighbors", .run = run_show_neighbors, .op = "show", .what = "arp"},
     {"routes", "where packets go", .run = run_show_routes, .op = "show", .what = "routes"},
+    {"addresses", "our addresses on the data links, and whether they are in use", .run = run_show_addresses,
+     .op = "show", .what = "addresses"},
     {"filters", "rules of the packet filter, in order, and how often each has decided",
      .run = run_show_filters, .op = "show", .what = "filters"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},

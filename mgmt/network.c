@@ -115,7 +115,14 @@ int run_show_neighbors(struct invocation *in)
 int run_show_routes(struct invocation *in)
 {
     static const struct column columns[] = {
-        {"destination", "destination"}, {"gateway", "gateway"}, {"source", "source"}, {"kind", "kind"}, {0}};
+        {"destination", "destination"}, {"gateway", "gateway"}, {"kind", "kind"}, {0}};
+    return show_table(in, columns);
+}
+
+int run_show_addresses(struct invocation *in)
+{
+    static const struct column columns[] = {
+        {"address", "address"}, {"bits", "bits", COLUMN_NUMBER}, {"state", "state"}, {0}};
     return show_table(in, columns);
 }
 

@@ -262,6 +262,42 @@ static void print_gateways(const struct config *c, const struct row *row, char *
     snprintf(text, size, "%s%s%s", v4, *v4 && *v6 ? " " : "", v6);
 }
 
+/* "PREFIX/BITS via GATEWAY", one directive a route. */
+static bool parse_route(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    char line[LINE_MAX_BYTES], *state;
+    if (!*text)
+        return true;
+    if (c->routes == CONFIG_ROUTES || snprintf(line, sizeof line, "%s", text) >= (int)sizeof line)
+        return false;
+    const char *prefix = strtok_r(line, " \t", &state), *via = strtok_r(NULL, " \t", &state);
+    const char *gateway = strtok_r(NULL, " \t", &state);
+    struct ip_addr to, hop;
+    unsigned bits;
+    if (!gateway || strcasecmp(via, "via") != 0 || strtok_r(NULL, " \t", &state) ||
+        !ip_parse_prefix(prefix, &to, &bits) || !ip_parse(gateway, &hop) || ip_is_v4(&to) != ip_is_v4(&hop))
+        return false;
+    c->route[c->routes].prefix = to;
+    c->route[c->routes].bits = bits;
+    c->route[c->routes++].gateway = hop;
+    return true;
+}
+
+static void print_routes(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    size_t used = 0;
+    *text = 0;
+    for (unsigned i = 0; i < c->routes && used < size; i++) {
+        char to[ENDPOINT_TEXT], hop[ENDPOINT_TEXT];
+        ip_format(&c->route[i].prefix, to);
+        ip_format(&c->route[i].gateway, hop);
+        used += (size_t)snprintf(text + used, size - used, "%s%s/%u via %s", i ? " " : "", to, c->route[i].bits,
+                                 hop);
+    }
+}
+
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
 
@@ -276,6 +312,8 @@ static const struct kind number = {parse_number, print_number, "a whole number w
                                   "auto, or core numbers with blanks between, at most 64"},
                          address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
                          gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"},
+                         route = {parse_route, print_routes,
+                                  "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"},
                          filter = {config_parse_filter, config_print_filters,
                                    "permit|deny|reject [tcp|icmp|any] [from PREFIX] [to PREFIX] [port "
                                    "N|N-M], at most 1024 of them"},
@@ -285,6 +323,8 @@ static const struct kind number = {parse_number, print_number, "a whole number w
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
+static const struct word congestion_words[] = {
+    {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
 static const struct word filter_words[] = {{"permit", FILTER_PERMIT}, {"deny", FILTER_DENY}, {NULL, 0}};
 static const struct word policy_words[] = {{"noeviction", POLICY_NOEVICTION},
                                            {"allkeys-lru", POLICY_ALLKEYS_LRU},
@@ -325,6 +365,9 @@ static const struct row rows[] = {
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
+    {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
+    {"tcp-ecn", &word, "yes", INTO(tcp_ecn), .words = yes_no},
+    {"tcp-send-buffer", &bytes, "4mb", INTO(tcp_send_buffer), 256 * 1024, 64 * MIB},
     {"filter", &filter, "", 0, 0},
     {"filter-default", &word, "permit", INTO(filter_default), .words = filter_words},
     {"connection-rate-limit", &number, "0", INTO(connection_rate_limit), 0, 1000000},
@@ -335,6 +378,7 @@ static const struct row rows[] = {
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
     {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
+    {"tcp-receive-buffer", &bytes, "256kb", INTO(tcp_receive_buffer), 65536, 64 * MIB},
     {"arena-size", &bytes, "256mb", INTO(arena_size), MIB, INT64_MAX},
     {"hugepages", &word, "auto", INTO(hugepages), .words = auto_yes_no},
     {"mbuf-count", &number, "0", INTO(mbuf_count), 0, INT_MAX},
@@ -349,6 +393,8 @@ static const struct row rows[] = {
     {"link-queue-size", &number, "1024", INTO(link_queue_size), 32, 32768},
     {"link-address", &address, "", 0, 0},
     {"link-gateway", &gateway, "", 0, 0},
+    {"link-route", &route, "", 0, 0},
+    {"link-dad", &word, "yes", INTO(link_dad), .words = yes_no},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

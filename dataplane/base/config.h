@@ -19,8 +19,9 @@ enum maxmemory_policy {
 };
 
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
+enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
-enum { CONFIG_ADDRESSES = 8, CONFIG_WORKERS = 64 };
+enum { CONFIG_ADDRESSES = 8, CONFIG_ROUTES = 64, CONFIG_WORKERS = 64 };
 
 struct config_pair {
     const char *name, *value; /* names in lower case; a repeated directive is one pair per occurrence */
@@ -49,6 +50,9 @@ struct config {
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
     enum idle_policy idle_policy;
+    enum congestion_control tcp_congestion_control;
+    bool tcp_ecn;
+    uint32_t tcp_send_buffer; /* bytes a connection may have queued at most */
     struct filter_rule *filter; /* the data port's packet filter: the first that matches decides */
     unsigned filters;
     enum filter_action filter_default;
@@ -61,6 +65,7 @@ struct config {
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
     uint16_t port;
     unsigned tcp_backlog;
+    uint32_t tcp_receive_buffer; /* bytes: the largest window announced */
     uint64_t arena_size;
     int hugepages;       /* 1 yes, 0 no, -1 if there are any */
     unsigned mbuf_count; /* 0 = chosen by the box */
@@ -74,6 +79,12 @@ struct config {
     } address[CONFIG_ADDRESSES];
     unsigned addresses;
     struct ip_addr gateway4, gateway6; /* all zero = none */
+    struct {
+        struct ip_addr prefix, gateway;
+        unsigned bits;
+    } route[CONFIG_ROUTES];
+    unsigned routes;
+    bool link_dad; /* are our addresses free? */
 
     /* The rules compiled (net/filter.h): set, shared between generations and let go by the box. */
     struct filter *compiled;

@@ -36,13 +36,17 @@ enum net_verdict arp_input(struct net_if *n, struct frame *f)
     const struct ip_addr sender = ip_v4(&a->arp_data.arp_sip), target = ip_v4(&a->arp_data.arp_tip);
     const uint8_t *mac = a->arp_data.arp_sha.addr_bytes;
     bool for_us = net_is_local(n, &target);
-    if (net_is_local(n, &sender)) {
-        if (memcmp(mac, n->conf.mac, 6) != 0)
-            count_one(n->counters, COUNTER_net_address_conflicts);
+    struct local_address *own = address_find(n, &sender);
+    if (own) {
+        address_conflict(n, own, mac, f->now);
         return net_drop(n, f->m, COUNTER_net_drop_arp);
     }
-    /* A probe (RFC 5227) has no sender address yet: answered, but nothing is learned from it. */
+    /* A probe (RFC 5227) has no sender address yet: answered, but nothing is learned from it. If we are
+     * probing for the same address, neither of us gets it. */
     bool probe = a->arp_data.arp_sip == 0;
+    own = probe && request ? address_find(n, &target) : NULL;
+    if (own && own->state == ADDRESS_TENTATIVE)
+        address_conflict(n, own, mac, f->now);
     if (mac[0] & 1 || rte_is_zero_ether_addr(&a->arp_data.arp_sha) ||
         (!probe && !net_source_ok(n, &sender, &target)))
         return net_drop(n, f->m, COUNTER_net_drop_arp);
@@ -81,6 +85,12 @@ void arp_solicit(struct net_if *n, const struct ip_addr *src, const struct ip_ad
 {
     count_one(n->counters, COUNTER_net_solicitations);
     send_request(n, src->b + 12, target, mac);
+}
+
+void arp_probe(struct net_if *n, const struct ip_addr *own)
+{
+    static const uint8_t nobody[4];
+    send_request(n, nobody, own, NULL);
 }
 
 void arp_announce(struct net_if *n, const struct ip_addr *own)

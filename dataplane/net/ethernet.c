@@ -89,6 +89,8 @@ enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_pack
     if (tagged) {
         type = (unsigned)(f.p[16] << 8 | f.p[17]);
         f.l3 += TAG;
+        if (type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ)
+            return net_drop(n, m, COUNTER_net_drop_vlan); /* a tag inside our VLAN would leave it */
     }
     if (tagged ? !tag_ours(n, f.p) : n->conf.vlan != 0)
         return net_drop(n, m, COUNTER_net_drop_vlan);

@@ -14,6 +14,8 @@ enum { FAMILIES = 2, CATEGORIES = 1 };
 
 RTE_ACL_RULE_DEF(acl_rule, FIELDS_MAX);
 
+static const uint8_t protocols[] = {[FILTER_ANY] = 0, IPPROTO_TCP, IPPROTO_ICMP};
+
 struct filter {
     unsigned rules, workers, refs;
     enum filter_action otherwise;
@@ -65,7 +67,6 @@ static void put_prefix(struct rte_acl_field *field, const struct ip_addr *ip, un
 
 static void put_rule(struct acl_rule *to, const struct filter_rule *r, unsigned number, unsigned words)
 {
-    static const uint8_t protocols[] = {0, IPPROTO_TCP, IPPROTO_ICMP};
     memset(to, 0, sizeof *to);
     to->data = (struct rte_acl_rule_data){
         .category_mask = 1, .priority = (int32_t)(RTE_ACL_MAX_PRIORITY - number), .userdata = number + 1};
@@ -180,7 +181,7 @@ unsigned filter_match(const struct filter *f, const struct filter_packet *p)
     const struct rte_acl_ctx *acl = f->acl[v4 ? 0 : 1];
     if (!acl)
         return f->rules;
-    uint8_t key[KEY_MAX] = {p->protocol == FILTER_TCP ? IPPROTO_TCP : IPPROTO_ICMP};
+    uint8_t key[KEY_MAX] = {protocols[p->protocol]};
     unsigned bytes = v4 ? 4 : 16;
     memcpy(key + KEY_ADDRESSES, p->src.b + 16 - bytes, bytes);
     memcpy(key + KEY_ADDRESSES + bytes, p->dst.b + 16 - bytes, bytes);

@@ -12,7 +12,7 @@
 struct filter;
 
 struct filter_packet { /* destination and source as the sender wrote them */
-    uint8_t protocol;  /* FILTER_TCP or FILTER_ICMP */
+    uint8_t protocol;  /* FILTER_TCP, FILTER_ICMP, or FILTER_ANY: neither */
     uint16_t port;     /* of the destination, 0 for ICMP */
     struct ip_addr src, dst;
 };

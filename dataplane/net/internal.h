@@ -14,6 +14,7 @@
 
 enum {
     TX_BURST = 64,
+    LEARNED_MTUS = 256,
     WAITING_FRAMES = 8,  /* of one neighbour */
     WAITING_TOTAL = 256, /* of all neighbours: the pool must not drain into the queues of a dead subnet */
     HEADERS_MAX =
@@ -55,6 +56,7 @@ struct net_path {
     uint64_t pseudo_sum; /* of the TCP pseudo-header without length */
     struct ip_addr src, dst;
     uint32_t refs, next; /* next: as in struct neighbour */
+    uint64_t mtu_until;  /* a router has told the MTU; 0 = it is the interface's */
     uint16_t mtu;
     uint8_t header_len, l2_len;
     bool v6;
@@ -64,14 +66,47 @@ struct paths {
     struct net_path *entry;
     uint32_t *bucket;
     unsigned room, used, mask;
-    uint32_t free; /* index + 1 */
+    uint32_t free;                  /* index + 1 */
+    uint32_t learned[LEARNED_MTUS]; /* paths kept for their MTU, index + 1; 0 = free place */
+    unsigned learned_n, learned_hand;
 };
+
+enum { ROUTES = NET_ADDRESSES + 1 + NET_ROUTES + 2 };
+
+struct route {
+    struct ip_addr prefix, gateway;
+    uint8_t bits, kind; /* enum net_route_kind */
+};
+
+struct rte_rib;
+struct rte_rib6;
+
+struct routes {
+    struct route entry[ROUTES];
+    unsigned n;
+    struct rte_rib *v4; /* prefix to index in entry */
+    struct rte_rib6 *v6;
+};
+
+enum address_state { ADDRESS_PREFERRED, ADDRESS_TENTATIVE, ADDRESS_DUPLICATE };
 
 struct local_address {
     struct ip_addr ip;
     uint8_t bits;
     bool v6;
+    uint8_t state;     /* enum address_state */
+    uint8_t sent;      /* probes, then announcements */
+    uint64_t due;      /* when the next of them or the verdict is due */
+    uint64_t defended; /* when we last told somebody that it is ours, 0 = never */
 };
+
+struct mld {
+    unsigned joined;             /* reports sent at start */
+    uint64_t join_at, answer_at; /* UINT64_MAX: nothing to say */
+    uint64_t v1_until;           /* a querier of version 1 is about */
+};
+
+struct fragments;
 
 struct net_if {
     struct net_config conf;
@@ -85,13 +120,15 @@ struct net_if {
     struct pings *pings;   /* NULL until the first ping */
     struct filter *filter; /* borrowed from the generation of configuration; NULL = none */
     unsigned worker;       /* whose counters in it */
-    uint64_t prohibit_at;  /* see filter_icmp.c */
     struct neighbours neighbours;
     struct paths paths;
+    struct routes routes;
+    struct net_error error;
     uint64_t random;
-    uint64_t icmp_tokens_at; /* see icmp_allowed */
-    unsigned announced;
-    uint64_t announce_at;
+    uint64_t echoes_at, errors_at; /* see icmp_allowed */
+    struct mld mld;
+    struct fragments *fragments;
+    struct rte_mbuf *whole; /* for net_take_whole */
 };
 
 struct frame { /* a received frame on its way up */
@@ -102,6 +139,7 @@ struct frame { /* a received frame on its way up */
     uint16_t l4_len;   /* bytes from l4 on, by the IP header */
     uint8_t hop_limit; /* IPv6 */
     bool unicast;      /* sent to our MAC */
+    bool router_alert; /* IPv6 */
     uint64_t now;
     struct ip_addr src, dst;
 };
@@ -176,23 +214,78 @@ enum net_verdict arp_input(struct net_if *n, struct frame *f);
 void arp_solicit(struct net_if *n, const struct ip_addr *src, const struct ip_addr *target,
                  const uint8_t *mac);
 void arp_announce(struct net_if *n, const struct ip_addr *own);
+void arp_probe(struct net_if *n, const struct ip_addr *own);
 enum net_verdict nd_solicitation(struct net_if *n, struct frame *f);
 enum net_verdict nd_advertisement(struct net_if *n, struct frame *f);
 void nd_solicit(struct net_if *n, const struct ip_addr *src, const struct ip_addr *target,
                 const uint8_t *mac);
 void nd_announce(struct net_if *n, const struct ip_addr *own);
+void nd_probe(struct net_if *n, const struct ip_addr *own);
+
+/* -- dad.c -- */
+void address_start(struct net_if *n, struct local_address *a);
+uint64_t addresses_tick(struct net_if *n, uint64_t now);
+/* Our address in any state, NULL if it is none of ours. net_is_local asks for those in use. */
+struct local_address *address_find(struct net_if *n, const struct ip_addr *ip);
+/* Somebody at mac uses our address, or wants to while we do not use it yet. */
+void address_conflict(struct net_if *n, struct local_address *a, const uint8_t mac[6], uint64_t now);
+
+/* -- mld.c -- */
+void mld_start(struct net_if *n);
+uint64_t mld_tick(struct net_if *n, uint64_t now);
+enum net_verdict mld_query(struct net_if *n, struct frame *f);
+
+/* -- fragment.c -- */
+bool fragments_init(struct net_if *n);
+void fragments_free(struct net_if *n);
+uint64_t fragments_tick(struct net_if *n, uint64_t now);
+/* f->l4 and f->l4_len are those of the fragment's payload. */
+enum net_verdict fragment4_input(struct net_if *n, struct frame *f, const struct rte_ipv4_hdr *ip);
+/* f->l4 is at the fragment header, which follows the IPv6 header, and l4_len counts it. */
+enum net_verdict fragment6_input(struct net_if *n, struct frame *f);
+
+/* -- icmp_in.c, icmp_out.c -- */
+bool icmp4_is_error(uint8_t type);
+enum net_verdict icmp_error_input(struct net_if *n, struct frame *f);
+
+enum icmp_fault { /* what is wrong with a packet that was sent to us */
+                  FAULT_PORT,
+                  FAULT_PROTOCOL, /* IPv6: pointer to the next header field */
+                  FAULT_REASSEMBLY,
+                  FAULT_HEADER,    /* pointer to the wrong field */
+                  FAULT_OPTION,    /* IPv6, likewise */
+                  FAULT_PROHIBITED /* the packet filter rejects it */
+};
+
+/* The start of a packet, kept to be quoted in an error: more than RFC 1122 asks for (header and 8 bytes). */
+struct icmp_quote {
+    uint16_t len;
+    bool v6;
+    uint8_t mac[6];      /* where it came from */
+    uint8_t packet[128]; /* from its IP header */
+};
+
+void icmp_quote(const struct frame *f, struct icmp_quote *q);
+/* Tells the sender, unless there is a reason not to. */
+void icmp_error(struct net_if *n, const struct icmp_quote *q, enum icmp_fault fault, uint32_t pointer,
+                uint64_t now);
+/* The same for the frame at hand, which is dropped. */
+enum net_verdict icmp_refuse(struct net_if *n, struct frame *f, enum icmp_fault fault, uint32_t pointer,
+                             enum counter why);
+bool icmp_allowed(uint64_t *bucket, unsigned rate, unsigned burst, uint64_t now);
 
 /* -- ipv4.c, ipv6.c, icmp.c -- */
+/* Without options; not to be fragmented on its way unless ipv4_fragment says so. */
+void ipv4_header(uint8_t *p, const struct ip_addr *src, const struct ip_addr *dst, uint16_t payload_len,
+                 uint8_t protocol);
+/* Makes it the header of one fragment, at a multiple of 8 bytes. */
+void ipv4_fragment(uint8_t *p, uint16_t id, uint32_t off, bool more);
 enum net_verdict ipv4_input(struct net_if *n, struct frame *f, struct net_packet *out);
 enum net_verdict ipv6_input(struct net_if *n, struct frame *f, struct net_packet *out);
 enum net_verdict icmp4_input(struct net_if *n, struct frame *f);
 enum net_verdict icmp6_input(struct net_if *n, struct frame *f);
 void ipv6_header(uint8_t *p, const struct ip_addr *src, const struct ip_addr *dst, uint16_t payload_len,
                  uint8_t next, uint8_t hop_limit);
-
-/* -- filter_icmp.c -- */
-/* May this echo request be answered? If not it is consumed, and true. */
-bool filter_echo(struct net_if *n, struct frame *f);
 
 /* -- neighbour.c -- */
 bool neighbours_init(struct net_if *n);
@@ -207,6 +300,8 @@ void neighbour_learn(struct net_if *n, const struct ip_addr *ip, const uint8_t m
                      uint64_t now);
 /* The answer to our question. */
 void neighbour_confirm(struct net_if *n, struct neighbour *nb, const uint8_t mac[6], uint64_t now);
+/* A transport has proof that frames reach it. */
+void neighbour_alive(struct net_if *n, struct neighbour *nb, uint64_t now);
 /* Somebody else claims its address without the right to override: not to be trusted until it answers again.
  */
 void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now);
@@ -214,6 +309,13 @@ void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now);
 void neighbour_send(struct net_if *n, struct neighbour *nb, struct rte_mbuf *m, uint64_t now);
 uint64_t neighbours_tick(struct net_if *n, uint64_t now);
 
+/* -- route.c -- */
+bool routes_init(struct net_if *n);
+void routes_free(struct net_if *n);
+/* The neighbour through which a packet for dst leaves; false if nowhere. */
+bool route_find(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *hop);
+
 /* -- path.c -- */
 bool paths_init(struct net_if *n);
+uint64_t paths_tick(struct net_if *n, uint64_t now);
 void paths_free(struct net_if *n);

@@ -1,4 +1,4 @@
-/* ipv4.c: IPv4 packets: RFC 791, RFC 1122 (3.2.1), options by RFC 7126. Fragments are counted and dropped. */
+/* ipv4.c: IPv4 packets: RFC 791, RFC 1122 (3.2.1), options by RFC 7126. */
 #include "net/internal.h"
 
 enum { HEADER = sizeof(struct rte_ipv4_hdr), PLAIN = 0x45, FRAGMENT_BITS = 0x3fff };
@@ -34,6 +34,14 @@ static bool l4_checksum_known(const struct rte_mbuf *m)
     return flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD || flags == RTE_MBUF_F_RX_L4_CKSUM_NONE;
 }
 
+static enum net_verdict other_protocol(struct net_if *n, struct frame *f, uint8_t protocol)
+{
+    if (protocol == IPPROTO_ICMP)
+        return icmp4_input(n, f);
+    return icmp_refuse(n, f, protocol == IPPROTO_UDP ? FAULT_PORT : FAULT_PROTOCOL, 0,
+                       COUNTER_net_drop_protocol);
+}
+
 enum net_verdict ipv4_input(struct net_if *n, struct frame *f, struct net_packet *out)
 {
     if (f->len < (uint32_t)f->l3 + HEADER)
@@ -57,13 +65,12 @@ enum net_verdict ipv4_input(struct net_if *n, struct frame *f, struct net_packet
         return net_drop(n, f->m, COUNTER_net_drop_source);
     if (unlikely(ip.version_ihl != PLAIN && !options_ok(p + HEADER, header - HEADER)))
         return net_drop(n, f->m, COUNTER_net_drop_ip_options);
-    if (unlikely(ip.fragment_offset & RTE_BE16(FRAGMENT_BITS)))
-        return net_drop(n, f->m, COUNTER_net_drop_fragment);
     f->l4 = (uint16_t)(f->l3 + header);
     f->l4_len = (uint16_t)(total - header);
+    if (unlikely(ip.fragment_offset & RTE_BE16(FRAGMENT_BITS)))
+        return fragment4_input(n, f, &ip);
     if (unlikely(ip.next_proto_id != IPPROTO_TCP))
-        return ip.next_proto_id == IPPROTO_ICMP ? icmp4_input(n, f)
-                                                : net_drop(n, f->m, COUNTER_net_drop_protocol);
+        return other_protocol(n, f, ip.next_proto_id);
     *out = (struct net_packet){.src = f->src,
                                .dst = f->dst,
                                .l4_off = f->l4,
@@ -72,4 +79,33 @@ enum net_verdict ipv4_input(struct net_if *n, struct frame *f, struct net_packet
                                .ttl = ip.time_to_live,
                                .checksum_ok = l4_checksum_known(f->m)};
     return NET_TCP;
+}
+
+static void set_checksum(uint8_t *p)
+{
+    memset(p + offsetof(struct rte_ipv4_hdr, hdr_checksum), 0, 2);
+    uint16_t sum = checksum_finish(checksum_add(0, p, HEADER));
+    memcpy(p + offsetof(struct rte_ipv4_hdr, hdr_checksum), &sum, 2);
+}
+
+void ipv4_header(uint8_t *p, const struct ip_addr *src, const struct ip_addr *dst, uint16_t payload_len,
+                 uint8_t protocol)
+{
+    struct rte_ipv4_hdr ip = {.version_ihl = PLAIN,
+                              .total_length = rte_cpu_to_be_16((uint16_t)(payload_len + HEADER)),
+                              .fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG),
+                              .time_to_live = HOP_LIMIT,
+                              .next_proto_id = protocol};
+    memcpy(&ip.src_addr, src->b + 12, 4);
+    memcpy(&ip.dst_addr, dst->b + 12, 4);
+    memcpy(p, &ip, sizeof ip);
+    set_checksum(p);
+}
+
+void ipv4_fragment(uint8_t *p, uint16_t id, uint32_t off, bool more)
+{
+    rte_be16_t field = rte_cpu_to_be_16((uint16_t)(off / 8 | (more ? RTE_IPV4_HDR_MF_FLAG : 0)));
+    memcpy(p + offsetof(struct rte_ipv4_hdr, packet_id), &id, 2);
+    memcpy(p + offsetof(struct rte_ipv4_hdr, fragment_offset), &field, 2);
+    set_checksum(p);
 }

@@ -1,5 +1,5 @@
 /* nd.c: neighbour discovery for IPv6: RFC 4861, 7.1 (checks) and 7.2 (resolution). Routers are configured, so
- * their advertisements and redirects are not for us; duplicate address detection is not done. */
+ * their advertisements and redirects are not for us; dad.c asks for our own addresses. */
 #include "net/internal.h"
 
 enum { MESSAGE = 24, OPTION = 8, OPTION_SOURCE = 1, OPTION_TARGET = 2 };
@@ -46,26 +46,28 @@ static void group_mac(const struct ip_addr *group, uint8_t mac[6])
 static void send_message(struct net_if *n, uint8_t type, uint8_t flags, const struct ip_addr *src,
                          const struct ip_addr *dst, const uint8_t *mac, const struct ip_addr *target)
 {
-    enum { LEN = MESSAGE + OPTION };
+    const uint16_t len = ip_is_zero(src) ? MESSAGE : MESSAGE + OPTION; /* RFC 4861, 4.3 */
     uint8_t *body, group[6];
     if (!mac) {
         group_mac(dst, group);
         mac = group;
     }
     struct rte_mbuf *m =
-        ethernet_frame(n, mac, RTE_ETHER_TYPE_IPV6, sizeof(struct rte_ipv6_hdr) + LEN, &body);
+        ethernet_frame(n, mac, RTE_ETHER_TYPE_IPV6, (uint16_t)(sizeof(struct rte_ipv6_hdr) + len), &body);
     if (!m)
         return;
-    ipv6_header(body, src, dst, LEN, IPPROTO_ICMPV6, ND_HOP_LIMIT);
+    ipv6_header(body, src, dst, len, IPPROTO_ICMPV6, ND_HOP_LIMIT);
     uint8_t *p = body + sizeof(struct rte_ipv6_hdr);
     p[0] = type;
     p[4] = flags;
     memcpy(p + 8, target->b, 16);
-    p[MESSAGE] = type == SOLICITATION ? OPTION_SOURCE : OPTION_TARGET;
-    p[MESSAGE + 1] = 1;
-    memcpy(p + MESSAGE + 2, n->conf.mac, 6);
-    uint64_t sum = checksum_u16(checksum_pseudo(src, dst, IPPROTO_ICMPV6), LEN);
-    uint16_t field = checksum_finish(checksum_add(sum, p, LEN));
+    if (len > MESSAGE) {
+        p[MESSAGE] = type == SOLICITATION ? OPTION_SOURCE : OPTION_TARGET;
+        p[MESSAGE + 1] = 1;
+        memcpy(p + MESSAGE + 2, n->conf.mac, 6);
+    }
+    uint64_t sum = checksum_u16(checksum_pseudo(src, dst, IPPROTO_ICMPV6), len);
+    uint16_t field = checksum_finish(checksum_add(sum, p, len));
     memcpy(p + 2, &field, 2);
     net_transmit(n, m);
 }
@@ -76,7 +78,10 @@ enum net_verdict nd_solicitation(struct net_if *n, struct frame *f)
     bool anonymous = ip_is_zero(&f->src);
     if (!parse(f, OPTION_SOURCE, &msg) || (anonymous && (f->unicast || msg.mac)))
         return net_drop(n, f->m, COUNTER_net_drop_nd);
-    if (!net_is_local(n, &msg.target))
+    struct local_address *own = address_find(n, &msg.target);
+    if (own && own->state == ADDRESS_TENTATIVE && anonymous)
+        address_conflict(n, own, f->p + 6, f->now); /* we both ask (RFC 4862, 5.4.3) */
+    if (!own || own->state != ADDRESS_PREFERRED)
         return net_drop(n, f->m, COUNTER_net_drop_not_ours);
     if (!anonymous && msg.mac)
         neighbour_learn(n, &f->src, msg.mac, net_on_link(n, &f->src) != NULL, f->now);
@@ -96,8 +101,9 @@ enum net_verdict nd_advertisement(struct net_if *n, struct frame *f)
     struct message msg;
     if (!parse(f, OPTION_TARGET, &msg) || ip_is_zero(&f->src) || (!f->unicast && msg.flags & FLAG_SOLICITED))
         return net_drop(n, f->m, COUNTER_net_drop_nd);
-    if (net_is_local(n, &msg.target)) {
-        count_one(n->counters, COUNTER_net_address_conflicts);
+    struct local_address *own = address_find(n, &msg.target);
+    if (own) {
+        address_conflict(n, own, f->p + 6, f->now);
         return net_drop(n, f->m, COUNTER_net_drop_nd);
     }
     struct neighbour *nb = neighbour_find(n, &msg.target);
@@ -113,6 +119,12 @@ enum net_verdict nd_advertisement(struct net_if *n, struct frame *f)
         neighbour_learn(n, &msg.target, mac, false, f->now);
     rte_pktmbuf_free(f->m);
     return NET_DONE;
+}
+
+void nd_probe(struct net_if *n, const struct ip_addr *own)
+{
+    static const struct ip_addr nobody;
+    nd_solicit(n, &nobody, own, NULL);
 }
 
 void nd_solicit(struct net_if *n, const struct ip_addr *src, const struct ip_addr *target, const uint8_t *mac)

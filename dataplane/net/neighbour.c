@@ -137,12 +137,14 @@ static void solicit(struct net_if *n, struct neighbour *nb)
 {
     const struct local_address *own = net_on_link(n, &nb->ip);
     bool v6 = !ip_is_v4(&nb->ip);
+    nb->tries++;
+    if (own && own->state != ADDRESS_PREFERRED)
+        own = NULL;
     for (unsigned i = 0; !own && i < n->addresses; i++)
-        if (n->address[i].v6 == v6)
+        if (n->address[i].v6 == v6 && n->address[i].state == ADDRESS_PREFERRED)
             own = &n->address[i];
     if (!own)
-        return;
-    nb->tries++;
+        return; /* nobody may answer us yet */
     (v6 ? nd_solicit : arp_solicit)(n, &own->ip, &nb->ip, nb->state == NB_PROBE ? nb->mac : NULL);
 }
 
@@ -213,6 +215,12 @@ void neighbour_learn(struct net_if *n, const struct ip_addr *ip, const uint8_t m
     set_mac(n, nb, mac);
     if (wanted)
         enter(n, nb, NB_DELAY, now);
+}
+
+void neighbour_alive(struct net_if *n, struct neighbour *nb, uint64_t now)
+{
+    if (nb->state != NB_FAILED && nb->state != NB_INCOMPLETE)
+        enter(n, nb, NB_REACHABLE, now);
 }
 
 void neighbour_doubt(struct net_if *n, struct neighbour *nb, uint64_t now)

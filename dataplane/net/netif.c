@@ -1,10 +1,7 @@
-/* netif.c: an interface as a whole: its addresses, its transmit queue, its upkeep and the announcement of its
- * addresses (RFC 5227, 2.3; RFC 4861, 7.2.6). */
+/* netif.c: an interface as a whole: its addresses, its transmit queue, its upkeep. */
 #include "net/internal.h"
 
 #include <stdlib.h>
-
-enum { ANNOUNCEMENTS = 2, ANNOUNCE_INTERVAL = 2 * SECOND };
 
 /* RFC 4291, appendix A: the modified EUI-64 of the MAC under fe80::/64. */
 static struct ip_addr link_local(const uint8_t mac[6])
@@ -24,7 +21,10 @@ static void set_addresses(struct net_if *n)
         any_v6 |= a->v6;
     }
     if (any_v6)
-        n->address[n->addresses++] = (struct local_address){link_local(n->conf.mac), 64, true};
+        n->address[n->addresses++] =
+            (struct local_address){.ip = link_local(n->conf.mac), .bits = 64, .v6 = true};
+    for (unsigned i = 0; i < n->addresses; i++)
+        address_start(n, &n->address[i]);
 }
 
 struct net_if *net_if_new(const struct net_config *conf, struct rte_mempool *pool, const struct wire *wire,
@@ -38,10 +38,9 @@ struct net_if *net_if_new(const struct net_config *conf, struct rte_mempool *poo
     n->wire = *wire;
     n->counters = counters;
     n->random = conf->seed;
-    if (conf->quiet)
-        n->announced = ANNOUNCEMENTS;
     set_addresses(n);
-    if (!neighbours_init(n) || !paths_init(n)) {
+    mld_start(n);
+    if (!routes_init(n) || !neighbours_init(n) || !paths_init(n) || !fragments_init(n)) {
         net_if_free(n);
         return NULL;
     }
@@ -56,6 +55,9 @@ void net_if_free(struct net_if *n)
     pings_free(n);
     neighbours_free(n);
     paths_free(n);
+    routes_free(n);
+    fragments_free(n);
+    rte_pktmbuf_free(n->whole);
     free(n);
 }
 
@@ -104,7 +106,7 @@ bool net_is_local(const struct net_if *n, const struct ip_addr *ip)
 {
     for (unsigned i = 0; i < n->addresses; i++)
         if (ip_equal(&n->address[i].ip, ip))
-            return true;
+            return n->address[i].state == ADDRESS_PREFERRED;
     return false;
 }
 
@@ -153,20 +155,17 @@ bool net_source_ok(const struct net_if *n, const struct ip_addr *src, const stru
     return src->b[12] != 0 && !net_is_broadcast(n, src);
 }
 
-static void announce(struct net_if *n, uint64_t now)
+const struct net_error *net_error(const struct net_if *n)
 {
-    if (n->announced >= ANNOUNCEMENTS || now < n->announce_at)
-        return;
-    for (unsigned i = 0; i < n->addresses; i++)
-        (n->address[i].v6 ? nd_announce : arp_announce)(n, &n->address[i].ip);
-    n->announce_at = now + ANNOUNCE_INTERVAL;
-    n->announced++;
+    return &n->error;
 }
 
 uint64_t net_tick(struct net_if *n, uint64_t now_us)
 {
-    announce(n, now_us);
-    uint64_t next = neighbours_tick(n, now_us), ping = pings_tick(n, now_us);
-    next = RTE_MIN(next, ping);
-    return n->announced < ANNOUNCEMENTS ? RTE_MIN(next, n->announce_at) : next;
+    uint64_t next = addresses_tick(n, now_us);
+    next = RTE_MIN(next, mld_tick(n, now_us));
+    next = RTE_MIN(next, fragments_tick(n, now_us));
+    next = RTE_MIN(next, paths_tick(n, now_us));
+    next = RTE_MIN(next, pings_tick(n, now_us));
+    return RTE_MIN(next, neighbours_tick(n, now_us));
 }

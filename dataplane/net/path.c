@@ -1,5 +1,4 @@
-/* path.c: routes (a host's: on-link prefixes and one gateway a family, RFC 1122, 3.3.1) and paths, the header
- * templates towards a peer; and the way out of a TCP segment. */
+/* path.c: paths, the header templates towards a peer, and the way out of a TCP segment. */
 #include "net/internal.h"
 
 #include <stdlib.h>
@@ -23,19 +22,6 @@ void paths_free(struct net_if *n)
 {
     free(n->paths.entry);
     free(n->paths.bucket);
-}
-
-/* Where a packet for dst goes first; false if nowhere. */
-static bool route(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *hop)
-{
-    bool v6 = !ip_is_v4(dst), link_local = v6 && dst->b[0] == 0xfe && (dst->b[1] & 0xc0) == 0x80;
-    if (ip_is_multicast(dst) || ip_is_zero(dst) || net_is_local(n, dst) || net_is_broadcast(n, dst))
-        return false;
-    *hop = *dst;
-    if (link_local || net_on_link(n, dst))
-        return true;
-    *hop = v6 ? n->conf.gateway6 : n->conf.gateway4;
-    return !ip_is_zero(hop) && ip_is_v4(hop) == !v6;
 }
 
 static void fill_header(const struct net_if *n, struct net_path *p)
@@ -87,7 +73,7 @@ static struct net_path *path_new(struct net_if *n, const struct ip_addr *src, co
                                  uint32_t *bucket)
 {
     struct ip_addr hop;
-    if (ip_is_v4(src) != ip_is_v4(dst) || !route(n, dst, &hop)) {
+    if (ip_is_v4(src) != ip_is_v4(dst) || !route_find(n, dst, &hop)) {
         count_one(n->counters, COUNTER_net_no_route);
         return NULL;
     }
@@ -138,6 +124,68 @@ void net_path_put(struct net_if *n, struct net_path *p)
     *at = p->next;
     neighbour_put(p->via);
     path_release(t, p);
+}
+
+enum { MTU_MIN_4 = 552, MTU_MIN_6 = 1280 };
+
+static void forget_mtu(struct net_if *n, unsigned place)
+{
+    struct paths *t = &n->paths;
+    struct net_path *p = &t->entry[t->learned[place] - 1];
+    t->learned[place] = 0;
+    t->learned_n--;
+    p->mtu = n->conf.mtu;
+    p->mtu_until = 0;
+    net_path_put(n, p);
+}
+
+/* The path keeps itself alive while it knows something, so that the next connection need not learn it again;
+ * the table of what is known is a ring: the oldest knowledge goes. */
+static void remember(struct net_if *n, struct net_path *p)
+{
+    struct paths *t = &n->paths;
+    unsigned place = t->learned_hand++ % LEARNED_MTUS;
+    if (t->learned[place])
+        forget_mtu(n, place);
+    t->learned[place] = (uint32_t)(p - t->entry) + 1;
+    t->learned_n++;
+    p->refs++;
+}
+
+bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint64_t now_us)
+{
+    uint32_t least = p->v6 ? MTU_MIN_6 : MTU_MIN_4;
+    mtu = mtu < least ? least : mtu;
+    if (mtu >= p->mtu)
+        return false;
+    count_one(n->counters, COUNTER_net_mtu_learned);
+    if (!p->mtu_until)
+        remember(n, p);
+    p->mtu = (uint16_t)mtu;
+    p->mtu_until = now_us + NET_MTU_LIFE;
+    return true;
+}
+
+/* Forgets what is old; a walk over the ring while there is anything in it. */
+uint64_t paths_tick(struct net_if *n, uint64_t now)
+{
+    struct paths *t = &n->paths;
+    uint64_t next = UINT64_MAX;
+    for (unsigned i = 0; t->learned_n && i < LEARNED_MTUS; i++) {
+        if (!t->learned[i])
+            continue;
+        uint64_t until = t->entry[t->learned[i] - 1].mtu_until;
+        if (until <= now)
+            forget_mtu(n, i);
+        else
+            next = RTE_MIN(next, until);
+    }
+    return next;
+}
+
+void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
+{
+    neighbour_alive(n, p->via, now_us);
 }
 
 uint16_t net_path_mtu(const struct net_path *p)
@@ -196,7 +244,7 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
                   uint16_t tso_mss, uint8_t ecn, uint64_t now_us)
 {
     enum { TEMPLATE = sizeof p->header };
-    unsigned most = tso_mss ? UINT16_MAX : p->mtu, ip_len = p->header_len - (unsigned)p->l2_len;
+    unsigned most = tso_mss ? UINT16_MAX : n->conf.mtu, ip_len = p->header_len - (unsigned)p->l2_len;
     if (unlikely(rte_pktmbuf_headroom(m) < TEMPLATE || m->pkt_len + ip_len > most ||
                  m->data_len < l4_header || l4_header < TCP_CHECKSUM_OFFSET + 2)) {
         net_drop(n, m, COUNTER_net_drop_unsendable);

@@ -2,6 +2,7 @@
  * moves: the send queue, the windows, round-trip time and retransmission timer. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/ecn.h"
 
 /* RFC 5961 section 7 asks for a limit; a limit a connection, because a shared one can be measured from
  * outside (CVE-2016-5696). */
@@ -35,7 +36,7 @@ void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
     if (c->flags & CONN_CWND_LIMITED) {
         c->flags &= ~(uint32_t)CONN_CWND_LIMITED;
         if (!(c->flags & (CONN_RECOVERY | CONN_LOSS)))
-            c->stack->cc->acked(c, acked);
+            tcp_cc_acked(c, acked, rtt, now_us);
     }
     if (c->flags & CONN_WANT_WRITE)
         tcp_queue_room(c);
@@ -64,14 +65,17 @@ bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t n
     c->retries = 0; /* the peer lives, even if its window stays closed */
     if (seq_before(seg->ack, c->snd_una))
         return true; /* overtaken: its text is still welcome */
-    uint32_t acked = seg->ack - c->snd_una;
+    if (unlikely(seg->flags & TCP_ECE) && (c->flags & CONN_ECN))
+        tcp_ecn_echoed(c, seg);
+    struct tcp_news news;
+    tcp_scoreboard_read(c, seg, &news, now_us);
     bool window_changed = take_window(c, seg);
-    bool duplicate = acked == 0 && c->snd_nxt != c->snd_una && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
+    news.duplicate = news.acked == 0 && news.flight && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
                      !window_changed; /* RFC 5681 section 2 */
-    if (acked) {
+    if (news.acked) {
         c->backoff = 0;
         tcp_ack_advance(c, seg->ack, now_us);
     }
-    tcp_recovery_ack(c, seg, acked, duplicate, now_us);
+    tcp_recovery_ack(c, seg, &news, now_us);
     return true;
 }

@@ -53,8 +53,12 @@ enum {
     TCP_LISTENERS = 32,
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
     TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
-    TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
-    TCP_DUPACKS = 3        /* RFC 5681 section 3.2 */
+    TCP_AHEAD = 4,               /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3,             /* RFC 5681 section 3.2 */
+    TCP_TAIL_SLACK = 4000,       /* added to a tail probe's two round trips: timer ticks and a busy peer */
+    TCP_TAIL_ACK_DELAY = 100000, /* TLP.max_ack_delay: a single segment may wait that long for its ACK */
+    TCP_REORDER_PERSIST = 16,   /* RACK.reo_wnd_persist: recoveries without D-SACK until the window shrinks */
+    TCP_SCOREBOARD_STEPS = 1024 /* frames looked at in one walk for one ACK, at most */
 };
 
 enum tcp_conn_flag {
@@ -75,15 +79,24 @@ enum tcp_conn_flag {
     CONN_FIN_WANTED = 1 << 14,   /* tcp_close found no frame for the FIN: try again */
     CONN_RX_FIN = 1 << 15,       /* the peer's FIN was received in order */
     /* Any of these keeps a segment off the fast path. */
-    CONN_HOLES = 1 << 16,    /* frames wait beyond a hole */
-    CONN_RECOVERY = 1 << 17, /* fast recovery (RFC 6582) */
-    CONN_LOSS = 1 << 18,     /* after a retransmission timeout, until `recover` is acknowledged */
-    CONN_PERSIST = 1 << 19,  /* the window is closed: rexmit_at is the persist timer */
-    CONN_DUPACKED = 1 << 20, /* duplicate ACKs were counted */
-    CONN_COOKIE = 1 << 27,   /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
-    CONN_AGED = 1 << 28      /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_HOLES = 1 << 16,        /* frames wait beyond a hole */
+    CONN_RECOVERY = 1 << 17,     /* fast recovery (RFC 6582) */
+    CONN_LOSS = 1 << 18,         /* after a retransmission timeout, until `recover` is acknowledged */
+    CONN_PERSIST = 1 << 19,      /* the window is closed: rexmit_at is the persist timer */
+    CONN_DUPACKED = 1 << 20,     /* duplicate ACKs were counted, or the peer holds something beyond a hole */
+    CONN_TAIL_PROBE = 1 << 21,   /* a tail loss probe is out; `recover` is TLP.end_seq */
+    CONN_PROBE_RESENT = 1 << 22, /* it repeats old data (TLP.is_retrans); does not slow by itself */
+    CONN_REORDERED = 1 << 23,    /* RACK.reordering_seen; likewise */
+    /* Explicit congestion notification (ecn.c). */
+    CONN_ECN = 1 << 24,      /* agreed (before the SYN-ACK of an active open: asked for) */
+    CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
+    CONN_ECN_CWR = 1 << 26,  /* the window fell: the next new data say so */
+    CONN_COOKIE = 1 << 27,       /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
+    CONN_AGED = 1 << 28,         /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_PMTU = 1 << 29          /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
 };
-#define CONN_SLOW (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN)
+#define CONN_SLOW                                                                                            \
+    (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN | CONN_TAIL_PROBE)
 
 /* A frame of the send queue: kept in the first bytes of the mbuf's buffer, where the headers prepended to the
  * payload never reach. (mbuf->next cannot link the queue: a driver that frees the frame follows it.) */
@@ -109,6 +122,29 @@ static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= 
 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
+
+/* In congestion avoidance (cubic.c). */
+struct tcp_cubic {
+    int16_t from_plateau_ms; /* t - K */
+    uint16_t last_ms;        /* when t last moved */
+    uint32_t w_max, w_est, prior_w_max;
+};
+
+/* In the first slow start (RFC 9406). */
+struct tcp_hystart {
+    uint32_t round_end, last_min_us, min_us, baseline_us;
+};
+
+struct tcp_cong {
+    uint8_t algorithm, mode; /* enum tcp_cc_kind; the row's own */
+    uint8_t samples, rounds; /* HyStart++: of round-trip times; of conservative slow start */
+    uint32_t ecn_recover;    /* snd_nxt at the last reduction: marks of data before it count no more */
+    uint32_t sent_ms;        /* when a window that has grown was last in use */
+    union {
+        struct tcp_cubic cubic;
+        struct tcp_hystart hystart;
+    };
+};
 
 /* Six or seven cache lines. In-order data with its reply touches the first three. */
 struct tcp_conn {
@@ -147,9 +183,15 @@ struct tcp_conn {
     /* Lines 3 to 6, cold: slow path. */
     struct wheel_node timer;
     uint64_t delack_at, state_at; /* state_at: TIME_WAIT, FIN_WAIT_2, orphan; 0 = none */
-    uint64_t syn_us;              /* when our SYN left, for the first round-trip time and the user timeout */
+    union {
+        uint64_t syn_us; /* handshake: when our SYN left (round-trip time, user timeout) */
+        struct {         /* fast recovery: bytes delivered and sent since it began (RFC 6937) */
+            uint32_t prr_delivered, prr_out;
+        };
+    };
     uint32_t ssthresh, recover, snd_wnd_max;
-    uint32_t dupacks, sacked; /* sacked: frames marked FRAME_SACKED */
+    uint16_t dupacks, undo_resent; /* undo_resent: repairs that no D-SACK has called needless yet */
+    uint16_t sacked, lost;         /* frames marked FRAME_SACKED; frames lost and not resent since */
     uint32_t irs, iss;
     uint32_t ts_offset;
     uint32_t challenge_ms, oow_ms;
@@ -168,6 +210,25 @@ struct tcp_conn {
      * stood. */
     uint32_t stuck_ms, stuck_una;
     /* end of listen */
+    /* loss: rack.c, recovery.c, spurious.c. Times are the low 32 bits of microseconds. */
+    uint32_t gone;                /* bytes sent that are not on their way: sacked, or lost and not resent */
+    uint32_t rack_xmit, rack_end; /* RACK.segment: the delivered one that was sent last */
+    uint32_t rack_rtt, min_rtt;   /* 0: none yet */
+    uint32_t fack;                /* RACK.fack: the highest number delivered */
+    uint32_t reorder_at;          /* reordering timer, 0 = off */
+    uint32_t dsack_round;         /* one D-SACK a round trip widens the window (with reo_mult > 1) */
+    uint32_t recover_fs;          /* RecoverFS */
+    uint32_t prior_cwnd, prior_ssthresh;     /* before the repair began; prior_cwnd 0: nothing to undo */
+    uint32_t undo_from;                      /* where it began */
+    uint8_t reo_mult, reo_persist;           /* RACK.reo_wnd_mult - 1, RACK.reo_wnd_persist */
+    uint8_t frto;                            /* enum frto_step */
+    uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
+    /* end of loss */
+    /* congestion.c, cubic.c, ecn.c */
+    struct tcp_cong cong;
+    /* pmtu.c */
+    uint32_t pmtu_ms;             /* with CONN_PMTU: when the old size is tried again */
+    uint8_t icmp_type, icmp_code; /* the last ICMP error that was noted, 0 = none */
 } __rte_cache_aligned;
 
 static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_conn, tx_head) == 128 &&
@@ -189,7 +250,6 @@ struct tcp_flow_slot { /* conn + 1; 0: free */
     uint32_t hash, conn;
 };
 
-struct tcp_cc;
 struct tcp_time_waits;
 
 struct tcp_stack {
@@ -207,7 +267,6 @@ struct tcp_stack {
     unsigned used, listeners;
     struct tcp_listener listener[TCP_LISTENERS];
     struct tcp_secret secret;
-    const struct tcp_cc *cc;
     struct wheel wheel;
     struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
     unsigned ahead_at;
@@ -217,6 +276,10 @@ struct tcp_stack {
         const struct rte_mbuf *frame;
         size_t start; /* offset of the frame's first byte */
     } peeked;
+    struct { /* a duplicate that the ACK about to be sent reports (RFC 2883) */
+        const struct tcp_conn *conn;
+        struct tcp_range range;
+    } dsack;
     uint64_t timers_next, starved_at;
     uint64_t rst_refill_us;
     uint32_t rst_tokens;
@@ -297,12 +360,14 @@ bool tcp_listening(const struct tcp_stack *s, uint16_t port);
 void tcp_listen_left(struct tcp_conn *c); /* no longer half-open */
 /* What a SYN or SYN-ACK of the peer agrees to. */
 void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64_t now_us);
+/* Payload of a full segment: what the peer takes (its MSS option, 0 = none) and the path carries. */
+uint16_t tcp_segment_size(const struct tcp_conn *c, uint16_t offered);
 
 /* -- shed.c: what is given up when something runs short */
 void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list);
 void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list); /* no effect if it stands in none */
-void tcp_orphan(struct tcp_conn *c,
-                uint64_t now_us); /* c has lost its user; resets the oldest beyond the bound */
+/* c has lost its user: the oldest orphan beyond the bound is reset. */
+void tcp_orphan(struct tcp_conn *c, uint64_t now_us);
 /* Makes room in the pool for a peer that has proved its address: false if everything is in use. */
 bool tcp_shed(struct tcp_stack *s, uint64_t now_us);
 bool tcp_pool_low(const struct tcp_stack *s);
@@ -341,11 +406,80 @@ void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_
 void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                     uint64_t now_us);
 
-/* -- recovery.c: loss detection and repair */
-void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint32_t acked, bool duplicate,
+/* -- scoreboard.c: what an ACK tells of the frames in flight */
+struct tcp_news {
+    uint32_t acked;     /* bytes by which SND.UNA moves */
+    uint32_t delivered; /* bytes that are newly known to have arrived, selectively or not */
+    uint32_t flight;    /* FlightSize before it */
+    bool sacked;        /* a block told something new */
+    bool original;      /* a frame that was sent once, and not after `recover`, has arrived */
+    bool duplicate;     /* RFC 5681 section 2 */
+    bool dsack;         /* it reports this duplicate (RFC 2883) */
+    struct tcp_range dup;
+};
+/* To be called before what seg acknowledges is freed. seg->ack lies between snd_una and snd_nxt. */
+void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, struct tcp_news *news,
+                         uint64_t now_us);
+/* Changes FRAME_SACKED, LOST, REPAIRED of a frame, and the counts of the connection with them. */
+void tcp_frame_mark(struct tcp_conn *c, struct tcp_frame *f, unsigned set, unsigned clear);
+/* A segment we hold already came again: the next ACK says so. */
+void tcp_report_duplicate(struct tcp_conn *c, uint32_t from, uint32_t to);
+
+static inline bool frame_gone(const struct tcp_frame *f)
+{
+    return (f->flags & FRAME_SACKED) || (f->flags & (FRAME_LOST | FRAME_REPAIRED)) == FRAME_LOST;
+}
+
+/* The frames from tx_head up to the first one never sent. */
+static inline bool frame_in_flight(const struct tcp_conn *c, const struct rte_mbuf *m)
+{
+    return m && m != c->tx_send;
+}
+
+static inline bool conn_in_repair(const struct tcp_conn *c)
+{
+    return c->flags & (CONN_RECOVERY | CONN_LOSS);
+}
+
+/* -- rack.c: RACK and tail loss probes */
+void tcp_rack_begin(struct tcp_conn *c); /* the first sign of disorder after a quiet time */
+void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg,
+                        uint64_t now_us);
+void tcp_rack_dsack(struct tcp_conn *c, bool seen);
+void tcp_rack_repaired(struct tcp_conn *c);                /* a recovery has ended */
+bool tcp_rack_detect(struct tcp_conn *c, uint64_t now_us); /* true: frames were marked as lost */
+void tcp_rack_timeout(struct tcp_conn *c, uint64_t now_us);
+uint64_t tcp_reorder_due(const struct tcp_conn *c, uint64_t now_us); /* UINT64_MAX: the timer is off */
+uint64_t tcp_tail_due(const struct tcp_conn *c);                     /* UINT64_MAX: no probe is due */
+void tcp_tail_probe(struct tcp_conn *c, uint64_t now_us);
+void tcp_tail_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news);
+
+/* The probe timeout of several segments in flight. */
+static inline uint64_t tcp_tail_timeout(const struct tcp_conn *c)
+{
+    return 2ull * c->srtt_us + TCP_TAIL_SLACK;
+}
+
+/* -- recovery.c: repair */
+void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, const struct tcp_news *news,
                       uint64_t now_us);
+void tcp_recovery_lost(struct tcp_conn *c, uint32_t held, uint32_t delivered, uint64_t now_us);
 void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us);
 void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us);
+bool tcp_resend(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us); /* false: no frame to be had */
+void tcp_repair_end(struct tcp_conn *c);
+uint32_t tcp_limited_transmit(const struct tcp_conn *c); /* bytes above cwnd after duplicate ACKs */
+
+/* -- spurious.c: repairs that were not needed */
+enum frto_step { FRTO_OFF, FRTO_FIRST_ACK, FRTO_SECOND_ACK }; /* waiting for which */
+void tcp_spurious_save(struct tcp_conn *c);
+void tcp_spurious_dsack(struct tcp_conn *c, const struct tcp_news *news);
+void tcp_frto_ack(struct tcp_conn *c, const struct tcp_news *news);
+
+/* -- pmtu.c: path MTU and ICMP errors */
+void tcp_pmtu_timeout(struct tcp_conn *c, uint64_t now_us); /* the head of the queue has timed out again */
+void tcp_pmtu_expire(struct tcp_conn *c, uint64_t now_us);  /* with CONN_PMTU, any time */
+uint64_t tcp_pmtu_due(const struct tcp_conn *c, uint64_t now_us);
 
 /* -- timers.c: calls say what happened */
 uint64_t tcp_rto(const struct tcp_conn *c); /* with back-off */

@@ -59,8 +59,7 @@ uint16_t tcp_cookie_mss(const struct tcp_tuple *t, uint16_t offered)
 /* RFC 3168 section 6.1.1: does the SYN ask for ECN, and do we agree? */
 static bool ecn_agreed(const struct tcp_stack *s, const struct tcp_segment *syn)
 {
-    (void)s;
-    return ECN_SPOKEN && (syn->flags & (FLAG_ECE | FLAG_CWR)) == (FLAG_ECE | FLAG_CWR);
+    return s->conf.ecn && (syn->flags & (FLAG_ECE | FLAG_CWR)) == (FLAG_ECE | FLAG_CWR);
 }
 
 static unsigned option_bits(const struct tcp_stack *s, const struct tcp_segment *syn)

@@ -72,7 +72,7 @@ enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, struct tcp_segm
     out->dst_port = get16(h + 2);
     out->seq = get32(h + 4);
     out->ack = get32(h + 8);
-    out->flags = h[13] & 0x3f;
+    out->flags = h[13];
     out->window = get16(h + 14);
     out->header = (uint8_t)header;
     out->options = 0;

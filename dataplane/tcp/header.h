@@ -5,7 +5,16 @@
 #include <stdint.h>
 #include <string.h>
 
-enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
+enum tcp_flag {
+    TCP_FIN = 1,
+    TCP_SYN = 2,
+    TCP_RST = 4,
+    TCP_PSH = 8,
+    TCP_ACK = 16,
+    TCP_URG = 32,
+    TCP_ECE = 64, /* RFC 3168 section 6.1 */
+    TCP_CWR = 128
+};
 
 enum {
     TCP_HEADER = 20,     /* without options */
@@ -32,10 +41,11 @@ struct tcp_segment { /* host byte order */
     uint16_t src_port, dst_port;
     uint32_t seq, ack;
     uint16_t window; /* as on the wire, not scaled */
-    uint8_t flags;   /* enum tcp_flag, the low six bits */
+    uint8_t flags;   /* enum tcp_flag */
     uint8_t header;  /* bytes up to the payload */
     uint8_t options; /* enum tcp_option */
     uint8_t wscale, sacks;
+    uint8_t ecn; /* of the IP header; filled by the caller where it matters, not read when writing */
     uint16_t mss;
     uint32_t ts_val, ts_ecr;
     struct tcp_range sack[TCP_SACK_BLOCKS];

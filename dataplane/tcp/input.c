@@ -6,6 +6,7 @@
 
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/ecn.h"
 #include "tcp/time_wait.h"
 
 /* -- the frame */
@@ -81,6 +82,16 @@ static inline bool predicted(const struct tcp_conn *c, const struct tcp_segment 
            (seg->payload || seg->ack != c->snd_una); /* else: a duplicate ACK or a window update */
 }
 
+/* The peer lives. If it has also taken something from us, so does the next hop: the neighbour table is told
+ * every four seconds or so, seldom enough to cost nothing and often enough that it never has to ask. */
+static inline void heard(struct tcp_conn *c, bool progress, uint64_t now_us)
+{
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    if (unlikely((now_ms ^ c->last_rx_ms) >> 12) && progress)
+        net_path_confirm(c->stack->nif, c->path, now_us);
+    c->last_rx_ms = now_ms;
+}
+
 static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
 {
@@ -89,7 +100,7 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
         c->snd_wnd_max = window;
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
-    c->last_rx_ms = (uint32_t)(now_us / 1000);
+    heard(c, seg->ack != c->snd_una, now_us);
     if (c->last_ack_sent == seg->seq)
         c->ts_recent = seg->ts_val; /* without timestamps it means nothing */
     if (seg->ack != c->snd_una)
@@ -168,6 +179,8 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *se
             return;
         c->oow_ms = now_ms;
     }
+    if (seg->payload && seq_upto(seg->seq + seg->payload, c->rcv_nxt) && !(seg->flags & TCP_SYN))
+        tcp_report_duplicate(c, seg->seq, seg->seq + seg->payload);
     tcp_send_ack(c, now_us);
 }
 
@@ -328,6 +341,7 @@ static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t n
         seg->seq != c->irs)
         return true;
     if (!(seg->flags & TCP_ACK)) {
+        tcp_ecn_repeated(c, seg);
         tcp_send_syn(c, now_us);
         return false;
     }
@@ -345,6 +359,8 @@ static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segmen
                step_timestamp(c, seg, now_us) && step_rst(c, seg, now_us) && step_syn(c, seg, now_us) &&
                step_ack(c, seg, now_us)) {
         c->last_rx_ms = (uint32_t)(now_us / 1000);
+        if (c->flags & CONN_ECN)
+            tcp_ecn_received(c, seg);
         bool at_once = step_text(c, m, seg, skip);
         step_fin(c, seg);
         if (at_once || (c->state == TCP_STATE_TIME_WAIT && (c->flags & CONN_ACK_NOW)))
@@ -371,13 +387,15 @@ void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet 
     uint32_t skip = p->l4_off + (uint32_t)seg.header;
     if (unlikely(!c)) {
         c = tcp_listen_input(s, &t, &seg, now_us);
+        seg.ecn = p->ecn;
         if (c)
             slow_input(c, m, &seg, skip, now_us);
         else
             rte_pktmbuf_free(m);
-    } else if (likely(predicted(c, &seg) && m->nb_segs == 1)) {
+    } else if (likely(predicted(c, &seg) && m->nb_segs == 1 && p->ecn != ECN_CE)) {
         fast_input(c, m, &seg, skip, now_us);
     } else {
+        seg.ecn = p->ecn;
         slow_input(c, m, &seg, skip, now_us);
     }
 }

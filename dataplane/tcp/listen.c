@@ -5,6 +5,7 @@
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/cookie.h"
+#include "tcp/ecn.h"
 #include "tcp/time_wait.h"
 
 static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port)
@@ -38,7 +39,7 @@ void tcp_listen_left(struct tcp_conn *c)
     tcp_age_remove(c, &c->stack->half_open);
 }
 
-static uint16_t segment_size(const struct tcp_conn *c, uint16_t offered)
+uint16_t tcp_segment_size(const struct tcp_conn *c, uint16_t offered)
 {
     bool v4 = ip_is_v4(&c->tuple.remote);
     unsigned size = offered ? offered : v4 ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
@@ -70,9 +71,10 @@ void tcp_learn_options(struct tcp_conn *c, const struct tcp_segment *syn, uint64
     c->snd_wnd = c->snd_wnd_max = syn->window; /* never scaled in a SYN */
     c->snd_wl1 = syn->seq;
     c->peer_mss = syn->options & TCP_OPT_MSS ? syn->mss : 0;
-    c->mss = segment_size(c, c->peer_mss);
+    c->mss = tcp_segment_size(c, c->peer_mss);
     c->last_rx_ms = (uint32_t)(now_us / 1000);
-    c->stack->cc->start(c);
+    tcp_ecn_learn(c, syn);
+    tcp_cc_start(c);
 }
 
 /* A connection in SYN_RECEIVED, as syn asks for it. Takes over the path. NULL: no connection left. */

@@ -1,7 +1,9 @@
 /* output.c: segments of a connection on their way out (RFC 9293 sections 3.8.6 and 3.10.7, RFC 7323 sections
  * 2.3 and 3.2, RFC 2018 section 4). Replies are never held back for company (no Nagle): a cache's client is
  * waiting. */
+#include "tcp/congestion.h"
 #include "tcp/conn.h"
+#include "tcp/ecn.h"
 
 /* The window field: the right edge moves only by steps worth saying (receiver's side of the silly window
  * syndrome, RFC 9293 section 3.8.6.2.2) and never back. */
@@ -60,14 +62,24 @@ static void acknowledged(struct tcp_conn *c)
 static void send_empty(struct tcp_conn *c, uint32_t seq, uint64_t now_us)
 {
     struct tcp_segment seg = {.seq = seq, .ack = c->rcv_nxt, .flags = TCP_ACK, .window = announce_window(c)};
+    unsigned dup = c->stack->dsack.conn == c;
     if (c->flags & CONN_TS) {
         seg.options |= TCP_OPT_TS;
         seg.ts_val = timestamp(c, now_us);
         seg.ts_ecr = c->ts_recent;
     }
+    if (c->flags & CONN_ECN_ECHO)
+        seg.flags |= TCP_ECE;
     if (c->ooo && (c->flags & CONN_SACK)) {
         seg.options |= TCP_OPT_SACK;
-        seg.sacks = (uint8_t)tcp_receive_ranges(c, seg.sack, TCP_SACK_BLOCKS);
+        seg.sacks = (uint8_t)tcp_receive_ranges(c, seg.sack + dup, TCP_SACK_BLOCKS - dup);
+    }
+    if (unlikely(dup)) { /* RFC 2883: the duplicate first */
+        seg.options |= TCP_OPT_SACK;
+        seg.sack[0] = c->stack->dsack.range;
+        seg.sacks++;
+        c->stack->dsack.conn = NULL;
+        conn_count(c, COUNTER_tcp_dsack_out);
     }
     send_control(c, &seg, now_us);
     acknowledged(c);
@@ -99,6 +111,7 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
         .options = TCP_OPT_MSS,
         .mss = (uint16_t)(net_path_mtu(c->path) - overhead),
     };
+    seg.flags |= tcp_ecn_offer(c);
     if (answer) {
         seg.ack = c->rcv_nxt;
         c->last_ack_sent = c->rcv_nxt;
@@ -194,11 +207,13 @@ bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
         return false;
     unsigned header = TCP_HEADER + (c->flags & CONN_TS ? TCP_TS_SPACE : 0);
     uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(out, (uint16_t)header);
-    uint8_t flags = TCP_ACK;
+    uint8_t flags = TCP_ACK, ecn = 0;
     if (f->flags & FRAME_FIN)
         flags |= TCP_FIN;
     if (!f->next && f->len)
         flags |= TCP_PSH;
+    if (c->flags & CONN_ECN)
+        ecn = tcp_ecn_leaving(c, f, &flags);
     put16(h, c->tuple.local_port);
     put16(h + 2, c->tuple.remote_port);
     put32(h + 4, f->seq);
@@ -215,7 +230,7 @@ bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
     acknowledged(c);
     f->sent_us = now_us;
     conn_count(c, COUNTER_tcp_segments_out);
-    net_send_tcp(c->stack->nif, c->path, out, (uint16_t)header, 0, 0, now_us);
+    net_send_tcp(c->stack->nif, c->path, out, (uint16_t)header, 0, ecn, now_us);
     return true;
 }
 
@@ -237,13 +252,15 @@ static void blocked_by_peer(struct tcp_conn *c, const struct tcp_frame *f, uint6
 
 void tcp_output(struct tcp_conn *c, uint64_t now_us)
 {
+    if (unlikely(tcp_cwnd_grown(c)) && c->tx_send)
+        tcp_cc_sending(c, now_us);
     if (unlikely(c->flags & (CONN_RECOVERY | CONN_LOSS))) {
         tcp_recovery_output(c, now_us);
         return;
     }
     uint32_t limit = c->cwnd;
     if (unlikely(c->flags & CONN_DUPACKED)) /* limited transmit, RFC 3042 */
-        limit += (c->dupacks < 2 ? c->dupacks : 2) * c->mss;
+        limit += tcp_limited_transmit(c);
     while (c->tx_send) {
         struct tcp_frame *f = frame_of(c->tx_send);
         uint32_t span = frame_span(f), flight = c->snd_nxt - c->snd_una;
@@ -271,9 +288,11 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
         }
         if (c->rexmit_at == 0) {
             c->rexmit_at = now_us + tcp_rto(c);
-            tcp_arm(c, c->rexmit_at);
+            tcp_arm(c, now_us + TCP_TAIL_ACK_DELAY); /* no probe and no timeout is due earlier */
         }
     }
+    if (c->tx_frames > 1 && (c->flags & CONN_SACK)) /* but with company */
+        tcp_arm(c, now_us + tcp_tail_timeout(c));
 }
 
 void tcp_push(struct tcp_conn *c, uint64_t now_us)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <rte_mempool.h>
 
-#include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/time_wait.h"
 
@@ -48,10 +47,11 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
         return NULL;
     s->conf = *conf;
     default_sizes(&s->conf);
+    if (s->conf.tx_limit_max < s->conf.tx_limit)
+        s->conf.tx_limit_max = s->conf.tx_limit;
     s->nif = nif;
     s->pool = pool;
     s->counters = counters;
-    s->cc = &tcp_newreno;
     s->secret = tcp_secret_from(conf->seed);
     s->next_port = (uint16_t)(49152 + s->secret.k0 % 16384);
     s->free_list = s->ready_head = s->ready_tail = s->round_list = s->starved_list = s->reap = NO_CONN;

@@ -7,10 +7,16 @@
  * What a frame holds is noted at the start of its buffer (struct tcp_frame), because the driver and net move
  * data_off and the lengths.
  *
- * Bounded three times: bytes a connection (tx_limit), frames a connection (so that a peer which does not
- * acknowledge cannot pin a buffer for each small reply), and a quarter of the pool over all connections, of
- * which a connection always gets one frame. */
+ * Bounded three times: bytes a connection, frames a connection (so that a peer which does not acknowledge
+ * cannot pin a buffer for each small reply), and a quarter of the pool over all connections, of which a
+ * connection always gets one frame.
+ *
+ * Bytes: tx_limit, but twice the congestion window if that is more (a window in flight, and one at hand when
+ * the ACKs come), up to tx_limit_max: only a connection whose peer has shown that it acknowledges that much
+ * holds that much, and only from the first half of the shared frames. */
 #include "tcp/conn.h"
+
+enum { FRAMES_MOST = UINT16_MAX - 1 }; /* tx_frames counts in 16 bits */
 
 uint32_t tcp_queue_end(const struct tcp_conn *c)
 {
@@ -58,6 +64,28 @@ size_t tcp_tx_unacked(const struct tcp_conn *c)
     return tcp_queue_end(c) - c->snd_una;
 }
 
+static uint32_t byte_limit(const struct tcp_conn *c)
+{
+    const struct tcp_stack *s = c->stack;
+    if (likely(c->cwnd <= s->conf.tx_limit / 2) || s->queued > s->queued_max / 2)
+        return s->conf.tx_limit;
+    uint32_t most = s->conf.tx_limit_max / 2 > c->cwnd ? 2 * c->cwnd : s->conf.tx_limit_max;
+    return most > s->conf.tx_limit ? most : s->conf.tx_limit;
+}
+
+static uint32_t frame_limit(const struct tcp_conn *c, uint32_t bytes)
+{
+    if (likely(bytes == c->stack->conf.tx_limit))
+        return c->stack->frames_max;
+    uint32_t frames = 2 * (bytes / TCP_MSS_DEFAULT4) + 32;
+    return frames < FRAMES_MOST ? frames : FRAMES_MOST;
+}
+
+void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes)
+{
+    s->conf.tx_limit_max = bytes > s->conf.tx_limit ? bytes : s->conf.tx_limit;
+}
+
 uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
 {
     if ((c->state != TCP_STATE_ESTABLISHED && c->state != TCP_STATE_CLOSE_WAIT) || (c->flags & CONN_ORPHAN)) {
@@ -66,10 +94,14 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         return NULL;
     }
     uint32_t queued = (uint32_t)tcp_tx_unacked(c);
+    uint32_t limit = c->stack->conf.tx_limit;
     uint16_t space = tail_room(c);
-    if (queued >= c->stack->conf.tx_limit || (space == 0 && c->tx_frames >= c->stack->frames_max)) {
-        c->flags |= CONN_WANT_WRITE;
-        return NULL;
+    if (unlikely(queued >= limit || (space == 0 && c->tx_frames >= c->stack->frames_max))) {
+        limit = byte_limit(c);
+        if (queued >= limit || (space == 0 && c->tx_frames >= frame_limit(c, limit))) {
+            c->flags |= CONN_WANT_WRITE;
+            return NULL;
+        }
     }
     if (space == 0) {
         bool share = c->stack->queued < c->stack->queued_max || c->tx_frames == 0;
@@ -80,9 +112,10 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         }
         space = c->mss;
     }
-    uint32_t left = c->stack->conf.tx_limit - queued;
+    uint32_t left = limit - queued;
     struct tcp_frame *f = frame_of(c->tx_tail);
     *room = space < left ? space : left;
+    assert((size_t)f->off + f->len + *room <= c->tx_tail->buf_len);
     return (uint8_t *)c->tx_tail->buf_addr + f->off + f->len;
 }
 
@@ -102,10 +135,10 @@ void tcp_want_write(struct tcp_conn *c)
 
 void tcp_queue_room(struct tcp_conn *c)
 {
-    const struct tcp_stack *s = c->stack;
     if (!(c->flags & CONN_WANT_WRITE) || (c->flags & CONN_IN_STARVED))
         return;
-    if (tcp_tx_unacked(c) > s->conf.tx_limit - s->conf.tx_limit / 4 || c->tx_frames >= s->frames_max)
+    uint32_t limit = byte_limit(c);
+    if (tcp_tx_unacked(c) > limit - limit / 4 || c->tx_frames >= frame_limit(c, limit))
         return;
     c->flags &= ~(uint32_t)CONN_WANT_WRITE;
     tcp_raise(c, TCP_WRITABLE);
@@ -137,8 +170,9 @@ bool tcp_queue_split(struct tcp_conn *c, uint16_t len)
     g->len = len;
     g->next = rest;
     f->seq += len;
-    f->off += len;
     f->len -= len;
+    /* To the front again: more may be written behind it, up to a full segment. Nobody else holds it yet. */
+    memmove((uint8_t *)rest->buf_addr + f->off, (const uint8_t *)rest->buf_addr + f->off + len, f->len);
     c->tx_head = c->tx_send = first;
     c->tx_frames++;
     c->stack->queued++;
@@ -153,10 +187,10 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
         struct tcp_frame *f = frame_of(m);
         if (seq_after(f->seq + frame_span(f), ack))
             break;
-        if (f->flags & FRAME_SACKED)
-            c->sacked--;
-        else if (!(f->flags & FRAME_RESENT))
+        if (!(f->flags & (FRAME_RESENT | FRAME_SACKED)))
             rtt = now_us - f->sent_us;
+        if (unlikely(f->flags & (FRAME_SACKED | FRAME_LOST)))
+            tcp_frame_mark(c, f, 0, FRAME_SACKED | FRAME_LOST | FRAME_REPAIRED);
         struct rte_mbuf *next = f->next;
         rte_pktmbuf_free_seg(m);
         c->tx_frames--;
@@ -169,6 +203,7 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
     } else if (m != c->tx_send && seq_after(ack, frame_of(m)->seq)) { /* a part of a segment */
         struct tcp_frame *f = frame_of(m);
         uint16_t n = (uint16_t)(ack - f->seq);
+        c->gone -= frame_gone(f) ? n : 0;
         f->seq += n;
         f->off += n;
         f->len -= n;
@@ -185,5 +220,6 @@ void tcp_queue_drop(struct tcp_conn *c)
     c->stack->queued -= c->tx_frames;
     c->tx_head = c->tx_tail = c->tx_send = NULL;
     c->tx_frames = 0;
-    c->sacked = 0;
+    c->sacked = c->lost = 0;
+    c->gone = 0;
 }

@@ -90,6 +90,7 @@ static void ooo_insert(struct tcp_conn *c, struct rte_mbuf *m)
     }
     if (prev && seq_after(end_of(prev), seq_of(m))) {
         uint32_t overlap = end_of(prev) - seq_of(m);
+        tcp_report_duplicate(c, seq_of(m), seq_min(end_of(prev), end_of(m)));
         if (overlap >= m->data_len) {
             rte_pktmbuf_free_seg(m);
             return;
@@ -98,11 +99,14 @@ static void ooo_insert(struct tcp_conn *c, struct rte_mbuf *m)
     }
     while (*link && seq_upto(end_of(*link), end_of(m))) { /* covered by the new one */
         struct rte_mbuf *covered = *link;
+        tcp_report_duplicate(c, seq_of(covered), end_of(covered));
         *link = covered->next;
         ooo_free(c, covered);
     }
-    if (*link && seq_before(seq_of(*link), end_of(m)))
+    if (*link && seq_before(seq_of(*link), end_of(m))) {
+        tcp_report_duplicate(c, seq_of(*link), end_of(m));
         m->data_len = (uint16_t)(seq_of(*link) - seq_of(m));
+    }
     if (prev && end_of(prev) == seq_of(m) && pack(prev, m))
         return;
     if (c->ooo_frames >= TCP_OUT_OF_ORDER || !may_hold(c)) {
@@ -153,6 +157,7 @@ static void receive_piece(struct tcp_conn *c, struct rte_mbuf *m)
 
 void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t seq, uint32_t len)
 {
+    uint32_t first = seq;
     if (seq_before(seq, c->rcv_nxt)) { /* a part is old */
         uint32_t old = c->rcv_nxt - seq;
         if (old > len)
@@ -169,6 +174,8 @@ void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t
         rte_pktmbuf_free(m);
         return;
     }
+    if (seq != first)
+        tcp_report_duplicate(c, first, seq);
     while (m) {
         struct rte_mbuf *next = m->next;
         uint32_t away = skip < m->data_len ? skip : m->data_len;

@@ -1,11 +1,13 @@
-/* shed.c: what is given up when connections run short, and in which order:
+/* shed.c: what is given up when connections run short, and in which order.
  *
- *   backlog full, or the pool low     SYNs get a cookie (cookie.c) or, without cookies, are dropped: the
- * newest first pool empty, a SYN                 cookie or drop; nothing that stands is touched for an
- * unproved address pool empty, a cookie comes back   the newest half-open connection goes (its peer asks
- * again), else the oldest orphan, reset; else the ACK is dropped: its sender's data try again too many
- * orphans                  the oldest is reset TIME_WAIT full                    the record that would end
- * first goes (time_wait.c)
+ * 1. The backlog is full, or the pool is low: SYNs get a cookie (cookie.c); without cookies the newest is
+ *    dropped.
+ * 2. The pool is empty and a SYN comes: a cookie, or it is dropped. Nothing that stands is touched for an
+ *    address that has proved nothing.
+ * 3. The pool is empty and a cookie comes back: the newest half-open connection goes (its peer asks again),
+ *    else the oldest orphan is reset, else the ACK is dropped (its sender's data try again).
+ * 4. Too many orphans: the oldest is reset.
+ * 5. The table of TIME_WAIT is full: the record that would end first goes (time_wait.c).
  *
  * Established connections with a user are never shed here. Everything is counted, nothing stays switched on:
  * when the pressure ends, the next SYN is served as ever. */

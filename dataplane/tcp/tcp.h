@@ -11,16 +11,21 @@
 struct tcp_stack;
 struct tcp_conn;
 
+enum tcp_cc_kind { TCP_CC_NEWRENO, TCP_CC_CUBIC };
+
 struct tcp_config {
     unsigned max_conns;  /* pool of connections, half-open ones and orphans included */
     unsigned backlog;    /* half-open connections a listener holds (tcp-backlog), 0 = as many as the pool */
     bool syn_cookies;    /* beyond the backlog, and for the last of the pool (tcp-syn-cookies) */
     unsigned time_waits; /* records of TIME_WAIT, 0 = 32768 */
-    unsigned orphans; /* connections without a user that still have something to deliver, 0 = max_conns / 4 */
-    uint64_t
-        user_timeout_us; /* bytes may stay unacknowledged that long (tcp-user-timeout), 0 = as retries go */
-    uint32_t rx_window;  /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
-    uint32_t tx_limit;   /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    unsigned orphans;    /* connections closed by us and not yet by the peer, 0 = a quarter of max_conns */
+    uint64_t user_timeout_us; /* for bytes without an ACK (tcp-user-timeout), 0 = as retransmissions go */
+    uint32_t rx_window;       /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
+    uint32_t tx_limit; /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
+    uint32_t tx_limit_max; /* what it may hold once its congestion window asks for more and frames abound; at
+                              least tx_limit (0: the same) */
+    enum tcp_cc_kind congestion_control;
+    bool ecn;              /* agree to ECN when it is offered, ask for it on active opens (RFC 3168) */
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
@@ -34,6 +39,11 @@ void tcp_stack_free(struct tcp_stack *s);
 void tcp_set_keepalive(struct tcp_stack *s, uint64_t keepalive_us);
 void tcp_set_user_timeout(struct tcp_stack *s, uint64_t user_timeout_us);
 void tcp_set_syn_cookies(struct tcp_stack *s, bool on);
+/* For connections that begin from now on. */
+void tcp_set_congestion_control(struct tcp_stack *s, enum tcp_cc_kind kind);
+void tcp_set_ecn(struct tcp_stack *s, bool on);
+/* For all connections, at once. */
+void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes);
 /* New connections that a source prefix of so many bits may open in a second (0 = any number), and at once. A
  * SYN beyond that is dropped. */
 void tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
@@ -53,6 +63,9 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
  * input. */
 void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p);
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
+
+/* What a router or host says of a segment of ours (NET_TCP_ERROR of net_input). */
+void tcp_icmp_error(struct tcp_stack *s, const struct net_error *e, uint64_t now_us);
 
 /* Runs the timers that are due (RTO, delayed ACK, persist, keepalive, TIME_WAIT). Returns the time of the
  * next one (µs), UINT64_MAX if there is none. Costs a comparison when nothing is due: call it every round. */

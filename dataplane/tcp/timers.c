@@ -83,6 +83,11 @@ static uint64_t next_deadline(const struct tcp_conn *c, uint64_t now_us)
         at = c->delack_at;
     if (c->rexmit_at && c->rexmit_at < at)
         at = c->rexmit_at;
+    uint64_t tail = tcp_tail_due(c), reorder = tcp_reorder_due(c, now_us);
+    at = tail < at ? tail : at;
+    at = reorder < at ? reorder : at;
+    if ((c->flags & CONN_PMTU) && tcp_pmtu_due(c, now_us) < at)
+        at = tcp_pmtu_due(c, now_us);
     if (keepalive_applies(c)) {
         uint64_t due = keepalive_due(c, now_us);
         at = due < at ? due : at;
@@ -144,6 +149,7 @@ static bool data_timeout(struct tcp_conn *c, uint64_t now_us)
     if (c->backoff < UINT8_MAX)
         c->backoff++;
     conn_count(c, COUNTER_tcp_rto);
+    tcp_pmtu_timeout(c, now_us);
     tcp_recovery_timeout(c, now_us);
     return true;
 }
@@ -217,10 +223,16 @@ void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
     }
     if ((c->flags & CONN_DELACK) && c->delack_at <= now_us)
         tcp_send_ack(c, now_us);
+    if (tcp_reorder_due(c, now_us) <= now_us)
+        tcp_rack_timeout(c, now_us);
+    if (tcp_tail_due(c) <= now_us)
+        tcp_tail_probe(c, now_us);
     if (c->rexmit_at && c->rexmit_at <= now_us && !retransmission_timeout(c, now_us))
         return;
     if (keepalive_applies(c) && !keepalive(c, now_us))
         return;
+    if (c->flags & CONN_PMTU)
+        tcp_pmtu_expire(c, now_us);
     uint64_t at = next_deadline(c, now_us);
     if (at != UINT64_MAX)
         tcp_arm(c, at);

@@ -144,7 +144,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
         .tx_frames = c->tx_frames,
         .rx_frames = c->rx_frames,
         .out_of_order = c->ooo_frames,
-        .congestion = c->stack->cc->name,
+        .congestion = tcp_cc_name(c),
         .last_rx_ms = c->last_rx_ms,
         .rexmit_at = c->rexmit_at,
         .delack_at = c->flags & CONN_DELACK ? c->delack_at : 0,

@@ -27,7 +27,7 @@ char *word(char **text)
 
 static uint8_t parse_flags(struct complaint *c, const char *w)
 {
-    static const char letters[] = "FSRP.U";
+    static const char letters[] = "FSRP.UEW";
     uint8_t flags = 0;
     for (; *w && *w != '-'; w++) {
         const char *at = strchr(letters, *w);
@@ -80,7 +80,7 @@ static void parse_raw(struct wanted *w, const char *hex)
         w->raw[w->raw_len++] = (uint8_t)byte;
 }
 
-/* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX] */
+/* FLAGS seq:end(len) [ack N] [win N] [ect0|ect1|ce] [<options>] [badsum] [chain N] [raw HEX] */
 void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t ack_base, struct wanted *w)
 {
     unsigned from, to, len;
@@ -91,6 +91,7 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
         char *end = strchr(options, '>');
         *options = 0;
         w->options = true;
+        w->ecr_relative = strstr(options + 1, "ecr +");
         if (end)
             *end++ = 0;
         parse_options(c, options + 1, ack_base, w);
@@ -108,6 +109,12 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
         } else if (strcmp(k, "win") == 0) {
             w->seg.window = (uint16_t)strtoul(word(&text), NULL, 10);
             w->win = true;
+        } else if (strcmp(k, "ect0") == 0) {
+            w->seg.ecn = 2;
+        } else if (strcmp(k, "ect1") == 0) {
+            w->seg.ecn = 1;
+        } else if (strcmp(k, "ce") == 0) {
+            w->seg.ecn = 3;
         } else if (strcmp(k, "badsum") == 0) {
             w->badsum = true;
         } else if (strcmp(k, "chain") == 0) {
@@ -122,10 +129,12 @@ void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t 
 
 void describe(const struct tcp_segment *g, uint32_t seq_base, uint32_t ack_base, char *text, size_t size)
 {
-    snprintf(text, size, "%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x", g->flags & TCP_SYN ? "S" : "",
-             g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "", g->flags & TCP_PSH ? "P" : "",
-             g->flags & TCP_ACK ? "." : "", g->seq - seq_base, g->seq - seq_base + g->payload, g->payload,
-             g->ack - ack_base, g->window, g->options);
+    static const char *const ecn[] = {"", " ect1", " ect0", " ce"};
+    snprintf(text, size, "%s%s%s%s%s%s%s %u:%u(%u) ack %u win %u options %#x%s",
+             g->flags & TCP_SYN ? "S" : "", g->flags & TCP_FIN ? "F" : "", g->flags & TCP_RST ? "R" : "",
+             g->flags & TCP_PSH ? "P" : "", g->flags & TCP_ACK ? "." : "", g->flags & TCP_ECE ? "E" : "",
+             g->flags & TCP_CWR ? "W" : "", g->seq - seq_base, g->seq - seq_base + g->payload, g->payload,
+             g->ack - ack_base, g->window, g->options, ecn[g->ecn & 3]);
 }
 
 bool options_match(const struct tcp_segment *want, const struct tcp_segment *got)

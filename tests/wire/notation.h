@@ -15,12 +15,13 @@ char *word(char **text);
 struct wanted { /* a segment as written, and which parts were written */
     struct tcp_segment seg;
     bool win, options, badsum, ecr_last;
+    bool ecr_relative; /* written with a plus: counted from the timestamp of our SYN */
     unsigned chain;
     uint8_t raw[40];
     unsigned raw_len;
 };
 
-/* FLAGS seq:end(len) [ack N] [win N] [<options>] [badsum] [chain N] [raw HEX]. Numbers are relative to the
+/* FLAGS seq:end(len) [ack N] [win N] [ect0|ect1|ce] [<options>] [badsum] [chain N] [raw HEX]. Numbers are relative to the
  * bases, SACK blocks to ack_base. text is cut up. */
 void parse_segment(struct complaint *c, char *text, uint32_t seq_base, uint32_t ack_base, struct wanted *w);
 

@@ -11,6 +11,7 @@ enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
 struct peer {
     uint32_t isn, base; /* absolute number of the peer's relative 0, and of ours */
     uint32_t stamp;     /* our last timestamp value */
+    uint32_t ts_base; /* timestamp of our SYN */
     struct tcp_conn *conn;
     unsigned events; /* seen, not asked for yet */
 };
@@ -58,8 +59,14 @@ static void finish_round(struct script *s)
 
 /* -- lines */
 
+static void line_icmp(struct script *s, char *text);
+
 static void line_in(struct script *s, char *text)
 {
+    if (strncmp(text, "ICMP ", 5) == 0) {
+        line_icmp(s, text + 5);
+        return;
+    }
     struct peer *peer = &s->peer[s->current];
     struct wanted w;
     struct net_packet p;
@@ -69,6 +76,7 @@ static void line_in(struct script *s, char *text)
     w.seg.dst_port = s->port;
     if (w.ecr_last)
         w.seg.ts_ecr += peer->stamp;
+    w.seg.ts_ecr += w.ecr_relative ? peer->ts_base : 0;
     unsigned header = tcp_header_write(h, &w.seg);
     if (w.raw_len) { /* padded to words, as the data offset counts */
         unsigned padded = (w.raw_len + 3) / 4 * 4;
@@ -80,7 +88,29 @@ static void line_in(struct script *s, char *text)
     if (s->complaint.failed)
         return;
     struct rte_mbuf *m = bench_frame(&s->bench, h, header, w.seg.seq, w.seg.payload, w.badsum, w.chain, &p);
+    p.ecn = w.seg.ecn;
     tcp_input(s->bench.stack, m, &p, s->bench.now_us);
+    finish_round(s);
+}
+
+/* < ICMP toobig MTU SEQ | hard SEQ | soft SEQ : a router's word about our segment that starts at SEQ. */
+static void line_icmp(struct script *s, char *text)
+{
+    static const char *const kinds[] = {
+        [NET_ERROR_TOO_BIG] = "toobig", [NET_ERROR_HARD] = "hard", [NET_ERROR_SOFT] = "soft"};
+    const struct peer *peer = &s->peer[s->current];
+    struct net_error e = {.local = {s->bench.local, s->port},
+                          .remote = {s->bench.remote, (uint16_t)(40000 + s->current)},
+                          .type = 3};
+    const char *kind = word(&text);
+    while (e.kind <= NET_ERROR_SOFT && strcmp(kinds[e.kind], kind) != 0)
+        e.kind++;
+    if (e.kind > NET_ERROR_SOFT)
+        complain(&s->complaint, "unknown kind of error '%s'", kind);
+    if (e.kind == NET_ERROR_TOO_BIG)
+        e.mtu = (uint32_t)strtoul(word(&text), NULL, 10);
+    e.seq = peer->base + (uint32_t)strtoul(word(&text), NULL, 10);
+    tcp_icmp_error(s->bench.stack, &e, s->bench.now_us);
     finish_round(s);
 }
 
@@ -98,13 +128,15 @@ static void line_out(struct script *s, char *text, uint64_t at_us)
     }
     const struct tcp_segment *g = &out->seg;
     s->current = (g->dst_port - 40000u) % PEERS;
-    if (g->flags & TCP_SYN)
+    if (g->flags & TCP_SYN) {
         s->peer[s->current].base = g->seq;
+        s->peer[s->current].ts_base = g->ts_val;
+    }
     if (g->options & TCP_OPT_TS)
         s->peer[s->current].stamp = g->ts_val;
     parse_segment(&s->complaint, text, s->peer[s->current].base, s->peer[s->current].isn, &w);
     describe(g, s->peer[s->current].base, s->peer[s->current].isn, got, sizeof got);
-    if (g->flags != w.seg.flags || g->seq != w.seg.seq || g->payload != w.seg.payload ||
+    if (g->flags != w.seg.flags || g->ecn != w.seg.ecn || g->seq != w.seg.seq || g->payload != w.seg.payload ||
         ((g->flags & TCP_ACK) && g->ack != w.seg.ack) || (w.win && g->window != w.seg.window) ||
         (w.options && !options_match(&w.seg, g)))
         complain(&s->complaint, "sent: %s", got);
@@ -197,6 +229,12 @@ static void line_user(struct script *s, char *text)
         tcp_set_user_timeout(stack, (uint64_t)n * 1000);
     } else if (strcmp(verb, "cookies") == 0) {
         tcp_set_syn_cookies(stack, n);
+    } else if (strcmp(verb, "cubic") == 0) {
+        tcp_set_congestion_control(stack, TCP_CC_CUBIC);
+    } else if (strcmp(verb, "newreno") == 0) {
+        tcp_set_congestion_control(stack, TCP_CC_NEWRENO);
+    } else if (strcmp(verb, "ecn") == 0) {
+        tcp_set_ecn(stack, n);
     } else if (strcmp(verb, "rate") == 0) {
         tcp_set_connection_rate(stack, n, (unsigned)strtoul(strchr(text, ' ') + 1, NULL, 10), 32, 64);
     } else if (strcmp(verb, "filter") == 0) {
@@ -272,6 +310,8 @@ static void line_check(struct script *s, char *text)
         value = s->bench.stack->orphans.n;
     else if (strcmp(name, "cwnd") == 0)
         value = info.cwnd;
+    else if (strcmp(name, "ssthresh") == 0)
+        value = info.ssthresh;
     else if (strcmp(name, "mss") == 0)
         value = info.mss;
     else if (strcmp(name, "snd_wnd") == 0)
@@ -321,6 +361,12 @@ static void line_set(struct script *s, char *text)
         s->conf.rx_window = (uint32_t)value;
     else if (strcmp(name, "tx_limit") == 0)
         s->conf.tx_limit = (uint32_t)value;
+    else if (strcmp(name, "tx_limit_max") == 0)
+        s->conf.tx_limit_max = (uint32_t)value;
+    else if (strcmp(name, "cubic") == 0)
+        s->conf.congestion_control = value ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+    else if (strcmp(name, "ecn") == 0)
+        s->conf.ecn = value;
     else if (strcmp(name, "keepalive") == 0)
         s->conf.keepalive_us = value * 1000;
     else if (strcmp(name, "backlog") == 0)

@@ -81,7 +81,7 @@ static const struct {
      "{\"address\":\"10.0.0.1\",\"mac\":\"02:00:00:00:00:01\",\"state\":\"reachable\",\"age_ms\":1500,"
      "\"worker\":0}\n"
      "{\"address\":\"fe80::1\",\"mac\":\"\",\"state\":\"failed\",\"age_ms\":125000,\"worker\":1}\n"},
-    {"routes", "{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\",\"source\":\"10.0.0.2\"}\n"
+    {"routes", "{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\"}\n"
                "{\"kind\":\"default\",\"destination\":\"0.0.0.0/0\",\"gateway\":\"10.0.0.1\"}\n"},
     {"ping-start nowhere", NULL},
     {"ping-start 10.0.0.9", "{\"ping\":9,\"from\":\"10.0.0.2\"}\n"},

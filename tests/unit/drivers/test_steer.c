@@ -168,6 +168,95 @@ static void test_short_frames_belong_to_somebody(void)
     done();
 }
 
+static unsigned owner_of_frame(size_t n, bool *all)
+{
+    struct rte_mbuf *m = rig_exact(f, n);
+    struct steer_target t = steer_target(steer, m);
+    rte_pktmbuf_free(m);
+    if (all)
+        *all = t.all;
+    return t.worker;
+}
+
+static void test_errors_go_to_the_owner_of_the_quoted_segment(void)
+{
+    uint8_t icmp[128] = {3, 4}, inner[128];
+    start(false);
+    for (uint8_t port = 0; port < 100; port++) {
+        const uint8_t segment[20] = {0x18, 0xeb, 0x80, port};
+        size_t n = make_ipv4(inner, "10.0.0.2", "10.0.0.1", 6, segment, 20);
+        memcpy(icmp + 8, inner + 14, n - 14);
+        CU_ASSERT_EQUAL(owner_of_frame(make_ipv4(f, "10.0.0.99", "10.0.0.2", 1, icmp, 36), NULL),
+                        owner("10.0.0.2", "10.0.0.1", 6379, (uint16_t)(0x8000 | port)));
+        n = make_ipv6(inner, "2001:db8::2", "2001:db8::1", 6, 64, segment, 20);
+        memcpy(icmp + 8, inner + 14, n - 14);
+        icmp[0] = 2;
+        CU_ASSERT_EQUAL(owner_of_frame(make_icmp6(f, "2001:db8::99", "2001:db8::2", 64, icmp, 56), NULL),
+                        owner("2001:db8::2", "2001:db8::1", 6379, (uint16_t)(0x8000 | port)));
+        icmp[0] = 3;
+    }
+    done();
+}
+
+static void test_fragments_of_a_packet_meet(void)
+{
+    unsigned of[WORKERS] = {0};
+    uint8_t body[64] = {6};
+    start(false);
+    for (unsigned id = 0; id < 1000; id++) {
+        unsigned got[2];
+        for (unsigned i = 0; i < 2; i++) {
+            size_t n = make_ipv4(f, "10.0.0.1", "10.0.0.2", 6, body, sizeof body);
+            f[18] = (uint8_t)(id >> 8);
+            f[19] = (uint8_t)id;
+            f[20] = i ? 0 : 0x20;
+            f[21] = i ? 8 : 0;
+            got[i] = owner_of_frame(n, NULL);
+        }
+        CU_ASSERT_EQUAL(got[0], got[1]);
+        of[got[0]]++;
+        for (unsigned i = 0; i < 2; i++) {
+            body[3] = i ? 64 : 1;
+            body[6] = (uint8_t)(id >> 8);
+            body[7] = (uint8_t)id;
+            got[i] =
+                owner_of_frame(make_ipv6(f, "2001:db8::1", "2001:db8::2", 44, 64, body, sizeof body), NULL);
+        }
+        CU_ASSERT_EQUAL(got[0], got[1]);
+    }
+    for (unsigned w = 0; w < WORKERS; w++)
+        CU_ASSERT_TRUE(of[w] > 150);
+    done();
+}
+
+static void test_a_whole_packet_goes_to_the_owner_of_its_flow(void)
+{
+    start(true); /* whatever the port would have done with it */
+    for (uint16_t port = 1; port < 50; port++) {
+        unsigned to = owner("10.0.0.1", "10.0.0.2", port, 6379);
+        struct rte_mbuf *m = tcp("10.0.0.1", "10.0.0.2", port, 6379), *got;
+        bool passed = steer_pass(steer, 0, m, &counters);
+        CU_ASSERT_EQUAL(passed, to != 0);
+        if (passed)
+            CU_ASSERT_EQUAL(steer_in(steer, to, &got, 1), 1);
+        rte_pktmbuf_free(m);
+    }
+    done();
+}
+
+static void test_questions_for_duplicates_reach_all(void)
+{
+    bool all;
+    start(false);
+    owner_of_frame(make_arp(f, 1, rig_all, rig_peer_mac, "0.0.0.0", "10.0.0.2"), &all);
+    CU_ASSERT_TRUE(all);
+    owner_of_frame(make_ns(f, "::", "ff02::1:ff00:2", "2001:db8::2", false), &all);
+    CU_ASSERT_TRUE(all);
+    owner_of_frame(make_ns(f, "2001:db8::1", "ff02::1:ff00:2", "2001:db8::2", true), &all);
+    CU_ASSERT_FALSE(all);
+    done();
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_both_directions_have_one_owner),
@@ -177,6 +266,10 @@ int main(int argc, char **argv)
                                              UNIT(test_news_of_neighbours_reach_all),
                                              UNIT(test_questions_go_to_worker_0),
                                              UNIT(test_port_that_hashes_keeps_its_flows),
+                                             UNIT(test_errors_go_to_the_owner_of_the_quoted_segment),
+                                             UNIT(test_fragments_of_a_packet_meet),
+                                             UNIT(test_a_whole_packet_goes_to_the_owner_of_its_flow),
+                                             UNIT(test_questions_for_duplicates_reach_all),
                                              UNIT(test_full_ring_is_counted),
                                              UNIT(test_short_frames_belong_to_somebody),
                                              {NULL, NULL}};

@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-enum { FRAMES = 1000000, SECONDS = 8, SEED_FRAMES = 9, ROOM = 1700 };
+enum { FRAMES = 1000000, SECONDS = 8, SEED_FRAMES = 15, ROOM = 1700 };
 
 static uint64_t state = 20;
 
@@ -14,6 +14,51 @@ static uint32_t draw(uint32_t below)
 {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((state >> 33) % below);
+}
+
+/* Fragments, ICMP errors, listener queries and strange transports. */
+static size_t seed_more(unsigned which, uint8_t *f)
+{
+    static const uint8_t options[48] = {1, 7, 7, 4, 0, 0, 0, 0};
+    static const uint8_t query[36] = {58, 0, 5, 2, 0, 0, 1, 0, 130, 0, 0, 0, 0, 100};
+    static uint8_t body[1400];
+    switch (which) {
+    case 8: { /* one of three pieces of one of few packets, so that they meet */
+        unsigned id = draw(256), at = draw(3);
+        size_t n = make_ipv4(f, "10.0.0.1", "10.0.0.2", id & 1 ? 6 : 1, body, 320);
+        f[19] = (uint8_t)id;
+        f[20] = at < 2 ? 0x20 : 0;
+        f[21] = (uint8_t)(at * 40);
+        fix_ipv4(f);
+        return n;
+    }
+    case 9: {
+        unsigned at = draw(3) * 320;
+        body[0] = draw(2) ? 6 : 58;
+        body[2] = (uint8_t)(at >> 8);
+        body[3] = (uint8_t)(at | (at < 640));
+        body[7] = (uint8_t)draw(128);
+        body[7] = (uint8_t)(body[7] << 1 | (body[0] == 6));
+        return make_ipv6(f, "2001:db8::1", "2001:db8::2", 44, 64, body, 8 + 320);
+    }
+    case 10: /* errors that quote a segment of ours */
+    case 11: {
+        uint8_t icmp[128] = {(uint8_t)draw(13), (uint8_t)draw(5), 0, 0, 0, 0, 5, (uint8_t)draw(256)},
+                inner[96];
+        bool v6 = which == 11;
+        size_t n = v6 ? make_ipv6(inner, "2001:db8::2", "2001:db8::1", 6, 64, options, 20)
+                      : make_ipv4(inner, "10.0.0.2", "10.0.0.1", 6, options, 20);
+        memcpy(icmp + 8, inner + 14, n - 14);
+        uint16_t sum = v6 ? 0 : checksum_finish(checksum_add(0, icmp, n - 6));
+        memcpy(icmp + 2, &sum, 2);
+        return v6 ? make_icmp6(f, "2001:db8::99", "2001:db8::2", 64, icmp, n - 6)
+                  : make_ipv4(f, "10.0.0.99", "10.0.0.2", 1, icmp, n - 6);
+    }
+    case 12:
+        return make_ipv6(f, "fe80::1", "ff02::1", 0, 1, query, draw(2) ? 36 : 32);
+    default:
+        return make_ipv4(f, "10.0.0.1", "10.0.0.2", (uint8_t)draw(256), options, sizeof options);
+    }
 }
 
 static size_t seed_frame(unsigned which, uint8_t *f)
@@ -37,8 +82,10 @@ static size_t seed_frame(unsigned which, uint8_t *f)
         return make_na(f, "2001:db8::1", "2001:db8::2", "2001:db8::1", (uint8_t)draw(256), rig_peer_mac);
     case 7:
         return make_ipv6(f, "2001:db8::1", "2001:db8::2", 0, 64, extensions, sizeof extensions);
-    default:
+    case 14:
         return make_ipv4(f, "10.0.0.1", "10.0.0.2", 6, options, sizeof options);
+    default:
+        return seed_more(which, f);
     }
 }
 
@@ -79,6 +126,8 @@ static size_t mutate(uint8_t *f, size_t n)
     return n;
 }
 
+static unsigned whole, errors; /* packets completed, errors handed up */
+
 static void give(struct rig *r, const uint8_t *f, size_t n)
 {
     struct net_packet p;
@@ -94,7 +143,15 @@ static void give(struct rig *r, const uint8_t *f, size_t n)
         m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
         m->vlan_tci = (uint16_t)draw(3);
     }
-    if (net_input(r->nif, m, &p, r->now) == NET_TCP) {
+    enum net_verdict v = net_input(r->nif, m, &p, r->now);
+    if (v == NET_WHOLE) {
+        whole++;
+        m = net_take_whole(r->nif);
+        v = net_input(r->nif, m, &p, r->now);
+        CU_ASSERT_TRUE_FATAL(v != NET_WHOLE);
+    }
+    errors += v == NET_TCP_ERROR;
+    if (v == NET_TCP) {
         CU_ASSERT_TRUE_FATAL((uint32_t)p.l4_off + p.l4_len <= m->pkt_len);
         CU_ASSERT_TRUE_FATAL(m->data_len >= (uint32_t)p.l4_off + (p.l4_len < 60 ? p.l4_len : 60));
         rte_pktmbuf_free(m);
@@ -123,7 +180,8 @@ static void test_a_million_mutants(void)
                 break;
         }
     }
-    printf("# %u frames\n", done);
+    printf("# %u frames, %u packets completed, %u errors\n", done, whole, errors);
+    CU_ASSERT_TRUE(whole > 100 && errors > 100);
     rig_stop(&r);
     CU_ASSERT_TRUE(rig_nothing_leaked());
 }

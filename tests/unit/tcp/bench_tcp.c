@@ -45,6 +45,17 @@ uint16_t net_path_mtu(const struct net_path *p)
     return 1500;
 }
 
+bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint64_t now_us)
+{
+    (void)n, (void)p, (void)mtu, (void)now_us;
+    return false;
+}
+
+void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
+{
+    (void)n, (void)p, (void)now_us;
+}
+
 enum filter_action net_filter(struct net_if *n, const struct filter_packet *p)
 {
     (void)n;

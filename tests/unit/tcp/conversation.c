@@ -29,6 +29,8 @@ struct run {
     struct memwire *wire;
     struct end end[2];
     uint64_t now, random;
+    uint64_t blackout[2]; /* from, to */
+    bool dark;
 };
 
 static uint64_t draw(struct run *r, uint64_t below)
@@ -81,6 +83,7 @@ static void read_some(struct run *r, struct talker *t)
                 r->out->bytes_right = false;
     }
     tcp_rx_consume(t->conn, at, r->now);
+    r->out->delivered_us = r->now;
     t->next_read_us = r->now + (r->c->lazy_reader ? draw(r, 5000) : 0);
 }
 
@@ -97,6 +100,13 @@ static bool complete(const struct run *r, const struct talker *t)
     return t->sent == r->c->bytes && t->received == r->c->bytes;
 }
 
+static bool may_close(const struct run *r, const struct talker *t)
+{
+    if (r->c->both_close)
+        return true;
+    return t->end == 0 ? tcp_tx_unacked(t->conn) == 0 : t->peer_closed;
+}
+
 /* The client closes when both directions are complete and acknowledged (a closed connection lives a minute at
  * most, too short for some at 20 % loss); the server when the client has. */
 static void talk(struct run *r, struct talker *t)
@@ -107,7 +117,7 @@ static void talk(struct run *r, struct talker *t)
         read_some(r, t);
     if (t->sent < r->c->bytes && !t->waiting && t->next_write_us <= r->now)
         write_some(r, t);
-    if (complete(r, t) && (t->end == 0 ? tcp_tx_unacked(t->conn) == 0 : t->peer_closed)) {
+    if (complete(r, t) && may_close(r, t)) {
         tcp_close(t->conn, r->now);
         finish(r, t, false);
     }
@@ -183,7 +193,22 @@ static uint64_t next_time(const struct run *r)
                 next = t->next_read_us;
         }
     }
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t edge = r->blackout[i];
+        next = edge > r->now && edge < next ? edge : next;
+    }
     return next > r->now ? next : r->now + 1;
+}
+
+static void blackout(struct run *r)
+{
+    bool dark = r->now >= r->blackout[0] && r->now < r->blackout[1];
+    struct memwire_fault fault = r->c->fault;
+    if (dark == r->dark)
+        return;
+    r->dark = dark;
+    fault.loss = dark ? 1000000 : fault.loss;
+    memwire_set_fault(r->wire, &fault);
 }
 
 static void start_end(struct run *r, unsigned which)
@@ -262,6 +287,8 @@ void conversation_run(const struct conversation *c, struct conversation_result *
             hogs[e]++;
     start_clients(r);
     uint64_t start = r->now;
+    r->blackout[0] = start + c->blackout_at_us;
+    r->blackout[1] = r->blackout[0] + c->blackout_us;
     while (!all_gone(r) && r->now - start < c->limit_us) {
         work(r, &r->end[0], 0);
         work(r, &r->end[1], 1);
@@ -270,11 +297,13 @@ void conversation_run(const struct conversation *c, struct conversation_result *
             break; /* stuck: nobody will ever do anything */
         r->now = next;
         memwire_set_time(r->wire, r->now);
+        blackout(r);
         for (unsigned e = 0; e < 2 && r->now - start > 1000000; e++)
             while (hogs[e])
                 rte_pktmbuf_free(hogged[e][--hogs[e]]);
     }
     out->took_us = r->now - start;
+    out->delivered_us -= out->delivered_us ? start : 0;
     out->finished = all_gone(r);
     if (!out->finished || !out->bytes_right || c->trace)
         trace(r);

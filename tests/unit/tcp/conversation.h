@@ -13,7 +13,9 @@ struct conversation {
     uint32_t bytes; /* each way, a connection */
     uint32_t write_max, read_max;
     bool lazy_reader; /* pauses of some ms between reads */
+    bool both_close; /* each end closes as soon as it is done, not the server after the client */
     struct memwire_fault fault;
+    uint64_t blackout_at_us, blackout_us; /* nothing arrives from then on for that long; 0 = never */
     struct tcp_config tcp;
     unsigned hog; /* frames of each end's pool taken away for the first virtual second */
     uint64_t limit_us;
@@ -26,7 +28,7 @@ struct conversation_result {
     bool bytes_right; /* every byte once and in order */
     bool no_leak;
     unsigned lost_connections; /* ended by timeout or reset */
-    uint64_t took_us;
+    uint64_t took_us, delivered_us; /* until nothing was left; until the last byte was read */
     struct counters counters[2];
 };
 

@@ -29,7 +29,28 @@ void net_path_put(struct net_if *n, struct net_path *p)
 
 uint16_t net_path_mtu(const struct net_path *p)
 {
-    return ((const struct bench *)p)->mtu;
+    const struct bench *b = (const struct bench *)p;
+    return b->path_mtu && b->now_us < b->path_mtu_until ? b->path_mtu : b->mtu;
+}
+
+bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint64_t now_us)
+{
+    struct bench *b = (struct bench *)p;
+    uint32_t least = ip_is_v4(&b->remote) ? 552 : 1280;
+    (void)n;
+    mtu = mtu < least ? least : mtu;
+    if (mtu >= net_path_mtu(p))
+        return false;
+    b->path_mtu = (uint16_t)mtu;
+    b->path_mtu_until = now_us + NET_MTU_LIFE;
+    return true;
+}
+
+void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
+{
+    (void)n;
+    (void)now_us;
+    ((struct bench *)p)->confirmed++;
 }
 
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
@@ -39,7 +60,6 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
     struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
     (void)p;
     (void)tso_mss;
-    (void)ecn;
     assert(rte_pktmbuf_headroom(m) >= 64 && m->nb_segs == 1 && m->pkt_len == m->data_len);
     assert(b->tail - b->head <= SENT_MAX);
     const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -47,6 +67,7 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
     s->at_us = now_us;
     if (tcp_header_parse(h, m->data_len, &s->seg) != TCP_PARSED || s->seg.header != l4_header)
         abort();
+    s->seg.ecn = ecn;
     s->seg.payload = m->data_len - l4_header;
     memcpy(s->payload, h + l4_header,
            s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);

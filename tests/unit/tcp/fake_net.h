@@ -19,8 +19,10 @@ struct bench {
     struct counters counters;
     uint64_t now_us;
     struct ip_addr local, remote;
-    uint16_t mtu;
-    bool hold_frames; /* keep the frames that were sent, as a transmit ring does, until bench_release */
+    uint16_t mtu, path_mtu; /* of the interface; as a router has said, until */
+    uint64_t path_mtu_until;
+    unsigned confirmed; /* times TCP has said that its segments arrive */
+    bool hold_frames;   /* keep the frames that were sent, as a transmit ring does, until bench_release */
     bool no_path;
     enum filter_action filter; /* of every packet without a connection */
     bool manual;               /* the test ends the rounds */

@@ -19,8 +19,14 @@ static struct conversation base(uint64_t seed)
         .write_max = 4000,
         .read_max = 6000,
         .fault = {.delay_us = 100, .jitter_us = 50},
-        .tcp =
-            {.max_conns = 64, .backlog = 64, .rx_window = 65536, .tx_limit = 32768, .keepalive_us = 20000000},
+        .tcp = {.max_conns = 64,
+                .backlog = 64,
+                .rx_window = 65536,
+                .tx_limit = 32768,
+                .keepalive_us = 20000000,
+                .tx_limit_max = 131072,
+                .ecn = true,
+                .congestion_control = seed & 1 ? TCP_CC_CUBIC : TCP_CC_NEWRENO},
         .limit_us = 1200ull * 1000000,
         .pool = {pool[0], pool[1], pool[2]},
     };
@@ -183,6 +189,116 @@ static void test_pool_empty_for_a_second(void)
     sweep(10, (struct memwire_fault){.delay_us = 100}, hog);
 }
 
+/* -- everything, drawn from the seed */
+
+static uint32_t drawn(uint64_t *state, uint32_t below)
+{
+    *state = *state * 6364136223846793005 + 1442695040888963407;
+    return (uint32_t)((*state >> 33) % below);
+}
+
+static struct conversation drawn_conversation(uint64_t seed)
+{
+    struct conversation c = base(seed);
+    uint64_t state = seed * 0x9e3779b97f4a7c15;
+    bool lossy = drawn(&state, 4);
+    c.connections = 1 + drawn(&state, 3);
+    c.bytes = 4000 + drawn(&state, 20000);
+    c.lazy_reader = drawn(&state, 4) == 0;
+    c.both_close = drawn(&state, 2);
+    c.fault = (struct memwire_fault){
+        .loss = lossy ? drawn(&state, 200001) : 0,
+        .reorder = drawn(&state, 2) ? drawn(&state, 200000) : 0,
+        .duplicate = drawn(&state, 2) ? drawn(&state, 100000) : 0,
+        .corrupt = drawn(&state, 4) ? 0 : drawn(&state, 30000),
+        .delay_us = 50 + drawn(&state, 20000),
+        .jitter_us = drawn(&state, 2) ? drawn(&state, 5000) : 0,
+    };
+    if (drawn(&state, 4) == 0) {
+        c.blackout_at_us = drawn(&state, 300000);
+        c.blackout_us = 500000 + drawn(&state, 5000000);
+    }
+    return c;
+}
+
+static void test_a_thousand_seeds(void)
+{
+    const char *times = getenv("TCP_SEEDS");
+    unsigned seeds = 1000 * (times ? (unsigned)strtoul(times, NULL, 10) : 1), bad = 0, lost = 0;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct conversation c = drawn_conversation(seed);
+        struct conversation_result r;
+        bool whole = run(&c, &r);
+        /* Above that, a closed connection's minute or a handshake's seven attempts may not be enough. */
+        bool mild = c.fault.loss + c.fault.corrupt < 100000 &&
+                    r.counters[0].v[COUNTER_net_neighbour_failures] +
+                            r.counters[1].v[COUNTER_net_neighbour_failures] ==
+                        0;
+        if (!whole || (r.lost_connections && mild)) {
+            printf("# seed %lu: %u lost, loss %u\n", seed, r.lost_connections, c.fault.loss);
+            bad++;
+        }
+        lost += r.lost_connections;
+    }
+    printf("# %u seeds, %u connections given up\n", seeds, lost);
+    CU_ASSERT_EQUAL(bad, 0);
+}
+
+/* Goodput in virtual time over a path of 20 ms, a table on stdout: what is delivered a second of virtual
+ * time, and what it took. Both ways at once, one connection. */
+struct goodput {
+    double kbytes_s;
+    uint64_t timeouts, resent, probes, needless;
+};
+
+static struct goodput goodput(struct memwire_fault fault, unsigned seeds)
+{
+    struct goodput g = {0};
+    uint64_t took = 0;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct conversation c = base(seed);
+        struct conversation_result r;
+        c.fault = fault;
+        c.connections = 1;
+        c.bytes = 200000;
+        c.write_max = 20000;
+        c.read_max = 60000;
+        c.tcp.rx_window = c.tcp.tx_limit = 131072;
+        c.tcp.time_wait_us = 1;
+        CU_ASSERT(run(&c, &r));
+        took += r.delivered_us;
+        for (unsigned e = 0; e < 2; e++) {
+            g.timeouts += r.counters[e].v[COUNTER_tcp_rto];
+            g.resent += r.counters[e].v[COUNTER_tcp_retransmits];
+            g.probes += r.counters[e].v[COUNTER_tcp_tail_probes];
+            g.needless += r.counters[e].v[COUNTER_tcp_dsack_in];
+        }
+    }
+    g.kbytes_s = 2 * 200000.0 * seeds / 1000 / ((double)took / 1e6);
+    return g;
+}
+
+static void say(const char *what, double rate, const struct goodput *g)
+{
+    printf("# %s %4.1f %%: %7.1f kB/s, %lu timeouts, %lu probes, %lu sent again, %lu for nothing\n", what,
+           rate, g->kbytes_s, g->timeouts, g->probes, g->resent, g->needless);
+}
+
+static void test_goodput_by_loss_rate(void)
+{
+    static const unsigned rates[] = {0, 5000, 10000, 20000, 50000, 100000, 200000};
+    /* Duplicate ACKs and timeouts alone needed 0, 0, 6, 7, 27, 122, 446 here. */
+    static const unsigned timeouts[] = {0, 0, 1, 2, 10, 60, 350};
+    for (unsigned i = 0; i < 7; i++) {
+        struct goodput g = goodput((struct memwire_fault){.loss = rates[i], .delay_us = 10000}, 20);
+        say("loss", rates[i] / 10000.0, &g);
+        CU_ASSERT(g.timeouts <= timeouts[i]);
+    }
+    struct goodput g =
+        goodput((struct memwire_fault){.reorder = 50000, .delay_us = 10000, .jitter_us = 2000}, 20);
+    say("reordering", 5, &g);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_clean_wire_needs_no_retransmission),
@@ -198,6 +314,8 @@ int main(int argc, char **argv)
                                              UNIT(test_bottleneck),
                                              UNIT(test_tiny_pools),
                                              UNIT(test_pool_empty_for_a_second),
+                                             UNIT(test_a_thousand_seeds),
+                                             UNIT(test_goodput_by_loss_rate),
                                              {NULL, NULL}};
     test_eal();
     pool[0] = test_pool("end0", 4095);

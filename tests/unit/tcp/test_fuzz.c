@@ -46,7 +46,9 @@ static uint8_t some_flags(void)
 {
     static const uint8_t likely_ones[] = {TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK,           TCP_ACK | TCP_FIN,
                                           TCP_SYN, TCP_RST,           TCP_SYN | TCP_ACK, TCP_ACK | TCP_RST};
-    return draw(20) ? likely_ones[draw(draw(3) ? 3 : sizeof likely_ones)] : (uint8_t)draw(64);
+    static const uint8_t ecn[] = {0, TCP_ECE, TCP_CWR, TCP_ECE | TCP_CWR};
+    uint8_t flags = likely_ones[draw(draw(3) ? 3 : sizeof likely_ones)];
+    return draw(20) ? flags | ecn[draw(4)] : (uint8_t)draw(256);
 }
 
 static void note(const struct tcp_conn *c, unsigned i)
@@ -71,6 +73,7 @@ static void check(struct tcp_conn *c, void *arg)
         c->state >= TCP_STATE_ESTABLISHED && c->state != TCP_STATE_TIME_WAIT && c->snd_una != c->snd_nxt;
     CU_ASSERT_FATAL(!in_flight || (c->rexmit_at && c->armed_at <= c->rexmit_at));
     CU_ASSERT_FATAL((c->armed_at == UINT64_MAX) == (c->timer.next == NULL));
+    CU_ASSERT_FATAL(!conn_synchronized(c) || c->cwnd >= c->mss);
     unsigned i = (c->tuple.remote_port - 1000u) % PEERS;
     note(c, i);
 }
@@ -108,6 +111,7 @@ static void segment(void)
         return;
     if (draw(40) == 0)
         p.l4_len = (uint16_t)draw(p.l4_len + 40u);
+    p.ecn = (uint8_t)draw(4);
     tcp_prefetch(b.stack, m, &p);
     tcp_input(b.stack, m, &p, b.now_us);
 }
@@ -189,8 +193,13 @@ static void run(uint64_t seed, const struct tcp_config *conf)
 
 static void test_mutated_segments(void)
 {
-    static const struct tcp_config roomy = {
-        .max_conns = 8, .backlog = 4, .rx_window = 65535, .tx_limit = 65536, .keepalive_us = 1000000};
+    static const struct tcp_config roomy = {.max_conns = 8,
+                                            .backlog = 4,
+                                            .rx_window = 65535,
+                                            .tx_limit = 65536,
+                                            .keepalive_us = 1000000,
+                                            .congestion_control = TCP_CC_CUBIC,
+                                            .ecn = true};
     static const struct tcp_config narrow = {.max_conns = 3,
                                              .backlog = 2,
                                              .rx_window = 3000,

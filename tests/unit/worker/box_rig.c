@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 enum { RIG_FRAMES = 8191, STEP_US = 100, INBOX = 4096 };
+bool rig_ipv6;
 
 /* -- the port
  * --------------------------------------------------------------------------------------------------- */
@@ -72,6 +73,13 @@ void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
 {
     const struct wire *wire = memwire_end(((struct port_queue *)queue)->wire, 0);
     wire->send(wire->ctx, frames, n);
+}
+
+bool port_pass(struct port_queue *q, struct rte_mbuf *m)
+{
+    (void)q;
+    (void)m;
+    return false;
 }
 
 void port_tx_retry(struct port_queue *q)
@@ -137,6 +145,11 @@ static struct net_if *make_nif(unsigned end, struct rte_mempool *pool, const str
         .mac = {2, 0, 0, 0, 0, (uint8_t)(2 + end)}, .mtu = 1500, .addresses = 1, .seed = 7 + end};
     ip_parse(end ? "10.0.0.1" : "10.0.0.2", &conf.address[0].ip);
     conf.address[0].bits = 24;
+    if (rig_ipv6) {
+        ip_parse(end ? "fd00::1" : "fd00::2", &conf.address[1].ip);
+        conf.address[1].bits = 64;
+        conf.addresses = 2;
+    }
     return net_if_new(&conf, pool, wire, counters);
 }
 

@@ -30,6 +30,9 @@ struct box_rig {
     uint64_t now_us;
 };
 
+/* Set before a start: the ends have fd00::2/64 (the box) and fd00::1/64 beside 10.0.0.2/24 and 10.0.0.1/24. */
+extern bool rig_ipv6;
+
 /* pairs: extra directives (name, value, ..., NULL), or NULL. fault: NULL = a perfect wire. */
 void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault);
 /* The box has a packet pool of its own. */

@@ -167,7 +167,9 @@ static void test_neighbours_and_routes(void)
     CU_ASSERT_TRUE(ask("neighbors"));
     CU_ASSERT_TRUE(says("{\"address\":\"10.0.0.1\",\"mac\":\"02:00:00:00:00:03\",\"state\":\"delay\","));
     CU_ASSERT_TRUE(ask("routes"));
-    CU_ASSERT_TRUE(says("{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\",\"source\":\"10.0.0.2\"}"));
+    CU_ASSERT_TRUE(says("{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\"}"));
+    CU_ASSERT_TRUE(ask("addresses"));
+    CU_ASSERT_TRUE(says("{\"address\":\"10.0.0.2\",\"bits\":24,\"state\":\"preferred\"}"));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
