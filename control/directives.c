@@ -285,6 +285,7 @@ const struct directive directives[] = {
     INT("link-mtu", NULL, "1500", 576, 9600, OURS_DATAPLANE),
     INT("link-vlan", NULL, "0", 0, 4094, OURS_DATAPLANE),
     INT("link-queue-size", NULL, "1024", 32, 32768, OURS_DATAPLANE),
+    ENUM("link-offload", NULL, "auto", WORDS("auto", "off"), OURS_DATAPLANE),
     CHECKED("link-address", NULL, NULL, check_address,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
     CHECKED("link-gateway", NULL, NULL, check_gateway,

@@ -7,7 +7,6 @@
 
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
-#include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
 
 #include <stdio.h>
@@ -65,17 +64,15 @@ static enum net_verdict unusual(struct worker *w, enum net_verdict v, struct rte
     return v;
 }
 
-static bool receive(struct worker *w)
+static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
 {
-    struct rte_mbuf *frame[RX_BURST], *segment[RX_BURST];
+    struct rte_mbuf *segment[RX_BURST];
     struct net_packet packet[RX_BURST];
-    unsigned n = port_rx(w->queue, frame, RX_BURST), segments = 0;
+    unsigned segments = 0;
     if (n == 0)
         return false;
     if (unlikely(w->tap != NULL))
         capture(w, TAP_IN, frame, n);
-    for (unsigned i = 0; i < n; i++)
-        rte_prefetch0(rte_pktmbuf_mtod(frame[i], void *));
     for (unsigned i = 0; i < n; i++) {
         enum net_verdict v = net_input(w->nif, frame[i], &packet[segments], w->env.now_us);
         if (unlikely(v >= NET_TCP_ERROR))
@@ -85,6 +82,8 @@ static bool receive(struct worker *w)
         tcp_prefetch(w->tcp, frame[i], &packet[segments]);
         segment[segments++] = frame[i];
     }
+    for (unsigned i = 0; i < segments; i++)
+        tcp_prefetch_conn(w->tcp, segment[i]);
     for (unsigned i = 0; i < segments; i++)
         tcp_input(w->tcp, segment[i], &packet[i], w->env.now_us);
     return true;
@@ -333,10 +332,13 @@ static void idle(struct worker *w)
 
 void worker_round(struct worker *w, uint64_t start)
 {
+    struct rte_mbuf *frame[RX_BURST];
     fabric_park(w->box->fabric, w->id);
+    /* First of all, so that the frames' headers come in while clocks and configuration are read. */
+    unsigned n = port_rx(w->queue, frame, RX_BURST);
     follow_config(w);
     read_clocks(w, start);
-    bool busy = receive(w);
+    bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
@@ -411,6 +413,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .congestion_control = congestion_control(w->conf),
         .ecn = w->conf->tcp_ecn,
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
+        .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
     };
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);

@@ -14,6 +14,7 @@ struct port_queue {
     uint16_t port_id, index;
     int wake_fd; /* -1: sleeps only */
     bool wake_event;
+    bool prepare; /* frames may be there that the device is to cut up */
     unsigned backlog_n, backlog_head;
     uint64_t stuck_since; /* cycles at which the device refused the frame at the head, 0 = it did not */
     struct rte_mbuf *backlog[BACKLOG];
@@ -21,6 +22,7 @@ struct port_queue {
 
 struct port {
     uint16_t id, workers, mtu;
+    uint16_t chain_frames; /* as in struct net_config */
     uint8_t mac[6];
     bool vdev, started, leave_open, rss, interrupts;
     uint32_t offload; /* enum net_offload */

@@ -102,6 +102,14 @@ int link_claim(const struct config *conf)
     return claim(is_server(conf) ? "server" : "client", conf->link_path);
 }
 
+unsigned link_frame_room(const struct config *conf)
+{
+    /* Ethernet with tag and FCS, and what af_packet puts in front of a frame; eight slots are whole pages. */
+    enum { LEAST = 2048, STEP = 512, IN_FRONT = 128, ETHERNET = 22 };
+    unsigned room = RTE_ALIGN(conf->link_mtu + ETHERNET + IN_FRONT, STEP);
+    return room < LEAST ? LEAST : room;
+}
+
 /* -- tap -- */
 
 static bool read_sysfs(const char *link, const char *file, char *text, size_t size)
@@ -163,11 +171,17 @@ static bool check_af_packet(const struct config *conf, char *error, size_t size)
     return true;
 }
 
+static unsigned af_packet_mtu(const struct config *conf)
+{
+    char text[32];
+    return read_sysfs(conf->link_name, "mtu", text, sizeof text) ? (unsigned)strtoul(text, NULL, 10) : 0;
+}
+
 static bool af_packet_args(const struct config *conf, const uint8_t mac[6], char *text, size_t size)
 {
     (void)mac;
     /* A frame must fit its slot, a slot its block; a block of many slots saves the kernel work. */
-    unsigned slot = conf->link_mtu > 1500 ? 16384 : 2048;
+    unsigned slot = link_frame_room(conf);
     unsigned slots = conf->link_queue_size ? conf->link_queue_size : 512;
     return append(text, size, "iface=%s,qpairs=%u,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=1",
                   conf->link_name, conf->workers, slot * 8, slot, slots);
@@ -254,6 +268,7 @@ const struct link_kind link_kinds[LINK_PCI + 1] = {
                         .root = true,
                         .mac = MAC_DEVICE,
                         .check = check_af_packet,
+                        .mtu = af_packet_mtu,
                         .devargs = af_packet_args},
     [LINK_VHOST] = {.driver = "net_vhost",
                     .path = true,
@@ -265,8 +280,8 @@ const struct link_kind link_kinds[LINK_PCI + 1] = {
     [LINK_VIRTIO_USER] = {.driver = "net_virtio_user",
                           .path = true,
                           .wake = WAKE_EVENT,
-                          .rx_offload = CHECKSUMS_RX,
-                          .tx_offload = CHECKSUMS_TX,
+                          .rx_offload = CHECKSUMS_RX | RTE_ETH_RX_OFFLOAD_TCP_LRO,
+                          .tx_offload = CHECKSUMS_TX | RTE_ETH_TX_OFFLOAD_TCP_TSO,
                           .check = check_socket,
                           .devargs = virtio_user_args},
     [LINK_MEMIF] = {.driver = "net_memif", .path = true, .check = check_socket, .devargs = memif_args},

@@ -24,6 +24,8 @@ struct link_kind {
     enum link_mac mac;
     uint64_t rx_offload, tx_offload; /* RTE_ETH_*: what is worth using of what the device says it has */
     bool rss;                        /* the device can hash */
+    /* The MTU that the interface has outside, where the device knows nothing of it; NULL: the device does. */
+    unsigned (*mtu)(const struct config *conf);
     /* Is the link there and free? False and one line in error. */
     bool (*check)(const struct config *conf, char *error, size_t size);
     /* Appends the device arguments; false if they do not fit. */
@@ -36,6 +38,9 @@ static inline const struct link_kind *link_kind(const struct config *conf)
 {
     return &link_kinds[conf->link_type];
 }
+
+/* Bytes of a receive buffer for one frame of link-mtu, without headroom. */
+unsigned link_frame_room(const struct config *conf);
 
 /* The configured address, or one made from the link's name (locally administered). False if the text is no
  * address. */

@@ -2,12 +2,19 @@
  * times keep the order of sending. Every frame is copied when it is sent, as a NIC reads it: the sender may
  * keep and change its own. */
 #include "drivers/memwire.h"
+#include "drivers/memwire_port.h"
 
 #include <stdlib.h>
 
 #include <rte_mbuf.h>
 
-enum { IN_FLIGHT_MAX = 1 << 16, DEFAULT_QUEUE = 1000, REORDER_HOLD_US = 1000, MILLION = 1000000 };
+enum {
+    IN_FLIGHT_MAX = 1 << 16,
+    DEFAULT_QUEUE = 1000,
+    REORDER_HOLD_US = 1000,
+    MILLION = 1000000,
+    CUT_MAX = 128
+};
 
 struct flight {
     uint64_t arrival, seq;
@@ -33,6 +40,7 @@ struct direction { /* frames towards one end */
 struct memwire {
     struct rte_mempool *pool;
     struct memwire_fault fault;
+    struct memwire_port port;
     uint64_t random, now, seq;
     struct direction dir[2]; /* dir[e]: sent by end e */
     void (*tap)(void *ctx, unsigned from, const struct rte_mbuf *m, uint64_t now_us);
@@ -151,7 +159,8 @@ static void deliver(struct direction *d, const struct rte_mbuf *m, uint64_t leav
         rte_pktmbuf_free(copy);
 }
 
-static void send_one(struct direction *d, struct rte_mbuf *m)
+/* One frame as it is on the wire. */
+static void send_plain(struct direction *d, struct rte_mbuf *m)
 {
     struct memwire *w = d->wire;
     if (w->tap)
@@ -164,6 +173,19 @@ static void send_one(struct direction *d, struct rte_mbuf *m)
         if (twice)
             deliver(d, m, leave, false, false);
     }
+    rte_pktmbuf_free(m);
+}
+
+static void send_one(struct direction *d, struct rte_mbuf *m)
+{
+    struct rte_mbuf *piece[CUT_MAX];
+    if (!(m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM))) {
+        send_plain(d, m);
+        return;
+    }
+    unsigned n = memwire_cut(d->wire->pool, m, piece, CUT_MAX);
+    for (unsigned i = 0; i < n; i++)
+        send_plain(d, piece[i]);
     rte_pktmbuf_free(m);
 }
 
@@ -242,9 +264,23 @@ unsigned memwire_receive(struct memwire *w, unsigned end, struct rte_mbuf **fram
 {
     struct heap *h = &w->dir[!end].heap;
     unsigned got = 0;
-    while (got < n && h->n && h->f[0].arrival <= w->now)
-        frames[got++] = heap_pop(h);
+    while (got < n && h->n && h->f[0].arrival <= w->now) {
+        struct rte_mbuf *m = heap_pop(h);
+        if (w->port.verify)
+            memwire_verify(m);
+        if (w->port.gather && got && memwire_gather(frames[got - 1], m))
+            continue;
+        if (w->port.piece && m->pkt_len > w->port.piece && !w->port.gather)
+            m = memwire_spread(w->pool, m, w->port.piece);
+        if (m)
+            frames[got++] = m;
+    }
     return got;
+}
+
+void memwire_set_port(struct memwire *w, const struct memwire_port *port)
+{
+    w->port = *port;
 }
 
 uint64_t memwire_next(const struct memwire *w)

@@ -14,12 +14,11 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
-enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ROOM = 2048, ETHERNET_OVERHEAD = 22 };
+enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ETHERNET_OVERHEAD = 22, CHAIN_FRAMES = 44 };
 
 unsigned mbuf_room(const struct config *conf)
 {
-    unsigned frame = conf->link_mtu + ETHERNET_OVERHEAD;
-    return RTE_PKTMBUF_HEADROOM + (frame > ROOM ? RTE_ALIGN(frame, 64) : ROOM);
+    return RTE_PKTMBUF_HEADROOM + link_frame_room(conf);
 }
 
 struct rte_mempool *port_pool(const struct config *conf, unsigned worker, char *error, size_t size)
@@ -65,19 +64,37 @@ static bool attach(struct port *p, const struct config *conf, char *error, size_
 
 /* -- negotiate -- */
 
-static void negotiate(struct port *p, const struct link_kind *kind, const struct rte_eth_dev_info *info,
+/* Frames a chain may have: what the device's descriptors allow, and what fits into an IP packet. */
+static uint16_t chain_frames(const struct rte_eth_dev_info *info)
+{
+    uint16_t most = info->tx_desc_lim.nb_seg_max;
+    return most && most < CHAIN_FRAMES ? most : CHAIN_FRAMES;
+}
+
+static void negotiate(struct port *p, const struct config *conf, const struct rte_eth_dev_info *info,
                       struct rte_eth_conf *c)
 {
-    uint64_t tx = info->tx_offload_capa & kind->tx_offload;
-    c->rxmode.offloads = info->rx_offload_capa & kind->rx_offload;
+    const struct link_kind *kind = link_kind(conf);
+    uint64_t tx = conf->link_offload ? info->tx_offload_capa & kind->tx_offload : 0;
+    c->rxmode.offloads = conf->link_offload ? info->rx_offload_capa & kind->rx_offload : 0;
+    /* Otherwise it is asked for after the start, which not every device allows. */
+    if (conf->link_mtu <= info->max_mtu && conf->link_mtu + ETHERNET_OVERHEAD <= info->max_rx_pktlen)
+        c->rxmode.mtu = conf->link_mtu;
+    if (c->rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO)
+        c->rxmode.max_lro_pkt_size = info->max_lro_pkt_size;
     if (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
         p->offload |= NET_TX_IP_CSUM;
     if (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
         p->offload |= NET_TX_TCP_CSUM;
-    if (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO && p->offload == (NET_TX_IP_CSUM | NET_TX_TCP_CSUM))
+    /* The IP checksum of a frame to be cut is the device's to fill in, or its driver's in rte_eth_tx_prepare.
+     */
+    const uint64_t cut = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+    if ((tx & cut) == cut && (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
         p->offload |= NET_TX_TSO;
-    else
+        p->chain_frames = chain_frames(info);
+    } else {
         tx &= ~RTE_ETH_TX_OFFLOAD_TCP_TSO;
+    }
     c->txmode.offloads = tx | (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
 
     const uint64_t tcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
@@ -143,10 +160,13 @@ static int start(struct port *p, struct rte_eth_conf *c, const struct config *co
 static void settle(struct port *p, const struct config *conf)
 {
     struct rte_ether_addr device;
-    if (conf->link_mtu)
+    if (link_kind(conf)->mtu) {
+        p->mtu = (uint16_t)RTE_MIN(link_kind(conf)->mtu(conf), (unsigned)UINT16_MAX);
+    } else {
         rte_eth_dev_set_mtu(p->id, (uint16_t)conf->link_mtu);
-    rte_eth_dev_get_mtu(p->id, &p->mtu);
-    if (conf->link_mtu && conf->link_mtu < p->mtu)
+        rte_eth_dev_get_mtu(p->id, &p->mtu);
+    }
+    if (conf->link_mtu < p->mtu)
         p->mtu = (uint16_t)conf->link_mtu;
     rte_eth_allmulticast_enable(p->id);
     if (rte_eth_macaddr_get(p->id, &device) == 0 && link_kind(conf)->mac == MAC_DEVICE && !conf->link_mac[0])
@@ -166,7 +186,7 @@ static bool bring_up(struct port *p, const struct config *conf, struct rte_mempo
     if (info.max_rx_queues < p->workers || info.max_tx_queues < p->workers)
         return fail(error, size, "link %s has %u queues, %u workers need one each", p->device,
                     RTE_MIN(info.max_rx_queues, info.max_tx_queues), p->workers);
-    negotiate(p, link_kind(conf), &info, &c);
+    negotiate(p, conf, &info, &c);
     int e = configure(p, link_kind(conf), &c);
     if (!e)
         e = start(p, &c, conf, &info, pool);
@@ -174,6 +194,9 @@ static bool bring_up(struct port *p, const struct config *conf, struct rte_mempo
         return fail(error, size, "link %s does not start: %s", p->device, rte_strerror(-e));
     p->started = true;
     settle(p, conf);
+    if (conf->link_mtu > RTE_ETHER_MTU && p->mtu < conf->link_mtu)
+        return fail(error, size, "link-mtu %u: link %s and its driver %s take at most %u", conf->link_mtu,
+                    p->device, p->driver, p->mtu);
     return true;
 }
 
@@ -189,6 +212,7 @@ static bool make_queues(struct port *p, const struct link_kind *kind)
         *q = (struct port_queue){.port = p,
                                  .steer = p->steer,
                                  .pool = p->pool[i],
+                                 .prepare = p->offload & NET_TX_TSO,
                                  .port_id = p->id,
                                  .index = i,
                                  .wake_event = kind->wake == WAKE_EVENT};
@@ -251,6 +275,7 @@ void port_net_config(const struct port *p, const struct config *conf, struct net
     *out = (struct net_config){.mtu = p->mtu,
                                .vlan = vlan ? (uint16_t)(strtoul(vlan, NULL, 10) & 0xfff) : 0,
                                .offload = p->offload,
+                               .chain_frames = p->chain_frames,
                                .gateway4 = conf->gateway4,
                                .gateway6 = conf->gateway6,
                                .dad = conf->link_dad,

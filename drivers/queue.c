@@ -9,27 +9,33 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 
-static uint64_t bytes_of(struct rte_mbuf **frames, unsigned n)
+/* Counts a burst, and asks for the headers of its frames long before anybody reads them. */
+static void arrived(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
     uint64_t bytes = 0;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
         bytes += frames[i]->pkt_len;
-    return bytes;
+    }
+    count_one(q->counters, COUNTER_rx_bursts);
+    count_add(q->counters, COUNTER_rx_packets, n);
+    count_add(q->counters, COUNTER_rx_bytes, bytes);
 }
 
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
     unsigned got = rte_eth_rx_burst(q->port_id, q->index, frames, (uint16_t)n);
-    if (got) {
-        count_one(q->counters, COUNTER_rx_bursts);
-        count_add(q->counters, COUNTER_rx_packets, got);
-        count_add(q->counters, COUNTER_rx_bytes, bytes_of(frames, got));
-    }
+    if (got)
+        arrived(q, frames, got);
     if (!q->steer)
         return got;
     got = steer_out(q->steer, q->index, q->pool, frames, got, q->counters);
-    return got + steer_in(q->steer, q->index, frames + got, n - got);
+    unsigned handed = steer_in(q->steer, q->index, frames + got, n - got);
+    for (unsigned i = got; i < got + handed; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
+    return got + handed;
 }
 
 bool port_pass(struct port_queue *q, struct rte_mbuf *m)
@@ -40,17 +46,18 @@ bool port_pass(struct port_queue *q, struct rte_mbuf *m)
 /* Frames the device has taken of n. */
 static unsigned transmit(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
-    uint64_t bytes = bytes_of(frames, n);
     unsigned sent = rte_eth_tx_burst(q->port_id, q->index, frames, (uint16_t)n);
-    if (sent) {
+    if (sent)
         count_add(q->counters, COUNTER_tx_packets, sent);
-        count_add(q->counters, COUNTER_tx_bytes, bytes - bytes_of(frames + sent, n - sent));
-    }
     return sent;
 }
 
 static void drop(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += frames[i]->pkt_len;
+    count_add(q->counters, COUNTER_tx_bytes, -bytes); /* net counted them when it sent them */
     count_add(q->counters, COUNTER_tx_full_drops, n);
     rte_pktmbuf_free_bulk(frames, n);
 }
@@ -64,9 +71,25 @@ static void keep(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
         drop(q, frames + kept, n - kept);
 }
 
+/* What a driver wants to see in the headers of a frame that it has to cut up. Takes out what it refuses. */
+static unsigned prepare(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    unsigned good = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bool large = frames[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
+        if (large && rte_eth_tx_prepare(q->port_id, q->index, &frames[i], 1) != 1)
+            drop(q, &frames[i], 1);
+        else
+            frames[good++] = frames[i];
+    }
+    return good;
+}
+
 void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
 {
     struct port_queue *q = queue;
+    if (q->prepare)
+        n = prepare(q, frames, n);
     if (q->backlog_n)
         port_tx_retry(q);
     unsigned sent = q->backlog_n ? 0 : transmit(q, frames, n);

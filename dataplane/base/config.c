@@ -322,6 +322,7 @@ static const struct kind number = {parse_number, print_number, "a whole number w
 
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
+static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
 static const struct word congestion_words[] = {
     {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
@@ -391,6 +392,7 @@ static const struct row rows[] = {
     {"link-mac", &text, "", INTO(link_mac)},
     {"link-mtu", &number, "1500", INTO(link_mtu), 576, 9600},
     {"link-queue-size", &number, "1024", INTO(link_queue_size), 32, 32768},
+    {"link-offload", &word, "auto", INTO(link_offload), .words = offload_words},
     {"link-address", &address, "", 0, 0},
     {"link-gateway", &gateway, "", 0, 0},
     {"link-route", &route, "", 0, 0},

@@ -73,6 +73,7 @@ struct config {
     const char *link_name, *link_path, *link_peer, *link_role, *link_options;
     const char *link_mac; /* "" = made from the name */
     unsigned link_mtu, link_queue_size;
+    bool link_offload; /* use what the port can do for us */
     struct {
         struct ip_addr ip;
         unsigned bits;

@@ -164,6 +164,7 @@ static inline void net_set_flags(struct rte_mbuf *m, uint64_t flags)
 
 static inline void net_transmit(struct net_if *n, struct rte_mbuf *m)
 {
+    count_add(n->counters, COUNTER_tx_bytes, m->pkt_len); /* here, where the frame has just been written */
     n->tx[n->tx_n++] = m;
     if (n->tx_n == TX_BURST)
         net_flush(n);

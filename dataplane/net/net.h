@@ -33,6 +33,7 @@ struct net_config {
     uint16_t mtu;  /* IP packet size, 576..9600 */
     uint16_t vlan; /* 0 = untagged */
     uint32_t offload;
+    uint16_t chain_frames; /* with NET_TX_TSO: parts that a frame may have */
     struct {
         struct ip_addr ip;
         uint8_t bits;

@@ -53,9 +53,9 @@ enum {
     TCP_LISTENERS = 32,
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
     TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
-    TCP_AHEAD = 4,               /* prefetches between a connection and its frame, a power of two */
-    TCP_DUPACKS = 3,             /* RFC 5681 section 3.2 */
-    TCP_TAIL_SLACK = 4000,       /* added to a tail probe's two round trips: timer ticks and a busy peer */
+    TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
+    TCP_DUPACKS = 3,       /* RFC 5681 section 3.2 */
+    TCP_TAIL_SLACK = 4000, /* added to a tail probe's two round trips: timer ticks and a busy peer */
     TCP_TAIL_ACK_DELAY = 100000, /* TLP.max_ack_delay: a single segment may wait that long for its ACK */
     TCP_REORDER_PERSIST = 16,   /* RACK.reo_wnd_persist: recoveries without D-SACK until the window shrinks */
     TCP_SCOREBOARD_STEPS = 1024 /* frames looked at in one walk for one ACK, at most */
@@ -91,9 +91,9 @@ enum tcp_conn_flag {
     CONN_ECN = 1 << 24,      /* agreed (before the SYN-ACK of an active open: asked for) */
     CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
     CONN_ECN_CWR = 1 << 26,  /* the window fell: the next new data say so */
-    CONN_COOKIE = 1 << 27,       /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
-    CONN_AGED = 1 << 28,         /* stands in the list of half-open or orphaned connections (shed.c) */
-    CONN_PMTU = 1 << 29          /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
+    CONN_COOKIE = 1 << 27,   /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
+    CONN_AGED = 1 << 28,     /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_PMTU = 1 << 29      /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
 };
 #define CONN_SLOW                                                                                            \
     (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN | CONN_TAIL_PROBE)
@@ -395,6 +395,7 @@ void tcp_queue_room(struct tcp_conn *c); /* raises TCP_WRITABLE if it is owed an
 
 /* -- output.c */
 void tcp_output(struct tcp_conn *c, uint64_t now_us);
+/* Sends (again) a frame of the queue; the queue keeps it. False if the packet pool is empty. */
 bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us);
 void tcp_send_ack(struct tcp_conn *c, uint64_t now_us);
 void tcp_send_probe(struct tcp_conn *c, uint64_t now_us);
@@ -405,6 +406,12 @@ void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_
                    struct tcp_segment *seg, uint64_t now_us);
 void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                     uint64_t now_us);
+
+/* -- chain.c: several frames as one, for a port that cuts them up again */
+/* The last frame of the chain that starts with tx_send and carries at most room bytes (tx_send fits). */
+struct rte_mbuf *tcp_chain_end(const struct tcp_conn *c, uint32_t room);
+/* Hangs the frames up to last, of which it takes references, on head, which is bare. */
+void tcp_chain(struct rte_mbuf *head, const struct rte_mbuf *last, uint64_t now_us);
 
 /* -- scoreboard.c: what an ACK tells of the frames in flight */
 struct tcp_news {

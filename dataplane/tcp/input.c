@@ -2,8 +2,9 @@
  * cases, the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the
  * RFC's numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the
  * bytes are ordinary data, as Redis' clients never mean anything by it). */
-#include <rte_ip.h>
+#include <netinet/in.h>
 
+#include "net/checksum.h"
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/ecn.h"
@@ -11,39 +12,16 @@
 
 /* -- the frame */
 
-/* Sum over a chain. Not rte_raw_cksum_mbuf: in DPDK 22.11 it drops the carries of a part that starts at an
- * odd offset. */
-static uint32_t chain_sum(const struct rte_mbuf *m, uint32_t off, uint32_t len)
-{
-    uint32_t sum = 0, done = 0;
-    for (; m && len; m = m->next) {
-        if (off >= m->data_len) {
-            off -= m->data_len;
-            continue;
-        }
-        uint32_t n = m->data_len - off < len ? m->data_len - off : len;
-        uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, off), n);
-        sum += done & 1 ? __builtin_bswap16(part) : part;
-        off = 0;
-        done += n;
-        len -= n;
-    }
-    return sum;
-}
-
 /* One's complement sum over pseudo header and segment. The ::ffff of a mapped IPv4 address adds 0xffff, which
  * is zero in this arithmetic, so both families are the same 32 bytes. */
 static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
 {
     static_assert(offsetof(struct net_packet, dst) == sizeof(struct ip_addr), "addresses lie side by side");
-    uint32_t sum = m->nb_segs == 1
-                       ? rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
-                       : chain_sum(m, p->l4_off, p->l4_len);
-    sum += rte_raw_cksum(&p->src, 2 * sizeof(struct ip_addr));
-    sum += __builtin_bswap16(6) + __builtin_bswap16(p->l4_len);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return sum == 0xffff;
+    uint64_t sum = checksum_add(0, &p->src, 2 * sizeof(struct ip_addr));
+    sum = checksum_u16(checksum_u16(sum, IPPROTO_TCP), p->l4_len);
+    sum = m->nb_segs == 1 ? checksum_add(sum, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
+                          : checksum_add_frame(sum, m, p->l4_off, p->l4_len);
+    return checksum_fold(sum) == 0xffff;
 }
 
 /* False: counted, and the frame is still the caller's. */
@@ -92,6 +70,13 @@ static inline void heard(struct tcp_conn *c, bool progress, uint64_t now_us)
     c->last_rx_ms = now_ms;
 }
 
+/* A frame that the port has put together from several segments asks for an ACK at once, as they would have.
+ */
+static inline unsigned segments_in(const struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    return 1u + (seg->payload > c->mss);
+}
+
 static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
 {
@@ -106,10 +91,17 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
     if (seg->ack != c->snd_una)
         tcp_ack_advance(c, seg->ack, now_us);
     if (seg->payload) {
-        m->data_off = (uint16_t)(m->data_off + skip);
-        m->data_len = (uint16_t)seg->payload;
-        if (likely(tcp_receive_append(c, m))) {
-            c->unacked_in++;
+        uint32_t before = c->rcv_nxt;
+        if (likely(m->nb_segs == 1)) {
+            m->data_off = (uint16_t)(m->data_off + skip);
+            m->data_len = (uint16_t)seg->payload;
+            tcp_receive_append(c, m);
+        } else {
+            conn_count(c, COUNTER_tcp_large_in);
+            tcp_receive(c, m, skip, seg->seq, seg->payload);
+        }
+        if (likely(c->rcv_nxt != before)) {
+            c->unacked_in = (uint16_t)(c->unacked_in + segments_in(c, seg));
             tcp_raise(c, TCP_READABLE);
         }
         tcp_round_add(c);
@@ -306,7 +298,7 @@ static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_s
     bool whole = seg->seq == c->rcv_nxt && seq_upto(seg->seq + seg->payload, c->rcv_adv);
     tcp_receive(c, m, skip, seg->seq, seg->payload);
     if (c->rcv_nxt != before) {
-        c->unacked_in++;
+        c->unacked_in = (uint16_t)(c->unacked_in + segments_in(c, seg));
         tcp_raise(c, TCP_READABLE);
     }
     tcp_round_add(c);
@@ -392,7 +384,7 @@ void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet 
             slow_input(c, m, &seg, skip, now_us);
         else
             rte_pktmbuf_free(m);
-    } else if (likely(predicted(c, &seg) && m->nb_segs == 1 && p->ecn != ECN_CE)) {
+    } else if (likely(predicted(c, &seg) && p->ecn != ECN_CE)) {
         fast_input(c, m, &seg, skip, now_us);
     } else {
         seg.ecn = p->ecn;

@@ -191,6 +191,8 @@ static struct rte_mbuf *bare_frame(struct tcp_conn *c, struct rte_mbuf *m)
         return copy;
     }
     rte_mbuf_refcnt_update(m, 1);
+    m->next = NULL; /* it may have been in a chain */
+    m->nb_segs = 1;
     m->data_off = f->off;
     m->data_len = f->len;
     m->pkt_len = f->len;
@@ -198,8 +200,8 @@ static struct rte_mbuf *bare_frame(struct tcp_conn *c, struct rte_mbuf *m)
     return m;
 }
 
-/* Sends (again) a frame of the queue; the queue keeps it. False if the packet pool is empty. */
-bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
+/* Sends the frames of the queue from m to last as one. False if the packet pool is empty. */
+static bool send_frames(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf *last, uint64_t now_us)
 {
     struct tcp_frame *f = frame_of(m);
     struct rte_mbuf *out = bare_frame(c, m);
@@ -210,7 +212,7 @@ bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
     uint8_t flags = TCP_ACK, ecn = 0;
     if (f->flags & FRAME_FIN)
         flags |= TCP_FIN;
-    if (!f->next && f->len)
+    if (!frame_of(last)->next && f->len)
         flags |= TCP_PSH;
     if (c->flags & CONN_ECN)
         ecn = tcp_ecn_leaving(c, f, &flags);
@@ -229,9 +231,18 @@ bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
     }
     acknowledged(c);
     f->sent_us = now_us;
-    conn_count(c, COUNTER_tcp_segments_out);
-    net_send_tcp(c->stack->nif, c->path, out, (uint16_t)header, 0, ecn, now_us);
+    if (unlikely(m != last)) {
+        tcp_chain(out, last, now_us);
+        conn_count(c, COUNTER_tcp_large_out);
+    }
+    count_add(c->stack->counters, COUNTER_tcp_segments_out, out->nb_segs);
+    net_send_tcp(c->stack->nif, c->path, out, (uint16_t)header, m == last ? 0 : c->mss, ecn, now_us);
     return true;
+}
+
+bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
+{
+    return send_frames(c, m, m, now_us);
 }
 
 /* The window is closed, or too small for the next frame, and nothing is in flight to open it. */
@@ -275,11 +286,16 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
             c->flags |= CONN_CWND_LIMITED;
             break;
         }
-        if (unlikely(!tcp_send_frame(c, c->tx_send, now_us))) {
+        struct rte_mbuf *last = c->tx_send;
+        if (f->next && c->stack->conf.chain_frames &&
+            !(c->flags & CONN_ECN_CWR)) /* which is for one segment */
+            last = tcp_chain_end(c, RTE_MIN(limit, c->snd_wnd) - flight);
+        if (unlikely(!send_frames(c, c->tx_send, last, now_us))) {
             tcp_starve(c);
             break;
         }
-        c->snd_nxt += span;
+        f = frame_of(last);
+        c->snd_nxt = f->seq + frame_span(f);
         c->tx_send = f->next;
         if (unlikely(c->flags & CONN_PERSIST)) {
             c->flags &= ~(uint32_t)CONN_PERSIST;

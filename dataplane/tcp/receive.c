@@ -142,7 +142,6 @@ static void ooo_drain(struct tcp_conn *c)
 static void receive_piece(struct tcp_conn *c, struct rte_mbuf *m)
 {
     if (seq_of(m) != c->rcv_nxt) {
-        conn_count(c, COUNTER_tcp_out_of_order);
         c->ooo_last = seq_of(m);
         ooo_insert(c, m);
     } else if (tcp_receive_append(c, m) && c->ooo) {
@@ -176,6 +175,8 @@ void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t
     }
     if (seq != first)
         tcp_report_duplicate(c, first, seq);
+    if (len && seq != c->rcv_nxt)
+        conn_count(c, COUNTER_tcp_out_of_order);
     while (m) {
         struct rte_mbuf *next = m->next;
         uint32_t away = skip < m->data_len ? skip : m->data_len;

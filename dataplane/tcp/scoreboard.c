@@ -25,8 +25,13 @@ void tcp_report_duplicate(struct tcp_conn *c, uint32_t from, uint32_t to)
 {
     if (!(c->flags & CONN_SACK))
         return;
+    struct tcp_range *r = &c->stack->dsack.range;
+    if (c->stack->dsack.conn == c && r->to == from) { /* the segment came in several buffers */
+        r->to = to;
+        return;
+    }
     c->stack->dsack.conn = c;
-    c->stack->dsack.range = (struct tcp_range){from, to};
+    *r = (struct tcp_range){from, to};
 }
 
 static bool inside(const struct tcp_range *r, const struct tcp_range *outer)

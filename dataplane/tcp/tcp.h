@@ -29,7 +29,8 @@ struct tcp_config {
     uint64_t keepalive_us; /* idle time before the first probe, 0 = off (tcp-keepalive) */
     uint64_t
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
-    uint64_t seed;    /* secret for sequence numbers (RFC 6528) and tables */
+    unsigned chain_frames; /* frames that may leave as one; 0: the port has no NET_TX_TSO */
+    uint64_t seed;         /* secret for sequence numbers (RFC 6528) and tables */
 };
 
 struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,
@@ -59,9 +60,11 @@ bool tcp_listen(struct tcp_stack *s, uint16_t port);
 struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, const struct endpoint *remote,
                              uint64_t now_us);
 
-/* A segment from net_input: consumes m. Every fault ends in a counter. Prefetch first, over the burst, then
- * input. */
-void tcp_prefetch(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p);
+/* A segment from net_input: consumes m. Every fault ends in a counter. Over a burst, first tcp_prefetch for
+ * each (asks for its place in the flow table), then tcp_prefetch_conn for each (asks for its connection),
+ * then input. Both may be left out. */
+void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p);
+void tcp_prefetch_conn(struct tcp_stack *s, const struct rte_mbuf *m);
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
 
 /* What a router or host says of a segment of ours (NET_TCP_ERROR of net_input). */

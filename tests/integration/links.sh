@@ -8,10 +8,16 @@ export SLUICE_INSTANCE=slulinks SLUICE_LINK_NAME=slul0 SLUICE_HOST_IP=127.0.73.1
 . tests/tap.sh
 NETNS=$INSTANCE-peer
 VETH_IP=10.77.0.2
-CONF=$(mktemp)
+CONF=$(mktemp) OTHER=$(mktemp)
 sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf >"$CONF"
-trap 'board/dev/down >/dev/null 2>&1; rm -f "$CONF"' EXIT
+trap 'board/dev/down >/dev/null 2>&1; rm -f "$CONF" "$OTHER"' EXIT
 
+# up_with DIRECTIVE LINK...: as up, with one more line of configuration.
+up_with() {
+    { cat "$CONF"; echo "$1"; } >"$OTHER"
+    shift
+    timeout 120 board/dev/up --config "$OTHER" --link "$@"
+}
 up() { timeout 120 board/dev/up --config "$CONF" --link "$@"; }
 answers() { # WANTED WORD...
     local want=$1 got
@@ -55,6 +61,16 @@ start_waiting() {
     echo $! >"$RUN/control.pid"
     wait_until 20 "the status to tell what is waited for" listed "waiting for the vhost side"
 }
+# Bytes a received frame carried on average while the 200000 of long_value came in.
+jumbo_frames() {
+    curl -s "http://127.0.0.1:$STATS_PORT/metrics" |
+        awk '/^sluice_rx_bytes_total/ {b = $2} /^sluice_rx_packets_total/ {p = $2} END {exit !(p && b / p > 2000)}'
+}
+# The virtio-user box finds segmentation offload at the other end, and large frames leave.
+large_frames() {
+    generate "vdev:net_vhost0,iface=$RUN/link.sock,queues=1,client=1,tso=1" --checksum offload --value-size 16000 --keys 200 &&
+        [ "$(curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk '/^sluice_tcp_large_out_total/ {n += $2} END {print n + 0}')" -gt 1000 ]
+}
 ends_soon() {
     local start=$SECONDS
     board/dev/down && [ $((SECONDS - start)) -lt 8 ]
@@ -79,6 +95,17 @@ for link in vhost memif; do
     check "$link: a second peer after the first, pipeline 16" generate "$peer" --pipeline 16
     check "$link: down, nothing is left" down
 done
+check "vhost, link-offload off: up" up_with "link-offload off" vhost
+check "vhost, link-offload off: GETs and SETs, every byte right" generate "virtio-user:$RUN/link.sock" --checksum offload
+check "vhost, link-offload off: values of many segments" generate "virtio-user:$RUN/link.sock" --value-size 16000 --keys 200
+check "vhost, link-offload off: down" down
+check "af_packet, link-mtu 9000: up" up_with "link-mtu 9000" af_packet
+check "af_packet, link-mtu 9000: a value of many segments" long_value
+check "af_packet, link-mtu 9000: frames of that size" jumbo_frames
+check "af_packet, link-mtu 9000: down" down
+check "virtio-user: up" start_waiting
+check "virtio-user: frames of many segments, every byte right" large_frames
+check "virtio-user: down" down
 check "a start that waits for its peer says so" start_waiting
 check "it is brought down without being killed" ends_soon
 check "nothing is left of it" nothing_left

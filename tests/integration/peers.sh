@@ -59,10 +59,12 @@ suite() {
 
 IN_NS=(ip netns exec "$NETNS")
 in_ns() { "${IN_NS[@]}" "$@"; }
-peer() { # HOST NAME OPTION...
+first_port=10000
+peer() { # HOST NAME OPTION...; each time other ports, as the old ones are in the client's TIME_WAIT
     local host=$1 name=$2
     shift 2
-    suite "${where[@]}" "$BUILD/tests/integration/peer/sluice-peer" --host "$host" --name "$name" --churn-seconds "${CHURN_SECONDS:-0.4}" "$@"
+    first_port=$((first_port + 2000))
+    suite "${where[@]}" "$BUILD/tests/integration/peer/sluice-peer" --host "$host" --name "$name" --churn-seconds "${CHURN_SECONDS:-0.4}" --first-port $first_port "$@"
 }
 
 figure() { # NAME: of the box's statistics

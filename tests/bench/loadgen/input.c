@@ -311,11 +311,22 @@ static void take_fin(struct client *cl, struct conn *c)
     }
 }
 
+/* A frame of many segments, as the box sends them over a link with TSO: too long for one of our buffers. */
+static void large_input(struct client *cl, struct conn *c, const struct rte_mbuf *m)
+{
+    struct rte_mbuf *whole = rte_pktmbuf_copy(m, cl->link->large, 0, UINT32_MAX);
+    if (whole && whole->nb_segs == 1)
+        tcp_input(cl, c, whole);
+    else
+        cl->stats.bad_frame++;
+    rte_pktmbuf_free(whole);
+}
+
 void tcp_input(struct client *cl, struct conn *c, struct rte_mbuf *m)
 {
     struct segment s;
-    if (unlikely(m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0)) {
-        cl->stats.bad_frame++;
+    if (unlikely(m->nb_segs > 1)) {
+        large_input(cl, c, m);
         return;
     }
     if (!parse(cl, m, &s))

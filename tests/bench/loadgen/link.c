@@ -10,7 +10,7 @@
 
 #include "link.h"
 
-enum { POOL_FRAMES = 16383, RING = 1024, EAL_WORDS = 40 };
+enum { POOL_FRAMES = 16383, LARGE_FRAMES = 7, RING = 1024, EAL_WORDS = 40 };
 
 static const struct {
     const char *kind, *device, *format;
@@ -118,7 +118,8 @@ bool link_open(struct link *l, const struct options *o, char *error, size_t size
         return false;
     l->pool =
         rte_pktmbuf_pool_create("loadgen", POOL_FRAMES, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, rte_socket_id());
-    if (!l->pool) {
+    l->large = rte_pktmbuf_pool_create("large", LARGE_FRAMES, 0, 0, UINT16_MAX, rte_socket_id());
+    if (!l->pool || !l->large) {
         snprintf(error, size, "no memory for %d frames: %s; try --memory or --no-huge", POOL_FRAMES,
                  rte_strerror(rte_errno));
         return false;

@@ -19,7 +19,7 @@ struct link {
     uint32_t local_ip, local_count, peer_ip;
     struct rte_ether_addr mac, peer_mac;
     bool peer_known;
-    struct rte_mempool *pool;
+    struct rte_mempool *pool, *large;
     struct rte_mbuf *stashed[LINK_STASH];
     struct rte_mbuf *waiting[LINK_BACKLOG];
 };

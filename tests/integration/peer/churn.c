@@ -60,7 +60,7 @@ static bool churn(const struct target *t, unsigned mask, uint16_t ports)
     bool ok = o != NULL;
     for (unsigned i = 0; i < t->threads; i++) {
         o[i] = (struct opener){.t = t, .mask = mask, .ports = ports, .until = start + t->churn_seconds};
-        o[i].first = (uint16_t)(20000 + i * ports);
+        o[i].first = (uint16_t)(t->first_port + i * ports);
         if (pthread_create(&o[i].thread, NULL, open_and_close, &o[i]) != 0)
             abort();
     }

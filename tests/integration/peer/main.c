@@ -52,9 +52,10 @@ static bool parse_target(struct target *t, const char *host, unsigned port)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: sluice-peer --host ADDRESS [--port N] [--only TEXT[,TEXT...]] [--name SUITE] [--kernel]\n"
-            "           [--bulk-mb N] [--churn-seconds N] [--churn-floor N] [--threads N]\n");
+    fprintf(
+        stderr,
+        "usage: sluice-peer --host ADDRESS [--port N] [--only TEXT[,TEXT...]] [--name SUITE] [--kernel]\n"
+        "           [--bulk-mb N] [--churn-seconds N] [--churn-floor N] [--threads N] [--first-port N]\n");
     return 2;
 }
 
@@ -78,11 +79,17 @@ struct options {
 static bool parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"host", 1, NULL, 'h'},          {"port", 1, NULL, 'p'},
-        {"only", 1, NULL, 'o'},          {"name", 1, NULL, 'n'},
-        {"kernel", 0, NULL, 'k'},        {"bulk-mb", 1, NULL, 'b'},
-        {"churn-seconds", 1, NULL, 'c'}, {"churn-floor", 1, NULL, 'f'},
-        {"threads", 1, NULL, 't'},       {NULL, 0, NULL, 0},
+        {"host", 1, NULL, 'h'},
+        {"port", 1, NULL, 'p'},
+        {"only", 1, NULL, 'o'},
+        {"name", 1, NULL, 'n'},
+        {"kernel", 0, NULL, 'k'},
+        {"bulk-mb", 1, NULL, 'b'},
+        {"churn-seconds", 1, NULL, 'c'},
+        {"churn-floor", 1, NULL, 'f'},
+        {"threads", 1, NULL, 't'},
+        {"first-port", 1, NULL, 'F'},
+        {NULL, 0, NULL, 0},
     };
     const char *host = "127.0.77.2", *value[128] = {[0] = NULL};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -97,6 +104,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
     t->churn_seconds = value['c'] ? strtod(value['c'], NULL) : 1;
     t->churn_floor = value['f'] ? (unsigned)strtoul(value['f'], NULL, 10) : 0;
     t->threads = value['t'] ? (unsigned)strtoul(value['t'], NULL, 10) : 4;
+    t->first_port = value['F'] ? (uint16_t)strtoul(value['F'], NULL, 10) : 20000;
     unsigned port = value['p'] ? (unsigned)strtoul(value['p'], NULL, 10) : 6379;
     return parse_target(t, value['h'] ? value['h'] : host, port) && t->threads > 0 && t->threads <= 64;
 }

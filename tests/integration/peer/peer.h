@@ -15,6 +15,7 @@ struct target {
     double churn_seconds;
     unsigned churn_floor; /* connections a second that `churn` must reach; 0 = only tell */
     unsigned threads;
+    uint16_t first_port; /* of those that `churn` uses in turn; they stay in the client's TIME_WAIT */
 };
 
 struct manner { /* of a socket before it connects; zero = the kernel's own */

@@ -130,6 +130,8 @@ static void round_of(struct tcp_stack *s, struct rte_mbuf **m, const struct net_
     for (unsigned i = 0; i < BURST; i++)
         tcp_prefetch(s, m[i], &p[i]);
     for (unsigned i = 0; i < BURST; i++)
+        tcp_prefetch_conn(s, m[i]);
+    for (unsigned i = 0; i < BURST; i++)
         tcp_input(s, m[i], &p[i], now);
     for (struct tcp_conn *c; (c = tcp_next_event(s, &events));) {
         size_t room;

@@ -159,6 +159,7 @@ static void work(struct run *r, struct end *e, unsigned which)
             if (net_input(e->nif, frames[i], &p[tcp], r->now) == NET_TCP) {
                 frames[tcp] = frames[i];
                 tcp_prefetch(e->stack, frames[tcp], &p[tcp]);
+                tcp_prefetch_conn(e->stack, frames[tcp]);
                 tcp++;
             }
         for (unsigned i = 0; i < tcp; i++)
@@ -220,6 +221,10 @@ static void start_end(struct run *r, unsigned which)
     ip_parse(which ? "10.1.0.2" : "10.1.0.1", &conf.address[0].ip);
     conf.address[0].bits = 24;
     struct tcp_config tcp = r->c->tcp;
+    if (r->c->offload) {
+        conf.offload = NET_TX_IP_CSUM | NET_TX_TCP_CSUM | NET_TX_TSO;
+        conf.chain_frames = tcp.chain_frames = 44;
+    }
     tcp.seed = r->c->seed * 2 + which;
     e->nif = net_if_new(&conf, r->c->pool[which], memwire_end(r->wire, which), &r->out->counters[which]);
     e->stack = tcp_stack_new(&tcp, e->nif, r->c->pool[which], &r->out->counters[which]);
@@ -280,6 +285,9 @@ void conversation_run(const struct conversation *c, struct conversation_result *
     out->bytes_right = true;
     r->wire = memwire_new(c->pool[2], c->seed, &c->fault);
     memwire_set_time(r->wire, r->now);
+    if (c->offload)
+        memwire_set_port(r->wire, c->seed % 2 ? &(struct memwire_port){.verify = true, .piece = 300}
+                                              : &(struct memwire_port){.verify = true, .gather = true});
     start_end(r, 0);
     start_end(r, 1);
     for (unsigned e = 0; e < 2; e++)

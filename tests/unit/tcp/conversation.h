@@ -13,7 +13,7 @@ struct conversation {
     uint32_t bytes; /* each way, a connection */
     uint32_t write_max, read_max;
     bool lazy_reader; /* pauses of some ms between reads */
-    bool both_close; /* each end closes as soon as it is done, not the server after the client */
+    bool both_close;  /* each end closes as soon as it is done, not the server after the client */
     struct memwire_fault fault;
     uint64_t blackout_at_us, blackout_us; /* nothing arrives from then on for that long; 0 = never */
     struct tcp_config tcp;
@@ -21,13 +21,14 @@ struct conversation {
     uint64_t limit_us;
     struct rte_mempool *pool[3]; /* end 0, end 1, wire */
     bool trace;
+    bool offload; /* both ports have TSO, checksums and LRO; with an odd seed small receive buffers instead */
 };
 
 struct conversation_result {
     bool finished;    /* nothing is left */
     bool bytes_right; /* every byte once and in order */
     bool no_leak;
-    unsigned lost_connections; /* ended by timeout or reset */
+    unsigned lost_connections;      /* ended by timeout or reset */
     uint64_t took_us, delivered_us; /* until nothing was left; until the last byte was read */
     struct counters counters[2];
 };

@@ -53,24 +53,41 @@ void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
     ((struct bench *)p)->confirmed++;
 }
 
+/* One segment of m as it would be on the wire: with an offset of `at` into the payload. */
+static struct tcp_segment *note_segment(struct bench *b, const struct rte_mbuf *m, uint16_t l4_header,
+                                        uint32_t at, uint32_t len, uint64_t now_us)
+{
+    struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
+    uint8_t copy[TCP_HEADER_MAX];
+    assert(b->tail - b->head <= SENT_MAX);
+    memset(s, 0, sizeof *s);
+    s->at_us = now_us;
+    if (tcp_header_parse(rte_pktmbuf_read(m, 0, l4_header, copy), l4_header, &s->seg) != TCP_PARSED ||
+        s->seg.header != l4_header)
+        abort();
+    s->seg.seq += at;
+    s->seg.payload = len;
+    if (l4_header + at + len < m->pkt_len) /* as a port that cuts it up: only the last one has these */
+        s->seg.flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
+    uint32_t shown = len < sizeof s->payload ? len : (uint32_t)sizeof s->payload;
+    const void *from = rte_pktmbuf_read(m, l4_header + at, shown, s->payload);
+    if (shown && from != s->payload)
+        memcpy(s->payload, from, shown);
+    return &s->seg;
+}
+
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,
                   uint16_t tso_mss, uint8_t ecn, uint64_t now_us)
 {
     struct bench *b = (struct bench *)n;
-    struct sent_segment *s = &b->sent[b->tail++ % SENT_MAX];
+    uint32_t total = m->pkt_len - l4_header, step = tso_mss ? tso_mss : total, at = 0;
     (void)p;
-    (void)tso_mss;
-    assert(rte_pktmbuf_headroom(m) >= 64 && m->nb_segs == 1 && m->pkt_len == m->data_len);
-    assert(b->tail - b->head <= SENT_MAX);
-    const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
-    memset(s, 0, sizeof *s);
-    s->at_us = now_us;
-    if (tcp_header_parse(h, m->data_len, &s->seg) != TCP_PARSED || s->seg.header != l4_header)
-        abort();
-    s->seg.ecn = ecn;
-    s->seg.payload = m->data_len - l4_header;
-    memcpy(s->payload, h + l4_header,
-           s->seg.payload < sizeof s->payload ? s->seg.payload : sizeof s->payload);
+    assert(rte_pktmbuf_headroom(m) >= 64 && (m->nb_segs > 1) == (tso_mss != 0) && m->pkt_len <= UINT16_MAX);
+    assert(tso_mss == 0 || total > tso_mss);
+    do {
+        note_segment(b, m, l4_header, at, total - at < step ? total - at : step, now_us)->ecn = ecn;
+        at += step;
+    } while (at < total);
     memset(rte_pktmbuf_prepend(m, 40 + L2 + 4), 0xee, 40 + L2 + 4); /* the worst case of headers */
     if (b->hold_frames && b->nheld < SENT_MAX)
         b->held[b->nheld++] = m;
@@ -174,6 +191,7 @@ void bench_input(struct bench *b, const struct tcp_segment *seg, unsigned len)
     struct rte_mbuf *m = bench_frame(b, h, header, seg->seq, len, false, 1, &p);
     assert(m);
     tcp_prefetch(b->stack, m, &p);
+    tcp_prefetch_conn(b->stack, m);
     tcp_input(b->stack, m, &p, b->now_us);
 }
 

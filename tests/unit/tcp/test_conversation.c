@@ -1,6 +1,7 @@
 /* test_conversation.c: both ends our stack, over a wire that loses, reorders, duplicates, corrupts and
  * delays: every byte arrives once and in order, no connection is stuck, no frame leaks. TCP_SEEDS=N in the
- * environment runs N times as many seeds. */
+ * environment runs N times as many seeds, TCP_OFFLOAD=1 the same over ports that cut up, put together and
+ * verify segments. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ static struct conversation base(uint64_t seed)
                 .congestion_control = seed & 1 ? TCP_CC_CUBIC : TCP_CC_NEWRENO},
         .limit_us = 1200ull * 1000000,
         .pool = {pool[0], pool[1], pool[2]},
+        .offload = getenv("TCP_OFFLOAD") != NULL,
     };
 }
 
@@ -69,6 +71,8 @@ static void test_clean_wire_needs_no_retransmission(void)
     CU_ASSERT(run(&c, &r));
     CU_ASSERT_EQUAL(r.counters[0].v[COUNTER_tcp_retransmits] + r.counters[1].v[COUNTER_tcp_retransmits], 0);
     CU_ASSERT_EQUAL(r.lost_connections, 0);
+    CU_ASSERT(!c.offload || r.counters[0].v[COUNTER_tcp_large_out]);
+    CU_ASSERT(!c.offload || r.counters[1].v[COUNTER_tcp_large_in]);
     CU_ASSERT(r.took_us < 3000000); /* TIME_WAIT is one second of it */
 }
 

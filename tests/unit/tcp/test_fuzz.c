@@ -113,6 +113,7 @@ static void segment(void)
         p.l4_len = (uint16_t)draw(p.l4_len + 40u);
     p.ecn = (uint8_t)draw(4);
     tcp_prefetch(b.stack, m, &p);
+    tcp_prefetch_conn(b.stack, m);
     tcp_input(b.stack, m, &p, b.now_us);
 }
 

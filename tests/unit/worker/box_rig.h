@@ -32,6 +32,15 @@ struct box_rig {
 
 /* Set before a start: the ends have fd00::2/64 (the box) and fd00::1/64 beside 10.0.0.2/24 and 10.0.0.1/24. */
 extern bool rig_ipv6;
+/* What the port between them can do: set before rig_start, for all rigs of this process; all of
+ * it with TCP_OFFLOAD in the environment. */
+struct rig_port {
+    bool cut;      /* NET_TX_TSO and checksums */
+    bool verified; /* right checksums are marked as such */
+    bool gather;   /* segments that follow each other arrive as one frame */
+    void (*arrived)(struct rte_mbuf **frames, unsigned *n); /* called with each burst for the box */
+};
+extern struct rig_port rig_port;
 
 /* pairs: extra directives (name, value, ..., NULL), or NULL. fault: NULL = a perfect wire. */
 void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault);
