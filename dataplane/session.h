@@ -23,7 +23,7 @@ enum session_flag {
     SESSION_PEER_CLOSED = 16,
     SESSION_BROKEN =
         32, /* to be closed without delay: limits, protocol errors after their reply, CLIENT KILL */
-    SESSION_ENDING = 64, /* to be closed when everything written has left */
+    SESSION_ENDING = 64,  /* to be closed when everything written has left */
     SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
     SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };

@@ -299,9 +299,9 @@ static void close_doomed(struct worker *w)
     }
 }
 
-/* A slice of the pass over all sessions: a pass takes a tenth of a second, or a millisecond for every SWEEP_SLICE
- * sessions, so that a million idle ones (seconds a pass) cost the others nothing. A kill, which does not say
- * whom, makes a whole pass of larger slices due at once. */
+/* A slice of the pass over all sessions: a pass takes a tenth of a second, or a millisecond for every
+ * SWEEP_SLICE sessions, so that a million idle ones (seconds a pass) cost the others nothing. A kill, which
+ * does not say whom, makes a whole pass of larger slices due at once. */
 static void sweep(struct worker *w)
 {
     uint64_t now = w->env.now_us;

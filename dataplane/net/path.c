@@ -215,7 +215,8 @@ static uint16_t offload_checksum(const struct net_path *p, struct rte_mbuf *m, u
                                  uint16_t l4_header, uint16_t tso_mss)
 {
     uint16_t l4_len = (uint16_t)(m->pkt_len - p->header_len);
-    /* In one piece: the fields one by one would wait for the frame's second cache line to come and be read. */
+    /* In one piece: the fields one by one would wait for the frame's second cache line to come and be read.
+     */
     m->tx_offload = rte_mbuf_tx_offload(p->l2_len, p->header_len - p->l2_len, l4_header, tso_mss, 0, 0, 0);
     net_set_flags(m, (p->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | RTE_MBUF_F_TX_TCP_CKSUM);
     if (!tso_mss)

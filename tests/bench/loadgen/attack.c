@@ -133,12 +133,11 @@ static bool reset_guess(struct attack *a)
     uint64_t r = attack_random(a);
     uint32_t i = (uint32_t)(r >> 32) % cl->count;
     return attack_send_segment(
-        a, &(struct attack_segment){
-               .source = cl->link->local_ip + i / LOADGEN_CONNS_PER_ADDRESS,
-               .port = (uint16_t)(LOADGEN_PORT_BASE + i % LOADGEN_CONNS_PER_ADDRESS),
-               .to_port = cl->peer_port,
-               .seq = (uint32_t)r,
-               .flags = RTE_TCP_RST_FLAG});
+        a, &(struct attack_segment){.source = cl->link->local_ip + i / LOADGEN_CONNS_PER_ADDRESS,
+                                    .port = (uint16_t)(LOADGEN_PORT_BASE + i % LOADGEN_CONNS_PER_ADDRESS),
+                                    .to_port = cl->peer_port,
+                                    .seq = (uint32_t)r,
+                                    .flags = RTE_TCP_RST_FLAG});
 }
 
 /* First fragments whose rest never comes. */

@@ -1,11 +1,17 @@
 /* attack.h: hostile traffic beside (or without) the load of the good clients. Frames of the attack come from
  * addresses of their own, which the box reaches through the generator as its gateway. Nothing here keeps the
- * box's rules of politeness: no congestion control, no delayed ACK, no retransmission but what keeps an attack
- * going. */
+ * box's rules of politeness: no congestion control, no delayed ACK, no retransmission but what keeps an
+ * attack going. */
 #pragma once
 #include "conn.h"
 
-enum attack_conn_state { ATTACKER_CLOSED, ATTACKER_THROWN_OUT, ATTACKER_SYN_SENT, ATTACKER_OPEN, ATTACKER_CLOSING };
+enum attack_conn_state {
+    ATTACKER_CLOSED,
+    ATTACKER_THROWN_OUT,
+    ATTACKER_SYN_SENT,
+    ATTACKER_OPEN,
+    ATTACKER_CLOSING
+};
 
 /* A connection of the attacker: its number is in its address and port (attack_conns.c). */
 struct attacker {

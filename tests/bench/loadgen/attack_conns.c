@@ -1,11 +1,11 @@
-/* attack_conns.c: attacks that open connections. An attacker's number is its address (203.0.113.0/24, RFC 5737)
- * and the low part of its port; the high part changes whenever it connects again. */
+/* attack_conns.c: attacks that open connections. An attacker's number is its address (203.0.113.0/24, RFC
+ * 5737) and the low part of its port; the high part changes whenever it connects again. */
 #include "attack.h"
 
 enum {
     NET = 0xcb007100,
     PORT_BASE = 1024,
-    PORTS = 1024,      /* one generation's: 256 addresses make 262144 attackers */
+    PORTS = 1024, /* one generation's: 256 addresses make 262144 attackers */
     GENERATIONS = 60,
     PATIENCE_MS = 1000, /* for the answer to a SYN or a FIN, and after a reset by the box */
     STUCK_MS = 250,     /* then what is unacknowledged is sent again */
@@ -96,7 +96,8 @@ static bool slow_request_step(struct attack *a, struct attacker *c)
     return next_byte(a, c, slow_request, sizeof slow_request - 1, false);
 }
 
-/* Asks once; then each segment acknowledges one more byte, behind which there is room for a segment's rest. */
+/* Asks once; then each segment acknowledges one more byte, behind which there is room for a segment's rest.
+ */
 static bool slow_reader_step(struct attack *a, struct attacker *c)
 {
     if (c->una == c->start && (c->nxt == c->start || waited(a, c, STUCK_MS))) {

@@ -1,6 +1,6 @@
-/* flood.c: the course of a measurement under attack: first the attack alone, as much as the link takes, which is what the
- * box can take of it; then rounds of none, as many packets as there were good requests, and a share of the
- * capacity; at the end none again. */
+/* flood.c: the course of a measurement under attack: first the attack alone, as much as the link takes, which
+ * is what the box can take of it; then rounds of none, as many packets as there were good requests, and a
+ * share of the capacity; at the end none again. */
 #include "attack.h"
 #include "load.h"
 

@@ -9,7 +9,8 @@
 enum { UNDER_WAY = 256, PATIENCE_S = 60 };
 #define SETTLE_SECONDS 0.3
 
-/* Opens (or closes) all connections from cl->timed on, a bounded number at a time. False if they do not come to it. */
+/* Opens (or closes) all connections from cl->timed on, a bounded number at a time. False if they do not come
+ * to it. */
 static bool change_all(struct client *cl, bool open)
 {
     uint32_t active = cl->timed, next = active, before = cl->open, finished = cl->finished;

@@ -66,8 +66,8 @@ static void put_parts(FILE *f, const struct load *l)
         fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f", i ? "," : "", p->set_percent,
                 ratio((double)p->replies, p->seconds), ratio((double)p->misses, (double)p->replies));
         if (p->label)
-            fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label,
-                    p->attack_rate, p->full_share);
+            fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label, p->attack_rate,
+                    p->full_share);
         fputc('}', f);
     }
     fputc(']', f);
