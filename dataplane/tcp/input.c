@@ -114,10 +114,28 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
 
 /* -- SYN_SENT: RFC 9293 section 3.10.7.3. The frame is the caller's. */
 
-static void opened(struct tcp_conn *c, uint64_t now_us)
+/* What the handshake tells about the path. Karn's rule: a SYN or SYN-ACK that was sent again is no
+ * measurement, unless its timestamp says which one was answered (RFC 7323 section 4.1; a cookie's holds other
+ * things). */
+static void handshake_rtt(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
+    uint64_t total = now_us - c->syn_us;
+    uint32_t since_ms = (uint32_t)(now_us / 1000) + c->ts_offset - seg->ts_ecr;
     if (c->retries == 0)
-        tcp_rtt_sample(c, now_us - c->syn_us);
+        tcp_rtt_sample(c, total);
+    else if (c->flags & CONN_COOKIE)
+        return;
+    else if ((c->flags & CONN_TS) && since_ms <= total / 1000)
+        tcp_rtt_sample(c, (uint64_t)since_ms * 1000 + 1000);
+    else
+        c->rttvar_us = TCP_RTO_SYN_LOST - TCP_RTO_FIRST; /* see tcp_rto */
+    if (c->retries > 1) /* RFC 6928 section 2: not for a single one, which may have been late */
+        c->cwnd = c->mss;
+}
+
+static void opened(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    handshake_rtt(c, seg, now_us);
     c->rexmit_at = 0;
     c->backoff = c->retries = 0;
     tcp_set_state(c, TCP_STATE_ESTABLISHED);
@@ -150,7 +168,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, ui
         c->rcv_adv = c->rcv_nxt + (tcp_receive_window(c) < UINT16_MAX ? tcp_receive_window(c) : UINT16_MAX);
         c->last_ack_sent = c->irs;
         c->snd_una = seg->ack;
-        opened(c, now_us);
+        opened(c, seg, now_us);
         c->flags |= CONN_ACK_NOW;
         tcp_round_add(c);
     } else { /* simultaneous open */
@@ -182,7 +200,10 @@ static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uin
 {
     uint32_t span = seg->payload + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN);
     bool left = span ? seq_after(seg->seq + span, c->rcv_nxt) : seq_from(seg->seq, c->rcv_nxt);
-    if (left && seq_upto(seg->seq, c->rcv_adv))
+    bool right = seq_upto(seg->seq, c->rcv_adv);
+    if ((seg->flags & TCP_RST) && seg->seq == c->rcv_adv && seg->seq != c->rcv_nxt)
+        right = false; /* RFC 5961 section 3.2: outside the window, silently */
+    if (left && right)
         return true;
     if (seg->flags & TCP_RST)
         conn_count(c, COUNTER_tcp_drop_window);
@@ -193,10 +214,11 @@ static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uin
     return false;
 }
 
-/* RFC 7323 section 5: protection against wrapped sequence numbers, and TS.Recent. */
+/* RFC 7323 section 5: protection against wrapped sequence numbers. A SYN is asked about in any case: its
+ * sender may have restarted with other timestamps, or none. */
 static bool step_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-    if (!(c->flags & CONN_TS) || (seg->flags & TCP_RST))
+    if (!(c->flags & CONN_TS) || (seg->flags & (TCP_RST | TCP_SYN)))
         return true;
     if (!(seg->options & TCP_OPT_TS)) { /* section 3.2 */
         conn_count(c, COUNTER_tcp_drop_no_timestamp);
@@ -208,8 +230,6 @@ static bool step_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, ui
         answer_unacceptable(c, seg, now_us);
         return false;
     }
-    if (seq_upto(seg->seq, c->last_ack_sent))
-        c->ts_recent = seg->ts_val;
     return true;
 }
 
@@ -264,12 +284,13 @@ static bool step_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
             tcp_answer_rst(c->stack, &c->tuple, seg, now_us);
             return false;
         }
+        tcp_take_timestamp(c, seg);
         c->snd_una = seg->ack;
         c->snd_wnd = (uint32_t)seg->window << c->snd_wscale;
         c->snd_wnd_max = seq_max(c->snd_wnd_max, c->snd_wnd);
         c->snd_wl1 = seg->seq;
         tcp_listen_left(c);
-        opened(c, now_us);
+        opened(c, seg, now_us);
         return true;
     }
     if (!tcp_ack_input(c, seg, now_us))
@@ -330,10 +351,12 @@ static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg)
 static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
 {
     if (c->state != TCP_STATE_SYN_RECEIVED || (seg->flags & (TCP_SYN | TCP_RST)) != TCP_SYN ||
-        seg->seq != c->irs)
+        seg->seq != c->irs || ((seg->flags & TCP_ACK) && !(c->flags & CONN_ACTIVE)))
         return true;
     if (!(seg->flags & TCP_ACK)) {
         tcp_ecn_repeated(c, seg);
+        if (c->retries == 0)
+            c->retries = 1; /* two answers: whichever is acknowledged tells no round-trip time */
         tcp_send_syn(c, now_us);
         return false;
     }

@@ -171,8 +171,7 @@ static void work(struct run *r, struct end *e, unsigned which)
         talk(r, &e->talker[i]);
     events(r, e);
     tcp_round_end(e->stack, r->now);
-    if (e->net_next <= r->now)
-        e->net_next = net_tick(e->nif, r->now);
+    e->net_next = net_tick(e->nif, r->now); /* what was just sent may have moved it */
     net_flush(e->nif);
     uint64_t again = tcp_timers(e->stack, r->now);
     e->timers_next = again < e->timers_next ? again : e->timers_next;
