@@ -304,7 +304,7 @@ void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
     /* Does the window open by enough to say so? (RFC 9293 section 3.8.6.2.2) */
     uint32_t step = 2u * c->mss < c->stack->conf.rx_window / 2 ? 2u * c->mss : c->stack->conf.rx_window / 2;
     int32_t opened = (int32_t)(c->rcv_nxt + tcp_receive_window(c) - c->rcv_adv);
-    if (opened >= (int32_t)step && conn_synchronized(c)) {
+    if (opened >= (int32_t)step && conn_synchronized(c) && !(c->flags & CONN_RX_FIN)) {
         c->flags |= CONN_ACK_NOW;
         tcp_round_add(c);
     }
