@@ -195,19 +195,22 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *se
 }
 
 /* First: sequence number. Wider than the RFC at the right edge, so that an ACK that stands exactly there, or
- * data against a closed window, still delivers its ACK field; text is cut to the window later. */
+ * data against a closed window, still delivers its ACK field, and a FIN is taken; text is cut to the window
+ * later. A reset is judged by its number alone, and outside it is dropped in silence (RFC 5961 section 3.2).
+ */
 static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     uint32_t span = seg->payload + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN);
     bool left = span ? seq_after(seg->seq + span, c->rcv_nxt) : seq_from(seg->seq, c->rcv_nxt);
-    bool right = seq_upto(seg->seq, c->rcv_adv);
-    if ((seg->flags & TCP_RST) && seg->seq == c->rcv_adv && seg->seq != c->rcv_nxt)
-        right = false; /* RFC 5961 section 3.2: outside the window, silently */
-    if (left && right)
-        return true;
-    if (seg->flags & TCP_RST)
+    if (seg->flags & TCP_RST) {
+        if (seg->seq == c->rcv_nxt || seg->seq - c->rcv_nxt < c->rcv_adv - c->rcv_nxt)
+            return true;
         conn_count(c, COUNTER_tcp_drop_window);
-    else if (seg->flags & TCP_SYN)
+        return false;
+    }
+    if (left && seq_upto(seg->seq, c->rcv_adv))
+        return true;
+    if (seg->flags & TCP_SYN)
         tcp_challenge_ack(c, now_us);
     else
         answer_unacceptable(c, seg, now_us);
