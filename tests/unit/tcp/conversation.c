@@ -296,6 +296,7 @@ void conversation_run(const struct conversation *c, struct conversation_result *
     uint64_t start = r->now;
     r->blackout[0] = start + c->blackout_at_us;
     r->blackout[1] = r->blackout[0] + c->blackout_us;
+    blackout(r);
     while (!all_gone(r) && r->now - start < c->limit_us) {
         work(r, &r->end[0], 0);
         work(r, &r->end[1], 1);
