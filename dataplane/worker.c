@@ -245,6 +245,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->env.conf = conf;
     w->pending_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
+    worker_take_filter(w, conf);
 }
 
 static enum tcp_cc_kind congestion_control(const struct config *conf)
@@ -292,6 +293,8 @@ static void sweep(struct worker *w)
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
+    if (w->filter_walk)
+        worker_filter_walk(w);
     if (now >= w->next_timers_us) {
         tcp_timers(w->tcp, now);
         w->next_timers_us = now + TIMERS_EVERY_US;

@@ -64,9 +64,12 @@ struct worker {
     struct counters *counters;
     struct command_env env;
     struct slowlog slowlog;
-    struct config *conf; /* the generation this worker works with */
-    struct tap *tap;     /* the capture of this round */
-    uint64_t generation; /* its number: a new one may stand where an old one stood */
+    struct config *conf;    /* the generation this worker works with */
+    struct tap *tap;        /* the capture of this round */
+    uint64_t generation;    /* its number: a new one may stand where an old one stood */
+    uint64_t filter_serial; /* of the packet filter */
+    bool filter_walk;       /* connections are asked whether it permits them, from here on: */
+    uint32_t filter_at;
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */
 
@@ -120,6 +123,10 @@ bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
 /* Frees the jobs that wait here, when no worker runs any more. */
 void worker_free_jobs(struct worker *w);
+/* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
+ * which a new filter denies. */
+void worker_take_filter(struct worker *w, const struct config *conf);
+void worker_filter_walk(struct worker *w);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 
 #include "tcp/header.h"
+#include "tcp/rate.h"
 #include "tcp/secret.h"
 #include "tcp/seq.h"
 #include "tcp/tcp.h"
@@ -294,6 +295,7 @@ struct tcp_stack {
     struct tcp_ages half_open, orphans;
     struct tcp_secret cookie_secret;
     uint64_t cookies_until_us; /* no cookie is good after that */
+    struct tcp_rate rate;
 };
 
 static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)

@@ -129,6 +129,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
         .retransmits = c->retransmits,
         .timestamps = c->flags & CONN_TS,
         .sack = c->flags & CONN_SACK,
+        .ecn = c->flags & CONN_ECN,
         .wscale = c->flags & CONN_WSCALE,
         .active = c->flags & CONN_ACTIVE,
         .orphan = c->flags & CONN_ORPHAN,
@@ -153,6 +154,8 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 }
 
 static_assert((unsigned)TCP_STATE_NUMBERS == (unsigned)TCP_STATES, "tcp.h and conn.h agree");
+
+static_assert((int)TCP_NUMBER_TIME_WAIT == (int)TCP_STATE_TIME_WAIT, "tables are by state");
 
 const char *tcp_state_label(unsigned number)
 {

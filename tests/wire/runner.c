@@ -262,6 +262,13 @@ static void line_user(struct script *s, char *text)
         tcp_set_congestion_control(stack, TCP_CC_NEWRENO);
     } else if (strcmp(verb, "ecn") == 0) {
         tcp_set_ecn(stack, n);
+    } else if (strcmp(verb, "rate") == 0) {
+        tcp_set_connection_rate(stack, n, (unsigned)strtoul(strchr(text, ' ') + 1, NULL, 10), 32, 64);
+    } else if (strcmp(verb, "filter") == 0) {
+        uint8_t action = FILTER_PERMIT;
+        if (!filter_action_parse(word(&text), &action))
+            complain(&s->complaint, "filter permit, deny or reject");
+        s->bench.filter = action;
     } else if (!p->conn) {
         complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
