@@ -1,5 +1,6 @@
 /* ack.c: the ACK field of a segment (RFC 9293 section 3.10.7.4, fifth step; RFC 5961 section 5) and what it
- * moves: the send queue, the windows, round-trip time and retransmission timer. */
+ * moves: the send queue, the windows, round-trip time and retransmission timer (RFC 6298 section 5, with
+ * Karn's rules; RFC 7323 section 4.3 for TS.Recent, taken only from a segment whose ACK is acceptable). */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/ecn.h"

@@ -1,7 +1,10 @@
 /* input.c: a segment arrives (RFC 9293 section 3.10.7, with RFC 5961 and RFC 7323). First the two common
  * cases, the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the
  * RFC's numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the
- * bytes are ordinary data, as Redis' clients never mean anything by it). */
+ * bytes are ordinary data, as RFC 6093 advises and Redis' clients never mean anything else). Fourth step: a
+ * SYN with another number does not take a passive SYN_RECEIVED back to LISTEN; its sender is asked, as in the
+ * states behind (RFC 5961 section 4.2). tests/unit/tcp/test_matrix.c compares every state, flag and number
+ * with a model of these steps. */
 #include <netinet/in.h>
 
 #include "net/checksum.h"

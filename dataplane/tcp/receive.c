@@ -1,5 +1,6 @@
 /* receive.c: segment text: the in-order queue that the user reads, and reassembly of what lies beyond a hole
- * (RFC 9293 section 3.10.7.4, seventh step; SACK blocks of RFC 2018 section 4).
+ * (RFC 9293 section 3.10.7.4, seventh step; SACK blocks of RFC 2018 section 4: the latest first, the others
+ * by number; the order in which they were reported last is not kept).
  *
  * Frames are kept as they came. So that small segments cannot pin a whole buffer each: from TCP_PACK_FRAMES
  * unread frames on, a segment that fits behind the last one is copied there; beyond a hole, likewise at once.

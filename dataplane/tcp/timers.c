@@ -1,4 +1,5 @@
-/* timers.c: everything that happens because time has passed: retransmission (RFC 6298), window probes (RFC
+/* timers.c: everything that happens because time has passed: retransmission (RFC 6298 with 5.7: three
+ * seconds after a handshake that was sent again and told no round trip), window probes (RFC
  * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), user
  * timeout (RFC 9293 section 3.9.1), FIN_WAIT_2 and orphans. R2 (section 3.8.3) is a number of
  * retransmissions; R1, the advice to look for another way, is skipped: the neighbour table finds out by
