@@ -65,15 +65,20 @@ void tcp_take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg)
         c->ts_recent = seg->ts_val;
 }
 
+uint32_t tcp_echo_age_ms(const struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    return c->flags & CONN_TS ? (uint32_t)(now_us / 1000) + c->ts_offset - seg->ts_ecr : UINT32_MAX;
+}
+
 /* Karn's second rule (RFC 6298 section 5): what was backed off stays so until a round trip is measured: by a
  * frame sent once (tcp_ack_advance), or by an echo of the head's last repetition. (An older echo may also be
  * that of an ACK that repeats a lost one, and tells nothing.) */
 static void keep_backoff(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-    uint32_t since_ms = (uint32_t)(now_us / 1000) + c->ts_offset - seg->ts_ecr;
+    uint32_t echo_ms = tcp_echo_age_ms(c, seg, now_us);
     c->flags |= CONN_BACKED_OFF;
-    if ((c->flags & CONN_TS) && since_ms <= (now_us - frame_of(c->tx_head)->sent_us) / 1000 + 1)
-        tcp_rtt_sample(c, (uint64_t)since_ms * 1000 + 1000);
+    if (echo_ms <= (now_us - frame_of(c->tx_head)->sent_us) / 1000 + 1)
+        tcp_rtt_sample(c, (uint64_t)echo_ms * 1000 + 1000);
 }
 
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)

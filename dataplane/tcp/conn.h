@@ -379,6 +379,8 @@ bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t n
 void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
 void tcp_challenge_ack(struct tcp_conn *c, uint64_t now_us);
 void tcp_take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg); /* TS.Recent */
+/* How long ago the segment left that the echo names (RFC 7323 section 4.1); UINT32_MAX without timestamps. */
+uint32_t tcp_echo_age_ms(const struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 
 /* -- receive.c: segment text and reassembly; consumes m, whose payload starts `skip` bytes into its data */
 void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t seq, uint32_t len);

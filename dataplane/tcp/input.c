@@ -123,13 +123,13 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
 static void handshake_rtt(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     uint64_t total = now_us - c->syn_us;
-    uint32_t since_ms = (uint32_t)(now_us / 1000) + c->ts_offset - seg->ts_ecr;
+    uint32_t echo_ms = tcp_echo_age_ms(c, seg, now_us);
     if (c->retries == 0)
         tcp_rtt_sample(c, total);
     else if (c->flags & CONN_COOKIE)
         return;
-    else if ((c->flags & CONN_TS) && since_ms <= total / 1000)
-        tcp_rtt_sample(c, (uint64_t)since_ms * 1000 + 1000);
+    else if (echo_ms <= total / 1000)
+        tcp_rtt_sample(c, (uint64_t)echo_ms * 1000 + 1000);
     else
         c->rttvar_us = TCP_RTO_SYN_LOST - TCP_RTO_FIRST; /* see tcp_rto */
     if (c->retries > 1) /* RFC 6928 section 2: not for a single one, which may have been late */
