@@ -38,8 +38,8 @@ struct session {
 
     /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
      * `query`. */
-    struct resp_reader reader;
-    size_t rx_off; /* bytes of the receive queue already parsed in this batch */
+    struct resp_reader *reader; /* of a half-read request; NULL: the worker's reads */
+    size_t rx_off;              /* bytes of the receive queue already parsed in this batch */
     uint8_t *query;
     size_t query_len, query_off, query_cap;
 
@@ -75,6 +75,8 @@ enum parse_result {
     PARSE_DONE, /* nothing complete is left to read */
     PARSE_FULL, /* the batch is full, or must run before this session can go on */
 };
+/* Empties a batch that has run. */
+void batch_begin(struct batch *b);
 /* Reads requests into the batch. */
 enum parse_result session_parse(struct session *s, struct batch *b);
 /* The batch has run: forgets what was executed. */

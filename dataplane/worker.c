@@ -147,7 +147,7 @@ static void finish(struct worker *w, struct session *s)
 
 static void gather(struct worker *w, struct batch *b)
 {
-    b->n = b->args = 0;
+    batch_begin(b);
     while (w->ready_first) {
         struct session *s = w->ready_first;
         enum parse_result r = session_parse(s, b);
@@ -448,6 +448,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
     };
+    resp_reader_init(&w->reader);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     if (!w->tcp || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
@@ -466,7 +467,9 @@ void worker_free(struct worker *w)
     if (w->box)
         worker_free_jobs(w);
     slowlog_clear(&w->slowlog);
+    batch_begin(&w->batch);
     free(w->batch.big);
+    resp_reader_reset(&w->reader);
     for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
         next = c->next;
         free(c);

@@ -22,6 +22,8 @@ struct batch { /* requests read together, executed together */
     struct slice argv[BATCH_ARGS];
     struct slice *big; /* for one request with more arguments than that, alone in its batch */
     size_t big_cap;
+    uint8_t *unquoted[BATCH_REQUESTS]; /* arguments that do not lie in what was received */
+    unsigned unquoted_n;
 };
 
 struct error_count { /* errorstats: error replies by first word */
@@ -78,6 +80,7 @@ struct worker {
     struct session *ready_first, *ready_last;
     unsigned sessions;
     struct batch batch;
+    struct resp_reader reader; /* of requests that arrive whole */
     struct session_out out;
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;

@@ -1,4 +1,6 @@
-/* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status. */
+/* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status.
+ * Skipped: a reset for what is unread at a close, or arrives later (SHLD-3): it would take the last reply,
+ * that of QUIT, from a client that has sent more; such bytes are acknowledged, dropped and counted. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/time_wait.h"
