@@ -1,6 +1,6 @@
-/* pack.h: a pack, the compact form of a small collection: a run of elements, each a string or a 64-bit integer,
- * readable from both ends. Bytes only: it allocates nothing and knows no shard; whoever owns the buffer makes
- * sure of room (pack_size(), pack_len_after()) before it inserts. Private to the store.
+/* pack.h: a pack, the compact form of a small collection: a run of elements, each a string or a 64-bit
+ * integer, readable from both ends. Bytes only: it allocates nothing and knows no shard; whoever owns the
+ * buffer makes sure of room (pack_size(), pack_len_after()) before it inserts. Private to the store.
  *
  *   ┌─────────┬─────────┬─ … ─┬─────────┬────────┐     count: 1 byte below 255, else 4 bytes and 255
  *   │ element │ element │     │ element │ count  │
@@ -13,10 +13,10 @@
  *   11110nnn  n + 1 bytes        1sssssss    signed integer of n + 1 = 2..8 bytes
  *   11111000  4 bytes  text      1sssssss    longer string
  *
- * sssssss tells the bytes before it that belong to the element: s + 1 of them for s < 112; s of 112..126 and one
- * byte more before it, or 127 and four bytes more, where it takes more. An element's last byte has its top bit
- * set unless the element is one byte: both directions agree. Each value has one encoding only, so that two
- * elements are equal when their bytes are.
+ * sssssss tells the bytes before it that belong to the element: s + 1 of them for s < 112; s of 112..126 and
+ * one byte more before it, or 127 and four bytes more, where it takes more. An element's last byte has its
+ * top bit set unless the element is one byte: both directions agree. Each value has one encoding only, so
+ * that two elements are equal when their bytes are.
  *
  * A place in a pack is the offset of an element; it stays good while nothing before it changes. pack_end() is
  * the place behind the last element. Lengths are below 2^32; whoever inserts checks pack_len_after(). */
@@ -72,8 +72,8 @@ uint32_t pack_prev(struct pack pk, uint32_t at);
 /* The place of element `index`, from the end if negative (-1 the last); PACK_NOWHERE if there is none. Walks
  * from the nearer end. */
 uint32_t pack_seek(struct pack pk, int64_t index);
-/* The first place at or after `from` whose element is the item, looking at every stride-th element only (2 for
- * the fields of field-value pairs); PACK_NOWHERE if there is none. */
+/* The first place at or after `from` whose element is the item, looking at every stride-th element only (2
+ * for the fields of field-value pairs); PACK_NOWHERE if there is none. */
 uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride);
 
 /* -- changing: the buffer has room for what pack_len_after() says (never less than it has now) */
