@@ -349,6 +349,26 @@ void pack_delete(struct pack *pk, uint32_t at, uint32_t count)
     reshape(pk, at, to - at, 0, -(int64_t)count);
 }
 
+void pack_push_front(struct pack *pk, const struct item *item)
+{
+    uint32_t end = pack_end(*pk);
+    write_count(pk, end, pack_count(*pk) + 1);
+    pk->p -= item->size;
+    pk->len += item->size;
+    write_element(pk->p, item);
+}
+
+void pack_drop_front(struct pack *pk, uint32_t count)
+{
+    uint32_t end = pack_end(*pk), before = pack_count(*pk), bytes = 0;
+    assert(count <= before);
+    for (uint32_t i = 0; i < count; i++)
+        bytes += element_size(pk->p + bytes);
+    write_count(pk, end, before - count);
+    pk->p += bytes;
+    pk->len -= bytes;
+}
+
 void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t from, uint32_t bytes,
                      uint32_t count)
 {

@@ -93,5 +93,10 @@ void pack_delete(struct pack *pk, uint32_t at, uint32_t count);
 void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t from, uint32_t bytes,
                      uint32_t count);
 
+/* The same at the front for a pack with room before it (item->size bytes; what the count may grow by is
+ * needed behind): p moves, the other elements stay where they are. */
+void pack_push_front(struct pack *pk, const struct item *item);
+void pack_drop_front(struct pack *pk, uint32_t count);
+
 /* True if the bytes are a well-formed pack: for tests and for what comes from outside. */
 bool pack_check(const uint8_t *p, uint64_t len);

@@ -258,6 +258,28 @@ static void test_raw_insertion_moves_elements_between_packs(void)
     CU_ASSERT_EQUAL(pack_count(to), 300);
 }
 
+static void test_the_front_grows_and_shrinks_in_place(void)
+{
+    struct pack pk = pack_init(buffer + 5000);
+    for (int64_t i = 0; i < 300; i++) {
+        struct item item = item_of_number(i * 1000), out;
+        uint64_t expect = pack_len_after(pk, item.size, 0, 1);
+        pack_push_front(&pk, &item);
+        CU_ASSERT_EQUAL(pk.len, expect);
+        CU_ASSERT_TRUE(pack_get(pk, pack_first(pk), &out) && item_eq(&item, &out));
+        CU_ASSERT_TRUE(pack_check(pk.p, pk.len));
+    }
+    for (uint32_t left = 300, n; left > 0; left -= n) {
+        struct item out;
+        n = left % 3 + 1 < left ? left % 3 + 1 : left;
+        pack_drop_front(&pk, n);
+        CU_ASSERT_TRUE(pack_check(pk.p, pk.len));
+        CU_ASSERT_EQUAL(pack_count(pk), left - n);
+        CU_ASSERT_TRUE(!pack_get(pk, 0, &out) || out.number == (pack_count(pk) - 1) * 1000);
+    }
+    CU_ASSERT_EQUAL(pk.len, PACK_EMPTY);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_sizes_are_those_of_a_listpack_or_smaller),
@@ -267,6 +289,7 @@ int main(int argc, char **argv)
                                              UNIT(test_what_is_malformed_is_refused),
                                              UNIT(test_random_changes_match_an_array),
                                              UNIT(test_raw_insertion_moves_elements_between_packs),
+                                             UNIT(test_the_front_grows_and_shrinks_in_place),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/pack", tests);
 }
