@@ -1,6 +1,7 @@
 /* value.c: the entry of a collection: its value grows, shrinks, goes apart or becomes a body (value.h). */
 #include "store/value.h"
 #include "store/shard.h"
+#include "store/table.h"
 
 enum {
     BACK_INLINE = ENTRY_INLINE * 3 / 4, /* a value apart that got this short comes back into the entry */
@@ -285,7 +286,18 @@ void value_remove(struct value_at *v)
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
-    [TYPE_STRING] = {.encoding = "unknown"},
+    [TYPE_SET] = {.encoding = "hashtable",
+                  .size = sizeof(struct table),
+                  .free = table_free,
+                  .clone = table_clone,
+                  .overhead = table_overhead,
+                  .compact = table_compact},
+    [TYPE_HASH] = {.encoding = "hashtable",
+                   .size = sizeof(struct table),
+                   .free = table_free,
+                   .clone = table_clone,
+                   .overhead = table_overhead,
+                   .compact = table_compact},
 };
 
 const char *value_encoding_name(const struct entry *e)
