@@ -2,6 +2,7 @@
 #include "store/table.h"
 #include "base/number.h"
 #include "store/shard.h"
+#include <stdlib.h>
 
 struct table *table_new(struct shard *s, enum value_type type)
 {
@@ -191,6 +192,63 @@ struct entry *table_next(const struct shard *s, const struct table *t, struct ta
 struct entry *table_random(struct shard *s, const struct table *t)
 {
     return index_random(s, &t->index);
+}
+
+/* Many of them: one walk that takes each element with the chance that is left for it. */
+static void sample_walking(struct shard *s, const struct table *t, uint64_t n,
+                           void (*visit)(struct entry *e, void *arg), void *arg)
+{
+    struct table_cursor cursor = {0};
+    uint64_t left = table_count(t);
+    for (; n > 0; left--) { /* long: */
+        struct entry *e = table_next(s, t, &cursor);
+        if (shard_random(s) % left >= n)
+            continue;
+        visit(e, arg);
+        n--;
+    }
+}
+
+/* Few of them: drawn until n different ones have come. seen is open addressing over `cap` words, a power of
+ * two. */
+static void sample_drawing(struct shard *s, const struct table *t, uint64_t n, struct entry **seen,
+                           uint64_t cap, void (*visit)(struct entry *e, void *arg), void *arg)
+{
+    while (n > 0) { /* long: */
+        struct entry *e = index_random(s, &t->index);
+        uint64_t at = ((uintptr_t)e >> 3) * 0x9e3779b97f4a7c15u >> 32 & (cap - 1);
+        while (seen[at] && seen[at] != e)
+            at = (at + 1) & (cap - 1);
+        if (seen[at])
+            continue;
+        seen[at] = e;
+        visit(e, arg);
+        n--;
+    }
+}
+
+enum { SAMPLE_WALKING = 4, SAMPLE_ROOM = 64 };
+
+bool table_sample(struct shard *s, const struct table *t, uint64_t n,
+                  void (*visit)(struct entry *e, void *arg), void *arg)
+{
+    struct entry *room[SAMPLE_ROOM] = {NULL}, **seen = room;
+    uint64_t count = table_count(t), cap = SAMPLE_ROOM;
+    n = n < count ? n : count;
+    if (n > count / SAMPLE_WALKING) {
+        sample_walking(s, t, n, visit, arg);
+        return true;
+    }
+    while (cap < n * 2)
+        cap *= 2;
+    if (cap > SAMPLE_ROOM)
+        seen = calloc(cap, sizeof(struct entry *));
+    if (!seen)
+        return false;
+    sample_drawing(s, t, n, seen, cap, visit, arg);
+    if (seen != room)
+        free(seen);
+    return true;
 }
 
 /* -- as a body -- */

@@ -48,6 +48,11 @@ struct entry *table_next(const struct shard *s, const struct table *t, struct ta
 /* An element, each as likely as any other. The table is not empty. */
 struct entry *table_random(struct shard *s, const struct table *t);
 
+/* n different elements, each set of n as likely as any other; all of them if there are no more. False, and
+ * none was visited, without memory (of the process, not of the store). */
+bool table_sample(struct shard *s, const struct table *t, uint64_t n,
+                  void (*visit)(struct entry *e, void *arg), void *arg);
+
 /* For rows of struct body_ops. */
 bool table_free(struct shard *s, struct body *b, unsigned *budget);
 struct body *table_clone(struct shard *to, const struct body *b);
