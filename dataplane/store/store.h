@@ -171,6 +171,10 @@ struct value_at {
     struct entry *e;       /* NULL: there is no such key. Follows when the entry moves */
 };
 
+/* Keeps an entry and its value where they are, whatever the store does, until it is released. */
+void store_hold(struct entry *e);
+void store_release(struct entry *e);
+
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */
 

@@ -284,6 +284,16 @@ void value_remove(struct value_at *v)
     v->e = NULL;
 }
 
+void store_hold(struct entry *e)
+{
+    entry_hold(e);
+}
+
+void store_release(struct entry *e)
+{
+    entry_release(e);
+}
+
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
