@@ -24,7 +24,7 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'lists']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'lists', 'sort']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
 

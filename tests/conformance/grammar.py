@@ -144,6 +144,27 @@ class Grammar:
             return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
         return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
 
+    def make_oddnumber(self):
+        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on."""
+        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd])
+
+    def make_number(self):
+        if self.random.random() < 0.01:
+            return self.make_oddnumber()
+        return str(self.random.choice([self.random.randint(-5, 20), self.random.randint(0, 3), 1.5, 1e3, -2.25])).encode()
+
+    def make_weight(self):
+        return b'w_' + self.make_number()
+
+    def make_hash(self):
+        return b'h_' + self.make_number()
+
+    def make_by(self):
+        return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
+
+    def make_get(self):
+        return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
+
     def make_place(self):
         if self.random.random() < 0.05:
             return self.make_int()
@@ -189,9 +210,20 @@ def sequence(tokens, i):
 
 LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 
+# Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
+SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT place place)*|(BY by|GET get|ASC|DESC|LIMIT place place)*)'
 LPOS = '(RANK place|COUNT small|MAXLEN place)'
 
 RULES = {
+    'sort': [
+        (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
+        (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
+        (2, 'DEL weight'), (1, 'DEL hash'), (9, 'SORT key %s' % SORT),
+        (3, 'SORT_RO key %s' % SORT),
+        (3, 'SORT key [ALPHA] [DESC] [BY by] [GET get] [GET get] [STORE key]'), (3, 'SORT key LIMIT place place [DESC] [ALPHA]'),
+        (3, 'SORT key BY nosort [LIMIT place place] [DESC] [STORE key]'), (1, 'SORT key %s (STORE key|JUNK)' % SORT),
+        (1, 'LRANGE key 0 -1'), (1, 'EXPIRE key seconds'), (1, 'TTL key'),
+    ],
     'lists': [
         (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
         (3, '(LPUSH|RPUSH) key element* element* element* element* element* element* element* element* element* element'),
