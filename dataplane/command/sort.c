@@ -24,6 +24,7 @@ static enum option option_at(int argc, const struct slice *argv, int i, int *wor
     } options[] = {[OPTION_ASC] = {"asc", 1},     [OPTION_DESC] = {"desc", 1}, [OPTION_ALPHA] = {"alpha", 1},
                    [OPTION_LIMIT] = {"limit", 3}, [OPTION_BY] = {"by", 2},     [OPTION_GET] = {"get", 2},
                    [OPTION_STORE] = {"store", 2}};
+    *words = 1;
     for (unsigned o = OPTION_ASC; o <= OPTION_STORE; o++)
         if (slice_is(argv[i], options[o].name) && argc - i >= options[o].words) {
             *words = options[o].words;
