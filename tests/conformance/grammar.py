@@ -16,6 +16,10 @@ BAD_FIELDS = [b'u64', b'i65', b'u0', b'i0', b'x8', b'u', b'', b'U8', b'u-1', b'u
 PATTERNS = [b'*', b'?', b'a*', b'[a-c]', b'[^a]', b'{t}*', b'k*k', b'\\a', b'[', b'[a', b'**', b'', b'*\xff*', b'key*']
 
 
+HASH_FIELDS = [b'f%d' % i for i in range(12)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'y' * 30]
+LONG_FIELD = b'L' * 65
+
+
 class Grammar:
     def __init__(self, seed, families, wrong_types):
         self.random = random.Random(seed)
@@ -135,6 +139,9 @@ class Grammar:
     def make_pattern(self):
         return self.random.choice(PATTERNS)
 
+    def make_hashfield(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -211,6 +218,20 @@ RULES = {
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
+    ],
+    'hashes': [
+        (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
+        (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
+        (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
+        (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
+        (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
+        (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
+        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key small WITHVALUES junk'),
+        (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
+        (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
