@@ -75,6 +75,10 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -110,6 +114,7 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+    (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]
 
 

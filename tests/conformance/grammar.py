@@ -142,6 +142,11 @@ class Grammar:
     def make_hashfield(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
 
+    def make_member(self):
+        if self.random.random() < 0.6:
+            return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
+        return self.make_hashfield()
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -232,6 +237,17 @@ RULES = {
         (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
         (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
+    ],
+    'sets': [
+        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
+        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 1000'), (1, 'SPOP key (0|x|-1|1.5)'), (1, 'SPOP key 0 junk'),
+        (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
+        (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
+        (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
+        (3, 'SINTERCARD (1|2|2|3|small) key key [key] [LIMIT small]'), (2, 'SINTERCARD 2 key key [LIMIT small]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
