@@ -72,7 +72,7 @@ enum command_result spop_command(struct request *rq)
         return CMD_DONE;
     }
     if (rq->argc == 3) {
-        if (!request_int(rq, 2, &count, NULL))
+        if (!request_int(rq, 2, &count, "ERR value is out of range, must be positive"))
             return CMD_DONE;
         if (count < 0) {
             reply_error(rq->out, "ERR value is out of range, must be positive");

@@ -104,6 +104,7 @@ RULES = [
     (('HSCAN',), 'order of the hash table', scan_of_pairs),
     (('HRANDFIELD',), 'chance', chosen),
     (('SMEMBERS',), 'order of the hash table', same_members),
+    (('SPOP',), 'order of the hash table', same_members),
     (('SSCAN',), 'order of the hash table', scan_of_members),
     (('SRANDMEMBER',), 'chance', chosen),
     (('SINTER',), 'order of the hash table', same_members),

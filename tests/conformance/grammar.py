@@ -241,7 +241,7 @@ RULES = {
     'sets': [
         (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
         (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
-        (5, 'SMOVE key key member'), (1, 'SPOP key 1000'), (1, 'SPOP key (0|x|-1|1.5)'), (1, 'SPOP key 0 junk'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
         (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
         (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
         (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
