@@ -16,6 +16,38 @@ def same_members(args, a, b):
     return a[0] == b[0] and a[0] in '*~' and a[1] is not None and sorted(map(repr, a[1])) == sorted(map(repr, b[1]))
 
 
+def same_pairs(args, a, b):
+    """Maps, or arrays of keys and values by turns, in any order."""
+    if a[0] != b[0] or a[0] not in '*%' or len(a[1]) != len(b[1]):
+        return False
+    pairs = [[repr(x[1][i:i + 2]) for i in range(0, len(x[1]), 2)] for x in (a, b)]
+    return sorted(pairs[0]) == sorted(pairs[1])
+
+
+def scan_of_pairs(args, a, b):
+    """HSCAN, ZSCAN: one page that is all of it, or any page."""
+    if not scan_page(args, a, b):
+        return False
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
+
+
+def scan_of_members(args, a, b):
+    if not scan_page(args, a, b):
+        return False
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
+
+
+def chosen(args, a, b):
+    """Elements by chance: as many of the same kind; the same ones if all were asked for."""
+    if a[0] != '*' or a[0] != b[0]:
+        return a[0] == b[0] == '$' and (a[1] is None) == (b[1] is None)
+    if len(a[1]) != len(b[1]) or not same_shape(args, a, b):
+        return False
+    if len(args) < 3 or args[2] != b'1000':
+        return True
+    return same_members(args, a, b) or same_pairs(args, a, b)
+
+
 def same_shape(args, a, b):
     """The same types all the way down; sizes and values are free."""
     if a[0] != b[0] or (a[1] is None) != (b[1] is None):
@@ -51,6 +83,10 @@ def listpack_for_quicklist(args, a, b):
     return a == ('$', b'quicklist') and b == ('$', b'listpack')
 
 
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -70,6 +106,18 @@ RULES = [
     (('KEYS',), 'order of the hash table', same_members),
     (('SCAN',), 'order of the hash table; see @scan', scan_page),
     (('RANDOMKEY',), 'chance', same_shape),
+    (('HKEYS',), 'order of the hash table', same_members),
+    (('HVALS',), 'order of the hash table', same_members),
+    (('HGETALL',), 'order of the hash table', same_pairs),
+    (('HSCAN',), 'order of the hash table', scan_of_pairs),
+    (('HRANDFIELD',), 'chance', chosen),
+    (('SMEMBERS',), 'order of the hash table', same_members),
+    (('SPOP',), 'order of the hash table', same_members),
+    (('SSCAN',), 'order of the hash table', scan_of_members),
+    (('SRANDMEMBER',), 'chance', chosen),
+    (('SINTER',), 'order of the hash table', same_members),
+    (('SUNION',), 'order of the hash table', same_members),
+    (('SDIFF',), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
     (('COMMAND', 'COUNT'), 'not every family of commands is there yet', same_shape),
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
@@ -77,6 +125,7 @@ RULES = [
     (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
     (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+    (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]
 
 

@@ -16,6 +16,10 @@ BAD_FIELDS = [b'u64', b'i65', b'u0', b'i0', b'x8', b'u', b'', b'U8', b'u-1', b'u
 PATTERNS = [b'*', b'?', b'a*', b'[a-c]', b'[^a]', b'{t}*', b'k*k', b'\\a', b'[', b'[a', b'**', b'', b'*\xff*', b'key*']
 
 
+HASH_FIELDS = [b'f%d' % i for i in range(12)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'y' * 30]
+LONG_FIELD = b'L' * 65
+
+
 class Grammar:
     def __init__(self, seed, families, wrong_types):
         self.random = random.Random(seed)
@@ -170,6 +174,14 @@ class Grammar:
             return self.make_int()
         return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
 
+    def make_hashfield(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
+
+    def make_member(self):
+        if self.random.random() < 0.6:
+            return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
+        return self.make_hashfield()
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -271,6 +283,31 @@ RULES = {
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
+    ],
+    'hashes': [
+        (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
+        (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
+        (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
+        (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
+        (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
+        (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
+        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key small WITHVALUES junk'),
+        (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
+        (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
+    ],
+    'sets': [
+        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
+        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
+        (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
+        (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
+        (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
+        (3, 'SINTERCARD (1|2|2|3|small) key key [key] [LIMIT small]'), (2, 'SINTERCARD 2 key key [LIMIT small]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
