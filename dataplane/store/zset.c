@@ -103,8 +103,8 @@ uint64_t zset_rank_of_score(const struct zset *z, double score, bool behind)
     return rank;
 }
 
-/* Before an inclusive end, or behind an exclusive one, if it is the lower end of a range; the other way round if
- * it is the upper one. */
+/* Before an inclusive end, or behind an exclusive one, if it is the lower end of a range; the other way round
+ * if it is the upper one. */
 struct lex_bound {
     const struct zset_lex *end;
     bool upper;
@@ -130,8 +130,8 @@ static int compare_lex_bound(const void *key, uint64_t word)
     return is_before_lex(key, entry_key((const struct entry *)(uintptr_t)word)) ? 1 : -1;
 }
 
-/* From the end where the walk begins over what is outside, then over what is inside; nothing is in the range if
- * the first or the last element is on its wrong side. */
+/* From the end where the walk begins over what is outside, then over what is inside; nothing is in the range
+ * if the first or the last element is on its wrong side. */
 static void packed_lex_range(const struct zset *z, const struct lex_bound *low, const struct lex_bound *high,
                              bool reverse, uint64_t *first, uint64_t *end)
 {
@@ -162,8 +162,8 @@ static void packed_lex_range(const struct zset *z, const struct lex_bound *low, 
     *end = *first + taken;
 }
 
-void zset_lex_range(const struct zset *z, const struct zset_lex *min, const struct zset_lex *max, bool reverse,
-                    uint64_t *first, uint64_t *end)
+void zset_lex_range(const struct zset *z, const struct zset_lex *min, const struct zset_lex *max,
+                    bool reverse, uint64_t *first, uint64_t *end)
 {
     static const struct order_kind kind = {compare_lex_bound, NULL};
     struct lex_bound low = {min, false}, high = {max, true};

@@ -1,5 +1,6 @@
-/* zset.h: sorted sets. A small one is a pack of members and scores in order, a large one a table from member to
- * score with an order tree above it (order.h). https://redis.io/docs/latest/develop/data-types/sorted-sets/
+/* zset.h: sorted sets. A small one is a pack of members and scores in order, a large one a table from member
+ * to score with an order tree above it (order.h).
+ * https://redis.io/docs/latest/develop/data-types/sorted-sets/
  *
  * Elements are ordered by score, equal scores by member as bytes. Slices and walks are good until the shard
  * changes. A score is never NaN. */
@@ -39,10 +40,10 @@ struct zset_lex {
     bool exclusive;
     struct slice member;
 };
-/* The ranks [*first, *end) of the members in a range. If scores differ, this is what a walk from the one end finds
- * before it meets a member outside (from the other end, if reverse), as in Redis' compact form. */
-void zset_lex_range(const struct zset *z, const struct zset_lex *min, const struct zset_lex *max, bool reverse,
-                    uint64_t *first, uint64_t *end);
+/* The ranks [*first, *end) of the members in a range. If scores differ, this is what a walk from the one end
+ * finds before it meets a member outside (from the other end, if reverse), as in Redis' compact form. */
+void zset_lex_range(const struct zset *z, const struct zset_lex *min, const struct zset_lex *max,
+                    bool reverse, uint64_t *first, uint64_t *end);
 
 /* A walk over elements. */
 struct zset_walk {
@@ -76,8 +77,8 @@ enum zset_outcome {
     ZSET_OOM  /* neither memory nor anything to evict; nothing has changed */
 };
 
-/* Adds a member or changes its score, creating the key; *score is what the member has then. The member may not
- * lie in this sorted set. */
+/* Adds a member or changes its score, creating the key; *score is what the member has then. The member may
+ * not lie in this sorted set. */
 enum zset_outcome zset_add(struct value_at *v, struct slice member, double *score, unsigned flags);
 
 /* Removes a member; the key too if that was the last one. */
@@ -85,6 +86,6 @@ bool zset_remove(struct value_at *v, struct slice member);
 /* Removes the elements of the ranks [first, end). */
 void zset_remove_ranks(struct value_at *v, uint64_t first, uint64_t end);
 
-/* Makes `count` > 0 elements, in order and no member twice, the value of a key, whatever it had; without expiry.
- * Their members lie outside the store. */
+/* Makes `count` > 0 elements, in order and no member twice, the value of a key, whatever it had; without
+ * expiry. Their members lie outside the store. */
 enum store_result zset_replace(struct value_at *v, const struct zset_element *element, uint64_t count);

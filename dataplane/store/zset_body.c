@@ -114,7 +114,7 @@ static void free_element(struct entry *e, void *arg)
 }
 
 /* The order goes first, for the table can be dropped from its last segment on at any time. */
-static bool free_body(struct shard *s, struct body *body, unsigned *budget)
+bool zset_body_free(struct shard *s, struct body *body, unsigned *budget)
 {
     struct zset_body *b = (struct zset_body *)(void *)body;
     if (!order_drop(s, &b->order, budget))
@@ -129,7 +129,7 @@ static bool free_body(struct shard *s, struct body *body, unsigned *budget)
     return true;
 }
 
-static struct body *clone_body(struct shard *to, const struct body *body) /* long: */
+struct body *zset_body_clone(struct shard *to, const struct body *body) /* long: */
 {
     const struct zset_body *from = (const struct zset_body *)(const void *)body;
     struct zset_body *b = (struct zset_body *)(void *)body_new(to, TYPE_ZSET);
@@ -145,7 +145,7 @@ static struct body *clone_body(struct shard *to, const struct body *body) /* lon
     return b ? &b->body : NULL;
 }
 
-static uint64_t overhead(const struct body *body)
+uint64_t zset_body_overhead(const struct body *body)
 {
     const struct zset_body *b = (const struct zset_body *)(const void *)body;
     return b->order.bytes;
@@ -177,7 +177,7 @@ static void compact_element(struct entry **slot, void *arg)
 }
 
 /* The cursor is twice a segment of the table, and then twice a rank of the order and one more. */
-static bool compact_body(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget)
+bool zset_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget)
 {
     struct zset_body *b = (struct zset_body *)(void *)body;
     struct compacting c = {s, b};
@@ -198,10 +198,3 @@ static bool compact_body(struct shard *s, struct body *body, uint64_t *cursor, u
     }
     return false;
 }
-
-const struct body_ops zset_body_ops = {.encoding = "skiplist",
-                                       .size = sizeof(struct zset_body),
-                                       .free = free_body,
-                                       .clone = clone_body,
-                                       .overhead = overhead,
-                                       .compact = compact_body};

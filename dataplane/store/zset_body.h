@@ -1,10 +1,9 @@
 /* zset_body.h: the two forms of a sorted set, for zset*.c.
  *
- * Compact: a pack of member, score, member, score ... in order. A score is a number if it is a whole one, else a
- * string of 4 bytes (a float that is the same number) or 8 (a double); one byte more where the bytes would read as a
- * number.
- * Indexed: a struct zset_body. Its table's entries have the member for a key and the score for a value; the words of
- * its order are these entries. */
+ * Compact: a pack of member, score, member, score ... in order. A score is a number if it is a whole one,
+ * else a string of 4 bytes (a float that is the same number) or 8 (a double); one byte more where the bytes
+ * would read as a number. Indexed: a struct zset_body. Its table's entries have the member for a key and the
+ * score for a value; the words of its order are these entries. */
 #pragma once
 #include "store/index.h"
 #include "store/pack.h"
@@ -84,4 +83,8 @@ bool zset_body_move(struct shard *s, struct zset_body *b, struct entry *e, doubl
 /* Removes the element of a rank. */
 void zset_body_remove(struct shard *s, struct zset_body *b, uint64_t rank);
 
-extern const struct body_ops zset_body_ops;
+/* What the store does with a body (value.h). */
+bool zset_body_free(struct shard *s, struct body *body, unsigned *budget);
+struct body *zset_body_clone(struct shard *to, const struct body *body);
+uint64_t zset_body_overhead(const struct body *body);
+bool zset_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget);
