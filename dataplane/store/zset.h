@@ -17,6 +17,16 @@ struct zset_element {
     double score;
 };
 
+/* By score, then by member. */
+static inline int zset_compare(const struct zset_element *a, const struct zset_element *b)
+{
+    if (a->score != b->score)
+        return a->score < b->score ? -1 : 1;
+    size_t common = a->member.len < b->member.len ? a->member.len : b->member.len;
+    int differ = common ? memcmp(a->member.p, b->member.p, common) : 0;
+    return differ ? differ : (a->member.len > b->member.len) - (a->member.len < b->member.len);
+}
+
 /* A sorted set as it is read; empty if there is no such key. */
 struct zset {
     const struct shard *s;

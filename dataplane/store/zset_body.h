@@ -26,15 +26,6 @@ static inline struct zset_body *zset_body_of(const struct entry *e)
 
 /* -- elements */
 
-static inline int zset_compare(const struct zset_element *a, const struct zset_element *b)
-{
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    size_t common = a->member.len < b->member.len ? a->member.len : b->member.len;
-    int differ = common ? memcmp(a->member.p, b->member.p, common) : 0;
-    return differ ? differ : (a->member.len > b->member.len) - (a->member.len < b->member.len);
-}
-
 /* A number that rises with the score. */
 static inline uint64_t zset_hint(double score)
 {
