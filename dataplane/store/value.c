@@ -1,6 +1,7 @@
 /* value.c: the entry of a collection: its value grows, shrinks, goes apart or becomes a body (value.h). */
 #include "store/value.h"
 #include "store/shard.h"
+#include "store/table.h"
 #include "store/zset_body.h"
 
 enum {
@@ -286,7 +287,18 @@ void value_remove(struct value_at *v)
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
-    [TYPE_STRING] = {.encoding = "unknown"},
+    [TYPE_SET] = {.encoding = "hashtable",
+                  .size = sizeof(struct table),
+                  .free = table_free,
+                  .clone = table_clone,
+                  .overhead = table_overhead,
+                  .compact = table_compact},
+    [TYPE_HASH] = {.encoding = "hashtable",
+                   .size = sizeof(struct table),
+                   .free = table_free,
+                   .clone = table_clone,
+                   .overhead = table_overhead,
+                   .compact = table_compact},
     [TYPE_ZSET] = {.encoding = "skiplist",
                    .size = sizeof(struct zset_body),
                    .free = zset_body_free,
