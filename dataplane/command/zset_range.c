@@ -120,7 +120,7 @@ static void store_range(struct request *rq, const struct zset *z, struct rank_ra
     struct key to = request_key(rq, 1);
     zset_walk(&w, z, r.first, false);
     for (uint64_t count = r.end - r.first; count > 0 && zset_next(&w, &e); count--)
-        tally_add(&t, e.member, e.score);
+        tally_add(&t, e.member, e.score + 0.0); /* Redis, too, loses the sign of a zero here */
     tally_store(rq, &t, &to);
     tally_free(&t);
 }

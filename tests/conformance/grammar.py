@@ -38,7 +38,7 @@ class Grammar:
         words = []
         for node in tree:
             self.expand(node, words)
-        if self.random.random() < 0.02:
+        if self.random.random() < 0.02 and not words[1:2][:1] in ([b'{t}l1'], [b'{t}l2']):
             self.spoil(words)
         return words
 
