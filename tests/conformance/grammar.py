@@ -24,6 +24,10 @@ MEMBERS = [b'm%d' % i for i in range(14)] + [b'1', b'22', b'-333', b'70000', b'9
 SCORES = [b'0', b'1', b'-1', b'2', b'3', b'3', b'1.5', b'-2.25', b'0.1', b'1e17', b'-0', b'inf', b'-inf', b'3.3333333333333335',
           b'1e-7', b'123456789.125', b'9007199254740993', b'100000000000000000000', b'1.7976931348623157e308', b'4.9e-324']
 
+PLACES = [(b'13.361389', b'38.115556'), (b'15.087269', b'37.502669'), (b'-122.27652', b'37.805186'), (b'2.349014', b'48.864716'),
+          (b'0', b'0'), (b'180', b'85.05112878'), (b'-180', b'-85.05112878'), (b'179.99', b'-17.8'), (b'-179.99', b'-17.8'),
+          (b'18.95', b'69.65'), (b'-68.3', b'-54.8'), (b'13.4', b'38.1'), (b'13.5', b'38.2')]
+
 
 class Grammar:
     def __init__(self, seed, families, wrong_types):
@@ -57,7 +61,7 @@ class Grammar:
         kind, body = node
         if kind == 'word':
             make = getattr(self, 'make_' + body, None) if body.islower() else None
-            words.append(make() if make else self.mixed_case(body))
+            words.extend(make().split(b' ') if body in ('place', 'length') else [make() if make else self.mixed_case(body)])
         elif kind == 'choice':
             for part in self.random.choice(body):
                 self.expand(part, words)
@@ -169,11 +173,29 @@ class Grammar:
     def make_near(self):
         return str(self.random.randint(-8, 12)).encode() if self.random.random() < 0.95 else self.make_int()
 
+    def make_place(self):
+        if self.random.random() < 0.02:
+            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06'])
+        if self.random.random() < 0.5:
+            return b' '.join(self.random.choice(PLACES))
+        return b'%.6f %.6f' % (self.random.uniform(-180, 180), self.random.uniform(-85, 85))
+
+    def make_length(self):
+        if self.random.random() < 0.04:
+            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1'])
+        return b'%.3f ' % (10 ** self.random.uniform(0, 4.4)) + self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])
+
     def make_hashfield(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
 
     def make_numkeys(self):
         return b'2' if self.random.random() < 0.95 else self.make_small()
+
+    def make_width(self):
+        return b'%.2f' % (10 ** self.random.uniform(0, 4.4)) if self.random.random() < 0.97 else self.make_small()
+
+    def make_count(self):
+        return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
 
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
@@ -291,6 +313,23 @@ RULES = {
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
         (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+    ],
+    'geo': [
+        (10, 'GEOADD key place member'), (10, 'GEOADD key [(NX|XX)] [CH] place member place member (place member)*'),
+        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place member'), (4, 'GEOPOS key member member*'), (4, 'GEOHASH key member member*'),
+        (6, 'GEODIST key member member [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key member'), (2, 'ZREM key member member'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
+            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
+            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
+        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [ASC] [COUNT count [ANY]] '
+            '[STOREDIST]'),
+        (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)] [(STORE|STOREDIST) key]'),
+        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC] [STOREDIST key]'),
+        (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
+        (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
+        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
