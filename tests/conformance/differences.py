@@ -76,6 +76,11 @@ def chosen_members(args, a, b):
     return chosen(args, a, b) if a[0] != '*' or len(args) < 3 or args[2] != b'1000' else same_doubles(args, a, b)
 
 
+def other_of_equals(args, a, b):
+    """COUNT sorts partly, and in another order what is equally far."""
+    return b'COUNT' in [w.upper() for w in args] and same_shape(args, a, b) and len(a[1] or []) == len(b[1] or []) and a[0] == '*'
+
+
 def with_score(args, a, b):
     return len(args) == 4 and a[0] == '-' and a[1].startswith(b'ERR wrong number of arguments')
 
@@ -135,6 +140,10 @@ RULES = [
     (('ZREVRANK',), '7.2 has WITHSCORE', with_score),
     (('ZRANDMEMBER',), 'chance', chosen_members),
     (('ZSCAN',), 'order of the hash table; doubles as 7.2 prints them', scan_of_scores),
+    (('GEOSEARCH',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS_RO',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUSBYMEMBER',), 'equal distances in another order', other_of_equals),
     (('SMEMBERS',), 'order of the hash table', same_members),
     (('SSCAN',), 'order of the hash table', scan_of_members),
     (('SRANDMEMBER',), 'chance', chosen),

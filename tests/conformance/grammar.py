@@ -323,10 +323,12 @@ RULES = {
         (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
         (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
-        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [ASC] [COUNT count [ANY]] '
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
             '[STOREDIST]'),
-        (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)] [(STORE|STOREDIST) key]'),
-        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC] [STOREDIST key]'),
+        (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
+        (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
+        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (2, 'GEORADIUSBYMEMBER key member length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key member length COUNT count STORE key WITHDIST'),
         (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
         (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
         (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
