@@ -28,13 +28,13 @@ def scan_of_pairs(args, a, b):
     """HSCAN, ZSCAN: one page that is all of it, or any page."""
     if not scan_page(args, a, b):
         return False
-    return a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
 
 
 def scan_of_members(args, a, b):
     if not scan_page(args, a, b):
         return False
-    return a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
 
 
 def chosen(args, a, b):

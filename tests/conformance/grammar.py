@@ -281,7 +281,7 @@ RULES = {
         (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
         (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
         (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
-        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key int* WITHVALUES'),
+        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key small WITHVALUES junk'),
         (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
         (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
         (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
