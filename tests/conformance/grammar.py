@@ -295,7 +295,7 @@ RULES = {
         (3, 'ZMSCORE key member member*'), (5, '(ZRANK|ZREVRANK) key member'), (1, '(ZRANK|ZREVRANK) key member WITHSCORE'),
         (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
         (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
-        (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES|BYLEX)*'),
+        (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
         (4, '(ZRANGEBYSCORE|ZREVRANGEBYSCORE) key scoreend scoreend [WITHSCORES] [LIMIT near near]'),
         (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
         (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
