@@ -112,6 +112,11 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def unsorted_set(args, a, b):
+    by = [pattern for word, pattern in zip(args[2:], args[3:]) if word.upper() == b'BY']
+    return any(b'*' not in pattern for pattern in by) and same_members(args, a, b)
+
+
 def lowest_rank(args, a, b):
     return b'-9223372036854775808' in args and b[0] == '-'
 
@@ -168,6 +173,8 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
+    (('SORT',), 'the order that a set has by itself', unsorted_set),
+    (('SORT_RO',), 'the order that a set has by itself', unsorted_set),
     (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
     (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),

@@ -175,6 +175,9 @@ class Grammar:
     def make_by(self):
         return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
 
+    def make_star(self):
+        return self.random.choice([b'w_*', b'h_*->f'])
+
     def make_get(self):
         return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
 
@@ -277,7 +280,7 @@ def sequence(tokens, i):
 
 LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 
-# Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
+# Sets and sorted sets have keys of their own: a set's own order is nobody's business. Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
 SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
 LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
 
@@ -290,6 +293,11 @@ RULES = {
         (3, 'SORT key [ALPHA] [DESC] [BY by] [GET get] [GET get] [STORE key]'), (3, 'SORT key LIMIT spot spot [DESC] [ALPHA]'),
         (3, 'SORT key BY nosort [LIMIT spot spot] [DESC] [STORE key]'), (1, 'SORT key %s (STORE key|JUNK)' % SORT),
         (1, 'LRANGE key 0 -1'), (1, 'EXPIRE key seconds'), (1, 'TTL key'),
+        (6, 'SADD {t}set number number number'), (2, 'SREM {t}set number'), (2, 'DEL ({t}set|{t}zset)'),
+        (6, 'ZADD {t}zset -1 number 1 number 1 number 2 number'), (2, 'ZREM {t}zset number'),
+        (6, 'SORT ({t}set|{t}zset) [ALPHA] [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
+        (5, 'SORT ({t}set|{t}zset) BY star [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
+        (4, 'SORT {t}zset BY nosort [DESC] [GET get] [LIMIT spot spot] [STORE key]'), (2, 'SORT {t}set BY nosort [DESC] STORE key'),
     ],
     'lists': [
         (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
@@ -363,6 +371,7 @@ RULES = {
         (3, 'SINTERCARD (1|2|2|3|small) key key [key] [LIMIT small]'), (2, 'SINTERCARD 2 key key [LIMIT small]'),
         (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+    ],
     'zsets': [
         (12, 'ZADD key score member'), (8, 'ZADD key score member score member (score member)*'),
         (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score member'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score member (score member)*'),
