@@ -158,8 +158,9 @@ class Grammar:
         return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
 
     def make_oddnumber(self):
-        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on."""
-        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd])
+        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on. None with a
+        zero byte: what is behind it does not count, and equal ones come in any order."""
+        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd and b'\0' not in odd])
 
     def make_number(self):
         if self.random.random() < 0.01:
