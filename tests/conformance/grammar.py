@@ -55,7 +55,7 @@ class Grammar:
             words.append(self.random.choice([b'NX', b'EX', b'1', b'junk', b'']))
         elif len(words) > 2:
             i = self.random.randrange(1, len(words))
-            words[i] = self.random.choice(ODD_NUMBERS + VALUES)
+            words[i] = self.random.choice([self.make_oddnumber(), self.random.choice(VALUES)])
 
     def expand(self, node, words):
         kind, body = node
