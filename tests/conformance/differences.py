@@ -112,6 +112,10 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -145,6 +149,7 @@ RULES = [
     (('GEORADIUS_RO',), 'equal distances in another order', other_of_equals),
     (('GEORADIUSBYMEMBER',), 'equal distances in another order', other_of_equals),
     (('SMEMBERS',), 'order of the hash table', same_members),
+    (('SPOP',), 'order of the hash table', same_members),
     (('SSCAN',), 'order of the hash table', scan_of_members),
     (('SRANDMEMBER',), 'chance', chosen),
     (('SINTER',), 'order of the hash table', same_members),
@@ -155,6 +160,7 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+    (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]
 
 
