@@ -36,7 +36,7 @@ static void route_keys(struct request *rq)
     route_one_key(rq, (unsigned)position[0]);
     if (alone)
         return;
-    if (n > MANY_KEYS)
+    if (n > MANY_KEYS || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)))
         rq->route = ROUTE_ALL;
     for (int i = 1; i < n && rq->route == ROUTE_SHARD; i++)
         if (keyspace_shard_of(rq->env->ks, rq->argv[position[i]]) != rq->shard)
@@ -310,6 +310,16 @@ struct entry *request_find(const struct request *rq, const struct key *k, unsign
     if (rq->client->flags & CLIENT_NO_TOUCH)
         how |= LOOK_NOTOUCH;
     return store_find(request_shard(rq, k), rq->client->db, k, how);
+}
+
+bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
+                   struct value_at *v)
+{
+    *v = (struct value_at){request_shard(rq, k), rq->client->db, k, request_find(rq, k, how)};
+    if (!v->e || entry_type(v->e) == type)
+        return true;
+    reply_wrong_type(rq->out);
+    return false;
 }
 
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error)

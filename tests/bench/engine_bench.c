@@ -1,6 +1,7 @@
 /* engine_bench.c: "C" of the speed targets: the command engine in process. RESP bytes in, reply bytes out,
  * over the real store; reader, prepare, prefetch, execute and writer, and nothing else. Keys of 16 bytes,
- * values of 64, keys drawn uniformly.
+ * values of 64, keys drawn uniformly; of lists there are 1000, which RPUSH and LPUSH fill before LPOP and
+ * RPOP empty them.
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name contains it
  */
@@ -11,7 +12,7 @@
 #include "engine.h"
 #include "resp/reader.h"
 
-enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64 };
+enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64, LISTS = 1000 };
 
 static const struct resp_limits limits = {
     .max_bulk = 512 << 20, .max_args = 1024 * 1024, .max_inline = 65536};
@@ -47,6 +48,36 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+enum { ELEMENTS = 16 };
+
+/* Small hashes and sets of 16 elements each: a sixteenth as many as there are keys. */
+static size_t collection_request(char *p, const char *kind, unsigned long long key)
+{
+    unsigned element = (unsigned)(key % ELEMENTS);
+    bool set = kind[0] == 'S', value = strcmp(kind, "HSET") == 0;
+    int n = sprintf(p, "*%d\r\n$%zu\r\n%s\r\n$16\r\n%c%015llu\r\n$8\r\nfield:%02u\r\n", value ? 4 : 3,
+                    strlen(kind), kind, set ? 's' : 'h', key / ELEMENTS, element);
+    if (value)
+        n += sprintf(p + n, "$10\r\nvalue:%04llu\r\n", key % 10000);
+    return (size_t)n;
+}
+
+/* RPUSH and LPUSH of a value, LPOP, RPOP, LRANGE of ten. */
+static size_t list_request(char *p, const char *kind, unsigned long long key)
+{
+    bool push = strstr(kind, "PUSH"), range = strcmp(kind, "LRANGE") == 0;
+    int n = sprintf(p, "*%d\r\n$%zu\r\n%s\r\n$6\r\nl%05llu\r\n",
+                    push    ? 3
+                    : range ? 4
+                            : 2,
+                    strlen(kind), kind, key % LISTS);
+    if (push)
+        n += sprintf(p + n, "$64\r\n%064llu\r\n", key);
+    if (range)
+        n += sprintf(p + n, "$1\r\n0\r\n$1\r\n9\r\n");
+    return (size_t)n;
+}
+
 /* REQUESTS requests of one kind, as a client's pipeline would hold them. */
 static struct traffic make_traffic(struct bench *b, const char *kind)
 {
@@ -58,8 +89,12 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
             t.len += (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
         else if (strcmp(kind, "SET") == 0)
             t.len += (size_t)sprintf(p, "*3\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n", key, key);
-        else
+        else if (strcmp(kind, "PING") == 0)
             t.len += (size_t)sprintf(p, "*1\r\n$4\r\nPING\r\n");
+        else if (strstr(kind, "PUSH") || strstr(kind, "POP") || strcmp(kind, "LRANGE") == 0)
+            t.len += list_request(p, kind, key);
+        else
+            t.len += collection_request(p, kind, key);
     }
     return t;
 }
@@ -153,12 +188,13 @@ int main(int argc, char **argv)
     const char *only = argc > 3 ? argv[3] : NULL;
     char directives[64];
     snprintf(directives, sizeof directives, "arena-size %llumb\n",
-             64 + (unsigned long long)(b.keys * 160 >> 20));
+             256 + (unsigned long long)(b.keys * 160 >> 20));
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
     fill(&b);
-    static const char *const kinds[] = {"PING", "GET", "SET"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const kinds[] = {"PING",      "GET",   "SET",    "HSET", "HGET",  "SADD",
+                                        "SISMEMBER", "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         measure(&b, kinds[i], 1, rounds, only);
         measure(&b, kinds[i], BATCH_MAX, rounds, only);
     }
