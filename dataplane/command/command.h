@@ -140,7 +140,7 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[];
+    commands_server[], commands_introspect[], commands_lists[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -201,7 +201,7 @@ struct command_env { /* one a worker */
     uint64_t random;     /* state of env_random(), not 0 */
     uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
-    void *worker; /* the box's own */
+    void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
 };
@@ -252,6 +252,10 @@ struct key request_key(const struct request *rq, int i);
 struct shard *request_shard(const struct request *rq, const struct key *k);
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
+/* The value of a key for an operation on this type (store/value.h): v->e is NULL if there is no such key, and
+ * k must outlive v. False after replying WRONGTYPE. */
+bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
+                   struct value_at *v);
 /* Integer argument; replies ERR value is not an integer or out of range (or `error` if not NULL) and returns
  * false otherwise. */
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error);

@@ -1,0 +1,3 @@
+/* list_test.c */
+#include "fixture.h"
+int main(void) { return 0; }
