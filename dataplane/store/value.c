@@ -288,20 +288,17 @@ void value_remove(struct value_at *v)
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
     [TYPE_STRING] = {.encoding = "unknown"},
-<<<<<<< HEAD
     [TYPE_LIST] = {.encoding = "quicklist",
                    .size = sizeof(struct list),
                    .free = list_free_slice,
                    .clone = list_clone,
                    .compact = list_compact_slice},
-=======
     [TYPE_ZSET] = {.encoding = "skiplist",
                    .size = sizeof(struct zset_body),
                    .free = zset_body_free,
                    .clone = zset_body_clone,
                    .overhead = zset_body_overhead,
                    .compact = zset_body_compact},
->>>>>>> zsets
 };
 
 const char *value_encoding_name(const struct entry *e)
