@@ -18,7 +18,7 @@ static struct {
 
 static struct command *const families[] = {commands_strings,    commands_bits,   commands_generic,
                                            commands_connection, commands_server, commands_introspect,
-                                           commands_lists};
+                                           commands_hash,       commands_lists};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */

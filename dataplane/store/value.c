@@ -3,6 +3,7 @@
 #include "store/chunk.h"
 #include "store/shard.h"
 #include "store/zset_body.h"
+#include "store/table.h"
 
 enum {
     BACK_INLINE = ENTRY_INLINE * 3 / 4, /* a value apart that got this short comes back into the entry */
@@ -287,7 +288,6 @@ void value_remove(struct value_at *v)
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
-    [TYPE_STRING] = {.encoding = "unknown"},
     [TYPE_LIST] = {.encoding = "quicklist",
                    .size = sizeof(struct list),
                    .free = list_free_slice,
@@ -299,6 +299,18 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                    .clone = zset_body_clone,
                    .overhead = zset_body_overhead,
                    .compact = zset_body_compact},
+    [TYPE_SET] = {.encoding = "hashtable",
+                  .size = sizeof(struct table),
+                  .free = table_free,
+                  .clone = table_clone,
+                  .overhead = table_overhead,
+                  .compact = table_compact},
+    [TYPE_HASH] = {.encoding = "hashtable",
+                   .size = sizeof(struct table),
+                   .free = table_free,
+                   .clone = table_clone,
+                   .overhead = table_overhead,
+                   .compact = table_compact},
 };
 
 const char *value_encoding_name(const struct entry *e)

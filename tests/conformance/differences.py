@@ -43,6 +43,14 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def lowest_rank(args, a, b):
+    return b'-9223372036854775808' in args and b[0] == '-'
+
+
+def listpack_for_quicklist(args, a, b):
+    return a == ('$', b'quicklist') and b == ('$', b'listpack')
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -66,6 +74,8 @@ RULES = [
     (('COMMAND', 'COUNT'), 'not every family of commands is there yet', same_shape),
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
+    (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
+    (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
 ]
 

@@ -135,6 +135,20 @@ class Grammar:
     def make_pattern(self):
         return self.random.choice(PATTERNS)
 
+    def make_element(self):
+        """Few different ones, so that they are found again, and now and then one that fills a chunk."""
+        chance = self.random.random()
+        if chance < 0.02:
+            return bytes([self.random.choice(b'xyz')]) * self.random.choice([100, 127, 128, 1000, 3000, 9000, 20000])
+        if chance < 0.3:
+            return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
+        return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
+
+    def make_place(self):
+        if self.random.random() < 0.05:
+            return self.make_int()
+        return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -175,7 +189,21 @@ def sequence(tokens, i):
 
 LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 
+LPOS = '(RANK place|COUNT small|MAXLEN place)'
+
 RULES = {
+    'lists': [
+        (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
+        (3, '(LPUSH|RPUSH) key element* element* element* element* element* element* element* element* element* element'),
+        (3, '(LPUSHX|RPUSHX) key element (element)*'), (6, '(LPOP|RPOP) key'), (4, '(LPOP|RPOP) key small'), (2, 'LLEN key'),
+        (4, 'LRANGE key place place'), (3, 'LINDEX key place'), (4, 'LSET key place element'),
+        (5, 'LINSERT key (BEFORE|AFTER) element element'), (4, 'LREM key place element'), (1, 'LTRIM key place place'),
+        (2, 'LTRIM key (0|1|2) (-1|-2|-3)'), (4, 'LPOS key element %s*' % LPOS), (5, 'LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)'),
+        (2, 'RPOPLPUSH key key'), (1, 'LMPOP 1 key (LEFT|RIGHT) [COUNT small]'),
+        (2, 'LMPOP 2 key key (LEFT|RIGHT) [COUNT small]'), (1, 'LMPOP place key key (LEFT|RIGHT|COUNT) [COUNT place]'),
+        (2, 'LRANGE key 0 -1'), (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'),
+        (1, 'EXPIRE key seconds'), (1, 'TTL key'), (1, 'SET key value'), (1, 'TYPE key'),
+    ],
     'strings': [
         (6, 'GET key'), (10, 'SET key value'), (8, 'SET key value [(NX|XX)] [GET] [%s]' % LIFE),
         (2, 'SET key value (NX|XX|GET|%s|PERSIST)*' % LIFE[1:-1]), (2, 'SETNX key value'), (2, 'SETEX key seconds value'),
