@@ -18,7 +18,8 @@ static struct {
 
 static struct command *const families[] = {commands_strings,    commands_bits,   commands_generic,
                                            commands_connection, commands_server, commands_introspect,
-                                           commands_hash,       commands_lists};
+                                           commands_hash,       commands_lists,  commands_zset,
+                                           commands_zset_more};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */

@@ -1,5 +1,5 @@
-/* zset.c: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, and what all sorted set commands share.
- * https://redis.io/docs/latest/commands/?group=sorted-set */
+/* zset.c: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, and what all sorted set commands
+ * share. https://redis.io/docs/latest/commands/?group=sorted-set */
 #include "command/zset.h"
 #include "base/number.h"
 #include "command/zset_commands.h"
@@ -53,7 +53,7 @@ static int add_options(const struct request *rq, unsigned *flags)
     static const struct {
         const char *name;
         unsigned flag;
-    } options[] = {{"NX", ZSET_NX}, {"XX", ZSET_XX}, {"CH", ADD_CH},
+    } options[] = {{"NX", ZSET_NX},     {"XX", ZSET_XX}, {"CH", ADD_CH},
                    {"INCR", ZSET_INCR}, {"GT", ZSET_GT}, {"LT", ZSET_LT}};
     enum { OPTIONS = sizeof options / sizeof options[0] };
     for (int i = 2; i < rq->argc; i++) {

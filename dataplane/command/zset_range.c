@@ -54,8 +54,9 @@ static bool take_options(const struct request *rq, struct query *q)
     if (q->by == BY_AUTO)
         q->by = BY_RANK;
     if (q->limit != -1 && q->by == BY_RANK) {
-        reply_error(rq->out, "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or "
-                             "BYLEX");
+        reply_error(rq->out,
+                    "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or "
+                    "BYLEX");
         return false;
     }
     if (q->with_scores && q->by == BY_LEX) {
@@ -179,8 +180,10 @@ enum command_result zrevrangebylex_command(struct request *rq)
 /* -- counting and removing
  * ------------------------------------------------------------------------------------- */
 
-/* The elements between the ends in arguments 2 and 3, found in the key's value. False after replying an error. */
-static bool find_between(struct request *rq, enum by by, unsigned how, struct value_at *v, struct rank_range *r)
+/* The elements between the ends in arguments 2 and 3, found in the key's value. False after replying an
+ * error. */
+static bool find_between(struct request *rq, enum by by, unsigned how, struct value_at *v,
+                         struct rank_range *r)
 {
     struct query q = {.key = 1, .by = by, .way = WAY_FORWARD, .limit = -1};
     struct zset z;

@@ -24,9 +24,11 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'lists']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'lists', 'hashes', 'zsets']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
+STATE_OF = {b'hash': ('HGETALL', ''), b'set': ('SMEMBERS', ''), b'list': ('LRANGE', '', '0', '-1'),
+            b'zset': ('ZRANGE', '', '0', '-1', 'WITHSCORES')}
 
 
 class Different(Exception):
@@ -229,8 +231,9 @@ class Run:
     def same_state(pair, history):
         """Every key of the current database: value, encoding, expiry."""
         for key in grammar.KEYS:
-            for args in ([b'TYPE', key], [b'GET', key], [b'PTTL', key], [b'OBJECT', b'ENCODING', key],
-                         [b'LRANGE', key, b'0', b'-1']):
+            kind = pair.run([b'TYPE', key]).tree[1]
+            dump = [word.encode() if word else key for word in STATE_OF.get(kind, ('GET', ''))]
+            for args in (dump, [b'PTTL', key], [b'OBJECT', b'ENCODING', key]):
                 history.append(args)
                 pair.run(args)
 

@@ -16,6 +16,15 @@ BAD_FIELDS = [b'u64', b'i65', b'u0', b'i0', b'x8', b'u', b'', b'U8', b'u-1', b'u
 PATTERNS = [b'*', b'?', b'a*', b'[a-c]', b'[^a]', b'{t}*', b'k*k', b'\\a', b'[', b'[a', b'**', b'', b'*\xff*', b'key*']
 
 
+HASH_FIELDS = [b'f%d' % i for i in range(12)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'y' * 30]
+LONG_FIELD = b'L' * 65
+
+
+MEMBERS = [b'm%d' % i for i in range(14)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'z' * 30, b'a', b'ab', b'b']
+SCORES = [b'0', b'1', b'-1', b'2', b'3', b'3', b'1.5', b'-2.25', b'0.1', b'1e17', b'-0', b'inf', b'-inf', b'3.3333333333333335',
+          b'1e-7', b'123456789.125', b'9007199254740993', b'100000000000000000000', b'1.7976931348623157e308', b'4.9e-324']
+
+
 class Grammar:
     def __init__(self, seed, families, wrong_types):
         self.random = random.Random(seed)
@@ -149,6 +158,37 @@ class Grammar:
             return self.make_int()
         return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
 
+    def make_member(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
+
+    def make_score(self):
+        if self.random.random() < 0.03:
+            return self.random.choice(ODD_NUMBERS)
+        if self.random.random() < 0.4:
+            return str(self.random.randint(-5, 12)).encode()
+        return self.random.choice(SCORES)
+
+    def make_scoreend(self):
+        return (b'(' if self.random.random() < 0.3 else b'') + self.make_score()
+
+    def make_lexend(self):
+        if self.random.random() < 0.3:
+            return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
+        return self.random.choice([b'(', b'[']) + self.make_member()
+
+    def make_lexkey(self):
+        """Only elements of equal scores: other ranges of members are not defined."""
+        return self.random.choice([b'{t}l1', b'{t}l2'])
+
+    def make_near(self):
+        return str(self.random.randint(-8, 12)).encode() if self.random.random() < 0.95 else self.make_int()
+
+    def make_hashfield(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
+
+    def make_numkeys(self):
+        return b'2' if self.random.random() < 0.95 else self.make_small()
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -239,6 +279,46 @@ RULES = {
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
+    ],
+    'hashes': [
+        (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
+        (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
+        (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
+        (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
+        (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
+        (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
+        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key int* WITHVALUES'),
+        (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
+        (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
+    ],
+    'zsets': [
+        (12, 'ZADD key score member'), (8, 'ZADD key score member score member (score member)*'),
+        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score member'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score member (score member)*'),
+        (6, 'ZINCRBY key score member'), (8, 'ZREM key member member*'), (3, 'ZCARD key'), (6, 'ZSCORE key member'),
+        (3, 'ZMSCORE key member member*'), (5, '(ZRANK|ZREVRANK) key member'), (1, '(ZRANK|ZREVRANK) key member WITHSCORE'),
+        (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
+        (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
+        (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES|BYLEX)*'),
+        (4, '(ZRANGEBYSCORE|ZREVRANGEBYSCORE) key scoreend scoreend [WITHSCORES] [LIMIT near near]'),
+        (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
+        (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
+        (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
+        (4, 'ZADD lexkey 0 member 0 member (0 member)*'), (2, 'ZREM lexkey member member*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
+        (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
+        (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
+        (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
+        (2, '(ZPOPMIN|ZPOPMAX) key [small]'), (3, 'ZMPOP numkeys key key (MIN|MAX) [COUNT small]'), (1, 'ZMPOP small key (MIN|MAX|COUNT small)*'),
+        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key int* WITHSCORES'),
+        (2, 'ZSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'ZSCAN key small [COUNT small] [junk]'),
+        (4, '(ZUNION|ZINTER) numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]'),
+        (3, '(ZUNIONSTORE|ZINTERSTORE) key numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)]'),
+        (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
+        (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
+        (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
