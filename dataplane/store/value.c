@@ -126,13 +126,17 @@ static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint
                               .value_len = len},
                      .keep = keep};
     uint64_t now = v->e ? entry_size(v->e) : 0, then = entry_plan_size(&t.plan);
-    if (slab_size(now) != slab_size(then) || !v->e) {
-        if (rewrite_elsewhere(v, &t, effort == QUIETLY || then < now))
-            return true;
-        if (then > now)
-            return false;
-    }
-    rewrite_in_place(v->e, &t);
+    bool other = !v->e || entry_type_of(v->e) != type;
+    if (other && v->e)
+        db_note_key(v->s, db_of(v), v->e, KEY_GONE);
+    bool elsewhere = slab_size(now) != slab_size(then) || !v->e;
+    bool moved = elsewhere && rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
+    if (elsewhere && !moved && then > now)
+        return false;
+    if (!moved)
+        rewrite_in_place(v->e, &t);
+    if (other)
+        db_note_key(v->s, db_of(v), v->e, KEY_MADE);
     return true;
 }
 
@@ -270,6 +274,11 @@ enum store_result value_set_body(struct value_at *v, struct body *b)
     account(v, before);
     free_replaced(v->s, &old);
     return STORE_OK;
+}
+
+void value_grew(const struct value_at *v)
+{
+    db_note_key(v->s, db_of(v), v->e, KEY_MADE);
 }
 
 void value_body_changed(const struct value_at *v, uint64_t before)
