@@ -7,9 +7,9 @@
 
 enum { CLAIMED_AGAIN_US = 1000 }; /* a timer that comes while its job is being tried looks again so soon */
 
-void blocking_init(struct blocking *b, struct command_env *env, uint64_t bytes_max)
+void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint64_t bytes_max)
 {
-    *b = (struct blocking){.env = env, .bytes_max = bytes_max};
+    *b = (struct blocking){.env = env, .alone = alone, .bytes_max = bytes_max};
 }
 
 void blocking_free(struct blocking *b)
@@ -91,6 +91,7 @@ static void leave(struct blocking *b, struct job *j, bool stopped)
 {
     struct waiter *wt = &j->wait;
     struct keyspace *ks = b->env->ks;
+    stopped |= b->alone;
     for (unsigned i = 0; i < wt->nodes && wt->linked; i++) {
         struct wait_node *n = &wt->node[i];
         if (!n->key || (!stopped && n->shard != b->env->self))
@@ -289,7 +290,7 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
 void block_serve(struct blocking *b, bool stopped)
 {
     struct keyspace *ks = b->env->ks;
-    if (!stopped) {
+    if (!stopped && !b->alone) {
         serve_shard(b, b->env->self, false);
         return;
     }

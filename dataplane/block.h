@@ -42,10 +42,11 @@ struct blocking { /* one a worker */
     uint64_t clients;
     uint64_t bytes, bytes_max;          /* what waiters may take together: beyond it blocking is refused */
     struct job *done_first, *done_last; /* with their replies, to be brought home */
+    bool alone;                         /* there is no other worker: all shards may be touched at any time */
     bool wants_stop;                    /* block_serve(b, true) is to run with all other workers stopped */
 };
 
-void blocking_init(struct blocking *b, struct command_env *env, uint64_t bytes_max);
+void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint64_t bytes_max);
 void blocking_free(struct blocking *b);
 
 /* The job's command has returned CMD_BLOCK here, with all other workers stopped or only keys of this shard:

@@ -25,7 +25,7 @@ void worker_block(struct worker *w, struct session *s, const struct request *rq)
 
 void worker_serve(struct worker *w)
 {
-    block_serve(&w->blocking, w->box->workers == 1);
+    block_serve(&w->blocking, false);
     if (w->blocking.wants_stop) {
         w->blocking.wants_stop = false;
         worker_want_stop(w);
