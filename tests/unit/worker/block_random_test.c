@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEPS = 400, CONTROL = MODEL_CLIENTS, HURRIES = 300 };
+enum { STEPS = 1000, CONTROL = MODEL_CLIENTS, HURRIES = 300 };
 
 static struct box_rig rig;
 static const char *const two[] = {"workers", "2", NULL};
