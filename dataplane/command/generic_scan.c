@@ -116,7 +116,8 @@ bool request_scan_options(struct request *rq, int i, bool with_type, struct scan
                 return false;
             last = o->count < 1; /* Redis answers a syntax error, too */
         } else if (!last && slice_is(rq->argv[i], "MATCH")) {
-            o->pattern = &rq->argv[i + 1];
+            const struct slice *p = &rq->argv[i + 1];
+            o->pattern = p->len == 1 && p->p[0] == '*' ? NULL : p; /* "*" alone matches an empty name, too */
         } else if (!last && with_type && slice_is(rq->argv[i], "TYPE")) {
             o->type = &rq->argv[i + 1];
         } else {

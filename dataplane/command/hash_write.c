@@ -66,10 +66,6 @@ enum command_result hsetnx_command(struct request *rq)
     char scratch[HASH_TEXT];
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v))
         return CMD_DONE;
-    if (hash_expect(&v, longest_of(rq, 2)) != STORE_OK) {
-        reply_oom(rq->out);
-        return CMD_DONE;
-    }
     bool there = v.e && hash_get(v.s, v.e, rq->argv[2], &value, scratch);
     if (!there && hash_set(&v, rq->argv[2], rq->argv[3], NULL) != STORE_OK)
         reply_oom(rq->out);

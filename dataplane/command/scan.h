@@ -4,7 +4,7 @@
 #include "command/command.h"
 
 struct scan_options {
-    const struct slice *pattern, *type; /* NULL: all */
+    const struct slice *pattern, *type; /* NULL: all; the pattern "*" is NULL */
     int64_t count;
 };
 

@@ -189,6 +189,10 @@ static enum command_result rank(struct request *rq, bool reverse)
     uint64_t before;
     double score;
     bool with_score = rq->argc == 4 && slice_is(rq->argv[3], "WITHSCORE");
+    if (rq->argc > 4) {
+        reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->name);
+        return CMD_DONE;
+    }
     if (rq->argc > 3 && !with_score) {
         reply_syntax_error(rq->out);
         return CMD_DONE;

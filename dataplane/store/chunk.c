@@ -4,7 +4,8 @@
 
 enum {
     CHUNK_HEADER = offsetof(struct chunk, bytes),
-    CHUNK_FIRST = 256, /* bytes of a new chunk of a small list; it grows by doubling */
+    CHUNK_FIRST = 256, /* bytes of a new chunk of a small list ... */
+    GROWTH = 4,        /* ... which grows by a quarter */
     COUNT_GROWTH = 4,  /* what a pack's count may grow by */
     SAFE_BYTES = 8192, /* of a chunk whose elements are counted */
     MANY_CHUNKS = 4    /* a list of more gets chunks of full size at once */
@@ -119,7 +120,7 @@ static struct chunk *make_room(struct shard *s, struct list *l, struct chunk_lim
 {
     if (c->start >= front && c->cap - c->start - c->len >= back)
         return c;
-    uint64_t need = c->len + front + back, cap = 2ull * c->cap;
+    uint64_t need = c->len + front + back, cap = c->cap + c->cap / GROWTH + CHUNK_FIRST / 2;
     bool at_front = front > back;
     if (cap > limit.bytes)
         cap = limit.bytes;

@@ -93,6 +93,8 @@ static inline struct pack inline_pack(const struct entry *e)
 /* True if so many elements of so many bytes more make it too large for a listpack of Redis'. v->e may be
  * NULL. */
 bool list_exceeds(const struct value_at *v, uint64_t bytes, uint64_t n);
+/* True if Redis would keep a list that is complete in a listpack. */
+bool list_fits_listpack(const struct shard *s, const struct list *l);
 /* True if OBJECT ENCODING is quicklist. */
 bool list_is_quick(const struct entry *e);
 /* A list of chunks in no entry yet, with the elements of the inline list, or none without a key. */

@@ -46,6 +46,16 @@ enum store_result list_rotate(struct value_at *v, enum list_end from);
 /* Moves the element at one end of a list to an end of another one, which is created if need be. */
 enum store_result list_move(struct value_at *from, enum list_end from_end, struct value_at *to,
                             enum list_end to_end);
+/* A list that becomes a key's value as a whole. An item may lie in the store if its entry is held
+ * (store_hold). False or NULL without memory. */
+struct list;
+struct list *list_draft(struct shard *s);
+bool list_draft_add(struct shard *s, struct list *l, const struct item *item);
+/* Puts it, not empty, in place of what the key had, of whatever type, without expiry. STORE_OOM: nothing has
+ * changed, the list is the caller's. */
+enum store_result list_draft_store(struct value_at *v, struct list *l);
+void list_draft_drop(struct shard *s, struct list *l);
+
 /* Redis 7.2's listTypeTryConversionAppend: before n values that have `bytes` bytes in all come in, a list
  * that will be too large for one listpack becomes a quicklist, for OBJECT ENCODING. Part of list_push,
  * list_set and list_insert; LINSERT does it also when it finds no pivot. */

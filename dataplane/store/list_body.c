@@ -18,14 +18,19 @@ static uint64_t listpack_element(const struct item *item)
     return size + (size < 128 ? 1 : size < 16384 ? 2 : size < 2097152 ? 3 : size < 268435456 ? 4 : 5);
 }
 
+static uint64_t listpack_size_from(struct list_cursor c)
+{
+    struct item item;
+    uint64_t size = LISTPACK_HEADER;
+    while (list_next(&c, &item))
+        size += listpack_element(&item);
+    return size;
+}
+
 static uint64_t listpack_size(const struct entry *e)
 {
     struct list_cursor c;
-    struct item item;
-    uint64_t size = LISTPACK_HEADER;
-    for (bool more = list_seek(e, 0, &c); more && list_next(&c, &item);)
-        size += listpack_element(&item);
-    return size;
+    return list_seek(e, 0, &c) ? listpack_size_from(c) : LISTPACK_HEADER;
 }
 
 /* Ours is rarely more than one byte an element smaller: most often there is nothing to count. */
@@ -57,6 +62,15 @@ bool list_exceeds(const struct value_at *v, uint64_t bytes, uint64_t n)
     if ((v->e ? list_len(v->e) : 0) + n > most)
         return true;
     return listpack_exceeds(v->e, bytes, most_bytes);
+}
+
+bool list_fits_listpack(const struct shard *s, const struct list *l)
+{
+    uint64_t bytes, count;
+    node_limit(s->limits.list_size, &bytes, &count);
+    if (l->head != l->tail || l->count > count)
+        return false;
+    return listpack_size_from((struct list_cursor){.chunk = l->head, .pk = chunk_pack(l->head)}) <= bytes;
 }
 
 bool list_is_quick(const struct entry *e)

@@ -169,7 +169,12 @@ struct value_at {
     unsigned db;
     const struct key *key; /* with its hash */
     struct entry *e;       /* NULL: there is no such key. Follows when the entry moves */
+    bool persist;          /* a value put in place of the present one has no expiry */
 };
+
+/* Keeps an entry and its value where they are, whatever the store does, until it is released. */
+void store_hold(struct entry *e);
+void store_release(struct entry *e);
 
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */

@@ -119,22 +119,27 @@ enum effort { MAY_EVICT, QUIETLY };
 static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint32_t len, uint32_t keep,
                       enum effort effort)
 {
+    uint64_t expire_at = v->e ? entry_expire_at(v->e) : 0;
     struct tail t = {.plan = {.key = v->e ? entry_key(v->e) : v->key->name,
                               .type = type,
                               .encoding = encoding,
-                              .expire_at = v->e ? entry_expire_at(v->e) : 0,
+                              .expire_at = v->persist ? 0 : expire_at,
                               .value_len = len},
                      .keep = keep};
     uint64_t now = v->e ? entry_size(v->e) : 0, then = entry_plan_size(&t.plan);
     bool other = !v->e || entry_type_of(v->e) != type;
     if (other && v->e)
         db_note_key(v->s, db_of(v), v->e, KEY_GONE);
-    bool elsewhere = slab_size(now) != slab_size(then) || !v->e;
-    bool moved = elsewhere && rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
-    if (elsewhere && !moved && then > now)
-        return false;
-    if (!moved)
+    if (slab_size(now) != slab_size(then) || !v->e) {
+        bool moved = rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
+        if (!moved && then > now)
+            return false;
+        if (!moved)
+            rewrite_in_place(v->e, &t);
+    } else {
         rewrite_in_place(v->e, &t);
+    }
+    db_note_expiry(db_of(v), expire_at, t.plan.expire_at);
     if (other)
         db_note_key(v->s, db_of(v), v->e, KEY_MADE);
     return true;
@@ -292,6 +297,16 @@ void value_remove(struct value_at *v)
     index_find_entry(v->s, &db_of(v)->index, v->key->hash, v->e, &at);
     db_remove(v->s, db_of(v), &at, v->e);
     v->e = NULL;
+}
+
+void store_hold(struct entry *e)
+{
+    entry_hold(e);
+}
+
+void store_release(struct entry *e)
+{
+    entry_release(e);
 }
 
 /* -- bodies: one row a type -- */

@@ -269,9 +269,6 @@ enum store_result zset_replace(struct value_at *v, const struct zset_element *e,
     size_t longest = 0;
     for (uint64_t i = 0; i < count; i++)
         longest = e[i].member.len > longest ? e[i].member.len : longest;
-    enum store_result result =
-        stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);
-    if (result == STORE_OK && entry_expire_at(v->e))
-        result = store_set_expire(v->s, v->db, v->key, 0);
-    return result;
+    v->persist = true;
+    return stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);
 }

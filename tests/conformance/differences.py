@@ -28,13 +28,13 @@ def scan_of_pairs(args, a, b):
     """HSCAN, ZSCAN: one page that is all of it, or any page."""
     if not scan_page(args, a, b):
         return False
-    return a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
 
 
 def scan_of_members(args, a, b):
     if not scan_page(args, a, b):
         return False
-    return a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
 
 
 def chosen(args, a, b):
@@ -76,6 +76,11 @@ def chosen_members(args, a, b):
     return chosen(args, a, b) if a[0] != '*' or len(args) < 3 or args[2] != b'1000' else same_doubles(args, a, b)
 
 
+def other_of_equals(args, a, b):
+    """COUNT sorts partly, and in another order what is equally far."""
+    return b'COUNT' in [w.upper() for w in args] and same_shape(args, a, b) and len(a[1] or []) == len(b[1] or []) and a[0] == '*'
+
+
 def with_score(args, a, b):
     return len(args) == 4 and a[0] == '-' and a[1].startswith(b'ERR wrong number of arguments')
 
@@ -107,12 +112,21 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def unsorted_set(args, a, b):
+    by = [pattern for word, pattern in zip(args[2:], args[3:]) if word.upper() == b'BY']
+    return any(b'*' not in pattern for pattern in by) and same_members(args, a, b)
+
+
 def lowest_rank(args, a, b):
     return b'-9223372036854775808' in args and b[0] == '-'
 
 
 def listpack_for_quicklist(args, a, b):
     return a == ('$', b'quicklist') and b == ('$', b'listpack')
+
+
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
 
 
 def longer_help(args, a, b):
@@ -143,7 +157,12 @@ RULES = [
     (('ZREVRANK',), '7.2 has WITHSCORE', with_score),
     (('ZRANDMEMBER',), 'chance', chosen_members),
     (('ZSCAN',), 'order of the hash table; doubles as 7.2 prints them', scan_of_scores),
+    (('GEOSEARCH',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS_RO',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUSBYMEMBER',), 'equal distances in another order', other_of_equals),
     (('SMEMBERS',), 'order of the hash table', same_members),
+    (('SPOP',), 'order of the hash table', same_members),
     (('SSCAN',), 'order of the hash table', scan_of_members),
     (('SRANDMEMBER',), 'chance', chosen),
     (('SINTER',), 'order of the hash table', same_members),
@@ -154,8 +173,11 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
+    (('SORT',), 'the order that a set has by itself', unsorted_set),
+    (('SORT_RO',), 'the order that a set has by itself', unsorted_set),
     (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+    (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]
 
 
