@@ -144,8 +144,8 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
-    commands_zset[], commands_zset_more[], commands_geo[], commands_sort[];
+    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_zset[],
+    commands_zset_more[], commands_geo[];
 extern struct command commands_blocking[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),

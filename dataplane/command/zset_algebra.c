@@ -2,6 +2,7 @@
  * scores are 1. https://redis.io/docs/latest/commands/zunionstore/ */
 #include "command/zset.h"
 #include "command/zset_commands.h"
+#include "store/set.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,6 +12,8 @@ enum aggregate { SUM, MIN, MAX };
 /* A key that takes part. */
 struct input {
     struct zset z;
+    const struct shard *s;
+    const struct entry *set; /* in place of z */
     uint64_t count;
     double weight;
     int order; /* as it was given */
@@ -46,6 +49,60 @@ static bool take_numkeys(struct request *rq, struct algebra *a)
     return true;
 }
 
+/* The elements of an input from the greatest on; a set's in no order. */
+struct input_walk {
+    const struct input *in;
+    struct zset_walk w;
+    struct set_cursor cursor;
+    struct set_member member;
+};
+
+static void input_walk(struct input_walk *w, const struct input *in)
+{
+    w->in = in;
+    w->cursor = (struct set_cursor){0};
+    zset_walk(&w->w, &in->z, in->count - 1, true);
+}
+
+static bool input_next(struct input_walk *w, struct zset_element *e)
+{
+    if (!w->in->set)
+        return zset_next(&w->w, e);
+    if (!set_next(w->in->s, w->in->set, &w->cursor, &w->member))
+        return false;
+    *e = (struct zset_element){w->member.text, 1};
+    return true;
+}
+
+static bool input_score(const struct input *in, struct slice member, double *score)
+{
+    if (!in->set)
+        return zset_score(&in->z, member, score);
+    *score = 1;
+    return set_has(in->s, in->set, member);
+}
+
+static bool take_input(struct request *rq, const struct algebra *a, unsigned i)
+{
+    struct input *in = &a->input[i];
+    struct key k = request_key(rq, a->first + (int)i);
+    const struct entry *e = request_find(rq, &k, LOOK_READ);
+    in->s = request_shard(rq, &k);
+    in->weight = 1;
+    in->order = (int)i;
+    if (e && entry_type(e) == TYPE_SET) {
+        in->set = e;
+        in->count = set_count(e);
+    } else if (e && entry_type(e) != TYPE_ZSET) {
+        reply_wrong_type(rq->out);
+        return false;
+    } else {
+        zset_open(&in->z, in->s, e);
+        in->count = zset_count(&in->z);
+    }
+    return true;
+}
+
 static bool take_inputs(struct request *rq, struct algebra *a)
 {
     a->input = calloc(a->inputs, sizeof *a->input);
@@ -53,16 +110,9 @@ static bool take_inputs(struct request *rq, struct algebra *a)
         reply_oom(rq->out);
         return false;
     }
-    for (unsigned i = 0; i < a->inputs; i++) {
-        struct input *in = &a->input[i];
-        struct key k = request_key(rq, a->first + (int)i);
-        struct value_at v;
-        if (!request_zset(rq, &k, LOOK_READ, &v, &in->z))
+    for (unsigned i = 0; i < a->inputs; i++)
+        if (!take_input(rq, a, i))
             return false;
-        in->count = zset_count(&in->z);
-        in->weight = 1;
-        in->order = (int)i;
-    }
     return true;
 }
 
@@ -143,11 +193,11 @@ static int compare_inputs(const void *a, const void *b)
 
 static void unite(const struct algebra *a, struct tally *t) /* long: */
 {
-    struct zset_walk w;
+    struct input_walk w;
     struct zset_element e;
     for (unsigned i = 0; i < a->inputs; i++) {
         const struct input *in = &a->input[i];
-        for (zset_walk(&w, &in->z, in->count - 1, true); zset_next(&w, &e) && !t->failed;) {
+        for (input_walk(&w, in); input_next(&w, &e) && !t->failed;) {
             double score = number_or_zero(in->weight * e.score), *there = tally_find(t, e.member);
             if (there)
                 merge(there, score, a->aggregate);
@@ -163,7 +213,7 @@ static bool in_all(const struct algebra *a, const struct zset_element *e, double
     double other;
     *score = number_or_zero(a->input[0].weight * e->score);
     for (unsigned i = 1; i < a->inputs; i++) {
-        if (!zset_score(&a->input[i].z, e->member, &other))
+        if (!input_score(&a->input[i], e->member, &other))
             return false;
         merge(score, other * a->input[i].weight, a->aggregate);
     }
@@ -172,11 +222,11 @@ static bool in_all(const struct algebra *a, const struct zset_element *e, double
 
 static uint64_t intersect(const struct algebra *a, struct tally *t) /* long: */
 {
-    struct zset_walk w;
+    struct input_walk w;
     struct zset_element e;
     uint64_t found = 0;
     double score;
-    for (zset_walk(&w, &a->input[0].z, a->input[0].count - 1, true); zset_next(&w, &e) && !t->failed;) {
+    for (input_walk(&w, &a->input[0]); input_next(&w, &e) && !t->failed;) {
         if (!in_all(a, &e, &score))
             continue;
         if (!a->only_count)
@@ -191,16 +241,16 @@ static bool in_others(const struct algebra *a, struct slice member)
 {
     double score;
     for (unsigned i = 1; i < a->inputs; i++)
-        if (zset_score(&a->input[i].z, member, &score))
+        if (input_score(&a->input[i], member, &score))
             return true;
     return false;
 }
 
 static void subtract(const struct algebra *a, struct tally *t) /* long: */
 {
-    struct zset_walk w;
+    struct input_walk w;
     struct zset_element e;
-    for (zset_walk(&w, &a->input[0].z, 0, false); zset_next(&w, &e);)
+    for (input_walk(&w, &a->input[0]); input_next(&w, &e);)
         if (!in_others(a, e.member))
             tally_add(t, e.member, e.score);
 }
