@@ -32,6 +32,17 @@ struct output_limit {
     uint32_t soft_seconds;
 };
 
+/* When a collection leaves its compact form, and how the parts of a large one are cut: Redis' directives. */
+struct collection_limits {
+    uint64_t hash_entries, hash_value; /* hash-max-listpack-entries, -value */
+    uint64_t set_ints;                 /* set-max-intset-entries */
+    uint64_t set_entries, set_value, zset_entries, zset_value;
+    int list_size; /* list-max-listpack-size: elements, or -1 .. -5 = 4 .. 64 KB */
+    unsigned list_depth;
+    uint64_t hll_sparse; /* hll-sparse-max-bytes */
+    uint64_t stream_bytes, stream_entries;
+};
+
 struct config {
     uint64_t generation;
 
@@ -39,6 +50,7 @@ struct config {
     uint64_t maxmemory; /* bytes, 0 = the whole arena */
     enum maxmemory_policy maxmemory_policy;
     unsigned maxmemory_samples, lfu_log_factor, lfu_decay_time;
+    struct collection_limits limits;
     const char *requirepass; /* "" = none */
     bool protected_mode;
     unsigned timeout_s, tcp_keepalive_s; /* 0 = never */

@@ -312,6 +312,16 @@ struct entry *request_find(const struct request *rq, const struct key *k, unsign
     return store_find(request_shard(rq, k), rq->client->db, k, how);
 }
 
+bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
+                   struct value_at *v)
+{
+    *v = (struct value_at){request_shard(rq, k), rq->client->db, k, request_find(rq, k, how)};
+    if (!v->e || entry_type(v->e) == type)
+        return true;
+    reply_wrong_type(rq->out);
+    return false;
+}
+
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error)
 {
     if (parse_i64(rq->argv[i], out))

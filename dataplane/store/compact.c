@@ -5,8 +5,7 @@
 
 enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, CHANGES_SHARE = 8, CHANGES_LEAST = 1000 };
 
-/* The same bytes in a fuller slab, or NULL if they stay where they are. */
-static void *move_block(struct shard *s, void *p, uint64_t size, enum slab_kind kind)
+void *compact_move(struct shard *s, void *p, uint64_t size, enum slab_kind kind)
 {
     if (!slab_is_sparse(&s->heap, p))
         return NULL;
@@ -19,36 +18,78 @@ static void *move_block(struct shard *s, void *p, uint64_t size, enum slab_kind 
     return moved;
 }
 
+/* A step over a segment. It ends early when the budget is used up inside a large collection. */
+struct step {
+    struct shard *s;
+    unsigned slot, budget;
+    bool stopped;
+};
+
+static void compact_apart(struct shard *s, struct entry *e)
+{
+    struct apart root = entry_apart(e);
+    uint8_t *moved = compact_move(s, root.p, root.cap, SLAB_OTHER);
+    if (moved) {
+        root.p = moved;
+        memcpy(entry_parts(e).value, &root, sizeof root);
+    }
+}
+
+/* False if there is more to do in this collection. */
+static bool compact_body(struct step *step, struct entry *e)
+{
+    struct shard *s = step->s;
+    struct body *b = entry_body(e);
+    const struct body_ops *o = body_ops_of(b);
+    if (o->compact && !o->compact(s, b, &s->compaction.inside, &step->budget))
+        return false;
+    s->compaction.inside = 0;
+    struct body *moved = compact_move(s, b, o->size, SLAB_OTHER);
+    if (moved)
+        memcpy(entry_parts(e).value, &moved, sizeof moved);
+    return true;
+}
+
+/* The next slot. After a stop it may hold another entry than before: then the place inside means nothing, and
+ * some of it is left for the next walk. */
 static void compact_entry(struct entry **slot, void *arg)
 {
-    struct shard *s = arg;
+    struct step *step = arg;
+    struct shard *s = step->s;
     struct entry *e = *slot;
-    bool sparse = slab_is_sparse(&s->heap, e);
-    if ((!sparse && e->value_len != sizeof(struct apart)) || entry_guarded(s, e))
+    if (step->stopped || step->slot++ < s->compaction.slot)
         return;
-    if (entry_is_apart(e)) {
-        struct apart root = entry_apart(e);
-        uint8_t *moved = move_block(s, root.p, root.cap, SLAB_OTHER);
-        if (moved) {
-            root.p = moved;
-            memcpy(entry_parts(e).value, &root, sizeof root);
-        }
+    bool sparse = slab_is_sparse(&s->heap, e);
+    if ((!sparse && e->value_len != sizeof(struct apart) && !entry_is_body(e)) || entry_guarded(s, e))
+        return;
+    if (entry_is_apart(e))
+        compact_apart(s, e);
+    if (entry_is_body(e) && !compact_body(step, e)) {
+        step->stopped = true;
+        s->compaction.slot = step->slot - 1;
+        return;
     }
-    struct entry *moved = sparse ? move_block(s, e, entry_size(e), SLAB_ENTRY) : NULL;
+    struct entry *moved = sparse ? compact_move(s, e, entry_size(e), SLAB_ENTRY) : NULL;
     if (moved)
         *slot = moved;
 }
 
-static void compact_segment(struct shard *s, struct index *ix, uint32_t number)
+/* False if it is to go on in the same segment. */
+static bool compact_segment(struct shard *s, struct index *ix, uint32_t number, unsigned *budget)
 {
+    struct step step = {.s = s, .budget = *budget};
     uint64_t size;
     struct bucket *seg = index_segment(s, ix, number, &size), *moved;
-    if (!seg)
-        return;
-    moved = move_block(s, seg, size, SLAB_OTHER);
-    if (moved)
-        index_segment_moved(s, ix, number, moved);
-    index_each_slot(s, ix, number, compact_entry, s);
+    if (seg) {
+        moved = compact_move(s, seg, size, SLAB_OTHER);
+        if (moved)
+            index_segment_moved(s, ix, number, moved);
+        index_each_slot(s, ix, number, compact_entry, &step);
+    }
+    *budget = step.stopped ? 0 : step.budget;
+    if (!step.stopped)
+        s->compaction.slot = 0;
+    return !step.stopped;
 }
 
 static bool worth_while(const struct shard *s)
@@ -74,7 +115,7 @@ bool compact_run(struct shard *s, unsigned budget)
     while (c->walking && budget > 0) {
         struct index *ix = &s->db[c->db].index;
         if (c->segment < ix->segments) {
-            compact_segment(s, ix, c->segment++);
+            c->segment += compact_segment(s, ix, c->segment, &budget);
             budget -= budget < SEGMENT_KEYS ? budget : SEGMENT_KEYS;
         } else {
             c->segment = 0;

@@ -1,7 +1,6 @@
 /* compact.h: gives memory back by moving what lies in sparse slabs into fuller ones. Private to the store. */
 #pragma once
-#include <stdbool.h>
-#include <stdint.h>
+#include "store/slab.h"
 
 struct shard;
 
@@ -10,8 +9,13 @@ struct compaction {
     bool walking;
     unsigned db;
     uint32_t segment;
+    unsigned slot;    /* of the segment: the walk goes on there ... */
+    uint64_t inside;  /* ... at this place of the slot's collection */
     uint64_t changes; /* when the last walk began */
 };
+
+/* The same bytes in a fuller slab, the old ones freed, or NULL if they stay where they are. */
+void *compact_move(struct shard *s, void *p, uint64_t size, enum slab_kind kind);
 
 /* Goes on with the walk, about `budget` slots, or begins one if enough memory lies idle in slabs and enough
  * has changed since the last one. Entries that the running operation uses stay where they are. Returns true

@@ -54,9 +54,10 @@ uint64_t entry_expire_at(const struct entry *e)
 const char *entry_encoding(const struct entry *e)
 {
     static const char *const string_names[8] = {"int", "embstr", "raw", "raw"};
-    if (entry_type_of(e) == TYPE_STRING && string_names[entry_encoding_of(e)])
-        return string_names[entry_encoding_of(e)];
-    return "unknown";
+    if (entry_type_of(e) != TYPE_STRING)
+        return value_encoding_name(e);
+    const char *name = string_names[entry_encoding_of(e)];
+    return name ? name : "unknown";
 }
 
 struct apart entry_apart(const struct entry *e)
@@ -68,12 +69,17 @@ struct apart entry_apart(const struct entry *e)
 
 uint64_t entry_memory(const struct entry *e)
 {
-    return slab_size(entry_size(e)) + (entry_is_apart(e) ? slab_size(entry_apart(e).cap) : 0);
+    uint64_t bytes = slab_size(entry_size(e));
+    if (entry_is_apart(e))
+        bytes += slab_size(entry_apart(e).cap);
+    return entry_is_body(e) ? bytes + body_memory(entry_body(e)) : bytes;
 }
 
 uint64_t entry_user_bytes(const struct entry *e)
 {
     struct parts parts = entry_parts(e);
+    if (entry_is_body(e))
+        return parts.key_len + entry_body(e)->data;
     return parts.key_len + (entry_is_apart(e) ? entry_apart(e).len : parts.value_len);
 }
 
@@ -86,6 +92,8 @@ bool entry_covers(const struct entry *e, const void *p)
 {
     if (inside(p, e, entry_size(e)))
         return true;
+    if (entry_is_body(e))
+        return p == entry_body(e);
     if (!entry_is_apart(e))
         return false;
     struct apart root = entry_apart(e);

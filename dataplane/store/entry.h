@@ -1,24 +1,27 @@
 /* entry.h: what an entry looks like in memory. Private to the store.
  *
  *   ┌──────────────────────────┬───────┬─────────┬───────────┬ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ┬────────┬─────┬───────┐
- *   │ type:3 encoding:3 ttl:1  │ clock │ key_len │ value_len │ key_len │ value_len │ expiry │ key │ value │
+ *   │ type:3 enc.:3 ttl:1 h.:1 │ clock │ key_len │ value_len │ key_len │ value_len │ expiry │ key │ value │
  *   │ 1 byte                   │ 3     │ 1       │ 1         │ 4       │ 4         │ 6      │     │       │
  *   └──────────────────────────┴───────┴─────────┴───────────┴ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ┴────────┴─────┴───────┘
  *                                                  255 in the short field: the long one is there
  *
  * clock: LRU seconds modulo 2^24, or LFU minutes modulo 2^16 and a logarithmic counter, as in Redis. expiry:
  * absolute milliseconds, there only if ttl is set. value: the string itself, 8 bytes of integer, or a value
- * root that points to memory of its own. The allocation is slab_size() of the sum; nothing is padded. */
+ * root that points to memory of its own; for collections see value.h. The allocation is slab_size() of the
+ * sum; nothing is padded. */
 #pragma once
 #include "store/slab.h"
 #include "store/store.h"
+#include "store/value.h"
 
 enum {
     ENTRY_HEADER = 6,
     ENTRY_LONG = 255,
     ENTRY_EXPIRY = 6,
     ENTRY_INLINE = 1024, /* the longest string that lies in the entry */
-    ENTRY_TTL = 0x40
+    ENTRY_TTL = 0x40,
+    ENTRY_HELD = 0x80 /* a running operation reads it: neither evicted nor moved */
 };
 #define EXPIRY_LATEST ((1ULL << 48) - 1) /* the year 10889: later is as good as this */
 
@@ -36,8 +39,8 @@ enum string_encoding {
     STRING_APART   /* struct apart: memory of its own */
 };
 
-/* Value root of a long string. The pointer is absolute: an arena is taken over at the same address or not at
- * all. */
+/* Value root of a long string, or of a compact collection too long for its entry. The pointer is absolute: an
+ * arena is taken over at the same address or not at all. */
 struct apart {
     uint8_t *p;
     uint64_t len, cap;
@@ -126,9 +129,24 @@ uint8_t *entry_write(struct entry *e, const struct entry_plan *plan);
 void entry_write_expiry(uint8_t *at, uint64_t expire_at);
 
 struct apart entry_apart(const struct entry *e);
+/* True if the value is a struct apart. */
 static inline bool entry_is_apart(const struct entry *e)
 {
-    return entry_type_of(e) == TYPE_STRING && entry_encoding_of(e) == STRING_APART;
+    unsigned encoding = entry_encoding_of(e);
+    return encoding == STRING_APART || (encoding == VALUE_PACK_APART && entry_type_of(e) != TYPE_STRING);
+}
+
+/* True if the value is the address of a struct body (value.h). */
+static inline bool entry_is_body(const struct entry *e)
+{
+    return entry_encoding_of(e) == VALUE_BODY;
+}
+
+static inline struct body *entry_body(const struct entry *e)
+{
+    struct body *b;
+    memcpy(&b, entry_parts(e).value, sizeof b);
+    return b;
 }
 
 /* Key and value bytes as the user counts them (an integer counts 8). */

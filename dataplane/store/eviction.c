@@ -161,6 +161,8 @@ static unsigned sample_db(struct shard *s, unsigned number)
 
 bool entry_guarded(const struct shard *s, const struct entry *e)
 {
+    if (e->head & ENTRY_HELD)
+        return true;
     for (unsigned i = 0; i < s->guards; i++)
         if (entry_covers(e, s->guard[i]))
             return true;

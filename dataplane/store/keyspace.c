@@ -92,6 +92,7 @@ void shard_configure(struct shard *s, const struct config *conf)
                                                          : conf->maxmemory_samples;
     s->lfu_log_factor = conf->lfu_log_factor;
     s->lfu_decay_time = conf->lfu_decay_time;
+    s->limits = conf->limits;
 }
 
 void shard_set_time(struct shard *s, uint64_t now_ms)

@@ -8,26 +8,47 @@ struct transfer {
     bool move;
 };
 
-/* Memory of its own for the copy's value; within a shard a moved value is handed over. */
-static bool clone_value(const struct transfer *t, const struct entry *e, struct apart *root)
+/* What an entry's value points to, or its copy. */
+struct pointed {
+    struct apart root;
+    struct body *body;
+};
+
+static struct pointed pointed_by(const struct entry *e)
 {
-    if (!entry_is_apart(e))
-        return true;
-    *root = entry_apart(e);
-    if (t->move && t->from == t->to)
-        return true;
-    const uint8_t *text = root->p;
-    root->cap = slab_size(root->len);
-    root->p = shard_alloc(t->to, root->len, SLAB_OTHER);
-    if (root->p)
-        memcpy(root->p, text, root->len);
-    return root->p != NULL;
+    struct pointed p = {0};
+    if (entry_is_apart(e))
+        p.root = entry_apart(e);
+    else if (entry_is_body(e))
+        p.body = entry_body(e);
+    return p;
 }
 
-static void drop_clone(const struct transfer *t, const struct entry *e, const struct apart *root)
+/* Memory of its own for the copy's value; within a shard a moved value is handed over. */
+static bool clone_value(const struct transfer *t, const struct entry *e, struct pointed *made)
 {
-    if (entry_is_apart(e) && root->p && root->p != entry_apart(e).p)
-        shard_free(t->to, root->p);
+    const struct pointed from = pointed_by(e);
+    *made = from;
+    if (t->move && t->from == t->to)
+        return true;
+    if (from.body)
+        return (made->body = body_clone(t->to, from.body)) != NULL;
+    if (!from.root.p)
+        return true;
+    made->root.cap = slab_size(from.root.len);
+    made->root.p = shard_alloc(t->to, from.root.len, SLAB_OTHER);
+    if (made->root.p)
+        memcpy(made->root.p, from.root.p, from.root.len);
+    return made->root.p != NULL;
+}
+
+static void drop_clone(const struct transfer *t, const struct entry *e, const struct pointed *made)
+{
+    const struct pointed from = pointed_by(e);
+    if (made->root.p && made->root.p != from.root.p)
+        shard_free(t->to, made->root.p);
+    if (made->body && made->body != from.body)
+        body_release(t->to, made->body);
 }
 
 /* The copy in memory of `to`, in no index yet, and room for it in the index. NULL without memory. */
@@ -39,22 +60,25 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
                               .encoding = entry_encoding_of(e),
                               .expire_at = entry_expire_at(e),
                               .value_len = parts.value_len};
-    struct apart root = {0};
+    struct pointed own = {0};
     struct place at;
     if (!expiry_add(t->to, t->to_db, t->b->hash, 0, plan.expire_at))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
-    bool ok = made && clone_value(t, e, &root) &&
-              (index_find(t->to, &t->to_db->index, t->b, &at) || db_reserve(t->to, t->to_db, t->b->hash));
+    bool ok = made && clone_value(t, e, &own) &&
+              (index_find(t->to, &t->to_db->index, t->b, &at) ||
+               shard_reserve(t->to, &t->to_db->index, t->b->hash));
     if (!ok) {
-        drop_clone(t, e, &root);
+        drop_clone(t, e, &own);
         if (made)
             shard_free(t->to, made);
         return NULL;
     }
     uint8_t *value = entry_write(made, &plan);
     if (entry_is_apart(e))
-        memcpy(value, &root, sizeof root);
+        memcpy(value, &own.root, sizeof own.root);
+    else if (entry_is_body(e))
+        memcpy(value, &own.body, sizeof own.body);
     else
         memcpy(value, parts.value, parts.value_len);
     memcpy(made->clock, e->clock, sizeof made->clock);
@@ -100,11 +124,12 @@ static enum store_result transfer(const struct transfer *t)
     struct entry *e = db_find(t->from, t->from_db, t->a, &at);
     if (!e || (t->from_db == t->to_db && slice_eq(t->a->name, t->b->name)))
         return STORE_OK;
-    shard_guard(t->to, e);
+    entry_hold(e);
     shard_guard(t->to, t->a->name.p);
     shard_guard(t->to, t->b->name.p);
     struct entry *made = make_copy(t, e);
     shard_unguard(t->to);
+    entry_release(e);
     if (!made)
         return STORE_OOM;
     place_copy(t, made);

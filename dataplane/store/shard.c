@@ -29,7 +29,7 @@ static bool fits(const struct shard *s, uint64_t bytes)
 /* What was flushed goes before anything is evicted. */
 static bool free_something(struct shard *s)
 {
-    if (s->trash) {
+    if (s->trash || s->bodies) {
         trash_empty(s, 256);
         return true;
     }
@@ -107,10 +107,26 @@ void shard_free(struct shard *s, void *p)
     slab_free(&s->heap, p);
 }
 
+enum { RESERVE_TRIES = 64 };
+
+bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash)
+{
+    for (unsigned i = 0; i < RESERVE_TRIES; i++) {
+        if (index_reserve(s, ix, hash))
+            return true;
+        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK &&
+            !evict_one(s))
+            return false;
+    }
+    return false;
+}
+
 void entry_free(struct shard *s, struct entry *e)
 {
     if (entry_is_apart(e))
         shard_free(s, entry_apart(e).p);
+    else if (entry_is_body(e))
+        body_release(s, entry_body(e));
     shard_free(s, e);
 }
 
@@ -151,6 +167,8 @@ bool trash_slice(struct shard *s, struct trash *t, unsigned *budget)
 
 bool trash_empty(struct shard *s, unsigned budget)
 {
+    if (!bodies_slice(s, &budget))
+        return true;
     while (s->trash && budget > 0) {
         struct trash *t = s->trash;
         if (!trash_slice(s, t, &budget))
@@ -158,5 +176,5 @@ bool trash_empty(struct shard *s, unsigned budget)
         s->trash = t->next;
         shard_free(s, t);
     }
-    return s->trash != NULL;
+    return s->trash || s->bodies;
 }

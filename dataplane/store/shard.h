@@ -36,6 +36,8 @@ struct shard {
     uint64_t changes; /* raised when entries were freed or moved behind a caller's back */
     struct counters *counters;
     struct trash *trash;
+    struct body *bodies; /* large values that are freed in slices */
+    struct collection_limits limits;
     const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
     unsigned guards;
     unsigned databases;
@@ -56,10 +58,22 @@ void shard_free(struct shard *s, void *p);
 
 uint64_t shard_random(struct shard *s);
 
-/* Protects what p points to (if it lies in the store) from eviction until shard_unguard(). */
+/* Protects what p points to (if it lies in the store) from eviction until shard_unguard(). An element of a
+ * collection is protected by entry_hold(). */
 void shard_guard(struct shard *s, const void *p);
 void shard_unguard(struct shard *s);
 bool entry_guarded(const struct shard *s, const struct entry *e);
+
+/* Keeps an entry with its value where it is, whatever is allocated, until entry_release(). */
+static inline void entry_hold(struct entry *e)
+{
+    e->head |= ENTRY_HELD;
+}
+
+static inline void entry_release(struct entry *e)
+{
+    e->head &= (uint8_t)~ENTRY_HELD;
+}
 
 /* Stamps the access clock. */
 void entry_touch(struct shard *s, struct entry *e);
@@ -70,7 +84,7 @@ void entry_free(struct shard *s, struct entry *e);
 /* The live entry of a key and its place; one whose time has come is removed. */
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at);
 /* index_reserve(), evicting if it must. */
-bool db_reserve(struct shard *s, struct db *db, uint64_t hash);
+bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Removes the entry at a place from its database and frees it. */
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* Notes that a key of a database got, lost or changed its expiry. */

@@ -163,6 +163,14 @@ uint64_t store_scan(struct shard *s, unsigned db, uint64_t cursor, unsigned want
 /* A live entry chosen at random, or NULL if the database is empty. */
 struct entry *store_random(struct shard *s, unsigned db, uint64_t random);
 
+/* A key's value as an operation on a collection sees it (store/hash.h and its kin). */
+struct value_at {
+    struct shard *s;
+    unsigned db;
+    const struct key *key; /* with its hash */
+    struct entry *e;       /* NULL: there is no such key. Follows when the entry moves */
+};
+
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */
 

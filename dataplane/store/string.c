@@ -2,7 +2,7 @@
 #include "base/number.h"
 #include "store/shard.h"
 
-enum { EMBSTR_LONGEST = 44, RESERVE_TRIES = 64, GROWTH_FAST = 8 << 20 };
+enum { EMBSTR_LONGEST = 44, GROWTH_FAST = 8 << 20 };
 
 /* A string to be stored: text, then zero bytes up to len. */
 struct value {
@@ -93,18 +93,6 @@ static void give_back(struct shard *s, struct taken *t)
         shard_free(s, t->e);
 }
 
-bool db_reserve(struct shard *s, struct db *db, uint64_t hash)
-{
-    for (unsigned i = 0; i < RESERVE_TRIES; i++) {
-        if (index_reserve(s, &db->index, hash))
-            return true;
-        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK &&
-            !evict_one(s))
-            return false;
-    }
-    return false;
-}
-
 /* Everything that may fail, the wheel first: an item too many does no harm. */
 static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
                  const struct entry_plan *plan, const struct value *v, struct taken *t)
@@ -116,7 +104,7 @@ static bool take(struct shard *s, struct db *db, const struct key *k, const stru
         if (!t->e)
             return false;
     }
-    return e || db_reserve(s, db, k->hash);
+    return e || shard_reserve(s, &db->index, k->hash);
 }
 
 /* Writes the value into e (the old entry itself or new memory) and makes the index point there. */
@@ -125,6 +113,7 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
                                const struct taken *t)
 {
     struct apart old_root = old && entry_is_apart(old) ? entry_apart(old) : (struct apart){0};
+    struct body *old_body = old && entry_is_body(old) ? entry_body(old) : NULL;
     struct entry *e = t->e ? t->e : old;
     db->data -= old ? entry_user_bytes(old) : 0;
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
@@ -142,6 +131,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     }
     if (old_root.p && !t->root_is_old)
         shard_free(s, old_root.p);
+    if (old_body)
+        body_release(s, old_body);
     db->data += entry_user_bytes(e);
     if (old)
         entry_touch(s, e);

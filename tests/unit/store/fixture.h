@@ -27,7 +27,18 @@ static inline void fixture_open(struct fixture *f, uint64_t arena, uint64_t maxm
                               .lfu_decay_time = 1,
                               .databases = 16,
                               .workers = shards,
-                              .arena_size = arena};
+                              .arena_size = arena,
+                              .limits = {.hash_entries = 128,
+                                         .hash_value = 64,
+                                         .set_ints = 512,
+                                         .set_entries = 128,
+                                         .set_value = 64,
+                                         .zset_entries = 128,
+                                         .zset_value = 64,
+                                         .list_size = -2,
+                                         .hll_sparse = 3000,
+                                         .stream_bytes = 4096,
+                                         .stream_entries = 100}};
     for (unsigned i = 0; i < 4; i++)
         f->list[i] = &f->counters[i];
     f->ks = keyspace_new(&f->conf, NULL, 0x1234567890abcdef, f->list, error, sizeof error);

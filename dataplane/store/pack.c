@@ -1,0 +1,412 @@
+/* pack.c: packs, the compact form of small collections. Format and contract: pack.h. */
+#include "store/pack.h"
+#include "base/number.h"
+#include <assert.h>
+
+enum {
+    TAG_STRING = 0x80,
+    TAG_INT13 = 0xc0,
+    TAG_STRING12 = 0xe0,
+    TAG_INT = 0xf0,
+    TAG_STRING32 = 0xf8,
+    INT13_MAX = 4095, /* and -4096 */
+    BACK_SHORT = 112, /* bodies up to here need one byte to be stepped over backwards */
+    BACK_MIDDLE = BACK_SHORT + 15 * 256,
+    COUNT_LONG = 255,
+    HEAD_MOST = 9 /* tag and length of a string, or a whole number */
+};
+
+/* -- one element */
+
+static unsigned number_bytes(int64_t v)
+{
+    uint64_t magnitude = v < 0 ? ~(uint64_t)v : (uint64_t)v; /* bits beside the sign */
+    unsigned bits = magnitude ? 65 - (unsigned)__builtin_clzll(magnitude) : 1;
+    return bits <= 16 ? 2 : (bits + 7) / 8;
+}
+
+/* Bytes before a body's text or of a whole number, written to head (of HEAD_MOST bytes). */
+static unsigned write_head(uint8_t *head, const struct item *item)
+{
+    if (item->is_number) {
+        int64_t v = item->number;
+        if (v >= 0 && v < 128) {
+            head[0] = (uint8_t)v;
+            return 1;
+        }
+        if (v >= -INT13_MAX - 1 && v <= INT13_MAX) {
+            head[0] = (uint8_t)(TAG_INT13 | ((uint64_t)v >> 8 & 31));
+            head[1] = (uint8_t)v;
+            return 2;
+        }
+        unsigned n = number_bytes(v);
+        head[0] = (uint8_t)(TAG_INT | (n - 1));
+        memcpy(head + 1, &v, n); /* little-endian, as all that this box runs on */
+        return 1 + n;
+    }
+    uint32_t len = (uint32_t)item->text.len;
+    if (len < 64) {
+        head[0] = (uint8_t)(TAG_STRING | len);
+        return 1;
+    }
+    if (len < 4096) {
+        head[0] = (uint8_t)(TAG_STRING12 | len >> 8);
+        head[1] = (uint8_t)len;
+        return 2;
+    }
+    head[0] = TAG_STRING32;
+    memcpy(head + 1, &len, 4);
+    return 5;
+}
+
+/* Bytes of an element up to what is there for stepping back. */
+static inline uint64_t body_size(const uint8_t *p)
+{
+    uint8_t tag = p[0];
+    if (tag < TAG_STRING)
+        return 1;
+    if (tag < TAG_INT13)
+        return 1 + (tag & 63u);
+    if (tag < TAG_STRING12)
+        return 2;
+    if (tag < TAG_INT)
+        return 2 + ((tag & 15u) << 8 | p[1]);
+    if (tag < TAG_STRING32)
+        return 2 + (tag & 7u);
+    uint32_t len;
+    memcpy(&len, p + 1, 4);
+    return 5 + (uint64_t)len;
+}
+
+static inline unsigned back_size(uint8_t tag, uint64_t body)
+{
+    if (tag < TAG_STRING)
+        return 0;
+    return body <= BACK_SHORT ? 1 : body <= BACK_MIDDLE ? 2 : 5;
+}
+
+static inline uint32_t element_size(const uint8_t *p)
+{
+    uint64_t body = body_size(p);
+    return (uint32_t)(body + back_size(p[0], body));
+}
+
+static void write_back(uint8_t *p, uint64_t body)
+{
+    if (body <= BACK_SHORT) {
+        p[0] = (uint8_t)(0x80 | (body - 1));
+    } else if (body <= BACK_MIDDLE) {
+        uint32_t over = (uint32_t)body - BACK_SHORT - 1;
+        p[0] = (uint8_t)over;
+        p[1] = (uint8_t)(0x80 | (BACK_SHORT + (over >> 8)));
+    } else {
+        uint32_t len = (uint32_t)body;
+        memcpy(p, &len, 4);
+        p[4] = 0xff;
+    }
+}
+
+/* Size of the element whose last byte is p[-1]. */
+static uint32_t element_size_back(const uint8_t *p)
+{
+    uint8_t last = p[-1];
+    if (last < 0x80)
+        return 1;
+    uint32_t code = last & 127u;
+    if (code < BACK_SHORT)
+        return code + 2;
+    if (code < 127)
+        return BACK_SHORT + 1 + ((code - BACK_SHORT) << 8 | p[-2]) + 2;
+    uint32_t body;
+    memcpy(&body, p - 5, 4);
+    return body + 5;
+}
+
+static void write_element(uint8_t *p, const struct item *item)
+{
+    unsigned head = write_head(p, item);
+    uint64_t body = head;
+    if (!item->is_number) {
+        if (item->text.len)
+            memcpy(p + head, item->text.p, item->text.len);
+        body += item->text.len;
+    }
+    if (back_size(p[0], body))
+        write_back(p + body, body);
+}
+
+/* -- items */
+
+static struct item sized(struct item item)
+{
+    uint8_t head[HEAD_MOST];
+    uint64_t body = write_head(head, &item) + (item.is_number ? 0 : (uint64_t)item.text.len);
+    uint64_t size = body + back_size(head[0], body);
+    assert(size < UINT32_MAX);
+    item.size = (uint32_t)size;
+    return item;
+}
+
+struct item item_of(struct slice value)
+{
+    struct item item = {.text = value};
+    /* Most strings are no numbers, and tell it by their first byte. */
+    if (value.len && value.len <= 20 && (value.p[0] <= '9'))
+        item.is_number = parse_i64(value, &item.number);
+    return sized(item);
+}
+
+struct item item_of_number(int64_t number)
+{
+    return sized((struct item){.number = number, .is_number = true});
+}
+
+struct slice item_text(const struct item *item, char scratch[PACK_TEXT])
+{
+    if (!item->is_number || item->text.p)
+        return item->text;
+    return (struct slice){(const uint8_t *)scratch, format_i64(scratch, item->number)};
+}
+
+size_t item_text_len(const struct item *item)
+{
+    char scratch[PACK_TEXT];
+    return item_text(item, scratch).len;
+}
+
+bool item_eq(const struct item *a, const struct item *b)
+{
+    if (a->is_number != b->is_number)
+        return false;
+    return a->is_number ? a->number == b->number : slice_eq(a->text, b->text);
+}
+
+/* -- reading */
+
+uint32_t pack_count(struct pack pk)
+{
+    assert(pk.len >= PACK_EMPTY);
+    uint32_t count = pk.p[pk.len - 1];
+    if (count == COUNT_LONG)
+        memcpy(&count, pk.p + pk.len - 5, 4);
+    return count;
+}
+
+uint32_t pack_end(struct pack pk)
+{
+    return pk.len - (pk.p[pk.len - 1] == COUNT_LONG ? 5 : 1);
+}
+
+/* The element at p, whose size is known. */
+static void read_element(const uint8_t *p, uint32_t size, struct item *item)
+{
+    uint8_t tag = p[0];
+    *item = (struct item){.size = size};
+    if (tag < TAG_STRING) {
+        item->is_number = true;
+        item->number = tag;
+    } else if (tag < TAG_INT13) {
+        item->text = (struct slice){p + 1, tag & 63u};
+    } else if (tag < TAG_STRING12) {
+        item->is_number = true;
+        item->number = ((int64_t)((tag & 31u) << 8 | p[1]) ^ 0x1000) - 0x1000;
+    } else if (tag < TAG_INT) {
+        item->text = (struct slice){p + 2, (tag & 15u) << 8 | p[1]};
+    } else if (tag < TAG_STRING32) {
+        unsigned n = (tag & 7u) + 1, shift = 64 - 8 * n;
+        uint64_t v = 0;
+        memcpy(&v, p + 1, n);
+        item->is_number = true;
+        item->number = (int64_t)(v << shift) >> shift;
+    } else {
+        uint32_t len;
+        memcpy(&len, p + 1, 4);
+        item->text = (struct slice){p + 5, len};
+    }
+}
+
+bool pack_get(struct pack pk, uint32_t at, struct item *item)
+{
+    uint32_t end = pack_end(pk);
+    if (at >= end)
+        return false;
+    read_element(pk.p + at, element_size(pk.p + at), item);
+    assert(item->size <= end - at);
+    return true;
+}
+
+uint32_t pack_next(struct pack pk, uint32_t at)
+{
+    assert(at < pack_end(pk));
+    return at + element_size(pk.p + at);
+}
+
+uint32_t pack_prev(struct pack pk, uint32_t at)
+{
+    assert(at <= pack_end(pk));
+    if (at == 0)
+        return PACK_NOWHERE;
+    uint32_t size = element_size_back(pk.p + at);
+    assert(size <= at);
+    return at - size;
+}
+
+uint32_t pack_seek(struct pack pk, int64_t index)
+{
+    int64_t count = pack_count(pk);
+    if (index < 0)
+        index += count;
+    if (index < 0 || index >= count)
+        return PACK_NOWHERE;
+    uint32_t at = 0;
+    if (index <= count / 2) {
+        while (index-- > 0)
+            at += element_size(pk.p + at);
+        return at;
+    }
+    at = pack_end(pk);
+    for (int64_t left = count - index; left > 0; left--)
+        at -= element_size_back(pk.p + at);
+    return at;
+}
+
+uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride)
+{
+    uint8_t head[HEAD_MOST];
+    unsigned head_len = write_head(head, item);
+    size_t text_len = item->is_number ? 0 : item->text.len;
+    uint32_t end = pack_end(pk), at = from;
+    while (at < end) {
+        const uint8_t *p = pk.p + at;
+        uint32_t size = element_size(p);
+        if (size == item->size && memcmp(p, head, head_len) == 0 &&
+            (text_len == 0 || memcmp(p + head_len, item->text.p, text_len) == 0))
+            return at;
+        at += size;
+        for (unsigned i = 1; i < stride && at < end; i++)
+            at += element_size(pk.p + at);
+    }
+    return PACK_NOWHERE;
+}
+
+/* -- changing */
+
+static void write_count(struct pack *pk, uint32_t end, uint32_t count)
+{
+    if (count < COUNT_LONG) {
+        pk->p[end] = (uint8_t)count;
+        pk->len = end + 1;
+    } else {
+        memcpy(pk->p + end, &count, 4);
+        pk->p[end + 4] = COUNT_LONG;
+        pk->len = end + 5;
+    }
+}
+
+/* Makes `added` bytes of what were `removed` at a place, and adjusts the count. */
+static uint8_t *reshape(struct pack *pk, uint32_t at, uint32_t removed, uint32_t added, int64_t delta)
+{
+    uint32_t end = pack_end(*pk);
+    int64_t count = (int64_t)pack_count(*pk) + delta;
+    assert(at <= end && removed <= end - at && count >= 0);
+    assert(pack_len_after(*pk, added, removed, delta) <= UINT32_MAX);
+    memmove(pk->p + at + added, pk->p + at + removed, end - at - removed);
+    write_count(pk, end - removed + added, (uint32_t)count);
+    return pk->p + at;
+}
+
+struct pack pack_init(uint8_t *buffer)
+{
+    buffer[0] = 0;
+    return (struct pack){buffer, PACK_EMPTY};
+}
+
+uint64_t pack_len_after(struct pack pk, uint64_t added, uint64_t removed, int64_t count)
+{
+    return pack_end(pk) + added - removed + ((int64_t)pack_count(pk) + count < COUNT_LONG ? 1 : 5);
+}
+
+void pack_insert(struct pack *pk, uint32_t at, const struct item *item)
+{
+    write_element(reshape(pk, at, 0, item->size, 1), item);
+}
+
+void pack_replace(struct pack *pk, uint32_t at, const struct item *item)
+{
+    assert(at < pack_end(*pk));
+    write_element(reshape(pk, at, element_size(pk->p + at), item->size, 0), item);
+}
+
+void pack_delete(struct pack *pk, uint32_t at, uint32_t count)
+{
+    uint32_t to = at;
+    if (count == pack_count(*pk)) {
+        to = pack_end(*pk);
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            to = pack_next(*pk, to);
+    }
+    reshape(pk, at, to - at, 0, -(int64_t)count);
+}
+
+void pack_push_front(struct pack *pk, const struct item *item)
+{
+    uint32_t end = pack_end(*pk);
+    write_count(pk, end, pack_count(*pk) + 1);
+    pk->p -= item->size;
+    pk->len += item->size;
+    write_element(pk->p, item);
+}
+
+void pack_drop_front(struct pack *pk, uint32_t count)
+{
+    uint32_t end = pack_end(*pk), before = pack_count(*pk), bytes = 0;
+    assert(count <= before);
+    for (uint32_t i = 0; i < count; i++)
+        bytes += element_size(pk->p + bytes);
+    write_count(pk, end, before - count);
+    pk->p += bytes;
+    pk->len -= bytes;
+}
+
+void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t from, uint32_t bytes,
+                     uint32_t count)
+{
+    assert(from <= pack_end(other) && bytes <= pack_end(other) - from);
+    if (bytes)
+        memcpy(reshape(pk, at, 0, bytes, count), other.p + from, bytes);
+}
+
+/* The size of the element at p if it is well-formed and within `room` bytes, else 0. */
+static uint64_t check_element(const uint8_t *p, uint64_t room)
+{
+    uint8_t tag = p[0], head[HEAD_MOST], back[5];
+    unsigned lead = tag == TAG_STRING32 ? 5 : (tag & 0xf0) == TAG_STRING12 ? 2 : 1;
+    if (tag > TAG_STRING32 || lead > room)
+        return 0;
+    uint64_t body = body_size(p), size = body + back_size(tag, body);
+    if (size > room)
+        return 0;
+    struct item item;
+    read_element(p, (uint32_t)size, &item);
+    item = item.is_number ? item_of_number(item.number) : item_of(item.text);
+    write_back(back, body);
+    return item.size == size && memcmp(head, p, write_head(head, &item)) == 0 &&
+                   memcmp(back, p + body, size - body) == 0
+               ? size
+               : 0;
+}
+
+bool pack_check(const uint8_t *p, uint64_t len)
+{
+    if (len < PACK_EMPTY || len > UINT32_MAX || (p[len - 1] == COUNT_LONG && len < 5))
+        return false;
+    struct pack pk = {(uint8_t *)(uintptr_t)p, (uint32_t)len};
+    uint32_t end = pack_end(pk), count = 0;
+    if (p[len - 1] == COUNT_LONG && pack_count(pk) < COUNT_LONG)
+        return false;
+    for (uint64_t at = 0, size; at < end; at += size, count++)
+        if ((size = check_element(p + at, end - at)) == 0)
+            return false;
+    return count == pack_count(pk);
+}

@@ -1,0 +1,73 @@
+/* zset_pack.c: the compact form of a sorted set (zset_body.h). */
+#include "store/zset_body.h"
+#include <math.h>
+
+static bool is_whole(double score)
+{
+    return score >= -9007199254740992.0 && score <= 9007199254740992.0 && score == (double)(int64_t)score &&
+           !(score == 0 && signbit(score));
+}
+
+struct item zset_score_item(double score, struct score_text *text)
+{
+    if (is_whole(score))
+        return item_of_number((int64_t)score);
+    float less = (float)score;
+    bool is_float = (double)less == score;
+    size_t len = is_float ? sizeof less : sizeof score;
+    memcpy(text->bytes, is_float ? (const void *)&less : &score, len);
+    text->bytes[len] = 0xff; /* no digit */
+    struct item item = item_of((struct slice){text->bytes, len});
+    return item.is_number ? item_of((struct slice){text->bytes, len + 1}) : item;
+}
+
+static double score_of(const struct item *item)
+{
+    float less;
+    double score;
+    if (item->is_number)
+        return (double)item->number;
+    if (item->text.len >= sizeof score) {
+        memcpy(&score, item->text.p, sizeof score);
+        return score;
+    }
+    memcpy(&less, item->text.p, sizeof less);
+    return less;
+}
+
+uint32_t zset_packed(struct pack pk, uint32_t at, struct zset_element *out, char text[PACK_TEXT])
+{
+    struct item member, score;
+    pack_get(pk, at, &member);
+    at += member.size;
+    pack_get(pk, at, &score);
+    out->member = item_text(&member, text);
+    out->score = score_of(&score);
+    return at + score.size;
+}
+
+uint32_t zset_packed_find(struct pack pk, struct slice member)
+{
+    struct item item = item_of(member);
+    return pack_find(pk, 0, &item, 2);
+}
+
+uint32_t zset_packed_place(struct pack pk, const struct zset_element *e)
+{
+    char text[PACK_TEXT];
+    struct zset_element there;
+    uint32_t at = 0, end = pack_end(pk);
+    while (at < end) {
+        uint32_t next = zset_packed(pk, at, &there, text);
+        if (zset_compare(&there, e) >= 0)
+            return at;
+        at = next;
+    }
+    return end;
+}
+
+uint32_t zset_packed_at(struct pack pk, uint64_t rank)
+{
+    uint32_t at = pack_seek(pk, (int64_t)rank * 2);
+    return at == PACK_NOWHERE ? pack_end(pk) : at;
+}
