@@ -1,6 +1,7 @@
 /* value.c: the entry of a collection: its value grows, shrinks, goes apart or becomes a body (value.h). */
 #include "store/value.h"
 #include "store/shard.h"
+#include "store/stream_body.h"
 #include "store/zset_body.h"
 
 enum {
@@ -293,6 +294,12 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                    .clone = zset_body_clone,
                    .overhead = zset_body_overhead,
                    .compact = zset_body_compact},
+    [TYPE_STREAM] = {.encoding = "stream",
+                     .size = sizeof(struct stream_body),
+                     .free = stream_body_free,
+                     .clone = stream_body_clone,
+                     .overhead = stream_body_overhead,
+                     .compact = stream_body_compact},
 };
 
 const char *value_encoding_name(const struct entry *e)
