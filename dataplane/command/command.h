@@ -140,7 +140,7 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[];
+    commands_server[], commands_introspect[], commands_streams[], commands_stream_groups[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
