@@ -24,7 +24,7 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'streams']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
 
@@ -229,7 +229,8 @@ class Run:
     def same_state(pair, history):
         """Every key of the current database: value, encoding, expiry."""
         for key in grammar.KEYS:
-            for args in ([b'TYPE', key], [b'GET', key], [b'PTTL', key], [b'OBJECT', b'ENCODING', key]):
+            for args in ([b'TYPE', key], [b'GET', key], [b'PTTL', key], [b'OBJECT', b'ENCODING', key],
+                         [b'XRANGE', key, b'-', b'+'], [b'XINFO', b'STREAM', key, b'FULL', b'COUNT', b'0']):
                 history.append(args)
                 pair.run(args)
 

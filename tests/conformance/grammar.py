@@ -135,6 +135,36 @@ class Grammar:
     def make_pattern(self):
         return self.random.choice(PATTERNS)
 
+    def make_id(self):
+        """Few and small ones, so that they meet; the whole range now and then."""
+        chance = self.random.random()
+        if chance < 0.03:
+            return self.random.choice([b'-', b'+', b'x', b'1-x', b'', b'-1', b'01-1', b'+3', b' 4', b'1--1', b'1-+2', b'5-', b'$', b'>',
+                                       b'18446744073709551615', b'18446744073709551615-18446744073709551615',
+                                       b'18446744073709551616', b'3-18446744073709551615', b'9' * 130])
+        if chance < 0.5:
+            return b'%d' % self.random.randint(0, 40)
+        return b'%d-%d' % (self.random.randint(0, 40), self.random.randint(0, 3))
+
+    def make_nextid(self):
+        """For XADD: rising slowly over a run, so that most are accepted."""
+        self.clock = getattr(self, 'clock', 0) + self.random.choice([0, 0, 0, 1])
+        if self.random.random() < 0.1:
+            return self.make_id()
+        return self.random.choice([b'%d-*' % (self.clock // 8), b'%d-%d' % divmod(self.clock, 8), b'%d' % (self.clock // 8)])
+
+    def make_startid(self):
+        return self.random.choice([b'-', b'-', b'0', b'(' + self.make_id(), self.make_id()])
+
+    def make_endid(self):
+        return self.random.choice([b'+', b'+', b'(' + self.make_id(), self.make_id()])
+
+    def make_group(self):
+        return self.random.choice([b'g', b'g', b'g', b'h', b'', b'group with blank'])
+
+    def make_consumer(self):
+        return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -175,7 +205,27 @@ def sequence(tokens, i):
 
 LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 
+TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [LIMIT small]|MAXLEN = 30)'
+
 RULES = {
+    'streams': [
+        (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
+        (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
+        (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
+        (4, '(XRANGE) key startid endid [COUNT small]'), (4, 'XREVRANGE key endid startid [COUNT small]'),
+        (3, 'XREAD [COUNT small] STREAMS key id'), (3, 'XREAD [COUNT small] STREAMS key key id id'), (1, 'XREAD STREAMS key $'),
+        (4, 'XGROUP CREATE key group (id|$|0|0) [MKSTREAM] [ENTRIESREAD small]'), (1, 'XGROUP DESTROY key group'),
+        (2, 'XGROUP SETID key group (id|$|0) [ENTRIESREAD small]'), (2, 'XGROUP CREATECONSUMER key group consumer'),
+        (2, 'XGROUP DELCONSUMER key group consumer'), (12, 'XREADGROUP GROUP group consumer [COUNT small] [NOACK] STREAMS key >'),
+        (4, 'XREADGROUP GROUP group consumer [COUNT small] STREAMS key (id|0)'),
+        (3, 'XREADGROUP GROUP g consumer [COUNT small] STREAMS key key (>|id) (>|id)'), (6, 'XACK key group id id*'),
+        (3, 'XPENDING key group'), (4, 'XPENDING key group [IDLE (0|10000000)] startid endid (10|small) [consumer]'),
+        (5, 'XCLAIM key group consumer (0|0|10000000) id id id* [JUSTID] [FORCE] [RETRYCOUNT small] [LASTID id]'),
+        (2, 'XCLAIM key group consumer 0 id (JUSTID|FORCE|RETRYCOUNT int|LASTID id|IDLE int|TIME int)*'),
+        (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
+        (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
+        (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
+    ],
     'strings': [
         (6, 'GET key'), (10, 'SET key value'), (8, 'SET key value [(NX|XX)] [GET] [%s]' % LIFE),
         (2, 'SET key value (NX|XX|GET|%s|PERSIST)*' % LIFE[1:-1]), (2, 'SETNX key value'), (2, 'SETEX key seconds value'),
