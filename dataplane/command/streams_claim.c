@@ -333,7 +333,7 @@ static bool read_autoclaim(struct request *rq, struct claim *cl, struct stream_i
         return false;
     for (int i = 6; i < rq->argc; i++) {
         if (slice_is(rq->argv[i], "COUNT") && i + 1 < rq->argc) {
-            if (!request_int(rq, ++i, count, NULL))
+            if (!request_int(rq, ++i, count, "ERR COUNT must be > 0"))
                 return false;
             if (*count < 1 || *count > LONG_MAX / (long)sizeof(struct stream_id)) {
                 reply_error(rq->out, "ERR COUNT must be > 0");

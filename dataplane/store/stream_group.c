@@ -135,7 +135,8 @@ static bool id_is_zero(struct stream_id id)
 /* True if something from an ID on may have been deleted by XDEL. */
 static bool deleted_from(const struct stream *st, struct stream_id id)
 {
-    return st->length && !id_is_zero(st->max_deleted) && stream_id_compare(id, st->max_deleted) <= 0;
+    return st->length && !id_is_zero(st->max_deleted) && stream_id_compare(st->first, st->max_deleted) <= 0 &&
+           stream_id_compare(id, st->max_deleted) <= 0;
 }
 
 /* How many entries were added up to an ID, it included; false if that cannot be known. */

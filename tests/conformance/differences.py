@@ -54,7 +54,7 @@ def says(text):
 
 
 def stream_facts(args, a, b):
-    """XINFO STREAM but for the count of the tree's nodes and the consumers' times."""
+    """XINFO but for the count of the tree's nodes, the consumers' times, and consumers without anything pending."""
     return a[0] == b[0] and a[0] in '*%' and without_times(a) == without_times(b)
 
 
@@ -62,17 +62,23 @@ def without_times(tree):
     if not isinstance(tree[1], list):
         return tree
     items = [without_times(item) for item in tree[1]]
-    kept, skip = [], False
-    for item in items:
-        if skip:
-            skip = False
-        elif item in FREE_FIELDS:
-            skip = True
-        else:
+    kept = []
+    while items:
+        item = items.pop(0)
+        if item in FREE_FIELDS or (item == ('$', b'consumers') and items[0][0] == ':'):
+            items.pop(0)
+        elif not idle_consumer(item):
             kept.append(item)
     if len(kept) in (3, 4) and kept[0][0] == '$' and kept[-1][0] == kept[-2][0] == ':': # an entry that is pending
         kept[-2] = (':', 0)
     return (tree[0], kept)
+
+
+def idle_consumer(item):
+    words = item[1]
+    if not isinstance(words, list) or len(words) < 4 or words[0] != ('$', b'name') or ('$', b'last-delivered-id') in words:
+        return False
+    return words[2] in (('$', b'pending'), ('$', b'pel-count')) and words[3] == (':', 0)
 
 
 FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
@@ -98,7 +104,9 @@ RULES = [
     (('SCAN',), 'order of the hash table; see @scan', scan_page),
     (('RANDOMKEY',), 'chance', same_shape),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
-    (('XINFO',), 'our tree of nodes is none of letters; 7.2 tells when a consumer was active; clock', stream_facts),
+    (('XINFO',), 'our tree of nodes is none of letters; 7.2 tells when a consumer was active, and makes it '
+     'when there is nothing to read, too; clock', stream_facts),
+    (('XGROUP', 'CREATECONSUMER'), '7.2 makes a consumer when there is nothing to read, too', both_int_within(1)),
     (('XPENDING',), 'clock', stream_facts),
     (('XADD',), 'clock', both_now),
     (('XADD',), '7.0 takes the last sequence number for lack of room', says(b'equal or smaller than the target stream top')),
