@@ -140,7 +140,9 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[], commands_streams[], commands_stream_groups[];
+    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_zset[],
+    commands_zset_more[], commands_geo[], commands_streams[],
+    commands_stream_groups[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -201,7 +203,7 @@ struct command_env { /* one a worker */
     uint64_t random;     /* state of env_random(), not 0 */
     uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
-    void *worker; /* the box's own */
+    void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
 };

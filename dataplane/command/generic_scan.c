@@ -3,8 +3,9 @@
  *
  * A SCAN cursor is the shard's number in the 16 high bits and the shard's own cursor in the 48 low ones. */
 #include "base/glob.h"
+#include "base/number.h"
 #include "command/generic.h"
-#include <stdio.h>
+#include "command/scan.h"
 #include <stdlib.h>
 
 enum { CURSOR_BITS = 48 };
@@ -89,16 +90,15 @@ enum command_result keys_command(struct request *rq)
     return CMD_DONE;
 }
 
-/* A cursor as Redis' strtoul reads it. False after replying the error. */
-static bool parse_cursor(struct request *rq, uint64_t *cursor)
+bool request_cursor(struct request *rq, int i, uint64_t *cursor)
 {
-    struct slice s = {rq->argv[1].p, strnlen((const char *)rq->argv[1].p, rq->argv[1].len)};
+    struct slice s = {rq->argv[i].p, strnlen((const char *)rq->argv[i].p, rq->argv[i].len)};
     bool negative = s.len && s.p[0] == '-', sign = negative || (s.len && s.p[0] == '+');
     bool good = s.len > sign || s.len == 0;
     *cursor = 0;
-    for (size_t i = sign; good && i < s.len; i++)
-        good = s.p[i] >= '0' && s.p[i] <= '9' && !__builtin_mul_overflow(*cursor, UINT64_C(10), cursor) &&
-               !__builtin_add_overflow(*cursor, (uint64_t)(s.p[i] - '0'), cursor);
+    for (size_t at = sign; good && at < s.len; at++)
+        good = s.p[at] >= '0' && s.p[at] <= '9' && !__builtin_mul_overflow(*cursor, UINT64_C(10), cursor) &&
+               !__builtin_add_overflow(*cursor, (uint64_t)(s.p[at] - '0'), cursor);
     if (!good)
         reply_error(rq->out, "ERR invalid cursor");
     if (negative)
@@ -106,22 +106,19 @@ static bool parse_cursor(struct request *rq, uint64_t *cursor)
     return good;
 }
 
-struct scan_options {
-    const struct slice *pattern, *type;
-    int64_t count;
-};
-
-static bool parse_scan(struct request *rq, struct scan_options *o)
+bool request_scan_options(struct request *rq, int i, bool with_type, struct scan_options *o)
 {
-    for (int i = 2; i < rq->argc; i += 2) {
+    *o = (struct scan_options){NULL, NULL, 10};
+    for (; i < rq->argc; i += 2) {
         bool last = i + 1 == rq->argc;
         if (!last && slice_is(rq->argv[i], "COUNT")) {
             if (!request_int(rq, i + 1, &o->count, NULL))
                 return false;
             last = o->count < 1; /* Redis answers a syntax error, too */
         } else if (!last && slice_is(rq->argv[i], "MATCH")) {
-            o->pattern = &rq->argv[i + 1];
-        } else if (!last && slice_is(rq->argv[i], "TYPE")) {
+            const struct slice *p = &rq->argv[i + 1];
+            o->pattern = p->len == 1 && p->p[0] == '*' ? NULL : p; /* "*" alone matches an empty name, too */
+        } else if (!last && with_type && slice_is(rq->argv[i], "TYPE")) {
             o->type = &rq->argv[i + 1];
         } else {
             last = true;
@@ -132,6 +129,18 @@ static bool parse_scan(struct request *rq, struct scan_options *o)
         }
     }
     return true;
+}
+
+bool scan_matches(const struct scan_options *o, struct slice name)
+{
+    return !o->pattern || glob_match(*o->pattern, name, false);
+}
+
+void reply_scan(struct resp_writer *out, uint64_t cursor)
+{
+    char text[24];
+    reply_array(out, 2);
+    reply_bulk(out, (struct slice){(const uint8_t *)text, format_u64(text, cursor)});
 }
 
 /* Passes about `want` keys, over as many shards as that takes, and returns the next cursor. */
@@ -156,19 +165,16 @@ static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor,
 enum command_result scan_command(struct request *rq)
 {
     uint64_t cursor;
-    struct scan_options o = {NULL, NULL, 10};
+    struct scan_options o;
     struct key_list l;
-    if (!parse_cursor(rq, &cursor) || !parse_scan(rq, &o))
+    if (!request_cursor(rq, 1, &cursor) || !request_scan_options(rq, 2, true, &o))
         return CMD_DONE;
     list_init(&l, o.pattern, o.type);
     cursor = scan_on(rq->env->ks, rq->client->db, cursor, (uint64_t)o.count, &l);
     if (l.failed) {
         reply_oom(rq->out);
     } else {
-        char text[24];
-        int n = snprintf(text, sizeof text, "%llu", (unsigned long long)cursor);
-        reply_array(rq->out, 2);
-        reply_bulk(rq->out, (struct slice){(const uint8_t *)text, (size_t)n});
+        reply_scan(rq->out, cursor);
         list_reply(rq->out, &l);
     }
     list_free(&l);

@@ -18,6 +18,8 @@ static struct {
 
 static struct command *const families[] = {commands_strings,    commands_bits,   commands_generic,
                                            commands_connection, commands_server, commands_introspect,
+                                           commands_hash,       commands_set,    commands_zset,
+                                           commands_zset_more,  commands_geo,
                                            commands_streams, commands_stream_groups};
 enum { FAMILIES = sizeof families / sizeof *families };
 

@@ -1,5 +1,5 @@
-/* zset.c: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, and what all sorted set commands share.
- * https://redis.io/docs/latest/commands/?group=sorted-set */
+/* zset.c: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, and what all sorted set commands
+ * share. https://redis.io/docs/latest/commands/?group=sorted-set */
 #include "command/zset.h"
 #include "base/number.h"
 #include "command/zset_commands.h"
@@ -53,7 +53,7 @@ static int add_options(const struct request *rq, unsigned *flags)
     static const struct {
         const char *name;
         unsigned flag;
-    } options[] = {{"NX", ZSET_NX}, {"XX", ZSET_XX}, {"CH", ADD_CH},
+    } options[] = {{"NX", ZSET_NX},     {"XX", ZSET_XX}, {"CH", ADD_CH},
                    {"INCR", ZSET_INCR}, {"GT", ZSET_GT}, {"LT", ZSET_LT}};
     enum { OPTIONS = sizeof options / sizeof options[0] };
     for (int i = 2; i < rq->argc; i++) {
@@ -189,6 +189,10 @@ static enum command_result rank(struct request *rq, bool reverse)
     uint64_t before;
     double score;
     bool with_score = rq->argc == 4 && slice_is(rq->argv[3], "WITHSCORE");
+    if (rq->argc > 4) {
+        reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->name);
+        return CMD_DONE;
+    }
     if (rq->argc > 3 && !with_score) {
         reply_syntax_error(rq->out);
         return CMD_DONE;

@@ -54,8 +54,9 @@ static bool take_options(const struct request *rq, struct query *q)
     if (q->by == BY_AUTO)
         q->by = BY_RANK;
     if (q->limit != -1 && q->by == BY_RANK) {
-        reply_error(rq->out, "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or "
-                             "BYLEX");
+        reply_error(rq->out,
+                    "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or "
+                    "BYLEX");
         return false;
     }
     if (q->with_scores && q->by == BY_LEX) {
@@ -111,15 +112,23 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
         reply_element(rq->out, &e, q->with_scores);
 }
 
-static void store_range(struct request *rq, const struct zset *z, struct rank_range r) /* long: */
+/* The elements come one after the other, as in Redis: a zero loses its sign while the copy is still compact.
+ */
+static void store_range(struct request *rq, const struct zset *z, struct rank_range r,
+                        bool reverse) /* long: */
 {
+    const struct collection_limits *limits = &rq->env->conf->limits;
     struct tally t = {0};
     struct zset_walk w;
     struct zset_element e;
     struct key to = request_key(rq, 1);
-    zset_walk(&w, z, r.first, false);
-    for (uint64_t count = r.end - r.first; count > 0 && zset_next(&w, &e); count--)
-        tally_add(&t, e.member, e.score);
+    bool compact = true;
+    zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
+    for (uint64_t i = 0; i < r.end - r.first && zset_next(&w, &e); i++) {
+        compact = compact && i < limits->zset_entries && e.member.len <= limits->zset_value;
+        tally_add(&t, e.member, compact ? e.score + 0.0 : e.score);
+    }
+    tally_sort(&t);
     tally_store(rq, &t, &to);
     tally_free(&t);
 }
@@ -135,7 +144,7 @@ static enum command_result range(struct request *rq, int key, enum by by, enum d
     if (!request_zset(rq, &k, LOOK_READ, &v, &z))
         return CMD_DONE;
     if (q.store)
-        store_range(rq, &z, find_range(&z, &q));
+        store_range(rq, &z, find_range(&z, &q), q.way == WAY_REVERSE);
     else
         reply_range(rq, &z, find_range(&z, &q), &q);
     return CMD_DONE;
@@ -179,8 +188,10 @@ enum command_result zrevrangebylex_command(struct request *rq)
 /* -- counting and removing
  * ------------------------------------------------------------------------------------- */
 
-/* The elements between the ends in arguments 2 and 3, found in the key's value. False after replying an error. */
-static bool find_between(struct request *rq, enum by by, unsigned how, struct value_at *v, struct rank_range *r)
+/* The elements between the ends in arguments 2 and 3, found in the key's value. False after replying an
+ * error. */
+static bool find_between(struct request *rq, enum by by, unsigned how, struct value_at *v,
+                         struct rank_range *r)
 {
     struct query q = {.key = 1, .by = by, .way = WAY_FORWARD, .limit = -1};
     struct zset z;

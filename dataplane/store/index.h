@@ -100,6 +100,14 @@ unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint
 /* Prefetch stages of index_sample_bucket() with the same random number: the slots, then the entries. */
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries);
 
+/* The next entry of a segment from a slot on (0 = the first), which moves behind it; NULL at the end. */
+struct entry *index_next_in_segment(const struct shard *s, const struct index *ix, uint32_t number,
+                                    uint32_t *slot);
+/* An entry, each as likely as any other. The index is not empty. */
+struct entry *index_random(struct shard *s, const struct index *ix);
+/* Bytes of segments and directory. */
+uint64_t index_memory(const struct index *ix);
+
 /* Where a segment lies and its bytes (NULL = empty), and after it was copied elsewhere. Each slot may be
  * changed to another address of the same entry. */
 struct bucket *index_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t *size);

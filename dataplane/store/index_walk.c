@@ -136,3 +136,57 @@ void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
         __builtin_prefetch(slot_entry(s, b, i));
 }
+
+struct entry *index_next_in_segment(const struct shard *s, const struct index *ix, uint32_t number,
+                                    uint32_t *slot)
+{
+    uint64_t word = *directory_at(ix, number);
+    const struct bucket *seg = word_segment(s, word);
+    for (; *slot < word_buckets(word) * BUCKET_SLOTS; ++*slot) {
+        const struct bucket *b = &seg[*slot / BUCKET_SLOTS];
+        unsigned i = *slot % BUCKET_SLOTS;
+        if (b->low[i]) {
+            ++*slot;
+            return slot_entry(s, b, i);
+        }
+    }
+    return NULL;
+}
+
+/* Keys that a segment is taken to have at most, so that one with fewer is chosen by its share: up to twice
+ * the mean before it is split, and some more by chance. */
+enum { FULLEST_SEGMENT = SEGMENT_KEYS * 2 + SEGMENT_KEYS / 2 };
+
+static uint64_t random_word(struct shard *s, const struct index *ix)
+{
+    for (;;) {
+        uint64_t random = shard_random(s);
+        uint64_t word = *directory_at(ix, (uint32_t)((random >> 32) * ix->segments >> 32));
+        if (word && (ix->segments == 1 || word_keys(word) > (random & 0xffffffff) * FULLEST_SEGMENT >> 32))
+            return word;
+    }
+}
+
+struct entry *index_random(struct shard *s, const struct index *ix)
+{
+    uint64_t word = random_word(s, ix), slots = (uint64_t)word_buckets(word) * BUCKET_SLOTS;
+    const struct bucket *seg = word_segment(s, word);
+    for (;;) {
+        uint64_t slot = (shard_random(s) >> 32) * slots >> 32;
+        if (seg[slot / BUCKET_SLOTS].low[slot % BUCKET_SLOTS])
+            return slot_entry(s, &seg[slot / BUCKET_SLOTS], (unsigned)(slot % BUCKET_SLOTS));
+    }
+}
+
+uint64_t index_memory(const struct index *ix)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < DIRECTORY_CHUNKS; i++)
+        if (ix->chunk[i])
+            bytes +=
+                slab_size((i ? (uint64_t)DIRECTORY_FIRST << (i - 1) : DIRECTORY_FIRST) * sizeof(uint64_t));
+    for (uint32_t i = 0; i < ix->segments; i++)
+        if (*directory_at(ix, i))
+            bytes += slab_size(word_buckets(*directory_at(ix, i)) * sizeof(struct bucket));
+    return bytes;
+}

@@ -169,6 +169,7 @@ struct value_at {
     unsigned db;
     const struct key *key; /* with its hash */
     struct entry *e;       /* NULL: there is no such key. Follows when the entry moves */
+    bool persist;          /* a value put in place of the present one has no expiry */
 };
 
 /* -- accounts

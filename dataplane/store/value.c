@@ -2,6 +2,7 @@
 #include "store/value.h"
 #include "store/shard.h"
 #include "store/stream_body.h"
+#include "store/table.h"
 #include "store/zset_body.h"
 
 enum {
@@ -118,20 +119,24 @@ enum effort { MAY_EVICT, QUIETLY };
 static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint32_t len, uint32_t keep,
                       enum effort effort)
 {
+    uint64_t expire_at = v->e ? entry_expire_at(v->e) : 0;
     struct tail t = {.plan = {.key = v->e ? entry_key(v->e) : v->key->name,
                               .type = type,
                               .encoding = encoding,
-                              .expire_at = v->e ? entry_expire_at(v->e) : 0,
+                              .expire_at = v->persist ? 0 : expire_at,
                               .value_len = len},
                      .keep = keep};
     uint64_t now = v->e ? entry_size(v->e) : 0, then = entry_plan_size(&t.plan);
     if (slab_size(now) != slab_size(then) || !v->e) {
-        if (rewrite_elsewhere(v, &t, effort == QUIETLY || then < now))
-            return true;
-        if (then > now)
+        bool moved = rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
+        if (!moved && then > now)
             return false;
+        if (!moved)
+            rewrite_in_place(v->e, &t);
+    } else {
+        rewrite_in_place(v->e, &t);
     }
-    rewrite_in_place(v->e, &t);
+    db_note_expiry(db_of(v), expire_at, t.plan.expire_at);
     return true;
 }
 
@@ -287,7 +292,18 @@ void value_remove(struct value_at *v)
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
-    [TYPE_STRING] = {.encoding = "unknown"},
+    [TYPE_SET] = {.encoding = "hashtable",
+                  .size = sizeof(struct table),
+                  .free = table_free,
+                  .clone = table_clone,
+                  .overhead = table_overhead,
+                  .compact = table_compact},
+    [TYPE_HASH] = {.encoding = "hashtable",
+                   .size = sizeof(struct table),
+                   .free = table_free,
+                   .clone = table_clone,
+                   .overhead = table_overhead,
+                   .compact = table_compact},
     [TYPE_ZSET] = {.encoding = "skiplist",
                    .size = sizeof(struct zset_body),
                    .free = zset_body_free,

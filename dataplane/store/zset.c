@@ -28,8 +28,7 @@ bool zset_score(const struct zset *z, struct slice member, double *score)
     struct zset_element e;
     char text[PACK_TEXT];
     if (z->body) {
-        struct place at;
-        const struct entry *there = zset_body_find(z->s, z->body, member, &at);
+        const struct entry *there = table_find(z->s, &z->body->table, member);
         if (there)
             *score = zset_element_of(there).score;
         return there;
@@ -221,27 +220,21 @@ bool zset_next(struct zset_walk *w, struct zset_element *out)
 struct scanning {
     void (*visit)(const struct zset_element *e, void *arg);
     void *arg;
-    uint64_t seen;
 };
 
 static void visit_entry(struct entry *e, void *arg)
 {
-    struct scanning *scan = arg;
+    const struct scanning *scan = arg;
     struct zset_element out = zset_element_of(e);
-    scan->seen++;
     scan->visit(&out, scan->arg);
 }
 
 uint64_t zset_scan(const struct zset *z, uint64_t cursor, uint64_t want,
                    void (*visit)(const struct zset_element *e, void *arg), void *arg)
 {
-    struct scanning scan = {visit, arg, 0};
-    if (z->body) {
-        do
-            cursor = index_scan(z->s, &z->body->index, cursor, visit_entry, &scan);
-        while (cursor && scan.seen < want);
-        return cursor;
-    }
+    struct scanning scan = {visit, arg};
+    if (z->body)
+        return table_scan(z->s, &z->body->table, cursor, want, visit_entry, &scan);
     struct zset_walk w;
     struct zset_element e;
     zset_walk(&w, z, 0, false);

@@ -5,15 +5,13 @@
  * would read as a number. Indexed: a struct zset_body. Its table's entries have the member for a key and the
  * score for a value; the words of its order are these entries. */
 #pragma once
-#include "store/index.h"
 #include "store/pack.h"
 #include "store/shard.h"
-#include "store/value.h"
+#include "store/table.h"
 #include "store/zset.h"
 
 struct zset_body {
-    struct body body;
-    struct index index;
+    struct table table;
     struct order order;
 };
 
@@ -65,8 +63,6 @@ uint32_t zset_packed_at(struct pack pk, uint64_t rank);
 
 /* -- zset_body.c: the caller holds the key's entry */
 
-struct entry *zset_body_find(const struct shard *s, const struct zset_body *b, struct slice member,
-                             struct place *at);
 /* Adds a member that is not there. False without memory. */
 bool zset_body_add(struct shard *s, struct zset_body *b, const struct zset_element *e);
 /* Gives the element of an entry another score. False without memory. */

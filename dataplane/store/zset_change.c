@@ -93,7 +93,7 @@ static struct zset_body *make_body(struct shard *s, const struct pack *pk, const
         ok = zset_body_add(s, b, &e);
     }
     if (b && !ok)
-        body_release(s, &b->body);
+        body_release(s, &b->table.body);
     return ok ? b : NULL;
 }
 
@@ -106,8 +106,8 @@ static bool grow_into_body(struct value_at *v, const struct zset_element *e)
     hold(v);
     struct zset_body *b = make_body(v->s, v->e ? &pk : NULL, e);
     release(v);
-    if (b && value_set_body(v, &b->body) != STORE_OK) {
-        body_release(v->s, &b->body);
+    if (b && value_set_body(v, &b->table.body) != STORE_OK) {
+        body_release(v->s, &b->table.body);
         return false;
     }
     return b;
@@ -147,15 +147,14 @@ static enum zset_outcome add_packed(struct value_at *v, struct slice member, dou
 static enum zset_outcome add_to_body(struct value_at *v, struct slice member, double *score, unsigned flags)
 {
     struct zset_body *b = zset_body_of(v->e);
-    struct place at;
-    struct entry *there = zset_body_find(v->s, b, member, &at);
+    struct entry *there = table_find(v->s, &b->table, member);
     struct zset_element e = {member, 0};
     if (there)
         e = zset_element_of(there);
     enum zset_outcome outcome = decide(there ? &e.score : NULL, score, flags);
     if (outcome != ZSET_ADDED && outcome != ZSET_UPDATED)
         return outcome;
-    uint64_t data = b->body.data;
+    uint64_t data = b->table.body.data;
     e.score = *score;
     hold(v);
     bool ok = there ? zset_body_move(v->s, b, there, *score) : zset_body_add(v->s, b, &e);
@@ -191,7 +190,7 @@ static void remove_from_body(struct value_at *v, uint64_t first, uint64_t count)
         value_remove(v); /* in slices */
         return;
     }
-    uint64_t data = b->body.data;
+    uint64_t data = b->table.body.data;
     while (count-- > 0)
         zset_body_remove(v->s, b, first);
     value_body_changed(v, data);
@@ -258,10 +257,10 @@ static enum store_result replace_by_body(struct value_at *v, const struct zset_e
     for (uint64_t i = 1; ok && i < count; i++)
         ok = zset_body_add(v->s, b, &e[i]);
     release(v);
-    if (ok && value_set_body(v, &b->body) == STORE_OK)
+    if (ok && value_set_body(v, &b->table.body) == STORE_OK)
         return STORE_OK;
     if (b)
-        body_release(v->s, &b->body);
+        body_release(v->s, &b->table.body);
     return STORE_OOM;
 }
 
@@ -270,9 +269,6 @@ enum store_result zset_replace(struct value_at *v, const struct zset_element *e,
     size_t longest = 0;
     for (uint64_t i = 0; i < count; i++)
         longest = e[i].member.len > longest ? e[i].member.len : longest;
-    enum store_result result =
-        stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);
-    if (result == STORE_OK && entry_expire_at(v->e))
-        result = store_set_expire(v->s, v->db, v->key, 0);
-    return result;
+    v->persist = true;
+    return stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);
 }

@@ -1,11 +1,10 @@
 /* zset_pack.c: the compact form of a sorted set (zset_body.h). */
 #include "store/zset_body.h"
-#include <math.h>
 
+/* -0 counts: it becomes 0 here, as in Redis. */
 static bool is_whole(double score)
 {
-    return score >= -9007199254740992.0 && score <= 9007199254740992.0 && score == (double)(int64_t)score &&
-           !(score == 0 && signbit(score));
+    return score >= -9007199254740992.0 && score <= 9007199254740992.0 && score == (double)(int64_t)score;
 }
 
 struct item zset_score_item(double score, struct score_text *text)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """against_engine.py ENGINE_SERVER [differential.py's options]: starts a redis-server and the in-process engine, with one
-shard and with four, on free ports of 127.0.0.1, runs differential.py between them, and stops both. Prints TAP."""
+shard and with four (and small limits of the compact encodings), on free ports of 127.0.0.1, runs differential.py between them, and stops both. Prints TAP."""
 import os
 import shutil
 import socket
@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 
+SMALL = {'hash-max-listpack-entries': 6, 'hash-max-listpack-value': 20, 'set-max-intset-entries': 6,
+         'zset-max-listpack-entries': 6, 'zset-max-listpack-value': 20, 'list-max-listpack-size': 5}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -50,10 +52,13 @@ def compare(engine_server, workers, options, folder):
     count)."""
     oracle_port, box_port = free_port(), free_port()
     log = open(os.path.join(folder, 'engine%d.log' % workers), 'wb')
-    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder], oracle_port,
+    limits = SMALL if workers > 1 else {}
+    words = [word for name, value in limits.items() for word in ('--' + name, str(value))]
+    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder] + words, oracle_port,
                    subprocess.DEVNULL)
     try:
-        box = start([engine_server, str(box_port), 'workers %d' % workers], box_port, log)
+        box = start([engine_server, str(box_port), 'workers %d' % workers] +
+                    ['%s %s' % limit for limit in limits.items()], box_port, log)
         try:
             result = subprocess.run(['/usr/bin/python3', os.path.join(HERE, 'differential.py'), '--tap',
                                      '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +

@@ -16,6 +16,75 @@ def same_members(args, a, b):
     return a[0] == b[0] and a[0] in '*~' and a[1] is not None and sorted(map(repr, a[1])) == sorted(map(repr, b[1]))
 
 
+def same_pairs(args, a, b):
+    """Maps, or arrays of keys and values by turns, in any order."""
+    if a[0] != b[0] or a[0] not in '*%' or len(a[1]) != len(b[1]):
+        return False
+    pairs = [[repr(x[1][i:i + 2]) for i in range(0, len(x[1]), 2)] for x in (a, b)]
+    return sorted(pairs[0]) == sorted(pairs[1])
+
+
+def scan_of_pairs(args, a, b):
+    """HSCAN, ZSCAN: one page that is all of it, or any page."""
+    if not scan_page(args, a, b):
+        return False
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, a[1][1], b[1][1])
+
+
+def scan_of_members(args, a, b):
+    if not scan_page(args, a, b):
+        return False
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_members(args, a[1][1], b[1][1])
+
+
+def chosen(args, a, b):
+    """Elements by chance: as many of the same kind; the same ones if all were asked for."""
+    if a[0] != '*' or a[0] != b[0]:
+        return a[0] == b[0] == '$' and (a[1] is None) == (b[1] is None)
+    if len(a[1]) != len(b[1]) or not same_shape(args, a, b):
+        return False
+    if len(args) < 3 or args[2] != b'1000':
+        return True
+    return same_members(args, a, b) or same_pairs(args, a, b)
+
+
+def same_doubles(args, a, b):
+    """The same but for the digits of doubles."""
+    if a == b:
+        return True
+    if a[0] != b[0] or a[1] is None or b[1] is None:
+        return False
+    if isinstance(a[1], list):
+        return len(a[1]) == len(b[1]) and all(same_doubles(args, x, y) for x, y in zip(a[1], b[1]))
+    try:
+        return a[0] in '$,' and float(a[1]) == float(b[1]) and a[1] == b'%.17g' % float(b[1])
+    except ValueError:
+        return False
+
+
+def scan_of_scores(args, a, b):
+    """Pages in the order of a table, scores to 15 digits."""
+    def rounded(x):
+        words = [w[1] for w in x[1][1][1]]
+        return ('*', [x[1][0], ('*', [w if i % 2 == 0 else b'%.15g' % float(w) for i, w in enumerate(words)])])
+    if not scan_page(args, a, b):
+        return False
+    return args[2] != b'0' or a[1][0][1] != b'0' or b[1][0][1] != b'0' or same_pairs(args, rounded(a)[1][1], rounded(b)[1][1])
+
+
+def chosen_members(args, a, b):
+    return chosen(args, a, b) if a[0] != '*' or len(args) < 3 or args[2] != b'1000' else same_doubles(args, a, b)
+
+
+def other_of_equals(args, a, b):
+    """COUNT sorts partly, and in another order what is equally far."""
+    return b'COUNT' in [w.upper() for w in args] and same_shape(args, a, b) and len(a[1] or []) == len(b[1] or []) and a[0] == '*'
+
+
+def with_score(args, a, b):
+    return len(args) == 4 and a[0] == '-' and a[1].startswith(b'ERR wrong number of arguments')
+
+
 def same_shape(args, a, b):
     """The same types all the way down; sizes and values are free."""
     if a[0] != b[0] or (a[1] is None) != (b[1] is None):
@@ -84,6 +153,10 @@ def idle_consumer(item):
 FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
 
 
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -103,6 +176,26 @@ RULES = [
     (('KEYS',), 'order of the hash table', same_members),
     (('SCAN',), 'order of the hash table; see @scan', scan_page),
     (('RANDOMKEY',), 'chance', same_shape),
+    (('HKEYS',), 'order of the hash table', same_members),
+    (('HVALS',), 'order of the hash table', same_members),
+    (('HGETALL',), 'order of the hash table', same_pairs),
+    (('HSCAN',), 'order of the hash table', scan_of_pairs),
+    (('HRANDFIELD',), 'chance', chosen),
+    (('ZRANK',), '7.2 has WITHSCORE', with_score),
+    (('ZREVRANK',), '7.2 has WITHSCORE', with_score),
+    (('ZRANDMEMBER',), 'chance', chosen_members),
+    (('ZSCAN',), 'order of the hash table; doubles as 7.2 prints them', scan_of_scores),
+    (('GEOSEARCH',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUS_RO',), 'equal distances in another order', other_of_equals),
+    (('GEORADIUSBYMEMBER',), 'equal distances in another order', other_of_equals),
+    (('SMEMBERS',), 'order of the hash table', same_members),
+    (('SPOP',), 'order of the hash table', same_members),
+    (('SSCAN',), 'order of the hash table', scan_of_members),
+    (('SRANDMEMBER',), 'chance', chosen),
+    (('SINTER',), 'order of the hash table', same_members),
+    (('SUNION',), 'order of the hash table', same_members),
+    (('SDIFF',), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
     (('XINFO',), 'our tree of nodes is none of letters; 7.2 tells when a consumer was active, and makes it '
      'when there is nothing to read, too; clock', stream_facts),
@@ -116,6 +209,7 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
+    (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]
 
 
@@ -123,6 +217,8 @@ def same(args, oracle, box):
     """None if the replies differ; else '' (equal) or the reason of the rule that allows the difference."""
     if oracle.raw == box.raw:
         return ''
+    if args[0][:1].upper() in (b'Z', b'G', b'B') and same_doubles(args, oracle.tree, box.tree):
+        return 'doubles as 7.2 prints them, with as few digits as tell them'
     words = [a.upper().decode('latin1') for a in args[:2]]
     for prefix, reason, rule in RULES:
         if tuple(words[:len(prefix)]) == prefix and rule(args, oracle.tree, box.tree):

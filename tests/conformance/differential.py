@@ -24,9 +24,11 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'streams']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'zsets', 'geo', 'streams']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
+STATE_OF = {b'hash': ('HGETALL', ''), b'set': ('SMEMBERS', ''), b'list': ('LRANGE', '', '0', '-1'),
+            b'zset': ('ZRANGE', '', '0', '-1', 'WITHSCORES'), b'stream': ('XINFO', 'STREAM', '', 'FULL', 'COUNT', '0')}
 
 
 class Different(Exception):
@@ -229,8 +231,9 @@ class Run:
     def same_state(pair, history):
         """Every key of the current database: value, encoding, expiry."""
         for key in grammar.KEYS:
-            for args in ([b'TYPE', key], [b'GET', key], [b'PTTL', key], [b'OBJECT', b'ENCODING', key],
-                         [b'XRANGE', key, b'-', b'+'], [b'XINFO', b'STREAM', key, b'FULL', b'COUNT', b'0']):
+            kind = pair.run([b'TYPE', key]).tree[1]
+            dump = [word.encode() if word else key for word in STATE_OF.get(kind, ('GET', ''))]
+            for args in (dump, [b'PTTL', key], [b'OBJECT', b'ENCODING', key]):
                 history.append(args)
                 pair.run(args)
 

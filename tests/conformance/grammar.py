@@ -16,6 +16,19 @@ BAD_FIELDS = [b'u64', b'i65', b'u0', b'i0', b'x8', b'u', b'', b'U8', b'u-1', b'u
 PATTERNS = [b'*', b'?', b'a*', b'[a-c]', b'[^a]', b'{t}*', b'k*k', b'\\a', b'[', b'[a', b'**', b'', b'*\xff*', b'key*']
 
 
+HASH_FIELDS = [b'f%d' % i for i in range(12)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'y' * 30]
+LONG_FIELD = b'L' * 65
+
+
+MEMBERS = [b'm%d' % i for i in range(14)] + [b'1', b'22', b'-333', b'70000', b'9999999999', b'', b'\x00\xff', b'z' * 30, b'a', b'ab', b'b']
+SCORES = [b'0', b'1', b'-1', b'2', b'3', b'3', b'1.5', b'-2.25', b'0.1', b'1e17', b'-0', b'inf', b'-inf', b'3.3333333333333335',
+          b'1e-7', b'123456789.125', b'9007199254740993', b'100000000000000000000', b'1.7976931348623157e308', b'4.9e-324']
+
+PLACES = [(b'13.361389', b'38.115556'), (b'15.087269', b'37.502669'), (b'-122.27652', b'37.805186'), (b'2.349014', b'48.864716'),
+          (b'0', b'0'), (b'180', b'85.05112878'), (b'-180', b'-85.05112878'), (b'179.99', b'-17.8'), (b'-179.99', b'-17.8'),
+          (b'18.95', b'69.65'), (b'-68.3', b'-54.8'), (b'13.4', b'38.1'), (b'13.5', b'38.2')]
+
+
 class Grammar:
     def __init__(self, seed, families, wrong_types):
         self.random = random.Random(seed)
@@ -29,7 +42,7 @@ class Grammar:
         words = []
         for node in tree:
             self.expand(node, words)
-        if self.random.random() < 0.02:
+        if self.random.random() < 0.02 and not words[1:2][:1] in ([b'{t}l1'], [b'{t}l2']):
             self.spoil(words)
         return words
 
@@ -48,7 +61,7 @@ class Grammar:
         kind, body = node
         if kind == 'word':
             make = getattr(self, 'make_' + body, None) if body.islower() else None
-            words.append(make() if make else self.mixed_case(body))
+            words.extend(make().split(b' ') if body in ('place', 'length') else [make() if make else self.mixed_case(body)])
         elif kind == 'choice':
             for part in self.random.choice(body):
                 self.expand(part, words)
@@ -164,6 +177,59 @@ class Grammar:
 
     def make_consumer(self):
         return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
+    def make_zmember(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
+
+    def make_score(self):
+        if self.random.random() < 0.03:
+            return self.random.choice(ODD_NUMBERS)
+        if self.random.random() < 0.4:
+            return str(self.random.randint(-5, 12)).encode()
+        return self.random.choice(SCORES)
+
+    def make_scoreend(self):
+        return (b'(' if self.random.random() < 0.3 else b'') + self.make_score()
+
+    def make_lexend(self):
+        if self.random.random() < 0.3:
+            return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
+        return self.random.choice([b'(', b'[']) + self.make_zmember()
+
+    def make_lexkey(self):
+        """Only elements of equal scores: other ranges of members are not defined."""
+        return self.random.choice([b'{t}l1', b'{t}l2'])
+
+    def make_near(self):
+        return str(self.random.randint(-8, 12)).encode() if self.random.random() < 0.95 else self.make_int()
+
+    def make_place(self):
+        if self.random.random() < 0.02:
+            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06'])
+        if self.random.random() < 0.5:
+            return b' '.join(self.random.choice(PLACES))
+        return b'%.6f %.6f' % (self.random.uniform(-180, 180), self.random.uniform(-85, 85))
+
+    def make_length(self):
+        if self.random.random() < 0.04:
+            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1'])
+        return b'%.3f ' % (10 ** self.random.uniform(0, 4.4)) + self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])
+
+    def make_hashfield(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
+
+    def make_member(self):
+        if self.random.random() < 0.6:
+            return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
+        return self.make_hashfield()
+
+    def make_numkeys(self):
+        return b'2' if self.random.random() < 0.95 else self.make_small()
+
+    def make_width(self):
+        return b'%.2f' % (10 ** self.random.uniform(0, 4.4)) if self.random.random() < 0.97 else self.make_small()
+
+    def make_count(self):
+        return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
 
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
@@ -261,6 +327,76 @@ RULES = {
         (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
         (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
+    ],
+    'hashes': [
+        (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
+        (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
+        (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
+        (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
+        (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
+        (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
+        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key small WITHVALUES junk'),
+        (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
+        (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
+    ],
+    'sets': [
+        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
+        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
+        (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
+        (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
+        (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
+        (3, 'SINTERCARD (1|2|2|3|small) key key [key] [LIMIT small]'), (2, 'SINTERCARD 2 key key [LIMIT small]'),
+        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+    ],
+    'zsets': [
+        (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
+        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
+        (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
+        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
+        (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
+        (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
+        (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
+        (4, '(ZRANGEBYSCORE|ZREVRANGEBYSCORE) key scoreend scoreend [WITHSCORES] [LIMIT near near]'),
+        (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
+        (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
+        (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
+        (4, 'ZADD lexkey 0 zmember 0 zmember (0 zmember)*'), (2, 'ZREM lexkey zmember zmember*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
+        (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
+        (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
+        (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
+        (2, '(ZPOPMIN|ZPOPMAX) key [small]'), (3, 'ZMPOP numkeys key key (MIN|MAX) [COUNT small]'), (1, 'ZMPOP small key (MIN|MAX|COUNT small)*'),
+        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key int* WITHSCORES'),
+        (2, 'ZSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'ZSCAN key small [COUNT small] [junk]'),
+        (4, '(ZUNION|ZINTER) numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]'),
+        (3, '(ZUNIONSTORE|ZINTERSTORE) key numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)]'),
+        (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
+        (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
+        (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
+    ],
+    'geo': [
+        (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
+        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place zmember'), (4, 'GEOPOS key zmember zmember*'), (4, 'GEOHASH key zmember zmember*'),
+        (6, 'GEODIST key zmember zmember [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key zmember'), (2, 'ZREM key zmember zmember'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
+            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
+            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
+        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
+            '[STOREDIST]'),
+        (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
+        (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
+        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
+        (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
+        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
+        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),

@@ -1,0 +1,166 @@
+/* zset_pop.c: ZPOPMIN, ZPOPMAX, ZMPOP, ZSCAN.
+ * https://redis.io/docs/latest/commands/zmpop/ https://redis.io/docs/latest/commands/zscan/ */
+#include "base/number.h"
+#include "command/scan.h"
+#include "command/zset.h"
+#include "command/zset_commands.h"
+#include <math.h>
+#include <stdio.h>
+
+/* Replies the `count` least or greatest elements, from the end on, and removes them. */
+static void pop(struct request *rq, struct value_at *v, const struct zset *z, bool greatest, uint64_t count,
+                bool nested) /* long: */
+{
+    uint64_t length = zset_count(z);
+    struct zset_walk w;
+    struct zset_element e;
+    zset_walk(&w, z, greatest ? length - 1 : 0, greatest);
+    reply_array(rq->out, nested ? count : count * 2);
+    for (uint64_t i = 0; i < count && zset_next(&w, &e); i++) {
+        if (nested)
+            reply_array(rq->out, 2);
+        reply_bulk(rq->out, e.member);
+        reply_double(rq->out, e.score);
+    }
+    zset_remove_ranks(v, greatest ? length - count : 0, greatest ? length : count);
+}
+
+static enum command_result pop_one_key(struct request *rq, bool greatest)
+{
+    struct value_at v;
+    struct zset z;
+    int64_t count = 1;
+    if (rq->argc > 3) {
+        reply_syntax_error(rq->out);
+        return CMD_DONE;
+    }
+    if ((rq->argc == 3 &&
+         !request_at_least(rq, 2, 0, &count, "ERR value is out of range, must be positive")) ||
+        !request_zset(rq, &rq->key, LOOK_WRITE, &v, &z))
+        return CMD_DONE;
+    if (!v.e || count == 0) {
+        reply_array(rq->out, 0);
+        return CMD_DONE;
+    }
+    uint64_t length = zset_count(&z);
+    pop(rq, &v, &z, greatest, (uint64_t)count < length ? (uint64_t)count : length,
+        rq->argc == 3 && rq->out->proto > 2);
+    return CMD_DONE;
+}
+
+enum command_result zpopmin_command(struct request *rq)
+{
+    return pop_one_key(rq, false);
+}
+
+enum command_result zpopmax_command(struct request *rq)
+{
+    return pop_one_key(rq, true);
+}
+
+struct mpop {
+    int keys; /* arguments from 2 on */
+    bool greatest;
+    int64_t count;
+};
+
+static bool take_mpop(struct request *rq, struct mpop *m)
+{
+    int64_t keys;
+    m->count = -1;
+    if (!request_at_least(rq, 1, 1, &keys, "ERR numkeys should be greater than 0"))
+        return false;
+    int where = keys < rq->argc - 2 ? (int)keys + 2 : 0;
+    bool ok = where && (slice_is(rq->argv[where], "MIN") || slice_is(rq->argv[where], "MAX"));
+    for (int i = where + 1; ok && i < rq->argc; i += 2) {
+        ok = m->count < 0 && slice_is(rq->argv[i], "COUNT") && i + 1 < rq->argc;
+        if (ok && !request_at_least(rq, i + 1, 1, &m->count, "ERR count should be greater than 0"))
+            return false;
+    }
+    if (!ok) {
+        reply_syntax_error(rq->out);
+        return false;
+    }
+    m->keys = (int)keys;
+    m->greatest = slice_is(rq->argv[where], "MAX");
+    m->count = m->count < 0 ? 1 : m->count;
+    return true;
+}
+
+enum command_result zmpop_command(struct request *rq)
+{
+    struct mpop m;
+    struct value_at v;
+    struct zset z;
+    if (!take_mpop(rq, &m))
+        return CMD_DONE;
+    for (int i = 2; i < 2 + m.keys; i++) {
+        struct key k = request_key(rq, i);
+        if (!request_zset(rq, &k, LOOK_WRITE, &v, &z))
+            return CMD_DONE;
+        if (!v.e)
+            continue;
+        uint64_t length = zset_count(&z);
+        reply_array(rq->out, 2);
+        reply_bulk(rq->out, k.name);
+        pop(rq, &v, &z, m.greatest, (uint64_t)m.count < length ? (uint64_t)m.count : length, true);
+        return CMD_DONE;
+    }
+    reply_null_array(rq->out);
+    return CMD_DONE;
+}
+
+/* -- ZSCAN
+ * ----------------------------------------------------------------------------------------------------- */
+
+struct scan_reply {
+    struct resp_writer *out; /* NULL: count */
+    const struct scan_options *options;
+    bool compact;
+    size_t matched;
+};
+
+/* A score's text: as ZSCORE has it in the compact form, with 17 digits in the other one (as Redis 7.2). */
+static void reply_score_text(struct resp_writer *out, double score, bool compact)
+{
+    char text[64];
+    size_t len = compact || isinf(score) ? format_double(text, score)
+                                         : (size_t)snprintf(text, sizeof text, "%.17Lg", (long double)score);
+    reply_bulk(out, (struct slice){(const uint8_t *)text, len});
+}
+
+static void scan_element(const struct zset_element *e, void *arg)
+{
+    struct scan_reply *r = arg;
+    if (!scan_matches(r->options, e->member))
+        return;
+    r->matched++;
+    if (!r->out)
+        return;
+    reply_bulk(r->out, e->member);
+    reply_score_text(r->out, e->score, r->compact);
+}
+
+enum command_result zscan_command(struct request *rq)
+{
+    struct value_at v;
+    struct zset z;
+    struct scan_options o;
+    uint64_t cursor, next;
+    if (!request_cursor(rq, 2, &cursor) || !request_zset(rq, &rq->key, LOOK_READ, &v, &z))
+        return CMD_DONE;
+    if (!v.e) {
+        reply_scan(rq->out, 0);
+        reply_array(rq->out, 0);
+        return CMD_DONE;
+    }
+    if (!request_scan_options(rq, 3, false, &o))
+        return CMD_DONE;
+    struct scan_reply r = {.options = &o, .compact = z.pack};
+    next = zset_scan(&z, cursor, (uint64_t)o.count, scan_element, &r);
+    reply_scan(rq->out, next);
+    reply_array(rq->out, r.matched * 2);
+    r.out = rq->out;
+    zset_scan(&z, cursor, (uint64_t)o.count, scan_element, &r);
+    return CMD_DONE;
+}

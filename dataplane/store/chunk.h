@@ -1,0 +1,68 @@
+/* chunk.h: the chunked form of a list: a doubly linked chain of chunks, each a pack with some room before and
+ * behind it, so that both ends of a list take and give elements without moving the others. Private to the store.
+ *
+ *   struct list          ┌──────┬──────┬─────────────────────┬─────────────┬───────────────────┐
+ *   head ──────────────▶ │ prev │ next │ start  len  cap     │    room     │ pack │    room    │ ◀── tail
+ *                        └──────┴──────┴─────────────────────┴─────────────┴───────────────────┘
+ *                                                            bytes[0]      bytes[start]        bytes[cap]
+ *
+ * A chunk holds what list-max-listpack-size allows: n elements (n > 0, and 8 KB), or 4, 8, 16, 32, 64 KB (-1 to
+ * -5), its own header counted in. An element that is larger has a chunk of its own. No chunk is empty. */
+#pragma once
+#include "store/list.h"
+#include "store/shard.h"
+
+struct chunk {
+    struct chunk *prev, *next;
+    uint32_t start, len, cap;
+    uint8_t bytes[];
+};
+
+struct list {
+    struct body body; /* data: bytes of the packs; memory: of the chunks */
+    struct chunk *head, *tail;
+    uint64_t count;
+};
+
+struct chunk_limit {
+    uint32_t bytes; /* of a pack */
+    uint32_t count;
+};
+struct chunk_limit chunk_limit_of(int list_max_listpack_size);
+
+static inline struct pack chunk_pack(const struct chunk *c)
+{
+    return (struct pack){(uint8_t *)(uintptr_t)c->bytes + c->start, c->len};
+}
+
+/* Each of these changes a list and keeps its accounts. Those that may fail leave the elements as they are then;
+ * the list's entry must be held. */
+
+/* Adds an item at an end. */
+bool chain_push(struct shard *s, struct list *l, struct chunk_limit limit, enum list_end end,
+                const struct item *item);
+/* Of elements of these sizes, how many the chunk at an end takes: makes room for them, so that chain_push() of
+ * just these cannot fail. False without memory. */
+bool chain_reserve(struct shard *s, struct list *l, struct chunk_limit limit, enum list_end end,
+                   const struct slice *values, size_t n, size_t *fit);
+/* Removes n elements from an end, fewer than there are. */
+void chain_drop(struct shard *s, struct list *l, enum list_end end, uint64_t n);
+/* Inserts before place `at` of a chunk. */
+bool chain_insert(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c, uint32_t at,
+                  const struct item *item);
+/* Puts the item in place of the one at a place, if the chunk stays within the limit. */
+bool chain_replace(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c, uint32_t at,
+                   const struct item *item, bool *fits);
+/* Deletes the element at a place. The chunk may be empty then: chain_tidy() must follow. */
+void chain_delete(struct list *l, struct chunk *c, uint32_t at);
+/* After deletions in a chunk: removes it if it is empty, joins it with the one before or makes it smaller if it
+ * has become small. */
+void chain_tidy(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c);
+/* A chunk with the elements of a pack, behind the tail. */
+bool chain_append_pack(struct shard *s, struct list *l, struct pack pk);
+/* Moves all chunks of another list to an end of this one. */
+void chain_join(struct list *l, enum list_end end, struct list *other);
+/* Frees up to *budget chunks from the head. True when none is left. */
+bool chain_free(struct shard *s, struct list *l, unsigned *budget);
+/* Moves a chunk to another address if its slab is sparse; returns where it is. */
+struct chunk *chain_compact(struct shard *s, struct list *l, struct chunk *c);

@@ -1,0 +1,48 @@
+/* hash.h: hashes. Up to hash-max-listpack-entries fields of up to hash-max-listpack-value bytes are a pack of
+ * fields and values by turns, above that a table. https://redis.io/docs/latest/develop/data-types/hashes/
+ *
+ * Slices handed out point into the value or into the scratch of the call: good until the shard changes.
+ * Slices handed in must not lie in the hash that is changed. */
+#pragma once
+#include "store/store.h"
+
+enum { HASH_TEXT = 24 }; /* scratch for a number's digits */
+
+struct hash_pair {
+    struct slice field, value;
+    char field_text[HASH_TEXT], value_text[HASH_TEXT];
+};
+
+/* -- reading: e is a live entry of TYPE_HASH -- */
+
+uint64_t hash_count(const struct entry *e);
+/* The value of a field. False if there is no such field. */
+bool hash_get(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
+              char scratch[HASH_TEXT]);
+
+/* Every pair once: for (cursor = {0}; hash_next(...); ). The hash must not change. */
+struct hash_cursor {
+    uint64_t at;
+};
+bool hash_next(const struct shard *s, const struct entry *e, struct hash_cursor *cursor,
+               struct hash_pair *pair);
+
+typedef void hash_visit(const struct hash_pair *pair, void *arg);
+
+/* HSCAN: the pairs of one step, see store_scan(); a pack is one step. Returns the next cursor. */
+uint64_t hash_scan(const struct shard *s, const struct entry *e, uint64_t cursor, uint64_t want,
+                   hash_visit *visit, void *arg);
+/* A pair at random. */
+void hash_random(struct shard *s, const struct entry *e, struct hash_pair *pair);
+/* n different pairs, each set of n as likely as any other; all of them if there are no more. False, and none
+ * was visited, if there is no memory for it. */
+bool hash_sample(struct shard *s, const struct entry *e, uint64_t n, hash_visit *visit, void *arg);
+
+/* -- changing: v->e is NULL or of TYPE_HASH -- */
+
+/* Fields or values of this length are about to come: a pack that may not hold them becomes a table. */
+enum store_result hash_expect(struct value_at *v, size_t longest);
+/* Sets a field. STORE_OOM: the hash is as it was. *added (may be NULL): the field is new. */
+enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added);
+/* Removes a field; the key goes with the last one. False if there was none. */
+bool hash_delete(struct value_at *v, struct slice field);
