@@ -36,7 +36,7 @@ static void route_keys(struct request *rq)
     route_one_key(rq, (unsigned)position[0]);
     if (alone)
         return;
-    if (n > MANY_KEYS)
+    if (n > MANY_KEYS || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)))
         rq->route = ROUTE_ALL;
     for (int i = 1; i < n && rq->route == ROUTE_SHARD; i++)
         if (keyspace_shard_of(rq->env->ks, rq->argv[position[i]]) != rq->shard)

@@ -72,7 +72,9 @@ struct command commands_sort[] = {
      .group = "generic",
      .complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the "
                    "number of returned elements. When the elements are not sorted, complexity is O(N).",
-     .args = sort_args},
+     .args = sort_args,
+     .getkeys = sort_getkeys,
+     .reaches = sort_reaches},
     {.name = "sort_ro",
      .run = sort_ro_command,
      .arity = -2,
@@ -89,6 +91,8 @@ struct command commands_sort[] = {
      .group = "generic",
      .complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the "
                    "number of returned elements. When the elements are not sorted, complexity is O(N).",
-     .args = sort_ro_args},
+     .args = sort_ro_args,
+     .getkeys = sort_ro_getkeys,
+     .reaches = sort_reaches},
     {0},
 };

@@ -4,7 +4,8 @@
 
 enum {
     CHUNK_HEADER = offsetof(struct chunk, bytes),
-    CHUNK_FIRST = 256, /* bytes of a new chunk of a small list; it grows by doubling */
+    CHUNK_FIRST = 256, /* bytes of a new chunk of a small list ... */
+    GROWTH = 4,        /* ... which grows by a quarter */
     COUNT_GROWTH = 4,  /* what a pack's count may grow by */
     SAFE_BYTES = 8192, /* of a chunk whose elements are counted */
     MANY_CHUNKS = 4    /* a list of more gets chunks of full size at once */
@@ -46,7 +47,8 @@ static void set_pack(struct chunk *c, struct pack pk)
 static bool fits(const struct chunk *c, struct chunk_limit limit, uint64_t bytes, uint32_t count)
 {
     struct pack pk = chunk_pack(c);
-    return pack_len_after(pk, bytes, 0, count) <= limit.bytes && pack_count(pk) + (uint64_t)count <= limit.count;
+    return pack_len_after(pk, bytes, 0, count) <= limit.bytes &&
+           pack_count(pk) + (uint64_t)count <= limit.count;
 }
 
 /* A chunk's part in the list's accounts, taken out before it changes and added again afterwards. */
@@ -111,14 +113,14 @@ static void slide_to(struct chunk *c, uint32_t start)
     c->start = start;
 }
 
-/* Room of so many bytes before and behind the pack, by moving it inside the chunk or to a larger one. Returns the
- * chunk, NULL without memory. */
+/* Room of so many bytes before and behind the pack, by moving it inside the chunk or to a larger one. Returns
+ * the chunk, NULL without memory. */
 static struct chunk *make_room(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c,
                                uint64_t front, uint64_t back)
 {
     if (c->start >= front && c->cap - c->start - c->len >= back)
         return c;
-    uint64_t need = c->len + front + back, cap = 2ull * c->cap;
+    uint64_t need = c->len + front + back, cap = c->cap + c->cap / GROWTH + CHUNK_FIRST / 2;
     bool at_front = front > back;
     if (cap > limit.bytes)
         cap = limit.bytes;
@@ -173,7 +175,8 @@ static bool put_in_new(struct shard *s, struct list *l, struct chunk_limit limit
                        enum list_end end, const struct item *item)
 {
     uint64_t need = (uint64_t)item->size + PACK_EMPTY, cap = need;
-    if (limit.count == UINT32_MAX && l->body.memory > (uint64_t)MANY_CHUNKS * limit.bytes && cap < limit.bytes)
+    if (limit.count == UINT32_MAX && l->body.memory > (uint64_t)MANY_CHUNKS * limit.bytes &&
+        cap < limit.bytes)
         cap = limit.bytes;
     else if (limit.count > 1 && cap < CHUNK_FIRST)
         cap = CHUNK_FIRST;
@@ -363,35 +366,55 @@ void chain_delete(struct list *l, struct chunk *c, uint32_t at)
     enter(l, c);
 }
 
-/* Appends a chunk's elements to the one before it, if that has the room or gets it easily. */
-static bool join(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *to, struct chunk *c)
+uint32_t chain_remove(struct list *l, struct chunk *c, const struct item *item, uint64_t most, bool backward)
 {
     struct pack pk = chunk_pack(c);
+    leave(l, c);
+    uint32_t n = pack_remove(&pk, item, most, backward);
+    set_pack(c, pk);
+    enter(l, c);
+    return n;
+}
+
+/* Appends a chunk's elements to the one before it, if that has the room or gets it easily. Returns that one,
+ * NULL if not. */
+static struct chunk *join(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c)
+{
+    struct chunk *to = c->prev;
+    struct pack pk = chunk_pack(c);
     uint32_t bytes = pack_end(pk), count = pack_count(pk);
+    if (!to || !fits(to, limit, bytes, count))
+        return NULL;
     uint64_t len = pack_len_after(chunk_pack(to), bytes, 0, count);
-    if (len > limit.bytes / 4 * 3 || !fits(to, limit, bytes, count))
-        return false;
-    if (to->cap - to->start < len && to->cap < len)
+    if (len > limit.bytes / 4 * 3)
+        return NULL; /* the next insertion would split it again */
+    if (to->cap < len)
         to = move_to(s, l, to, len, true);
     else if (to->cap - to->start < len)
         slide_to(to, 0);
     if (!to)
-        return false;
+        return NULL;
     struct pack all = chunk_pack(to);
     leave(l, to);
     pack_insert_raw(&all, pack_end(all), pk, 0, bytes, count);
     set_pack(to, all);
     enter(l, to);
     unlink_free(s, l, c);
-    return true;
+    return to;
 }
 
-void chain_tidy(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c)
+struct chunk *chain_tidy(struct shard *s, struct list *l, struct chunk_limit limit, struct chunk *c)
 {
-    if (pack_count(chunk_pack(c)) == 0)
+    struct chunk *prev = c->prev;
+    if (pack_count(chunk_pack(c)) == 0) {
         unlink_free(s, l, c);
-    else if (!c->prev || !join(s, l, limit, c->prev, c))
-        shrink(s, l, c);
+        return prev;
+    }
+    struct chunk *joined = join(s, l, limit, c);
+    if (joined)
+        return joined;
+    shrink(s, l, c);
+    return prev;
 }
 
 /* -- whole chains */

@@ -369,6 +369,20 @@ void pack_drop_front(struct pack *pk, uint32_t count)
     pk->len -= bytes;
 }
 
+uint32_t pack_remove(struct pack *pk, const struct item *item, uint64_t most, bool backward)
+{
+    struct item other;
+    uint32_t n = 0;
+    for (uint32_t at = 0; !backward && n < most && (at = pack_find(*pk, at, item, 1)) != PACK_NOWHERE; n++)
+        pack_delete(pk, at, 1);
+    for (uint32_t at = pack_end(*pk); backward && n < most && (at = pack_prev(*pk, at)) != PACK_NOWHERE;)
+        if (pack_get(*pk, at, &other) && item_eq(&other, item)) {
+            pack_delete(pk, at, 1);
+            n++;
+        }
+    return n;
+}
+
 void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t from, uint32_t bytes,
                      uint32_t count)
 {

@@ -89,6 +89,8 @@ void pack_insert(struct pack *pk, uint32_t at, const struct item *item);
 void pack_replace(struct pack *pk, uint32_t at, const struct item *item);
 /* Deletes `count` elements from a place on (there are that many). */
 void pack_delete(struct pack *pk, uint32_t at, uint32_t count);
+/* Deletes up to `most` elements that equal the item, from the end on if `backward`. Returns how many. */
+uint32_t pack_remove(struct pack *pk, const struct item *item, uint64_t most, bool backward);
 /* Inserts `count` elements as they lie in another pack, `bytes` of them from its place `from` on. */
 void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t from, uint32_t bytes,
                      uint32_t count);

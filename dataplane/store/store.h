@@ -172,6 +172,10 @@ struct value_at {
     bool persist;          /* a value put in place of the present one has no expiry */
 };
 
+/* Keeps an entry and its value where they are, whatever the store does, until it is released. */
+void store_hold(struct entry *e);
+void store_release(struct entry *e);
+
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* value.c: the entry of a collection: its value grows, shrinks, goes apart or becomes a body (value.h). */
 #include "store/value.h"
+#include "store/chunk.h"
 #include "store/shard.h"
 #include "store/stream_body.h"
 #include "store/table.h"
@@ -289,9 +290,24 @@ void value_remove(struct value_at *v)
     v->e = NULL;
 }
 
+void store_hold(struct entry *e)
+{
+    entry_hold(e);
+}
+
+void store_release(struct entry *e)
+{
+    entry_release(e);
+}
+
 /* -- bodies: one row a type -- */
 
 static const struct body_ops ops[TYPE_STREAM + 1] = {
+    [TYPE_LIST] = {.encoding = "quicklist",
+                   .size = sizeof(struct list),
+                   .free = list_free_slice,
+                   .clone = list_clone,
+                   .compact = list_compact_slice},
     [TYPE_SET] = {.encoding = "hashtable",
                   .size = sizeof(struct table),
                   .free = table_free,
@@ -320,7 +336,7 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
 
 const char *value_encoding_name(const struct entry *e)
 {
-    if (entry_is_body(e))
+    if (entry_is_body(e) && !entry_body(e)->listpack)
         return ops[entry_type_of(e)].encoding;
     return entry_is_compact(e, VALUE_INTS) ? "intset" : "listpack";
 }

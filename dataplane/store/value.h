@@ -46,6 +46,7 @@ struct body {
     uint64_t memory;   /* bytes of what hangs on the body and is not counted by body_ops.overhead: likewise */
     struct body *next; /* in the shard's list of what is to be freed */
     uint8_t type;      /* enum value_type */
+    bool listpack;     /* OBJECT ENCODING calls it so although it is a body: a list of middling size */
 };
 
 /* What the store must be able to do with a body of some type. */

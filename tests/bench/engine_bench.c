@@ -1,6 +1,7 @@
 /* engine_bench.c: "C" of the speed targets: the command engine in process. RESP bytes in, reply bytes out,
  * over the real store; reader, prepare, prefetch, execute and writer, and nothing else. Keys of 16 bytes,
- * values of 64, keys drawn uniformly.
+ * values of 64, keys drawn uniformly; of lists there are 1000, which RPUSH and LPUSH fill before LPOP and
+ * RPOP empty them.
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name contains it
  */
@@ -11,7 +12,7 @@
 #include "engine.h"
 #include "resp/reader.h"
 
-enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64 };
+enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64, LISTS = 1000 };
 
 static const struct resp_limits limits = {
     .max_bulk = 512 << 20, .max_args = 1024 * 1024, .max_inline = 65536};
@@ -58,6 +59,14 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
             t.len += (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
         else if (strcmp(kind, "SET") == 0)
             t.len += (size_t)sprintf(p, "*3\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n", key, key);
+        else if (strcmp(kind, "RPUSH") == 0 || strcmp(kind, "LPUSH") == 0)
+            t.len += (size_t)sprintf(p, "*3\r\n$5\r\n%s\r\n$6\r\nl%05llu\r\n$64\r\n%064llu\r\n", kind,
+                                     key % LISTS, key);
+        else if (strcmp(kind, "LPOP") == 0 || strcmp(kind, "RPOP") == 0)
+            t.len += (size_t)sprintf(p, "*2\r\n$4\r\n%s\r\n$6\r\nl%05llu\r\n", kind, key % LISTS);
+        else if (strcmp(kind, "LRANGE") == 0)
+            t.len += (size_t)sprintf(p, "*4\r\n$6\r\nLRANGE\r\n$6\r\nl%05llu\r\n$1\r\n0\r\n$1\r\n9\r\n",
+                                     key % LISTS);
         else
             t.len += (size_t)sprintf(p, "*1\r\n$4\r\nPING\r\n");
     }
@@ -153,12 +162,12 @@ int main(int argc, char **argv)
     const char *only = argc > 3 ? argv[3] : NULL;
     char directives[64];
     snprintf(directives, sizeof directives, "arena-size %llumb\n",
-             64 + (unsigned long long)(b.keys * 160 >> 20));
+             256 + (unsigned long long)(b.keys * 160 >> 20));
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
     fill(&b);
-    static const char *const kinds[] = {"PING", "GET", "SET"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const kinds[] = {"PING", "GET", "SET", "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         measure(&b, kinds[i], 1, rounds, only);
         measure(&b, kinds[i], BATCH_MAX, rounds, only);
     }

@@ -153,6 +153,14 @@ def idle_consumer(item):
 FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
 
 
+def lowest_rank(args, a, b):
+    return b'-9223372036854775808' in args and b[0] == '-'
+
+
+def listpack_for_quicklist(args, a, b):
+    return a == ('$', b'quicklist') and b == ('$', b'listpack')
+
+
 def listpack_for_hashtable(args, a, b):
     return a == ('$', b'hashtable') and b == ('$', b'listpack')
 
@@ -208,6 +216,8 @@ RULES = [
     (('COMMAND', 'COUNT'), 'not every family of commands is there yet', same_shape),
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
+    (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
+    (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
     (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),
 ]

@@ -178,6 +178,42 @@ class Grammar:
     def make_consumer(self):
         return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
     def make_zmember(self):
+    def make_element(self):
+        """Few different ones, so that they are found again, and now and then one that fills a chunk."""
+        chance = self.random.random()
+        if chance < 0.02:
+            return bytes([self.random.choice(b'xyz')]) * self.random.choice([100, 127, 128, 1000, 3000, 9000, 20000])
+        if chance < 0.3:
+            return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
+        return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
+
+    def make_oddnumber(self):
+        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on."""
+        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd])
+
+    def make_number(self):
+        if self.random.random() < 0.01:
+            return self.make_oddnumber()
+        return str(self.random.choice([self.random.randint(-5, 20), self.random.randint(0, 3), 1.5, 1e3, -2.25])).encode()
+
+    def make_weight(self):
+        return b'w_' + self.make_number()
+
+    def make_hash(self):
+        return b'h_' + self.make_number()
+
+    def make_by(self):
+        return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
+
+    def make_get(self):
+        return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
+
+    def make_spot(self):
+        if self.random.random() < 0.05:
+            return self.make_int()
+        return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
+
+    def make_member(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
 
     def make_score(self):
@@ -218,6 +254,7 @@ class Grammar:
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
 
     def make_member(self):
+    def make_setmember(self):
         if self.random.random() < 0.6:
             return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
         return self.make_hashfield()
@@ -291,6 +328,31 @@ RULES = {
         (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
         (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
         (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
+# Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
+SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
+LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
+
+RULES = {
+    'sort': [
+        (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
+        (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
+        (2, 'DEL weight'), (1, 'DEL hash'), (9, 'SORT key %s' % SORT),
+        (3, 'SORT_RO key %s' % SORT),
+        (3, 'SORT key [ALPHA] [DESC] [BY by] [GET get] [GET get] [STORE key]'), (3, 'SORT key LIMIT spot spot [DESC] [ALPHA]'),
+        (3, 'SORT key BY nosort [LIMIT spot spot] [DESC] [STORE key]'), (1, 'SORT key %s (STORE key|JUNK)' % SORT),
+        (1, 'LRANGE key 0 -1'), (1, 'EXPIRE key seconds'), (1, 'TTL key'),
+    ],
+    'lists': [
+        (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
+        (3, '(LPUSH|RPUSH) key element* element* element* element* element* element* element* element* element* element'),
+        (3, '(LPUSHX|RPUSHX) key element (element)*'), (6, '(LPOP|RPOP) key'), (4, '(LPOP|RPOP) key small'), (2, 'LLEN key'),
+        (4, 'LRANGE key spot spot'), (3, 'LINDEX key spot'), (4, 'LSET key spot element'),
+        (5, 'LINSERT key (BEFORE|AFTER) element element'), (4, 'LREM key spot element'), (1, 'LTRIM key spot spot'),
+        (2, 'LTRIM key (0|1|2) (-1|-2|-3)'), (4, 'LPOS key element %s*' % LPOS), (5, 'LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)'),
+        (2, 'RPOPLPUSH key key'), (1, 'LMPOP 1 key (LEFT|RIGHT) [COUNT small]'),
+        (2, 'LMPOP 2 key key (LEFT|RIGHT) [COUNT small]'), (1, 'LMPOP spot key key (LEFT|RIGHT|COUNT) [COUNT spot]'),
+        (2, 'LRANGE key 0 -1'), (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'),
+        (1, 'EXPIRE key seconds'), (1, 'TTL key'), (1, 'SET key value'), (1, 'TYPE key'),
     ],
     'strings': [
         (6, 'GET key'), (10, 'SET key value'), (8, 'SET key value [(NX|XX)] [GET] [%s]' % LIFE),
@@ -346,6 +408,9 @@ RULES = {
         (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
         (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
         (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
+        (10, 'SADD key setmember setmember*'), (4, 'SADD key setmember (setmember setmember)*'), (7, 'SREM key setmember setmember*'),
+        (5, 'SISMEMBER key setmember'), (3, 'SMISMEMBER key setmember setmember*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
+        (5, 'SMOVE key key setmember'), (1, 'SPOP key 0 junk'),
         (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
         (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
         (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
@@ -397,6 +462,8 @@ RULES = {
         (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
         (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
         (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
+        (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
+        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),

@@ -1,6 +1,6 @@
-/* list_table.c: rows of the list commands. https://redis.io/docs/latest/commands/?group=list Facts as COMMAND
- * and COMMAND DOCS of Redis 7.2 tell them. */
-#include "command/list_commands.h"
+/* lists_table.c: rows of the list commands. https://redis.io/docs/latest/commands/?group=list Facts as
+ * COMMAND and COMMAND DOCS of Redis 7.2 tell them. */
+#include "command/lists.h"
 #include "command/key_rows.h"
 
 static const struct command_arg lpush_args[] = {
@@ -298,7 +298,12 @@ struct command commands_lists[] = {
      .arity = -4,
      .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .acl = ACL_LIST,
-     .key = {KEY_COUNTED(1, KEY_RW | KEY_ACCESS | KEY_DELETE)},
+     .key = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE,
+              .begin = KEYS_AT_INDEX,
+              .index = 1,
+              .find = KEYS_NUM,
+              .limit = 1,
+              .step = 1}},
      .summary = "Returns multiple elements from a list after removing them. Deletes the list if the last "
                 "element was popped.",
      .since = "7.0.0",
