@@ -128,8 +128,8 @@ struct command {
     /* For the few commands whose keys no specification finds (SORT ... STORE and kin): fills positions,
      * returns how many. */
     int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
-    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others stopped.
-     * NULL: never. */
+    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
+     * stopped. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
     /* Filled by command_table_init. */
     const struct command *parent;
