@@ -34,6 +34,8 @@ struct sort {
     size_t key_room;
 };
 
+/* The item of a text. A number has no text of its own: its digits may lie in some scratch that goes. */
+struct item sort_item(struct slice text);
 /* Types that can be sorted. */
 bool sort_is_source(const struct entry *e);
 /* Loads the elements of e (NULL: there are none) in the range that is needed. False without memory. */

@@ -46,15 +46,6 @@ static bool make_key(struct sort *o, struct slice pattern, size_t star, size_t e
     return true;
 }
 
-/* A number's digits lie in scratch, which goes. */
-static struct item without_scratch(struct slice text)
-{
-    struct item item = item_of(text);
-    if (item.is_number)
-        item.text = (struct slice){0};
-    return item;
-}
-
 bool sort_pattern_value(struct sort *o, struct slice pattern, const struct item *element, struct item *value,
                         struct entry **from)
 {
@@ -84,83 +75,9 @@ bool sort_pattern_value(struct sort *o, struct slice pattern, const struct item 
         if (entry_type(e) != TYPE_HASH || !hash_get(request_shard(o->rq, &k), e, field, &text, scratch))
             return false;
     }
-    *value = without_scratch(text);
+    *value = sort_item(text);
     *from = e;
     return true;
-}
-
-/* -- loading */
-
-static bool reserve(struct sort *o, int64_t n)
-{
-    o->member = n > 0 ? calloc((size_t)n, sizeof *o->member) : NULL;
-    return n <= 0 || o->member;
-}
-
-/* In its own order a part of the list is enough. */
-static bool load_list(struct sort *o, struct entry *e)
-{
-    struct list_cursor c;
-    int64_t len = (int64_t)list_len(e), n = o->unsorted ? o->end - o->start + 1 : len;
-    int64_t from = o->unsorted ? o->start : 0;
-    if (!reserve(o, n))
-        return false;
-    if (n > 0)
-        list_seek(e, o->unsorted && o->desc ? len - from : from, &c);
-    for (; o->members < n; o->members++) /* long: */
-        (o->unsorted && o->desc ? list_prev : list_next)(&c, &o->member[o->members].element);
-    if (o->unsorted) {
-        o->end -= o->start;
-        o->start = 0;
-    }
-    return true;
-}
-
-/* How the elements of a type are loaded, and how many there are. */
-static const struct source {
-    uint64_t (*count)(const struct entry *e);
-    bool (*load)(struct sort *o, struct entry *e);
-} sources[TYPE_STREAM + 1] = {
-    [TYPE_LIST] = {list_len, load_list},
-};
-
-bool sort_is_source(const struct entry *e)
-{
-    return sources[entry_type(e)].load != NULL;
-}
-
-static int64_t at_least(int64_t v, int64_t least)
-{
-    return v < least ? least : v;
-}
-
-/* start and end from LIMIT, as Redis computes them: an empty range has its end before its start. */
-static void find_range(struct sort *o, int64_t len)
-{
-    int64_t count = at_least(o->limit_count, -1);
-    o->start = at_least(o->limit_start, 0);
-    o->start = o->start > len ? len : o->start;
-    count = count > len ? len : count;
-    o->end = count < 0 ? len - 1 : o->start + count - 1;
-    if (o->start >= len) {
-        o->start = len - 1;
-        o->end = len - 2;
-    }
-    if (o->end >= len)
-        o->end = len - 1;
-}
-
-bool sort_load(struct sort *o, struct entry *e)
-{
-    const struct source *source = e ? &sources[entry_type(e)] : NULL;
-    find_range(o, source ? (int64_t)source->count(e) : 0);
-    return !source || source->load(o, e);
-}
-
-void sort_free(struct sort *o)
-{
-    free(o->member);
-    free(o->key);
 }
 
 /* -- weights */

@@ -36,12 +36,11 @@ enum store_result list_draft_store(struct value_at *v, struct list *l)
 {
     l->body.listpack = list_fits_listpack(v->s, l);
     bool is_inline = l->body.listpack && l->head->len <= ENTRY_INLINE;
+    v->persist = true;
     if (v->e)
         entry_hold(v->e);
     enum store_result result = is_inline ? store_inline(v, l) : value_set_body(v, &l->body);
     if (v->e)
         entry_release(v->e);
-    if (result == STORE_OK && entry_expire_at(v->e))
-        store_set_expire(v->s, v->db, v->key, 0);
     return result;
 }

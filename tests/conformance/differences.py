@@ -112,6 +112,23 @@ def int_for_embstr(args, a, b):
     return a == ('$', b'embstr') and b == ('$', b'int')
 
 
+def unsorted_set(args, a, b):
+    by = [pattern for word, pattern in zip(args[2:], args[3:]) if word.upper() == b'BY']
+    return any(b'*' not in pattern for pattern in by) and same_members(args, a, b)
+
+
+def lowest_rank(args, a, b):
+    return b'-9223372036854775808' in args and b[0] == '-'
+
+
+def listpack_for_quicklist(args, a, b):
+    return a == ('$', b'quicklist') and b == ('$', b'listpack')
+
+
+def listpack_for_hashtable(args, a, b):
+    return a == ('$', b'hashtable') and b == ('$', b'listpack')
+
+
 def both_now(args, a, b):
     """IDs that the clock made."""
     return b'*' in args and a[0] == b[0] == '$' and len(a[1]) == len(b[1]) and a[1][13:] == b[1][13:] == b'-0'
@@ -151,18 +168,6 @@ def idle_consumer(item):
 
 
 FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
-
-
-def lowest_rank(args, a, b):
-    return b'-9223372036854775808' in args and b[0] == '-'
-
-
-def listpack_for_quicklist(args, a, b):
-    return a == ('$', b'quicklist') and b == ('$', b'listpack')
-
-
-def listpack_for_hashtable(args, a, b):
-    return a == ('$', b'hashtable') and b == ('$', b'listpack')
 
 
 def longer_help(args, a, b):
@@ -217,6 +222,8 @@ RULES = [
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),
     (('OBJECT', 'ENCODING'), '7.2 keeps a small list in a listpack, 7.0 any list in a quicklist', listpack_for_quicklist),
+    (('SORT',), 'the order that a set has by itself', unsorted_set),
+    (('SORT_RO',), 'the order that a set has by itself', unsorted_set),
     (('LPOS',), '7.2 refuses the rank -2^63, which 7.0 cannot negate', lowest_rank),
     (('OBJECT', 'ENCODING'), 'INCRBYFLOAT keeps a whole number as an integer, Redis as its text', int_for_embstr),
     (('OBJECT', 'ENCODING'), 'small sets are listpacks since 7.2', listpack_for_hashtable),

@@ -55,7 +55,7 @@ class Grammar:
             words.append(self.random.choice([b'NX', b'EX', b'1', b'junk', b'']))
         elif len(words) > 2:
             i = self.random.randrange(1, len(words))
-            words[i] = self.random.choice(ODD_NUMBERS + VALUES)
+            words[i] = self.random.choice([self.make_oddnumber(), self.random.choice(VALUES)])
 
     def expand(self, node, words):
         kind, body = node
@@ -148,6 +148,99 @@ class Grammar:
     def make_pattern(self):
         return self.random.choice(PATTERNS)
 
+    def make_element(self):
+        """Few different ones, so that they are found again, and now and then one that fills a chunk."""
+        chance = self.random.random()
+        if chance < 0.02:
+            return bytes([self.random.choice(b'xyz')]) * self.random.choice([100, 127, 128, 1000, 3000, 9000, 20000])
+        if chance < 0.3:
+            return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
+        return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
+
+    def make_oddnumber(self):
+        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on. None with a
+        zero byte: what is behind it does not count, and equal ones come in any order."""
+        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd and b'\0' not in odd])
+
+    def make_number(self):
+        if self.random.random() < 0.01:
+            return self.make_oddnumber()
+        return str(self.random.choice([self.random.randint(-5, 20), self.random.randint(0, 3), 1.5, 1e3, -2.25])).encode()
+
+    def make_weight(self):
+        return b'w_' + self.make_number()
+
+    def make_hash(self):
+        return b'h_' + self.make_number()
+
+    def make_by(self):
+        return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
+
+    def make_star(self):
+        return self.random.choice([b'w_*', b'h_*->f'])
+
+    def make_get(self):
+        return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
+
+    def make_spot(self):
+        if self.random.random() < 0.05:
+            return self.make_int()
+        return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
+
+    def make_member(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
+
+    def make_score(self):
+        if self.random.random() < 0.03:
+            return self.random.choice(ODD_NUMBERS)
+        if self.random.random() < 0.4:
+            return str(self.random.randint(-5, 12)).encode()
+        return self.random.choice(SCORES)
+
+    def make_scoreend(self):
+        return (b'(' if self.random.random() < 0.3 else b'') + self.make_score()
+
+    def make_lexend(self):
+        if self.random.random() < 0.3:
+            return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
+        return self.random.choice([b'(', b'[']) + self.make_member()
+
+    def make_lexkey(self):
+        """Only elements of equal scores: other ranges of members are not defined."""
+        return self.random.choice([b'{t}l1', b'{t}l2'])
+
+    def make_near(self):
+        return str(self.random.randint(-8, 12)).encode() if self.random.random() < 0.95 else self.make_int()
+
+    def make_place(self):
+        if self.random.random() < 0.02:
+            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06'])
+        if self.random.random() < 0.5:
+            return b' '.join(self.random.choice(PLACES))
+        return b'%.6f %.6f' % (self.random.uniform(-180, 180), self.random.uniform(-85, 85))
+
+    def make_length(self):
+        if self.random.random() < 0.04:
+            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1'])
+        return b'%.3f ' % (10 ** self.random.uniform(0, 4.4)) + self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])
+
+    def make_hashfield(self):
+        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
+
+    def make_setmember(self):
+        if self.random.random() < 0.6:
+            return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
+        return self.make_hashfield()
+
+    def make_numkeys(self):
+        return b'2' if self.random.random() < 0.95 else self.make_small()
+
+    def make_width(self):
+        return b'%.2f' % (10 ** self.random.uniform(0, 4.4)) if self.random.random() < 0.97 else self.make_small()
+
+    def make_count(self):
+        return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
+
     def make_id(self):
         """Few and small ones, so that they meet; the whole range now and then."""
         chance = self.random.random()
@@ -177,96 +270,6 @@ class Grammar:
 
     def make_consumer(self):
         return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
-    def make_zmember(self):
-    def make_element(self):
-        """Few different ones, so that they are found again, and now and then one that fills a chunk."""
-        chance = self.random.random()
-        if chance < 0.02:
-            return bytes([self.random.choice(b'xyz')]) * self.random.choice([100, 127, 128, 1000, 3000, 9000, 20000])
-        if chance < 0.3:
-            return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
-        return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
-
-    def make_oddnumber(self):
-        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on."""
-        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd])
-
-    def make_number(self):
-        if self.random.random() < 0.01:
-            return self.make_oddnumber()
-        return str(self.random.choice([self.random.randint(-5, 20), self.random.randint(0, 3), 1.5, 1e3, -2.25])).encode()
-
-    def make_weight(self):
-        return b'w_' + self.make_number()
-
-    def make_hash(self):
-        return b'h_' + self.make_number()
-
-    def make_by(self):
-        return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
-
-    def make_get(self):
-        return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
-
-    def make_spot(self):
-        if self.random.random() < 0.05:
-            return self.make_int()
-        return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
-
-    def make_member(self):
-        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
-
-    def make_score(self):
-        if self.random.random() < 0.03:
-            return self.random.choice(ODD_NUMBERS)
-        if self.random.random() < 0.4:
-            return str(self.random.randint(-5, 12)).encode()
-        return self.random.choice(SCORES)
-
-    def make_scoreend(self):
-        return (b'(' if self.random.random() < 0.3 else b'') + self.make_score()
-
-    def make_lexend(self):
-        if self.random.random() < 0.3:
-            return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
-        return self.random.choice([b'(', b'[']) + self.make_zmember()
-
-    def make_lexkey(self):
-        """Only elements of equal scores: other ranges of members are not defined."""
-        return self.random.choice([b'{t}l1', b'{t}l2'])
-
-    def make_near(self):
-        return str(self.random.randint(-8, 12)).encode() if self.random.random() < 0.95 else self.make_int()
-
-    def make_place(self):
-        if self.random.random() < 0.02:
-            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06'])
-        if self.random.random() < 0.5:
-            return b' '.join(self.random.choice(PLACES))
-        return b'%.6f %.6f' % (self.random.uniform(-180, 180), self.random.uniform(-85, 85))
-
-    def make_length(self):
-        if self.random.random() < 0.04:
-            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1'])
-        return b'%.3f ' % (10 ** self.random.uniform(0, 4.4)) + self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])
-
-    def make_hashfield(self):
-        return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
-
-    def make_member(self):
-    def make_setmember(self):
-        if self.random.random() < 0.6:
-            return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
-        return self.make_hashfield()
-
-    def make_numkeys(self):
-        return b'2' if self.random.random() < 0.95 else self.make_small()
-
-    def make_width(self):
-        return b'%.2f' % (10 ** self.random.uniform(0, 4.4)) if self.random.random() < 0.97 else self.make_small()
-
-    def make_count(self):
-        return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
 
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
@@ -308,6 +311,10 @@ def sequence(tokens, i):
 
 LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 
+# Sets and sorted sets have keys of their own: a set's own order is nobody's business. Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
+SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
+LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
+
 TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [LIMIT small]|MAXLEN = 30)'
 
 RULES = {
@@ -328,11 +335,7 @@ RULES = {
         (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
         (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
         (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
-# Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
-SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
-LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
-
-RULES = {
+    ],
     'sort': [
         (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
         (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
@@ -341,6 +344,11 @@ RULES = {
         (3, 'SORT key [ALPHA] [DESC] [BY by] [GET get] [GET get] [STORE key]'), (3, 'SORT key LIMIT spot spot [DESC] [ALPHA]'),
         (3, 'SORT key BY nosort [LIMIT spot spot] [DESC] [STORE key]'), (1, 'SORT key %s (STORE key|JUNK)' % SORT),
         (1, 'LRANGE key 0 -1'), (1, 'EXPIRE key seconds'), (1, 'TTL key'),
+        (6, 'SADD {t}set number number number'), (2, 'SREM {t}set number'), (2, 'DEL ({t}set|{t}zset)'),
+        (6, 'ZADD {t}zset -1 number 1 number 1 number 2 number'), (2, 'ZREM {t}zset number'),
+        (6, 'SORT ({t}set|{t}zset) [ALPHA] [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
+        (5, 'SORT ({t}set|{t}zset) BY star [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
+        (4, 'SORT {t}zset BY nosort [DESC] [GET get] [LIMIT spot spot] [STORE key]'), (2, 'SORT {t}set BY nosort [DESC] STORE key'),
     ],
     'lists': [
         (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
@@ -405,9 +413,6 @@ RULES = {
         (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
     ],
     'sets': [
-        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
-        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
-        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
         (10, 'SADD key setmember setmember*'), (4, 'SADD key setmember (setmember setmember)*'), (7, 'SREM key setmember setmember*'),
         (5, 'SISMEMBER key setmember'), (3, 'SMISMEMBER key setmember setmember*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
         (5, 'SMOVE key key setmember'), (1, 'SPOP key 0 junk'),
@@ -419,10 +424,10 @@ RULES = {
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'zsets': [
-        (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
-        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
-        (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
-        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
+        (12, 'ZADD key score member'), (8, 'ZADD key score member score member (score member)*'),
+        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score member'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score member (score member)*'),
+        (6, 'ZINCRBY key score member'), (8, 'ZREM key member member*'), (3, 'ZCARD key'), (6, 'ZSCORE key member'),
+        (3, 'ZMSCORE key member member*'), (5, '(ZRANK|ZREVRANK) key member'), (1, '(ZRANK|ZREVRANK) key member WITHSCORE'),
         (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
         (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
         (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
@@ -430,7 +435,7 @@ RULES = {
         (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
         (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
         (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
-        (4, 'ZADD lexkey 0 zmember 0 zmember (0 zmember)*'), (2, 'ZREM lexkey zmember zmember*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
+        (4, 'ZADD lexkey 0 member 0 member (0 member)*'), (2, 'ZREM lexkey member member*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
         (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
         (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
         (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
@@ -442,26 +447,24 @@ RULES = {
         (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'geo': [
-        (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
-        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place zmember'), (4, 'GEOPOS key zmember zmember*'), (4, 'GEOHASH key zmember zmember*'),
-        (6, 'GEODIST key zmember zmember [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key zmember'), (2, 'ZREM key zmember zmember'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
+        (10, 'GEOADD key place member'), (10, 'GEOADD key [(NX|XX)] [CH] place member place member (place member)*'),
+        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place member'), (4, 'GEOPOS key member member*'), (4, 'GEOHASH key member member*'),
+        (6, 'GEODIST key member member [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key member'), (2, 'ZREM key member member'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
-        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
+        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
             '[STOREDIST]'),
         (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
         (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
-        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
-        (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
+        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (2, 'GEORADIUSBYMEMBER key member length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key member length COUNT count STORE key WITHDIST'),
         (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
-        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
-        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
         (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
         (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
     ],

@@ -235,6 +235,40 @@ static void test_without_memory_nothing_changes(void)
         run(sizes[i], i + 11, 4000, true);
 }
 
+/* Strings push everything else out: a list goes as a whole, and never while it is being changed. */
+static void test_eviction_spares_the_list_at_work(void)
+{
+    struct fixture f;
+    uint64_t seed = 77, gone = 0, changed = 0;
+    char name[24], text[1500];
+    memset(text, 'v', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    fixture_open(&f, 64 << 20, 2 << 20, POLICY_ALLKEYS_RANDOM, 1);
+    f.s->limits.list_size = -1;
+    struct key k = key_of(&f, "list");
+    count = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t r = next_random(&seed);
+        snprintf(name, sizeof name, "%u", i);
+        CU_ASSERT_EQUAL(set(&f, 0, name, text, 0), STORE_OK);
+        struct value_at v = find(&f, &k);
+        gone += !v.e && count;
+        count = v.e ? count : 0;
+        if (!v.e || r % 16 < 10)
+            step_push(&v, &seed, r >> 8);
+        else if (r % 16 < 14)
+            step_middle(&v, &seed, r >> 8);
+        else
+            step_ends(&v, (r >> 8) & ~(uint64_t)32);
+        changed += v.e != NULL;
+        if (i % 16 == 0)
+            compare(&f, &k);
+        shard_upkeep(f.s, 10);
+    }
+    CU_ASSERT_TRUE(gone > 2 && changed > 15000);
+    fixture_close(&f);
+}
+
 /* -- encodings */
 
 static const char *encoding(struct fixture *f, const struct key *k)
@@ -384,6 +418,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_random_changes_match_an_array),
                                              UNIT(test_without_memory_nothing_changes),
+                                             UNIT(test_eviction_spares_the_list_at_work),
                                              UNIT(test_encoding_changes_where_redis_changes_it),
                                              UNIT(test_counted_limit),
                                              UNIT(test_move_between_lists),
