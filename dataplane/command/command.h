@@ -129,8 +129,8 @@ struct command {
     /* For the few commands whose keys no specification finds (SORT ... STORE and kin): fills positions,
      * returns how many. */
     int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
-    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others stopped.
-     * NULL: never. */
+    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
+     * stopped. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
     /* Filled by command_table_init. */
     const struct command *parent;
@@ -144,8 +144,9 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_zset[],
-    commands_zset_more[], commands_geo[];
+    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
+    commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
+    commands_stream_groups[];
 extern struct command commands_blocking[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),

@@ -2,6 +2,8 @@
 #include "store/value.h"
 #include "store/chunk.h"
 #include "store/shard.h"
+#include "store/stream_body.h"
+#include "store/table.h"
 #include "store/zset_body.h"
 #include "store/table.h"
 
@@ -337,6 +339,18 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                    .clone = table_clone,
                    .overhead = table_overhead,
                    .compact = table_compact},
+    [TYPE_ZSET] = {.encoding = "skiplist",
+                   .size = sizeof(struct zset_body),
+                   .free = zset_body_free,
+                   .clone = zset_body_clone,
+                   .overhead = zset_body_overhead,
+                   .compact = zset_body_compact},
+    [TYPE_STREAM] = {.encoding = "stream",
+                     .size = sizeof(struct stream_body),
+                     .free = stream_body_free,
+                     .clone = stream_body_clone,
+                     .overhead = stream_body_overhead,
+                     .compact = stream_body_compact},
 };
 
 const char *value_encoding_name(const struct entry *e)

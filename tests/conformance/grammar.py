@@ -148,7 +148,46 @@ class Grammar:
     def make_pattern(self):
         return self.random.choice(PATTERNS)
 
-    def make_zmember(self):
+    def make_element(self):
+        """Few different ones, so that they are found again, and now and then one that fills a chunk."""
+        chance = self.random.random()
+        if chance < 0.02:
+            return bytes([self.random.choice(b'xyz')]) * self.random.choice([100, 127, 128, 1000, 3000, 9000, 20000])
+        if chance < 0.3:
+            return str(self.random.choice([0, 1, 7, 127, 128, -1, 4095, 4096, 70000, 2 ** 40])).encode()
+        return self.make_value() if chance < 0.4 else self.random.choice([b'a', b'b', b'c', b'', b'foo', b'x' * 40, b'y' * 70])
+
+    def make_oddnumber(self):
+        """None that strtod finds out of range: Redis does not reset errno, and fails every SORT from then on. None with a
+        zero byte: what is behind it does not count, and equal ones come in any order."""
+        return self.random.choice([odd for odd in ODD_NUMBERS if b'e400' not in odd and b'e-400' not in odd and b'\0' not in odd])
+
+    def make_number(self):
+        if self.random.random() < 0.01:
+            return self.make_oddnumber()
+        return str(self.random.choice([self.random.randint(-5, 20), self.random.randint(0, 3), 1.5, 1e3, -2.25])).encode()
+
+    def make_weight(self):
+        return b'w_' + self.make_number()
+
+    def make_hash(self):
+        return b'h_' + self.make_number()
+
+    def make_by(self):
+        return self.random.choice([b'w_*', b'w_*', b'h_*->f', b'h_*->g', b'w_*->f', b'h_*', b'*', b'nosort', b'h_*->', b''])
+
+    def make_star(self):
+        return self.random.choice([b'w_*', b'h_*->f'])
+
+    def make_get(self):
+        return self.random.choice([b'#', b'w_*', b'h_*->f', b'h_*->1', b'*', b'nostar', b'h_*', b'w_*->f'])
+
+    def make_spot(self):
+        if self.random.random() < 0.05:
+            return self.make_int()
+        return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
+
+    def make_member(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
 
     def make_score(self):
@@ -164,7 +203,7 @@ class Grammar:
     def make_lexend(self):
         if self.random.random() < 0.3:
             return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
-        return self.random.choice([b'(', b'[']) + self.make_zmember()
+        return self.random.choice([b'(', b'[']) + self.make_member()
 
     def make_lexkey(self):
         """Only elements of equal scores: other ranges of members are not defined."""
@@ -188,7 +227,7 @@ class Grammar:
     def make_hashfield(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
 
-    def make_member(self):
+    def make_setmember(self):
         if self.random.random() < 0.6:
             return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
         return self.make_hashfield()
@@ -201,6 +240,36 @@ class Grammar:
 
     def make_count(self):
         return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
+
+    def make_id(self):
+        """Few and small ones, so that they meet; the whole range now and then."""
+        chance = self.random.random()
+        if chance < 0.03:
+            return self.random.choice([b'-', b'+', b'x', b'1-x', b'', b'-1', b'01-1', b'+3', b' 4', b'1--1', b'1-+2', b'5-', b'$', b'>',
+                                       b'18446744073709551615', b'18446744073709551615-18446744073709551615',
+                                       b'18446744073709551616', b'3-18446744073709551615', b'9' * 130])
+        if chance < 0.5:
+            return b'%d' % self.random.randint(0, 40)
+        return b'%d-%d' % (self.random.randint(0, 40), self.random.randint(0, 3))
+
+    def make_nextid(self):
+        """For XADD: rising slowly over a run, so that most are accepted."""
+        self.clock = getattr(self, 'clock', 0) + self.random.choice([0, 0, 0, 1])
+        if self.random.random() < 0.1:
+            return self.make_id()
+        return self.random.choice([b'%d-*' % (self.clock // 8), b'%d-%d' % divmod(self.clock, 8), b'%d' % (self.clock // 8)])
+
+    def make_startid(self):
+        return self.random.choice([b'-', b'-', b'0', b'(' + self.make_id(), self.make_id()])
+
+    def make_endid(self):
+        return self.random.choice([b'+', b'+', b'(' + self.make_id(), self.make_id()])
+
+    def make_group(self):
+        return self.random.choice([b'g', b'g', b'g', b'h', b'', b'group with blank'])
+
+    def make_consumer(self):
+        return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
 
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
@@ -246,7 +315,27 @@ LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
 LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
 
+TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [LIMIT small]|MAXLEN = 30)'
+
 RULES = {
+    'streams': [
+        (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
+        (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
+        (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
+        (4, '(XRANGE) key startid endid [COUNT small]'), (4, 'XREVRANGE key endid startid [COUNT small]'),
+        (3, 'XREAD [COUNT small] STREAMS key id'), (3, 'XREAD [COUNT small] STREAMS key key id id'), (1, 'XREAD STREAMS key $'),
+        (4, 'XGROUP CREATE key group (id|$|0|0) [MKSTREAM] [ENTRIESREAD small]'), (1, 'XGROUP DESTROY key group'),
+        (2, 'XGROUP SETID key group (id|$|0) [ENTRIESREAD small]'), (2, 'XGROUP CREATECONSUMER key group consumer'),
+        (2, 'XGROUP DELCONSUMER key group consumer'), (12, 'XREADGROUP GROUP group consumer [COUNT small] [NOACK] STREAMS key >'),
+        (4, 'XREADGROUP GROUP group consumer [COUNT small] STREAMS key (id|0)'),
+        (3, 'XREADGROUP GROUP g consumer [COUNT small] STREAMS key key (>|id) (>|id)'), (6, 'XACK key group id id*'),
+        (3, 'XPENDING key group'), (4, 'XPENDING key group [IDLE (0|10000000)] startid endid (10|small) [consumer]'),
+        (5, 'XCLAIM key group consumer (0|0|10000000) id id id* [JUSTID] [FORCE] [RETRYCOUNT small] [LASTID id]'),
+        (2, 'XCLAIM key group consumer 0 id (JUSTID|FORCE|RETRYCOUNT int|LASTID id|IDLE int|TIME int)*'),
+        (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
+        (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
+        (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
+    ],
     'sort': [
         (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
         (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
@@ -335,10 +424,10 @@ RULES = {
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'zsets': [
-        (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
-        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
-        (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
-        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
+        (12, 'ZADD key score member'), (8, 'ZADD key score member score member (score member)*'),
+        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score member'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score member (score member)*'),
+        (6, 'ZINCRBY key score member'), (8, 'ZREM key member member*'), (3, 'ZCARD key'), (6, 'ZSCORE key member'),
+        (3, 'ZMSCORE key member member*'), (5, '(ZRANK|ZREVRANK) key member'), (1, '(ZRANK|ZREVRANK) key member WITHSCORE'),
         (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
         (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
         (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
@@ -346,7 +435,7 @@ RULES = {
         (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
         (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
         (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
-        (4, 'ZADD lexkey 0 zmember 0 zmember (0 zmember)*'), (2, 'ZREM lexkey zmember zmember*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
+        (4, 'ZADD lexkey 0 member 0 member (0 member)*'), (2, 'ZREM lexkey member member*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
         (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
         (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
         (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
@@ -358,26 +447,26 @@ RULES = {
         (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'geo': [
-        (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
-        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place zmember'), (4, 'GEOPOS key zmember zmember*'), (4, 'GEOHASH key zmember zmember*'),
-        (6, 'GEODIST key zmember zmember [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key zmember'), (2, 'ZREM key zmember zmember'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
+        (10, 'GEOADD key place member'), (10, 'GEOADD key [(NX|XX)] [CH] place member place member (place member)*'),
+        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place member'), (4, 'GEOPOS key member member*'), (4, 'GEOHASH key member member*'),
+        (6, 'GEODIST key member member [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key member'), (2, 'ZREM key member member'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
-        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
+        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
             '[STOREDIST]'),
         (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
         (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
-        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
-        (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
+        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (2, 'GEORADIUSBYMEMBER key member length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key member length COUNT count STORE key WITHDIST'),
         (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
-        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
-        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
+        (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
+        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
