@@ -1,10 +1,12 @@
 /* streams_read.c: XRANGE, XREVRANGE, XREAD and XREADGROUP.
  *
  * XREAD and XREADGROUP go over their keys in passes: what each key is to give, then (for a group) memory for
- * what becomes pending, then the reply. Nothing has changed when memory is short. BLOCK is read, but nothing
- * waits here: without entries the reply is what a timeout gives. */
+ * what becomes pending, then the reply. Nothing has changed when memory is short. With BLOCK and without
+ * entries they wait (request_block), XREAD with what "$" stood for then; the key that has become ready is the
+ * one that is read again. */
 #include "command/stream_commands.h"
 #include "command/streams.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 /* -- XRANGE
@@ -56,7 +58,8 @@ struct read_options {
     bool in_group, noack, blocks;
     int64_t count; /* 0 = all */
     struct slice group, consumer;
-    int first; /* argument: the first key */
+    uint64_t timeout_ms;
+    int first, ids; /* arguments: the first key, its ID */
     int streams;
 };
 
@@ -74,7 +77,7 @@ struct reading {
     uint64_t count;
 };
 
-static bool block_option(struct request *rq, int i)
+static bool block_option(struct request *rq, int i, uint64_t *timeout_ms)
 {
     int64_t timeout;
     if (!request_int(rq, i, &timeout, "ERR timeout is not an integer or out of range"))
@@ -83,12 +86,15 @@ static bool block_option(struct request *rq, int i)
         reply_error(rq->out, "ERR timeout is negative");
     else if (timeout > INT64_MAX - (int64_t)rq->env->now_ms)
         reply_error(rq->out, "ERR timeout is out of range");
-    else
+    else {
+        *timeout_ms = (uint64_t)timeout;
         return true;
+    }
     return false;
 }
 
-static const char group_only[] = "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.";
+static const char group_only[] =
+    "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.";
 
 /* One option at argument *i, not STREAMS. False after replying an error. */
 static bool read_option(struct request *rq, struct read_options *o, int *i)
@@ -98,7 +104,7 @@ static bool read_option(struct request *rq, struct read_options *o, int *i)
     bool group = slice_is(word, "GROUP") && more >= 2, noack = slice_is(word, "NOACK");
     if (slice_is(word, "BLOCK") && more) {
         o->blocks = true;
-        return block_option(rq, ++*i);
+        return block_option(rq, ++*i, &o->timeout_ms);
     }
     if (slice_is(word, "COUNT") && more) {
         if (!request_int(rq, ++*i, &o->count, NULL))
@@ -133,6 +139,7 @@ static bool read_options(struct request *rq, struct read_options *o)
             return false;
     }
     o->streams = (rq->argc - o->first) / 2;
+    o->ids = o->first + o->streams;
     if (!o->first)
         reply_syntax_error(rq->out);
     else if ((rq->argc - o->first) % 2)
@@ -184,13 +191,14 @@ static bool read_key(struct request *rq, const struct read_options *o, int i, st
     if (o->in_group) {
         r->g = r->v.e ? stream_group_find(stream_of(&r->v), o->group) : NULL;
         if (!r->g) {
-            reply_errorf(rq->out,
-                         "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
-                         STREAM_WORD(r->key.name), STREAM_WORD(o->group));
+            reply_errorf(
+                rq->out,
+                "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
+                STREAM_WORD(r->key.name), STREAM_WORD(o->group));
             return false;
         }
     }
-    return read_id(rq, o, o->first + o->streams + i, r);
+    return read_id(rq, o, o->ids + i, r);
 }
 
 /* -- what each key gives
@@ -353,18 +361,62 @@ static void reply_reading(struct request *rq, const struct read_options *o, stru
     }
 }
 
-static void read_all(struct request *rq, const struct read_options *o, struct reading *all)
+/* The IDs with what "$" means now. NULL if none is a "$", or (*ok false) out of memory. */
+static struct slice *ids_as_of_now(struct request *rq, const struct read_options *o,
+                                   const struct reading *all, bool *ok)
+{
+    enum { TEXT = 48 };
+    bool any = false;
+    for (int i = 0; i < o->streams; i++)
+        any |= slice_is(rq->argv[o->ids + i], "$");
+    struct slice *ids = any ? malloc((size_t)o->streams * (sizeof *ids + TEXT)) : NULL;
+    *ok = ids || !any;
+    for (int i = 0; ids && i < o->streams; i++) {
+        char *text = (char *)(ids + o->streams) + i * TEXT;
+        int n = snprintf(text, TEXT, "%llu-%llu", (unsigned long long)all[i].after.ms,
+                         (unsigned long long)all[i].after.seq);
+        bool dollar = slice_is(rq->argv[o->ids + i], "$");
+        ids[i] = dollar ? (struct slice){(const uint8_t *)text, (size_t)n} : rq->argv[o->ids + i];
+    }
+    return ids;
+}
+
+static enum command_result wait_for(struct request *rq, const struct read_options *o,
+                                    const struct reading *all)
+{
+    struct block_spec spec = {.type = TYPE_STREAM,
+                              .first = o->first,
+                              .keys = o->streams,
+                              .timeout_ms = o->timeout_ms,
+                              .gone = o->in_group,
+                              .instead_at = o->ids,
+                              .insteads = o->streams};
+    bool ok = true;
+    for (int i = 0; i < o->streams; i++)
+        if (all[i].c)
+            all[i].c->seen = (int64_t)rq->env->now_ms;
+    if (!rq->served && !o->in_group)
+        spec.instead = ids_as_of_now(rq, o, all, &ok);
+    if (ok)
+        return request_block(rq, &spec);
+    reply_oom(rq->out);
+    return CMD_DONE;
+}
+
+static enum command_result read_all(struct request *rq, const struct read_options *o, struct reading *all)
 {
     int served = 0;
     for (int i = 0; i < o->streams; i++)
         if (!read_key(rq, o, i, &all[i]))
-            return;
+            return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
         find_entries(o, all, &all[i]);
         served += all[i].serve;
     }
     if (o->in_group && !reserve_all(rq, o, all))
-        return;
+        return CMD_DONE;
+    if (!served && o->blocks)
+        return wait_for(rq, o, all);
     if (!served)
         reply_null_array(rq->out);
     else if (rq->out->proto == 2)
@@ -373,20 +425,27 @@ static void read_all(struct request *rq, const struct read_options *o, struct re
         reply_map(rq->out, (size_t)served);
     for (int i = 0; i < o->streams; i++)
         reply_reading(rq, o, &all[i]);
+    return CMD_DONE;
 }
 
 static enum command_result read_streams(struct request *rq, bool in_group)
 {
     struct read_options o = {.in_group = in_group};
+    enum command_result result = CMD_DONE;
     if (!read_options(rq, &o))
         return CMD_DONE;
+    if (rq->served) {
+        o.ids += rq->served - o.first;
+        o.first = rq->served;
+        o.streams = 1;
+    }
     struct reading *all = calloc((size_t)o.streams + 1, sizeof *all);
     if (all)
-        read_all(rq, &o, all);
+        result = read_all(rq, &o, all);
     else
         reply_oom(rq->out);
     free(all);
-    return CMD_DONE;
+    return result;
 }
 
 enum command_result xread_command(struct request *rq)

@@ -165,6 +165,8 @@ enum store_result stream_add(struct value_at *v, struct stream_id id, const stru
     if (held)
         stream_release(v);
     value_body_changed(v, data);
+    if (ok)
+        value_grew(v);
     return ok ? STORE_OK : STORE_OOM;
 }
 

@@ -104,6 +104,7 @@ void stream_group_remove(struct value_at *v, struct stream_group *g)
     struct slice name = stream_group_name(g);
     uint64_t rank = order_seek(&b->st.groups, &stream_group_order, (struct order_key){&name, 0}, NULL, NULL);
     order_remove_at(v->s, &b->st.groups, &stream_group_order, rank);
+    value_grew(v); /* its readers wait in vain */
     unsigned budget = 64;
     if (group_free(v->s, b, g, &budget))
         return;

@@ -5,7 +5,6 @@
 #include "store/stream_body.h"
 #include "store/table.h"
 #include "store/zset_body.h"
-#include "store/table.h"
 
 enum {
     BACK_INLINE = ENTRY_INLINE * 3 / 4, /* a value apart that got this short comes back into the entry */
@@ -321,12 +320,6 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                    .free = list_free_slice,
                    .clone = list_clone,
                    .compact = list_compact_slice},
-    [TYPE_ZSET] = {.encoding = "skiplist",
-                   .size = sizeof(struct zset_body),
-                   .free = zset_body_free,
-                   .clone = zset_body_clone,
-                   .overhead = zset_body_overhead,
-                   .compact = zset_body_compact},
     [TYPE_SET] = {.encoding = "hashtable",
                   .size = sizeof(struct table),
                   .free = table_free,
