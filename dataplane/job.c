@@ -42,15 +42,34 @@ static bool job_grow(struct resp_writer *w)
 
 static const struct resp_sink job_sink = {job_grow};
 
+/* A table of slices and behind it their bytes, and `more` bytes at *rest. NULL if out of memory. */
+static struct slice *copy_args(int argc, const struct slice *argv, size_t more, uint8_t **rest)
+{
+    size_t bytes = more, table = (size_t)argc * sizeof(struct slice);
+    for (int i = 0; i < argc; i++)
+        bytes += argv[i].len;
+    uint8_t *copy = malloc(table + bytes + 1);
+    struct slice *made = (struct slice *)(void *)copy;
+    if (!copy)
+        return NULL;
+    copy += table;
+    for (int i = 0; i < argc; i++) {
+        if (argv[i].len)
+            memcpy(copy, argv[i].p, argv[i].len);
+        made[i] = (struct slice){copy, argv[i].len};
+        copy += argv[i].len;
+    }
+    *rest = copy;
+    return made;
+}
+
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv)
 {
-    size_t name = client->name ? strlen(client->name) : 0, bytes = 0;
-    for (int i = 0; i < argc; i++)
-        bytes += argv[i].len;
-    size_t table = (size_t)argc * sizeof(struct slice);
+    size_t name = client->name ? strlen(client->name) + 1 : 0;
+    uint8_t *rest = NULL;
     struct job *j = calloc(1, sizeof *j);
-    uint8_t *copy = malloc(table + bytes + name + 1);
+    struct slice *copy = copy_args(argc, argv, name, &rest);
     if (!j || !copy) {
         free(j);
         free(copy);
@@ -61,16 +80,9 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client = *client;
     j->client.flags |= CLIENT_PROXY;
     j->client.lib_name = j->client.lib_ver = NULL;
-    j->argv = (struct slice *)(void *)copy;
-    copy += table;
-    for (int i = 0; i < argc; i++) {
-        if (argv[i].len)
-            memcpy(copy, argv[i].p, argv[i].len);
-        j->argv[i] = (struct slice){copy, argv[i].len};
-        copy += argv[i].len;
-    }
+    j->argv = copy;
     if (client->name)
-        j->client.name = memcpy(copy, client->name, name + 1);
+        j->client.name = memcpy(rest, client->name, name);
     j->rq.argc = argc;
     j->reply_max = SIZE_MAX;
     return j;
@@ -81,6 +93,7 @@ void job_free(struct job *j)
     if (!j)
         return;
     free(j->argv);
+    free(j->wait.node);
     free(j->inspection);
     free(j->reply);
     free(j);
@@ -91,12 +104,35 @@ void job_prepare(struct job *j, struct command_env *env)
     command_prepare(&j->rq, env, &j->client, j->rq.argc, j->argv);
 }
 
-void job_run(struct job *j, struct command_env *env)
+bool job_replace(struct job *j, int at, int n, const struct slice *with)
+{
+    size_t name = j->client.name ? strlen(j->client.name) + 1 : 0;
+    uint8_t *rest;
+    struct slice *old = j->argv, *made = malloc((size_t)j->rq.argc * sizeof *made);
+    if (!made)
+        return false;
+    memcpy(made, old, (size_t)j->rq.argc * sizeof *made);
+    memcpy(made + at, with, (size_t)n * sizeof *made);
+    j->argv = copy_args(j->rq.argc, made, name, &rest);
+    free(made);
+    if (!j->argv) {
+        j->argv = old;
+        return false;
+    }
+    if (name)
+        j->client.name = memcpy(rest, j->client.name, name);
+    free(old);
+    return true;
+}
+
+enum command_result job_run(struct job *j, struct command_env *env)
 {
     j->rq.env = env;
-    command_execute(&j->rq, job_write_begin(j));
+    enum command_result result = command_execute(&j->rq, job_write_begin(j));
     job_write_end(j);
-    j->done = true;
+    j->done = result != CMD_BLOCK;
+    j->silent |= !j->done && j->rq.out != j->rq.wire;
+    return result;
 }
 
 struct resp_writer *job_write_begin(struct job *j)

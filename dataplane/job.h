@@ -3,7 +3,7 @@
  * reply on the heap, so that the connection it came from may vanish meanwhile. Also the way in for control's
  * own commands. */
 #pragma once
-#include "command/command.h"
+#include "block.h"
 #include "inspect.h"
 
 struct session;
@@ -11,6 +11,8 @@ struct session;
 enum job_kind {
     JOB_HOP,     /* runs on the owner of its shard, comes back */
     JOB_BARRIER, /* runs at home with all other workers stopped */
+    JOB_SERVE,   /* a worker's own: keys are to be served with all other workers stopped */
+    JOB_FORGET,  /* waits no more: visits the shards that still have it in their tables */
     JOB_ASK,     /* control answers it */
     JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
     JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
@@ -35,7 +37,8 @@ struct job {
     uint8_t *reply;
     size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
     struct inspection *inspection;          /* NULL for other kinds */
-    struct job *next;                       /* in the list of its worker */
+    struct waiter wait;
+    struct job *next; /* in the list of its worker */
 };
 
 /* Copies argv and what matters of client. NULL if out of memory. */
@@ -45,8 +48,11 @@ void job_free(struct job *j);
 
 /* Prepares the copy as a request of env; j->rq.route says where it must run. */
 void job_prepare(struct job *j, struct command_env *env);
-/* Runs it there and then and collects the reply. */
-void job_run(struct job *j, struct command_env *env);
+/* Takes other texts for n arguments from `at` on; the request must be prepared anew. False if out of memory.
+ */
+bool job_replace(struct job *j, int at, int n, const struct slice *with);
+/* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(). */
+enum command_result job_run(struct job *j, struct command_env *env);
 /* Opens the reply for more bytes behind those it has, and closes it. */
 struct resp_writer *job_write_begin(struct job *j);
 void job_write_end(struct job *j);

@@ -188,6 +188,8 @@ bool session_settle(struct session *s)
     bool idle = !(s->flags & (SESSION_STALLED | SESSION_READY)) && !s->chunk_first;
     bool broken = (s->flags & SESSION_BROKEN) || (s->client.flags & CLIENT_KILLED);
     bool ended = (s->flags & (SESSION_ENDING | SESSION_PEER_CLOSED)) && idle;
+    /* Nobody is there for whom a blocked client could wait. */
+    ended |= (s->flags & SESSION_PEER_CLOSED) && s->job && block_waits(s->job);
     if (!broken && !ended)
         return false;
     session_close(s, false);
@@ -196,6 +198,8 @@ bool session_settle(struct session *s)
 
 void session_measure(struct session *s)
 {
+    bool blocked = s->job && block_waits(s->job);
+    s->client.flags = (s->client.flags & ~(uint32_t)CLIENT_BLOCKED) | (blocked ? CLIENT_BLOCKED : 0);
     s->client.query_bytes = s->query_len - s->query_off;
     s->client.query_free = s->query_cap - s->query_len;
     s->client.output_list = 0;

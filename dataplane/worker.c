@@ -173,9 +173,14 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         return;
     }
     struct resp_writer *out = session_write_begin(s);
-    if (command_execute(rq, out) == CMD_WAIT)
+    enum command_result result = command_execute(rq, out);
+    if (result == CMD_WAIT)
         s->flags |= SESSION_STALLED;
+    else if (unlikely(result == CMD_BLOCK))
+        worker_block(w, s, rq);
     out->proto = s->client.proto; /* HELLO and RESET change it */
+    if (block_ready(w->waits))
+        worker_serve(w);
 }
 
 static void prefetch_entries(struct worker *w, const struct batch *b)
@@ -205,6 +210,7 @@ static void run(struct worker *w, struct batch *b)
         if (i + 1 == b->n || b->session[i + 1] != s)
             finish(w, s);
     }
+    worker_served(w);
 }
 
 static bool requests(struct worker *w)
@@ -246,7 +252,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->conf = conf;
     w->generation = conf->generation;
     w->env.conf = conf;
-    w->pending_max = pending_max(w);
+    w->pending_max = w->blocking.bytes_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
     worker_take_filter(w, conf);
 }
@@ -340,10 +346,14 @@ static void upkeep(struct worker *w)
         uint64_t next = net_tick(w->nif, now);
         w->next_net_us = next < now + 10000 ? next : now + 10000;
     }
+    block_timers(&w->blocking);
     if (now >= w->next_upkeep_us) {
         bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
+        if (block_ready(w->waits)) /* keys have expired */
+            worker_serve(w);
     }
+    worker_served(w);
     sweep(w);
 }
 
@@ -449,11 +459,15 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .seed = seed,
     };
     resp_reader_init(&w->reader);
+    blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
+    w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
-    if (!w->tcp || !tcp_listen(w->tcp, w->conf->port)) {
+    w->serve_job = calloc(1, sizeof *w->serve_job);
+    if (!w->tcp || !w->serve_job || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
+    w->serve_job->kind = JOB_SERVE;
     take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
     return true;
@@ -466,6 +480,7 @@ void worker_free(struct worker *w)
     session_free_slabs(w);
     if (w->box)
         worker_free_jobs(w);
+    blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);
     batch_begin(&w->batch);
     free(w->batch.big);

@@ -1,6 +1,7 @@
 /* worker.h: one core's share of the box: queue, stack, shard, sessions and the loop over them. A worker
  * touches nothing mutable of another but through the fabric. */
 #pragma once
+#include "block.h"
 #include "command/command.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
@@ -92,6 +93,9 @@ struct worker {
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
     struct job *outbox_first, *outbox_last;   /* the ring was full */
     struct job *inspect_first, *inspect_last; /* visits under way here */
+    struct blocking blocking;                 /* clients that wait for keys */
+    struct waits *waits;                      /* the table of this worker's shard */
+    struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
@@ -127,8 +131,22 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
+/* The reply is there, and the worker is the job's home: the session goes on where it stalled. */
+void worker_complete(struct worker *w, struct job *j);
+/* A job without session leaves the tables it is in. */
+void worker_retire(struct worker *w, struct job *j);
+/* Asks for a stop of all workers for block_serve(). */
+void worker_want_stop(struct worker *w);
+/* A finished job goes home. */
+void worker_bring_home(struct worker *w, struct job *j);
 /* Frees the jobs that wait here, when no worker runs any more. */
 void worker_free_jobs(struct worker *w);
+/* worker_block.c: a request of a session has returned CMD_BLOCK. */
+void worker_block(struct worker *w, struct session *s, const struct request *rq);
+/* Serves what a command has made ready. */
+void worker_serve(struct worker *w);
+/* Brings the replies of those who were served home; not while a session's writer is open. */
+void worker_served(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);

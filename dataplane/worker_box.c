@@ -2,6 +2,8 @@
  * look at other workers' sessions run only while those are stopped; sums of counters may be a moment old. */
 #include "worker.h"
 
+#include "job.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -121,6 +123,28 @@ static uint64_t box_clients_now(struct command_env *env)
     return atomic_load_explicit(&((struct worker *)env->worker)->box->clients, memory_order_relaxed);
 }
 
+static void box_blocked_now(struct command_env *env, uint64_t *clients, uint64_t *keys, uint64_t *timeouts)
+{
+    struct box *box = ((struct worker *)env->worker)->box;
+    for (unsigned i = 0; i < box->workers; i++) {
+        *clients += box->worker[i]->blocking.clients;
+        *timeouts += box->worker[i]->blocking.timers;
+        *keys += box->worker[i]->waits->keys;
+    }
+}
+
+/* The reply leaves when this worker's commands have run. */
+static bool box_unblock(struct command_env *env, uint64_t id, bool error)
+{
+    struct worker *self = env->worker;
+    struct box *box = self->box;
+    for (unsigned i = 0; i < box->workers; i++)
+        for (struct session *s = box->worker[i]->live_sessions; s; s = s->live_next)
+            if (s->client.id == id)
+                return s->job && block_end(&self->blocking, s->job, error);
+    return false;
+}
+
 static void box_stall(struct command_env *env, uint64_t usec)
 {
     (void)env;
@@ -137,5 +161,7 @@ const struct box_ops worker_box_ops = {
     .error_seen = box_error_seen,
     .each_error = box_each_error,
     .clients_now = box_clients_now,
+    .blocked_now = box_blocked_now,
+    .unblock = box_unblock,
     .stall = box_stall,
 };

@@ -28,6 +28,8 @@ static void send_to(struct worker *w, unsigned to, struct job *j)
 
 static unsigned destination(const struct worker *w, const struct job *j)
 {
+    if (j->kind == JOB_FORGET)
+        return block_next(j);
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
     if (j->kind == JOB_INSPECT)
@@ -74,14 +76,34 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
     return true;
 }
 
+void worker_want_stop(struct worker *w)
+{
+    if (!w->serve_job) /* it waits for its turn already */
+        return;
+    append(&w->barrier_first, &w->barrier_last, w->serve_job);
+    w->serve_job = NULL;
+}
+
 /* The session is gone: whoever holds the job finds nobody to answer. */
 void worker_orphan(struct job *j)
 {
+    struct worker *w = j->session->worker;
     j->session = NULL;
+    if (block_abandon(j))
+        worker_retire(w, j);
 }
 
-/* The reply is there: the session goes on where it stalled. */
-static void complete(struct worker *w, struct job *j)
+void worker_retire(struct worker *w, struct job *j)
+{
+    if (block_leave(&w->blocking, j)) {
+        job_free(j);
+        return;
+    }
+    j->kind = JOB_FORGET;
+    send_to(w, destination(w, j), j);
+}
+
+void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
     if (s) {
@@ -98,7 +120,16 @@ static void complete(struct worker *w, struct job *j)
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
     }
-    job_free(j);
+    j->session = NULL;
+    worker_retire(w, j);
+}
+
+void worker_bring_home(struct worker *w, struct job *j)
+{
+    if (j->home == w->id)
+        worker_complete(w, j);
+    else
+        send_to(w, j->home, j);
 }
 
 /* A command of control: runs here, or goes on to where it must. */
@@ -109,8 +140,11 @@ static void start_exec(struct worker *w, struct job *j)
         append(&w->barrier_first, &w->barrier_last, j);
         return;
     }
-    if (j->rq.route != ROUTE_SHARD || j->rq.shard == w->id)
+    if (j->rq.route != ROUTE_SHARD || j->rq.shard == w->id) {
         job_run(j, &w->env);
+        if (block_ready(w->waits))
+            worker_serve(w);
+    }
     send_to(w, destination(w, j), j);
 }
 
@@ -121,34 +155,58 @@ static void received(struct worker *w, struct job *j)
         return;
     }
     if (j->kind == JOB_ASK || (j->done && j->home == w->id)) {
-        complete(w, j);
+        worker_complete(w, j);
+        return;
+    }
+    if (j->kind == JOB_FORGET) {
+        worker_retire(w, j);
         return;
     }
     if (j->kind == JOB_EXEC && !j->rq.env) {
         start_exec(w, j);
         return;
     }
-    job_run(j, &w->env); /* it has hopped here: our shard */
-    send_to(w, j->home, j);
+    /* It has hopped here: our shard. */
+    if (job_run(j, &w->env) != CMD_BLOCK || !block_begin(&w->blocking, j))
+        send_to(w, j->home, j);
+    if (block_ready(w->waits))
+        worker_serve(w);
+}
+
+/* With all other workers stopped. False if the job waits, or is the worker's own: nobody's reply. */
+static bool run_barrier(struct worker *w, struct job *j)
+{
+    bool finished = true;
+    if (j->kind == JOB_SERVE) {
+        w->serve_job = j;
+        return false;
+    }
+    if (j->session || j->kind == JOB_EXEC)
+        finished = job_run(j, &w->env) != CMD_BLOCK || !block_begin(&w->blocking, j);
+    block_serve(&w->blocking, true);
+    return finished;
 }
 
 static bool run_barriers(struct worker *w)
 {
+    struct job *finished = NULL, *last = NULL;
     if (!w->barrier_first || !fabric_stop_all(w->box->fabric, w->id))
         return w->barrier_first != NULL;
     count_one(w->counters, COUNTER_barriers);
-    struct job *done = w->barrier_first;
-    for (struct job *j = done; j; j = j->next)
-        if (j->session || j->kind == JOB_EXEC)
-            job_run(j, &w->env);
-    fabric_resume(w->box->fabric, w->id);
+    block_serve(&w->blocking, true); /* what was to be served with all stopped */
+    for (struct job *j = w->barrier_first, *next; j; j = next) {
+        next = j->next;
+        if (run_barrier(w, j))
+            append(&finished, &last, j);
+    }
     w->barrier_first = w->barrier_last = NULL;
-    for (struct job *j = done, *next; j; j = next) {
+    fabric_resume(w->box->fabric, w->id);
+    for (struct job *j = finished, *next; j; j = next) {
         next = j->next;
         if (j->kind == JOB_EXEC)
             send_to(w, j->home, j);
         else
-            complete(w, j);
+            worker_complete(w, j);
     }
     return true;
 }
@@ -182,7 +240,9 @@ bool worker_messages(struct worker *w)
         received(w, j);
         any = true;
     }
+    worker_served(w);
     any |= run_barriers(w);
+    worker_served(w);
     any |= run_inspections(w);
     return any;
 }
@@ -197,6 +257,8 @@ static void free_list(struct job *j)
 
 void worker_free_jobs(struct worker *w)
 {
+    free(w->serve_job);
+    w->serve_job = NULL;
     free_list(w->barrier_first);
     free_list(w->outbox_first);
     free_list(w->inspect_first);

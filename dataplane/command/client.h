@@ -14,7 +14,9 @@ enum client_flag {
     CLIENT_NO_TOUCH = 64,
     CLIENT_KILLED = 128,   /* to be closed as soon as its worker sees it */
     CLIENT_INTERNAL = 256, /* control's own, through the channel: every right, not listed */
-    CLIENT_PROXY = 1024,   /* a copy that stands for a client of another worker while its request is on the way */
+    CLIENT_PROXY =
+        1024, /* a copy that stands for a client of another worker while its request is on the way */
+    CLIENT_BLOCKED = 2048, /* waits in a blocking command: as far as CLIENT LIST is concerned */
     CLIENT_WAITING = 512   /* a reply will come later (hop, barrier, control) */
 };
 

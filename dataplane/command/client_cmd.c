@@ -164,7 +164,7 @@ enum command_result client_caching_run(struct request *rq)
                  "OPTOUT mode enabled");
 }
 
-/* -- pausing and unblocking others: arguments are checked, but nothing is ever paused or blocked yet -- */
+/* -- pausing and unblocking others: PAUSE checks its arguments, but nothing is ever paused yet -- */
 
 enum command_result client_pause_run(struct request *rq)
 {
@@ -194,8 +194,11 @@ enum command_result client_unblock_run(struct request *rq)
     }
     if (rq->argc == 4 && !slice_is(rq->argv[3], "timeout") && !slice_is(rq->argv[3], "error"))
         return error(rq, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    if (request_int(rq, 2, &id, NULL))
-        reply_int(rq->out, 0);
+    if (!request_int(rq, 2, &id, NULL))
+        return CMD_DONE;
+    bool as_error = rq->argc == 4 && slice_is(rq->argv[3], "error");
+    const struct box_ops *box = rq->env->box;
+    reply_int(rq->out, box && box->unblock && box->unblock(rq->env, (uint64_t)id, as_error));
     return CMD_DONE;
 }
 

@@ -11,7 +11,7 @@
 static void flag_letters(const struct client *c, char text[8])
 {
     char *p = text;
-    if (c->flags & CLIENT_WAITING)
+    if (c->flags & (CLIENT_WAITING | CLIENT_BLOCKED))
         *p++ = 'b';
     if (c->flags & CLIENT_CLOSE_AFTER_REPLY)
         *p++ = 'c';

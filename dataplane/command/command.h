@@ -110,6 +110,7 @@ enum command_result {
     CMD_DONE, /* the reply has been written */
     CMD_WAIT, /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
                */
+    CMD_BLOCK /* nothing was replied: the client waits for what env->block says (request_block) */
 };
 
 typedef enum command_result command_handler(struct request *rq);
@@ -128,8 +129,8 @@ struct command {
     /* For the few commands whose keys no specification finds (SORT ... STORE and kin): fills positions,
      * returns how many. */
     int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
-    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others stopped.
-     * NULL: never. */
+    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
+     * stopped. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
     /* Filled by command_table_init. */
     const struct command *parent;
@@ -144,7 +145,9 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
-    commands_zset[], commands_zset_more[], commands_geo[], commands_sort[];
+    commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
+    commands_stream_groups[];
+extern struct command commands_blocking[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -167,6 +170,21 @@ struct command_stats { /* one per id and worker */
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
  * worker. */
 struct command_env;
+
+/* What a command that found nothing waits for. Valid until the next command of the env. */
+struct block_spec {
+    enum value_type type;
+    int first, keys;     /* the keys it waits for: arguments first ... first + keys - 1 */
+    uint64_t timeout_ms; /* 0: for ever */
+    bool gone;           /* it runs again also when such a key has gone or has another type (XREADGROUP) */
+    bool several;        /* to run again it needs other shards than that of the key that became ready */
+    /* Arguments that the waiting request has instead of those it came with (XREAD: what "$" stood for):
+     * `instead` of them from instead_at on. One block of malloc(), texts included, that whoever reads the
+     * spec frees; NULL = none. */
+    struct slice *instead;
+    int instead_at, insteads;
+};
+
 struct box_ops {
     /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
      * The client's query_/output_ fields are up to date. */
@@ -187,6 +205,12 @@ struct box_ops {
     void (*each_error)(struct command_env *env, void (*fn)(const char *code, uint64_t count, void *arg),
                        void *arg);
     uint64_t (*clients_now)(struct command_env *env);
+    /* How many clients wait in a blocking command, and for how many keys. Only from a CMD_ROUTE_ALL command;
+     * so unblock. May be NULL. */
+    void (*blocked_now)(struct command_env *env, uint64_t *clients, uint64_t *keys, uint64_t *timeouts);
+    /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
+     * client of this id is blocked. May be NULL. */
+    bool (*unblock)(struct command_env *env, uint64_t id, bool error);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -208,6 +232,7 @@ struct command_env { /* one a worker */
     void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
+    struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
 };
 
 /* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
@@ -231,6 +256,8 @@ struct request { /* one command on its way; lives in the worker's batch */
     unsigned shard; /* owner of the first key */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
     bool bad_arity;
+    int served; /* position of the key that has become ready, when a blocked command runs again; 0 = first run
+                 */
 };
 
 /* Looks the command up, checks arity, finds and hashes the first key and decides the route. Reads nothing
@@ -242,6 +269,10 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
 /* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
  * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
 enum command_result command_execute(struct request *rq, struct resp_writer *out);
+
+/* Runs the handler of a blocked command once more, because of the key at this position: CMD_DONE with a
+ * reply, or CMD_BLOCK if it found nothing. Checks and statistics are those of its first run. */
+enum command_result command_again(struct request *rq, struct resp_writer *out, int position);
 
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
  * arguments are malformed. */
@@ -260,6 +291,12 @@ struct entry *request_find(const struct request *rq, const struct key *k, unsign
  * k must outlive v. False after replying WRONGTYPE. */
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
                    struct value_at *v);
+/* How a handler ends that found nothing and replied nothing: CMD_BLOCK, or a null array if this client may
+ * not wait (control's own commands). When a blocked handler has run again (rq->served), the spec is not
+ * looked at. Frees or hands on spec->instead. */
+enum command_result request_block(struct request *rq, const struct block_spec *spec);
+/* The timeout in argument i, seconds with a fraction, as milliseconds rounded up. False after an error. */
+bool request_timeout(const struct request *rq, int i, uint64_t *ms);
 /* Integer argument; replies ERR value is not an integer or out of range (or `error` if not NULL) and returns
  * false otherwise. */
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error);

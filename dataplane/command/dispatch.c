@@ -1,8 +1,10 @@
 /* dispatch.c: one command from its arguments to its reply, in the order of checks of Redis' processCommand:
  * existence, arity, authentication, memory, then the handler. https://redis.io/docs/reference/protocol-spec/
  */
-#include <stdio.h>
 #include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <x86intrin.h>
 
 #include "base/number.h"
@@ -223,6 +225,56 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0))
         next_reply_mode(c);
     return result;
+}
+
+/* -- blocking -- */
+
+enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
+{
+    struct resp_writer nowhere;
+    rq->out = rq->wire = out;
+    if (rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP)) {
+        resp_writer_discard(&nowhere, rq->client->proto);
+        rq->out = &nowhere;
+    }
+    struct resp_writer *counted = rq->out;
+    uint32_t errors = counted->errors;
+    rq->served = position;
+    enum command_result result = rq->cmd->run(rq);
+    if (counted->errors != errors)
+        account_errors(rq, counted->errors - errors, true);
+    return result;
+}
+
+enum command_result request_block(struct request *rq, const struct block_spec *spec)
+{
+    if (rq->served)
+        return CMD_BLOCK;
+    if (rq->client->flags & CLIENT_INTERNAL) {
+        free(spec->instead);
+        reply_null_array(rq->out);
+        return CMD_DONE;
+    }
+    rq->env->block = *spec;
+    return CMD_BLOCK;
+}
+
+bool request_timeout(const struct request *rq, int i, uint64_t *ms)
+{
+    long double seconds, most = (long double)INT64_MAX;
+    if (!parse_long_double(rq->argv[i], &seconds))
+        reply_error(rq->out, "ERR timeout is not a float or out of range");
+    else if (seconds * 1000 > most)
+        reply_error(rq->out, "ERR timeout is out of range");
+    else if (seconds < 0 && ceill(seconds * 1000) < 0)
+        reply_error(rq->out, "ERR timeout is negative");
+    else if (ceill(seconds * 1000) > most - (long double)rq->env->now_ms)
+        reply_error(rq->out, "ERR timeout is out of range");
+    else {
+        *ms = (uint64_t)ceill(seconds * 1000);
+        return true;
+    }
+    return false;
 }
 
 /* -- keys -- */

@@ -154,15 +154,24 @@ static void client_buffers(struct info *i, const char *name)
     info_u64(i, "client_recent_max_output_buffer", most.output);
 }
 
+static void blocked_clients(struct info *i, const char *name)
+{
+    const struct box_ops *box = i->env->box;
+    uint64_t clients = 0, keys = 0, timeouts = 0;
+    if (box->blocked_now)
+        box->blocked_now(i->env, &clients, &keys, &timeouts);
+    info_u64(i, name, clients);
+    info_u64(i, "tracking_clients", 0);
+    info_u64(i, "clients_in_timeout_table", timeouts);
+    info_u64(i, "total_blocking_keys", keys);
+}
+
 const struct info_row info_clients[] = {
     INFO_PRINT("connected_clients", connected_clients),
     INFO_FIXED("cluster_connections", "0"),
     INFO_PRINT("maxclients", maxclients),
     INFO_PRINT("client_recent_max_input_buffer", client_buffers),
-    INFO_FIXED("blocked_clients", "0"),
-    INFO_FIXED("tracking_clients", "0"),
-    INFO_FIXED("clients_in_timeout_table", "0"),
-    INFO_FIXED("total_blocking_keys", "0"),
+    INFO_PRINT("blocked_clients", blocked_clients),
     INFO_FIXED("total_blocking_keys_on_nokey", "0"),
     {NULL},
 };

@@ -8,6 +8,8 @@ command_handler lpop_command, rpop_command, lmpop_command, lmove_command, rpoplp
 command_handler llen_command, lindex_command, lrange_command, lpos_command;
 command_handler lset_command, linsert_command, lrem_command, ltrim_command;
 
+command_handler blpop_command, brpop_command, blmove_command, brpoplpush_command, blmpop_command;
+
 void reply_item(struct resp_writer *w, const struct item *item);
 
 /* LEFT or RIGHT; false after replying the error. */
@@ -22,5 +24,16 @@ int64_t clamp_range(int64_t len, int64_t *start, int64_t *stop);
 /* What a blocking command tries now and again: pops up to count elements of the first of these keys that has
  * some and replies them with the key, or replies an error. False: all are empty, nothing was replied. */
 bool list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end, int64_t count);
-/* The same for moving an element between the keys in arguments `from` and `to`. */
+/* list_mpop_try for one element, in the form of BLPOP. */
+bool list_pop_try(struct request *rq, int first_key, int keys, enum list_end end);
+
+struct list_mpop { /* the arguments of LMPOP from numkeys on */
+    int keys;
+    enum list_end end;
+    int64_t count;
+};
+/* Reads them from argument `at` on; false after replying the error. */
+bool request_list_mpop(struct request *rq, int at, struct list_mpop *m);
+
+/* list_mpop_try for moving an element between the keys in arguments `from` and `to`. */
 bool list_move_try(struct request *rq, int from, int to, enum list_end from_end, enum list_end to_end);

@@ -111,28 +111,53 @@ bool list_mpop_try(struct request *rq, int first_key, int keys, enum list_end en
     return false;
 }
 
+bool list_pop_try(struct request *rq, int first_key, int keys, enum list_end end)
+{
+    for (int i = first_key; i < first_key + keys; i++) {
+        struct value_at v;
+        struct key k = request_key(rq, i);
+        if (!request_value(rq, &k, LOOK_WRITE, TYPE_LIST, &v))
+            return true;
+        if (v.e) {
+            reply_array(rq->out, 2);
+            reply_bulk(rq->out, k.name);
+            pop(rq, &v, end, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool request_list_mpop(struct request *rq, int at, struct list_mpop *m)
+{
+    int64_t keys;
+    m->count = -1;
+    if (!request_least(rq, at, 1, &keys, "ERR numkeys should be greater than 0"))
+        return false;
+    if (keys > rq->argc - at - 2) {
+        reply_syntax_error(rq->out);
+        return false;
+    }
+    int where = at + 1 + (int)keys;
+    if (!request_list_end(rq, where, &m->end))
+        return false;
+    for (int i = where + 1; i < rq->argc; i++) {
+        if (m->count != -1 || !slice_is(rq->argv[i], "COUNT") || ++i == rq->argc) {
+            reply_syntax_error(rq->out);
+            return false;
+        }
+        if (!request_least(rq, i, 1, &m->count, "ERR count should be greater than 0"))
+            return false;
+    }
+    m->keys = (int)keys;
+    m->count = m->count == -1 ? 1 : m->count;
+    return true;
+}
+
 enum command_result lmpop_command(struct request *rq)
 {
-    int64_t keys, count = -1;
-    enum list_end end;
-    if (!request_least(rq, 1, 1, &keys, "ERR numkeys should be greater than 0"))
-        return CMD_DONE;
-    if (keys > rq->argc - 3) {
-        reply_syntax_error(rq->out);
-        return CMD_DONE;
-    }
-    int where = (int)keys + 2;
-    if (!request_list_end(rq, where, &end))
-        return CMD_DONE;
-    for (int i = where + 1; i < rq->argc; i++) {
-        if (count != -1 || !slice_is(rq->argv[i], "COUNT") || ++i == rq->argc) {
-            reply_syntax_error(rq->out);
-            return CMD_DONE;
-        }
-        if (!request_least(rq, i, 1, &count, "ERR count should be greater than 0"))
-            return CMD_DONE;
-    }
-    if (!list_mpop_try(rq, 2, (int)keys, end, count == -1 ? 1 : count))
+    struct list_mpop m;
+    if (request_list_mpop(rq, 1, &m) && !list_mpop_try(rq, 2, m.keys, m.end, m.count))
         reply_null_array(rq->out);
     return CMD_DONE;
 }

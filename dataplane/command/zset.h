@@ -6,6 +6,19 @@
 /* The sorted set of a key. False after replying WRONGTYPE. */
 bool request_zset(struct request *rq, const struct key *k, unsigned how, struct value_at *v, struct zset *z);
 
+struct zset_mpop { /* the arguments of ZMPOP from numkeys on */
+    int keys;
+    bool greatest;
+    int64_t count;
+};
+/* Reads them from argument `at` on; false after replying the error. */
+bool request_zset_mpop(struct request *rq, int at, struct zset_mpop *m);
+/* What a blocking command tries now and again: pops from the first of these keys that has elements and
+ * replies as ZMPOP, or one element as BZPOPMIN, or replies an error. False: all are empty, nothing was
+ * replied. */
+bool zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count);
+bool zset_pop_try(struct request *rq, int first, int keys, bool greatest);
+
 /* A double argument, replying `error` if it is none. */
 bool request_double(const struct request *rq, int i, double *out, const char *error);
 /* An integer argument of at least `least`, replying `error` otherwise. */

@@ -8,4 +8,4 @@ command_handler zadd_command, zincrby_command, zrem_command, zcard_command, zsco
     zrevrangebylex_command, zremrangebyrank_command, zremrangebyscore_command, zremrangebylex_command,
     zpopmin_command, zpopmax_command, zmpop_command, zrandmember_command, zscan_command, zunion_command,
     zinter_command, zdiff_command, zintercard_command, zunionstore_command, zinterstore_command,
-    zdiffstore_command;
+    zdiffstore_command, bzpopmin_command, bzpopmax_command, bzmpop_command;

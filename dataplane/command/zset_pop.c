@@ -58,19 +58,13 @@ enum command_result zpopmax_command(struct request *rq)
     return pop_one_key(rq, true);
 }
 
-struct mpop {
-    int keys; /* arguments from 2 on */
-    bool greatest;
-    int64_t count;
-};
-
-static bool take_mpop(struct request *rq, struct mpop *m)
+bool request_zset_mpop(struct request *rq, int at, struct zset_mpop *m)
 {
     int64_t keys;
     m->count = -1;
-    if (!request_at_least(rq, 1, 1, &keys, "ERR numkeys should be greater than 0"))
+    if (!request_at_least(rq, at, 1, &keys, "ERR numkeys should be greater than 0"))
         return false;
-    int where = keys < rq->argc - 2 ? (int)keys + 2 : 0;
+    int where = keys < rq->argc - at - 1 ? (int)keys + at + 1 : 0;
     bool ok = where && (slice_is(rq->argv[where], "MIN") || slice_is(rq->argv[where], "MAX"));
     for (int i = where + 1; ok && i < rq->argc; i += 2) {
         ok = m->count < 0 && slice_is(rq->argv[i], "COUNT") && i + 1 < rq->argc;
@@ -87,26 +81,61 @@ static bool take_mpop(struct request *rq, struct mpop *m)
     return true;
 }
 
-enum command_result zmpop_command(struct request *rq)
+/* The first of these keys with elements: 1; 0 if there is none; -1 after replying WRONGTYPE. */
+static int first_filled(struct request *rq, int first, int keys, struct key *k, struct value_at *v,
+                        struct zset *z)
 {
-    struct mpop m;
+    for (int i = first; i < first + keys; i++) {
+        *k = request_key(rq, i);
+        if (!request_zset(rq, k, LOOK_WRITE, v, z))
+            return -1;
+        if (v->e)
+            return 1;
+    }
+    return 0;
+}
+
+bool zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count)
+{
     struct value_at v;
     struct zset z;
-    if (!take_mpop(rq, &m))
-        return CMD_DONE;
-    for (int i = 2; i < 2 + m.keys; i++) {
-        struct key k = request_key(rq, i);
-        if (!request_zset(rq, &k, LOOK_WRITE, &v, &z))
-            return CMD_DONE;
-        if (!v.e)
-            continue;
-        uint64_t length = zset_count(&z);
-        reply_array(rq->out, 2);
-        reply_bulk(rq->out, k.name);
-        pop(rq, &v, &z, m.greatest, (uint64_t)m.count < length ? (uint64_t)m.count : length, true);
-        return CMD_DONE;
-    }
-    reply_null_array(rq->out);
+    struct key k;
+    int found = first_filled(rq, first, keys, &k, &v, &z);
+    if (found <= 0)
+        return found < 0;
+    uint64_t length = zset_count(&z);
+    reply_array(rq->out, 2);
+    reply_bulk(rq->out, k.name);
+    pop(rq, &v, &z, greatest, (uint64_t)count < length ? (uint64_t)count : length, true);
+    return true;
+}
+
+bool zset_pop_try(struct request *rq, int first, int keys, bool greatest)
+{
+    struct value_at v;
+    struct zset z;
+    struct zset_walk w;
+    struct zset_element e;
+    struct key k;
+    int found = first_filled(rq, first, keys, &k, &v, &z);
+    if (found <= 0)
+        return found < 0;
+    uint64_t at = greatest ? zset_count(&z) - 1 : 0;
+    zset_walk(&w, &z, at, greatest);
+    zset_next(&w, &e);
+    reply_array(rq->out, 3);
+    reply_bulk(rq->out, k.name);
+    reply_bulk(rq->out, e.member);
+    reply_double(rq->out, e.score);
+    zset_remove_ranks(&v, at, at + 1);
+    return true;
+}
+
+enum command_result zmpop_command(struct request *rq)
+{
+    struct zset_mpop m;
+    if (request_zset_mpop(rq, 1, &m) && !zset_mpop_try(rq, 2, m.keys, m.greatest, m.count))
+        reply_null_array(rq->out);
     return CMD_DONE;
 }
 

@@ -60,6 +60,7 @@ void keyspace_free(struct keyspace *ks)
     if (!ks)
         return;
     for (unsigned i = 0; i < ks->shards; i++) {
+        waits_free(&ks->shard[i]->waits);
         free(ks->shard[i]->db);
         free(ks->shard[i]);
     }
@@ -98,6 +99,11 @@ void shard_configure(struct shard *s, const struct config *conf)
 void shard_set_time(struct shard *s, uint64_t now_ms)
 {
     s->now_ms = now_ms;
+}
+
+struct waits *shard_waits(struct shard *s)
+{
+    return &s->waits;
 }
 
 uint64_t shard_time(const struct shard *s)

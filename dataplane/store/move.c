@@ -90,6 +90,7 @@ static void place_copy(const struct transfer *t, struct entry *made)
     struct place at;
     struct entry *old = index_find(t->to, &t->to_db->index, t->b, &at);
     if (old) {
+        db_note_key(t->to, t->to_db, old, KEY_GONE);
         index_replace(t->to, &at, made);
         db_note_expiry(t->to_db, entry_expire_at(old), 0);
         t->to_db->data -= entry_user_bytes(old);
@@ -97,6 +98,7 @@ static void place_copy(const struct transfer *t, struct entry *made)
     } else {
         index_insert(t->to, &t->to_db->index, t->b->hash, made);
     }
+    db_note_key(t->to, t->to_db, made, KEY_MADE);
     db_note_expiry(t->to_db, 0, entry_expire_at(made));
     t->to_db->data += entry_user_bytes(made);
     t->to->changes++;
@@ -111,6 +113,7 @@ static void drop_source(const struct transfer *t, struct entry *e)
         db_remove(t->from, t->from_db, &at, e);
         return;
     }
+    db_note_key(t->from, t->from_db, e, KEY_GONE);
     index_remove(t->from, &t->from_db->index, &at);
     db_note_expiry(t->from_db, entry_expire_at(e), 0);
     t->from_db->data -= entry_user_bytes(e);

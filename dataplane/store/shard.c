@@ -136,8 +136,17 @@ void db_note_expiry(struct db *db, uint64_t before, uint64_t now)
     db->expire_total += now - before;
 }
 
+void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
+{
+    if (__builtin_expect(s->waits.nodes == 0, 1))
+        return;
+    struct slice name = entry_key(e);
+    waits_note(&s->waits, (unsigned)(db - s->db), name, key_hash(name, s->seed), event, entry_type_of(e));
+}
+
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e)
 {
+    db_note_key(s, db, e, KEY_GONE);
     index_remove(s, &db->index, at);
     db_note_expiry(db, entry_expire_at(e), 0);
     db->data -= entry_user_bytes(e);

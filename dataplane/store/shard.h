@@ -7,6 +7,7 @@
 #include "store/index.h"
 #include "store/slab.h"
 #include "store/store.h"
+#include "store/waits.h"
 
 /* One database of one shard. */
 struct db {
@@ -46,6 +47,7 @@ struct shard {
     unsigned batch, found;     /* ... its size, and how many were looked up since */
     struct compaction compaction;
     struct pool pool;
+    struct waits waits;
     struct db *db;
 };
 
@@ -85,6 +87,8 @@ void entry_free(struct shard *s, struct entry *e);
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at);
 /* index_reserve(), evicting if it must. */
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
+/* Tells those who wait for an entry's key that it comes to be, grows, or goes. */
+void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
 /* Removes the entry at a place from its database and frees it. */
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* Notes that a key of a database got, lost or changed its expiry. */

@@ -119,6 +119,7 @@ static uint64_t flush_one(struct shard *s, struct db *db)
     if (keys > SEGMENT_KEYS)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
     memset(db, 0, sizeof *db);
+    waits_note_all(&s->waits, (unsigned)(db - s->db));
     s->changes++;
     if (t && t != &at_once) {
         *t = at_once;
@@ -146,6 +147,8 @@ void store_swap(struct shard *s, unsigned a, unsigned b)
     struct db db = s->db[a];
     s->db[a] = s->db[b];
     s->db[b] = db;
+    waits_note_all(&s->waits, a);
+    waits_note_all(&s->waits, b);
     s->pool.n = 0; /* its candidates name databases */
     s->changes++;
 }

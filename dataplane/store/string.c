@@ -115,6 +115,7 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     struct apart old_root = old && entry_is_apart(old) ? entry_apart(old) : (struct apart){0};
     struct body *old_body = old && entry_is_body(old) ? entry_body(old) : NULL;
     struct entry *e = t->e ? t->e : old;
+    enum value_type was = old ? entry_type_of(old) : TYPE_STRING;
     db->data -= old ? entry_user_bytes(old) : 0;
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
     if (v->encoding == STRING_APART)
@@ -129,6 +130,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         entry_new_clock(s, e);
         index_insert(s, &db->index, k->hash, e);
     }
+    if (old && was != TYPE_STRING && s->waits.nodes)
+        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_GONE, was);
     if (old_root.p && !t->root_is_old)
         shard_free(s, old_root.p);
     if (old_body)

@@ -2,6 +2,7 @@
 #include "store/value.h"
 #include "store/chunk.h"
 #include "store/shard.h"
+#include "store/stream_body.h"
 #include "store/table.h"
 #include "store/zset_body.h"
 
@@ -127,6 +128,9 @@ static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint
                               .value_len = len},
                      .keep = keep};
     uint64_t now = v->e ? entry_size(v->e) : 0, then = entry_plan_size(&t.plan);
+    bool other = !v->e || entry_type_of(v->e) != type;
+    if (other && v->e)
+        db_note_key(v->s, db_of(v), v->e, KEY_GONE);
     if (slab_size(now) != slab_size(then) || !v->e) {
         bool moved = rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
         if (!moved && then > now)
@@ -137,6 +141,8 @@ static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint
         rewrite_in_place(v->e, &t);
     }
     db_note_expiry(db_of(v), expire_at, t.plan.expire_at);
+    if (other)
+        db_note_key(v->s, db_of(v), v->e, KEY_MADE);
     return true;
 }
 
@@ -278,6 +284,11 @@ enum store_result value_set_body(struct value_at *v, struct body *b)
     return STORE_OK;
 }
 
+void value_grew(const struct value_at *v)
+{
+    db_note_key(v->s, db_of(v), v->e, KEY_MADE);
+}
+
 void value_body_changed(const struct value_at *v, uint64_t before)
 {
     db_of(v)->data += entry_body(v->e)->data - before;
@@ -327,6 +338,12 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                    .clone = zset_body_clone,
                    .overhead = zset_body_overhead,
                    .compact = zset_body_compact},
+    [TYPE_STREAM] = {.encoding = "stream",
+                     .size = sizeof(struct stream_body),
+                     .free = stream_body_free,
+                     .clone = stream_body_clone,
+                     .overhead = stream_body_overhead,
+                     .compact = stream_body_compact},
 };
 
 const char *value_encoding_name(const struct entry *e)

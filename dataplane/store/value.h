@@ -83,6 +83,10 @@ void value_body_changed(const struct value_at *v, uint64_t before);
 
 /* -- all forms */
 
+/* Those who wait for the key are to look at it once more: an entry was added to a stream, or a group of it is
+ * gone. Nothing need be told when the key itself comes to be or goes. */
+void value_grew(const struct value_at *v);
+
 /* Removes the key: its collection has become empty. */
 void value_remove(struct value_at *v);
 

@@ -60,18 +60,19 @@ def compare(engine_server, workers, options, folder):
         box = start([engine_server, str(box_port), 'workers %d' % workers] +
                     ['%s %s' % limit for limit in limits.items()], box_port, log)
         try:
-            result = subprocess.run(['/usr/bin/python3', os.path.join(HERE, 'differential.py'), '--tap',
-                                     '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
-                                    options, stdout=subprocess.PIPE, text=True, check=False)
+            results = [subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap',
+                                       '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
+                                      arguments, stdout=subprocess.PIPE, text=True, check=False)
+                       for script, arguments in (('differential.py', options), ('blocking.py', []))]
         finally:
             status = stop(box)
     finally:
         stop(oracle)
         log.close()
-    lines = result.stdout.splitlines()
+    lines = [line for result in results for line in result.stdout.splitlines()]
     if status != 0:
         lines += ['# ' + line for line in open(log.name, errors='replace').read().splitlines()[-20:]]
-    return lines, result.returncode == 0, status == 0
+    return lines, all(result.returncode == 0 for result in results), status == 0
 
 
 def main():

@@ -129,6 +129,47 @@ def listpack_for_hashtable(args, a, b):
     return a == ('$', b'hashtable') and b == ('$', b'listpack')
 
 
+def both_now(args, a, b):
+    """IDs that the clock made."""
+    return b'*' in args and a[0] == b[0] == '$' and len(a[1]) == len(b[1]) and a[1][13:] == b[1][13:] == b'-0'
+
+
+def says(text):
+    """Ours is this error."""
+    return lambda args, a, b: b[0] == '-' and text in b[1]
+
+
+def stream_facts(args, a, b):
+    """XINFO but for the count of the tree's nodes, the consumers' times, and consumers without anything pending."""
+    return a[0] == b[0] and a[0] in '*%' and without_times(a) == without_times(b)
+
+
+def without_times(tree):
+    if not isinstance(tree[1], list):
+        return tree
+    items = [without_times(item) for item in tree[1]]
+    kept = []
+    while items:
+        item = items.pop(0)
+        if item in FREE_FIELDS or (item == ('$', b'consumers') and items[0][0] == ':'):
+            items.pop(0)
+        elif not idle_consumer(item):
+            kept.append(item)
+    if len(kept) in (3, 4) and kept[0][0] == '$' and kept[-1][0] == kept[-2][0] == ':': # an entry that is pending
+        kept[-2] = (':', 0)
+    return (tree[0], kept)
+
+
+def idle_consumer(item):
+    words = item[1]
+    if not isinstance(words, list) or len(words) < 4 or words[0] != ('$', b'name') or ('$', b'last-delivered-id') in words:
+        return False
+    return words[2] in (('$', b'pending'), ('$', b'pel-count')) and words[3] == (':', 0)
+
+
+FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -169,6 +210,14 @@ RULES = [
     (('SUNION',), 'order of the hash table', same_members),
     (('SDIFF',), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
+    (('XINFO',), 'our tree of nodes is none of letters; 7.2 tells when a consumer was active, and makes it '
+     'when there is nothing to read, too; clock', stream_facts),
+    (('XGROUP', 'CREATECONSUMER'), '7.2 makes a consumer when there is nothing to read, too', both_int_within(1)),
+    (('XPENDING',), 'clock', stream_facts),
+    (('XADD',), 'clock', both_now),
+    (('XADD',), '7.0 takes the last sequence number for lack of room', says(b'equal or smaller than the target stream top')),
+    (('XREAD',), '7.2 refuses a timeout beyond the end of time', says(b'timeout is out of range')),
+    (('XSETID',), '7.2 refuses an ID below what was deleted', says(b'smaller than current max_deleted_entry_id')),
     (('COMMAND', 'COUNT'), 'not every family of commands is there yet', same_shape),
     (('OBJECT', 'REFCOUNT'), 'Redis shares the integers 0..9999 between keys; our values are never shared',
      shared_integer),

@@ -24,11 +24,11 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
 STATE_OF = {b'hash': ('HGETALL', ''), b'set': ('SMEMBERS', ''), b'list': ('LRANGE', '', '0', '-1'),
-            b'zset': ('ZRANGE', '', '0', '-1', 'WITHSCORES')}
+            b'zset': ('ZRANGE', '', '0', '-1', 'WITHSCORES'), b'stream': ('XINFO', 'STREAM', '', 'FULL', 'COUNT', '0')}
 
 
 class Different(Exception):

@@ -16,10 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "block.h"
 #include "engine.h"
+#include "job.h"
 #include "resp/reader.h"
 
-enum { CONNECTIONS = 8, READ_SIZE = 65536, UPKEEP_MS = 100, UPKEEP_BUDGET = 1000 };
+enum { CONNECTIONS = 8, READ_SIZE = 65536, UPKEEP_MS = 100, TIMERS_MS = 2, UPKEEP_BUDGET = 1000 };
 
 struct connection {
     int fd; /* -1: free */
@@ -29,10 +31,14 @@ struct connection {
     size_t len, cap;
     struct slice *argv;
     uint32_t argv_cap;
+    struct job *job; /* waits for a key: nothing further is run */
+    bool resumed;    /* waits no more: what it has sent meanwhile is to be run */
 };
 
 struct server {
     struct engine *engine;
+    struct box_ops box;
+    struct blocking blocking;
     struct connection connection[CONNECTIONS];
     struct pollfd poll[CONNECTIONS + 1]; /* the last one listens */
 };
@@ -84,9 +90,17 @@ static bool send_all(int fd, const char *p, size_t n)
     return true;
 }
 
+static void retire(struct server *s, struct job *j)
+{
+    block_leave(&s->blocking, j);
+    job_free(j);
+}
+
 static void hang_up(struct server *s, unsigned i)
 {
     struct connection *c = &s->connection[i];
+    if (c->job && block_abandon(c->job))
+        retire(s, c->job);
     close(c->fd);
     client_release(c->client);
     client_init(c->client, 0, 0);
@@ -100,7 +114,7 @@ static void hang_up(struct server *s, unsigned i)
 
 static struct client *new_client(struct engine *e)
 {
-    static uint64_t id = 1;
+    static uint64_t id = CONNECTIONS; /* those of engine_connect() are below */
     for (unsigned i = 0; i < e->nclients; i++)
         if (e->clients[i].flags & CLIENT_KILLED) {
             client_init(&e->clients[i], ++id, e->env.now_ms);
@@ -126,6 +140,67 @@ static void welcome(struct server *s)
     s->poll[i].fd = fd;
 }
 
+/* -- waiting for keys: one thread serves all shards, as a worker does that has stopped all others -- */
+
+static struct server *server_of(struct command_env *env)
+{
+    return (struct server *)((char *)(uintptr_t)env->box - offsetof(struct server, box));
+}
+
+static bool unblock(struct command_env *env, uint64_t id, bool error)
+{
+    struct server *s = server_of(env);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        if (s->connection[i].job && s->connection[i].client->id == id)
+            return block_end(&s->blocking, s->connection[i].job, error);
+    return false;
+}
+
+static void blocked_now(struct command_env *env, uint64_t *clients, uint64_t *keys, uint64_t *timeouts)
+{
+    *clients = server_of(env)->blocking.clients;
+    *timeouts = server_of(env)->blocking.timers;
+    for (unsigned i = 0; i < env->ks->shards; i++)
+        *keys += shard_waits(env->ks->shard[i])->keys;
+}
+
+/* False when the connection must close. */
+static bool block(struct server *s, struct connection *c)
+{
+    struct request *rq = &s->engine->request;
+    struct job *j = job_new(JOB_HOP, 0, c->client, rq->argc, rq->argv);
+    job_prepare(j, &s->engine->env);
+    if (block_begin(&s->blocking, j)) {
+        c->job = j;
+        c->client->flags |= CLIENT_BLOCKED;
+        return true;
+    }
+    bool ok = send_all(c->fd, (const char *)job_reply(j).p, job_reply(j).len);
+    retire(s, j);
+    return ok;
+}
+
+static void bring_home(struct server *s, struct job *j)
+{
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        struct connection *c = &s->connection[i];
+        if (c->job != j)
+            continue;
+        c->job = NULL;
+        c->client->flags &= ~(uint32_t)CLIENT_BLOCKED;
+        c->resumed = true;
+        send_all(c->fd, (const char *)job_reply(j).p, job_reply(j).len);
+    }
+    retire(s, j);
+}
+
+static void serve_keys(struct server *s)
+{
+    block_serve(&s->blocking, true);
+    for (struct job *j; (j = block_done(&s->blocking));)
+        bring_home(s, j);
+}
+
 /* Runs the request that the reader holds. False when the connection must close. */
 static bool run_request(struct server *s, struct connection *c, struct slice window)
 {
@@ -147,7 +222,11 @@ static bool run_request(struct server *s, struct connection *c, struct slice win
         len = strlen(reply);
         c->client->flags &= ~(uint32_t)CLIENT_WAITING;
     }
-    return send_all(c->fd, reply, len) && !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
+    if (e->result == CMD_BLOCK)
+        return block(s, c);
+    bool sent = send_all(c->fd, reply, len);
+    serve_keys(s);
+    return sent && !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
 }
 
 /* Runs every complete request of the input. False when the connection must close. */
@@ -160,7 +239,8 @@ static bool run_requests(struct server *s, struct connection *c)
     enum resp_result got = RESP_MORE;
     size_t used = 0, need = 0;
     bool ok = true;
-    while (ok && window.len && (got = resp_read(&c->reader, &limits, window, &used, &need)) == RESP_REQUEST) {
+    while (ok && window.len && !c->job &&
+           (got = resp_read(&c->reader, &limits, window, &used, &need)) == RESP_REQUEST) {
         ok = c->reader.argc == 0 || run_request(s, c, window);
         window.p += used;
         window.len -= used;
@@ -188,14 +268,27 @@ static bool readable(struct server *s, struct connection *c)
     return run_requests(s, c);
 }
 
+static void resume(struct server *s)
+{
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        while (s->connection[i].fd >= 0 && s->connection[i].resumed) {
+            s->connection[i].resumed = false;
+            if (!run_requests(s, &s->connection[i]))
+                hang_up(s, i);
+        }
+}
+
 static void serve(struct server *s)
 {
     while (!stopped) {
-        poll(s->poll, CONNECTIONS + 1, UPKEEP_MS);
+        poll(s->poll, CONNECTIONS + 1, s->blocking.timers ? TIMERS_MS : UPKEEP_MS);
         set_time(s->engine);
+        block_timers(&s->blocking);
+        serve_keys(s);
         for (unsigned i = 0; i < CONNECTIONS; i++)
             if (s->connection[i].fd >= 0 && s->poll[i].revents && !readable(s, &s->connection[i]))
                 hang_up(s, i);
+        resume(s);
         if (s->poll[CONNECTIONS].revents)
             welcome(s);
         for (unsigned i = 0; i < s->engine->env.ks->shards; i++)
@@ -227,6 +320,11 @@ int main(int argc, char **argv)
     signal(SIGINT, stop);
     signal(SIGPIPE, SIG_IGN);
     s.engine->chunk = 4096;
+    s.box = *s.engine->env.box;
+    s.box.unblock = unblock;
+    s.box.blocked_now = blocked_now;
+    s.engine->env.box = &s.box;
+    blocking_init(&s.blocking, &s.engine->env, true, UINT64_MAX);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         s.connection[i].fd = -1;
         s.poll[i] = (struct pollfd){.fd = -1, .events = POLLIN};
@@ -239,6 +337,7 @@ int main(int argc, char **argv)
         if (s.connection[i].fd >= 0)
             hang_up(&s, i);
     close(s.poll[CONNECTIONS].fd);
+    blocking_free(&s.blocking);
     engine_free(s.engine);
     return 0;
 }

@@ -241,6 +241,36 @@ class Grammar:
     def make_count(self):
         return str(self.random.randint(1, 5)).encode() if self.random.random() < 0.95 else self.make_small()
 
+    def make_id(self):
+        """Few and small ones, so that they meet; the whole range now and then."""
+        chance = self.random.random()
+        if chance < 0.03:
+            return self.random.choice([b'-', b'+', b'x', b'1-x', b'', b'-1', b'01-1', b'+3', b' 4', b'1--1', b'1-+2', b'5-', b'$', b'>',
+                                       b'18446744073709551615', b'18446744073709551615-18446744073709551615',
+                                       b'18446744073709551616', b'3-18446744073709551615', b'9' * 130])
+        if chance < 0.5:
+            return b'%d' % self.random.randint(0, 40)
+        return b'%d-%d' % (self.random.randint(0, 40), self.random.randint(0, 3))
+
+    def make_nextid(self):
+        """For XADD: rising slowly over a run, so that most are accepted."""
+        self.clock = getattr(self, 'clock', 0) + self.random.choice([0, 0, 0, 1])
+        if self.random.random() < 0.1:
+            return self.make_id()
+        return self.random.choice([b'%d-*' % (self.clock // 8), b'%d-%d' % divmod(self.clock, 8), b'%d' % (self.clock // 8)])
+
+    def make_startid(self):
+        return self.random.choice([b'-', b'-', b'0', b'(' + self.make_id(), self.make_id()])
+
+    def make_endid(self):
+        return self.random.choice([b'+', b'+', b'(' + self.make_id(), self.make_id()])
+
+    def make_group(self):
+        return self.random.choice([b'g', b'g', b'g', b'h', b'', b'group with blank'])
+
+    def make_consumer(self):
+        return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -285,7 +315,27 @@ LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
 SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
 LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
 
+TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [LIMIT small]|MAXLEN = 30)'
+
 RULES = {
+    'streams': [
+        (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
+        (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
+        (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
+        (4, '(XRANGE) key startid endid [COUNT small]'), (4, 'XREVRANGE key endid startid [COUNT small]'),
+        (3, 'XREAD [COUNT small] STREAMS key id'), (3, 'XREAD [COUNT small] STREAMS key key id id'), (1, 'XREAD STREAMS key $'),
+        (4, 'XGROUP CREATE key group (id|$|0|0) [MKSTREAM] [ENTRIESREAD small]'), (1, 'XGROUP DESTROY key group'),
+        (2, 'XGROUP SETID key group (id|$|0) [ENTRIESREAD small]'), (2, 'XGROUP CREATECONSUMER key group consumer'),
+        (2, 'XGROUP DELCONSUMER key group consumer'), (12, 'XREADGROUP GROUP group consumer [COUNT small] [NOACK] STREAMS key >'),
+        (4, 'XREADGROUP GROUP group consumer [COUNT small] STREAMS key (id|0)'),
+        (3, 'XREADGROUP GROUP g consumer [COUNT small] STREAMS key key (>|id) (>|id)'), (6, 'XACK key group id id*'),
+        (3, 'XPENDING key group'), (4, 'XPENDING key group [IDLE (0|10000000)] startid endid (10|small) [consumer]'),
+        (5, 'XCLAIM key group consumer (0|0|10000000) id id id* [JUSTID] [FORCE] [RETRYCOUNT small] [LASTID id]'),
+        (2, 'XCLAIM key group consumer 0 id (JUSTID|FORCE|RETRYCOUNT int|LASTID id|IDLE int|TIME int)*'),
+        (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
+        (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
+        (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
+    ],
     'sort': [
         (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
         (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
@@ -359,7 +409,7 @@ RULES = {
         (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
         (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
         (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
-        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
         (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
     ],
     'sets': [
@@ -397,7 +447,7 @@ RULES = {
         (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'geo': [
         (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),

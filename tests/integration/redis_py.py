@@ -3,6 +3,7 @@
 
 import os
 import threading
+import time
 
 import redis
 
@@ -69,6 +70,87 @@ def _(o):
         p.get(f"p{i}")
     out = p.execute()
     assert out[0::2] == [True] * 5000 and out[1::2] == [b"%d" % i for i in range(5000)]
+
+
+def waiting(o, call, *arguments, **options):
+    """Starts a blocking call on a connection of its own; its thread, the list its result comes into, its client id."""
+    r = client(o, single_connection_client=True)
+    number, results = r.client_id(), []
+
+    def work():
+        try:
+            results.append(getattr(r, call)(*arguments, **options))
+        except redis.RedisError as e:
+            results.append(e)
+    thread = threading.Thread(target=work)
+    thread.start()
+    until(lambda: any(c["id"] == str(number) and "b" in c["flags"] for c in client(o).client_list()))
+    return thread, results, number
+
+
+@tap.test("BLPOP, BRPOP, BLMOVE, BLMPOP, BZPOPMIN, BZMPOP wait and are served in their order")
+def _(o):
+    r = client(o)
+    r.flushall()
+    calls = [("blpop", ["q1", "q2"], 0), ("brpop", ["q2"], 0), ("blmove", "q2", "q3", 0, "LEFT", "RIGHT"),
+             ("execute_command", "BLMPOP", 0, 2, "q2", "q4", "RIGHT", "COUNT", 2),
+             ("bzpopmin", ["z1"], 0), ("execute_command", "BZMPOP", 0, 2, "z2", "z1", "MIN")]
+    waiters = [waiting(o, *call) for call in calls]
+    assert r.info("clients")["blocked_clients"] == len(calls)
+    r.rpush("q2", "a", "b", "c")
+    r.rpush("q2", "d", "e", "f")
+    r.zadd("z1", {"m": 2, "n": 1})
+    for thread, results, _ in waiters:
+        thread.join(10)
+    assert [results for _, results, _ in waiters] == [
+        [(b"q2", b"a")], [(b"q2", b"c")], [b"b"], [[b"q2", [b"f", b"e"]]], [(b"z1", b"n", 1.0)],
+        [[b"z1", [[b"m", b"2"]]]]], [results for _, results, _ in waiters]
+    assert r.lrange("q3", 0, -1) == [b"b"] and r.lrange("q2", 0, -1) == [b"d"]
+    assert r.info("clients")["blocked_clients"] == 0
+
+
+@tap.test("timeouts of blocking calls, CLIENT UNBLOCK, a client that goes while it waits")
+def _(o):
+    r = client(o)
+    r.delete("nothing", "list")
+    begin = time.monotonic()
+    assert r.blpop(["nothing"], 0.3) is None and 0.29 < time.monotonic() - begin < 3
+    assert r.bzpopmax(["nothing"], 0.01) is None and r.blmove("nothing", "list", 0.01) is None
+    thread, results, number = waiting(o, "brpop", ["nothing"], 0)
+    assert r.client_unblock(number) == 1
+    thread.join(10)
+    assert results == [None] and r.client_unblock(number) == 0
+    thread, results, number = waiting(o, "brpop", ["nothing"], 100)
+    assert r.client_unblock(number, error=True) == 1
+    thread.join(10)
+    assert "UNBLOCKED" in str(results[0])
+    thread, results, number = waiting(o, "blpop", ["list"], 0)
+    assert r.client_kill_filter(_id=number) == 1
+    thread.join(10)
+    assert isinstance(results[0], redis.ConnectionError)
+    until(lambda: r.info("clients")["blocked_clients"] == 0)
+    assert r.rpush("list", "x") == 1 and r.lpop("list") == b"x"
+
+
+@tap.test("ten threads take 2000 elements of one list, each once", limit=90)
+def _(o):
+    r, taken = client(o), []
+
+    def work():
+        mine = client(o)
+        while True:
+            _, element = mine.blpop(["work:1", "work:2"], 0)
+            if element == b"end":
+                return
+            taken.append(int(element))
+    threads = [threading.Thread(target=work) for _ in range(10)]
+    [t.start() for t in threads]
+    for n in range(2000):
+        r.rpush("work:%d" % (n % 2 + 1), n)
+    until(lambda: r.llen("work:1") + r.llen("work:2") == 0)
+    r.rpush("work:1", *["end"] * 10)
+    [t.join(20) for t in threads]
+    assert sorted(taken) == list(range(2000)), len(taken)
 
 
 @tap.test("errors inside a pipeline stay at their place")

@@ -1,0 +1,168 @@
+/* stream_node.c: entries in a node's pack (stream_node.h). */
+#include "store/stream_node.h"
+#include <assert.h>
+
+enum { AROUND = 4 }; /* elements of an entry beside its fields and values */
+
+static uint64_t number_at(struct pack pk, uint32_t at, uint32_t *next)
+{
+    struct item item;
+    pack_get(pk, at, &item);
+    assert(item.is_number);
+    *next = at + item.size;
+    return (uint64_t)item.number;
+}
+
+static uint32_t skip(struct pack pk, uint32_t at, uint64_t count)
+{
+    while (count-- > 0)
+        at = pack_next(pk, at);
+    return at;
+}
+
+static uint32_t node_fields(const struct stream_node *n)
+{
+    uint32_t next;
+    return (uint32_t)number_at(node_pack(n), 0, &next);
+}
+
+/* -- reading */
+
+uint32_t node_begin(const struct stream_node *n)
+{
+    uint32_t next;
+    uint64_t fields = number_at(node_pack(n), 0, &next);
+    return skip(node_pack(n), next, fields);
+}
+
+bool node_entry_at(const struct stream_node *n, uint32_t at, struct node_entry *e)
+{
+    struct pack pk = node_pack(n);
+    if (at >= pack_end(pk))
+        return false;
+    e->at = at;
+    uint64_t own = number_at(pk, at, &at);
+    uint64_t ms = number_at(pk, at, &at), seq = number_at(pk, at, &at);
+    e->id = (struct stream_id){n->first.ms + ms, ms ? seq : n->first.seq + seq};
+    e->body = at;
+    e->same = own == 0;
+    e->fields = e->same ? node_fields(n) : (uint32_t)own;
+    e->end = skip(pk, at, (e->same ? e->fields : e->fields * 2ULL) + 1);
+    return true;
+}
+
+bool node_entry_before(const struct stream_node *n, uint32_t end, struct node_entry *e)
+{
+    struct pack pk = node_pack(n);
+    uint32_t at, unused;
+    if (end <= node_begin(n))
+        return false;
+    at = pack_prev(pk, end);
+    uint64_t own = number_at(pk, at, &unused);
+    for (uint64_t left = (own ? own * 2 : node_fields(n)) + AROUND - 1; left > 0; left--)
+        at = pack_prev(pk, at);
+    return node_entry_at(n, at, e);
+}
+
+bool node_seek(const struct stream_node *n, uint32_t at, struct stream_id id, struct node_entry *e)
+{
+    for (; node_entry_at(n, at, e); at = e->end)
+        if (stream_id_compare(e->id, id) >= 0)
+            return true;
+    return false;
+}
+
+/* -- changing */
+
+static void push(struct stream_node *n, struct item item)
+{
+    struct pack pk = node_pack(n);
+    pack_insert(&pk, pack_end(pk), &item);
+    n->len = pk.len;
+}
+
+uint64_t node_first_len(const struct slice *pair, uint32_t pairs)
+{
+    uint64_t len = item_of_number(pairs).size + (uint64_t)PACK_OVERHEAD;
+    for (uint32_t i = 0; i < pairs; i++)
+        len += item_of(pair[2 * i]).size;
+    return len;
+}
+
+void node_init(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs)
+{
+    n->first = n->last = id;
+    n->live = n->added = 0;
+    n->len = pack_init(n->bytes).len;
+    push(n, item_of_number(pairs));
+    for (uint32_t i = 0; i < pairs; i++)
+        push(n, item_of(pair[2 * i]));
+}
+
+static bool has_same_fields(const struct stream_node *n, const struct slice *pair, uint32_t pairs)
+{
+    struct pack pk = node_pack(n);
+    uint32_t at;
+    if (number_at(pk, 0, &at) != pairs)
+        return false;
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct item theirs = item_of(pair[2 * i]), ours;
+        pack_get(pk, at, &ours);
+        if (!item_eq(&ours, &theirs))
+            return false;
+        at += ours.size;
+    }
+    return true;
+}
+
+/* What stands before the values. */
+struct head {
+    struct item own, ms, seq;
+};
+
+static struct head make_head(const struct stream_node *n, struct stream_id id, bool same, uint32_t pairs)
+{
+    uint64_t ms = id.ms - n->first.ms;
+    return (struct head){item_of_number(same ? 0 : pairs), item_of_number((int64_t)ms),
+                         item_of_number((int64_t)(ms ? id.seq : id.seq - n->first.seq))};
+}
+
+uint64_t node_len_after(const struct stream_node *n, struct stream_id id, const struct slice *pair,
+                        uint32_t pairs)
+{
+    bool same = has_same_fields(n, pair, pairs);
+    struct head head = make_head(n, id, same, pairs);
+    uint64_t size = 2ULL * head.own.size + head.ms.size + head.seq.size;
+    for (uint32_t i = 0; i < pairs * 2; i++)
+        if (!same || i % 2)
+            size += item_of(pair[i]).size;
+    return pack_len_after(node_pack(n), size, 0, (same ? pairs : pairs * 2LL) + AROUND);
+}
+
+void node_append(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs)
+{
+    bool same = has_same_fields(n, pair, pairs);
+    struct head head = make_head(n, id, same, pairs);
+    push(n, head.own);
+    push(n, head.ms);
+    push(n, head.seq);
+    for (uint32_t i = 0; i < pairs * 2; i++)
+        if (!same || i % 2)
+            push(n, item_of(pair[i]));
+    push(n, head.own);
+    n->last = id;
+    n->live++;
+    n->added++;
+    assert(n->len <= n->cap);
+}
+
+void node_delete(struct stream_node *n, uint32_t from, uint32_t to, uint32_t entries)
+{
+    struct pack pk = node_pack(n);
+    uint32_t count = 0;
+    for (uint32_t at = from; at < to; at = pack_next(pk, at))
+        count++;
+    pack_delete(&pk, from, count);
+    n->len = pk.len;
+    n->live -= entries;
+}

@@ -1,0 +1,201 @@
+/* waits.c: a chained hash table of keys that are waited for. It grows with them; a large
+ * one is freed with the last. */
+#include "store/waits.h"
+
+#include <stdlib.h>
+
+enum { BUCKETS_LEAST = 64, BUCKETS_KEPT = 4096 };
+
+static uint64_t slot(const struct waits *w, unsigned db, uint64_t hash)
+{
+    return (hash + db * 0x9e3779b97f4a7c15) & (w->buckets - 1);
+}
+
+static struct wait_key *find(const struct waits *w, unsigned db, struct slice name, uint64_t hash)
+{
+    if (!w->buckets)
+        return NULL;
+    struct wait_key *k = w->bucket[slot(w, db, hash)];
+    while (k && !(k->hash == hash && k->db == db && k->len == name.len &&
+                  (!name.len || memcmp(k->name, name.p, name.len) == 0)))
+        k = k->bucket_next;
+    return k;
+}
+
+/* Without memory the chains become longer. */
+static bool grow(struct waits *w)
+{
+    struct waits old = *w;
+    uint64_t buckets = w->buckets ? 2 * w->buckets : BUCKETS_LEAST;
+    struct wait_key **table = calloc(buckets, sizeof *table);
+    if (!table)
+        return w->buckets != 0;
+    w->bucket = table;
+    w->buckets = buckets;
+    for (uint64_t i = 0; i < old.buckets; i++)
+        for (struct wait_key *k = old.bucket[i], *next; k; k = next) {
+            struct wait_key **at = &w->bucket[slot(w, k->db, k->hash)];
+            next = k->bucket_next;
+            k->bucket_next = *at;
+            *at = k;
+        }
+    free(old.bucket);
+    return true;
+}
+
+static struct wait_key *make(struct waits *w, unsigned db, const struct key *name)
+{
+    if (name->name.len > UINT32_MAX || (w->keys >= w->buckets && !grow(w)))
+        return NULL;
+    struct wait_key *k = calloc(1, sizeof *k + name->name.len);
+    if (!k)
+        return NULL;
+    k->hash = name->hash;
+    k->db = db;
+    k->len = (uint32_t)name->name.len;
+    if (k->len)
+        memcpy(k->name, name->name.p, k->len);
+    struct wait_key **at = &w->bucket[slot(w, db, k->hash)];
+    k->bucket_next = *at;
+    *at = k;
+    w->keys++;
+    return k;
+}
+
+static void drop_if_idle(struct waits *w, struct wait_key *k)
+{
+    if (k->first || k->ready || k->pinned)
+        return;
+    struct wait_key **at = &w->bucket[slot(w, k->db, k->hash)];
+    while (*at != k)
+        at = &(*at)->bucket_next;
+    *at = k->bucket_next;
+    free(k);
+    if (--w->keys == 0 && w->buckets > BUCKETS_KEPT)
+        waits_free(w);
+}
+
+bool waits_add(struct waits *w, unsigned db, const struct key *name, struct wait_node *node)
+{
+    struct wait_key *k = find(w, db, name->name, name->hash);
+    if (!k && !(k = make(w, db, name)))
+        return false;
+    if (k->last && k->last->waiter == node->waiter)
+        return true;
+    node->key = k;
+    node->prev = k->last;
+    node->next = NULL;
+    if (k->last)
+        k->last->next = node;
+    else
+        k->first = node;
+    k->last = node;
+    k->waiting[node->type]++;
+    k->gone += node->gone;
+    w->nodes++;
+    return true;
+}
+
+void waits_remove(struct waits *w, struct wait_node *node)
+{
+    struct wait_key *k = node->key;
+    if (!k)
+        return;
+    if (node->prev)
+        node->prev->next = node->next;
+    else
+        k->first = node->next;
+    if (node->next)
+        node->next->prev = node->prev;
+    else
+        k->last = node->prev;
+    node->key = NULL;
+    k->waiting[node->type]--;
+    k->gone -= node->gone;
+    w->nodes--;
+    drop_if_idle(w, k);
+}
+
+static void append(struct wait_key **first, struct wait_key **last, struct wait_key *k)
+{
+    k->ready_next = NULL;
+    if (*last)
+        (*last)->ready_next = k;
+    else
+        *first = k;
+    *last = k;
+}
+
+static void queue(struct waits *w, struct wait_key *k)
+{
+    if (k->ready)
+        return;
+    k->ready = true;
+    append(&w->ready_first, &w->ready_last, k);
+}
+
+struct wait_key *waits_take(struct waits *w)
+{
+    struct wait_key *k = w->ready_first;
+    if (!k)
+        return NULL;
+    w->ready_first = k->ready_next;
+    if (!w->ready_first)
+        w->ready_last = NULL;
+    k->ready = false;
+    k->pinned = true;
+    return k;
+}
+
+void waits_unpin(struct waits *w, struct wait_key *k)
+{
+    k->pinned = false;
+    drop_if_idle(w, k);
+}
+
+void waits_hold(struct waits *w, struct wait_key *k)
+{
+    if (k->ready) /* once more meanwhile: to where it is to be */
+        return;
+    k->ready = true;
+    append(&w->held_first, &w->held_last, k);
+}
+
+/* In front of those that became ready later. */
+void waits_release(struct waits *w)
+{
+    if (!w->held_first)
+        return;
+    w->held_last->ready_next = w->ready_first;
+    w->ready_first = w->held_first;
+    if (!w->ready_last)
+        w->ready_last = w->held_last;
+    w->held_first = w->held_last = NULL;
+}
+
+void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
+                enum value_type type)
+{
+    struct wait_key *k = find(w, db, name, hash);
+    if (k && (event == KEY_GONE ? k->gone : k->waiting[type]))
+        queue(w, k);
+}
+
+void waits_note_all(struct waits *w, unsigned db)
+{
+    for (uint64_t i = 0; w->nodes && i < w->buckets; i++) /* long: */
+        for (struct wait_key *k = w->bucket[i]; k; k = k->bucket_next)
+            if (k->db == db && k->first)
+                queue(w, k);
+}
+
+void waits_free(struct waits *w)
+{
+    for (uint64_t i = 0; i < w->buckets; i++)
+        for (struct wait_key *k = w->bucket[i], *next; k; k = next) {
+            next = k->bucket_next;
+            free(k);
+        }
+    free(w->bucket);
+    *w = (struct waits){0};
+}

@@ -1,0 +1,86 @@
+/* waits.h: who waits for which key of a shard: for each (database, key) the waiters in the order in which
+ * they came, and the list of keys that have become ready since it was last served. Knows neither clients nor
+ * commands. Where a key that can be waited for comes to be, grows or goes, the store tells waits_changed();
+ * it costs one predicted branch while nobody waits in the shard.
+ *
+ * The table is on the heap, as waiters are; its bounds are its caller's (dataplane/block.h). */
+#pragma once
+#include "store/store.h"
+
+struct wait_key;
+
+/* A waiter at one key; memory of its waiter. */
+struct wait_node {
+    struct wait_key *key; /* NULL: not in the table */
+    struct wait_node *prev, *next;
+    void *waiter;
+    int position;   /* of the key in the waiter's arguments */
+    unsigned shard; /* whose table it is in */
+    enum value_type type;
+    bool gone; /* also wants to know when the key goes */
+};
+
+struct wait_key {
+    struct wait_key *bucket_next, *ready_next;
+    uint64_t hash;
+    unsigned db;
+    struct wait_node *first, *last;
+    uint32_t waiting[TYPE_STREAM + 1]; /* by type */
+    uint32_t gone;
+    bool ready;  /* in the list of ready keys, or of held ones */
+    bool pinned; /* is being served: stays although nobody waits any more */
+    uint32_t len;
+    uint8_t name[];
+};
+
+struct waits {
+    uint64_t nodes; /* 0: nobody waits */
+    struct wait_key **bucket;
+    uint64_t buckets, keys;
+    struct wait_key *ready_first, *ready_last;
+    struct wait_key *held_first, *held_last;
+};
+
+/* The bytes that a key of this length takes beside its nodes. */
+static inline uint64_t wait_key_size(size_t len)
+{
+    return sizeof(struct wait_key) + len + 16;
+}
+
+/* The shard's table. */
+struct waits *shard_waits(struct shard *s);
+
+/* Appends a node, whose waiter, position, shard, type and gone are set, to those of a key. False if out of
+ * memory. A node of the same waiter at this key already: true, and the node is left out. */
+bool waits_add(struct waits *w, unsigned db, const struct key *k, struct wait_node *node);
+/* Takes it out again; nothing if it is in no table. */
+void waits_remove(struct waits *w, struct wait_node *node);
+
+/* The next ready key, pinned, off the list; NULL if there is none. waits_unpin() when it has been served. */
+struct wait_key *waits_take(struct waits *w);
+void waits_unpin(struct waits *w, struct wait_key *key);
+/* A key that was taken waits for others to be stopped before it is served, and those that do are ready again.
+ */
+void waits_hold(struct waits *w, struct wait_key *key);
+void waits_release(struct waits *w);
+
+/* Frees the table, not the nodes. */
+void waits_free(struct waits *w);
+
+/* -- for the store and the value types */
+
+enum wait_event { KEY_MADE, KEY_GONE };
+
+void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
+                enum value_type type);
+/* All keys of a database may have come or gone: FLUSHALL, SWAPDB. */
+void waits_note_all(struct waits *w, unsigned db);
+
+/* A key has come to be with a value of this type, or has grown (streams; others need only tell when they come
+ * to be, as nobody waits for what is there). Or it has gone, also when another value takes its place. */
+static inline void waits_changed(struct waits *w, unsigned db, struct slice name, uint64_t hash,
+                                 enum wait_event event, enum value_type type)
+{
+    if (__builtin_expect(w->nodes != 0, 0))
+        waits_note(w, db, name, hash, event, type);
+}

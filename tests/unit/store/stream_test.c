@@ -1,0 +1,595 @@
+/* stream_test.c: streams and their groups against plain arrays; without memory, copied, compacted, freed in
+ * slices. */
+#include "fixture.h"
+#include "store/stream_body.h"
+
+enum { MOST = 3000, GROUPS = 2, CONSUMERS = 3 };
+
+/* An entry: what its fields are follows from `kind`, their values from `value`. */
+struct model_entry {
+    struct stream_id id;
+    unsigned kind, value;
+};
+
+struct model_pending {
+    struct stream_id id;
+    int consumer;
+    int64_t deliveries;
+};
+
+static struct fixture f;
+static struct key key;
+static uint64_t seed;
+static struct model_entry model[MOST];
+static unsigned count, added;
+static struct stream_id last;
+static struct model_pending pending[GROUPS][MOST];
+static unsigned pendings[GROUPS];
+
+static void open_with(uint64_t bytes, uint64_t entries)
+{
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    f.conf.limits.stream_bytes = bytes;
+    f.conf.limits.stream_entries = entries;
+    shard_configure(f.s, &f.conf);
+    key = key_of(&f, "stream");
+    count = added = 0;
+    last = STREAM_ID_MIN;
+    seed = 11;
+    memset(pendings, 0, sizeof pendings);
+}
+
+static struct value_at value(void)
+{
+    return (struct value_at){f.s, 0, &key, store_find(f.s, 0, &key, LOOK_WRITE)};
+}
+
+static const struct stream *stream(void)
+{
+    struct value_at v = value();
+    return stream_of(&v);
+}
+
+static unsigned any(unsigned most)
+{
+    return (unsigned)(next_random(&seed) % most);
+}
+
+static int id_index(struct stream_id id) /* the first entry not before it */
+{
+    unsigned i = 0;
+    while (i < count && stream_id_compare(model[i].id, id) < 0)
+        i++;
+    return (int)i;
+}
+
+/* -- entries */
+
+enum { WORDS = 8 };
+struct words {
+    char text[WORDS][200];
+    struct slice pair[WORDS];
+    uint32_t pairs;
+};
+
+static void make_words(struct words *w, unsigned kind, unsigned v)
+{
+    w->pairs = 1 + kind % 4;
+    for (unsigned i = 0; i < w->pairs; i++) {
+        snprintf(w->text[2 * i], 200, kind % 5 == 4 ? "%u" : "field-%u", kind + i);
+        if (v % 7 == 0)
+            snprintf(w->text[2 * i + 1], 200, "%0*u", (int)(v % 190), v);
+        else
+            snprintf(w->text[2 * i + 1], 200, v % 3 ? "%u" : "value %u", v * (i + 1));
+    }
+    for (unsigned i = 0; i < w->pairs * 2; i++)
+        w->pair[i] = slice_str(w->text[i]);
+}
+
+static struct stream_id next_id(void)
+{
+    struct stream_id id = last;
+    switch (any(6)) {
+    case 0:
+        return (struct stream_id){id.ms + 1 + any(5000), any(3)};
+    case 1:
+        return (struct stream_id){id.ms + 1, 0};
+    case 2:
+        return (struct stream_id){id.ms + (any(50) == 0 ? 1ULL << 40 : 1), any(2) ? UINT64_MAX - 5 : 7};
+    default:
+        stream_id_next(&id);
+        return id;
+    }
+}
+
+static bool add(void)
+{
+    struct words w;
+    struct value_at v = value();
+    struct model_entry e = {next_id(), any(4) ? 3 : any(9), any(100000)};
+    make_words(&w, e.kind, e.value);
+    if (stream_add(&v, e.id, w.pair, w.pairs) != STORE_OK)
+        return false;
+    model[count++] = e;
+    last = e.id;
+    added++;
+    return true;
+}
+
+static void same_entry(struct stream_walk *walk, const struct model_entry *e)
+{
+    struct words w;
+    struct slice field, val;
+    make_words(&w, e->kind, e->value);
+    CU_ASSERT_EQUAL_FATAL(stream_id_compare(walk->id, e->id), 0);
+    CU_ASSERT_EQUAL_FATAL(walk->fields, w.pairs);
+    for (unsigned i = 0; i < w.pairs; i++) {
+        CU_ASSERT_TRUE_FATAL(stream_walk_field(walk, &field, &val));
+        CU_ASSERT_TRUE_FATAL(slice_eq(field, w.pair[2 * i]) && slice_eq(val, w.pair[2 * i + 1]));
+    }
+    CU_ASSERT_FALSE_FATAL(stream_walk_field(walk, &field, &val));
+}
+
+/* Every entry from one place of the model up to another, both ways. */
+static void check_range(unsigned from, unsigned end, struct stream_id a, struct stream_id b)
+{
+    struct stream_walk w;
+    stream_walk(&w, stream(), a, b, false);
+    for (unsigned i = from; i < end; i++) {
+        CU_ASSERT_TRUE_FATAL(stream_walk_next(&w));
+        same_entry(&w, &model[i]);
+    }
+    CU_ASSERT_FALSE_FATAL(stream_walk_next(&w));
+    stream_walk(&w, stream(), a, b, true);
+    for (unsigned i = end; i-- > from;) {
+        CU_ASSERT_TRUE_FATAL(stream_walk_next(&w));
+        same_entry(&w, &model[i]);
+    }
+    CU_ASSERT_FALSE_FATAL(stream_walk_next(&w));
+    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, UINT64_MAX), end - from);
+    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, 5), end - from < 5 ? end - from : 5);
+}
+
+static void check_nodes(void)
+{
+    struct order_cursor cursor;
+    const struct stream *st = stream();
+    uint64_t word = order_at(&st->nodes, 0, &cursor), live = 0;
+    for (; word; word = order_next(&cursor)) {
+        const struct stream_node *n = node_of(word);
+        CU_ASSERT_TRUE_FATAL(n->live > 0 && n->live <= n->added && n->len <= n->cap);
+        CU_ASSERT_TRUE_FATAL(pack_check(n->bytes, n->len));
+        CU_ASSERT_TRUE_FATAL(!f.conf.limits.stream_entries || n->added <= f.conf.limits.stream_entries);
+        live += n->live;
+    }
+    CU_ASSERT_EQUAL_FATAL(live, st->length);
+}
+
+static void check_memory(void)
+{
+    upkeep_all(f.s);
+    struct value_at v = value();
+    CU_ASSERT_EQUAL_FATAL(used(f.s), slab_size(entry_size(v.e)) + body_memory(&stream_body_of(&v)->body) +
+                                         index_memory(&f.s->db[0].index));
+}
+
+static void check_entries(void)
+{
+    const struct stream *st = stream();
+    CU_ASSERT_EQUAL_FATAL(st->length, count);
+    CU_ASSERT_EQUAL_FATAL(st->entries_added, added);
+    CU_ASSERT_EQUAL_FATAL(stream_id_compare(st->last, last), 0);
+    CU_ASSERT_EQUAL_FATAL(stream_id_compare(st->first, count ? model[0].id : STREAM_ID_MIN), 0);
+    if (count)
+        CU_ASSERT_EQUAL_FATAL(stream_id_compare(stream_last_entry(st), model[count - 1].id), 0);
+    check_range(0, count, STREAM_ID_MIN, STREAM_ID_MAX);
+    check_nodes();
+    check_memory();
+}
+
+static void check_some_range(void)
+{
+    unsigned from = any(count), to = from + any(count - from);
+    struct stream_id a = model[from].id, b = model[to].id;
+    check_range(from, to + 1, a, b);
+    stream_id_next(&a);
+    stream_id_prev(&b);
+    if (stream_id_compare(a, b) <= 0)
+        check_range((unsigned)id_index(a), (unsigned)id_index(b) + (stream_has(stream(), b) ? 1 : 0), a, b);
+}
+
+static void forget(unsigned at, unsigned n)
+{
+    memmove(&model[at], &model[at + n], (count - at - n) * sizeof model[0]);
+    count -= n;
+}
+
+static void delete_some(void)
+{
+    struct value_at v = value();
+    unsigned at = any(count);
+    struct stream_id id = model[at].id;
+    CU_ASSERT_TRUE_FATAL(stream_delete(&v, id));
+    CU_ASSERT_FALSE_FATAL(stream_delete(&v, id));
+    CU_ASSERT_FALSE_FATAL(stream_has(stream(), id));
+    forget(at, 1);
+}
+
+static void trim_some(void)
+{
+    struct value_at v = value();
+    unsigned go = any(count < 40 ? count + 1 : 40);
+    struct stream_trim how = {.by_id = any(2), .keep = count - go, .least = last};
+    if (go < count)
+        how.least = model[go].id;
+    else
+        stream_id_next(&how.least);
+    how.approximate = any(2);
+    uint64_t gone = stream_trim(&v, &how);
+    CU_ASSERT_TRUE_FATAL(how.approximate ? gone <= go : gone == go);
+    forget(0, (unsigned)gone);
+}
+
+static void entries_follow_a_model(uint64_t bytes, uint64_t limit)
+{
+    open_with(bytes, limit);
+    for (unsigned i = 0; i < 4000; i++) {
+        unsigned what = any(40);
+        if (what < 30 || count < 2) {
+            CU_ASSERT_TRUE_FATAL(count == MOST || add());
+        } else if (what < 38) {
+            delete_some();
+        } else {
+            trim_some();
+        }
+        if (count > 0 && i % 16 == 0)
+            check_some_range();
+        if (i % 256 == 0)
+            check_entries();
+    }
+    check_entries();
+    store_delete(f.s, 0, &key);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(used(f.s), index_memory(&f.s->db[0].index));
+    CU_ASSERT_EQUAL(f.s->db[0].data, 0);
+    fixture_close(&f);
+}
+
+static void test_entries_as_in_an_array(void)
+{
+    entries_follow_a_model(4096, 100);
+}
+
+static void test_entries_in_small_nodes(void)
+{
+    entries_follow_a_model(200, 3);
+}
+
+static void test_entries_in_large_nodes(void)
+{
+    entries_follow_a_model(0, 0);
+}
+
+/* -- groups */
+
+static const char *const consumer_names[CONSUMERS] = {"alice", "bob", ""};
+
+static struct stream_group *group(unsigned g)
+{
+    return stream_group_find(stream(), slice_str(g ? "g" : "group with a longer name"));
+}
+
+static struct stream_consumer *consumer(unsigned g, int c)
+{
+    return stream_consumer_find(group(g), slice_str(consumer_names[c]));
+}
+
+static void make_groups(void)
+{
+    for (unsigned g = 0; g < GROUPS; g++) {
+        struct value_at v = value();
+        CU_ASSERT_PTR_NOT_NULL_FATAL(
+            stream_group_add(&v, slice_str(g ? "g" : "group with a longer name"), STREAM_ID_MIN, 0));
+        for (unsigned c = 0; c < CONSUMERS; c++)
+            CU_ASSERT_PTR_NOT_NULL_FATAL(stream_consumer_add(&v, group(g), slice_str(consumer_names[c])));
+    }
+}
+
+static unsigned pending_index(unsigned g, struct stream_id id)
+{
+    unsigned i = 0;
+    while (i < pendings[g] && stream_id_compare(pending[g][i].id, id) < 0)
+        i++;
+    return i;
+}
+
+static bool is_pending(unsigned g, unsigned i, struct stream_id id)
+{
+    return i < pendings[g] && stream_id_compare(pending[g][i].id, id) == 0;
+}
+
+/* Gives an entry to a consumer, as XREADGROUP does. False without memory. */
+static bool deliver(unsigned g, int c, struct stream_id id)
+{
+    struct value_at v = value();
+    unsigned at = pending_index(g, id);
+    if (stream_pending_reserve(&v, group(g), consumer(g, c), id, true) != STORE_OK)
+        return false;
+    struct stream_pending *p = stream_pending_find(group(g), id);
+    stream_pending_take(&v, consumer(g, c), p);
+    p->deliveries++;
+    stream_pending_settle(&v, group(g), consumer(g, c), id); /* changes nothing any more */
+    if (!is_pending(g, at, id)) {
+        memmove(&pending[g][at + 1], &pending[g][at], (pendings[g]++ - at) * sizeof pending[g][0]);
+        pending[g][at] = (struct model_pending){.id = id};
+    }
+    pending[g][at].consumer = c;
+    pending[g][at].deliveries++;
+    return true;
+}
+
+static void acknowledge(unsigned g, struct stream_id id)
+{
+    struct value_at v = value();
+    unsigned at = pending_index(g, id);
+    bool there = is_pending(g, at, id);
+    CU_ASSERT_EQUAL_FATAL(stream_pending_remove(&v, group(g), id), there);
+    if (there)
+        memmove(&pending[g][at], &pending[g][at + 1], (--pendings[g] - at) * sizeof pending[g][0]);
+}
+
+static void reserve_and_settle(unsigned g, int c, struct stream_id id)
+{
+    struct value_at v = value();
+    CU_ASSERT_EQUAL_FATAL(stream_pending_reserve(&v, group(g), consumer(g, c), id, any(2)), STORE_OK);
+    stream_pending_settle(&v, group(g), consumer(g, c), id);
+}
+
+static void check_list(const struct order *list, unsigned g, int c)
+{
+    struct order_cursor cursor;
+    uint64_t word = order_at(list, 0, &cursor);
+    for (unsigned i = 0; i < pendings[g]; i++) {
+        const struct stream_pending *p = (const struct stream_pending *)(uintptr_t)word;
+        if (c >= 0 && pending[g][i].consumer != c)
+            continue;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+        CU_ASSERT_EQUAL_FATAL(stream_id_compare(p->id, pending[g][i].id), 0);
+        CU_ASSERT_EQUAL_FATAL(p->deliveries, pending[g][i].deliveries);
+        CU_ASSERT_PTR_EQUAL_FATAL(p->consumer, consumer(g, pending[g][i].consumer));
+        word = order_next(&cursor);
+    }
+    CU_ASSERT_EQUAL_FATAL(word, 0);
+}
+
+static void check_groups(void)
+{
+    for (unsigned g = 0; g < GROUPS; g++) {
+        check_list(&group(g)->pending, g, -1);
+        for (int c = 0; c < CONSUMERS; c++)
+            check_list(&consumer(g, c)->pending, g, c);
+    }
+    check_memory();
+}
+
+static void fill(unsigned entries, unsigned deliveries)
+{
+    while (count < entries)
+        CU_ASSERT_TRUE_FATAL(add());
+    for (unsigned i = 0; i < deliveries; i++)
+        CU_ASSERT_TRUE_FATAL(deliver(any(GROUPS), (int)any(CONSUMERS), model[any(count)].id));
+}
+
+static void test_pending_as_in_an_array(void)
+{
+    open_with(4096, 100);
+    fill(300, 0);
+    make_groups();
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned g = any(GROUPS), what = any(10);
+        struct stream_id id = model[any(count)].id;
+        if (what < 5) {
+            CU_ASSERT_TRUE_FATAL(deliver(g, (int)any(CONSUMERS), id));
+        } else if (what < 8) {
+            acknowledge(g, id);
+        } else {
+            reserve_and_settle(g, (int)any(CONSUMERS), id);
+        }
+        if (i % 128 == 0)
+            check_groups();
+    }
+    check_groups();
+    struct value_at v = value();
+    stream_consumer_remove(&v, group(0), consumer(0, 1));
+    unsigned kept = 0;
+    for (unsigned i = 0; i < pendings[0]; i++)
+        if (pending[0][i].consumer != 1)
+            pending[0][kept++] = pending[0][i];
+    pendings[0] = kept;
+    check_list(&group(0)->pending, 0, -1);
+    CU_ASSERT_PTR_NULL(consumer(0, 1));
+    check_memory();
+    fixture_close(&f);
+}
+
+static void test_large_group_goes_in_slices(void)
+{
+    open_with(4096, 100);
+    fill(2000, 0);
+    make_groups();
+    for (unsigned i = 0; i < count; i++)
+        CU_ASSERT_TRUE_FATAL(deliver(0, (int)any(CONSUMERS), model[i].id));
+    struct value_at v = value();
+    stream_group_remove(&v, group(0));
+    CU_ASSERT_PTR_NULL(group(0));
+    CU_ASSERT_PTR_NOT_NULL(f.s->bodies);
+    CU_ASSERT_PTR_NOT_NULL(group(1));
+    check_memory();
+    CU_ASSERT_PTR_NULL(f.s->bodies);
+    store_delete(f.s, 0, &key);
+    CU_ASSERT_PTR_NULL(value().e);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(used(f.s), index_memory(&f.s->db[0].index));
+    fixture_close(&f);
+}
+
+/* -- counters: as redis-server 7.0.15 tells them after the same commands */
+
+static void add_at(uint64_t ms)
+{
+    struct value_at v = value();
+    struct slice pair[2] = {SLICE_LIT("a"), SLICE_LIT("1")};
+    CU_ASSERT_EQUAL_FATAL(stream_add(&v, (struct stream_id){ms, 0}, pair, 1), STORE_OK);
+}
+
+static int64_t lag_after(uint64_t ms, int64_t entries_read)
+{
+    struct stream_group g = {.last = {ms, 0}, .entries_read = entries_read};
+    int64_t lag;
+    return stream_group_lag(stream(), &g, &lag) ? lag : -1;
+}
+
+static void test_lag_of_groups(void)
+{
+    open_with(4096, 100);
+    for (uint64_t ms = 1; ms <= 5; ms++)
+        add_at(ms);
+    CU_ASSERT_EQUAL(lag_after(0, 0), 5);
+    CU_ASSERT_EQUAL(lag_after(0, ENTRIES_READ_UNKNOWN), 5);
+    CU_ASSERT_EQUAL(lag_after(1, ENTRIES_READ_UNKNOWN), 4);
+    CU_ASSERT_EQUAL(lag_after(3, ENTRIES_READ_UNKNOWN), -1);
+    CU_ASSERT_EQUAL(lag_after(5, ENTRIES_READ_UNKNOWN), 0);
+    CU_ASSERT_EQUAL(lag_after(3, 3), 2);
+    struct value_at v = value();
+    stream_delete(&v, (struct stream_id){4, 0});
+    CU_ASSERT_EQUAL(lag_after(3, 3), -1);
+    CU_ASSERT_EQUAL(lag_after(5, 5), 0);
+    stream_trim(&v, &(struct stream_trim){.keep = 1});
+    CU_ASSERT_EQUAL(lag_after(3, 3), 2); /* the gap is before the first entry */
+    fixture_close(&f);
+}
+
+/* -- without memory */
+
+static void test_nothing_changes_without_memory(void)
+{
+    open_with(256, 5);
+    fill(3, 0);
+    make_groups();
+    for (unsigned i = 0; i < 400; i++) {
+        bool done = false;
+        unsigned what = any(3), g = any(GROUPS);
+        int c = (int)any(CONSUMERS);
+        struct stream_id id = model[any(count)].id;
+        for (unsigned nth = 1; !done; nth++) {
+            uint64_t before = used(f.s), random = seed;
+            struct value_at v = value();
+            char name[16];
+            snprintf(name, sizeof name, "n%u", i);
+            f.s->heap.fail_in = nth;
+            if (what == 0)
+                done = add();
+            else if (what == 1)
+                done = deliver(g, c, id);
+            else
+                done = stream_consumer_add(&v, group(g), slice_str(name));
+            bool failed = f.s->heap.fail_in == 0;
+            f.s->heap.fail_in = 0;
+            CU_ASSERT_TRUE_FATAL(done || failed);
+            if (!done) {
+                CU_ASSERT_TRUE_FATAL(used(f.s) <= before + 512); /* a tree's node may have grown */
+                seed = random;
+                check_groups();
+            }
+        }
+    }
+    check_entries();
+    check_groups();
+    fixture_close(&f);
+}
+
+static void test_creating_without_memory(void)
+{
+    open_with(4096, 100);
+    for (unsigned nth = 1; nth < 20; nth++) {
+        uint64_t before = used(f.s), random = seed;
+        f.s->heap.fail_in = nth;
+        if (add())
+            break;
+        f.s->heap.fail_in = 0;
+        seed = random;
+        CU_ASSERT_PTR_NULL_FATAL(value().e);
+        upkeep_all(f.s);
+        CU_ASSERT_TRUE_FATAL(used(f.s) - before <= index_memory(&f.s->db[0].index));
+    }
+    f.s->heap.fail_in = 0;
+    CU_ASSERT_EQUAL_FATAL(count, 1);
+    check_entries();
+    fixture_close(&f);
+}
+
+/* -- the store's operations */
+
+static void test_copies_are_apart(void)
+{
+    open_with(512, 10);
+    fill(400, 0);
+    make_groups();
+    fill(400, 300);
+    struct key copy = key_of(&f, "copy");
+    uint64_t before = used(f.s);
+    for (unsigned nth = 1;; nth += 7) {
+        f.s->heap.fail_in = nth;
+        enum store_result result = store_copy(f.s, 0, &key, f.s, 0, &copy);
+        f.s->heap.fail_in = 0;
+        upkeep_all(f.s);
+        if (result == STORE_OK)
+            break;
+        CU_ASSERT_PTR_NULL_FATAL(store_find(f.s, 0, &copy, LOOK_WRITE));
+        CU_ASSERT_EQUAL_FATAL(used(f.s), before);
+    }
+    store_delete(f.s, 0, &key);
+    CU_ASSERT_EQUAL_FATAL(store_rename(f.s, 0, &copy, f.s, 0, &key), STORE_OK);
+    check_entries();
+    check_groups();
+    fixture_close(&f);
+}
+
+/* Deletes most entries and acknowledges most of what is pending, so that slabs are sparse. */
+static void test_compacting_keeps_all(void)
+{
+    open_with(256, 1);
+    fill(MOST, 0);
+    make_groups();
+    fill(MOST, 2000);
+    while (count > MOST / 8)
+        delete_some();
+    for (unsigned g = 0; g < GROUPS; g++)
+        for (unsigned left = pendings[g]; left > 0; left--)
+            if (any(8))
+                acknowledge(g, pending[g][any(pendings[g])].id);
+    uint64_t changes = f.s->changes;
+    compact_begin(f.s);
+    while (compact_run(f.s, 7))
+        ;
+    CU_ASSERT_TRUE(f.s->changes > changes);
+    check_entries();
+    check_groups();
+    fixture_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct unit_test tests[] = {UNIT(test_entries_as_in_an_array),
+                                             UNIT(test_entries_in_small_nodes),
+                                             UNIT(test_entries_in_large_nodes),
+                                             UNIT(test_pending_as_in_an_array),
+                                             UNIT(test_large_group_goes_in_slices),
+                                             UNIT(test_lag_of_groups),
+                                             UNIT(test_nothing_changes_without_memory),
+                                             UNIT(test_creating_without_memory),
+                                             UNIT(test_copies_are_apart),
+                                             UNIT(test_compacting_keeps_all),
+                                             {NULL, NULL}};
+    return unit_main(argc, argv, "store/stream", tests);
+}
