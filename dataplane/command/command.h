@@ -40,6 +40,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     /* Ours, not shown by COMMAND. */
                     CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
                                                 stopped (INFO, KEYS, FLUSHALL) */
+                    CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
 };
 
 enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
@@ -140,7 +141,7 @@ enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
 extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[];
+    commands_server[], commands_introspect[], commands_hyperloglog[], commands_dump[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a

@@ -17,7 +17,8 @@ static struct {
 } table;
 
 static struct command *const families[] = {commands_strings,    commands_bits,   commands_generic,
-                                           commands_connection, commands_server, commands_introspect};
+                                           commands_connection, commands_server, commands_introspect,
+                                           commands_hyperloglog};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */
