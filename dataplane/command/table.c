@@ -16,9 +16,9 @@ static struct {
     char **name; /* [top]: what a top-level command answers to, lower case; NULL: removed */
 } table;
 
-static struct command *const families[] = {commands_strings,    commands_bits,   commands_generic,
-                                           commands_connection, commands_server, commands_introspect,
-                                           commands_hyperloglog};
+static struct command *const families[] = {commands_strings,     commands_bits,   commands_generic,
+                                           commands_connection,  commands_server, commands_introspect,
+                                           commands_hyperloglog, commands_dump};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */

@@ -24,7 +24,7 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hll']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hll', 'dump']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
 
