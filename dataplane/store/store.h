@@ -74,6 +74,10 @@ uint64_t shard_time(const struct shard *s);
  * is a count of entries or buckets to touch. Returns true if there is more to do right now. */
 bool shard_upkeep(struct shard *s, unsigned budget);
 
+/* Whether upkeep removes keys whose time has come (it does from the start); off is for tests of what an access does.
+ */
+void shard_set_active_expiry(struct shard *s, bool on);
+
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """redis_suite.py: Redis' own test suite against two external servers at a time, the box and redis-server, and what it
-means. Started by redis_suite, which has both servers up and the source unpacked.
+means. Started by redis_suite, which has the box up and the source unpacked.
 
 Every file of unit/ and unit/type is run by itself (a file that stops in the middle takes no other with it), against
-both servers, in a copy of the suite's scripts of its own. A test counts for the box if redis-server passes it in the
+both servers, in a copy of the suite's scripts of its own. Files leave settings and keys behind when a test fails:
+redis-server is started anew for each, the box gets its settings back and is emptied. A test counts for the box if redis-server passes it in the
 same run: what needs servers of its own, or fails against the oracle too, says nothing.
 
   redis_suite.expect   what each file is expected to do: passes (the default), partly N, or unbuilt
@@ -20,11 +21,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+
+import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': []}
 RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
-FILE_SECONDS = 420
+FILE_SECONDS = 300
+groups = set() # process groups that must not outlive us
 
 # What the copy is changed in, for both servers alike: (file, what, by what, why).
 PATCHES = [
@@ -45,6 +50,21 @@ proc redis {args} {
     return $r
 }
 '''
+
+
+def stop_all(*_):
+    for group in list(groups):
+        stop_group(group)
+    os._exit(1)
+
+
+def stop_group(pid):
+    """Ends what was started as a session of its own, and whatever that left behind."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    groups.discard(pid)
 
 
 def rows(path):
@@ -126,38 +146,86 @@ def parse(output):
 def run_file(work, name, server, mode, baseport, skip, tags):
     host, port = server.rsplit(':', 1)
     command = ['tclsh', 'tests/test_helper.tcl', '--host', host, '--port', port, '--single', name, '--clients', '1',
-               '--durable', '--timeout', '90', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
+               '--durable', '--timeout', '60', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
     for test in skip:
         command += ['--skiptest', test]
     if tags:
         command += ['--tags', ' '.join('-' + tag for tag in tags)]
     runner = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=dict(os.environ, TERM='dumb'), start_new_session=True)
+    groups.add(runner.pid)
     try:
         output, _ = runner.communicate(timeout=FILE_SECONDS)
         note = ''
     except subprocess.TimeoutExpired:
         note = f'\n[TIMEOUT]: the file took longer than {FILE_SECONDS} s\n'
-        os.killpg(runner.pid, signal.SIGKILL)
+        stop_group(runner.pid)
         output, _ = runner.communicate()
-    else:
-        try: # load generators that a failed test left behind
-            os.killpg(runner.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    stop_group(runner.pid) # load generators that a failed test left
     return output.decode(errors='replace') + note
 
 
-def run_all(who, server, files, mode, opts, expect, results):
+class Oracle:
+    """A redis-server of its own for each file."""
+
+    def __init__(self, port, folder):
+        self.address, self.folder = f'127.0.0.1:{port}', folder
+        self.command = ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(folder),
+                        '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes']
+        self.process = None
+
+    def begin(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, start_new_session=True)
+        groups.add(self.process.pid)
+        for _ in range(200):
+            try:
+                return wire.Connection(self.address).close()
+            except OSError:
+                time.sleep(0.05)
+        sys.exit('redis_suite.py: redis-server does not start')
+
+    def end(self):
+        stop_group(self.process.pid) # a child that saves for ever as well
+        self.process.wait()
+
+
+class Box:
+    def __init__(self, address):
+        self.address, self.settings = address, self.read_settings(wire.Connection(address))
+
+    @staticmethod
+    def read_settings(side):
+        flat = [item[1] for item in side.command('CONFIG', 'GET', '*').tree[1]]
+        return dict(zip(flat[::2], flat[1::2]))
+
+    def begin(self):
+        side = wire.Connection(self.address)
+        for name, value in self.read_settings(side).items():
+            if value != self.settings.get(name):
+                side.command('CONFIG', 'SET', name, self.settings[name])
+        side.command('FLUSHALL')
+        side.close()
+
+    def end(self):
+        pass
+
+
+def run_all(who, files, mode, opts, expect, results):
     work = opts.work / f'{who}-{mode}'
     prepare(opts.source, work, mode)
     baseport = opts.baseport + (500 if who == 'oracle' else 0)
+    server = Oracle(opts.oracle_port, work) if who == 'oracle' else Box(opts.box)
     for name in files:
         kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
         if who == 'oracle' and opts.kept_oracle and kept.exists():
             results[name] = {k: tuple(v) for k, v in json.loads(kept.read_text()).items()}
             continue
-        output = run_file(work, name, server, mode, baseport, expect.skipped(name, mode), expect.tags)
+        server.begin()
+        started = time.monotonic()
+        output = run_file(work, name, server.address, mode, baseport, expect.skipped(name, mode), expect.tags)
+        if opts.verbose:
+            print(f'# {mode} {who} {name}: {time.monotonic() - started:.0f} s', flush=True)
+        server.end()
         (work / (name.replace('/', '_') + '.log')).write_text(output)
         results[name] = parse(output)
         if who == 'oracle':
@@ -217,7 +285,7 @@ def options():
     parser.add_argument('--cache', type=pathlib.Path, required=True)
     parser.add_argument('--work', type=pathlib.Path, required=True)
     parser.add_argument('--box', required=True)
-    parser.add_argument('--oracle', required=True)
+    parser.add_argument('--oracle-port', type=int, required=True)
     parser.add_argument('--mode', action='append', choices=MODES)
     parser.add_argument('--file', action='append')
     parser.add_argument('--baseport', type=int, default=22111)
@@ -233,12 +301,14 @@ def suite_files(source):
 
 def main():
     opts = options()
+    signal.signal(signal.SIGTERM, stop_all)
+    signal.signal(signal.SIGINT, stop_all)
     expect, tap = Expectations(), Tap()
     files = opts.file or suite_files(opts.source)
     for mode in opts.mode or list(MODES):
         results = {'box': {}, 'oracle': {}}
-        threads = [threading.Thread(target=run_all, args=(who, server, files, mode, opts, expect, results[who]))
-                   for who, server in (('box', opts.box), ('oracle', opts.oracle))]
+        threads = [threading.Thread(target=run_all, args=(who, files, mode, opts, expect, results[who]))
+                   for who in ('box', 'oracle')]
         for thread in threads:
             thread.start()
         for thread in threads:
