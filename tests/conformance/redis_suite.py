@@ -18,6 +18,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -146,7 +147,7 @@ def parse(output):
 def run_file(work, name, server, mode, baseport, skip, tags):
     host, port = server.rsplit(':', 1)
     command = ['tclsh', 'tests/test_helper.tcl', '--host', host, '--port', port, '--single', name, '--clients', '1',
-               '--durable', '--timeout', '60', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
+               '--durable', '--timeout', '40', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
     for test in skip:
         command += ['--skiptest', test]
     if tags:
@@ -166,16 +167,20 @@ def run_file(work, name, server, mode, baseport, skip, tags):
 
 
 class Oracle:
-    """A redis-server of its own for each file."""
+    """A redis-server of its own for each file, on a free port."""
 
-    def __init__(self, port, folder):
-        self.address, self.folder = f'127.0.0.1:{port}', folder
-        self.command = ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(folder),
-                        '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes']
-        self.process = None
+    def __init__(self, folder):
+        self.folder, self.address, self.process = folder, None, None
 
     def begin(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, start_new_session=True)
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        self.address = f'127.0.0.1:{port}'
+        self.process = subprocess.Popen(
+            ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(self.folder),
+             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'],
+            stdout=subprocess.DEVNULL, start_new_session=True)
         groups.add(self.process.pid)
         for _ in range(200):
             try:
@@ -214,7 +219,7 @@ def run_all(who, files, mode, opts, expect, results):
     work = opts.work / f'{who}-{mode}'
     prepare(opts.source, work, mode)
     baseport = opts.baseport + (500 if who == 'oracle' else 0)
-    server = Oracle(opts.oracle_port, work) if who == 'oracle' else Box(opts.box)
+    server = Oracle(work) if who == 'oracle' else Box(opts.box)
     for name in files:
         kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
         if who == 'oracle' and opts.kept_oracle and kept.exists():
@@ -285,7 +290,6 @@ def options():
     parser.add_argument('--cache', type=pathlib.Path, required=True)
     parser.add_argument('--work', type=pathlib.Path, required=True)
     parser.add_argument('--box', required=True)
-    parser.add_argument('--oracle-port', type=int, required=True)
     parser.add_argument('--mode', action='append', choices=MODES)
     parser.add_argument('--file', action='append')
     parser.add_argument('--baseport', type=int, default=22111)
