@@ -4,6 +4,7 @@
 #include "control/rewrite.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +172,7 @@ static const char *forbidden(const struct commit *c, const struct directive *d, 
     if (d->apply == APPLY_CONTROL && wire)
         return "can't set immutable config";
     if (!wire)
-        return d->flags & DIRECTIVE_REPEATED ? "a repeated directive; edit the file and load it" : NULL;
+        return NULL;
     if (d->flags & DIRECTIVE_IMMUTABLE || d->apply != APPLY_LIVE)
         return "can't set immutable config";
     if (d->flags & DIRECTIVE_PROTECTED &&
@@ -183,6 +184,28 @@ static const char *forbidden(const struct commit *c, const struct directive *d, 
 static char *failed(const char *name, const char *why)
 {
     return must_print("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why);
+}
+
+/* Value i of a repeated directive. All that a change names together replace the list; an empty one adds
+ * nothing. */
+static bool set_repeated(struct settings *s, int d, const struct pending *p, unsigned i, char *error,
+                         size_t size)
+{
+    struct words w = {0};
+    char *comment = NULL;
+    bool first = true;
+    for (unsigned j = 0; j < i; j++)
+        first = first && directive_find(p->names.p[j]) != d;
+    if (first)
+        settings_clear(s, d);
+    s->set[d] = true;
+    bool good = line_split(p->values.p[i], &w, UINT_MAX, &comment);
+    if (!good)
+        snprintf(error, size, "unbalanced quotes");
+    else if (w.n)
+        good = settings_add(s, d, &w, error, size);
+    words_free(&w);
+    return good;
 }
 
 /* All names first, then all values, as Redis does. NULL or an error on the heap. */
@@ -198,13 +221,18 @@ static char *apply_set(const struct commit *c, const struct pending *p, struct s
                               p->names.p[i]);
         if ((why = forbidden(c, &directives[d], p->wire)))
             return failed(p->names.p[i], why);
-        for (unsigned j = 0; j < i; j++)
+        for (unsigned j = 0; j < i && !(directives[d].flags & DIRECTIVE_REPEATED); j++)
             if (strcasecmp(p->names.p[i], p->names.p[j]) == 0)
                 return failed(p->names.p[i], "duplicate parameter");
     }
-    for (unsigned i = 0; i < p->names.n; i++)
-        if (!settings_replace(s, directive_find(p->names.p[i]), p->values.p[i], error, sizeof error))
+    for (unsigned i = 0; i < p->names.n; i++) {
+        int d = directive_find(p->names.p[i]);
+        bool good = directives[d].flags & DIRECTIVE_REPEATED
+                        ? set_repeated(s, d, p, i, error, sizeof error)
+                        : settings_replace(s, d, p->values.p[i], error, sizeof error);
+        if (!good)
             return failed(p->names.p[i], error);
+    }
     return NULL;
 }
 
@@ -287,10 +315,11 @@ static void log_changes(const struct commit *c, const struct pending *p)
     for (unsigned i = 0; i < directive_count(); i++)
         if (!settings_same(c->running, c->candidate, (int)i)) {
             const struct words *w = &c->candidate->value[i];
-            text_printf(&t, " %s=%s", directives[i].name,
+            text_printf(&t, w->n > 1 ? " %s=%s (the last of %u)" : " %s=%s", directives[i].name,
                         directives[i].flags & DIRECTIVE_SECRET ? "(hidden)"
                         : w->n                                 ? w->p[w->n - 1]
-                                                               : "");
+                                                               : "",
+                        w->n);
         }
     log_line(LOG_LEVEL_NOTICE, "Configuration generation %" PRIu64 " by %s:%s", c->sent, p->who,
              t.len ? text_str(&t) : " no change");

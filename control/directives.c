@@ -43,6 +43,7 @@
 #define FIXED_KEPT     .flags = DIRECTIVE_IMMUTABLE | DIRECTIVE_KEPT
 #define AT_START       .flags = DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
 #define OURS           .flags = DIRECTIVE_OURS
+#define OURS_FIXED     .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE
 #define OURS_DATAPLANE .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_DATAPLANE
 #define OURS_CONTROL   .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE, .apply = APPLY_CONTROL
 
@@ -293,6 +294,15 @@ const struct directive directives[] = {
     CHECKED("link-route", NULL, NULL, check_route,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .apply = APPLY_DATAPLANE),
     BOOL("link-dad", NULL, "yes", OURS_DATAPLANE),
+
+    /* -- ours: who may use the data port; of a repeated directive, max is how many. Not for its clients to
+       change: immutable for them -- */
+    CHECKED("filter", NULL, NULL, check_filter,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 1024),
+    ENUM("filter-default", NULL, "permit", WORDS("permit", "deny"), OURS_FIXED),
+    INT("connection-rate-limit", NULL, "0", 0, 1000000, OURS_FIXED),
+    INT("connection-rate-burst", NULL, "0", 0, 1000000, OURS_FIXED),
+    CHECKED("connection-rate-prefix", NULL, "32 64", check_rate_prefix, OURS_FIXED),
 
     /* -- ours: control -- */
     TEXT("stats-address", NULL, "127.0.0.1", OURS_CONTROL),

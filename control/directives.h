@@ -26,7 +26,8 @@ enum directive_apply {
 enum directive_flag {
     DIRECTIVE_IMMUTABLE = 1,   /* CONFIG SET refuses it: "can't set immutable config" */
     DIRECTIVE_PROTECTED = 2,   /* CONFIG SET refuses it unless enable-protected-configs */
-    DIRECTIVE_REPEATED = 4,    /* each occurrence adds a value; not a CONFIG GET name of Redis' */
+    DIRECTIVE_REPEATED = 4,    /* each occurrence adds a value, max of them (0: any number); not a CONFIG GET
+                                  name of Redis' */
     DIRECTIVE_GATHERED = 8,    /* occurrences in a file add to one value (save, client-output-buffer-limit) */
     DIRECTIVE_SECRET = 16,     /* never logged */
     DIRECTIVE_KEPT = 32,       /* accepted and kept, but Sluice has no use for it: said once at load */
@@ -73,4 +74,4 @@ void memory_print(uint64_t bytes, char *out, size_t size);
 
 directive_check check_words, check_save, check_output_limits, check_events, check_percentiles,
     check_oom_values, check_replicaof, check_rename, check_address, check_gateway, check_route, check_mac,
-    check_cores;
+    check_cores, check_filter, check_rate_prefix;

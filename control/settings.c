@@ -1,6 +1,7 @@
 /* settings.c: values of all directives. */
 #include "control/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,13 @@ static bool store(struct settings *s, int i, const struct words *w, const char *
         text_free(&out);
         return false;
     }
-    if (!(directives[i].flags & DIRECTIVE_REPEATED))
+    bool repeated = directives[i].flags & DIRECTIVE_REPEATED;
+    if (repeated && directives[i].max && s->value[i].n >= directives[i].max) {
+        snprintf(error, size, "more than %u of them; join or remove some", (unsigned)directives[i].max);
+        text_free(&out);
+        return false;
+    }
+    if (!repeated)
         words_free(&s->value[i]);
     words_add(&s->value[i], out.p);
     s->set[i] = true;

@@ -311,15 +311,22 @@ static void config_set(struct call *call, const json_t *request)
     const char *name;
     json_t *value;
     unsigned n = 0;
-    struct change *change = must_alloc(json_object_size(pairs), sizeof *change);
+    struct change *change = NULL;
     json_object_foreach(pairs, name, value)
     {
-        if (!json_is_string(value)) {
-            free(change);
-            call_fail(call, "bad-request", "set: every value must be a string");
-            return;
+        size_t values = json_is_array(value) ? json_array_size(value) : 1;
+        change = must_grow(change, n + values + 1, sizeof *change);
+        if (values == 0) /* clears the list */
+            change[n++] = (struct change){name, ""};
+        for (size_t i = 0; i < values; i++) {
+            const json_t *v = json_is_array(value) ? json_array_get(value, i) : value;
+            if (!json_is_string(v)) {
+                free(change);
+                call_fail(call, "bad-request", "set: a value must be a string, or an array of strings");
+                return;
+            }
+            change[n++] = (struct change){name, json_string_value(v)};
         }
-        change[n++] = (struct change){name, json_string_value(value)};
     }
     if (n)
         commit_set(call_control(call)->commit, change, n, false, "the management API", change_done, call);
@@ -381,6 +388,7 @@ static const struct {
     {"show", "routes", show_routes},
     {"show", "addresses", show_addresses},
     {"show", "drops", show_drops},
+    {"show", "filters", show_filters},
     {"ping", "start", ping_start},
     {"ping", "next", ping_next},
     {"config", "get", config_get},

@@ -16,5 +16,5 @@ typedef void inspect_done(struct call *call, json_t *rows);
 void inspect_run(struct call *call, int argc, const char *const *argv, inspect_done *done);
 
 /* show_net.c */
-operation show_connections, show_neighbors, show_arp, show_routes, show_addresses, show_drops, ping_start,
-    ping_next;
+operation show_connections, show_neighbors, show_arp, show_routes, show_addresses, show_filters, show_drops,
+    ping_start, ping_next;

@@ -101,6 +101,14 @@ void show_addresses(struct call *call, const json_t *request)
     show_rows(call, "addresses", call_reply);
 }
 
+/* -- the packet filter -------------------------------------------------------------------------------- */
+
+void show_filters(struct call *call, const json_t *request)
+{
+    (void)request;
+    show_rows(call, "filters", call_reply);
+}
+
 /* -- drops -------------------------------------------------------------------------------------------- */
 
 /* Names that say that something was lost or refused, and counters of losses whose names do not. */
@@ -108,9 +116,15 @@ static const char *const patterns[] = {"*_drop*", "*_limited", "*_full", "*_shed
 static const char *const losses[] = {"net_no_route",
                                      "net_no_memory",
                                      "net_neighbour_failures",
+                                     "net_fragment_timeouts",
+                                     "net_duplicate_addresses",
                                      "net_address_conflicts",
                                      "tcp_timeouts",
+                                     "tcp_user_timeouts",
                                      "mbuf_exhausted",
+                                     "filter_denied",
+                                     "filter_rejected",
+                                     "filter_ended",
                                      "connections_rejected",
                                      "resp_protocol_errors",
                                      "auth_failures",

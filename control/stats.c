@@ -2,9 +2,11 @@
  * control's own state. */
 #include "control/metrics.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,30 @@ static void look(evutil_socket_t fd, short what, void *arg)
     heartbeat_look(&c->heartbeat, block_read(c->link, &b) ? &b : NULL, monotonic_ms());
 }
 
+/* A numeric address needs no resolver: getaddrinfo would not take 127.0.0.1 on a host that has nothing but
+ * IPv6 (AI_ADDRCONFIG, RFC 3493 section 6.1). Anything else is a name. */
+static bool listen_at(struct stats *s, const char *address, unsigned port)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    const struct sockaddr *at = (const struct sockaddr *)&v4;
+    int len = sizeof v4;
+    if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
+        at = (const struct sockaddr *)&v6;
+        len = sizeof v6;
+    } else if (inet_pton(AF_INET, address, &v4.sin_addr) != 1) {
+        return evhttp_bind_socket(s->http, address, (uint16_t)port) == 0;
+    }
+    struct evconnlistener *l = evconnlistener_new_bind(
+        s->control->base, NULL, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, -1,
+        at, len);
+    if (l && !evhttp_bind_listener(s->http, l)) {
+        evconnlistener_free(l);
+        l = NULL;
+    }
+    return l != NULL;
+}
+
 struct stats *stats_open(struct control *c, const char *address, unsigned port, char *error, size_t size)
 {
     struct stats *s = must_alloc(1, sizeof *s);
@@ -95,7 +121,7 @@ struct stats *stats_open(struct control *c, const char *address, unsigned port, 
     evhttp_set_cb(s->http, "/stats.json", stats_json, s);
     evhttp_set_cb(s->http, "/healthz", healthz, s);
     evhttp_set_gencb(s->http, other, s);
-    if (evhttp_bind_socket(s->http, address, (uint16_t)port) == 0)
+    if (listen_at(s, address, port))
         return s;
     snprintf(error, size, "stats endpoint %s port %u: %s; correct stats-address or stats-port (0 = off)",
              address, port, strerror(errno));

@@ -2,6 +2,7 @@
 #include "box.h"
 
 #include "facts.h"
+#include "generation.h"
 
 #include <rte_lcore.h>
 #include <rte_launch.h>
@@ -82,6 +83,8 @@ static bool make_shared(struct plane *p, struct config *conf, const unsigned *lc
     struct counters *counters[CONFIG_WORKERS];
     int node[CONFIG_WORKERS];
     box->workers = conf->workers;
+    if (!generation_compile(conf, NULL, error, size))
+        return false;
     atomic_store(&box->conf, conf);
     box->fact = fact_get;
     for (unsigned i = 0; i < conf->workers; i++) {
@@ -193,7 +196,7 @@ void plane_stop(struct plane *p)
         keyspace_free(box->ks);
     fabric_free(box->fabric);
     free(box->rcu);
-    config_free(p->retired);
-    config_free(atomic_load(&box->conf) ? atomic_load(&box->conf) : p->first);
+    generation_free(p->retired);
+    generation_free(atomic_load(&box->conf) ? atomic_load(&box->conf) : p->first);
     eal_stop();
 }

@@ -2,6 +2,7 @@
  * generations of configuration and gauges. */
 #include "box.h"
 
+#include "generation.h"
 #include "job.h"
 
 #include <rte_mempool.h>
@@ -112,9 +113,12 @@ const char *plane_reconfigure(struct plane *p, struct config *conf)
     }
     if (conf->workers != old->workers)
         conf->workers = old->workers; /* fixed at start: control says "needs restart" */
+    static char error[128];
+    if (!generation_compile(conf, old, error, sizeof error))
+        return error;
     if (p->retired) { /* nobody can hold it any more, or the last grace period ran out of time */
         rte_rcu_qsbr_synchronize(p->box.rcu, RTE_QSBR_THRID_INVALID);
-        config_free(p->retired);
+        generation_free(p->retired);
     }
     atomic_store_explicit(&p->box.conf, conf, memory_order_release);
     p->retired = old;

@@ -93,6 +93,7 @@ static void put_detail(struct json *j, const struct worker *w, const struct tcp_
     json_u64(j, "rcv_wscale", i->rcv_wscale);
     json_bool(j, "timestamps", i->timestamps);
     json_bool(j, "sack", i->sack);
+    json_bool(j, "ecn", i->ecn);
     json_bool(j, "wscale", i->wscale);
     json_bool(j, "active_open", i->active);
     json_text(j, "sending", i->loss ? "loss" : i->recovery ? "recovery" : i->persist ? "persist" : "open");
@@ -157,6 +158,8 @@ static enum verdict walk_on(struct visit *v, struct walk *k)
     v->cursor = tcp_walk(v->worker->tcp, (uint32_t)v->cursor, steps, put_connection, k);
     if (v->cursor)
         return VISIT_AGAIN;
+    v->tally[TCP_NUMBER_TIME_WAIT] +=
+        tcp_time_wait_count(v->worker->tcp); /* which are no connections any more */
     if (v->last)
         put_totals(v);
     return VISIT_DONE;

@@ -65,6 +65,37 @@ static const char denied[] = "-DENIED Sluice is running in protected mode becaus
                              "with 'protected-mode no' in the configuration or 'sluice config set "
                              "protected-mode no' on the management interface.\r\n";
 
+static void link_live(struct session *s)
+{
+    struct worker *w = s->worker;
+    s->live_prev = NULL;
+    s->live_next = w->live_sessions;
+    if (s->live_next)
+        s->live_next->live_prev = s;
+    w->live_sessions = s;
+}
+
+static void unlink_live(struct session *s)
+{
+    if (s->worker->sweep_at == s)
+        s->worker->sweep_at = s->live_next;
+    if (s->live_prev)
+        s->live_prev->live_next = s->live_next;
+    else
+        s->worker->live_sessions = s->live_next;
+    if (s->live_next)
+        s->live_next->live_prev = s->live_prev;
+}
+
+void session_holds(struct session *s)
+{
+    if (s->flags & SESSION_HOLDS)
+        return;
+    s->flags |= SESSION_HOLDS;
+    unlink_live(s);
+    link_live(s);
+}
+
 struct session *session_open(struct worker *w, struct tcp_conn *c)
 {
     count_one(w->counters, COUNTER_connections_received);
@@ -88,27 +119,13 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
         s->client.flags |= CLIENT_AUTHENTICATED;
     s->client.worker = (uint8_t)w->id;
     tcp_endpoints(c, &s->client.local, &s->client.peer);
-    resp_reader_init(&s->reader);
     s->worker = w;
     s->conn = c;
     s->flags = SESSION_OPEN;
-    s->live_next = w->live_sessions;
-    if (s->live_next)
-        s->live_next->live_prev = s;
-    w->live_sessions = s;
+    link_live(s);
     w->sessions++;
     tcp_set_user(c, s);
     return s;
-}
-
-static void unlink_live(struct session *s)
-{
-    if (s->live_prev)
-        s->live_prev->live_next = s->live_next;
-    else
-        s->worker->live_sessions = s->live_next;
-    if (s->live_next)
-        s->live_next->live_prev = s->live_prev;
 }
 
 static void unlink_ready(struct session *s)
@@ -125,6 +142,14 @@ static void unlink_ready(struct session *s)
         w->ready_first = s->ready_next;
     if (w->ready_last == s)
         w->ready_last = before;
+}
+
+static void forget_request(struct session *s)
+{
+    if (!s->reader)
+        return;
+    resp_reader_free(s->reader);
+    s->reader = NULL;
 }
 
 static void query_free(struct session *s)
@@ -145,10 +170,11 @@ void session_close(struct session *s, bool conn_gone)
     if (!conn_gone)
         tcp_close(s->conn, w->env.now_us);
     query_free(s);
-    resp_reader_reset(&s->reader);
+    forget_request(s);
     client_release(&s->client);
     session_drop_output(s);
     w->sessions--;
+    w->doomed -= !!(s->flags & SESSION_DOOMED);
     atomic_fetch_sub_explicit(&w->box->clients, 1, memory_order_relaxed);
     s->flags = 0;
     s->ready_next = w->free_sessions;
@@ -242,6 +268,7 @@ static bool query_gather(struct session *s, size_t need)
         s->flags |= SESSION_BROKEN;
         return false;
     }
+    session_holds(s);
     if (!query_room(s, need > available ? need : available)) {
         s->flags |= SESSION_BROKEN;
         return false;
@@ -262,7 +289,7 @@ static bool query_gather(struct session *s, size_t need)
 
 /* Arguments of the request just read go to the batch (or to its table for one huge request). NULL: no memory.
  */
-static struct slice *batch_args(struct batch *b, const struct resp_reader *r, struct slice window)
+static struct slice *batch_args(struct batch *b, struct resp_reader *r, struct slice window)
 {
     struct slice *argv = b->argv + b->args;
     if (r->argc > BATCH_ARGS) {
@@ -279,18 +306,27 @@ static struct slice *batch_args(struct batch *b, const struct resp_reader *r, st
     }
     for (uint32_t i = 0; i < r->argc; i++)
         argv[i] = resp_arg(r, window, i);
+    if (r->quoted)
+        b->unquoted[b->unquoted_n++] = resp_reader_take_unquoted(r);
     return argv;
 }
 
-static void batch_add(struct session *s, struct batch *b, struct slice window)
+void batch_begin(struct batch *b)
 {
-    struct slice *argv = batch_args(b, &s->reader, window);
+    while (b->unquoted_n)
+        free(b->unquoted[--b->unquoted_n]);
+    b->n = b->args = 0;
+}
+
+static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
+{
+    struct slice *argv = batch_args(b, r, window);
     if (!argv) {
         s->flags |= SESSION_BROKEN;
         return;
     }
     struct request *rq = &b->rq[b->n];
-    command_prepare(rq, &s->worker->env, &s->client, (int)s->reader.argc, argv);
+    command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
         store_prefetch_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
     b->session[b->n] = s;
@@ -298,12 +334,11 @@ static void batch_add(struct session *s, struct batch *b, struct slice window)
     b->n++;
 }
 
-static void protocol_error(struct session *s)
+static void protocol_error(struct session *s, const char *text)
 {
     count_one(s->worker->counters, COUNTER_resp_protocol_errors);
-    reply_error(session_write_begin(s), s->reader.error);
+    reply_error(session_write_begin(s), text);
     session_write_end(s);
-    resp_reader_reset(&s->reader);
     s->flags |= SESSION_ENDING;
     s->flags &= ~(uint32_t)SESSION_READY;
 }
@@ -311,6 +346,14 @@ static void protocol_error(struct session *s)
 static bool batch_has(const struct batch *b, const struct session *s)
 {
     return b->n && b->session[b->n - 1] == s;
+}
+
+/* What was read is forgotten: the same bytes are read once more in the next batch. */
+static enum parse_result again(struct session *s)
+{
+    forget_request(s);
+    resp_reader_reset(&s->worker->reader);
+    return PARSE_FULL;
 }
 
 enum parse_result session_parse(struct session *s, struct batch *b)
@@ -327,39 +370,42 @@ enum parse_result session_parse(struct session *s, struct batch *b)
         if (window.len == 0)
             return PARSE_DONE;
         size_t used = 0, need = 0;
-        enum resp_result r = resp_read(&s->reader, &limits, window, &used, &need);
+        struct resp_reader *reader = s->reader ? s->reader : &s->worker->reader;
+        enum resp_result r = resp_read(reader, &limits, window, &used, &need);
         if (r == RESP_MORE) {
             /* The batch borrows from the query buffer, or from frames that gathering gives back: it runs
              * first. */
             if (batch_has(b, s))
-                return PARSE_FULL;
+                return again(s);
+            if (!s->reader && !(s->reader = resp_reader_move(reader))) {
+                s->flags |= SESSION_BROKEN;
+                return PARSE_DONE;
+            }
             if (!query_gather(s, need))
                 return PARSE_DONE;
             continue;
         }
         if (r != RESP_REQUEST) {
-            if (batch_has(b,
-                          s)) { /* earlier replies first (one may lift a limit), then the same bytes again */
-                resp_reader_reset(&s->reader);
-                return PARSE_FULL;
-            }
+            if (batch_has(b, s)) /* earlier replies first: one may lift a limit */
+                return again(s);
             if (r == RESP_ERROR)
-                protocol_error(s);
+                protocol_error(s, reader->error);
             else
                 s->flags |= SESSION_BROKEN;
+            again(s);
             return PARSE_DONE;
         }
-        if (b->n && s->reader.argc > BATCH_ARGS - b->args) {
-            resp_reader_reset(&s->reader);
-            return PARSE_FULL; /* read again as the first of an empty batch */
-        }
+        uint32_t argc = reader->argc;
+        if (b->n && argc > BATCH_ARGS - b->args)
+            return again(s); /* as the first of an empty batch */
         if (gathered)
             s->query_off += used;
         else
             s->rx_off += used;
-        if (s->reader.argc)
-            batch_add(s, b, window);
-        if (s->reader.argc > BATCH_ARGS)
+        if (argc)
+            batch_add(s, b, reader, window);
+        forget_request(s);
+        if (argc > BATCH_ARGS)
             return PARSE_FULL;
     }
 }
@@ -373,7 +419,7 @@ void session_rewind(struct session *s, struct mark m)
 {
     s->rx_off = m.rx_off;
     s->query_off = m.query_off;
-    resp_reader_reset(&s->reader);
+    forget_request(s);
 }
 
 void session_consumed(struct session *s)

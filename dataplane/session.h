@@ -23,7 +23,9 @@ enum session_flag {
     SESSION_PEER_CLOSED = 16,
     SESSION_BROKEN =
         32, /* to be closed without delay: limits, protocol errors after their reply, CLIENT KILL */
-    SESSION_ENDING = 64 /* to be closed when everything written has left */
+    SESSION_ENDING = 64,  /* to be closed when everything written has left */
+    SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
+    SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
 
 struct session {
@@ -36,8 +38,8 @@ struct session {
 
     /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
      * `query`. */
-    struct resp_reader reader;
-    size_t rx_off; /* bytes of the receive queue already parsed in this batch */
+    struct resp_reader *reader; /* of a half-read request; NULL: the worker's reads */
+    size_t rx_off;              /* bytes of the receive queue already parsed in this batch */
     uint8_t *query;
     size_t query_len, query_off, query_cap;
 
@@ -73,6 +75,8 @@ enum parse_result {
     PARSE_DONE, /* nothing complete is left to read */
     PARSE_FULL, /* the batch is full, or must run before this session can go on */
 };
+/* Empties a batch that has run. */
+void batch_begin(struct batch *b);
 /* Reads requests into the batch. */
 enum parse_result session_parse(struct session *s, struct batch *b);
 /* The batch has run: forgets what was executed. */
@@ -100,5 +104,7 @@ void session_drop_output(struct session *s);
 /* While the worker's clients together hold more than w->pending_max of untaken replies and unfinished
  * requests: gives up the one that holds most. */
 void session_relieve(struct worker *w);
+/* Before a session holds bytes: puts it where those are looked for. */
+void session_holds(struct session *s);
 /* TCP has room again. */
 void session_drain(struct session *s);

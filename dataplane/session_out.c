@@ -47,12 +47,14 @@ void session_drop_output(struct session *s)
     s->chunk_bytes = 0;
 }
 
-/* The clients that will live: what they hold together, and the one that holds most. */
+/* The clients that will live: what they hold together, and the one that holds most. Those that hold nothing,
+ * be they a million, stand behind and are not looked at. */
 static uint64_t held(struct worker *w, struct session **most)
 {
-    uint64_t all = 0, best = 0;
-    for (struct session *s = w->live_sessions; s; s = s->live_next) {
+    uint64_t all = 0, best = 0, unseen = w->chunk_bytes + w->query_bytes;
+    for (struct session *s = w->live_sessions; s && unseen; s = s->live_next) {
         uint64_t bytes = s->chunk_bytes + s->query_len;
+        unseen -= bytes;
         if (s->flags & SESSION_BROKEN)
             continue;
         all += bytes;
@@ -73,9 +75,9 @@ void session_relieve(struct worker *w)
         return;
     while (held(w, &most) > w->pending_max) {
         count_one(w->counters, COUNTER_client_memory_closes);
-        most->flags |= SESSION_BROKEN;
+        most->flags |= SESSION_BROKEN | SESSION_DOOMED;
+        w->doomed++;
         session_drop_output(most);
-        atomic_store_explicit(&w->kill_pending, true, memory_order_relaxed);
     }
 }
 
@@ -116,6 +118,7 @@ static bool chunk_append(struct session *s)
         s->flags |= SESSION_BROKEN;
         return false;
     }
+    session_holds(s);
     if (s->chunk_last)
         s->chunk_last->next = c;
     else

@@ -22,6 +22,9 @@ enum {
     TIMERS_EVERY_US = 500,
     UPKEEP_EVERY_US = 1000,
     SWEEP_EVERY_US = 100000,
+    SWEEP_SLICE_US = 1000,
+    SWEEP_SLICE = 128,
+    SWEEP_HURRY = 2048,
     WALL_EVERY_US = 200,
     IDLE_ROUNDS_BUSY = 4000, /* adaptive policy: empty rounds before the first sleep */
     IDLE_SLEEP_US = 1000,
@@ -144,7 +147,7 @@ static void finish(struct worker *w, struct session *s)
 
 static void gather(struct worker *w, struct batch *b)
 {
-    b->n = b->args = 0;
+    batch_begin(b);
     while (w->ready_first) {
         struct session *s = w->ready_first;
         enum parse_result r = session_parse(s, b);
@@ -245,6 +248,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->env.conf = conf;
     w->pending_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
+    worker_take_filter(w, conf);
 }
 
 static enum tcp_cc_kind congestion_control(const struct config *conf)
@@ -271,27 +275,63 @@ static void follow_config(struct worker *w)
     w->tap = atomic_load_explicit(&w->box->tap, memory_order_acquire);
 }
 
-/* Closes sessions that another worker killed, that were idle too long, or whose soft limit has passed. */
+/* Closes a session that another worker killed, that was idle too long, or whose soft limit has passed. */
+static void sweep_one(struct worker *w, struct session *s)
+{
+    uint64_t idle_ms = w->conf->timeout_s * 1000ull;
+    session_over_limit(s);
+    /* The wall clock may have been set back since. */
+    if (idle_ms && !(s->flags & SESSION_STALLED) && w->env.now_ms > s->client.last_ms &&
+        w->env.now_ms - s->client.last_ms > idle_ms) {
+        count_one(w->counters, COUNTER_client_idle_closes);
+        s->flags |= SESSION_BROKEN;
+    }
+    session_settle(s);
+}
+
+/* Closes those that session_relieve has chosen: they stand at the front. */
+static void close_doomed(struct worker *w)
+{
+    for (struct session *s = w->live_sessions, *next; s && w->doomed; s = next) {
+        next = s->live_next;
+        if (s->flags & SESSION_DOOMED)
+            session_settle(s);
+    }
+}
+
+/* A slice of the pass over all sessions: a pass takes a tenth of a second, or a millisecond for every
+ * SWEEP_SLICE sessions, so that a million idle ones (seconds a pass) cost the others nothing. A kill, which
+ * does not say whom, makes a whole pass of larger slices due at once. */
 static void sweep(struct worker *w)
 {
-    uint64_t idle = w->conf->timeout_s * 1000ull;
-    atomic_store_explicit(&w->kill_pending, false, memory_order_relaxed);
-    for (struct session *s = w->live_sessions, *next; s; s = next) {
-        next = s->live_next;
-        bool waits = s->flags & SESSION_STALLED;
-        session_over_limit(s);
-        /* The wall clock may have been set back since. */
-        if (idle && !waits && w->env.now_ms > s->client.last_ms && w->env.now_ms - s->client.last_ms > idle) {
-            count_one(w->counters, COUNTER_client_idle_closes);
-            s->flags |= SESSION_BROKEN;
-        }
-        session_settle(s);
+    uint64_t now = w->env.now_us;
+    if (atomic_exchange_explicit(&w->kill_pending, false, memory_order_relaxed))
+        w->sweep_hurry = w->sessions;
+    if (w->doomed)
+        close_doomed(w);
+    if (!w->sweep_hurry && now < w->next_sweep_us)
+        return;
+    if (w->id == 0)
+        rates_sample(&w->box->rates, &w->env);
+    if (!w->sweep_at) {
+        w->sweep_at = w->live_sessions;
+        w->next_pass_us = now + SWEEP_EVERY_US;
     }
+    unsigned n = w->sweep_hurry ? SWEEP_HURRY : SWEEP_SLICE;
+    w->sweep_hurry -= n < w->sweep_hurry ? n : w->sweep_hurry;
+    while (w->sweep_at && n--) {
+        struct session *s = w->sweep_at;
+        w->sweep_at = s->live_next;
+        sweep_one(w, s);
+    }
+    w->next_sweep_us = w->sweep_at ? now + SWEEP_SLICE_US : w->next_pass_us;
 }
 
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
+    if (w->filter_walk)
+        worker_filter_walk(w);
     if (now >= w->next_timers_us) {
         tcp_timers(w->tcp, now);
         w->next_timers_us = now + TIMERS_EVERY_US;
@@ -304,12 +344,7 @@ static void upkeep(struct worker *w)
         bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
     }
-    if (now >= w->next_sweep_us || atomic_load_explicit(&w->kill_pending, memory_order_relaxed)) {
-        sweep(w);
-        if (w->id == 0)
-            rates_sample(&w->box->rates, &w->env);
-        w->next_sweep_us = now + SWEEP_EVERY_US;
-    }
+    sweep(w);
 }
 
 static void idle(struct worker *w)
@@ -413,6 +448,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
     };
+    resp_reader_init(&w->reader);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     if (!w->tcp || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
@@ -431,7 +467,9 @@ void worker_free(struct worker *w)
     if (w->box)
         worker_free_jobs(w);
     slowlog_clear(&w->slowlog);
+    batch_begin(&w->batch);
     free(w->batch.big);
+    resp_reader_reset(&w->reader);
     for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
         next = c->next;
         free(c);

@@ -12,7 +12,7 @@
 struct rte_rcu_qsbr;
 struct tap;
 
-enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 16384 };
+enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK = 1024 };
 
 struct batch { /* requests read together, executed together */
     unsigned n, args;
@@ -22,6 +22,8 @@ struct batch { /* requests read together, executed together */
     struct slice argv[BATCH_ARGS];
     struct slice *big; /* for one request with more arguments than that, alone in its batch */
     size_t big_cap;
+    uint8_t *unquoted[BATCH_REQUESTS]; /* arguments that do not lie in what was received */
+    unsigned unquoted_n;
 };
 
 struct error_count { /* errorstats: error replies by first word */
@@ -64,9 +66,12 @@ struct worker {
     struct counters *counters;
     struct command_env env;
     struct slowlog slowlog;
-    struct config *conf; /* the generation this worker works with */
-    struct tap *tap;     /* the capture of this round */
-    uint64_t generation; /* its number: a new one may stand where an old one stood */
+    struct config *conf;    /* the generation this worker works with */
+    struct tap *tap;        /* the capture of this round */
+    uint64_t generation;    /* its number: a new one may stand where an old one stood */
+    uint64_t filter_serial; /* of the packet filter */
+    bool filter_walk;       /* connections are asked whether it permits them, from here on: */
+    uint32_t filter_at;
     double cycles_per_us, us_per_cycle;
     uint64_t epoch_cycles; /* now_us counts from here */
 
@@ -75,6 +80,7 @@ struct worker {
     struct session *ready_first, *ready_last;
     unsigned sessions;
     struct batch batch;
+    struct resp_reader reader; /* of requests that arrive whole */
     struct session_out out;
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;
@@ -88,7 +94,10 @@ struct worker {
     struct job *inspect_first, *inspect_last; /* visits under way here */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
-    uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, wall_us;
+    uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
+    struct session *sweep_at; /* where the pass over all sessions goes on; NULL = between two passes */
+    unsigned doomed;          /* sessions that session_relieve has chosen and that are still open */
+    unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
 };
@@ -120,6 +129,10 @@ bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
 /* Frees the jobs that wait here, when no worker runs any more. */
 void worker_free_jobs(struct worker *w);
+/* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
+ * which a new filter denies. */
+void worker_take_filter(struct worker *w, const struct config *conf);
+void worker_filter_walk(struct worker *w);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

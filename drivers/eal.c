@@ -22,6 +22,7 @@ struct arguments {
     char *arg[ARGS + 1];
 };
 
+static struct arguments arguments; /* EAL keeps pointers to them */
 static int instance_claim = -1;
 static bool leave_open; /* EAL's cleanup would close the port */
 
@@ -36,6 +37,12 @@ static bool add(struct arguments *a, const char *format, ...)
     if (n < 0 || (size_t)n >= sizeof text || a->n == ARGS)
         return false;
     return (a->arg[a->n++] = strdup(text)) != NULL;
+}
+
+static void drop_arguments(void)
+{
+    while (arguments.n)
+        free(arguments.arg[--arguments.n]);
 }
 
 /* Cores this process may use, ascending. */
@@ -161,7 +168,6 @@ static bool check_rights(const struct config *conf, char *error, size_t size)
 bool eal_start(const struct config *conf, const char *instance, unsigned worker_lcore[], char *error,
                size_t size)
 {
-    struct arguments a = {0};
     if (!check_rights(conf, error, size))
         return false;
     instance_claim = claim("instance", instance);
@@ -169,13 +175,11 @@ bool eal_start(const struct config *conf, const char *instance, unsigned worker_
         return fail(error, size, "instance \"%s\" runs already: stop it or choose another --instance",
                     instance);
     leave_open = link_kind(conf)->leave_open;
-    bool ok = add_all(&a, conf, instance, worker_lcore, error, size);
-    if (ok && rte_eal_init((int)a.n, a.arg) < 0)
+    bool ok = add_all(&arguments, conf, instance, worker_lcore, error, size);
+    if (ok && rte_eal_init((int)arguments.n, arguments.arg) < 0)
         ok = fail(error, size, "EAL does not start: %s", rte_strerror(rte_errno));
-    /* EAL keeps pointers to its arguments when it has started. */
     if (!ok) {
-        while (a.n)
-            free(a.arg[--a.n]);
+        drop_arguments();
         close(instance_claim);
         instance_claim = -1;
     }
@@ -188,6 +192,7 @@ void eal_stop(void)
     snprintf(dir, sizeof dir, "%s", rte_eal_get_runtime_dir());
     if (!leave_open)
         rte_eal_cleanup();
+    drop_arguments();
     rmdir(dir); /* only if it is empty */
     close(instance_claim);
     instance_claim = -1;

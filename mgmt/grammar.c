@@ -24,14 +24,17 @@ static const struct node show[] = {
     {"routes", "where packets go", .run = run_show_routes, .op = "show", .what = "routes"},
     {"addresses", "our addresses on the data links, and whether they are in use", .run = run_show_addresses,
      .op = "show", .what = "addresses"},
+    {"filters", "rules of the packet filter, in order, and how often each has decided",
+     .run = run_show_filters, .op = "show", .what = "filters"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 
 static const struct node config[] = {
     {"get", "values of directives, as a line of the file each", .run = run_show_config, .op = "config",
      .what = "get", .parameter = {{"NAME", PARAMETER_DIRECTIVE, false}}},
-    {"set", "change directives of the running configuration, all or none", .run = run_config_set,
-     .op = "config", .what = "set",
+    {"set",
+     "change directives of the running configuration, all or none; a repeated one gets all values given",
+     .run = run_config_set, .op = "config", .what = "set",
      .parameter = {{"NAME", PARAMETER_DIRECTIVE, false}, {"VALUE", PARAMETER_VALUE, false}},
      .repeated = true},
     {"load", "read the configuration file again", .run = run_change, .op = "config", .what = "load"},

@@ -133,6 +133,13 @@ int run_show_drops(struct invocation *in)
     return show_table(in, columns);
 }
 
+int run_show_filters(struct invocation *in)
+{
+    static const struct column columns[] = {
+        {"rule", "rule", COLUMN_NUMBER}, {"hits", "hits", COLUMN_NUMBER}, {"text", "text"}, {0}};
+    return show_table(in, columns);
+}
+
 /* -- ping --------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;

@@ -137,6 +137,8 @@ static bool is_list(const char *name)
                                         "replicaof",
                                         "slaveof",
                                         "worker-cores",
+                                        "filter",
+                                        "connection-rate-prefix",
                                         NULL};
     for (const char *const *l = lists; *l; l++)
         if (strcmp(*l, name) == 0)
@@ -285,17 +287,26 @@ int run_change(struct invocation *in)
     return print_change(in, request_for(in));
 }
 
+/* A name that comes again has several values: control knows which directives may. */
+static bool put_value(json_t *set, const char *name, const char *text)
+{
+    json_t *value = json_string(text), *before = json_object_get(set, name);
+    if (!value)
+        return false;
+    if (!before)
+        return json_object_set_new(set, name, value) == 0;
+    if (!json_is_array(before)) {
+        json_object_set_new(set, name, json_pack("[O]", before));
+        before = json_object_get(set, name);
+    }
+    return json_array_append_new(before, value) == 0;
+}
+
 int run_config_set(struct invocation *in)
 {
     json_t *request = request_for(in), *set = json_object();
     for (int i = 0; i + 1 < in->argc; i += 2) {
-        if (json_object_get(set, in->argv[i])) {
-            fprintf(stderr, "sluice: config set: %s is named twice\n", in->argv[i]);
-            json_decref(set);
-            json_decref(request);
-            return EXIT_USAGE;
-        }
-        if (json_object_set_new(set, in->argv[i], json_string(in->argv[i + 1])) < 0) {
+        if (!put_value(set, in->argv[i], in->argv[i + 1])) {
             fprintf(stderr, "sluice: config set: the value of %s is not UTF-8\n", in->argv[i]);
             json_decref(set);
             json_decref(request);

@@ -2,6 +2,7 @@
  * value goes, how it is read and printed, its bounds and its default (Redis 7.2's redis.conf where Redis has
  * it). */
 #include "base/config.h"
+#include "base/config_filter.h"
 #include "base/number.h"
 
 #include <inttypes.h>
@@ -312,7 +313,12 @@ static const struct kind number = {parse_number, print_number, "a whole number w
                          address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
                          gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"},
                          route = {parse_route, print_routes,
-                                  "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"};
+                                  "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"},
+                         filter = {config_parse_filter, config_print_filters,
+                                   "permit|deny|reject [tcp|icmp|any] [from PREFIX] [to PREFIX] [port "
+                                   "N|N-M], at most 1024 of them"},
+                         rate_prefix = {config_parse_rate_prefix, config_print_rate_prefix,
+                                        "two numbers of bits: of IPv4 (1 to 32) and of IPv6 (1 to 128)"};
 
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
@@ -320,6 +326,7 @@ static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NUL
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
 static const struct word congestion_words[] = {
     {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
+static const struct word filter_words[] = {{"permit", FILTER_PERMIT}, {"deny", FILTER_DENY}, {NULL, 0}};
 static const struct word policy_words[] = {{"noeviction", POLICY_NOEVICTION},
                                            {"allkeys-lru", POLICY_ALLKEYS_LRU},
                                            {"allkeys-lfu", POLICY_ALLKEYS_LFU},
@@ -363,6 +370,11 @@ static const struct row rows[] = {
     {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
     {"tcp-ecn", &word, "yes", INTO(tcp_ecn), .words = yes_no},
     {"tcp-send-buffer", &bytes, "4mb", INTO(tcp_send_buffer), 256 * 1024, 64 * MIB},
+    {"filter", &filter, "", 0, 0},
+    {"filter-default", &word, "permit", INTO(filter_default), .words = filter_words},
+    {"connection-rate-limit", &number, "0", INTO(connection_rate_limit), 0, 1000000},
+    {"connection-rate-burst", &number, "0", INTO(connection_rate_burst), 0, 1000000},
+    {"connection-rate-prefix", &rate_prefix, "32 64", 0, 0},
     {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
     {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
@@ -400,18 +412,22 @@ static const struct row *find_row(const char *name)
 /* -- a generation
  * ------------------------------------------------------------------------------------------------ */
 
-/* The generation with its pairs and their texts in one allocation. */
+/* The generation with its pairs, its filter rules and all texts in one allocation. */
 static struct config *copy_pairs(const struct config_pair *pairs, unsigned n)
 {
-    size_t size = sizeof(struct config) + n * sizeof(struct config_pair);
-    for (unsigned i = 0; i < n; i++)
+    size_t rules = 0, size = sizeof(struct config) + n * sizeof(struct config_pair);
+    for (unsigned i = 0; i < n; i++) {
         size += strlen(pairs[i].name) + strlen(pairs[i].value) + 2;
+        rules += strcmp(pairs[i].name, "filter") == 0;
+    }
+    size += rules * sizeof(struct filter_rule);
     struct config *c = calloc(1, size);
     if (!c)
         return NULL;
     c->pairs = n;
     c->pair = (struct config_pair *)(c + 1);
-    char *p = (char *)(c->pair + n);
+    c->filter = (struct filter_rule *)(c->pair + n);
+    char *p = (char *)(c->filter + rules);
     for (unsigned i = 0; i < n; i++) {
         c->pair[i].name = p;
         p = stpcpy(p, pairs[i].name) + 1;

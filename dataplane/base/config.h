@@ -4,6 +4,7 @@
  * one and pick up the next between two bursts. */
 #pragma once
 #include "base/endpoint.h"
+#include "base/filter_rule.h"
 #include "base/slice.h"
 
 enum maxmemory_policy {
@@ -53,6 +54,12 @@ struct config {
     enum congestion_control tcp_congestion_control;
     bool tcp_ecn;
     uint32_t tcp_send_buffer; /* bytes a connection may have queued at most */
+    struct filter_rule *filter; /* the data port's packet filter: the first that matches decides */
+    unsigned filters;
+    enum filter_action filter_default;
+    unsigned connection_rate_limit; /* new connections a second from one source prefix, 0 = any number */
+    unsigned connection_rate_burst; /* at once, 0 = as many as a second's */
+    unsigned connection_rate_bits4, connection_rate_bits6; /* what a source prefix is */
 
     /* Fixed at start. */
     unsigned databases, workers;
@@ -80,6 +87,9 @@ struct config {
     } route[CONFIG_ROUTES];
     unsigned routes;
     bool link_dad; /* are our addresses free? */
+
+    /* The rules compiled (net/filter.h): set, shared between generations and let go by the box. */
+    struct filter *compiled;
 
     /* Everything, as text, in the order control sent it. */
     unsigned pairs;

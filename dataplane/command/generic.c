@@ -97,13 +97,14 @@ static bool request_db(struct request *rq, int i, unsigned *db)
     int64_t n;
     if (!request_int(rq, i, &n, NULL))
         return false;
-    if (n < INT_MIN || n > INT_MAX)
-        reply_error(rq->out, "ERR value is out of range, value must between -2147483648 and 2147483647");
-    else if (n < 0 || (uint64_t)n >= rq->env->ks->databases)
-        reply_error(rq->out, "ERR DB index is out of range");
-    else
+    if (n >= 0 && n <= INT_MAX && (unsigned)n < rq->env->ks->databases) {
         *db = (unsigned)n;
-    return n >= 0 && n <= INT_MAX && (uint64_t)n < rq->env->ks->databases;
+        return true;
+    }
+    reply_error(rq->out, n < INT_MIN || n > INT_MAX
+                             ? "ERR value is out of range, value must between -2147483648 and 2147483647"
+                             : "ERR DB index is out of range");
+    return false;
 }
 
 static bool parse_copy(struct request *rq, unsigned *db, bool *replace)

@@ -1,6 +1,7 @@
 /* icmp.c: echo of ICMP (RFC 792; RFC 1122, 3.2.2.6) and ICMPv6 (RFC 4443, 4.2), and the way to icmp_in.c,
  * nd.c and mld.c. A reply that is larger than the MTU leaves in fragments (RFC 791, 3.2; RFC 8200, 4.5), at
  * most PIECES of them. */
+#include "net/filter.h"
 #include "net/internal.h"
 
 enum { ICMP_HEADER = 8, RATE = 5000, BURST = 250, PIECES = 16 };
@@ -104,6 +105,23 @@ static void turn_ipv4(struct frame *f)
     memcpy(f->p + f->l3 + offsetof(struct rte_ipv4_hdr, hdr_checksum), &sum, 2);
 }
 
+/* Does the packet filter keep this request out? Then it is consumed. Everything of ICMP but echo requests
+ * passes: without neighbour discovery there is no link, without errors no path MTU. */
+static bool prohibited(struct net_if *n, struct frame *f)
+{
+    struct filter_packet p = {.protocol = FILTER_ICMP, .src = f->src, .dst = f->dst};
+    enum filter_action action = net_filter(n, &p);
+    if (action == FILTER_PERMIT)
+        return false;
+    struct icmp_quote q;
+    if (action == FILTER_REJECT) {
+        icmp_quote(f, &q);
+        icmp_error(n, &q, FAULT_PROHIBITED, 0, f->now);
+    }
+    rte_pktmbuf_free(f->m);
+    return true;
+}
+
 enum net_verdict icmp4_input(struct net_if *n, struct frame *f)
 {
     if (!readable(f))
@@ -117,6 +135,8 @@ enum net_verdict icmp4_input(struct net_if *n, struct frame *f)
         return ping_reply(n, f);
     if (type != ECHO_REQUEST_4 || f->p[f->l4 + 1] != 0)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
+    if (prohibited(n, f))
+        return NET_DONE;
     if (!icmp_allowed(&n->echoes_at, RATE, BURST, f->now))
         return net_drop(n, f->m, COUNTER_net_drop_icmp_rate);
     turn_ipv4(f);
@@ -128,6 +148,8 @@ static enum net_verdict echo6(struct net_if *n, struct frame *f)
     /* To a group or with extension headers: nobody needs it, and it could be made to amplify. */
     if (!f->unicast || ip_is_zero(&f->src) || f->l4 != f->l3 + IP6)
         return net_drop(n, f->m, COUNTER_net_drop_icmp_type);
+    if (prohibited(n, f))
+        return NET_DONE;
     if (!icmp_allowed(&n->echoes_at, RATE, BURST, f->now))
         return net_drop(n, f->m, COUNTER_net_drop_icmp_rate);
     ipv6_header(f->p + f->l3, &f->dst, &f->src, f->l4_len, IPPROTO_ICMPV6, HOP_LIMIT);

@@ -1,7 +1,9 @@
 /* icmp_out.c: the errors that we send: ICMP (RFC 792; RFC 1122, 3.2.2) and ICMPv6 (RFC 4443, 2.4 and 3).
  * Never about a packet that was not sent to us alone, has no single sender, is not a first fragment, or is an
  * ICMP error itself; and at most ERRORS a second in all, so that we are no tool against a forged sender.
- * Skipped: redirects and everything else that routers say. */
+ * What the packet filter keeps out is told nothing, or "administratively prohibited" (RFC 1812, 5.2.7.1;
+ * RFC 4443, 3.1). Skipped: redirects and everything else that routers say. */
+#include "net/filter.h"
 #include "net/internal.h"
 
 enum { ICMP_HEADER = 8, RATE = 1000, BURST = 50 };
@@ -12,7 +14,7 @@ static const struct {
     uint8_t type4, code4, type6, code6;
 } faults[] = {
     [FAULT_PORT] = {3, 3, 1, 4},    [FAULT_PROTOCOL] = {3, 2, 4, 1}, [FAULT_REASSEMBLY] = {11, 1, 3, 1},
-    [FAULT_HEADER] = {12, 0, 4, 0}, [FAULT_OPTION] = {0, 0, 4, 2},
+    [FAULT_HEADER] = {12, 0, 4, 0}, [FAULT_OPTION] = {0, 0, 4, 2},   [FAULT_PROHIBITED] = {3, 13, 1, 1},
 };
 
 /* At most burst at once and rate a second: the bucket is a moment in time that each message moves on. */
@@ -49,13 +51,27 @@ static void answer_addresses(const struct icmp_quote *q, struct ip_addr *from, s
     }
 }
 
+/* May that peer learn what is wrong, or that we are here at all? UDP, unknown protocols and the like. */
+static bool disclosed(struct net_if *n, const struct ip_addr *peer, const struct ip_addr *us,
+                      enum icmp_fault *fault)
+{
+    struct filter_packet p = {.protocol = FILTER_ANY, .src = *peer, .dst = *us};
+    enum filter_action action = *fault == FAULT_PROHIBITED ? FILTER_PERMIT : net_filter(n, &p);
+    if (action == FILTER_REJECT)
+        *fault = FAULT_PROHIBITED;
+    return action != FILTER_DENY;
+}
+
 void icmp_error(struct net_if *n, const struct icmp_quote *q, enum icmp_fault fault, uint32_t pointer,
                 uint64_t now)
 {
-    uint8_t *body, type = q->v6 ? faults[fault].type6 : faults[fault].type4;
+    uint8_t *body, type;
     struct ip_addr from, to;
     answer_addresses(q, &from, &to);
-    if (!type || !net_is_local(n, &from) || !net_source_ok(n, &to, &from))
+    if (!net_is_local(n, &from) || !net_source_ok(n, &to, &from) || !disclosed(n, &to, &from, &fault))
+        return;
+    type = q->v6 ? faults[fault].type6 : faults[fault].type4;
+    if (!type)
         return;
     if (!icmp_allowed(&n->errors_at, RATE, BURST, now)) {
         count_one(n->counters, COUNTER_net_icmp_errors_limited);

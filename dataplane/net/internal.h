@@ -117,7 +117,9 @@ struct net_if {
     struct counters *counters;
     struct rte_mbuf *tx[TX_BURST];
     unsigned tx_n;
-    struct pings *pings; /* NULL until the first ping */
+    struct pings *pings;   /* NULL until the first ping */
+    struct filter *filter; /* borrowed from the generation of configuration; NULL = none */
+    unsigned worker;       /* whose counters in it */
     struct neighbours neighbours;
     struct paths paths;
     struct routes routes;
@@ -251,8 +253,9 @@ enum icmp_fault { /* what is wrong with a packet that was sent to us */
                   FAULT_PORT,
                   FAULT_PROTOCOL, /* IPv6: pointer to the next header field */
                   FAULT_REASSEMBLY,
-                  FAULT_HEADER, /* pointer to the wrong field */
-                  FAULT_OPTION  /* IPv6, likewise */
+                  FAULT_HEADER,    /* pointer to the wrong field */
+                  FAULT_OPTION,    /* IPv6, likewise */
+                  FAULT_PROHIBITED /* the packet filter rejects it */
 };
 
 /* The start of a packet, kept to be quoted in an error: more than RFC 1122 asks for (header and 8 bytes). */

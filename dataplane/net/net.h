@@ -102,7 +102,7 @@ const struct net_error *net_error(const struct net_if *n);
 struct rte_mbuf *net_take_whole(struct net_if *n);
 
 /* Upkeep: neighbour ages and retries, gratuitous ARP and neighbour advertisement after start. Call every ~10
- * ms or at the time it returns (µs). */
+ * ms, or at the time it returns (µs), which a packet sent meanwhile may have moved (ask again). */
 uint64_t net_tick(struct net_if *n, uint64_t now_us);
 
 /* -- output

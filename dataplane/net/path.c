@@ -215,14 +215,13 @@ static uint16_t offload_checksum(const struct net_path *p, struct rte_mbuf *m, u
                                  uint16_t l4_header, uint16_t tso_mss)
 {
     uint16_t l4_len = (uint16_t)(m->pkt_len - p->header_len);
-    m->l2_len = p->l2_len;
-    m->l3_len = p->header_len - p->l2_len;
-    m->l4_len = l4_header;
+    /* In one piece: the fields one by one would wait for the frame's second cache line to come and be read.
+     */
+    m->tx_offload = rte_mbuf_tx_offload(p->l2_len, p->header_len - p->l2_len, l4_header, tso_mss, 0, 0, 0);
     net_set_flags(m, (p->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | RTE_MBUF_F_TX_TCP_CKSUM);
     if (!tso_mss)
         return checksum_fold(checksum_u16(p->pseudo_sum, l4_len));
     m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-    m->tso_segsz = tso_mss;
     if (!p->v6) {
         m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
         memset(ip + offsetof(struct rte_ipv4_hdr, hdr_checksum), 0, 2);

@@ -30,6 +30,36 @@ void resp_reader_reset(struct resp_reader *r)
     resp_reader_init(r);
 }
 
+struct resp_reader *resp_reader_move(struct resp_reader *r)
+{
+    struct resp_reader *own = malloc(sizeof *own);
+    if (!own)
+        return NULL;
+    *own = *r;
+    if (r->arg == r->inline_arg)
+        own->arg = own->inline_arg;
+    resp_reader_init(r);
+    return own;
+}
+
+void resp_reader_free(struct resp_reader *r)
+{
+    if (!r)
+        return;
+    resp_reader_reset(r);
+    free(r);
+}
+
+uint8_t *resp_reader_take_unquoted(struct resp_reader *r)
+{
+    if (!r->quoted)
+        return NULL;
+    uint8_t *bytes = r->scratch;
+    r->scratch = NULL;
+    r->scratch_cap = 0;
+    return bytes;
+}
+
 static bool grow_args(struct resp_reader *r)
 {
     size_t cap = (size_t)r->cap * 2;

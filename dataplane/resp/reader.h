@@ -50,6 +50,14 @@ void resp_reader_init(struct resp_reader *r);
 /* Forgets a half-read request and frees what it held. The reader can be used again. */
 void resp_reader_reset(struct resp_reader *r);
 
+/* Moves a half-read request to a reader of its own, which is new memory (NULL: none to be had, nothing is
+ * changed); r is as after resp_reader_init. To be freed with resp_reader_free. */
+struct resp_reader *resp_reader_move(struct resp_reader *r);
+void resp_reader_free(struct resp_reader *r);
+/* Takes over the memory of a quoted request's arguments, which resp_arg() has shown: to be freed by the
+ * caller when they are done with. NULL if the arguments lie in the window. */
+uint8_t *resp_reader_take_unquoted(struct resp_reader *r);
+
 /* Reads one request from window. On RESP_REQUEST the arguments are in r until the next call: resp_arg(). */
 enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limits, struct slice window,
                            size_t *used, size_t *need);

@@ -1,5 +1,6 @@
 /* ack.c: the ACK field of a segment (RFC 9293 section 3.10.7.4, fifth step; RFC 5961 section 5) and what it
- * moves: the send queue, the windows, round-trip time and retransmission timer. */
+ * moves: the send queue, the windows, round-trip time and retransmission timer (RFC 6298 section 5, with
+ * Karn's rules; RFC 7323 section 4.3 for TS.Recent, taken only from a segment whose ACK is acceptable). */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/ecn.h"
@@ -56,12 +57,37 @@ static bool take_window(struct tcp_conn *c, const struct tcp_segment *seg)
     return changed;
 }
 
+/* RFC 7323 section 4.3, once the segment is known to be acceptable (its timestamp is not old, step_timestamp)
+ */
+void tcp_take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if ((c->flags & CONN_TS) && seq_upto(seg->seq, c->last_ack_sent))
+        c->ts_recent = seg->ts_val;
+}
+
+uint32_t tcp_echo_age_ms(const struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    return c->flags & CONN_TS ? (uint32_t)(now_us / 1000) + c->ts_offset - seg->ts_ecr : UINT32_MAX;
+}
+
+/* Karn's second rule (RFC 6298 section 5): what was backed off stays so until a round trip is measured: by a
+ * frame sent once (tcp_ack_advance), or by an echo of the head's last repetition. (An older echo may also be
+ * that of an ACK that repeats a lost one, and tells nothing.) */
+static void keep_backoff(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    uint32_t echo_ms = tcp_echo_age_ms(c, seg, now_us);
+    c->flags |= CONN_BACKED_OFF;
+    if (echo_ms <= (now_us - frame_of(c->tx_head)->sent_us) / 1000 + 1)
+        tcp_rtt_sample(c, (uint64_t)echo_ms * 1000 + 1000);
+}
+
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     if (seq_after(seg->ack, c->snd_nxt) || seq_before(seg->ack, c->snd_una - c->snd_wnd_max)) {
         tcp_challenge_ack(c, now_us); /* for what was never sent, or too old: RFC 5961 section 5.2 */
         return false;
     }
+    tcp_take_timestamp(c, seg);
     c->retries = 0; /* the peer lives, even if its window stays closed */
     if (seq_before(seg->ack, c->snd_una))
         return true; /* overtaken: its text is still welcome */
@@ -73,7 +99,8 @@ bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t n
     news.duplicate = news.acked == 0 && news.flight && seg->payload == 0 && !(seg->flags & TCP_FIN) &&
                      !window_changed; /* RFC 5681 section 2 */
     if (news.acked) {
-        c->backoff = 0;
+        if (c->backoff)
+            keep_backoff(c, seg, now_us);
         tcp_ack_advance(c, seg->ack, now_us);
     }
     tcp_recovery_ack(c, seg, &news, now_us);

@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 
 #include "tcp/header.h"
+#include "tcp/rate.h"
 #include "tcp/secret.h"
 #include "tcp/seq.h"
 #include "tcp/tcp.h"
@@ -28,13 +29,14 @@ enum tcp_state {
 
 /* Every limit and time of the stack. Times in microseconds. */
 enum {
-    TCP_INITIAL_WINDOW = 10, /* segments (RFC 6928) */
-    TCP_MSS_MIN = 88,        /* a peer that asks for less gets this: tiny segments are an attack */
-    TCP_MSS_DEFAULT4 = 536,  /* RFC 9293 MUST-15 */
-    TCP_MSS_DEFAULT6 = 1220, /* RFC 9293 MUST-15 */
-    TCP_RTO_FIRST = 1000000, /* RFC 6298 (2.1) */
-    TCP_RTO_MIN = 200000,    /* below RFC 6298 (2.4), as everyone does */
-    TCP_RTO_MAX = 60000000,  /* RFC 6298 (2.5) */
+    TCP_INITIAL_WINDOW = 10,    /* segments (RFC 6928) */
+    TCP_MSS_MIN = 88,           /* a peer that asks for less gets this: tiny segments are an attack */
+    TCP_MSS_DEFAULT4 = 536,     /* RFC 9293 MUST-15 */
+    TCP_MSS_DEFAULT6 = 1220,    /* RFC 9293 MUST-15 */
+    TCP_RTO_FIRST = 1000000,    /* RFC 6298 (2.1) */
+    TCP_RTO_SYN_LOST = 3000000, /* RFC 6298 (5.7): when the handshake was sent again and told no round trip */
+    TCP_RTO_MIN = 200000,       /* below RFC 6298 (2.4), as everyone does */
+    TCP_RTO_MAX = 60000000,     /* RFC 6298 (2.5) */
     TCP_SYN_RETRIES = 6,     /* RFC 9293 MUST-23: R2 for SYN of at least 3 minutes is for a host, not a box */
     TCP_SYN_ACK_RETRIES = 5, /* a half-open connection lives 63 s at most */
     TCP_DATA_RETRIES = 10,   /* RFC 9293 3.8.3: R2 of at least 100 s */
@@ -87,12 +89,13 @@ enum tcp_conn_flag {
     CONN_PROBE_RESENT = 1 << 22, /* it repeats old data (TLP.is_retrans); does not slow by itself */
     CONN_REORDERED = 1 << 23,    /* RACK.reordering_seen; likewise */
     /* Explicit congestion notification (ecn.c). */
-    CONN_ECN = 1 << 24,      /* agreed (before the SYN-ACK of an active open: asked for) */
-    CONN_ECN_ECHO = 1 << 25, /* a mark has come: ECE until the peer's CWR */
-    CONN_ECN_CWR = 1 << 26,  /* the window fell: the next new data say so */
-    CONN_COOKIE = 1 << 27,   /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
-    CONN_AGED = 1 << 28,     /* stands in the list of half-open or orphaned connections (shed.c) */
-    CONN_PMTU = 1 << 29      /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
+    CONN_ECN = 1 << 24,       /* agreed (before the SYN-ACK of an active open: asked for) */
+    CONN_ECN_ECHO = 1 << 25,  /* a mark has come: ECE until the peer's CWR */
+    CONN_ECN_CWR = 1 << 26,   /* the window fell: the next new data say so */
+    CONN_COOKIE = 1 << 27,    /* came by a SYN cookie: leaves a guard when it ends (time_wait.c) */
+    CONN_AGED = 1 << 28,      /* stands in the list of half-open or orphaned connections (shed.c) */
+    CONN_PMTU = 1 << 29,      /* mss is below what was agreed, until pmtu_ms (pmtu.c) */
+    CONN_BACKED_OFF = 1 << 30 /* backoff holds until a round trip is measured (Karn) */
 };
 #define CONN_SLOW                                                                                            \
     (CONN_HOLES | CONN_RECOVERY | CONN_LOSS | CONN_PERSIST | CONN_DUPACKED | CONN_ORPHAN | CONN_TAIL_PROBE)
@@ -292,6 +295,7 @@ struct tcp_stack {
     struct tcp_ages half_open, orphans;
     struct tcp_secret cookie_secret;
     uint64_t cookies_until_us; /* no cookie is good after that */
+    struct tcp_rate rate;
 };
 
 static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)
@@ -374,6 +378,9 @@ bool tcp_pool_low(const struct tcp_stack *s);
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
 void tcp_challenge_ack(struct tcp_conn *c, uint64_t now_us);
+void tcp_take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg); /* TS.Recent */
+/* How long ago the segment left that the echo names (RFC 7323 section 4.1); UINT32_MAX without timestamps. */
+uint32_t tcp_echo_age_ms(const struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
 
 /* -- receive.c: segment text and reassembly; consumes m, whose payload starts `skip` bytes into its data */
 void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t seq, uint32_t len);

@@ -63,7 +63,7 @@ void tcp_ecn_echoed(struct tcp_conn *c, const struct tcp_segment *seg)
 {
     c->flags &= ~(uint32_t)CONN_CWND_LIMITED; /* such an ACK never opens the window */
     /* For data sent before the last reduction, be it for a mark or for a loss that is being repaired? */
-    if (!seq_after(seg->ack, c->cong.ecn_recover) || c->snd_nxt == c->snd_una)
+    if (c->cong.ecn_recover - seg->ack <= c->snd_nxt - seg->ack || c->snd_nxt == c->snd_una)
         return;
     tcp_cc_lost(c, c->snd_nxt - c->snd_una);
     conn_count(c, COUNTER_tcp_ecn_reductions);

@@ -1,7 +1,10 @@
 /* input.c: a segment arrives (RFC 9293 section 3.10.7, with RFC 5961 and RFC 7323). First the two common
  * cases, the next data in order or an ACK, by header prediction (Van Jacobson); everything else walks the
  * RFC's numbered steps. Skipped: the third step (security compartment) and the sixth (urgent pointer: the
- * bytes are ordinary data, as Redis' clients never mean anything by it). */
+ * bytes are ordinary data, as RFC 6093 advises and Redis' clients never mean anything else). Fourth step: a
+ * SYN with another number does not take a passive SYN_RECEIVED back to LISTEN; its sender is asked, as in the
+ * states behind (RFC 5961 section 4.2). tests/unit/tcp/test_matrix.c compares every state, flag and number
+ * with a model of these steps. */
 #include <netinet/in.h>
 
 #include "net/checksum.h"
@@ -114,10 +117,28 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
 
 /* -- SYN_SENT: RFC 9293 section 3.10.7.3. The frame is the caller's. */
 
-static void opened(struct tcp_conn *c, uint64_t now_us)
+/* What the handshake tells about the path. Karn's rule: a SYN or SYN-ACK that was sent again is no
+ * measurement, unless its timestamp says which one was answered (RFC 7323 section 4.1; a cookie's holds other
+ * things). */
+static void handshake_rtt(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
+    uint64_t total = now_us - c->syn_us;
+    uint32_t echo_ms = tcp_echo_age_ms(c, seg, now_us);
     if (c->retries == 0)
-        tcp_rtt_sample(c, now_us - c->syn_us);
+        tcp_rtt_sample(c, total);
+    else if (c->flags & CONN_COOKIE)
+        return;
+    else if (echo_ms <= total / 1000)
+        tcp_rtt_sample(c, (uint64_t)echo_ms * 1000 + 1000);
+    else
+        c->rttvar_us = TCP_RTO_SYN_LOST - TCP_RTO_FIRST; /* see tcp_rto */
+    if (c->retries > 1) /* RFC 6928 section 2: not for a single one, which may have been late */
+        c->cwnd = c->mss;
+}
+
+static void opened(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    handshake_rtt(c, seg, now_us);
     c->rexmit_at = 0;
     c->backoff = c->retries = 0;
     tcp_set_state(c, TCP_STATE_ESTABLISHED);
@@ -150,7 +171,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, ui
         c->rcv_adv = c->rcv_nxt + (tcp_receive_window(c) < UINT16_MAX ? tcp_receive_window(c) : UINT16_MAX);
         c->last_ack_sent = c->irs;
         c->snd_una = seg->ack;
-        opened(c, now_us);
+        opened(c, seg, now_us);
         c->flags |= CONN_ACK_NOW;
         tcp_round_add(c);
     } else { /* simultaneous open */
@@ -177,26 +198,33 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *se
 }
 
 /* First: sequence number. Wider than the RFC at the right edge, so that an ACK that stands exactly there, or
- * data against a closed window, still delivers its ACK field; text is cut to the window later. */
+ * data against a closed window, still delivers its ACK field, and a FIN is taken; text is cut to the window
+ * later. A reset is judged by its number alone, and outside it is dropped in silence (RFC 5961 section 3.2).
+ */
 static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     uint32_t span = seg->payload + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN);
     bool left = span ? seq_after(seg->seq + span, c->rcv_nxt) : seq_from(seg->seq, c->rcv_nxt);
+    if (seg->flags & TCP_RST) {
+        if (seg->seq == c->rcv_nxt || seg->seq - c->rcv_nxt < c->rcv_adv - c->rcv_nxt)
+            return true;
+        conn_count(c, COUNTER_tcp_drop_window);
+        return false;
+    }
     if (left && seq_upto(seg->seq, c->rcv_adv))
         return true;
-    if (seg->flags & TCP_RST)
-        conn_count(c, COUNTER_tcp_drop_window);
-    else if (seg->flags & TCP_SYN)
+    if (seg->flags & TCP_SYN)
         tcp_challenge_ack(c, now_us);
     else
         answer_unacceptable(c, seg, now_us);
     return false;
 }
 
-/* RFC 7323 section 5: protection against wrapped sequence numbers, and TS.Recent. */
+/* RFC 7323 section 5: protection against wrapped sequence numbers. A SYN is asked about in any case: its
+ * sender may have restarted with other timestamps, or none. */
 static bool step_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-    if (!(c->flags & CONN_TS) || (seg->flags & TCP_RST))
+    if (!(c->flags & CONN_TS) || (seg->flags & (TCP_RST | TCP_SYN)))
         return true;
     if (!(seg->options & TCP_OPT_TS)) { /* section 3.2 */
         conn_count(c, COUNTER_tcp_drop_no_timestamp);
@@ -208,8 +236,6 @@ static bool step_timestamp(struct tcp_conn *c, const struct tcp_segment *seg, ui
         answer_unacceptable(c, seg, now_us);
         return false;
     }
-    if (seq_upto(seg->seq, c->last_ack_sent))
-        c->ts_recent = seg->ts_val;
     return true;
 }
 
@@ -264,12 +290,13 @@ static bool step_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
             tcp_answer_rst(c->stack, &c->tuple, seg, now_us);
             return false;
         }
+        tcp_take_timestamp(c, seg);
         c->snd_una = seg->ack;
         c->snd_wnd = (uint32_t)seg->window << c->snd_wscale;
         c->snd_wnd_max = seq_max(c->snd_wnd_max, c->snd_wnd);
         c->snd_wl1 = seg->seq;
         tcp_listen_left(c);
-        opened(c, now_us);
+        opened(c, seg, now_us);
         return true;
     }
     if (!tcp_ack_input(c, seg, now_us))
@@ -330,10 +357,12 @@ static void step_fin(struct tcp_conn *c, const struct tcp_segment *seg)
 static bool repeated_syn(struct tcp_conn *c, struct tcp_segment *seg, uint64_t now_us)
 {
     if (c->state != TCP_STATE_SYN_RECEIVED || (seg->flags & (TCP_SYN | TCP_RST)) != TCP_SYN ||
-        seg->seq != c->irs)
+        seg->seq != c->irs || ((seg->flags & TCP_ACK) && !(c->flags & CONN_ACTIVE)))
         return true;
     if (!(seg->flags & TCP_ACK)) {
         tcp_ecn_repeated(c, seg);
+        if (c->retries == 0)
+            c->retries = 1; /* two answers: whichever is acknowledged tells no round-trip time */
         tcp_send_syn(c, now_us);
         return false;
     }

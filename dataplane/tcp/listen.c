@@ -1,6 +1,7 @@
 /* listen.c: passive open (RFC 9293 section 3.10.7.2): listeners, their half-open connections, and segments
  * that belong to no connection. Where the backlog ends, SYN cookies begin (cookie.c); shed.c says what is
  * given up in which order. */
+#include "net/filter.h"
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/cookie.h"
@@ -105,13 +106,37 @@ static void first_number(struct tcp_conn *c, uint32_t iss, uint64_t now_us)
     tcp_arm(c, c->rexmit_at);
 }
 
-/* The one place where a SYN is refused before anything is made for it or sent (filters, rates by prefix).
- * Whoever refuses counts why. What a cookie brings back has passed here as a SYN. */
-static bool admit(const struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *syn,
+static struct filter_packet packet_of(const struct tcp_tuple *t)
+{
+    return (struct filter_packet){FILTER_TCP, t->local_port, t->remote, t->local};
+}
+
+bool tcp_denied(const struct tcp_conn *c)
+{
+    struct filter_packet p = packet_of(&c->tuple);
+    return !(c->flags & CONN_ACTIVE) && !net_filter_permits(c->stack->nif, &p);
+}
+
+/* The one place where a segment of no connection, a cookie's ACK too, is refused before anything is made for
+ * it or sent. */
+static bool admit(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *seg,
                   uint64_t now_us)
 {
-    (void)s, (void)t, (void)syn, (void)now_us;
-    return true;
+    struct filter_packet p = packet_of(t);
+    enum filter_action action = net_filter(s->nif, &p);
+    if (action == FILTER_REJECT)
+        tcp_answer_rst(s, t, seg, now_us);
+    return action == FILTER_PERMIT;
+}
+
+/* The same for a SYN that would open a connection, by its source's rate. What a cookie brings back has passed
+ * here as a SYN. */
+static bool admit_syn(struct tcp_stack *s, const struct tcp_tuple *t, uint64_t now_us)
+{
+    if (tcp_rate_take(&s->rate, &t->remote, now_us))
+        return true;
+    count_one(s->counters, COUNTER_connection_rate_drops);
+    return false;
 }
 
 static void answer_with_cookie(struct tcp_stack *s, const struct tcp_tuple *t, const struct tcp_segment *syn,
@@ -194,6 +219,8 @@ struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t
     enum tcp_time_wait_verdict was = tcp_time_wait_input(s, t, seg, &last, now_us);
     if (was == TIME_WAIT_TAKEN)
         return NULL;
+    if (!admit(s, t, seg, now_us))
+        return NULL;
     struct tcp_listener *l = listener_of(s, t->local_port);
     /* First, RST: nothing to reset. Second, ACK: for nothing that stands here. */
     if (!l || (seg->flags & (TCP_RST | TCP_ACK))) {
@@ -210,7 +237,7 @@ struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t
         count_one(s->counters, COUNTER_tcp_drop_flags);
         return NULL;
     }
-    if (admit(s, t, seg, now_us))
+    if (admit_syn(s, t, now_us))
         passive_open(s, l, t, seg, was == TIME_WAIT_REUSED ? &last : NULL, now_us);
     return NULL;
 }
@@ -218,4 +245,10 @@ struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t
 void tcp_set_syn_cookies(struct tcp_stack *s, bool on)
 {
     s->conf.syn_cookies = on;
+}
+
+void tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
+                             unsigned bits6)
+{
+    tcp_rate_set(&s->rate, per_second, burst, bits4, bits6);
 }

@@ -134,6 +134,11 @@ void tcp_send_syn(struct tcp_conn *c, uint64_t now_us)
 void tcp_send_rst(struct tcp_conn *c, uint64_t now_us)
 {
     struct tcp_segment seg = {.seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = TCP_RST | TCP_ACK};
+    if (c->flags & CONN_TS) { /* RFC 7323 section 3.2: should be there too */
+        seg.options = TCP_OPT_TS;
+        seg.ts_val = timestamp(c, now_us);
+        seg.ts_ecr = c->ts_recent;
+    }
     conn_count(c, COUNTER_tcp_resets_out);
     send_control(c, &seg, now_us);
 }

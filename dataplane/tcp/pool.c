@@ -61,10 +61,11 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     s->half_open = s->orphans = (struct tcp_ages){NO_CONN, NO_CONN, 0};
     s->cookie_secret =
         (struct tcp_secret){tcp_siphash(&s->secret, "cookie 0", 8), tcp_siphash(&s->secret, "cookie 1", 8)};
+    struct tcp_secret rates = {tcp_siphash(&s->secret, "rate 0", 6), tcp_siphash(&s->secret, "rate 1", 6)};
     wheel_init(&s->wheel, 0);
     size_limits(s);
     s->conns_memory = calloc((size_t)s->conf.max_conns + 1, sizeof(struct tcp_conn));
-    if (!s->conns_memory || !tcp_flow_new(s) || !tcp_time_wait_new(s)) {
+    if (!s->conns_memory || !tcp_rate_new(&s->rate, rates) || !tcp_flow_new(s) || !tcp_time_wait_new(s)) {
         tcp_stack_free(s);
         return NULL;
     }
@@ -84,6 +85,7 @@ void tcp_stack_free(struct tcp_stack *s)
         tcp_receive_drop(c);
     }
     tcp_time_wait_free(s);
+    tcp_rate_free(&s->rate);
     free(s->flows);
     free(s->conns_memory);
     free(s);

@@ -1,5 +1,6 @@
 /* receive.c: segment text: the in-order queue that the user reads, and reassembly of what lies beyond a hole
- * (RFC 9293 section 3.10.7.4, seventh step; SACK blocks of RFC 2018 section 4).
+ * (RFC 9293 section 3.10.7.4, seventh step; SACK blocks of RFC 2018 section 4: the latest first, the others
+ * by number; the order in which they were reported last is not kept).
  *
  * Frames are kept as they came. So that small segments cannot pin a whole buffer each: from TCP_PACK_FRAMES
  * unread frames on, a segment that fits behind the last one is copied there; beyond a hole, likewise at once.
@@ -304,7 +305,7 @@ void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
     /* Does the window open by enough to say so? (RFC 9293 section 3.8.6.2.2) */
     uint32_t step = 2u * c->mss < c->stack->conf.rx_window / 2 ? 2u * c->mss : c->stack->conf.rx_window / 2;
     int32_t opened = (int32_t)(c->rcv_nxt + tcp_receive_window(c) - c->rcv_adv);
-    if (opened >= (int32_t)step && conn_synchronized(c)) {
+    if (opened >= (int32_t)step && conn_synchronized(c) && !(c->flags & CONN_RX_FIN)) {
         c->flags |= CONN_ACK_NOW;
         tcp_round_add(c);
     }

@@ -227,8 +227,8 @@ static void reno_ack(struct tcp_conn *c, const struct tcp_news *news, uint64_t n
         c->flags |= CONN_DUPACKED;
     }
     /* Duplicates of what go-back-N sent twice must not start a recovery (RFC 6582 section 4). */
-    if (conn_in_repair(c) || c->dupacks < TCP_DUPACKS || !seq_after(c->snd_una, c->recover) ||
-        c->snd_nxt == c->snd_una)
+    if (conn_in_repair(c) || c->dupacks < TCP_DUPACKS || c->snd_nxt == c->snd_una ||
+        c->recover - c->snd_una <= c->snd_nxt - c->snd_una) /* in flight still, not 2^31 bytes ago */
         return;
     enter(c, now_us);
     mark_head(c);

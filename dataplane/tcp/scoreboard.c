@@ -119,7 +119,7 @@ void tcp_scoreboard_read(struct tcp_conn *c, const struct tcp_segment *seg, stru
         read_dsack(c, seg, news);
     unsigned n = blocks ? sorted_blocks(c, seg, block) : 0;
     bool quiet = !(c->flags & (CONN_RECOVERY | CONN_LOSS | CONN_DUPACKED));
-    if (quiet && n)
+    if (quiet && (n || news->acked)) /* what it knew may be 2^31 bytes or microseconds old */
         tcp_rack_begin(c);
     if (news->acked || n)
         walk(c, seg, block, n, news, now_us);

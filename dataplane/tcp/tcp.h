@@ -45,6 +45,13 @@ void tcp_set_congestion_control(struct tcp_stack *s, enum tcp_cc_kind kind);
 void tcp_set_ecn(struct tcp_stack *s, bool on);
 /* For all connections, at once. */
 void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes);
+/* New connections that a source prefix of so many bits may open in a second (0 = any number), and at once. A
+ * SYN beyond that is dropped. */
+void tcp_set_connection_rate(struct tcp_stack *s, unsigned per_second, unsigned burst, unsigned bits4,
+                             unsigned bits6);
+/* Would the interface's packet filter keep this connection out, were it opened now? Never one that we have
+ * opened ourselves. */
+bool tcp_denied(const struct tcp_conn *c);
 
 /* Accept connections to any of the interface's addresses at this port. False if taken. */
 bool tcp_listen(struct tcp_stack *s, uint16_t port);
@@ -128,10 +135,10 @@ struct tcp_info { /* as `ss -ti` shows */
     const char *state;
     uint32_t srtt_us, rttvar_us, rto_us, mss, cwnd, ssthresh, snd_wnd, rcv_wnd, unacked, rx_unread;
     uint64_t bytes_in, bytes_out, retransmits;
-    bool timestamps, sack, wscale; /* agreed */
-    bool active;                   /* we opened it */
-    bool orphan;                   /* its user is gone, the rest is being delivered */
-    bool persist, recovery, loss;  /* window closed; in fast recovery; after a timeout */
+    bool timestamps, sack, wscale, ecn; /* agreed */
+    bool active;                        /* we opened it */
+    bool orphan;                        /* its user is gone, the rest is being delivered */
+    bool persist, recovery, loss;       /* window closed; in fast recovery; after a timeout */
     uint8_t snd_wscale, rcv_wscale, backoff, retries, probes;
     uint16_t peer_mss;
     uint32_t tx_frames, rx_frames, out_of_order; /* frames held */
@@ -144,7 +151,7 @@ struct tcp_info { /* as `ss -ti` shows */
 void tcp_info(const struct tcp_conn *c, struct tcp_info *out);
 
 /* States by number, for tables: 0 is none, then SYN_SENT ... TIME_WAIT. */
-enum { TCP_STATE_NUMBERS = 10 };
+enum { TCP_NUMBER_TIME_WAIT = 9, TCP_STATE_NUMBERS };
 const char *tcp_state_label(unsigned number);
 /* Cheap: for walks over all of them. */
 unsigned tcp_state_number(const struct tcp_conn *c);

@@ -1,4 +1,5 @@
-/* timers.c: everything that happens because time has passed: retransmission (RFC 6298), window probes (RFC
+/* timers.c: everything that happens because time has passed: retransmission (RFC 6298 with 5.7: three
+ * seconds after a handshake that was sent again and told no round trip), window probes (RFC
  * 9293 section 3.8.6.1), delayed ACK (RFC 1122 4.2.3.2), keepalive (4.2.3.6), user
  * timeout (RFC 9293 section 3.9.1), FIN_WAIT_2 and orphans. R2 (section 3.8.3) is a number of
  * retransmissions; R1, the advice to look for another way, is skipped: the neighbour table finds out by
@@ -12,12 +13,12 @@
 
 uint64_t tcp_rto(const struct tcp_conn *c)
 {
-    uint64_t rto = TCP_RTO_FIRST;
+    uint64_t rto = TCP_RTO_FIRST + (uint64_t)c->rttvar_us; /* without a sample: what handshake_rtt adds */
     if (c->srtt_us) {
         rto = (uint64_t)c->srtt_us + (4 * c->rttvar_us > 1000 ? 4 * c->rttvar_us : 1000);
         rto = rto < TCP_RTO_MIN ? TCP_RTO_MIN : rto;
     }
-    if (unlikely(c->flags & (CONN_LOSS | CONN_PERSIST)) || !conn_synchronized(c))
+    if (unlikely(c->flags & (CONN_LOSS | CONN_PERSIST | CONN_BACKED_OFF)) || !conn_synchronized(c))
         rto <<= c->backoff < 16 ? c->backoff : 16;
     return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
 }
@@ -28,6 +29,10 @@ void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us)
     uint32_t r = rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : (uint32_t)rtt_us;
     if (r == 0)
         r = 1;
+    if (unlikely(c->flags & CONN_BACKED_OFF)) {
+        c->flags &= ~(uint32_t)CONN_BACKED_OFF;
+        c->backoff = 0;
+    }
     if (c->srtt_us == 0) {
         c->srtt_us = r;
         c->rttvar_us = r / 2;

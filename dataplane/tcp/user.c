@@ -1,4 +1,6 @@
-/* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status. */
+/* user.c: what the user of a connection calls (RFC 9293 section 3.9.1): open, close, abort, status.
+ * Skipped: a reset for what is unread at a close, or arrives later (SHLD-3): it would take the last reply,
+ * that of QUIT, from a client that has sent more; such bytes are acknowledged, dropped and counted. */
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 #include "tcp/time_wait.h"
@@ -129,6 +131,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
         .retransmits = c->retransmits,
         .timestamps = c->flags & CONN_TS,
         .sack = c->flags & CONN_SACK,
+        .ecn = c->flags & CONN_ECN,
         .wscale = c->flags & CONN_WSCALE,
         .active = c->flags & CONN_ACTIVE,
         .orphan = c->flags & CONN_ORPHAN,
@@ -153,6 +156,8 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 }
 
 static_assert((unsigned)TCP_STATE_NUMBERS == (unsigned)TCP_STATES, "tcp.h and conn.h agree");
+
+static_assert((int)TCP_NUMBER_TIME_WAIT == (int)TCP_STATE_TIME_WAIT, "tables are by state");
 
 const char *tcp_state_label(unsigned number)
 {

@@ -36,6 +36,7 @@ class Box:
         config = ctx.folder / "box.conf"
         config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self.netns = netns
+        self.channel = settings["dataplane-socket"]
         self.cli, self.management = ctx.build / "mgmt/sluice", ctx.folder / "management.sock"
         self.process = Process("box", [control, config, "--dataplane", dataplane, "--instance", "slbenchbox"], ctx.folder,
                                core=SERVER_CORE, netns=netns)
@@ -54,21 +55,42 @@ class Box:
     def tail(self):
         return self.process.tail()
 
-    def mean_rx_burst(self):
-        """Frames a receive burst brought, over its whole life; None if the statistics do not say."""
+    def metrics(self):
+        """{name: value} of its statistics, of all workers together; empty if it does not answer."""
+        url = f"http://127.0.0.1:{STATS_PORT}/metrics"
         if self.netns:
-            text = run("curl", "-s", "-m", "3", f"http://127.0.0.1:{STATS_PORT}/metrics", netns=self.netns, check=False)
+            text = run("curl", "-s", "-m", "3", url, netns=self.netns, check=False)
         else:
             try:
-                text = urllib.request.urlopen(f"http://127.0.0.1:{STATS_PORT}/metrics", timeout=3).read().decode()
+                text = urllib.request.urlopen(url, timeout=3).read().decode()
             except OSError:
-                return None
+                return {}
+        found = {}
+        for name, value in re.findall(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", text, re.M):
+            found[name] = found.get(name, 0) + float(value)
+        return found
 
-        def total(name):
-            found = re.findall(rf"^\w*{name}(?:_total)?(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
-            return sum(map(float, found)) if found else None
-        frames, bursts = total("rx_packets"), total("rx_bursts")
+    def resident_bytes(self):
+        """Of the dataplane, hugepages not counted; 0 if it does not run."""
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if str(self.channel).encode() in words and words[0].endswith(b"sluice-dataplane"):
+                    return int(re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text()).group(1)) * 1024
+            except (OSError, AttributeError):
+                continue
+        return 0
+
+    def mean_rx_burst(self):
+        """Frames a receive burst brought, over its whole life; None if the statistics do not say."""
+        found = self.metrics()
+        frames, bursts = metric(found, "rx_packets"), metric(found, "rx_bursts")
         return frames / bursts if frames and bursts else None
+
+
+def metric(found, name):
+    """The figure whose name ends with this one, whatever stands before it; 0 if there is none."""
+    return sum(v for n, v in found.items() if re.fullmatch(rf"(\w+_)?{name}(_total)?", n))
 
 
 class Reflector:
@@ -196,5 +218,5 @@ def find_build(root, asked):
     build = pathlib.Path(asked) if asked else root / "build-release"
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
-    run("ninja", "-C", build)
+    run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen")
     return build.resolve()

@@ -1,11 +1,12 @@
-"""rows.py: the table of goals (TARGETS: G1, G2, G5, G11 and the generator's own limit) and how each is measured. A measurement is a
+"""rows.py: the table of goals (TARGETS: G1, G2, G5, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
 generator of pairs: for every pair it takes A and B once, one after the other, and yields {row: (a, b, notes)}."""
 import contextlib
 import dataclasses
+import time
 import typing
 
 from machine import Namespace, Trouble, run, wait_until
-from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, ping, redis_benchmark
+from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark
 
 # Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
 # as the requests and replies do together.
@@ -100,6 +101,29 @@ def mixes(ctx):
             yield {"G5 SET": (setting["rate"], get["rate"], notes), "G5 50/50": (both["rate"], get["rate"], notes)}
 
 
+def idle_connections(ctx):
+    """The same 1000 active connections by turns alone and beside idle ones, within one run; and the dataplane's resident memory with them
+    and before. A pair of both sizes takes some ten seconds."""
+    def one(idle):
+        words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", 100_000, "--fill", "--idle", idle,
+                 "--local", "10.77.0.16", "--warmup", 0.5)
+        with Generator(ctx, "load", ctx.seconds / 2, *words) as generator, \
+                Box(ctx, "virtio-user", generator.socket, BOX_IP, maxclients=1_100_000, arena_size="256mb", mbuf_count=32768) as box:
+            before, most = None, 0
+            while generator.process.running():
+                clients, rss = metric(box.metrics(), "connected_clients"), box.resident_bytes()
+                if clients == CONNECTIONS and rss:
+                    before = min(before or rss, rss)
+                if clients >= CONNECTIONS + idle:
+                    most = max(most, rss)
+                time.sleep(0.05)
+            without, beside = generator.result(box, 30)["parts"]
+            per = (most - before) / idle if before and most else None
+            return beside["rate"], without["rate"], {"resident_bytes_a_connection": per and round(per)}
+    while True:
+        yield {"G10i 100k": one(100_000), "G10i 1M": one(1_000_000)}
+
+
 def kernel_client(ctx):
     """A namespace for the client with two veth pairs: redis-server is in a namespace at the end of one, the box has the end of the
     other by af_packet. Both links carry each frame once between the client's stack and the server's."""
@@ -140,6 +164,8 @@ MEASUREMENTS = [
     Measurement([Row("G2", "the same / redis-server on loopback", 10, 25)], get_to_redis, "box", "redis-server"),
     Measurement([Row("G5 SET", "SET / GET, TTLs, full memory, eviction", 0.70, 0.90),
                  Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes, "SET or 50/50", "GET"),
+    Measurement([Row("G10i 100k", "GET of 1000 connections beside 100 000 idle ones / without them", 0.80, 0.95),
+                 Row("G10i 1M", "the same beside 1 000 000 idle ones", 0.80, 0.95)], idle_connections, "beside idle ones", "alone"),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),
                  Row("G11 P16", "the same, pipeline 16", 1, 1.5)], kernel_client, "box", "redis-server"),
 ]

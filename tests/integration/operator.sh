@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other, with two workers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slus0 SLUICE_HOST_IP=127.0.78.1 SLUICE_BOX_IP=127.0.78.2 SLUICE_STATS_PORT=9178
+export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slsh0 SLUICE_HOST_IP=127.0.78.1 SLUICE_BOX_IP=127.0.78.2 SLUICE_STATS_PORT=9178
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -91,6 +91,7 @@ check "show status knows both workers at once" workers_at_once
 check "ping reaches the host" contains "3 received, 0% lost" sluice ping "$HOST_IP" --count 3 --interval 20
 check "ping --json" many_rounds
 if ip -6 addr add fd78::1/64 dev "$LINK_NAME" nodad 2>/dev/null; then # goes with the link
+    wait_until 5 "the host to take its address into use" sluice ping fd78::1 --count 1 >/dev/null
     check "ping over IPv6" contains "3 received, 0% lost" sluice ping fd78::1 --count 3 --interval 20
     check "show neighbors has the IPv6 host, show arp has not" ipv6_neighbor
 else

@@ -25,9 +25,12 @@ struct script {
     struct tcp_config conf;
     struct bench bench;
     struct peer peer[PEERS];
-    bool waits; /* find_record: the current peer has a record */
+    bool place_iss, place_stamp;
+    uint32_t iss, stamp; /* our first number and timestamp, by the time at which the script begins */
+    bool waits;          /* find_record: the current peer has a record */
     uint16_t mtu;
-    uint64_t last_us; /* the time of the previous line */
+    uint64_t uptime_us; /* when it begins; 0: five seconds */
+    uint64_t last_us;   /* the time of the previous line */
 };
 
 /* Segments leave as large ones where they can, and arrive in two buffers each. */
@@ -36,10 +39,26 @@ static bool offload(void)
     return getenv("TCP_OFFLOAD") != NULL;
 }
 
+/* Virtual time begins when the clocks of our numbers (RFC 6528) and timestamps stand where they are wanted.
+ */
+static void place_clocks(struct script *s)
+{
+    struct bench *b = &s->bench;
+    const struct tcp_secret *secret = &b->stack->secret;
+    struct tcp_tuple t = {b->local, b->remote, PORT, 40000};
+    if (s->place_iss)
+        b->now_us += 4ull * (uint32_t)(s->iss - tcp_initial_sequence(secret, &t, b->now_us));
+    if (s->place_stamp)
+        b->now_us +=
+            1000ull * (uint32_t)(s->stamp - (uint32_t)(b->now_us / 1000) - tcp_timestamp_offset(secret, &t));
+}
+
 static void start(struct script *s, struct rte_mempool *pool)
 {
     s->conf.chain_frames = offload() ? 44 : 0;
     bench_start(&s->bench, &s->conf, pool, s->v6);
+    s->bench.now_us = s->uptime_us ? s->uptime_us : s->bench.now_us;
+    place_clocks(s);
     s->bench.mtu = s->mtu;
     s->last_us = s->bench.now_us;
     s->started = true;
@@ -243,6 +262,13 @@ static void line_user(struct script *s, char *text)
         tcp_set_congestion_control(stack, TCP_CC_NEWRENO);
     } else if (strcmp(verb, "ecn") == 0) {
         tcp_set_ecn(stack, n);
+    } else if (strcmp(verb, "rate") == 0) {
+        tcp_set_connection_rate(stack, n, (unsigned)strtoul(strchr(text, ' ') + 1, NULL, 10), 32, 64);
+    } else if (strcmp(verb, "filter") == 0) {
+        uint8_t action = FILTER_PERMIT;
+        if (!filter_action_parse(word(&text), &action))
+            complain(&s->complaint, "filter permit, deny or reject");
+        s->bench.filter = action;
     } else if (!p->conn) {
         complain(&s->complaint, "no connection to %s", verb);
     } else if (strcmp(verb, "write") == 0) {
@@ -388,6 +414,12 @@ static void line_set(struct script *s, char *text)
         s->mtu = (uint16_t)value;
     else if (strcmp(name, "v6") == 0)
         s->v6 = value;
+    else if (strcmp(name, "uptime") == 0)
+        s->uptime_us = value * 1000;
+    else if (strcmp(name, "iss") == 0)
+        s->place_iss = true, s->iss = (uint32_t)value;
+    else if (strcmp(name, "stamp") == 0)
+        s->place_stamp = true, s->stamp = (uint32_t)value;
     else
         complain(&s->complaint, "unknown setting '%s'", name);
 }

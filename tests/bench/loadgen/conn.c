@@ -5,9 +5,9 @@
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
-#include "conn.h"
+#include "attack.h"
 
-enum { RTO_MS = 250, BACKOFF_MAX = 6, SWEEP_TICKS = 16, SWEEP_LEAST = 64 };
+enum { RTO_MS = 250, BACKOFF_MAX = 6, SWEEP_TICKS = 16, SWEEP_LEAST = 64, SWEEP_MOST = 4096 };
 
 bool client_init(struct client *cl, const struct options *o, struct link *link, struct workload *work)
 {
@@ -16,7 +16,8 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
         ring *= 2;
     *cl = (struct client){.link = link,
                           .work = work,
-                          .count = o->connections,
+                          .count = o->connections + o->idle,
+                          .timed = o->connections,
                           .ring_mask = ring - 1,
                           .peer_port = (uint16_t)o->peer_port,
                           .timestamps = o->timestamps,
@@ -126,10 +127,11 @@ static void check_timers(struct client *cl, struct conn *c)
 /* A part of the connections each millisecond: no wheel, no per-packet upkeep, a few µs of work. */
 static void sweep_timers(struct client *cl)
 {
-    uint32_t n = RTE_MIN(cl->count, RTE_MAX(cl->count / SWEEP_TICKS, (uint32_t)SWEEP_LEAST));
+    uint32_t n = RTE_MAX(cl->timed / SWEEP_TICKS, (uint32_t)SWEEP_LEAST);
+    n = RTE_MIN(RTE_MIN(cl->timed, n), (uint32_t)SWEEP_MOST);
     for (; n; n--) {
         check_timers(cl, conn_at(cl, cl->sweep));
-        cl->sweep = cl->sweep + 1 == cl->count ? 0 : cl->sweep + 1;
+        cl->sweep = cl->sweep + 1 >= cl->timed ? 0 : cl->sweep + 1;
     }
 }
 
@@ -151,6 +153,8 @@ static void handle_frames(struct client *cl, struct rte_mbuf **frames, unsigned 
         else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
                  RTE_BE16(RTE_ETHER_TYPE_ARP))
             link_arp(cl->link, frames[i]);
+        else if (cl->attack)
+            attack_input(cl->attack, frames[i]);
     }
     rte_pktmbuf_free_bulk(frames, n);
 }

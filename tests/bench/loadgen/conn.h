@@ -60,6 +60,7 @@ struct client {
     uint16_t peer_port;
     bool timestamps, allow_miss;
     uint32_t sweep; /* next connection whose timers are looked at */
+    uint32_t timed; /* the first so many have timers; idle ones behind them have none */
     uint32_t opening, open, finished;
     uint16_t ip_id;
     uint8_t
@@ -72,6 +73,7 @@ struct client {
     /* All of a connection's requests are answered: what next? (load.c) */
     void (*batch_done)(struct client *cl, struct conn *c);
     struct load *load;
+    struct attack *attack; /* NULL = none */
 };
 
 static inline struct conn *conn_at(const struct client *cl, uint32_t i)

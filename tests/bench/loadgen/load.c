@@ -5,6 +5,7 @@
 
 #include <rte_cycles.h>
 
+#include "attack.h"
 #include "load.h"
 
 enum {
@@ -92,11 +93,13 @@ static void send_due(struct client *cl)
     }
 }
 
-static unsigned turn(struct client *cl)
+unsigned load_turn(struct client *cl)
 {
     struct load *l = cl->load;
     if (l->phase == LOAD_RUN && l->options->open_rate)
         send_due(cl);
+    if (cl->attack)
+        attack_turn(cl->attack);
     unsigned n = client_round(cl);
     if (n == 0 && l->options->polite && cl->stats.rounds % POLITE_ROUNDS == 0)
         sched_yield();
@@ -113,24 +116,24 @@ static bool open_all(struct client *cl)
     uint64_t start = rte_rdtsc();
     double limit = OPEN_SECONDS + cl->count / (double)CONNS_PER_OPEN_SECOND;
     uint32_t next = 0, seq = (uint32_t)start;
-    while (cl->open + cl->finished < cl->count && seconds_since(start) < limit) {
-        for (; next < cl->count && cl->opening < OPENING_MAX; next++)
+    while (cl->open + cl->finished < cl->timed && seconds_since(start) < limit) {
+        for (; next < cl->timed && cl->opening < OPENING_MAX; next++)
             conn_open(cl, conn_at(cl, next), seq += 64013);
-        turn(cl);
+        load_turn(cl);
     }
-    return cl->open == cl->count;
+    return cl->open == cl->timed;
 }
 
 /* Starts a phase: a few connections a round, so that the first burst is not the whole herd. */
-static void start_phase(struct load *l, struct client *cl, enum load_phase phase)
+void load_start(struct load *l, struct client *cl, enum load_phase phase)
 {
     l->phase = phase;
-    for (uint32_t i = 0; i < cl->count; i++) {
+    for (uint32_t i = 0; i < cl->timed; i++) {
         struct conn *c = conn_at(cl, i);
         if (c->state == CONN_OPEN && c->head == c->tail)
             next_task(cl, c);
         if (i % KICKS == KICKS - 1)
-            turn(cl);
+            load_turn(cl);
     }
 }
 
@@ -138,19 +141,30 @@ static bool fill(struct load *l, struct client *cl)
 {
     uint64_t start = rte_rdtsc();
     client_stats_reset(cl);
-    start_phase(l, cl, LOAD_FILL);
+    load_start(l, cl, LOAD_FILL);
     while (cl->stats.replies < cl->work->keys && cl->open && seconds_since(start) < l->options->fill_s)
-        turn(cl);
+        load_turn(cl);
     l->fill_seconds = seconds_since(start);
     l->filled = cl->stats.replies == cl->work->keys && cl->totals.errors == 0;
     return l->filled;
 }
 
-static void run_for(struct client *cl, double seconds)
+void load_run_for(struct client *cl, double seconds)
 {
     uint64_t start = rte_rdtsc();
     while (cl->open && seconds_since(start) < seconds)
-        turn(cl);
+        load_turn(cl);
+}
+
+struct part *load_part(struct load *l, struct client *cl)
+{
+    uint64_t start = rte_rdtsc(), replies = cl->stats.replies, misses = cl->stats.misses;
+    load_run_for(cl, l->options->seconds);
+    struct part *p = &l->part[l->parts++];
+    *p = (struct part){.seconds = seconds_since(start),
+                       .replies = cl->stats.replies - replies,
+                       .misses = cl->stats.misses - misses};
+    return p;
 }
 
 /* One turn of one mix; what is under way from the turn before is let through first. */
@@ -158,13 +172,8 @@ static void measure_part(struct load *l, struct client *cl, unsigned set_percent
 {
     workload_mix(cl->work, set_percent);
     if (l->options->parts > 1)
-        run_for(cl, SETTLE_SECONDS);
-    uint64_t start = rte_rdtsc(), replies = cl->stats.replies, misses = cl->stats.misses;
-    run_for(cl, l->options->seconds);
-    l->part[l->parts++] = (struct part){.set_percent = set_percent,
-                                        .seconds = seconds_since(start),
-                                        .replies = cl->stats.replies - replies,
-                                        .misses = cl->stats.misses - misses};
+        load_run_for(cl, SETTLE_SECONDS);
+    load_part(l, cl)->set_percent = set_percent;
 }
 
 static void keep_results(struct load *l, struct client *cl)
@@ -184,10 +193,15 @@ static void measure(struct load *l, struct client *cl)
 {
     const struct options *o = l->options;
     workload_mix(cl->work, o->set_percent[0]);
+    if (cl->attack || o->idle) {
+        (cl->attack ? flood_measure : idle_measure)(l, cl);
+        keep_results(l, cl);
+        return;
+    }
     l->due = (double)rte_rdtsc();
     l->interval = o->open_rate ? (double)rte_get_tsc_hz() / (double)o->open_rate : 0;
-    start_phase(l, cl, LOAD_RUN);
-    run_for(cl, o->warmup_s);
+    load_start(l, cl, LOAD_RUN);
+    load_run_for(cl, o->warmup_s);
     client_stats_reset(cl);
     uint64_t start = rte_rdtsc();
     l->measuring = true;
@@ -201,9 +215,9 @@ static void measure(struct load *l, struct client *cl)
 static void close_all(struct load *l, struct client *cl)
 {
     uint64_t start = rte_rdtsc();
-    start_phase(l, cl, LOAD_DRAIN);
+    load_start(l, cl, LOAD_DRAIN);
     while (cl->open && seconds_since(start) < CLOSE_SECONDS)
-        turn(cl);
+        load_turn(cl);
     l->closed = cl->open == 0;
     link_flush(cl->link);
 }

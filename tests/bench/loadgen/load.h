@@ -2,8 +2,11 @@
 #pragma once
 #include "conn.h"
 
-struct part { /* one turn of one mix */
+struct part { /* one turn of one mix, or of one side of another comparison */
     unsigned set_percent;
+    const char *label;  /* what is compared; NULL = the mix */
+    double attack_rate; /* packets a second that the link took */
+    double full_share;  /* of the turns, those that found the link full */
     double seconds;
     uint64_t replies, misses;
 };
@@ -25,6 +28,15 @@ struct load {
     double open_lag_ms; /* open loop: how far behind its clock it was at the end */
     bool filled, closed;
 };
+
+/* -- for flood.c and idle.c, which compare with and without something by turns */
+void load_start(struct load *l, struct client *cl, enum load_phase phase);
+void load_run_for(struct client *cl, double seconds);
+/* Adds a part: what the good clients and the attack do in the next seconds. */
+struct part *load_part(struct load *l, struct client *cl);
+unsigned load_turn(struct client *cl);
+void idle_measure(struct load *l, struct client *cl);
+void flood_measure(struct load *l, struct client *cl);
 
 /* Runs all phases; what happened is in l and cl. False and one line in error if a phase did not come to its
  * end in its time (what was measured until then stands). l->options is set by the caller. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "attack.h"
 #include "echo.h"
 #include "load.h"
 #include "reflect.h"
@@ -21,6 +22,8 @@ static int run_load(struct link *link, struct workload *work, const struct optio
         snprintf(error, sizeof error, "no memory for %u connections", o->connections);
         good = false;
     }
+    if (good && o->attack)
+        good = (cl->attack = attack_new(cl, o->attack, o->attack_conns, error, sizeof error)) != NULL;
     if (!good) {
         fprintf(stderr, "sluice-loadgen: %s\n", error[0] ? error : "out of memory");
     } else {
@@ -34,8 +37,10 @@ static int run_load(struct link *link, struct workload *work, const struct optio
         status = EXIT_WRONG_BYTE;
     if (l)
         load_free(l);
-    if (cl)
+    if (cl) {
+        attack_free(cl->attack);
         client_free(cl);
+    }
     free(l);
     free(cl);
     return status;
@@ -59,10 +64,12 @@ static int run(struct link *link, struct workload *work, const struct options *o
 int main(int argc, char **argv)
 {
     struct options o;
-    char error[200];
+    char error[1024];
     if (!options_parse(&o, argc, argv, error, sizeof error)) {
         if (!error[0]) {
             fputs(options_help, stdout);
+            attack_list(error, sizeof error);
+            printf("attacks\n%s", error);
             return EXIT_SUCCESS;
         }
         fprintf(stderr, "sluice-loadgen: %s\n", error);

@@ -35,6 +35,13 @@ const char options_help[] =
     "  --open-rate N                 requests a second at fixed times instead of a closed loop; pipeline 1\n"
     "  --seconds S, --warmup S       (5, 1)\n"
     "  --seed N                      (1)\n"
+    "idle connections, by turns with none\n"
+    "  --idle N                      more connections, which are open and ask nothing (0)\n"
+    "attack, by turns with none (the box's gateway has to be --local)\n"
+    "  --attack NAME                 rounds of: quiet, as many packets as good requests, a share of "
+    "capacity\n"
+    "  --attack-conns N              connections of the attacker, where the kind has some (1024)\n"
+    "  --attack-share S              of the rate that the box takes of the attack alone (0.5)\n"
     "echo and reflect\n"
     "  --frame-size B, --in-flight N frames of B bytes without FCS, at most N on the way (120, 1000)\n"
     "  --drop-one-in N               reflect: lose one of N frames each way (0 = none)\n"
@@ -97,6 +104,10 @@ static const struct row rows[] = {
     {"--seconds", REAL, AT(seconds), 0.01, 86400},
     {"--warmup", REAL, AT(warmup_s), 0, 3600},
     {"--seed", WORD64, AT(seed), 0, 1e15},
+    {"--idle", UNSIGNED, AT(idle), 0, LOADGEN_CONNS_MAX},
+    {"--attack", STRING, AT(attack), 0, 0},
+    {"--attack-conns", UNSIGNED, AT(attack_conns), 1, 262144},
+    {"--attack-share", REAL, AT(attack_share), 0.001, 10},
     {"--frame-size", UNSIGNED, AT(frame_size), 60, 1514},
     {"--in-flight", UNSIGNED, AT(in_flight), 1, 65536},
     {"--drop-one-in", UNSIGNED, AT(drop_one_in), 0, 1e9},
@@ -212,7 +223,7 @@ static bool consistent(const struct options *o, char *error, size_t size)
     else if (o->open_rate && o->pipeline != 1)
         wrong = "--open-rate wants --pipeline 1";
     else if (o->mode == MODE_LOAD && o->peer_ip >= o->local_ip &&
-             o->peer_ip - o->local_ip <= o->connections / LOADGEN_CONNS_PER_ADDRESS)
+             o->peer_ip - o->local_ip <= (o->connections + o->idle) / LOADGEN_CONNS_PER_ADDRESS)
         wrong = "--peer lies in the range of addresses that start at --local";
     if (wrong)
         snprintf(error, size, "%s", wrong);
@@ -242,6 +253,8 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
                           .warmup_s = 1,
                           .fill_s = 120,
                           .seed = 1,
+                          .attack_conns = 1024,
+                          .attack_share = 0.5,
                           .frame_size = 120,
                           .in_flight = 1000};
     for (int i = 1; i < argc; i++) {

@@ -49,6 +49,10 @@ struct options {
     uint64_t open_rate; /* requests a second; 0 = closed loop */
     double seconds, warmup_s, fill_s;
     uint64_t seed;
+    /* attack */
+    const char *attack; /* NULL = none */
+    unsigned attack_conns, idle;
+    double attack_share; /* of what the box can take of the attack alone */
     /* echo, reflect */
     unsigned frame_size, in_flight, drop_one_in;
     const char *json_path; /* NULL = standard output */

@@ -3,6 +3,7 @@
 
 #include <rte_cycles.h>
 
+#include "attack.h"
 #include "report.h"
 
 /* A string with what JSON wants escaped, and nothing above ASCII. */
@@ -62,8 +63,12 @@ static void put_parts(FILE *f, const struct load *l)
     fprintf(f, ",\"parts\":[");
     for (unsigned i = 0; i < l->parts; i++) {
         const struct part *p = &l->part[i];
-        fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f}", i ? "," : "", p->set_percent,
+        fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f", i ? "," : "", p->set_percent,
                 ratio((double)p->replies, p->seconds), ratio((double)p->misses, (double)p->replies));
+        if (p->label)
+            fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label, p->attack_rate,
+                    p->full_share);
+        fputc('}', f);
     }
     fputc(']', f);
 }
@@ -109,6 +114,9 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
     /* These are of the whole run: a wrong byte during the fill counts as well. */
     fprintf(f, ",\"mismatches\":%lu,\"errors\":%lu,\"resets\":%lu,\"closed_early\":%lu,\"unclosed\":%u",
             cl->totals.wrong, cl->totals.errors, cl->totals.resets, cl->totals.closed_early, cl->open);
+    if (cl->attack)
+        fprintf(f, ",\"attack\":\"%s\",\"attack_conns\":{\"opened\":%lu,\"closed_by_box\":%lu}",
+                cl->attack->kind->name, cl->attack->opened, cl->attack->closed_by_box);
     put_text(f, "first_error", cl->first_error);
     put_text(f, "failure", error);
     fprintf(f, "}\n");

@@ -72,6 +72,25 @@ static void test_a_change_is_running_only_when_the_dataplane_has_it(void)
     stop_box();
 }
 
+static void test_all_values_given_replace_a_list(void)
+{
+    start_box();
+    CU_ASSERT_EQUAL(sh("%s config set filter 'deny from 10.0.0.1' timeout 8 filter 'PERMIT any' 2>&1", cli),
+                    0);
+    sh("%s config get filter", cli);
+    CU_ASSERT_STRING_EQUAL(output, "filter deny from 10.0.0.1\nfilter permit any\n");
+    CU_ASSERT_EQUAL(sh("%s config set filter 'deny icmp' filter 'deny udp' timeout 9 2>&1", cli), 1);
+    CU_ASSERT(says("'filter') - udp: not expected here"));
+    sh("%s config get filter", cli); /* all or none */
+    CU_ASSERT_STRING_EQUAL(output, "filter deny from 10.0.0.1\nfilter permit any\n");
+    CU_ASSERT_EQUAL(sh("%s config set timeout 1 timeout 2 2>&1", cli), 1);
+    CU_ASSERT(says("'timeout') - duplicate parameter"));
+    CU_ASSERT_EQUAL(sh("%s config rewrite && [ $(grep -c '^filter' %s) = 2 ]", cli, conf), 0);
+    CU_ASSERT_EQUAL(sh("%s config set filter '' && %s config rewrite && ! grep '^filter' %s", cli, cli, conf),
+                    0);
+    stop_box();
+}
+
 static void test_what_redis_clients_ask(void)
 {
     start_box();
@@ -351,6 +370,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_the_box_serves_and_the_cli_shows_it),
                                              UNIT(test_cli_errors_have_their_exit_codes),
                                              UNIT(test_a_change_is_running_only_when_the_dataplane_has_it),
+                                             UNIT(test_all_values_given_replace_a_list),
                                              UNIT(test_what_redis_clients_ask),
                                              UNIT(test_shutdown_from_the_wire_stops_for_good_until_restart),
                                              UNIT(test_a_dataplane_that_dies_is_started_again_with_backoff),

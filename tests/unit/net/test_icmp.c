@@ -1,5 +1,6 @@
 /* test_icmp.c: echo, errors sent and errors heard. */
 #include "case.h"
+#include "net/filter.h"
 
 static void test_echo4_is_answered(void)
 {
@@ -165,6 +166,39 @@ static void test_unwanted_transports_are_refused(void)
     done();
 }
 
+static struct filter *filter_of(const char *text)
+{
+    struct filter_rule rule;
+    char error[128];
+    CU_ASSERT_TRUE_FATAL(filter_rule_parse(text, &rule));
+    return filter_new(&rule, 1, FILTER_PERMIT, 1, error, sizeof error);
+}
+
+/* Errors and echo requests alike. */
+static void test_what_the_filter_keeps_out_learns_nothing(void)
+{
+    static const uint8_t udp[16] = {1, 2, 3, 4, 0, 16}, echo[8] = {128};
+    struct filter *deny = filter_of("deny"), *reject = filter_of("reject any"), *tcp = filter_of("deny tcp");
+    rig_start(&rig, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        net_set_filter(rig.nif, i == 0 ? deny : i == 1 ? reject : tcp, 0);
+        rig_input(&rig, f, make_ipv4(f, PEER, OWN, 17, udp, sizeof udp), NULL);
+        rig_input(&rig, f, make_echo4(f, PEER, OWN, 8), NULL);
+        rig_input(&rig, f, make_ipv6(f, PEER6, OWN6, 132, 64, udp, sizeof udp), NULL);
+        rig_input(&rig, f, make_icmp6(f, PEER6, OWN6, 64, echo, sizeof echo), NULL);
+    }
+    CU_ASSERT_EQUAL_FATAL(rig.n, 8);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(memcmp(rig_sent(&rig, i) + (i < 2 ? 34 : 54), i < 2 ? "\3\15" : "\1\1", 2), 0);
+    CU_ASSERT_EQUAL(memcmp(rig_sent(&rig, 4) + 34, "\3\3", 2), 0); /* a rule for tcp says nothing of UDP */
+    CU_ASSERT_EQUAL(rig.counters.v[COUNTER_filter_denied], 4);
+    CU_ASSERT_EQUAL(rig.counters.v[COUNTER_filter_rejected], 4);
+    done();
+    filter_unref(deny);
+    filter_unref(reject);
+    filter_unref(tcp);
+}
+
 static void test_nobody_is_told_about_groups_and_broadcasts(void)
 {
     static const uint8_t udp[16] = {1, 2, 3, 4, 0, 16};
@@ -235,6 +269,7 @@ int main(int argc, char **argv)
                                              UNIT(test_errors_are_handed_up_with_what_they_quote),
                                              UNIT(test_errors_not_to_be_believed_are_dropped),
                                              UNIT(test_unwanted_transports_are_refused),
+                                             UNIT(test_what_the_filter_keeps_out_learns_nothing),
                                              UNIT(test_nobody_is_told_about_groups_and_broadcasts),
                                              UNIT(test_errors_are_rate_limited),
                                              UNIT(test_echo_larger_than_the_mtu_comes_back_in_pieces),

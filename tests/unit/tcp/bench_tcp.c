@@ -12,6 +12,7 @@
 #include <rte_mempool.h>
 
 #include "eal.h"
+#include "net/filter.h"
 #include "tcp/conn.h"
 
 enum { PORT = 6379, BURST = 32, REQUEST = 40, REPLY = 5, ROUNDS = 60000, L4 = 34 };
@@ -53,6 +54,20 @@ bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint
 void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us)
 {
     (void)n, (void)p, (void)now_us;
+}
+
+enum filter_action net_filter(struct net_if *n, const struct filter_packet *p)
+{
+    (void)n;
+    (void)p;
+    return FILTER_PERMIT;
+}
+
+bool net_filter_permits(const struct net_if *n, const struct filter_packet *p)
+{
+    (void)n;
+    (void)p;
+    return true;
 }
 
 void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint16_t l4_header,

@@ -171,8 +171,7 @@ static void work(struct run *r, struct end *e, unsigned which)
         talk(r, &e->talker[i]);
     events(r, e);
     tcp_round_end(e->stack, r->now);
-    if (e->net_next <= r->now)
-        e->net_next = net_tick(e->nif, r->now);
+    e->net_next = net_tick(e->nif, r->now); /* what was just sent may have moved it */
     net_flush(e->nif);
     uint64_t again = tcp_timers(e->stack, r->now);
     e->timers_next = again < e->timers_next ? again : e->timers_next;
@@ -297,6 +296,7 @@ void conversation_run(const struct conversation *c, struct conversation_result *
     uint64_t start = r->now;
     r->blackout[0] = start + c->blackout_at_us;
     r->blackout[1] = r->blackout[0] + c->blackout_us;
+    blackout(r);
     while (!all_gone(r) && r->now - start < c->limit_us) {
         work(r, &r->end[0], 0);
         work(r, &r->end[1], 1);

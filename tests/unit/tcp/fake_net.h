@@ -2,6 +2,7 @@
  * sends and forges every one it gets. One stack, one peer address, virtual time. */
 #pragma once
 #include "eal.h"
+#include "net/filter.h"
 #include "tcp/conn.h"
 
 enum { SENT_MAX = 512 };
@@ -23,8 +24,9 @@ struct bench {
     unsigned confirmed; /* times TCP has said that its segments arrive */
     bool hold_frames;   /* keep the frames that were sent, as a transmit ring does, until bench_release */
     bool no_path;
-    bool manual;    /* the test ends the rounds */
-    unsigned paths; /* references handed out */
+    enum filter_action filter; /* of every packet without a connection */
+    bool manual;               /* the test ends the rounds */
+    unsigned paths;            /* references handed out */
     struct rte_mbuf *held[SENT_MAX];
     unsigned nheld;
     struct sent_segment sent[SENT_MAX];

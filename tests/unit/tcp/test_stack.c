@@ -219,6 +219,48 @@ static void test_resets_are_limited(void)
     stop();
 }
 
+/* -- numbers that were kept while more than 2^31 others went by on the fast path */
+
+static struct tcp_conn *four_frames_out(uint32_t *iss, uint8_t ecn)
+{
+    size_t room;
+    struct tcp_config conf = usual;
+    conf.ecn = true;
+    start(&conf);
+    input(1000, TCP_SYN | ecn, 0, 0, 0);
+    *iss = bench_sent(&b)->seg.seq;
+    input(1000, TCP_ACK, 1, *iss + 1, 0);
+    unsigned events;
+    struct tcp_conn *c = tcp_next_event(b.stack, &events);
+    for (unsigned i = 0; i < 4; i++) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(tcp_tx_reserve(c, &room));
+        tcp_tx_commit(c, room);
+    }
+    c->recover = c->cong.ecn_recover = c->snd_una + 0x70000000; /* so old that it looks like the future */
+    tcp_push(c, b.now_us);
+    drain();
+    return c;
+}
+
+static void test_recovery_after_two_gigabytes_without_loss(void)
+{
+    uint32_t iss;
+    four_frames_out(&iss, 0);
+    for (unsigned i = 0; i < 3; i++)
+        input(1000, TCP_ACK, 1, iss + 1, 0);
+    CU_ASSERT_EQUAL(b.counters.v[COUNTER_tcp_fast_recoveries], 1);
+    stop();
+}
+
+static void test_congestion_echo_after_two_gigabytes_without_one(void)
+{
+    uint32_t iss;
+    four_frames_out(&iss, TCP_ECE | TCP_CWR);
+    input(1000, TCP_ACK | TCP_ECE, 1, iss + 1 + 536, 0);
+    CU_ASSERT_EQUAL(b.counters.v[COUNTER_tcp_ecn_reductions], 1);
+    stop();
+}
+
 /* -- shortage */
 
 static void test_no_path_drops_the_syn(void)
@@ -366,6 +408,8 @@ int main(int argc, char **argv)
                                              UNIT(test_readers_that_sleep_leave_half_the_pool),
                                              UNIT(test_small_replies_without_acks_are_bounded),
                                              UNIT(test_resets_are_limited),
+                                             UNIT(test_recovery_after_two_gigabytes_without_loss),
+                                             UNIT(test_congestion_echo_after_two_gigabytes_without_one),
                                              UNIT(test_no_path_drops_the_syn),
                                              UNIT(test_empty_pool_at_every_step),
                                              UNIT(test_frames_in_a_ring_outlive_their_ack),

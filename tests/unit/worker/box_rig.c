@@ -2,6 +2,7 @@
  * in-memory wire. */
 #include "box_rig.h"
 
+#include "generation.h"
 #include "job.h"
 
 #include <rte_cycles.h>
@@ -121,7 +122,7 @@ static struct rte_mempool *packet_pool(void)
     return pool;
 }
 
-static struct config *make_config(uint64_t generation, const char *const *extra)
+static struct config *make_config(uint64_t generation, const char *const *extra, const struct config *before)
 {
     struct config_pair pair[64] = {
         {"protected-mode", "no"}, {"arena-size", "64mb"}, {"hugepages", "no"},
@@ -136,6 +137,8 @@ static struct config *make_config(uint64_t generation, const char *const *extra)
         fprintf(stderr, "%s\n", error);
         abort();
     }
+    if (!generation_compile(conf, before, error, sizeof error))
+        abort();
     return conf;
 }
 
@@ -195,7 +198,7 @@ void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memw
     command_table_init(NULL, error, sizeof error);
     r->wire = memwire_new(r->pool, 42, fault);
     memwire_set_port(r->wire, &(struct memwire_port){.verify = rig_port.verified, .gather = rig_port.gather});
-    struct config *conf = make_config(1, pairs);
+    struct config *conf = make_config(1, pairs, NULL);
     unsigned n = conf->workers;
     for (unsigned i = 0; i < n; i++)
         queues[i] = (struct port_queue){.wire = r->wire, .pool = pool, .other = n > 1 ? &queues[!i] : NULL};
@@ -227,9 +230,9 @@ void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire
 void rig_reconfigure(struct box_rig *r, const char *const *pairs)
 {
     struct config *old = atomic_load(&r->box.conf);
-    atomic_store(&r->box.conf, make_config(old->generation + 1, pairs));
+    atomic_store(&r->box.conf, make_config(old->generation + 1, pairs, old));
     rig_run(r, STEP_US);
-    config_free(old);
+    generation_free(old);
 }
 
 bool rig_stop(struct box_rig *r)
@@ -252,7 +255,7 @@ bool rig_stop(struct box_rig *r)
     net_if_free(r->client_nif);
     keyspace_free(r->box.ks);
     fabric_free(f);
-    config_free(atomic_load(&r->box.conf));
+    generation_free(atomic_load(&r->box.conf));
     memwire_free(r->wire);
     for (unsigned i = 0; i < RIG_CLIENTS; i++)
         free(r->client[i].got);

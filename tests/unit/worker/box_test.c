@@ -205,6 +205,17 @@ static void test_protocol_error_after_good_requests(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+/* Their arguments lie apart from the frame. */
+static void test_quoted_requests_in_one_pipeline(void)
+{
+    rig_start(&rig, NULL, NULL);
+    CU_ASSERT_TRUE(
+        rig_says(&rig, rig_connect(&rig, 0),
+                 "SET a \"one\"\r\nSET b \"a longer value\"\r\nSET 'c' x\r\nGET \"a\"\r\nGET \"b\"\r\n",
+                 "+OK\r\n+OK\r\n+OK\r\n$3\r\none\r\n$14\r\na longer value\r\n"));
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 static void test_maxclients(void)
 {
     static const char *const pairs[] = {"maxclients", "2", NULL};
@@ -311,6 +322,7 @@ int main(int argc, char **argv)
         UNIT(test_query_limit_disconnects),
         UNIT(test_quit_and_half_close),
         UNIT(test_protocol_error_after_good_requests),
+        UNIT(test_quoted_requests_in_one_pipeline),
         UNIT(test_maxclients),
         UNIT(test_protected_mode),
         UNIT(test_authentication_lifts_limits_within_one_pipeline),

@@ -108,6 +108,20 @@ static void test_connections_of_all_workers_and_their_totals(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+static void test_connections_in_time_wait_are_counted(void)
+{
+    rig_start(&rig, two, NULL);
+    rig_connect(&rig, 0);
+    struct rig_client *c = rig_connect(&rig, 1);
+    CU_ASSERT_TRUE(rig_says(&rig, c, "QUIT\r\n", "+OK\r\n"));
+    tcp_close(c->conn, rig.now_us);
+    rig_run(&rig, 10000);
+    CU_ASSERT_TRUE(ask("connections 100"));
+    CU_ASSERT_TRUE(says("\"TIME_WAIT\":1,"));
+    CU_ASSERT_TRUE(says("\"total\":2,\"shown\":1}"));
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 static void test_a_connection_in_detail(void)
 {
     rig_start(&rig, two, NULL);
@@ -124,6 +138,7 @@ static void test_a_connection_in_detail(void)
     CU_ASSERT_TRUE(ask(question));
     CU_ASSERT_TRUE(says("\"client_name\":\"bee\""));
     CU_ASSERT_TRUE(says("\"sack\":true"));
+    CU_ASSERT_TRUE(says("\"ecn\":false"));
     CU_ASSERT_TRUE(says("\"mss\":1448"));
     CU_ASSERT_TRUE(says("\"sending\":\"open\""));
     CU_ASSERT_TRUE(says("\"total\":2,\"shown\":1}"));
@@ -278,6 +293,7 @@ int main(int argc, char **argv)
         UNIT(test_an_unknown_question_is_refused),
         UNIT(test_no_client_can_ask),
         UNIT(test_connections_of_all_workers_and_their_totals),
+        UNIT(test_connections_in_time_wait_are_counted),
         UNIT(test_a_connection_in_detail),
         UNIT(test_a_long_walk_is_cut_into_slices),
         UNIT(test_neighbours_and_routes),

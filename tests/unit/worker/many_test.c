@@ -255,6 +255,41 @@ static void test_unfinished_requests_count_too(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+static void test_the_start_of_a_request_holds_little(void)
+{
+    rig_start(&rig, NULL, NULL);
+    struct rig_client *c = rig_connect(&rig, 0);
+    static const char start[] = "*2\r\n$4\r\nEC";
+    rig_exchange(&rig, c, start, sizeof start - 1, 0);
+    rig_run(&rig, 10000);
+    CU_ASSERT_EQUAL(rig.worker->query_bytes, sizeof start - 1);
+    CU_ASSERT_TRUE(rig.worker->live_sessions->query_cap <= 1024);
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
+/* Bytes of both are held: the one that came first stands behind, and is found. */
+static void test_the_one_that_holds_most_is_closed_at_once(void)
+{
+    rig_start(&rig, NULL, NULL);
+    static char most[200000], less[80000];
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1);
+    memset(most, 'x', sizeof most);
+    memset(less, 'x', sizeof less);
+    memcpy(most, "*1\r\n$500000\r\n", 14);
+    memcpy(less, "*1\r\n$500000\r\n", 14);
+    rig_exchange(&rig, a, most, sizeof most, 0);
+    rig_run(&rig, 200000);
+    rig.worker->pending_max = 250000;
+    rig_exchange(&rig, b, less, sizeof less, 0);
+    rig_run(&rig, 20000);
+    CU_ASSERT_EQUAL(rig.counters.v[COUNTER_client_memory_closes], 1);
+    CU_ASSERT_EQUAL(rig.worker->doomed, 0);
+    CU_ASSERT_TRUE(a->peer_closed);
+    CU_ASSERT_FALSE(b->peer_closed);
+    CU_ASSERT_EQUAL(rig.worker->query_bytes, sizeof less);
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 static void test_a_clock_set_back_makes_nobody_idle(void)
 {
     static const char *const pairs[] = {"timeout", "1", NULL};
@@ -330,6 +365,8 @@ int main(int argc, char **argv)
         UNIT(test_a_reply_that_is_not_whole_closes_its_client),
         UNIT(test_the_client_that_holds_most_is_given_up),
         UNIT(test_unfinished_requests_count_too),
+        UNIT(test_the_start_of_a_request_holds_little),
+        UNIT(test_the_one_that_holds_most_is_closed_at_once),
         UNIT(test_a_clock_set_back_makes_nobody_idle),
         UNIT(test_a_tiny_packet_pool_recovers),
         UNIT(test_a_new_generation_reaches_every_worker),
