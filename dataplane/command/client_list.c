@@ -36,9 +36,20 @@ static const char *or_empty(const char *s)
     return s ? s : "";
 }
 
-/* One line as Redis 7.2 writes it. A connection has no descriptor here: fd=-1. */
-static void describe(struct text *t, const struct command_env *env, const struct client *c)
+/* Bytes of the request on the wire: Redis counts the running one as still in its client's query buffer. */
+static uint64_t request_bytes(const struct request *rq)
 {
+    char text[24];
+    uint64_t bytes = 1 + format_u64(text, (uint64_t)rq->argc) + 2;
+    for (int i = 0; i < rq->argc; i++)
+        bytes += 1 + format_u64(text, rq->argv[i].len) + 2 + rq->argv[i].len + 2;
+    return bytes;
+}
+
+/* One line as Redis 7.2 writes it. A connection has no descriptor here: fd=-1. */
+static void describe(struct text *t, const struct request *rq, const struct client *c)
+{
+    const struct command_env *env = rq->env;
     char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[8];
     endpoint_format(&c->peer, peer);
     endpoint_format(&c->local, local);
@@ -51,9 +62,10 @@ static void describe(struct text *t, const struct command_env *env, const struct
         t,
         " sub=0 psub=0 ssub=0 multi=-1 qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0"
         " oll=%llu omem=%llu tot-mem=%llu events=%s",
-        (unsigned long long)c->query_bytes, (unsigned long long)c->query_free,
-        (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
-        (unsigned long long)c->memory_bytes, c->output_bytes ? "rw" : "r");
+        (unsigned long long)(c->query_bytes + (c == rq->client ? request_bytes(rq) : 0)),
+        (unsigned long long)c->query_free, (unsigned long long)c->output_list,
+        (unsigned long long)c->output_bytes, (unsigned long long)c->memory_bytes,
+        c->output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
               c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),
               or_empty(c->lib_ver));
@@ -79,7 +91,7 @@ static void unknown_type(struct request *rq, struct slice type)
 enum command_result client_info_run(struct request *rq)
 {
     struct text text = {0};
-    describe(&text, rq->env, rq->client);
+    describe(&text, rq, rq->client);
     text_reply(&text, rq->out);
     return CMD_DONE;
 }
@@ -87,7 +99,7 @@ enum command_result client_info_run(struct request *rq)
 /* -- CLIENT LIST -- */
 
 struct listing {
-    struct command_env *env;
+    const struct request *rq;
     struct text text;
     const int64_t *id; /* those asked for, or NULL for all */
     const struct client **found;
@@ -100,7 +112,7 @@ static void list_client(struct client *c, void *arg)
     if (c->flags & CLIENT_INTERNAL)
         return;
     if (!l->id)
-        describe(&l->text, l->env, c);
+        describe(&l->text, l->rq, c);
     for (int i = 0; l->id && i < l->ids; i++)
         if ((uint64_t)l->id[i] == c->id)
             l->found[i] = c;
@@ -126,7 +138,7 @@ static void list_by_id(struct request *rq, struct listing *l)
         rq->env->box->each_client(rq->env, list_client, l);
         for (int i = 0; i < n; i++)
             if (l->found[i])
-                describe(&l->text, rq->env, l->found[i]);
+                describe(&l->text, rq, l->found[i]);
         text_reply(&l->text, rq->out);
     }
     free(id);
@@ -135,7 +147,7 @@ static void list_by_id(struct request *rq, struct listing *l)
 
 enum command_result client_list_run(struct request *rq)
 {
-    struct listing l = {.env = rq->env};
+    struct listing l = {.rq = rq};
     bool normal = true;
     if (rq->argc > 3 && slice_is(rq->argv[2], "id")) {
         list_by_id(rq, &l);

@@ -40,6 +40,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     /* Ours, not shown by COMMAND. */
                     CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
                                                 stopped (INFO, KEYS, FLUSHALL) */
+                    CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
 };
 
 enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
@@ -147,7 +148,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a

@@ -75,6 +75,16 @@ static void debug_stringmatch(struct request *rq)
     reply_int(rq->out, glob_match(rq->argv[2], rq->argv[3], false));
 }
 
+static void debug_active_expire(struct request *rq)
+{
+    int64_t on;
+    if (!request_int(rq, 2, &on, NULL))
+        return;
+    for (unsigned i = 0; i < rq->env->ks->shards; i++)
+        shard_set_active_expiry(rq->env->ks->shard[i], on != 0);
+    reply_ok(rq->out);
+}
+
 /* No replica knows the id: there is nothing to change. */
 static void debug_ok(struct request *rq)
 {
@@ -178,6 +188,8 @@ static void debug_help(struct request *rq)
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Setting it to 0 disables expiring keys that are not accessed.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
         "STRINGMATCH-LEN <pattern> <string>",
@@ -194,6 +206,7 @@ static const struct debug_word words[] = {
     {"populate", 3, 5, debug_populate},
     {"protocol", 3, 3, debug_protocol},
     {"stringmatch-len", 4, 4, debug_stringmatch},
+    {"set-active-expire", 3, 3, debug_active_expire},
     {"change-repl-id", 2, 2, debug_ok},
 };
 

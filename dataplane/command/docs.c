@@ -45,17 +45,22 @@ static void reply_args(struct resp_writer *w, const struct command_arg *args)
 static void reply_docs(struct resp_writer *w, const struct command *cmd)
 {
     unsigned subs = command_sub_count(cmd);
+    bool internal = cmd->flags & CMD_SYSCMD, flags_shown = internal || cmd->deprecated_since;
     reply_bulk_str(w, cmd->full_name);
     reply_map(w, (size_t)(!!cmd->summary + !!cmd->since + !!cmd->group + !!cmd->complexity +
-                          2 * !!cmd->deprecated_since + !!cmd->replaced_by + !!cmd->args + (subs != 0)));
+                          !!cmd->deprecated_since + flags_shown + !!cmd->replaced_by + !!cmd->args +
+                          (subs != 0)));
     reply_field(w, "summary", cmd->summary);
     reply_field(w, "since", cmd->since);
     reply_field(w, "group", cmd->group);
     reply_field(w, "complexity", cmd->complexity);
-    if (cmd->deprecated_since) {
+    if (flags_shown) {
         reply_bulk_str(w, "doc_flags");
-        reply_set(w, 1);
-        reply_simple(w, "deprecated");
+        reply_set(w, (size_t)internal + !!cmd->deprecated_since);
+        if (cmd->deprecated_since)
+            reply_simple(w, "deprecated");
+        if (internal)
+            reply_simple(w, "syscmd");
     }
     reply_field(w, "deprecated_since", cmd->deprecated_since);
     reply_field(w, "replaced_by", cmd->replaced_by);

@@ -78,6 +78,15 @@ unsigned entry_frequency(const struct shard *s, const struct entry *e)
     return lfu_decayed(s, e);
 }
 
+void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency)
+{
+    const int64_t oldest = (1 << CLOCK_BITS) - 1;
+    if (is_lfu(s) && frequency >= 0)
+        clock_write(e, minutes_now(s) << 8 | (uint32_t)frequency);
+    else if (!is_lfu(s) && idle >= 0)
+        clock_write(e, (lru_now(s) - (uint32_t)(idle < oldest ? idle : oldest)) & ((1u << CLOCK_BITS) - 1));
+}
+
 /* -- the pool -- */
 
 static uint64_t score_of(struct shard *s, const struct entry *e)

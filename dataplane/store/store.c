@@ -201,10 +201,15 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
 
 /* -- upkeep -- */
 
+void shard_set_active_expiry(struct shard *s, bool on)
+{
+    s->keeps_expired = !on;
+}
+
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
-    for (unsigned i = 0; i < s->databases && budget > 0; i++) {
+    for (unsigned i = 0; i < s->databases && budget > 0 && !s->keeps_expired; i++) {
         more |= expiry_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;

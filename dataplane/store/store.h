@@ -74,6 +74,10 @@ uint64_t shard_time(const struct shard *s);
  * is a count of entries or buckets to touch. Returns true if there is more to do right now. */
 bool shard_upkeep(struct shard *s, unsigned budget);
 
+/* Whether upkeep removes keys whose time has come (it does from the start); off is for tests of what an access does.
+ */
+void shard_set_active_expiry(struct shard *s, bool on);
+
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -102,6 +106,9 @@ uint64_t entry_expire_at(const struct entry *e); /* absolute milliseconds, 0 = n
 const char *entry_encoding(const struct entry *e);
 uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e);
 unsigned entry_frequency(const struct shard *s, const struct entry *e); /* LFU counter, decayed */
+/* Sets the access clock of RESTORE and of RDB files: idle seconds under an LRU policy, a frequency (0-255) under an LFU
+ * one; -1 = not known, and what the policy has no use for, leave it as it is. */
+void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
 /* Bytes this entry takes, key, header, expiry and value included (MEMORY USAGE). */
 uint64_t entry_memory(const struct entry *e);
 

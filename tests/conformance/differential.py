@@ -24,7 +24,7 @@ import differences
 import grammar
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams']
+FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams', 'hll', 'dump']
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATE_EVERY = 250
 STATE_OF = {b'hash': ('HGETALL', ''), b'set': ('SMEMBERS', ''), b'list': ('LRANGE', '', '0', '-1'),

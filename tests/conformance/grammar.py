@@ -2,6 +2,8 @@
 that makes, [..] is optional, (..|..) is a choice, X* is none to three times X."""
 import random
 
+import payload
+
 KEYS = [b'a', b'b', b'c', b'{t}1', b'{t}2', b'key with blank', b'', b'\x00\xff\r\n', b'k' * 70]
 OTHER_TYPE_KEY = b'list'
 INTEGERS = [0, 1, -1, 2, -2, 7, 8, 9, 10, 100, 1000, 44, 45, 255, 256, 2 ** 31 - 1, 2 ** 31, -2 ** 31, 2 ** 32, 2 ** 63 - 1,
@@ -271,6 +273,13 @@ class Grammar:
     def make_consumer(self):
         return self.random.choice([b'c', b'c', b'd', b'e', b'', b'c' * 30])
 
+    def make_elements(self):
+        """Names of a batch, so that values become sparse, full and dense: many registers at once."""
+        return b'%d' % self.random.randrange(10 ** self.random.randrange(1, 7))
+
+    def make_payload(self):
+        return payload.payload(self.random, self.make_value() * self.random.choice([1, 1, 1, 3, 30]))
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
@@ -471,6 +480,20 @@ RULES = {
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
         (1, 'CLIENT (GETNAME|SETNAME value|REPLY ON|NO-EVICT (ON|OFF)|HELP)'), (1, 'HELP'),
+    ],
+    'hll': [
+        (20, 'PFADD key (elements)*'), (20, 'PFADD key' + ' elements' * 12), (2, 'PFADD key' + ' elements' * 150),
+        (6, 'PFCOUNT key'), (4, 'PFCOUNT key key key*'), (4, 'PFMERGE key key*'), (2, 'PFDEBUG (ENCODING|DECODE|TODENSE) key'),
+        (1, 'PFDEBUG GETREG key'), (1, 'PFDEBUG (NOSUCH|GETREG|DECODE) key'), (8, 'GET key'), (2, 'DEL key'),
+        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, 'SETRANGE key offset value'), (1, 'APPEND key value'),
+        (1, 'STRLEN key'), (1, 'EXPIRE key seconds'), (1, 'OBJECT ENCODING key'),
+    ],
+    'dump': [
+        (8, 'SET key value'), (2, 'APPEND key value'), (1, 'PFADD key' + ' elements' * 9), (10, 'DUMP key'), (3, 'DEL key'),
+        (10, 'RESTORE key 0 payload [REPLACE]'), (2, 'RESTORE-ASKING key 0 payload REPLACE'), (6, 'GET key'),
+        (4, 'RESTORE key (0|millis) payload (REPLACE|IDLETIME small|FREQ small)*'), (2, 'OBJECT ENCODING key'),
+        (2, 'RESTORE key (0|unixmillis) payload ABSTTL [REPLACE]'), (1, 'PTTL key'), (1, 'OBJECT IDLETIME key'),
+        (1, 'RESTORE key int value'),
     ],
     'server': [
         (3, 'SET key value'), (2, 'DBSIZE'), (1, 'FLUSHDB [(SYNC|ASYNC)]'), (1, 'FLUSHALL [(SYNC|ASYNC)]'),

@@ -33,6 +33,15 @@ TCP_HEADER = {
     "plain": bytes.fromhex("4e2018eb000003e8000000015018fffe00000000") + b"PING",
     "end": bytes.fromhex("4e2018eb000003e8000000016010fffe00000000" "00ffffff"),
 }
+RDB = {  # the first byte: options
+    "text": b"\1\0\x05hello",
+    "int8": b"\1\0\xc0\x05",
+    "int16": b"\1\0\xc1\x7f\x80",
+    "int32": b"\1\0\xc2\0\0\0\x80",
+    "lzf": b"\1\0\xc3\x09\x40\xc8\x01ab\xe0\xbb\x01\x01ab",
+    "long": b"\1\0\x40\x50" + b"0123456789" * 8,
+    "length-64": b"\1\0\x81\0\0\0\0\0\0\0\x02xy",
+}
 RESP = {
     "array": b"\0\x05*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\n*1\r\n$4\r\nPING\r\n",
     "inline": b"\x02\x02SET k \"a\\x41\\n\" 'b\\'c'\r\nPING\n\r\n",
@@ -75,7 +84,7 @@ CONFIG = {
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("channel", CHANNEL), ("config", CONFIG)):
+    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("rdb", RDB), ("channel", CHANNEL), ("config", CONFIG)):
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
             (folder / target / name).write_bytes(data)

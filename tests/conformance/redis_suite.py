@@ -1,0 +1,337 @@
+#!/usr/bin/python3
+"""redis_suite.py: Redis' own test suite against two external servers at a time, the box and redis-server, and what it
+means. Started by redis_suite, which has the box up and the source unpacked.
+
+Every file of unit/ and unit/type is run by itself (a file that stops in the middle takes no other with it), against
+both servers, in a copy of the suite's scripts of its own. Files leave settings and keys behind when a test fails:
+redis-server is started anew for each, the box gets its settings back and is emptied. A test counts for the box if redis-server passes it in the
+same run: what needs servers of its own, or fails against the oracle too, says nothing.
+
+  redis_suite.expect   what each file is expected to do: passes (the default), loses N, or unbuilt
+  redis_suite.skip     tests and tags that are not run, each with the reason
+"""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import wire
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': []}
+RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
+FILE_SECONDS, UNBUILT_SECONDS = 300, 15 # a file whose commands are missing only waits for replies
+groups = set() # process groups that must not outlive us
+
+# What the copy is changed in, for both servers alike: (file, what, by what, why).
+PATCHES = [
+    ('tests/support/server.tcl', '    r function flush\n', '    catch {r function flush}\n',
+     'a server without functions would stop every file before its first test'),
+    ('tests/support/server.tcl', '[lindex [r config get $param] 1]', '[lindex [r config get $param] end]',
+     'RESP3: a map is read as a dict, whose last element is the value as well'),
+]
+# 7.0 has no --force-resp3 yet: every connection of the suite begins with HELLO 3 instead.
+RESP3 = '''
+rename redis redis_of_resp2
+proc redis {args} {
+    set r [redis_of_resp2 {*}$args]
+    if {[llength $args] < 6 || ![lindex $args 5]} {
+        $r hello 3
+        if {[llength $args] > 2 && [lindex $args 2]} {$r read}
+    }
+    return $r
+}
+'''
+
+
+def stop_all(*_):
+    for group in list(groups):
+        stop_group(group)
+    os._exit(1)
+
+
+def stop_group(pid):
+    """Ends what was started as a session of its own, and whatever that left behind."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    groups.discard(pid)
+
+
+def rows(path):
+    """Lines of a table: columns divided by " | ", '#' begins a comment line."""
+    for line in path.read_text().splitlines():
+        if line.strip() and not line.startswith('#'):
+            yield [cell.strip() for cell in re.split(r'\s+\|\s+', line.strip())]
+
+
+class Expectations:
+    def __init__(self):
+        self.state, self.skip, self.tags = {}, collections.defaultdict(list), []
+        for name, state, reason in rows(HERE / 'redis_suite.expect'):
+            self.state[name] = (state.split(), reason)
+        for name, modes, test, reason in rows(HERE / 'redis_suite.skip'):
+            if name == 'tag':
+                self.tags.append(test)
+            else:
+                self.skip[name].append((modes, test, reason))
+
+    def of(self, name):
+        return self.state.get(name, (['passes'], ''))
+
+    def skipped(self, name, mode):
+        return [test for modes, test, _ in self.skip[name] if modes == '*' or mode in modes.split(',')]
+
+
+def prepare(source, work, mode):
+    """A copy of the suite's scripts with Debian's programs where it looks for its own."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(source / 'tests', work / 'tests', ignore=shutil.ignore_patterns('modules', 'tmp'))
+    (work / 'tests' / 'tmp').mkdir()
+    (work / 'src').mkdir()
+    for program in ('redis-server', 'redis-cli', 'redis-benchmark', 'redis-check-aof'):
+        if shutil.which(program):
+            (work / 'src' / program).symlink_to(shutil.which(program))
+    for name, old, new, _ in PATCHES:
+        text = (work / name).read_text()
+        if old not in text:
+            sys.exit(f'redis_suite.py: {name} of this source has no "{old.strip()}" to change: PATCHES is out of date')
+        (work / name).write_text(text.replace(old, new))
+    if mode == 'resp3':
+        with open(work / 'tests/support/redis.tcl', 'a') as out:
+            out.write(RESP3)
+
+
+def parse(output):
+    """{unique test name: (status, text)}; statuses ok, err, skip, ignore, and stopped if the file ended early."""
+    found, seen, last = {}, collections.Counter(), None
+    for line in output.splitlines():
+        hit = RESULT.match(line)
+        if not hit:
+            if last and not line.startswith(('[', 'Execution time', '***')):
+                found[last] = (found[last][0], found[last][1] + '\n' + line)
+            continue
+        kind, text = hit.groups()
+        last = None
+        if kind == 'testing':
+            continue
+        if kind in ('exception', 'TIMEOUT'):
+            found['(file stopped)'] = ('stopped', text)
+            last = '(file stopped)'
+            continue
+        name = re.sub(r' \(\d+ ms\)$', '', text)
+        if kind == 'err':
+            name, _, where = name.rpartition(' in tests/')
+            if not where:
+                name = '(a block of tests stopped)'
+        elif kind == 'ignore':
+            name = name.rsplit(': ', 1)[0]
+        seen[name] += 1
+        if seen[name] > 1:
+            name += f' #{seen[name]}'
+        found[name] = (kind, text)
+        last = name if kind == 'err' else None
+    return found
+
+
+def run_file(work, name, server, mode, baseport, skip, tags, seconds):
+    host, port = server.rsplit(':', 1)
+    command = ['tclsh', 'tests/test_helper.tcl', '--host', host, '--port', port, '--single', name, '--clients', '1',
+               '--durable', '--timeout', '40', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
+    for test in skip:
+        command += ['--skiptest', test]
+    if tags:
+        command += ['--tags', ' '.join('-' + tag for tag in tags)]
+    runner = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(os.environ, TERM='dumb'), start_new_session=True)
+    groups.add(runner.pid)
+    try:
+        output, _ = runner.communicate(timeout=seconds)
+        note = ''
+    except subprocess.TimeoutExpired:
+        note = f'\n[TIMEOUT]: the file took longer than {seconds} s\n'
+        stop_group(runner.pid)
+        output, _ = runner.communicate()
+    stop_group(runner.pid) # load generators that a failed test left
+    return output.decode(errors='replace') + note
+
+
+class Oracle:
+    """A redis-server of its own for each file, on a free port."""
+
+    def __init__(self, folder):
+        self.folder, self.address, self.process = folder, None, None
+
+    def begin(self):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        self.address = f'127.0.0.1:{port}'
+        self.process = subprocess.Popen(
+            ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(self.folder),
+             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'],
+            stdout=subprocess.DEVNULL, start_new_session=True)
+        groups.add(self.process.pid)
+        for _ in range(200):
+            try:
+                return wire.Connection(self.address).close()
+            except OSError:
+                time.sleep(0.05)
+        sys.exit('redis_suite.py: redis-server does not start')
+
+    def end(self):
+        stop_group(self.process.pid) # a child that saves for ever as well
+        self.process.wait()
+
+
+class Box:
+    def __init__(self, address):
+        self.address, self.settings = address, self.read_settings(wire.Connection(address))
+
+    @staticmethod
+    def read_settings(side):
+        flat = [item[1] for item in side.command('CONFIG', 'GET', '*').tree[1]]
+        return dict(zip(flat[::2], flat[1::2]))
+
+    def begin(self):
+        side = wire.Connection(self.address)
+        for name, value in self.read_settings(side).items():
+            if value != self.settings.get(name):
+                side.command('CONFIG', 'SET', name, self.settings[name])
+        side.command('FLUSHALL')
+        side.close()
+
+    def end(self):
+        pass
+
+
+def run_all(who, files, mode, opts, expect, results):
+    work = opts.work / f'{who}-{mode}'
+    prepare(opts.source, work, mode)
+    baseport = opts.baseport + (500 if who == 'oracle' else 0)
+    server = Oracle(work) if who == 'oracle' else Box(opts.box)
+    for name in files:
+        kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
+        if who == 'oracle' and opts.kept_oracle and kept.exists():
+            results[name] = {k: tuple(v) for k, v in json.loads(kept.read_text()).items()}
+            continue
+        server.begin()
+        started = time.monotonic()
+        short = who == 'box' and expect.of(name)[0][0] == 'unbuilt'
+        output = run_file(work, name, server.address, mode, baseport, expect.skipped(name, mode), expect.tags,
+                          UNBUILT_SECONDS if short else FILE_SECONDS)
+        if opts.verbose:
+            print(f'# {mode} {who} {name}: {time.monotonic() - started:.0f} s', flush=True)
+        server.end()
+        (work / (name.replace('/', '_') + '.log')).write_text(output)
+        results[name] = parse(output)
+        if who == 'oracle':
+            kept.write_text(json.dumps(results[name]))
+    shutil.rmtree(work / 'tests', ignore_errors=True)
+
+
+class Tap:
+    def __init__(self):
+        self.number = self.failed = 0
+
+    def line(self, good, text, notes=(), directive=''):
+        self.number += 1
+        self.failed += not good
+        for note in notes:
+            print('# ' + note)
+        print(f'{"" if good else "not "}ok {self.number} - {text}{directive}', flush=True)
+
+    def end(self):
+        print(f'1..{self.number}')
+        return 1 if self.failed else 0
+
+
+def names_with(results, status):
+    return [name for name, (kind, _) in results.items() if kind == status]
+
+
+def judge(tap, expect, mode, name, box, oracle, verbose):
+    """One TAP line for a file; returns (wanted, passed)."""
+    wanted = names_with(oracle, 'ok')
+    lost = [test for test in wanted if box.get(test, ('', ''))[0] != 'ok']
+    passed, total = len(wanted) - len(lost), len(wanted)
+    state, reason = expect.of(name)
+    text = f'{mode} {name}: {passed} of the {total} tests that redis-server passes'
+    if total == 0:
+        tap.line(True, f'{mode} {name}', directive=' # SKIP no test of it runs against an external server')
+        return 0, 0
+    notes = [f'lost: {test}' for test in lost]
+    if verbose:
+        for test, (kind, detail) in box.items():
+            if kind in ('err', 'stopped') and (test in lost or test.startswith('(')):
+                notes += [line[:300] for line in detail.splitlines()[:8]]
+    if '(file stopped)' in box:
+        notes.append('the file stopped: ' + ' '.join(box['(file stopped)'][1].split())[:200])
+    if state[0] == 'unbuilt':
+        tap.line(True, text, notes if verbose else (), f' # SKIP not built yet: {reason}')
+    elif state[0] == 'loses':
+        tap.line(len(lost) <= int(state[1]), f'{text}, at most {state[1]} may be lost ({reason})', notes)
+    else:
+        tap.line(not lost, text, notes)
+    return total, passed
+
+
+def options():
+    parser = argparse.ArgumentParser(description='see redis_suite --help')
+    parser.add_argument('--source', type=pathlib.Path, required=True)
+    parser.add_argument('--cache', type=pathlib.Path, required=True)
+    parser.add_argument('--work', type=pathlib.Path, required=True)
+    parser.add_argument('--box', required=True)
+    parser.add_argument('--mode', action='append', choices=MODES)
+    parser.add_argument('--file', action='append')
+    parser.add_argument('--baseport', type=int, default=22111)
+    parser.add_argument('--kept-oracle', action='store_true')
+    parser.add_argument('--verbose', action='store_true')
+    return parser.parse_args()
+
+
+def suite_files(source):
+    listed = re.search(r'set ::all_tests \{(.*?)\}', (source / 'tests/test_helper.tcl').read_text(), re.S).group(1)
+    return [name for name in listed.split() if name.startswith('unit/') and name != 'unit/printver']
+
+
+def main():
+    opts = options()
+    signal.signal(signal.SIGTERM, stop_all)
+    signal.signal(signal.SIGINT, stop_all)
+    expect, tap = Expectations(), Tap()
+    files = opts.file or suite_files(opts.source)
+    for mode in opts.mode or list(MODES):
+        results = {'box': {}, 'oracle': {}}
+        threads = [threading.Thread(target=run_all, args=(who, files, mode, opts, expect, results[who]))
+                   for who in ('box', 'oracle')]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        total = passed = own = built = 0
+        for name in files:
+            if name not in results['box'] or name not in results['oracle']:
+                tap.line(False, f'{mode} {name}: the run itself failed')
+                continue
+            wanted, good = judge(tap, expect, mode, name, results['box'][name], results['oracle'][name], opts.verbose)
+            total, passed = total + wanted, passed + good
+            built += wanted if expect.of(name)[0][0] != 'unbuilt' else 0
+            own += len(names_with(results['box'][name], 'ok'))
+        tap.line(True, f'{mode}: redis-server passes {total} tests, the box {passed} of them (and {own - passed} more); '
+                 f'{built} are in files whose commands are built')
+    return tap.end()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
