@@ -88,7 +88,8 @@ static bool block_option(struct request *rq, int i)
     return false;
 }
 
-static const char group_only[] = "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.";
+static const char group_only[] =
+    "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.";
 
 /* One option at argument *i, not STREAMS. False after replying an error. */
 static bool read_option(struct request *rq, struct read_options *o, int *i)
@@ -184,9 +185,10 @@ static bool read_key(struct request *rq, const struct read_options *o, int i, st
     if (o->in_group) {
         r->g = r->v.e ? stream_group_find(stream_of(&r->v), o->group) : NULL;
         if (!r->g) {
-            reply_errorf(rq->out,
-                         "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
-                         STREAM_WORD(r->key.name), STREAM_WORD(o->group));
+            reply_errorf(
+                rq->out,
+                "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
+                STREAM_WORD(r->key.name), STREAM_WORD(o->group));
             return false;
         }
     }
@@ -206,9 +208,11 @@ static struct stream_id group_after(const struct reading *all, const struct read
     return after;
 }
 
-static void find_entries(const struct read_options *o, struct reading *all, struct reading *r)
+static void find_entries(struct request *rq, const struct read_options *o, struct reading *all,
+                         struct reading *r)
 {
     const struct stream *st = stream_of(&r->v);
+    request_find(rq, &r->key, LOOK_READ); /* Redis looks twice, and counts both */
     r->serve = r->history;
     if (!st || !st->length || r->history)
         return;
@@ -360,7 +364,7 @@ static void read_all(struct request *rq, const struct read_options *o, struct re
         if (!read_key(rq, o, i, &all[i]))
             return;
     for (int i = 0; i < o->streams; i++) {
-        find_entries(o, all, &all[i]);
+        find_entries(rq, o, all, &all[i]);
         served += all[i].serve;
     }
     if (o->in_group && !reserve_all(rq, o, all))
