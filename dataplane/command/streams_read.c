@@ -214,9 +214,11 @@ static struct stream_id group_after(const struct reading *all, const struct read
     return after;
 }
 
-static void find_entries(const struct read_options *o, struct reading *all, struct reading *r)
+static void find_entries(struct request *rq, const struct read_options *o, struct reading *all,
+                         struct reading *r)
 {
     const struct stream *st = stream_of(&r->v);
+    request_find(rq, &r->key, LOOK_READ); /* Redis looks twice, and counts both */
     r->serve = r->history;
     if (!st || !st->length || r->history)
         return;
@@ -296,31 +298,38 @@ static bool reserve_all(struct request *rq, const struct read_options *o, struct
 /* -- replies
  * --------------------------------------------------------------------------------------------------- */
 
-/* What is pending for the consumer, from an ID on. */
-static void reply_history(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
+static void reply_old(struct request *rq, const struct stream *st, struct stream_pending *p)
 {
-    const struct stream *st = stream_of(&r->v);
+    if (stream_has(st, p->id)) {
+        reply_stream_entry_of(rq->out, st, p->id);
+        p->delivered = (int64_t)rq->env->now_ms;
+        p->deliveries++;
+        return;
+    }
+    reply_array(rq->out, 2);
+    reply_stream_id(rq->out, p->id);
+    reply_null_array(rq->out);
+}
+
+/* Counts what is pending for the consumer behind an ID, and replies it if told so. The same command may have
+ * reserved more than that, for another reading of the same stream. */
+static uint64_t list_history(struct request *rq, const struct read_options *o, const struct reading *r,
+                             bool reply) /* long: */
+{
     struct order_cursor cursor;
     struct stream_id from = r->after;
-    uint64_t rank = r->c->pending.count, most;
-    struct stream_pending *p = NULL;
-    if (stream_id_next(&from))
-        p = stream_pending_seek(&r->c->pending, from, &cursor, &rank);
-    most = r->c->pending.count - rank;
-    if (o->count && most > (uint64_t)o->count)
-        most = (uint64_t)o->count;
-    reply_array(rq->out, most);
-    for (; most-- > 0; p = (struct stream_pending *)(uintptr_t)order_next(&cursor)) {
-        if (stream_has(st, p->id)) {
-            reply_stream_entry_of(rq->out, st, p->id);
-            p->delivered = (int64_t)rq->env->now_ms;
-            p->deliveries++;
-        } else {
-            reply_array(rq->out, 2);
-            reply_stream_id(rq->out, p->id);
-            reply_null_array(rq->out);
-        }
+    uint64_t count = 0;
+    struct stream_pending *p =
+        stream_id_next(&from) ? stream_pending_seek(&r->c->pending, from, &cursor, NULL) : NULL;
+    for (; p && (!o->count || count < (uint64_t)o->count);
+         p = (struct stream_pending *)(uintptr_t)order_next(&cursor)) {
+        if (p->consumer != r->c)
+            continue;
+        count++;
+        if (reply)
+            reply_old(rq, stream_of(&r->v), p);
     }
+    return count;
 }
 
 static void reply_news(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
@@ -352,7 +361,8 @@ static void reply_reading(struct request *rq, const struct read_options *o, stru
         reply_array(rq->out, 2);
     reply_bulk(rq->out, r->key.name);
     if (r->history) {
-        reply_history(rq, o, r);
+        reply_array(rq->out, list_history(rq, o, r, false));
+        list_history(rq, o, r, true);
     } else if (r->news) {
         reply_news(rq, o, r);
     } else {
@@ -410,7 +420,7 @@ static enum command_result read_all(struct request *rq, const struct read_option
         if (!read_key(rq, o, i, &all[i]))
             return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
-        find_entries(o, all, &all[i]);
+        find_entries(rq, o, all, &all[i]);
         served += all[i].serve;
     }
     if (o->in_group && !reserve_all(rq, o, all))

@@ -71,7 +71,8 @@ bool stream_id_prev(struct stream_id *id);
 
 /* The stream of a value that is one, NULL if there is no key. */
 struct stream *stream_of(const struct value_at *v);
-/* Keeps the stream where it is, whatever is allocated, until stream_release(). False if it was held before. */
+/* Keeps the stream where it is, whatever is allocated, until stream_release(). False if it was held before.
+ */
 bool stream_hold(const struct value_at *v);
 void stream_release(const struct value_at *v);
 
@@ -87,9 +88,9 @@ enum { STREAM_BYTES_MOST = 1 << 30 }; /* of an entry's fields and values, as in 
 bool stream_delete(struct value_at *v, struct stream_id id);
 
 struct stream_trim {
-    bool by_id;        /* entries below `least` go, else the oldest beyond `keep` */
-    bool approximate;  /* whole nodes only */
-    uint64_t limit;    /* of entries removed, 0 = none */
+    bool by_id;       /* entries below `least` go, else the oldest beyond `keep` */
+    bool approximate; /* whole nodes only */
+    uint64_t limit;   /* of entries removed, 0 = none */
     uint64_t keep;
     struct stream_id least;
 };

@@ -100,8 +100,8 @@ static struct stream_node *new_node(struct shard *s, struct stream_body *b, stru
 }
 
 /* The node with room for a pack of len bytes, a quarter more than before at least. */
-static struct stream_node *grow_node(struct shard *s, struct stream_body *b, const struct order_cursor *cursor,
-                                     struct stream_node *n, uint64_t len)
+static struct stream_node *grow_node(struct shard *s, struct stream_body *b,
+                                     const struct order_cursor *cursor, struct stream_node *n, uint64_t len)
 {
     if (len <= n->cap)
         return n;
