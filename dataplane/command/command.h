@@ -201,7 +201,7 @@ struct command_env { /* one a worker */
     uint64_t random;     /* state of env_random(), not 0 */
     uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
-    void *worker; /* the box's own */
+    void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
 };
