@@ -3,6 +3,8 @@
  * matches the empty text). */
 #include "base/glob.h"
 
+enum { STARS = 1000 }; /* a pattern that needs more of them matches nothing, as in Redis (CVE-2024-31228) */
+
 static uint8_t fold(uint8_t c, bool ignore_case)
 {
     return ignore_case && c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
@@ -55,9 +57,16 @@ bool glob_match(struct slice pattern, struct slice text, bool ignore_case)
 
     /* Only the last star is ever tried again: a longer match of an earlier one cannot help the rest. */
     const uint8_t *star = NULL, *retry = NULL;
+    unsigned stars = 0;
     while (t < text_end) {
         if (p < pattern_end && *p == '*') {
-            star = ++p;
+            while (p < pattern_end && *p == '*')
+                p++;
+            if (p == pattern_end)
+                return true;
+            if (++stars > STARS)
+                return false;
+            star = p;
             retry = t;
             continue;
         }
