@@ -393,8 +393,8 @@ static void test_ten_thousand_wait_at_one_key(void)
     }
     CU_ASSERT_EQUAL(late, VERY_MANY / 2);
     CU_ASSERT_EQUAL(w->blocking.clients, VERY_MANY / 2);
-    struct slice *push = calloc(VERY_MANY / 2 + 2, sizeof *push);
-    char(*text)[8] = calloc(VERY_MANY / 2, sizeof *text);
+    static struct slice push[VERY_MANY / 2 + 2];
+    static char text[VERY_MANY / 2][8];
     push[0] = SLICE_LIT("RPUSH");
     push[1] = SLICE_LIT("queue");
     for (unsigned i = 0; i < VERY_MANY / 2; i++) {
@@ -414,8 +414,6 @@ static void test_ten_thousand_wait_at_one_key(void)
     }
     CU_ASSERT_EQUAL(in_order, VERY_MANY / 2);
     CU_ASSERT_EQUAL(w->blocking.bytes + w->blocking.clients + w->blocking.timers, 0);
-    free(push);
-    free(text);
     CU_ASSERT_TRUE(nobody());
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
