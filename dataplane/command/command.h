@@ -292,9 +292,11 @@ struct entry *request_find(const struct request *rq, const struct key *k, unsign
  * k must outlive v. False after replying WRONGTYPE. */
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
                    struct value_at *v);
+/* False for control's own commands and inside MULTI or a script. */
+bool request_may_block(const struct request *rq);
 /* How a handler ends that found nothing and replied nothing: CMD_BLOCK, or a null array if this client may
- * not wait (control's own commands). When a blocked handler has run again (rq->served), the spec is not
- * looked at. Frees or hands on spec->instead. */
+ * not wait. When a blocked handler has run again (rq->served), the spec is not looked at. Takes
+ * spec->instead. */
 enum command_result request_block(struct request *rq, const struct block_spec *spec);
 /* The timeout in argument i, seconds with a fraction, as milliseconds rounded up. False after an error. */
 bool request_timeout(const struct request *rq, int i, uint64_t *ms);

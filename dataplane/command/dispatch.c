@@ -246,11 +246,16 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     return result;
 }
 
+bool request_may_block(const struct request *rq)
+{
+    return !(rq->client->flags & (CLIENT_INTERNAL | CLIENT_DENY_BLOCKING));
+}
+
 enum command_result request_block(struct request *rq, const struct block_spec *spec)
 {
     if (rq->served)
         return CMD_BLOCK;
-    if (rq->client->flags & CLIENT_INTERNAL) {
+    if (!request_may_block(rq)) {
         free(spec->instead);
         reply_null_array(rq->out);
         return CMD_DONE;

@@ -55,7 +55,7 @@ static enum command_result move(struct request *rq, enum list_end from, enum lis
 {
     if (list_move_try(rq, 1, 2, from, to))
         return CMD_DONE;
-    if (rq->client->flags & CLIENT_INTERNAL) {
+    if (!request_may_block(rq)) {
         reply_null(rq->out);
         return CMD_DONE;
     }

@@ -128,8 +128,9 @@ static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint
                               .value_len = len},
                      .keep = keep};
     uint64_t now = v->e ? entry_size(v->e) : 0, then = entry_plan_size(&t.plan);
-    bool other = !v->e || entry_type_of(v->e) != type;
-    if (other && v->e)
+    bool made =
+        !v->e; /* as in Redis, a value that takes another's place wakes nobody who waits for its type */
+    if (!made && entry_type_of(v->e) != type)
         db_note_key(v->s, db_of(v), v->e, KEY_GONE);
     if (slab_size(now) != slab_size(then) || !v->e) {
         bool moved = rewrite_elsewhere(v, &t, effort == QUIETLY || then < now);
@@ -141,7 +142,7 @@ static bool make_tail(struct value_at *v, unsigned type, unsigned encoding, uint
         rewrite_in_place(v->e, &t);
     }
     db_note_expiry(db_of(v), expire_at, t.plan.expire_at);
-    if (other)
+    if (made)
         db_note_key(v->s, db_of(v), v->e, KEY_MADE);
     return true;
 }

@@ -1,7 +1,6 @@
 /* waits.h: who waits for which key of a shard: for each (database, key) the waiters in the order in which
  * they came, and the list of keys that have become ready since it was last served. Knows neither clients nor
- * commands. Where a key that can be waited for comes to be, grows or goes, the store tells waits_changed();
- * it costs one predicted branch while nobody waits in the shard.
+ * commands. Where a key comes to be or goes, or a stream grows, the store notes it here.
  *
  * The table is on the heap, as waiters are; its bounds are its caller's (dataplane/block.h). */
 #pragma once
@@ -67,7 +66,7 @@ void waits_release(struct waits *w);
 /* Frees the table, not the nodes. */
 void waits_free(struct waits *w);
 
-/* -- for the store and the value types */
+/* -- for the store, through db_note_key() and value_grew(): one predicted branch while nobody waits */
 
 enum wait_event { KEY_MADE, KEY_GONE };
 
@@ -75,12 +74,3 @@ void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, 
                 enum value_type type);
 /* All keys of a database may have come or gone: FLUSHALL, SWAPDB. */
 void waits_note_all(struct waits *w, unsigned db);
-
-/* A key has come to be with a value of this type, or has grown (streams; others need only tell when they come
- * to be, as nobody waits for what is there). Or it has gone, also when another value takes its place. */
-static inline void waits_changed(struct waits *w, unsigned db, struct slice name, uint64_t hash,
-                                 enum wait_event event, enum value_type type)
-{
-    if (__builtin_expect(w->nodes != 0, 0))
-        waits_note(w, db, name, hash, event, type);
-}

@@ -11,6 +11,7 @@ import time
 import wire
 
 KEYS = [b'a', b'b', b'c', b'd', b'e', b'f']
+STREAMS = [b's', b't']  # never deleted: what a reader of a group is told then is newer than the oracle
 PATIENCE = 5
 
 
@@ -77,6 +78,8 @@ class Run:
         self.numbers = 0
         for side in self.sides:
             side.control.command('FLUSHALL')
+            for stream in STREAMS:
+                side.control.command('XGROUP', 'CREATE', stream, 'g', '$', 'MKSTREAM')
 
     def close(self):
         for side in self.sides:
@@ -97,6 +100,14 @@ class Run:
         ends = [r.choice([b'LEFT', b'RIGHT']) for _ in range(2)]
         keys = self.keys(3)
         count = r.choice([[], [], [b'COUNT', b'%d' % r.randint(1, 4)]])
+        if kind > .8 and r.random() < .5:
+            streams = r.choice([[b's'], [b't'], [b's', b't']])
+            block = count + [b'BLOCK', r.choice([b'0', b'100000'])]
+            if r.random() < .5:
+                ids = [r.choice([b'$', b'$', b'%d' % (self.numbers - 1), b'999999']) for _ in streams]
+                return [b'XREAD'] + block + [b'STREAMS'] + streams + ids
+            ids = [r.choice([b'>', b'>', b'>', b'0']) for _ in streams]
+            return [b'XREADGROUP', b'GROUP', b'g', r.choice([b'me', b'you'])] + block + [b'STREAMS'] + streams + ids
         if kind < .45:
             return [r.choice([b'BLPOP', b'BRPOP'])] + keys + [timeout]
         if kind < .6:
@@ -126,7 +137,10 @@ class Run:
         if kind < .8:
             return [b'ZUNIONSTORE', key, b'1', r.choice(KEYS)]
         if kind < .805:
-            return [b'FLUSHALL']
+            return [b'DEL'] + KEYS
+        if kind < .88:
+            self.numbers += 1
+            return [b'XADD', r.choice(STREAMS), b'%d-1' % self.numbers, b'f', self.value()]
         return [r.choice([b'DEL', b'DEL', b'LPOP', b'UNLINK', b'ZPOPMIN']), key]
 
     def both(self, args, ids=None):
@@ -193,6 +207,9 @@ class Run:
                 self.both([b'LRANGE', key, b'0', b'-1'])
             elif kind == b'zset':
                 self.both([b'ZRANGE', key, b'0', b'-1', b'WITHSCORES'])
+        for stream in STREAMS:
+            self.both([b'XRANGE', stream, b'-', b'+'])
+            self.both([b'XPENDING', stream, b'g'])
 
 
 def one_run(options, proto):
