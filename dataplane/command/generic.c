@@ -146,7 +146,7 @@ enum command_result copy_command(struct request *rq)
 
 enum command_result move_command(struct request *rq)
 {
-    unsigned db = rq->client->db, to_db;
+    unsigned db = rq->client->db, to_db = db;
     struct shard *s = request_shard(rq, &rq->key);
     if (!request_db(rq, 2, &to_db))
         return CMD_DONE;

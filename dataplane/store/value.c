@@ -204,19 +204,21 @@ static uint8_t *resize_apart(struct value_at *v, unsigned type, unsigned form, u
 
 uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encoding form, uint64_t len)
 {
-    uint64_t before = user_bytes(v), had = 0;
-    uint8_t *bytes = NULL;
+    uint64_t before = user_bytes(v), had;
+    uint8_t *bytes = value_bytes(v, &had);
+    if (bytes && had == len && entry_is_compact(v->e, form))
+        return bytes;
+    uint32_t keep = (uint32_t)(had < len ? had : len);
     if (len > UINT32_MAX)
-        return NULL;
-    if (v->e && entry_is_apart(v->e)) {
+        bytes = NULL;
+    else if (v->e && entry_is_apart(v->e))
         bytes = resize_apart(v, type, form, len);
-    } else if (len > ENTRY_INLINE) {
+    else if (len > ENTRY_INLINE)
         bytes = go_apart(v, type, form, len);
-    } else {
-        value_bytes(v, &had);
-        if (make_tail(v, type, form, (uint32_t)len, (uint32_t)(had < len ? had : len), MAY_EVICT))
-            bytes = entry_parts(v->e).value;
-    }
+    else if (make_tail(v, type, form, (uint32_t)len, keep, MAY_EVICT))
+        bytes = entry_parts(v->e).value;
+    else
+        bytes = NULL;
     if (bytes)
         account(v, before);
     return bytes;
