@@ -440,7 +440,7 @@ RULES = {
         (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
         (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
         (2, '(ZPOPMIN|ZPOPMAX) key [small]'), (3, 'ZMPOP numkeys key key (MIN|MAX) [COUNT small]'), (1, 'ZMPOP small key (MIN|MAX|COUNT small)*'),
-        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key int* WITHSCORES'),
+        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key small WITHSCORES junk'),
         (2, 'ZSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'ZSCAN key small [COUNT small] [junk]'),
         (4, '(ZUNION|ZINTER) numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]'),
         (3, '(ZUNIONSTORE|ZINTERSTORE) key numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)]'),
