@@ -72,8 +72,9 @@ struct reading {
     bool made_consumer;
     bool news, history; /* XREADGROUP: ID ">"; any other one */
     bool serve;
-    struct stream_id after; /* entries behind this one ... */
-    struct stream_id until; /* ... to this one, if there are any */
+    struct stream_id after;  /* entries behind this one ... */
+    struct stream_id until;  /* ... to this one, if there are any */
+    struct stream_walk walk; /* XREADGROUP: before the first one of them */
     uint64_t count;
 };
 
@@ -228,31 +229,38 @@ static void find_entries(struct request *rq, const struct read_options *o, struc
     if (!stream_id_next(&from) || stream_id_compare(stream_last_entry(st), from) < 0)
         return;
     r->serve = true;
-    r->count = stream_count(st, from, STREAM_ID_MAX, o->count ? (uint64_t)o->count : UINT64_MAX);
-    if (!r->news)
+    uint64_t most = o->count ? (uint64_t)o->count : UINT64_MAX;
+    if (!r->news) {
+        r->count = stream_count(st, from, STREAM_ID_MAX, most);
         return;
+    }
     struct stream_walk w;
     stream_walk(&w, st, from, STREAM_ID_MAX, false);
-    for (uint64_t left = r->count; left > 0 && stream_walk_next(&w); left--)
+    for (; r->count < most && stream_walk_next(&w); r->count++) {
         r->until = w.id;
+        if (r->count == 0) {
+            r->walk = w;
+            stream_walk_back(&r->walk);
+        }
+    }
 }
 
-static void walk_news(struct stream_walk *w, const struct reading *r)
+/* The stream stays as it is while its entries become pending. */
+static struct stream_walk walk_news(const struct reading *r)
 {
-    struct stream_id from = r->after;
-    stream_id_next(&from);
-    stream_walk(w, stream_of(&r->v), from, r->until, false);
+    struct stream_walk w = r->walk;
+    w.to = r->until;
+    return w;
 }
 
 static bool reserve(struct request *rq, const struct read_options *o, struct reading *r)
 {
-    struct stream_walk w;
     r->c = request_stream_consumer(rq, &r->v, r->g, o->consumer, &r->made_consumer);
     if (!r->c)
         return false;
     if (!r->news || !r->serve || o->noack)
         return true;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     while (stream_walk_next(&w))
         if (stream_pending_reserve(&r->v, r->g, r->c, w.id, true) != STORE_OK) {
             reply_oom(rq->out);
@@ -263,10 +271,9 @@ static bool reserve(struct request *rq, const struct read_options *o, struct rea
 
 static void settle(const struct read_options *o, struct reading *r)
 {
-    struct stream_walk w;
     if (!r->c || !r->news || !r->serve || o->noack)
         return;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     while (stream_walk_next(&w))
         stream_pending_settle(&r->v, r->g, r->c, w.id);
 }
@@ -335,8 +342,7 @@ static uint64_t list_history(struct request *rq, const struct read_options *o, c
 static void reply_news(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
 {
     const struct stream *st = stream_of(&r->v);
-    struct stream_walk w;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     reply_array(rq->out, r->count);
     while (stream_walk_next(&w)) {
         stream_group_advance(st, r->g, w.id);

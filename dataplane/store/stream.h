@@ -106,7 +106,8 @@ struct stream_walk {
     struct stream_id from, to;
     struct order_cursor cursor;
     const struct stream_node *node;
-    uint32_t at; /* where the next entry begins, or ends in reverse */
+    uint32_t at;    /* where the next entry begins, or ends in reverse */
+    uint32_t begin; /* where this one begins */
     uint32_t left, field_at, value_at;
     bool reverse, same;
     char text[2][24];
@@ -116,6 +117,8 @@ struct stream_walk {
 void stream_walk(struct stream_walk *w, const struct stream *st, struct stream_id from, struct stream_id to,
                  bool reverse);
 bool stream_walk_next(struct stream_walk *w);
+/* The next entry is the one that was found last once more (forward only). */
+void stream_walk_back(struct stream_walk *w);
 /* The entry's next field, as long as there are some. Numbers' digits lie in the walk. */
 bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice *value);
 

@@ -64,12 +64,35 @@ bool node_entry_before(const struct stream_node *n, uint32_t end, struct node_en
     return node_entry_at(n, at, e);
 }
 
-bool node_seek(const struct stream_node *n, uint32_t at, struct stream_id id, struct node_entry *e)
+static bool is_in_second_half(const struct stream_node *n, struct stream_id id)
 {
-    for (; node_entry_at(n, at, e); at = e->end)
-        if (stream_id_compare(e->id, id) >= 0)
-            return true;
-    return false;
+    struct stream_id a = n->first, b = n->last;
+    if (a.ms == b.ms)
+        return id.ms > a.ms || (id.ms == a.ms && id.seq > a.seq && id.seq - a.seq > (b.seq - a.seq) / 2);
+    return id.ms > a.ms && id.ms - a.ms > (b.ms - a.ms) / 2;
+}
+
+uint32_t node_place(const struct stream_node *n, struct stream_id id)
+{
+    struct node_entry e;
+    uint32_t at;
+    if (is_in_second_half(n, id)) {
+        at = pack_end(node_pack(n));
+        while (node_entry_before(n, at, &e) && stream_id_compare(e.id, id) >= 0)
+            at = e.at;
+        return at;
+    }
+    at = node_begin(n);
+    if (stream_id_compare(id, n->first) > 0)
+        while (node_entry_at(n, at, &e) && stream_id_compare(e.id, id) < 0)
+            at = e.end;
+    return at;
+}
+
+bool node_find(const struct stream_node *n, struct stream_id id, struct node_entry *e)
+{
+    return stream_id_compare(id, n->last) <= 0 && node_entry_at(n, node_place(n, id), e) &&
+           stream_id_compare(e->id, id) == 0;
 }
 
 /* -- changing */
@@ -115,42 +138,34 @@ static bool has_same_fields(const struct stream_node *n, const struct slice *pai
     return true;
 }
 
-/* What stands before the values. */
-struct head {
-    struct item own, ms, seq;
-};
-
-static struct head make_head(const struct stream_node *n, struct stream_id id, bool same, uint32_t pairs)
+struct node_draft node_plan(const struct stream_node *n, struct stream_id id, const struct slice *pair,
+                            uint32_t pairs)
 {
+    struct node_draft d = {.id = id, .pair = pair, .pairs = pairs, .same = has_same_fields(n, pair, pairs)};
     uint64_t ms = id.ms - n->first.ms;
-    return (struct head){item_of_number(same ? 0 : pairs), item_of_number((int64_t)ms),
-                         item_of_number((int64_t)(ms ? id.seq : id.seq - n->first.seq))};
+    d.own = item_of_number(d.same ? 0 : pairs);
+    d.ms = item_of_number((int64_t)ms);
+    d.seq = item_of_number((int64_t)(ms ? id.seq : id.seq - n->first.seq));
+    return d;
 }
 
-uint64_t node_len_after(const struct stream_node *n, struct stream_id id, const struct slice *pair,
-                        uint32_t pairs)
+uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d)
 {
-    bool same = has_same_fields(n, pair, pairs);
-    struct head head = make_head(n, id, same, pairs);
-    uint64_t size = 2ULL * head.own.size + head.ms.size + head.seq.size;
-    for (uint32_t i = 0; i < pairs * 2; i++)
-        if (!same || i % 2)
-            size += item_of(pair[i]).size;
-    return pack_len_after(node_pack(n), size, 0, (same ? pairs : pairs * 2LL) + AROUND);
+    uint64_t size = 2ULL * d->own.size + d->ms.size + d->seq.size;
+    for (uint32_t i = d->same; i < d->pairs * 2; i += 1u + d->same)
+        size += item_of(d->pair[i]).size;
+    return pack_len_after(node_pack(n), size, 0, (d->same ? d->pairs : d->pairs * 2LL) + AROUND);
 }
 
-void node_append(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs)
+void node_append(struct stream_node *n, const struct node_draft *d)
 {
-    bool same = has_same_fields(n, pair, pairs);
-    struct head head = make_head(n, id, same, pairs);
-    push(n, head.own);
-    push(n, head.ms);
-    push(n, head.seq);
-    for (uint32_t i = 0; i < pairs * 2; i++)
-        if (!same || i % 2)
-            push(n, item_of(pair[i]));
-    push(n, head.own);
-    n->last = id;
+    push(n, d->own);
+    push(n, d->ms);
+    push(n, d->seq);
+    for (uint32_t i = d->same; i < d->pairs * 2; i += 1u + d->same)
+        push(n, item_of(d->pair[i]));
+    push(n, d->own);
+    n->last = d->id;
     n->live++;
     n->added++;
     assert(n->len <= n->cap);

@@ -1,7 +1,7 @@
 /* engine_bench.c: "C" of the speed targets: the command engine in process. RESP bytes in, reply bytes out,
  * over the real store; reader, prepare, prefetch, execute and writer, and nothing else. Keys of 16 bytes,
  * values of 64, keys drawn uniformly; of lists there are 1000, which RPUSH and LPUSH fill before LPOP and
- * RPOP empty them.
+ * RPOP empty them, and as many streams of 500 entries.
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name contains it
  */
@@ -78,6 +78,18 @@ static size_t list_request(char *p, const char *kind, unsigned long long key)
     return (size_t)n;
 }
 
+static size_t stream_request(char *p, const char *kind, unsigned long long key)
+{
+    if (strcmp(kind, "XADD") == 0)
+        return (size_t)sprintf(p,
+                               "*8\r\n$4\r\nXADD\r\n$6\r\nx%05llu\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$"
+                               "3\r\n500\r\n$1\r\n*\r\n$5\r\nfield\r\n$64\r\n%064llu\r\n",
+                               key % LISTS, key);
+    return (size_t)sprintf(
+        p, "*6\r\n$6\r\nXRANGE\r\n$6\r\nx%05llu\r\n$1\r\n-\r\n$1\r\n+\r\n$5\r\nCOUNT\r\n$2\r\n10\r\n",
+        key % LISTS);
+}
+
 /* REQUESTS requests of one kind, as a client's pipeline would hold them. */
 static struct traffic make_traffic(struct bench *b, const char *kind)
 {
@@ -93,6 +105,8 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
             t.len += (size_t)sprintf(p, "*1\r\n$4\r\nPING\r\n");
         else if (strstr(kind, "PUSH") || strstr(kind, "POP") || strcmp(kind, "LRANGE") == 0)
             t.len += list_request(p, kind, key);
+        else if (kind[0] == 'X')
+            t.len += stream_request(p, kind, key);
         else
             t.len += collection_request(p, kind, key);
     }
@@ -192,8 +206,8 @@ int main(int argc, char **argv)
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
     fill(&b);
-    static const char *const kinds[] = {"PING",      "GET",   "SET",    "HSET", "HGET",  "SADD",
-                                        "SISMEMBER", "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP"};
+    static const char *const kinds[] = {"PING",  "GET",    "SET",  "HSET",  "HGET", "SADD", "SISMEMBER",
+                                        "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP", "XADD", "XRANGE"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         measure(&b, kinds[i], 1, rounds, only);
         measure(&b, kinds[i], BATCH_MAX, rounds, only);

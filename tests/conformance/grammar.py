@@ -456,7 +456,7 @@ RULES = {
         (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
     ],
     'geo': [
         (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
