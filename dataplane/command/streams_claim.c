@@ -251,7 +251,8 @@ static bool read_claim(struct request *rq, struct claim *cl, struct claim_option
     return true;
 }
 
-static void claim_one(struct request *rq, struct claim *cl, const struct claim_options *o, struct stream_id id)
+static void claim_one(struct request *rq, struct claim *cl, const struct claim_options *o,
+                      struct stream_id id)
 {
     struct stream_pending *p = stream_pending_find(cl->g, id);
     if (!stream_has(stream_of(&cl->v), id)) {

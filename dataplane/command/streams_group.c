@@ -1,4 +1,5 @@
-/* streams_group.c: XGROUP and XACK. https://redis.io/docs/latest/commands/xgroup-create/ and its neighbours */
+/* streams_group.c: XGROUP and XACK. https://redis.io/docs/latest/commands/xgroup-create/ and its neighbours
+ */
 #include "command/stream_commands.h"
 #include "command/streams.h"
 
@@ -35,9 +36,10 @@ static bool read_options(struct request *rq, struct group_options *o, bool creat
 static bool require_key(struct request *rq, const struct value_at *v)
 {
     if (!v->e)
-        reply_error(rq->out,
-                    "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to "
-                    "use the MKSTREAM option to create an empty stream automatically.");
+        reply_error(
+            rq->out,
+            "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to "
+            "use the MKSTREAM option to create an empty stream automatically.");
     return v->e;
 }
 

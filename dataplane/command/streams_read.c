@@ -72,8 +72,9 @@ struct reading {
     bool made_consumer;
     bool news, history; /* XREADGROUP: ID ">"; any other one */
     bool serve;
-    struct stream_id after; /* entries behind this one ... */
-    struct stream_id until; /* ... to this one, if there are any */
+    struct stream_id after;  /* entries behind this one ... */
+    struct stream_id until;  /* ... to this one, if there are any */
+    struct stream_walk walk; /* XREADGROUP: before the first one of them */
     uint64_t count;
 };
 
@@ -214,9 +215,11 @@ static struct stream_id group_after(const struct reading *all, const struct read
     return after;
 }
 
-static void find_entries(const struct read_options *o, struct reading *all, struct reading *r)
+static void find_entries(struct request *rq, const struct read_options *o, struct reading *all,
+                         struct reading *r)
 {
     const struct stream *st = stream_of(&r->v);
+    request_find(rq, &r->key, LOOK_READ); /* Redis looks twice, and counts both */
     r->serve = r->history;
     if (!st || !st->length || r->history)
         return;
@@ -226,31 +229,38 @@ static void find_entries(const struct read_options *o, struct reading *all, stru
     if (!stream_id_next(&from) || stream_id_compare(stream_last_entry(st), from) < 0)
         return;
     r->serve = true;
-    r->count = stream_count(st, from, STREAM_ID_MAX, o->count ? (uint64_t)o->count : UINT64_MAX);
-    if (!r->news)
+    uint64_t most = o->count ? (uint64_t)o->count : UINT64_MAX;
+    if (!r->news) {
+        r->count = stream_count(st, from, STREAM_ID_MAX, most);
         return;
+    }
     struct stream_walk w;
     stream_walk(&w, st, from, STREAM_ID_MAX, false);
-    for (uint64_t left = r->count; left > 0 && stream_walk_next(&w); left--)
+    for (; r->count < most && stream_walk_next(&w); r->count++) {
         r->until = w.id;
+        if (r->count == 0) {
+            r->walk = w;
+            stream_walk_back(&r->walk);
+        }
+    }
 }
 
-static void walk_news(struct stream_walk *w, const struct reading *r)
+/* The stream stays as it is while its entries become pending. */
+static struct stream_walk walk_news(const struct reading *r)
 {
-    struct stream_id from = r->after;
-    stream_id_next(&from);
-    stream_walk(w, stream_of(&r->v), from, r->until, false);
+    struct stream_walk w = r->walk;
+    w.to = r->until;
+    return w;
 }
 
 static bool reserve(struct request *rq, const struct read_options *o, struct reading *r)
 {
-    struct stream_walk w;
     r->c = request_stream_consumer(rq, &r->v, r->g, o->consumer, &r->made_consumer);
     if (!r->c)
         return false;
     if (!r->news || !r->serve || o->noack)
         return true;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     while (stream_walk_next(&w))
         if (stream_pending_reserve(&r->v, r->g, r->c, w.id, true) != STORE_OK) {
             reply_oom(rq->out);
@@ -261,10 +271,9 @@ static bool reserve(struct request *rq, const struct read_options *o, struct rea
 
 static void settle(const struct read_options *o, struct reading *r)
 {
-    struct stream_walk w;
     if (!r->c || !r->news || !r->serve || o->noack)
         return;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     while (stream_walk_next(&w))
         stream_pending_settle(&r->v, r->g, r->c, w.id);
 }
@@ -296,38 +305,44 @@ static bool reserve_all(struct request *rq, const struct read_options *o, struct
 /* -- replies
  * --------------------------------------------------------------------------------------------------- */
 
-/* What is pending for the consumer, from an ID on. */
-static void reply_history(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
+static void reply_old(struct request *rq, const struct stream *st, struct stream_pending *p)
 {
-    const struct stream *st = stream_of(&r->v);
+    if (stream_has(st, p->id)) {
+        reply_stream_entry_of(rq->out, st, p->id);
+        p->delivered = (int64_t)rq->env->now_ms;
+        p->deliveries++;
+        return;
+    }
+    reply_array(rq->out, 2);
+    reply_stream_id(rq->out, p->id);
+    reply_null_array(rq->out);
+}
+
+/* Counts what is pending for the consumer behind an ID, and replies it if told so. The same command may have
+ * reserved more than that, for another reading of the same stream. */
+static uint64_t list_history(struct request *rq, const struct read_options *o, const struct reading *r,
+                             bool reply) /* long: */
+{
     struct order_cursor cursor;
     struct stream_id from = r->after;
-    uint64_t rank = r->c->pending.count, most;
-    struct stream_pending *p = NULL;
-    if (stream_id_next(&from))
-        p = stream_pending_seek(&r->c->pending, from, &cursor, &rank);
-    most = r->c->pending.count - rank;
-    if (o->count && most > (uint64_t)o->count)
-        most = (uint64_t)o->count;
-    reply_array(rq->out, most);
-    for (; most-- > 0; p = (struct stream_pending *)(uintptr_t)order_next(&cursor)) {
-        if (stream_has(st, p->id)) {
-            reply_stream_entry_of(rq->out, st, p->id);
-            p->delivered = (int64_t)rq->env->now_ms;
-            p->deliveries++;
-        } else {
-            reply_array(rq->out, 2);
-            reply_stream_id(rq->out, p->id);
-            reply_null_array(rq->out);
-        }
+    uint64_t count = 0;
+    struct stream_pending *p =
+        stream_id_next(&from) ? stream_pending_seek(&r->c->pending, from, &cursor, NULL) : NULL;
+    for (; p && (!o->count || count < (uint64_t)o->count);
+         p = (struct stream_pending *)(uintptr_t)order_next(&cursor)) {
+        if (p->consumer != r->c)
+            continue;
+        count++;
+        if (reply)
+            reply_old(rq, stream_of(&r->v), p);
     }
+    return count;
 }
 
 static void reply_news(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
 {
     const struct stream *st = stream_of(&r->v);
-    struct stream_walk w;
-    walk_news(&w, r);
+    struct stream_walk w = walk_news(r);
     reply_array(rq->out, r->count);
     while (stream_walk_next(&w)) {
         stream_group_advance(st, r->g, w.id);
@@ -352,7 +367,8 @@ static void reply_reading(struct request *rq, const struct read_options *o, stru
         reply_array(rq->out, 2);
     reply_bulk(rq->out, r->key.name);
     if (r->history) {
-        reply_history(rq, o, r);
+        reply_array(rq->out, list_history(rq, o, r, false));
+        list_history(rq, o, r, true);
     } else if (r->news) {
         reply_news(rq, o, r);
     } else {
@@ -410,7 +426,7 @@ static enum command_result read_all(struct request *rq, const struct read_option
         if (!read_key(rq, o, i, &all[i]))
             return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
-        find_entries(o, all, &all[i]);
+        find_entries(rq, o, all, &all[i]);
         served += all[i].serve;
     }
     if (o->in_group && !reserve_all(rq, o, all))

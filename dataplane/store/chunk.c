@@ -5,8 +5,7 @@
 enum {
     CHUNK_HEADER = offsetof(struct chunk, bytes),
     CHUNK_FIRST = 256, /* bytes of a new chunk of a small list ... */
-    GROWTH = 4,        /* ... which grows by a quarter */
-    COUNT_GROWTH = 4,  /* what a pack's count may grow by */
+    GROWTH = 8,        /* ... which grows by an eighth, about a size class */
     SAFE_BYTES = 8192, /* of a chunk whose elements are counted */
     MANY_CHUNKS = 4    /* a list of more gets chunks of full size at once */
 };
@@ -90,7 +89,7 @@ static void unlink_free(struct shard *s, struct list *l, struct chunk *c)
     shard_free(s, c);
 }
 
-/* The chunk's pack in other memory of at least cap bytes, from `start` on. NULL without memory. */
+/* The chunk in other memory, with room for at least cap bytes, its pack at the front. NULL without memory. */
 static struct chunk *move_to(struct shard *s, struct list *l, struct chunk *c, uint64_t cap, bool quiet)
 {
     struct chunk *moved = chunk_new(s, cap, quiet);
@@ -120,7 +119,7 @@ static struct chunk *make_room(struct shard *s, struct list *l, struct chunk_lim
 {
     if (c->start >= front && c->cap - c->start - c->len >= back)
         return c;
-    uint64_t need = c->len + front + back, cap = c->cap + c->cap / GROWTH + CHUNK_FIRST / 2;
+    uint64_t need = c->len + front + back, cap = c->cap + c->cap / GROWTH + CHUNK_FIRST / 8;
     bool at_front = front > back;
     if (cap > limit.bytes)
         cap = limit.bytes;

@@ -142,8 +142,7 @@ static struct item sized(struct item item)
     uint8_t head[HEAD_MOST];
     uint64_t body = write_head(head, &item) + (item.is_number ? 0 : (uint64_t)item.text.len);
     uint64_t size = body + back_size(head[0], body);
-    assert(size < UINT32_MAX);
-    item.size = (uint32_t)size;
+    item.size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX; /* fits in no pack then */
     return item;
 }
 

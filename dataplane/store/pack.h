@@ -1,6 +1,7 @@
 /* pack.h: a pack, the compact form of a small collection: a run of elements, each a string or a 64-bit
  * integer, readable from both ends. Bytes only: it allocates nothing and knows no shard; whoever owns the
- * buffer makes sure of room (pack_size(), pack_len_after()) before it inserts. Private to the store.
+ * buffer makes sure of room (pack_len_after()) before it inserts. Private to the store, but that list.h hands
+ * out items.
  *
  *   ┌─────────┬─────────┬─ … ─┬─────────┬────────┐     count: 1 byte below 255, else 4 bytes and 255
  *   │ element │ element │     │ element │ count  │

@@ -64,11 +64,17 @@ struct stream_node *stream_node_for(const struct stream *st, struct stream_id id
 /* -- walking
  * --------------------------------------------------------------------------------------------------- */
 
+/* Goes to a node, and there to the first entry that may be in the range. */
 static void enter_node(struct stream_walk *w, uint64_t word)
 {
+    struct stream_id beyond = w->to;
     w->node = word ? node_of(word) : NULL;
-    if (w->node)
-        w->at = w->reverse ? pack_end(node_pack(w->node)) : node_begin(w->node);
+    if (w->node && !w->reverse)
+        w->at = node_place(w->node, w->from);
+    else if (w->node)
+        w->at = stream_id_compare(w->node->last, w->to) > 0 && stream_id_next(&beyond)
+                    ? node_place(w->node, beyond)
+                    : pack_end(node_pack(w->node));
 }
 
 void stream_walk(struct stream_walk *w, const struct stream *st, struct stream_id from, struct stream_id to,
@@ -104,16 +110,21 @@ bool stream_walk_next(struct stream_walk *w)
             enter_node(w, w->reverse ? order_prev(&w->cursor) : order_next(&w->cursor));
             continue;
         }
+        if (stream_id_compare(e.id, w->from) < 0 || stream_id_compare(e.id, w->to) > 0)
+            break;
         w->at = w->reverse ? e.at : e.end;
-        int below = stream_id_compare(e.id, w->from), above = stream_id_compare(e.id, w->to);
-        if (below >= 0 && above <= 0) {
-            show_entry(w, &e);
-            return true;
-        }
-        if (w->reverse ? below < 0 : above > 0)
-            w->node = NULL;
+        w->begin = e.at;
+        show_entry(w, &e);
+        return true;
     }
+    w->node = NULL;
     return false;
+}
+
+void stream_walk_back(struct stream_walk *w)
+{
+    w->at = w->begin;
+    w->left = 0;
 }
 
 bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice *value)
@@ -142,17 +153,17 @@ bool stream_has(const struct stream *st, struct stream_id id)
     struct node_entry e;
     uint64_t rank;
     struct stream_node *n = stream_node_for(st, id, &rank, &cursor);
-    return n && stream_id_compare(id, n->last) <= 0 && node_seek(n, node_begin(n), id, &e) &&
-           stream_id_compare(e.id, id) == 0;
+    return n && node_find(n, id, &e);
 }
 
-static uint64_t count_in_node(const struct stream_node *n, struct stream_id from, struct stream_id to)
+static uint64_t count_in_node(const struct stream_node *n, struct stream_id from, struct stream_id to,
+                              uint64_t most)
 {
     if (stream_id_compare(n->first, from) >= 0 && stream_id_compare(n->last, to) <= 0)
         return n->live;
     struct node_entry e;
     uint64_t count = 0;
-    for (uint32_t at = node_begin(n); node_seek(n, at, from, &e); at = e.end) {
+    for (uint32_t at = node_place(n, from); count < most && node_entry_at(n, at, &e); at = e.end) {
         if (stream_id_compare(e.id, to) > 0)
             break;
         count++;
@@ -171,7 +182,7 @@ uint64_t stream_count(const struct stream *st, struct stream_id from, struct str
     for (; word && count < most; word = order_next(&cursor)) {
         if (stream_id_compare(node_of(word)->first, to) > 0)
             break;
-        count += count_in_node(node_of(word), from, to);
+        count += count_in_node(node_of(word), from, to, most - count);
     }
     return count < most ? count : most;
 }

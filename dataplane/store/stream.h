@@ -71,7 +71,8 @@ bool stream_id_prev(struct stream_id *id);
 
 /* The stream of a value that is one, NULL if there is no key. */
 struct stream *stream_of(const struct value_at *v);
-/* Keeps the stream where it is, whatever is allocated, until stream_release(). False if it was held before. */
+/* Keeps the stream where it is, whatever is allocated, until stream_release(). False if it was held before.
+ */
 bool stream_hold(const struct value_at *v);
 void stream_release(const struct value_at *v);
 
@@ -87,9 +88,9 @@ enum { STREAM_BYTES_MOST = 1 << 30 }; /* of an entry's fields and values, as in 
 bool stream_delete(struct value_at *v, struct stream_id id);
 
 struct stream_trim {
-    bool by_id;        /* entries below `least` go, else the oldest beyond `keep` */
-    bool approximate;  /* whole nodes only */
-    uint64_t limit;    /* of entries removed, 0 = none */
+    bool by_id;       /* entries below `least` go, else the oldest beyond `keep` */
+    bool approximate; /* whole nodes only */
+    uint64_t limit;   /* of entries removed, 0 = none */
     uint64_t keep;
     struct stream_id least;
 };
@@ -105,7 +106,8 @@ struct stream_walk {
     struct stream_id from, to;
     struct order_cursor cursor;
     const struct stream_node *node;
-    uint32_t at; /* where the next entry begins, or ends in reverse */
+    uint32_t at;    /* where the next entry begins, or ends in reverse */
+    uint32_t begin; /* where this one begins */
     uint32_t left, field_at, value_at;
     bool reverse, same;
     char text[2][24];
@@ -115,6 +117,8 @@ struct stream_walk {
 void stream_walk(struct stream_walk *w, const struct stream *st, struct stream_id from, struct stream_id to,
                  bool reverse);
 bool stream_walk_next(struct stream_walk *w);
+/* The next entry is the one that was found last once more (forward only). */
+void stream_walk_back(struct stream_walk *w);
 /* The entry's next field, as long as there are some. Numbers' digits lie in the walk. */
 bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice *value);
 

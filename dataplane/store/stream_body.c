@@ -1,4 +1,5 @@
-/* stream_body.c: what the store does with a stream whatever is in it (value.h): freeing, copying, compacting. */
+/* stream_body.c: what the store does with a stream whatever is in it (value.h): freeing, copying, compacting.
+ */
 #include "store/stream_body.h"
 
 static struct stream_body *of(const struct body *body)
@@ -136,33 +137,81 @@ uint64_t stream_body_overhead(const struct body *body)
 
 uint64_t group_memory(const struct stream_group *g)
 {
-    uint64_t bytes = slab_size(sizeof *g + g->name_len) +
-                     g->pending.count * slab_size(sizeof(struct stream_pending));
+    uint64_t bytes =
+        slab_size(sizeof *g + g->name_len) + g->pending.count * slab_size(sizeof(struct stream_pending));
     const struct stream_consumer *c;
     for (uint64_t i = 0; (c = stream_consumer_at(g, i)) != NULL; i++)
         bytes += slab_size(sizeof *c + c->name_len);
     return bytes;
 }
 
-/* The cursor is twice the rank of a node, and then twice a rank of the nodes' order and one more. */
+/* -- compacting: nodes, then the tree above them, then what is pending. Groups and consumers stay: they are
+ * few.
+ */
+
+static void compact_node(struct shard *s, struct stream *st, uint64_t rank)
+{
+    struct order_cursor at;
+    struct stream_node *n = node_of(order_at(&st->nodes, rank, &at));
+    struct stream_node *moved = compact_move(s, n, node_size(n), SLAB_OTHER);
+    if (moved)
+        order_replace(&at, &stream_node_order, word_of(moved));
+}
+
+static void compact_pending(struct shard *s, struct stream_group *g, uint64_t rank)
+{
+    struct order_cursor in_group, in_consumer;
+    struct stream_pending *p = (struct stream_pending *)(uintptr_t)order_at(&g->pending, rank, &in_group);
+    if (!slab_is_sparse(&s->heap, p))
+        return;
+    stream_pending_seek(&p->consumer->pending, p->id, &in_consumer, NULL);
+    struct stream_pending *moved = compact_move(s, p, sizeof *p, SLAB_OTHER);
+    if (!moved)
+        return;
+    order_replace(&in_group, &stream_pending_order, word_of(moved));
+    order_replace(&in_consumer, &stream_pending_order, word_of(moved));
+}
+
+enum { AT_NODES, AT_TREE, AT_PENDING, STAGE_BITS = 2, RANK_BITS = 38 };
+
+/* One step from a place on: a rank, and the group's for AT_PENDING. False at the end of the stage. */
+static bool compact_step(struct shard *s, struct stream *st, unsigned stage, uint64_t *place)
+{
+    if (stage == AT_NODES) {
+        if (*place >= st->nodes.count)
+            return false;
+        compact_node(s, st, (*place)++);
+        return true;
+    }
+    if (stage == AT_TREE) {
+        *place = order_compact(s, &st->nodes, *place);
+        return *place != 0;
+    }
+    uint64_t rank = *place & ((1ULL << RANK_BITS) - 1);
+    struct stream_group *g = stream_group_at(st, *place >> RANK_BITS);
+    if (!g)
+        return false;
+    if (rank < g->pending.count) {
+        compact_pending(s, g, rank);
+        ++*place;
+    } else {
+        *place = ((*place >> RANK_BITS) + 1) << RANK_BITS;
+    }
+    return true;
+}
+
+/* The cursor is a place and, in its lowest bits, the stage. */
 bool stream_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget)
 {
-    struct stream *st = &of(body)->st;
-    struct order_cursor at;
     for (; *budget > 0; --*budget) {
-        if (*cursor & 1) {
-            uint64_t rank = order_compact(s, &st->nodes, *cursor >> 1);
-            *cursor = rank << 1 | 1;
-            if (rank == 0)
+        unsigned stage = *cursor & ((1u << STAGE_BITS) - 1);
+        uint64_t place = *cursor >> STAGE_BITS;
+        if (!compact_step(s, &of(body)->st, stage, &place)) {
+            if (stage++ == AT_PENDING)
                 return true;
-            continue;
+            place = 0;
         }
-        uint64_t word = order_at(&st->nodes, *cursor >> 1, &at);
-        struct stream_node *moved =
-            word ? compact_move(s, node_of(word), node_size(node_of(word)), SLAB_OTHER) : NULL;
-        if (moved)
-            order_replace(&at, &stream_node_order, word_of(moved));
-        *cursor = word ? *cursor + 2 : 1;
+        *cursor = place << STAGE_BITS | stage;
     }
     return false;
 }

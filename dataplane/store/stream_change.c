@@ -100,8 +100,8 @@ static struct stream_node *new_node(struct shard *s, struct stream_body *b, stru
 }
 
 /* The node with room for a pack of len bytes, a quarter more than before at least. */
-static struct stream_node *grow_node(struct shard *s, struct stream_body *b, const struct order_cursor *cursor,
-                                     struct stream_node *n, uint64_t len)
+static struct stream_node *grow_node(struct shard *s, struct stream_body *b,
+                                     const struct order_cursor *cursor, struct stream_node *n, uint64_t len)
 {
     if (len <= n->cap)
         return n;
@@ -111,23 +111,38 @@ static struct stream_node *grow_node(struct shard *s, struct stream_body *b, con
     return p ? replace_node(s, b, cursor, n, p, cap) : NULL;
 }
 
+/* The last node with the entry in it, or NULL. */
+static struct stream_node *append(struct shard *s, struct stream_body *b, struct stream_id id,
+                                  const struct slice *pair, uint32_t pairs)
+{
+    struct stream *st = &b->st;
+    struct order_cursor cursor;
+    uint64_t word = st->nodes.count ? order_at(&st->nodes, st->nodes.count - 1, &cursor) : 0;
+    struct stream_node *n = word ? node_of(word) : NULL;
+    struct node_draft draft;
+    uint64_t before = 0;
+    if (n && !is_full(s, n, bytes_of(pair, pairs))) {
+        before = n->len;
+        draft = node_plan(n, id, pair, pairs);
+        n = grow_node(s, b, &cursor, n, node_len_after(n, &draft));
+    } else {
+        n = new_node(s, b, id, pair, pairs);
+        if (n)
+            draft = node_plan(n, id, pair, pairs);
+    }
+    if (n) {
+        node_append(n, &draft);
+        b->body.data += n->len - before;
+    }
+    return n;
+}
+
 bool stream_body_add(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
                      uint32_t pairs)
 {
     struct stream *st = &b->st;
-    struct order_cursor cursor;
-    uint64_t word = st->nodes.count ? order_at(&st->nodes, st->nodes.count - 1, &cursor) : 0, before = 0;
-    struct stream_node *n = word ? node_of(word) : NULL;
-    if (n && !is_full(s, n, bytes_of(pair, pairs))) {
-        before = n->len;
-        n = grow_node(s, b, &cursor, n, node_len_after(n, id, pair, pairs));
-    } else {
-        n = new_node(s, b, id, pair, pairs);
-    }
-    if (!n)
+    if (!append(s, b, id, pair, pairs))
         return false;
-    node_append(n, id, pair, pairs);
-    b->body.data += n->len - before;
     if (st->length++ == 0)
         st->first = id;
     st->last = id;
@@ -199,7 +214,7 @@ bool stream_delete(struct value_at *v, struct stream_id id)
     struct node_entry e;
     uint64_t rank, data = b->body.data;
     struct stream_node *n = stream_node_for(st, id, &rank, &cursor);
-    if (!n || !node_seek(n, node_begin(n), id, &e) || stream_id_compare(e.id, id) != 0)
+    if (!n || !node_find(n, id, &e))
         return false;
     if (n->live == 1)
         drop_node(v->s, b, rank);

@@ -221,8 +221,7 @@ struct stream_consumer *stream_consumer_add(struct value_at *v, struct stream_gr
     return c;
 }
 
-void stream_consumer_remove(struct value_at *v, struct stream_group *g,
-                            struct stream_consumer *c) /* long: */
+void stream_consumer_remove(struct value_at *v, struct stream_group *g, struct stream_consumer *c) /* long: */
 {
     struct stream_body *b = stream_body_of(v);
     struct slice name = stream_consumer_name(c);

@@ -20,56 +20,107 @@ static uint32_t skip(struct pack pk, uint32_t at, uint64_t count)
     return at;
 }
 
-static uint32_t node_fields(const struct stream_node *n)
+/* What a node's entries have in common. */
+struct shape {
+    struct pack pk;
+    uint32_t begin, end; /* of the entries */
+    uint32_t fields;     /* of the node */
+};
+
+static struct shape shape_of(const struct stream_node *n)
 {
-    uint32_t next;
-    return (uint32_t)number_at(node_pack(n), 0, &next);
+    struct shape s = {.pk = node_pack(n)};
+    s.fields = (uint32_t)number_at(s.pk, 0, &s.begin);
+    s.begin = skip(s.pk, s.begin, s.fields);
+    s.end = pack_end(s.pk);
+    return s;
 }
 
 /* -- reading */
 
 uint32_t node_begin(const struct stream_node *n)
 {
-    uint32_t next;
-    uint64_t fields = number_at(node_pack(n), 0, &next);
-    return skip(node_pack(n), next, fields);
+    return shape_of(n).begin;
+}
+
+/* The entry at a place but for its end. */
+static void read_head(const struct stream_node *n, const struct shape *s, uint32_t at, struct node_entry *e)
+{
+    e->at = at;
+    uint64_t own = number_at(s->pk, at, &at);
+    uint64_t ms = number_at(s->pk, at, &at), seq = number_at(s->pk, at, &at);
+    e->id = (struct stream_id){n->first.ms + ms, ms ? seq : n->first.seq + seq};
+    e->body = at;
+    e->same = own == 0;
+    e->fields = e->same ? s->fields : (uint32_t)own;
+}
+
+static bool entry_at(const struct stream_node *n, const struct shape *s, uint32_t at, struct node_entry *e)
+{
+    if (at >= s->end)
+        return false;
+    read_head(n, s, at, e);
+    e->end = skip(s->pk, e->body, (e->same ? e->fields : e->fields * 2ULL) + 1);
+    return true;
+}
+
+static bool entry_before(const struct stream_node *n, const struct shape *s, uint32_t end,
+                         struct node_entry *e)
+{
+    uint32_t at, unused;
+    if (end <= s->begin)
+        return false;
+    at = pack_prev(s->pk, end);
+    uint64_t own = number_at(s->pk, at, &unused);
+    for (uint64_t left = (own ? own * 2 : s->fields) + AROUND - 1; left > 0; left--)
+        at = pack_prev(s->pk, at);
+    read_head(n, s, at, e);
+    e->end = end;
+    return true;
 }
 
 bool node_entry_at(const struct stream_node *n, uint32_t at, struct node_entry *e)
 {
-    struct pack pk = node_pack(n);
-    if (at >= pack_end(pk))
-        return false;
-    e->at = at;
-    uint64_t own = number_at(pk, at, &at);
-    uint64_t ms = number_at(pk, at, &at), seq = number_at(pk, at, &at);
-    e->id = (struct stream_id){n->first.ms + ms, ms ? seq : n->first.seq + seq};
-    e->body = at;
-    e->same = own == 0;
-    e->fields = e->same ? node_fields(n) : (uint32_t)own;
-    e->end = skip(pk, at, (e->same ? e->fields : e->fields * 2ULL) + 1);
-    return true;
+    uint32_t unused;
+    struct shape s = {.pk = node_pack(n), .end = pack_end(node_pack(n))};
+    s.fields = (uint32_t)number_at(s.pk, 0, &unused);
+    return entry_at(n, &s, at, e);
 }
 
 bool node_entry_before(const struct stream_node *n, uint32_t end, struct node_entry *e)
 {
-    struct pack pk = node_pack(n);
-    uint32_t at, unused;
-    if (end <= node_begin(n))
-        return false;
-    at = pack_prev(pk, end);
-    uint64_t own = number_at(pk, at, &unused);
-    for (uint64_t left = (own ? own * 2 : node_fields(n)) + AROUND - 1; left > 0; left--)
-        at = pack_prev(pk, at);
-    return node_entry_at(n, at, e);
+    struct shape s = shape_of(n);
+    return entry_before(n, &s, end, e);
 }
 
-bool node_seek(const struct stream_node *n, uint32_t at, struct stream_id id, struct node_entry *e)
+static bool is_in_second_half(const struct stream_node *n, struct stream_id id)
 {
-    for (; node_entry_at(n, at, e); at = e->end)
-        if (stream_id_compare(e->id, id) >= 0)
-            return true;
-    return false;
+    struct stream_id a = n->first, b = n->last;
+    if (a.ms == b.ms)
+        return id.ms > a.ms || (id.ms == a.ms && id.seq > a.seq && id.seq - a.seq > (b.seq - a.seq) / 2);
+    return id.ms > a.ms && id.ms - a.ms > (b.ms - a.ms) / 2;
+}
+
+uint32_t node_place(const struct stream_node *n, struct stream_id id)
+{
+    struct shape s = shape_of(n);
+    struct node_entry e;
+    uint32_t at = s.begin;
+    if (is_in_second_half(n, id)) {
+        at = s.end;
+        while (entry_before(n, &s, at, &e) && stream_id_compare(e.id, id) >= 0)
+            at = e.at;
+    } else if (stream_id_compare(id, n->first) > 0) {
+        while (entry_at(n, &s, at, &e) && stream_id_compare(e.id, id) < 0)
+            at = e.end;
+    }
+    return at;
+}
+
+bool node_find(const struct stream_node *n, struct stream_id id, struct node_entry *e)
+{
+    return stream_id_compare(id, n->last) <= 0 && node_entry_at(n, node_place(n, id), e) &&
+           stream_id_compare(e->id, id) == 0;
 }
 
 /* -- changing */
@@ -115,42 +166,34 @@ static bool has_same_fields(const struct stream_node *n, const struct slice *pai
     return true;
 }
 
-/* What stands before the values. */
-struct head {
-    struct item own, ms, seq;
-};
-
-static struct head make_head(const struct stream_node *n, struct stream_id id, bool same, uint32_t pairs)
+struct node_draft node_plan(const struct stream_node *n, struct stream_id id, const struct slice *pair,
+                            uint32_t pairs)
 {
+    struct node_draft d = {.id = id, .pair = pair, .pairs = pairs, .same = has_same_fields(n, pair, pairs)};
     uint64_t ms = id.ms - n->first.ms;
-    return (struct head){item_of_number(same ? 0 : pairs), item_of_number((int64_t)ms),
-                         item_of_number((int64_t)(ms ? id.seq : id.seq - n->first.seq))};
+    d.own = item_of_number(d.same ? 0 : pairs);
+    d.ms = item_of_number((int64_t)ms);
+    d.seq = item_of_number((int64_t)(ms ? id.seq : id.seq - n->first.seq));
+    return d;
 }
 
-uint64_t node_len_after(const struct stream_node *n, struct stream_id id, const struct slice *pair,
-                        uint32_t pairs)
+uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d)
 {
-    bool same = has_same_fields(n, pair, pairs);
-    struct head head = make_head(n, id, same, pairs);
-    uint64_t size = 2ULL * head.own.size + head.ms.size + head.seq.size;
-    for (uint32_t i = 0; i < pairs * 2; i++)
-        if (!same || i % 2)
-            size += item_of(pair[i]).size;
-    return pack_len_after(node_pack(n), size, 0, (same ? pairs : pairs * 2LL) + AROUND);
+    uint64_t size = 2ULL * d->own.size + d->ms.size + d->seq.size;
+    for (uint32_t i = d->same; i < d->pairs * 2; i += 1u + d->same)
+        size += item_of(d->pair[i]).size;
+    return pack_len_after(node_pack(n), size, 0, (d->same ? d->pairs : d->pairs * 2LL) + AROUND);
 }
 
-void node_append(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs)
+void node_append(struct stream_node *n, const struct node_draft *d)
 {
-    bool same = has_same_fields(n, pair, pairs);
-    struct head head = make_head(n, id, same, pairs);
-    push(n, head.own);
-    push(n, head.ms);
-    push(n, head.seq);
-    for (uint32_t i = 0; i < pairs * 2; i++)
-        if (!same || i % 2)
-            push(n, item_of(pair[i]));
-    push(n, head.own);
-    n->last = id;
+    push(n, d->own);
+    push(n, d->ms);
+    push(n, d->seq);
+    for (uint32_t i = d->same; i < d->pairs * 2; i += 1u + d->same)
+        push(n, item_of(d->pair[i]));
+    push(n, d->own);
+    n->last = d->id;
     n->live++;
     n->added++;
     assert(n->len <= n->cap);

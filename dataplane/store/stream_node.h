@@ -43,16 +43,29 @@ uint32_t node_begin(const struct stream_node *n);
 bool node_entry_at(const struct stream_node *n, uint32_t at, struct node_entry *e);
 /* The entry that ends at a place; false at the beginning. */
 bool node_entry_before(const struct stream_node *n, uint32_t end, struct node_entry *e);
-/* The first entry from `at` on with an ID not below this one; false if there is none. */
-bool node_seek(const struct stream_node *n, uint32_t at, struct stream_id id, struct node_entry *e);
+/* Where the first entry with an ID not below this one begins; the end if there is none. Looks from the end
+ * that the ID seems to be nearer to. */
+uint32_t node_place(const struct stream_node *n, struct stream_id id);
+/* The entry with this ID; false if there is none. */
+bool node_find(const struct stream_node *n, struct stream_id id, struct node_entry *e);
 
 /* Makes an empty pack for entries with these fields; the node's cap is room enough for node_first_len(). */
 void node_init(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs);
 uint64_t node_first_len(const struct slice *pair, uint32_t pairs);
-/* The pack's length with one more entry; above UINT32_MAX: it does not fit. */
-uint64_t node_len_after(const struct stream_node *n, struct stream_id id, const struct slice *pair,
-                        uint32_t pairs);
-/* Adds an entry; there is room. */
-void node_append(struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs);
+/* How an entry will lie in a node. */
+struct node_draft {
+    struct stream_id id;
+    const struct slice *pair;
+    uint32_t pairs;
+    bool same;
+    struct item own, ms, seq;
+};
+
+struct node_draft node_plan(const struct stream_node *n, struct stream_id id, const struct slice *pair,
+                            uint32_t pairs);
+/* The pack's length with this entry; above UINT32_MAX: it does not fit. */
+uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d);
+/* Adds it; there is room. */
+void node_append(struct stream_node *n, const struct node_draft *d);
 /* Deletes `entries` entries from one place to another. */
 void node_delete(struct stream_node *n, uint32_t from, uint32_t to, uint32_t entries);

@@ -233,7 +233,9 @@ static enum store_result replace_by_pack(struct value_at *v, const struct zset_e
     uint64_t size = 0;
     for (uint64_t i = 0; i < count; i++)
         size += item_of(e[i].member).size + (uint64_t)zset_score_item(e[i].score, &text).size;
+    hold(v);
     uint8_t *p = shard_alloc(v->s, size + PACK_OVERHEAD, SLAB_OTHER);
+    release(v);
     if (!p)
         return STORE_OOM;
     struct pack pk = pack_init(p);

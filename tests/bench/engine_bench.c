@@ -1,7 +1,7 @@
 /* engine_bench.c: "C" of the speed targets: the command engine in process. RESP bytes in, reply bytes out,
  * over the real store; reader, prepare, prefetch, execute and writer, and nothing else. Keys of 16 bytes,
  * values of 64, keys drawn uniformly; of lists there are 1000, which RPUSH and LPUSH fill before LPOP and
- * RPOP empty them.
+ * RPOP empty them, and as many streams of 500 entries.
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name contains it
  */
@@ -48,6 +48,48 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+enum { ELEMENTS = 16 };
+
+/* Small hashes and sets of 16 elements each: a sixteenth as many as there are keys. */
+static size_t collection_request(char *p, const char *kind, unsigned long long key)
+{
+    unsigned element = (unsigned)(key % ELEMENTS);
+    bool set = kind[0] == 'S', value = strcmp(kind, "HSET") == 0;
+    int n = sprintf(p, "*%d\r\n$%zu\r\n%s\r\n$16\r\n%c%015llu\r\n$8\r\nfield:%02u\r\n", value ? 4 : 3,
+                    strlen(kind), kind, set ? 's' : 'h', key / ELEMENTS, element);
+    if (value)
+        n += sprintf(p + n, "$10\r\nvalue:%04llu\r\n", key % 10000);
+    return (size_t)n;
+}
+
+/* RPUSH and LPUSH of a value, LPOP, RPOP, LRANGE of ten. */
+static size_t list_request(char *p, const char *kind, unsigned long long key)
+{
+    bool push = strstr(kind, "PUSH"), range = strcmp(kind, "LRANGE") == 0;
+    int n = sprintf(p, "*%d\r\n$%zu\r\n%s\r\n$6\r\nl%05llu\r\n",
+                    push    ? 3
+                    : range ? 4
+                            : 2,
+                    strlen(kind), kind, key % LISTS);
+    if (push)
+        n += sprintf(p + n, "$64\r\n%064llu\r\n", key);
+    if (range)
+        n += sprintf(p + n, "$1\r\n0\r\n$1\r\n9\r\n");
+    return (size_t)n;
+}
+
+static size_t stream_request(char *p, const char *kind, unsigned long long key)
+{
+    if (strcmp(kind, "XADD") == 0)
+        return (size_t)sprintf(p,
+                               "*8\r\n$4\r\nXADD\r\n$6\r\nx%05llu\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$"
+                               "3\r\n500\r\n$1\r\n*\r\n$5\r\nfield\r\n$64\r\n%064llu\r\n",
+                               key % LISTS, key);
+    return (size_t)sprintf(
+        p, "*6\r\n$6\r\nXRANGE\r\n$6\r\nx%05llu\r\n$1\r\n-\r\n$1\r\n+\r\n$5\r\nCOUNT\r\n$2\r\n10\r\n",
+        key % LISTS);
+}
+
 /* REQUESTS requests of one kind, as a client's pipeline would hold them. */
 static struct traffic make_traffic(struct bench *b, const char *kind)
 {
@@ -59,16 +101,14 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
             t.len += (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
         else if (strcmp(kind, "SET") == 0)
             t.len += (size_t)sprintf(p, "*3\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n", key, key);
-        else if (strcmp(kind, "RPUSH") == 0 || strcmp(kind, "LPUSH") == 0)
-            t.len += (size_t)sprintf(p, "*3\r\n$5\r\n%s\r\n$6\r\nl%05llu\r\n$64\r\n%064llu\r\n", kind,
-                                     key % LISTS, key);
-        else if (strcmp(kind, "LPOP") == 0 || strcmp(kind, "RPOP") == 0)
-            t.len += (size_t)sprintf(p, "*2\r\n$4\r\n%s\r\n$6\r\nl%05llu\r\n", kind, key % LISTS);
-        else if (strcmp(kind, "LRANGE") == 0)
-            t.len += (size_t)sprintf(p, "*4\r\n$6\r\nLRANGE\r\n$6\r\nl%05llu\r\n$1\r\n0\r\n$1\r\n9\r\n",
-                                     key % LISTS);
-        else
+        else if (strcmp(kind, "PING") == 0)
             t.len += (size_t)sprintf(p, "*1\r\n$4\r\nPING\r\n");
+        else if (strstr(kind, "PUSH") || strstr(kind, "POP") || strcmp(kind, "LRANGE") == 0)
+            t.len += list_request(p, kind, key);
+        else if (kind[0] == 'X')
+            t.len += stream_request(p, kind, key);
+        else
+            t.len += collection_request(p, kind, key);
     }
     return t;
 }
@@ -166,8 +206,9 @@ int main(int argc, char **argv)
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
     fill(&b);
-    static const char *const kinds[] = {"PING", "GET", "SET", "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    static const char *const kinds[] = {"PING",  "GET",    "SET",  "HSET",  "HGET", "SADD", "SISMEMBER",
+                                        "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP", "XADD", "XRANGE"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         measure(&b, kinds[i], 1, rounds, only);
         measure(&b, kinds[i], BATCH_MAX, rounds, only);
     }

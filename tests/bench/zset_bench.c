@@ -1,14 +1,15 @@
 /* zset_bench.c: a large sorted set in the store alone: nanoseconds an operation and bytes an element.
  *
- *     zset_bench [ELEMENTS]     members of 16 bytes, scores drawn uniformly
+ *     zset_bench [ELEMENTS [OPERATIONS]]     members of 16 bytes, scores drawn uniformly
+ *
+ * Instructions an operation: valgrind --tool=callgrind --toggle-collect=rank zset_bench 100000 2000 (add_new,
+ * update, increment, score, rank, by_score, range_of_ten).
  */
 #include "store/shard.h"
 #include "store/zset.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-enum { OPERATIONS = 1000000 };
 
 static uint64_t state = 1;
 
@@ -133,6 +134,7 @@ static void measure(struct bench *b, const char *name, uint64_t count,
 int main(int argc, char **argv)
 {
     struct bench b = {.elements = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000};
+    uint64_t operations = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
     struct counters counters = {0}, *list[1] = {&counters};
     struct config conf = {.databases = 1,
                           .workers = 1,
@@ -152,12 +154,12 @@ int main(int argc, char **argv)
     struct store_account a;
     shard_account(b.s, &a);
     printf("%-24s %7.1f\n", "bytes an element", (double)a.used / (double)b.elements);
-    measure(&b, "ZADD, another score", OPERATIONS, update);
-    measure(&b, "ZINCRBY 1", OPERATIONS, increment);
-    measure(&b, "ZSCORE", OPERATIONS, score);
-    measure(&b, "ZRANK", OPERATIONS, rank);
-    measure(&b, "ZCOUNT, one end", OPERATIONS, by_score);
-    measure(&b, "ZRANGE of ten", OPERATIONS, range_of_ten);
+    measure(&b, "ZADD, another score", operations, update);
+    measure(&b, "ZINCRBY 1", operations, increment);
+    measure(&b, "ZSCORE", operations, score);
+    measure(&b, "ZRANK", operations, rank);
+    measure(&b, "ZCOUNT, one end", operations, by_score);
+    measure(&b, "ZRANGE of ten", operations, range_of_ten);
     printf("# %llu\n", (unsigned long long)b.sum);
     keyspace_free(b.ks);
     return 0;

@@ -187,7 +187,7 @@ class Grammar:
             return self.make_int()
         return str(self.random.choice([0, 1, 2, 3, 5, 10, 50, -1, -2, -3, -10, -50, self.random.randint(-150, 150)])).encode()
 
-    def make_member(self):
+    def make_zmember(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(MEMBERS)
 
     def make_score(self):
@@ -203,7 +203,7 @@ class Grammar:
     def make_lexend(self):
         if self.random.random() < 0.3:
             return self.random.choice([b'-', b'+', b'+', b'-', b'x', b'', b'(', b'[', b'+1'])
-        return self.random.choice([b'(', b'[']) + self.make_member()
+        return self.random.choice([b'(', b'[']) + self.make_zmember()
 
     def make_lexkey(self):
         """Only elements of equal scores: other ranges of members are not defined."""
@@ -227,7 +227,7 @@ class Grammar:
     def make_hashfield(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
 
-    def make_setmember(self):
+    def make_member(self):
         if self.random.random() < 0.6:
             return self.random.choice([b'%d' % i for i in range(-3, 9)] + [b'300', b'-70000', b'5000000000', b'9223372036854775807'])
         return self.make_hashfield()
@@ -413,9 +413,9 @@ RULES = {
         (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
     ],
     'sets': [
-        (10, 'SADD key setmember setmember*'), (4, 'SADD key setmember (setmember setmember)*'), (7, 'SREM key setmember setmember*'),
-        (5, 'SISMEMBER key setmember'), (3, 'SMISMEMBER key setmember setmember*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
-        (5, 'SMOVE key key setmember'), (1, 'SPOP key 0 junk'),
+        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
+        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
         (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
         (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
         (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
@@ -424,10 +424,10 @@ RULES = {
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'zsets': [
-        (12, 'ZADD key score member'), (8, 'ZADD key score member score member (score member)*'),
-        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score member'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score member (score member)*'),
-        (6, 'ZINCRBY key score member'), (8, 'ZREM key member member*'), (3, 'ZCARD key'), (6, 'ZSCORE key member'),
-        (3, 'ZMSCORE key member member*'), (5, '(ZRANK|ZREVRANK) key member'), (1, '(ZRANK|ZREVRANK) key member WITHSCORE'),
+        (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
+        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
+        (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
+        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
         (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
         (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
         (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
@@ -435,38 +435,38 @@ RULES = {
         (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
         (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
         (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
-        (4, 'ZADD lexkey 0 member 0 member (0 member)*'), (2, 'ZREM lexkey member member*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
+        (4, 'ZADD lexkey 0 zmember 0 zmember (0 zmember)*'), (2, 'ZREM lexkey zmember zmember*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
         (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
         (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
         (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
         (2, '(ZPOPMIN|ZPOPMAX) key [small]'), (3, 'ZMPOP numkeys key key (MIN|MAX) [COUNT small]'), (1, 'ZMPOP small key (MIN|MAX|COUNT small)*'),
-        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key int* WITHSCORES'),
+        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key small WITHSCORES junk'),
         (2, 'ZSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'ZSCAN key small [COUNT small] [junk]'),
         (4, '(ZUNION|ZINTER) numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]'),
         (3, '(ZUNIONSTORE|ZINTERSTORE) key numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)]'),
         (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
         (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
         (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
+        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
     ],
     'geo': [
-        (10, 'GEOADD key place member'), (10, 'GEOADD key [(NX|XX)] [CH] place member place member (place member)*'),
-        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place member'), (4, 'GEOPOS key member member*'), (4, 'GEOHASH key member member*'),
-        (6, 'GEODIST key member member [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key member'), (2, 'ZREM key member member'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
+        (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
+        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place zmember'), (4, 'GEOPOS key zmember zmember*'), (4, 'GEOHASH key zmember zmember*'),
+        (6, 'GEODIST key zmember zmember [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key zmember'), (2, 'ZREM key zmember zmember'),
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
+        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER member|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
-        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER member) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
+        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
+        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
             '[STOREDIST]'),
         (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
         (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
-        (5, 'GEORADIUSBYMEMBER key member length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
-        (2, 'GEORADIUSBYMEMBER key member length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key member length COUNT count STORE key WITHDIST'),
+        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
         (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
-        (2, 'GEORADIUSBYMEMBER_RO key member length [WITHHASH] [ASC]'), (1, 'ZADD key score member'), (1, 'DEL key'),
-        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 member 4503599627370495 member'),
+        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
+        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
     ],
     'connection': [
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),

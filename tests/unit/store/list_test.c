@@ -414,6 +414,34 @@ static void test_compaction_moves_chunks(void)
     fixture_close(&f);
 }
 
+/* Bytes an element, key, entry and index included. */
+static double cost(unsigned lists, unsigned elements, const char *format)
+{
+    struct fixture f;
+    fixture_open(&f, 256 << 20, 0, POLICY_NOEVICTION, 1);
+    char name[24], text[128];
+    for (unsigned i = 0; i < lists * elements; i++) {
+        snprintf(name, sizeof name, "list:%06u", i / elements);
+        snprintf(text, sizeof text, format, i % 100000);
+        struct key k = key_of(&f, name);
+        push_one(&f, &k, text);
+    }
+    double each = (double)used(f.s) / lists / elements;
+    fixture_close(&f);
+    return each;
+}
+
+static void test_memory_of_an_element(void)
+{
+    double many = cost(5000, 10, "e%07u"), some = cost(500, 100, "element-of-text-%04u"),
+           ints = cost(500, 100, "%.2u"), one = cost(1, 100000, "e%07u"), large = cost(1, 20000, "%0100u");
+    printf(
+        "# bytes an element: 10 of 8 bytes %.1f, 100 of 20 bytes %.1f, 100 integers %.1f, 100000 of 8 bytes "
+        "%.2f, 20000 of 100 bytes %.2f\n",
+        many, some, ints, one, large);
+    CU_ASSERT_TRUE(many < 14 && some < 29 && ints < 6 && one < 10.3 && large < 105);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_random_changes_match_an_array),
@@ -424,6 +452,7 @@ int main(int argc, char **argv)
                                              UNIT(test_move_between_lists),
                                              UNIT(test_large_list_is_freed_in_slices),
                                              UNIT(test_compaction_moves_chunks),
+                                             UNIT(test_memory_of_an_element),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/list", tests);
 }

@@ -295,6 +295,42 @@ static void test_replacing_takes_the_order_as_it_is(void)
     }
 }
 
+/* What is evicted for the new value is never the key that it is for, nor a key that is being changed. */
+static void test_eviction_spares_the_key_at_work(void)
+{
+    static struct zset_element list[MOST];
+    static char names[MOST][24];
+    for (unsigned i = 0; i < MOST; i++) {
+        snprintf(names[i], 24, "m%03u", i);
+        list[i] = (struct zset_element){slice_str(names[i]), i};
+    }
+    for (unsigned large = 0; large < 2; large++) {
+        fixture_open(&f, 64 << 20, 256 << 10, POLICY_ALLKEYS_RANDOM, 1);
+        f.conf.limits.zset_entries = large ? 0 : MOST;
+        shard_configure(f.s, &f.conf);
+        seed = 3;
+        for (unsigned i = 0; i < 400; i++) {
+            char name[24];
+            snprintf(name, sizeof name, "z%u", i % 37);
+            key = key_of(&f, name);
+            struct value_at v = value();
+            unsigned n = (unsigned)(next_random(&seed) % 100) + 1;
+            CU_ASSERT_EQUAL_FATAL(zset_replace(&v, list, n), STORE_OK);
+            for (unsigned k = 0; k < 50; k++) {
+                double score = (double)(next_random(&seed) % 1000);
+                v = value();
+                CU_ASSERT_NOT_EQUAL_FATAL(zset_add(&v, list[next_random(&seed) % MOST].member, &score, 0),
+                                          ZSET_OOM);
+            }
+            struct zset z;
+            zset_open(&z, f.s, value().e);
+            CU_ASSERT_TRUE_FATAL(zset_count(&z) >= n);
+        }
+        CU_ASSERT_TRUE(used(f.s) <= 256 << 10);
+        fixture_close(&f);
+    }
+}
+
 /* Elements and nodes move while everything stays findable. */
 static void test_compaction_keeps_table_and_order_together(void)
 {
@@ -372,6 +408,7 @@ int main(int argc, char **argv)
                                              UNIT(test_without_memory_nothing_changes),
                                              UNIT(test_a_copy_is_its_own),
                                              UNIT(test_replacing_takes_the_order_as_it_is),
+                                             UNIT(test_eviction_spares_the_key_at_work),
                                              UNIT(test_compaction_keeps_table_and_order_together),
                                              UNIT(test_a_scan_sees_each),
                                              UNIT(test_an_element_costs_less_than_half_of_a_skiplists),
