@@ -418,6 +418,68 @@ static void test_ten_thousand_wait_at_one_key(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+/* The n-th allocation from now on fails; 0 = none does. */
+static unsigned fail_at;
+
+static bool fails(void)
+{
+    return fail_at && --fail_at == 0;
+}
+
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
+
+static void test_without_memory_nothing_is_left_in_the_tables(void)
+{
+    start(one);
+    struct worker *w = rig.box.worker[0];
+    struct client c;
+    unsigned refused = 0;
+    bool done = false;
+    client_init(&c, 1, 0);
+    c.flags |= CLIENT_AUTHENTICATED;
+    for (unsigned n = 1; !done; n++) {
+        const struct slice argv[] = {SLICE_LIT("BLPOP"), SLICE_LIT("a"), SLICE_LIT("b"), SLICE_LIT("9")};
+        fail_at = 0;
+        struct job *j = job_new(JOB_HOP, 0, &c, 4, argv);
+        job_prepare(j, &w->env);
+        CU_ASSERT_EQUAL(job_run(j, &w->env), CMD_BLOCK);
+        fail_at = n;
+        bool waits = block_begin(&w->blocking, j);
+        done = fail_at != 0;
+        fail_at = 0;
+        refused += !waits;
+        CU_ASSERT_TRUE(waits == done);
+        CU_ASSERT_EQUAL(w->blocking.clients, waits);
+        if (waits)
+            CU_ASSERT_TRUE(block_end(&w->blocking, j, false) && block_done(&w->blocking) == j);
+        CU_ASSERT_TRUE(block_leave(&w->blocking, j));
+        job_free(j);
+        CU_ASSERT_EQUAL(nodes() + w->blocking.bytes + w->blocking.timers, 0);
+    }
+    CU_ASSERT_TRUE(refused >= 4);
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 static void streams(const char *const *pairs)
 {
     start(pairs);
@@ -468,6 +530,7 @@ int main(int argc, char **argv)
         UNIT(test_pipelined_requests_wait),
         UNIT(test_the_timeout_directive_spares_the_blocked),
         UNIT(test_more_than_the_memory_for_waiting_is_refused),
+        UNIT(test_without_memory_nothing_is_left_in_the_tables),
         UNIT(test_readers_of_streams),
         UNIT(test_ten_thousand_wait_at_one_key),
         {NULL, NULL},
