@@ -20,48 +20,77 @@ static uint32_t skip(struct pack pk, uint32_t at, uint64_t count)
     return at;
 }
 
-static uint32_t node_fields(const struct stream_node *n)
+/* What a node's entries have in common. */
+struct shape {
+    struct pack pk;
+    uint32_t begin, end; /* of the entries */
+    uint32_t fields;     /* of the node */
+};
+
+static struct shape shape_of(const struct stream_node *n)
 {
-    uint32_t next;
-    return (uint32_t)number_at(node_pack(n), 0, &next);
+    struct shape s = {.pk = node_pack(n)};
+    s.fields = (uint32_t)number_at(s.pk, 0, &s.begin);
+    s.begin = skip(s.pk, s.begin, s.fields);
+    s.end = pack_end(s.pk);
+    return s;
 }
 
 /* -- reading */
 
 uint32_t node_begin(const struct stream_node *n)
 {
-    uint32_t next;
-    uint64_t fields = number_at(node_pack(n), 0, &next);
-    return skip(node_pack(n), next, fields);
+    return shape_of(n).begin;
+}
+
+/* The entry at a place but for its end. */
+static void read_head(const struct stream_node *n, const struct shape *s, uint32_t at, struct node_entry *e)
+{
+    e->at = at;
+    uint64_t own = number_at(s->pk, at, &at);
+    uint64_t ms = number_at(s->pk, at, &at), seq = number_at(s->pk, at, &at);
+    e->id = (struct stream_id){n->first.ms + ms, ms ? seq : n->first.seq + seq};
+    e->body = at;
+    e->same = own == 0;
+    e->fields = e->same ? s->fields : (uint32_t)own;
+}
+
+static bool entry_at(const struct stream_node *n, const struct shape *s, uint32_t at, struct node_entry *e)
+{
+    if (at >= s->end)
+        return false;
+    read_head(n, s, at, e);
+    e->end = skip(s->pk, e->body, (e->same ? e->fields : e->fields * 2ULL) + 1);
+    return true;
+}
+
+static bool entry_before(const struct stream_node *n, const struct shape *s, uint32_t end,
+                         struct node_entry *e)
+{
+    uint32_t at, unused;
+    if (end <= s->begin)
+        return false;
+    at = pack_prev(s->pk, end);
+    uint64_t own = number_at(s->pk, at, &unused);
+    for (uint64_t left = (own ? own * 2 : s->fields) + AROUND - 1; left > 0; left--)
+        at = pack_prev(s->pk, at);
+    read_head(n, s, at, e);
+    e->end = end;
+    return true;
 }
 
 bool node_entry_at(const struct stream_node *n, uint32_t at, struct node_entry *e)
 {
-    struct pack pk = node_pack(n);
-    if (at >= pack_end(pk))
-        return false;
-    e->at = at;
-    uint64_t own = number_at(pk, at, &at);
-    uint64_t ms = number_at(pk, at, &at), seq = number_at(pk, at, &at);
-    e->id = (struct stream_id){n->first.ms + ms, ms ? seq : n->first.seq + seq};
-    e->body = at;
-    e->same = own == 0;
-    e->fields = e->same ? node_fields(n) : (uint32_t)own;
-    e->end = skip(pk, at, (e->same ? e->fields : e->fields * 2ULL) + 1);
-    return true;
+    uint32_t unused;
+    struct shape s = {.pk = node_pack(n), .end = pack_end(node_pack(n))};
+    s.fields = (uint32_t)number_at(s.pk, 0, &unused);
+    return entry_at(n, &s, at, e);
 }
 
 bool node_entry_before(const struct stream_node *n, uint32_t end, struct node_entry *e)
 {
-    struct pack pk = node_pack(n);
-    uint32_t at, unused;
-    if (end <= node_begin(n))
-        return false;
-    at = pack_prev(pk, end);
-    uint64_t own = number_at(pk, at, &unused);
-    for (uint64_t left = (own ? own * 2 : node_fields(n)) + AROUND - 1; left > 0; left--)
-        at = pack_prev(pk, at);
-    return node_entry_at(n, at, e);
+    struct shape s = shape_of(n);
+    return entry_before(n, &s, end, e);
 }
 
 static bool is_in_second_half(const struct stream_node *n, struct stream_id id)
@@ -74,18 +103,17 @@ static bool is_in_second_half(const struct stream_node *n, struct stream_id id)
 
 uint32_t node_place(const struct stream_node *n, struct stream_id id)
 {
+    struct shape s = shape_of(n);
     struct node_entry e;
-    uint32_t at;
+    uint32_t at = s.begin;
     if (is_in_second_half(n, id)) {
-        at = pack_end(node_pack(n));
-        while (node_entry_before(n, at, &e) && stream_id_compare(e.id, id) >= 0)
+        at = s.end;
+        while (entry_before(n, &s, at, &e) && stream_id_compare(e.id, id) >= 0)
             at = e.at;
-        return at;
-    }
-    at = node_begin(n);
-    if (stream_id_compare(id, n->first) > 0)
-        while (node_entry_at(n, at, &e) && stream_id_compare(e.id, id) < 0)
+    } else if (stream_id_compare(id, n->first) > 0) {
+        while (entry_at(n, &s, at, &e) && stream_id_compare(e.id, id) < 0)
             at = e.end;
+    }
     return at;
 }
 

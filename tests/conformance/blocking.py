@@ -239,7 +239,7 @@ def main():
     parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
     parser.add_argument('--box', required=True, metavar='HOST:PORT')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--count', type=int, default=500, help='steps')
+    parser.add_argument('--count', type=int, default=1000, help='steps')
     parser.add_argument('--clients', type=int, default=6)
     parser.add_argument('--tap', action='store_true', help='(as differential.py: it always speaks TAP)')
     options = parser.parse_args()

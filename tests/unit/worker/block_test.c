@@ -361,63 +361,6 @@ static void test_more_than_the_memory_for_waiting_is_refused(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
-/* -- very many, without their connections */
-
-enum { VERY_MANY = 10000 };
-
-static struct job *wait_in(struct worker *w, const struct client *c, const char *timeout)
-{
-    const struct slice argv[] = {SLICE_LIT("BLPOP"), SLICE_LIT("queue"), slice_str(timeout)};
-    struct job *j = job_new(JOB_HOP, 0, c, 3, argv);
-    job_prepare(j, &w->env);
-    return job_run(j, &w->env) == CMD_BLOCK && block_begin(&w->blocking, j) ? j : NULL;
-}
-
-static void test_ten_thousand_wait_at_one_key(void)
-{
-    struct client c;
-    unsigned waiting = 0, in_order = 0, late = 0;
-    start(one);
-    struct worker *w = rig.box.worker[0];
-    client_init(&c, 1, 0);
-    c.flags |= CLIENT_AUTHENTICATED;
-    for (unsigned i = 0; i < VERY_MANY; i++)
-        waiting += wait_in(w, &c, i & 1 ? "0.001" : "100") != NULL;
-    CU_ASSERT_EQUAL(waiting, VERY_MANY);
-    CU_ASSERT_TRUE(w->blocking.bytes < VERY_MANY * 1500);
-    w->env.now_us += 2000; /* half of them give up */
-    block_timers(&w->blocking);
-    for (struct job *j; (j = block_done(&w->blocking)); late++) {
-        CU_ASSERT_TRUE(block_leave(&w->blocking, j));
-        job_free(j);
-    }
-    CU_ASSERT_EQUAL(late, VERY_MANY / 2);
-    CU_ASSERT_EQUAL(w->blocking.clients, VERY_MANY / 2);
-    static struct slice push[VERY_MANY / 2 + 2];
-    static char text[VERY_MANY / 2][8];
-    push[0] = SLICE_LIT("RPUSH");
-    push[1] = SLICE_LIT("queue");
-    for (unsigned i = 0; i < VERY_MANY / 2; i++) {
-        sprintf(text[i], "%05u", i);
-        push[i + 2] = slice_str(text[i]);
-    }
-    struct job *pusher = job_new(JOB_HOP, 0, &c, VERY_MANY / 2 + 2, push);
-    job_prepare(pusher, &w->env);
-    job_run(pusher, &w->env);
-    job_free(pusher);
-    block_serve(&w->blocking, false);
-    for (struct job *j; (j = block_done(&w->blocking));) {
-        struct slice reply = job_reply(j);
-        in_order += reply.len > 7 && memcmp(reply.p + reply.len - 7, text[in_order], 5) == 0;
-        CU_ASSERT_TRUE(block_leave(&w->blocking, j));
-        job_free(j);
-    }
-    CU_ASSERT_EQUAL(in_order, VERY_MANY / 2);
-    CU_ASSERT_EQUAL(w->blocking.bytes + w->blocking.clients + w->blocking.timers, 0);
-    CU_ASSERT_TRUE(nobody());
-    CU_ASSERT_TRUE(rig_stop(&rig));
-}
-
 static void streams(const char *const *pairs)
 {
     start(pairs);
@@ -469,7 +412,6 @@ int main(int argc, char **argv)
         UNIT(test_the_timeout_directive_spares_the_blocked),
         UNIT(test_more_than_the_memory_for_waiting_is_refused),
         UNIT(test_readers_of_streams),
-        UNIT(test_ten_thousand_wait_at_one_key),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/block", tests);
