@@ -1,94 +1,25 @@
 /* eviction.c: the eight maxmemory policies (Redis: maxmemory-policy, maxmemory-samples, lfu-log-factor,
- * lfu-decay-time) and the access clock they read. */
+ * lfu-decay-time): samples and the pool of candidates. */
 #include "store/eviction.h"
 #include "store/shard.h"
 
-enum { LFU_INIT = 5, CLOCK_BITS = 24, SPARSE_TRIES = 32, LOOK_EVERY = 64 };
-
-/* -- the access clock -- */
-
-static bool is_lfu(const struct shard *s)
-{
-    return s->policy == POLICY_ALLKEYS_LFU || s->policy == POLICY_VOLATILE_LFU;
-}
+enum { SPARSE_TRIES = 32, LOOK_EVERY = 64 };
 
 static bool is_volatile(const struct shard *s)
 {
     return s->policy >= POLICY_VOLATILE_LRU;
 }
 
-static uint32_t clock_read(const struct entry *e)
-{
-    uint32_t v = 0;
-    memcpy(&v, e->clock, sizeof e->clock);
-    return v;
-}
-
-static void clock_write(struct entry *e, uint32_t v)
-{
-    if (clock_read(e) != v) /* a read should not make the line dirty */
-        memcpy(e->clock, &v, sizeof e->clock);
-}
-
-static uint32_t lru_now(const struct shard *s)
-{
-    return (uint32_t)(s->now_ms / 1000) & ((1u << CLOCK_BITS) - 1);
-}
-
-static uint32_t minutes_now(const struct shard *s)
-{
-    return (uint32_t)(s->now_ms / 60000) & 0xffff;
-}
-
-unsigned lfu_decayed(const struct shard *s, const struct entry *e)
-{
-    uint32_t v = clock_read(e), counter = v & 0xff;
-    if (s->lfu_decay_time == 0)
-        return counter;
-    uint32_t periods = ((minutes_now(s) - (v >> 8)) & 0xffff) / s->lfu_decay_time;
-    return periods > counter ? 0 : counter - periods;
-}
-
-/* Counts with a chance of 1 / ((counter - LFU_INIT) * factor + 1). */
-static unsigned lfu_counted(struct shard *s, unsigned counter)
-{
-    if (counter == 255)
-        return counter;
-    uint64_t base = counter > LFU_INIT ? counter - LFU_INIT : 0;
-    return counter + (shard_random(s) % (base * s->lfu_log_factor + 1) == 0);
-}
-
-void entry_touch(struct shard *s, struct entry *e)
-{
-    clock_write(e, is_lfu(s) ? minutes_now(s) << 8 | lfu_counted(s, lfu_decayed(s, e)) : lru_now(s));
-}
-
-void entry_new_clock(const struct shard *s, struct entry *e)
-{
-    clock_write(e, is_lfu(s) ? minutes_now(s) << 8 | LFU_INIT : lru_now(s));
-}
-
-uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e)
-{
-    return (lru_now(s) - clock_read(e)) & ((1u << CLOCK_BITS) - 1);
-}
-
-unsigned entry_frequency(const struct shard *s, const struct entry *e)
-{
-    return lfu_decayed(s, e);
-}
-
 /* -- the pool -- */
 
-static uint64_t score_of(struct shard *s, const struct entry *e)
+static uint64_t score_of(struct shard *s, struct entry *e)
 {
     switch (s->policy) {
     case POLICY_ALLKEYS_LRU:
     case POLICY_VOLATILE_LRU:
-        return entry_idle_seconds(s, e);
     case POLICY_ALLKEYS_LFU:
     case POLICY_VOLATILE_LFU:
-        return 255 - lfu_decayed(s, e);
+        return access_score(s, e);
     case POLICY_VOLATILE_TTL:
         return UINT64_MAX - entry_expire_at(e);
     default:
@@ -176,6 +107,7 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
         return false;
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);
+    access_evicted(s);
     return true;
 }
 
