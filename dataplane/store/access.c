@@ -9,11 +9,11 @@ enum {
     SHORTEST = 7,     /* the shortest step is the longest one >> this, a 128th */
     TICKS = 16,       /* wanted in the time in which a quarter of the keys is evicted */
     MINUTE = 60000,
-    ONCE_SHIFT = 1 /* a key that was not used since it was stored counts as idle twice as long */
+    ONCE_SHIFT = 2 /* a key that was not used since it was stored counts as idle four times as long */
 };
-#define LRU_MASK ((1u << LRU_BITS) - 1)
-#define LFU_MASK ((1u << LFU_BITS) - 1)
-#define AGAIN (1u << LRU_BITS)
+#define LRU_MASK   ((1u << LRU_BITS) - 1)
+#define LFU_MASK   ((1u << LFU_BITS) - 1)
+#define AGAIN      (1u << LRU_BITS)
 #define FIRST_TICK (1ULL << 32)
 
 static bool is_lfu(const struct shard *s)
@@ -110,7 +110,7 @@ static uint64_t used_at(const struct shard *s, uint32_t stamp)
     return ms < s->now_ms ? ms : s->now_ms;
 }
 
-/* Steps are halves of halves of the longest one, which every epoch is aligned to when it is the longest. */
+/* Steps are the longest one, halved some times. */
 static void choose_step(struct shard *s, uint64_t quarter_ms)
 {
     struct access_clock *c = &s->access;
@@ -188,12 +188,19 @@ static uint32_t lfu_stamp(uint64_t tick, unsigned counter)
 
 /* -- entries -- */
 
+/* What is used in the same tick in which it was stored is one use: a reader that stores what it missed. */
+static uint32_t lru_touched(const struct shard *s, uint32_t stamp)
+{
+    uint32_t tick = (uint32_t)(s->access.tick & LRU_MASK);
+    return stamp == tick ? stamp : tick | AGAIN;
+}
+
 void entry_touch(struct shard *s, struct entry *e)
 {
     if (is_lfu(s))
         stamp_write(e, lfu_stamp(s->access.tick, counted(s, entry_frequency(s, e))));
     else
-        stamp_write(e, (uint32_t)(s->access.tick & LRU_MASK) | AGAIN);
+        stamp_write(e, lru_touched(s, stamp_read(e)));
 }
 
 void entry_new_clock(const struct shard *s, struct entry *e)

@@ -1,14 +1,14 @@
-/* access.h: how long ago and how often a key was used, in the 24 bits that an entry has for it. Private to the
- * store.
+/* access.h: how long ago and how often a key was used, in the 24 bits that an entry has for it. Private to
+ * the store.
  *
  *   LRU policies (and noeviction)   ┌ used again:1 ┬ tick:23 ────────────────┐
  *   LFU policies                    ├ tick:16 ─────┴──────────┬ counter:8 ───┤
  *
- * A tick is a second (LRU) or a minute (LFU), as in Redis, while nothing is evicted. A cache that turns over in
- * seconds would then hold nothing but equals, so under eviction ticks become shorter: about a 64th of the time
- * in which as many keys are evicted as are held, so that the counter laps itself only after very many turnovers.
- * What tick was when is kept as a short list of epochs; so OBJECT IDLETIME and the decay of OBJECT FREQ are
- * right whatever the ticks' length was. */
+ * A tick is a second (LRU) or a minute (LFU), as in Redis, while nothing is evicted. A cache that turns over
+ * in seconds would then hold nothing but equals, so under eviction ticks become shorter: about a 64th of the
+ * time in which as many keys are evicted as are held, so that the counter laps itself only after very many
+ * turnovers. What tick was when is kept as a short list of epochs; so OBJECT IDLETIME and the decay of OBJECT
+ * FREQ are right whatever the ticks' length was. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,4 +41,5 @@ void access_evicted(struct shard *s);
 /* The higher, the sooner a key should go. */
 uint64_t access_score(struct shard *s, struct entry *e);
 /* Gives an entry of another shard the same age here. */
-void access_carry(const struct shard *from, const struct entry *e, const struct shard *to, struct entry *made);
+void access_carry(const struct shard *from, const struct entry *e, const struct shard *to,
+                  struct entry *made);

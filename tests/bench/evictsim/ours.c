@@ -58,8 +58,8 @@ static bool ours_set(void *self, const uint64_t *key, unsigned n, uint64_t ttl_m
     for (unsigned i = 0; i < n; i++) {
         struct key k = key_made(o, key[i], text);
         uint64_t ttl = ttl_of(key[i], ttl_ms);
-        ok &= store_set_string(o->s, 0, &k, (struct slice){value, VALUE_LEN}, ttl ? shard_time(o->s) + ttl : 0, 0) ==
-              STORE_OK;
+        ok &= store_set_string(o->s, 0, &k, (struct slice){value, VALUE_LEN},
+                               ttl ? shard_time(o->s) + ttl : 0, 0) == STORE_OK;
     }
     return ok && o->s->heap.used <= o->limit;
 }

@@ -98,7 +98,8 @@ static bool redis_get(void *self, const uint64_t *key, unsigned n, bool *hit)
 
 static bool redis_set(void *self, const uint64_t *key, unsigned n, uint64_t ttl_ms)
 {
-    static const char value[VALUE_LEN + 1] = "0123456789012345678901234567890123456789012345678901234567890123";
+    static const char value[VALUE_LEN + 1] =
+        "0123456789012345678901234567890123456789012345678901234567890123";
     struct redis *r = self;
     for (unsigned i = 0; i < n; i++) {
         char ttl[24];

@@ -71,12 +71,14 @@ static uint64_t key_old_hot(struct trace *t, const struct trace_kind *kind)
 }
 
 static const struct trace_kind kinds[] = {
-    {"zipf0.7", 0.7, key_zipf, 0.4},      {"zipf0.9", 0.9, key_zipf, 0.4},    {"zipf0.99", 0.99, key_zipf, 0.4},
-    {"zipf1.1", 1.1, key_zipf, 0.4},      {"scan", 0.99, key_scan, 0.4},      {"shifting", 0.99, key_shifting, 0.2},
+    {"zipf0.7", 0.7, key_zipf, 0.4},     {"zipf0.9", 0.9, key_zipf, 0.4},
+    {"zipf0.99", 0.99, key_zipf, 0.4},   {"zipf1.1", 1.1, key_zipf, 0.4},
+    {"scan", 0.99, key_scan, 0.4},       {"shifting", 0.99, key_shifting, 0.2},
     {"oldhot", 0.99, key_old_hot, 0.34},
 };
 
-const char *const trace_names[] = {"zipf0.7", "zipf0.9", "zipf0.99", "zipf1.1", "scan", "shifting", "oldhot", NULL};
+const char *const trace_names[] = {"zipf0.7", "zipf0.9",  "zipf0.99", "zipf1.1",
+                                   "scan",    "shifting", "oldhot",   NULL};
 
 bool trace_open(struct trace *t, const char *name, uint32_t keys, uint64_t requests)
 {

@@ -1,5 +1,5 @@
-/* trace.h: the request streams of the eviction simulation: the same numbers on every machine for the same name,
- * size and length. A key is a number; text is made of it by key_text(). */
+/* trace.h: the request streams of the eviction simulation: the same numbers on every machine for the same
+ * name, size and length. A key is a number; text is made of it by key_text(). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
