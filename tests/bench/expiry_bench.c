@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { KEY = 16, VALUE = 64, LOOKUPS = 32, MICROSECONDS = 1000000 };
+enum { KEY = 16, VALUE = 64, LOOKUPS = 32, MILLION = 1000000 };
 
 static double now_us(void)
 {
@@ -15,16 +15,18 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static struct key key_number(const struct keyspace *ks, uint64_t n, char text[KEY + 1])
+static struct key key_number(const struct keyspace *ks, uint64_t n, uint8_t text[KEY])
 {
-    snprintf(text, KEY + 1, "key:%012llu", (unsigned long long)n);
-    return keyspace_key(ks, (struct slice){(const uint8_t *)text, KEY});
+    memcpy(text, "key:", 4);
+    for (unsigned i = KEY - 1; i >= 4; i--, n /= 10)
+        text[i] = (uint8_t)('0' + n % 10);
+    return keyspace_key(ks, (struct slice){text, KEY});
 }
 
 static void fill(const struct keyspace *ks, struct shard *s, uint64_t keys)
 {
     static const uint8_t value[VALUE];
-    char text[KEY + 1];
+    uint8_t text[KEY];
     for (uint64_t i = 0; i < 2 * keys; i++) {
         struct key k = key_number(ks, i, text);
         uint64_t expire_at = i % 2 ? 0 : shard_time(s) + 3600000 + i / 2 % 1000;
@@ -48,11 +50,12 @@ static unsigned quantile(double share, uint64_t all)
 
 int main(int argc, char **argv)
 {
-    uint64_t keys = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * MICROSECONDS, found = 0, count = 0;
+    uint64_t keys = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * MILLION, found = 0, count = 0;
     unsigned budget = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 64;
     struct counters counters = {{0}}, *list[] = {&counters};
     struct config conf = {.databases = 16, .workers = 1, .arena_size = keys * 400 + (64 << 20)};
-    char error[200], text[KEY + 1];
+    char error[200];
+    uint8_t text[KEY];
     int node = -1;
     struct keyspace *ks = keyspace_new(&conf, &node, 7, list, error, sizeof error);
     if (!ks || budget == 0) {

@@ -1,5 +1,5 @@
-/* hit_ratio_test.c: the policies against the traces of tests/bench/eviction, in process: floors of the hit
- * ratio. The store is seeded, so the figures move only when the policies do; each floor is 0.6 below. */
+/* hit_ratio_test.c: the policies against the traces of tests/bench/eviction, in process. The store is seeded,
+ * so the figures move only when the policies do; each floor is 0.6 below. */
 #include "../../bench/evictsim/party.h"
 #include "fixture.h"
 
