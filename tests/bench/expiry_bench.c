@@ -8,10 +8,11 @@
 
 enum { KEY = 16, VALUE = 64, LOOKUPS = 32, MILLION = 1000000 };
 
+/* Of this thread: what others take of the core is not ours to answer for. */
 static double now_us(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
