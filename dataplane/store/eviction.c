@@ -187,26 +187,33 @@ static void look_for_databases(struct shard *s)
     s->pool.until_look = LOOK_EVERY;
 }
 
-/* Each eviction asks for maxmemory-samples candidates; a bucket that held more than that is good for the
- * next one as well. */
+/* Candidates to be seen anew for each eviction: half of maxmemory-samples, for the pool holds the best of
+ * those before. Each costs a cache line from memory; the whole number gains 0.1 to 0.3 % of hit ratio
+ * (tests/bench/eviction). What a bucket held beyond that is good for the next eviction as well. */
+static unsigned fresh_samples(const struct shard *s)
+{
+    return (s->samples + 1) / 2;
+}
+
 bool evict_one(struct shard *s)
 {
     struct pool *pool = &s->pool;
+    unsigned fresh = fresh_samples(s);
     if (s->policy == POLICY_NOEVICTION)
         return false;
     if (pool->until_look-- == 0)
         look_for_databases(s);
     for (unsigned try = 0; try < SPARSE_TRIES; try++) {
-        if (pool->seen < s->samples || pool->n == 0) {
+        if (pool->seen < fresh || pool->n == 0) {
             if (!sample_round(s, &pool->seen)) {
                 look_for_databases(s);
                 if (pool->databases == 0)
                     return false;
             }
-            if (pool->seen < s->samples)
+            if (pool->seen < fresh)
                 continue;
         }
-        pool->seen -= s->samples;
+        pool->seen -= fresh;
         if (evict_from_pool(s))
             return true;
     }

@@ -186,8 +186,8 @@ static void evicting(struct bench *b, struct config *conf)
     report(b, "SET new keys, evicting (LRU)", set_one, true, 1u << 30, 1u << 30);
 }
 
-/* Goal G5: all keys have a TTL, the limit holds half of them, the expiry of what was replaced or evicted is swept
- * up meanwhile. */
+/* Goal G5: all keys have a TTL, the limit holds half of them, the expiry of what was replaced or evicted is
+ * swept up meanwhile. */
 static void set_ttl_half(struct bench *b, const struct key *k)
 {
     static unsigned n;
