@@ -4,6 +4,7 @@
 #include "store/shard.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { KEY = 16, VALUE = 64, LOOKUPS = 32, MILLION = 1000000 };
@@ -14,6 +15,12 @@ static double now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static long page_faults(void)
+{
+    struct rusage u;
+    return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_minflt : 0;
 }
 
 static struct key key_number(const struct keyspace *ks, uint64_t n, uint8_t text[KEY])
@@ -69,14 +76,16 @@ int main(int argc, char **argv)
     while (shard_upkeep(s, 100000))
         ;
     shard_set_time(s, shard_time(s) + 3602000);
-    double longest = 0, sum = 0;
+    double longest = 0, faulting = 0,
+           sum = 0; /* in `faulting` ones the kernel cleared a page for the arena */
     bool more = true;
     while (more) {
+        long faults = page_faults();
         double start = now_us();
         more = shard_upkeep(s, budget);
-        double took = now_us() - start;
+        double took = now_us() - start, *worst = page_faults() == faults ? &longest : &faulting;
         slices[took < 1023 ? (unsigned)took : 1023]++;
-        longest = took > longest ? took : longest;
+        *worst = took > *worst ? took : *worst;
         sum += took;
         count++;
         for (unsigned i = 0; i < LOOKUPS; i++) {
@@ -85,10 +94,10 @@ int main(int argc, char **argv)
         }
     }
     printf("%llu of %llu keys expired in one second, %llu slices of %u: %.0f ns a key; slice mean %.1f us, "
-           "99 %% below %u us, 99.9 %% below %u us, longest %.1f us\n",
+           "99 %% below %u us, 99.9 %% below %u us, longest %.1f us (with a page fault %.1f us)\n",
            (unsigned long long)counters.v[COUNTER_expired_keys], (unsigned long long)(2 * keys),
            (unsigned long long)count, budget, sum * 1000 / (double)keys, sum / (double)count,
-           quantile(0.99, count) + 1, quantile(0.999, count) + 1, longest);
+           quantile(0.99, count) + 1, quantile(0.999, count) + 1, longest, faulting);
     bool right = counters.v[COUNTER_expired_keys] == keys && found == count * LOOKUPS;
     keyspace_free(ks);
     return !right;
