@@ -118,7 +118,8 @@ static void choose_step(struct shard *s, uint64_t quarter_ms)
     while (halvings < SHORTEST && (uint64_t)(longest >> halvings) * TICKS > quarter_ms)
         halvings++;
     unsigned step = longest >> halvings;
-    if (step < c->step || step > 2 * c->step) { /* not to and fro */
+    bool longer = step > c->step && quarter_ms >= 2ull * TICKS * step; /* not to and fro */
+    if (step < c->step || longer) {
         c->tick++;
         begin_epoch(c, step == longest ? s->now_ms - s->now_ms % step : s->now_ms, step);
     }

@@ -64,6 +64,19 @@ static void test_idle_seconds_while_the_cache_turns_over(void)
     fixture_close(&f);
 }
 
+static void test_each_step_grows_back(void)
+{
+    for (unsigned step = 1000; step >= 7; step /= 2) {
+        struct fixture f;
+        fixture_open(&f, 16 << 20, 0, POLICY_ALLKEYS_LRU, 1);
+        f.s->access.step = step;
+        for (unsigned i = 0; i < 100; i++)
+            pass(&f, 1000);
+        CU_ASSERT_EQUAL(f.s->access.step, 1000);
+        fixture_close(&f);
+    }
+}
+
 static void test_a_clock_put_back_leaves_ages(void)
 {
     struct fixture f;
@@ -141,10 +154,14 @@ static void test_ages_go_along_to_another_shard(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {
-        UNIT(test_idle_seconds_without_eviction),  UNIT(test_idle_seconds_while_the_cache_turns_over),
-        UNIT(test_a_clock_put_back_leaves_ages),   UNIT(test_access_can_be_given),
-        UNIT(test_frequency_decays_by_the_minute), UNIT(test_old_frequency_is_forgotten),
-        UNIT(test_ages_go_along_to_another_shard), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_idle_seconds_without_eviction),
+                                             UNIT(test_idle_seconds_while_the_cache_turns_over),
+                                             UNIT(test_each_step_grows_back),
+                                             UNIT(test_a_clock_put_back_leaves_ages),
+                                             UNIT(test_access_can_be_given),
+                                             UNIT(test_frequency_decays_by_the_minute),
+                                             UNIT(test_old_frequency_is_forgotten),
+                                             UNIT(test_ages_go_along_to_another_shard),
+                                             {NULL, NULL}};
     return unit_main(argc, argv, "store/access", tests);
 }
