@@ -27,6 +27,3 @@ struct pool {
 
 /* Evicts one key by the policy. False if nothing can go. */
 bool evict_one(struct shard *s);
-
-/* Logarithmic access counter of the LFU policies: as after so many minutes without access. */
-unsigned lfu_decayed(const struct shard *s, const struct entry *e);

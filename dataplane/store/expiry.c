@@ -2,7 +2,7 @@
 #include "store/expiry.h"
 #include "store/shard.h"
 
-enum { SLOT_BITS = 8, TICKS_A_UNIT = 16 };
+enum { SLOT_BITS = 8, TICKS_A_UNIT = 16, LATEST_ITEMS = 4 };
 
 static uint32_t id_of(uint64_t hash)
 {
@@ -54,15 +54,16 @@ static unsigned next_busy(const struct wheel *w, unsigned level, unsigned at)
 
 typedef void *chunk_source(struct shard *s, uint64_t size, enum slab_kind kind);
 
+/* Among the latest ones only: that every SET looks through the whole chunk costs more than it saves. */
 static bool same_item(const struct wheel_chunk *c, uint32_t id, uint16_t fine)
 {
-    for (unsigned i = 0; i < c->n; i++)
+    for (unsigned i = c->n > LATEST_ITEMS ? c->n - LATEST_ITEMS : 0; i < c->n; i++)
         if (c->id[i] == id && c->fine[i] == fine)
             return true;
     return false;
 }
 
-/* An item that is in the slot's first chunk already is not filed twice: a key whose expiry goes to and fro.
+/* An item that was filed there just before is not filed twice: a key whose expiry goes to and fro.
  */
 static bool expiry_file(struct shard *s, struct wheel *w, uint32_t id, uint64_t tick, chunk_source *source)
 {
@@ -274,6 +275,7 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
         w->cursor = index_scan(s, &db->index, w->cursor, collect_ttl, &walk);
         w->walking = w->cursor != 0;
         w->lost |= walk.n == 128;
+        index_scan_prefetch(s, &db->index, w->cursor); /* arrives while these are being settled */
         for (unsigned i = 0; i < walk.n; i++)
             settle(s, db, walk.e[i]);
         *budget -= walk.n + 1 < *budget ? walk.n + 1 : *budget;

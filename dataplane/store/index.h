@@ -84,6 +84,8 @@ typedef void index_visit(struct entry *e, void *arg);
 /* store_scan() without a regard for expiry: the entries whose home is the bucket at cursor. */
 uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t cursor, index_visit *visit,
                     void *arg);
+/* Prefetches the entries that index_scan() will visit at cursor. */
+void index_scan_prefetch(const struct shard *s, const struct index *ix, uint64_t cursor);
 
 /* Entries whose segment and first eight tag bits are those of the hash: few, the one with that hash among
  * them. */

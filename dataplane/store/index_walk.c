@@ -59,6 +59,17 @@ uint64_t index_scan(const struct shard *s, const struct index *ix, uint64_t curs
     return (uint64_t)next_segment(ix, number) << TAG_BITS;
 }
 
+void index_scan_prefetch(const struct shard *s, const struct index *ix, uint64_t cursor)
+{
+    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, (uint32_t)(cursor >> TAG_BITS))) : 0;
+    if (!word)
+        return;
+    uint32_t from = (uint32_t)cursor & ((1u << TAG_BITS) - 1);
+    const struct bucket *b = word_segment(s, word) + home_of(from, word_buckets(word));
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        __builtin_prefetch(slot_entry(s, b, i));
+}
+
 void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit,
                       void *arg)
 {

@@ -85,9 +85,11 @@ void shard_configure(struct shard *s, const struct config *conf)
     uint64_t capacity = arena_capacity(s->heap.arena);
     uint64_t limit = conf->maxmemory && conf->maxmemory < capacity ? conf->maxmemory : capacity;
     s->limit = limit / shards;
-    if (s->policy != conf->maxmemory_policy) /* scores of another policy mean nothing */
-        s->pool.n = 0;
-    s->policy = conf->maxmemory_policy;
+    if (s->policy != conf->maxmemory_policy || s->access.epochs == 0) {
+        s->pool.n = 0; /* scores of another policy mean nothing */
+        s->policy = conf->maxmemory_policy;
+        access_start(s);
+    }
     s->samples = conf->maxmemory_samples < 1             ? 5
                  : conf->maxmemory_samples > SAMPLES_MAX ? SAMPLES_MAX
                                                          : conf->maxmemory_samples;
@@ -98,7 +100,9 @@ void shard_configure(struct shard *s, const struct config *conf)
 
 void shard_set_time(struct shard *s, uint64_t now_ms)
 {
+    uint64_t before = s->now_ms;
     s->now_ms = now_ms;
+    access_set_time(s, before);
 }
 
 struct waits *shard_waits(struct shard *s)

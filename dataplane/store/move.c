@@ -81,7 +81,7 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
         memcpy(value, &own.body, sizeof own.body);
     else
         memcpy(value, parts.value, parts.value_len);
-    memcpy(made->clock, e->clock, sizeof made->clock);
+    access_carry(t->from, e, t->to, made);
     return made;
 }
 

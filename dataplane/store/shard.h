@@ -1,5 +1,6 @@
 /* shard.h: a shard as the store's own files see it. Private to the store and to value-type modules. */
 #pragma once
+#include "store/access.h"
 #include "store/compact.h"
 #include "store/entry.h"
 #include "store/eviction.h"
@@ -49,6 +50,7 @@ struct shard {
     struct compaction compaction;
     struct pool pool;
     struct waits waits;
+    struct access_clock access;
     struct db *db;
 };
 
@@ -81,6 +83,8 @@ static inline void entry_release(struct entry *e)
 /* Stamps the access clock. */
 void entry_touch(struct shard *s, struct entry *e);
 void entry_new_clock(const struct shard *s, struct entry *e);
+/* RESTORE's IDLETIME (seconds) and FREQ: the one that the policy reads; -1 = leave it. */
+void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
 
 /* Frees an entry that no index points to, with its value. */
 void entry_free(struct shard *s, struct entry *e);

@@ -186,6 +186,27 @@ static void evicting(struct bench *b, struct config *conf)
     report(b, "SET new keys, evicting (LRU)", set_one, true, 1u << 30, 1u << 30);
 }
 
+/* Goal G5: all keys have a TTL, the limit holds half of them, the expiry of what was replaced or evicted is
+ * swept up meanwhile. */
+static void set_ttl_half(struct bench *b, const struct key *k)
+{
+    static unsigned n;
+    if (n++ % 512 == 0) { /* a worker's upkeep: every 20 us when there is something to do */
+        for (unsigned i = 0; i < 8 && shard_upkeep(b->s, 64); i++)
+            ;
+        shard_set_time(b->s, shard_time(b->s) + 1);
+    }
+    b->sum += store_set_string(b->s, 0, k, (struct slice){b->value, VALUE}, shard_time(b->s) + 3600000, 0);
+}
+
+static void half_full(struct bench *b, struct config *conf)
+{
+    conf->maxmemory /= 2;
+    shard_configure(b->s, conf);
+    report(b, "SET EX 3600, half fits (LRU)", set_ttl_half, true, 0, b->keys);
+    report(b, "GET, half fits (LRU)", get_one, true, 0, b->keys);
+}
+
 int main(int argc, char **argv)
 {
     struct bench b = {.keys = (argc > 1 ? strtoull(argv[1], NULL, 10) : 10) * 1000000, .random = 1};
@@ -222,6 +243,7 @@ int main(int argc, char **argv)
     printf("GET / M %.2f   SET / GET %.2f   50:50 / GET %.2f   SET EX / GET %.2f (of rates)\n", m / get,
            get / set, get / mix, get / ttl);
     evicting(&b, &conf);
+    half_full(&b, &conf);
     keyspace_free(b.ks);
     free(b.query);
     return b.sum == 42;

@@ -144,6 +144,26 @@ static void test_ttl_policy_takes_the_soonest(void)
     fixture_close(&f);
 }
 
+/* Times to live that fall into few slots of the wheel: an eighth of the keys goes, and comes from the
+ * soonest. */
+static void test_ttl_policy_tells_within_a_slot(void)
+{
+    enum { N = 8000 };
+    struct fixture f;
+    fixture_open(&f, 16 << 20, 1 << 20, POLICY_VOLATILE_TTL, 1);
+    f.s->samples = 10;
+    for (unsigned i = 0; i < N; i++)
+        fill(&f, i, 1, shard_time(f.s) + 3600000 + i * 7919 % N * 900);
+    CU_ASSERT_EQUAL(f.counters[0].v[COUNTER_evicted_keys], 0);
+    for (unsigned i = 20000; f.counters[0].v[COUNTER_evicted_keys] < N / 8; i++)
+        fill(&f, i, 1, shard_time(f.s) + 900000000);
+    unsigned soon = 0, late = 0;
+    for (unsigned i = 0; i < N; i++)
+        *(i * 7919 % N < N / 4 ? &soon : &late) += !count(&f, i, 1);
+    CU_ASSERT_TRUE(soon > N / 9 && late < N / 200);
+    fixture_close(&f);
+}
+
 /* The value lies in an entry of the same shard, and making room must not take it away. */
 static void test_the_source_of_a_value_is_not_evicted(void)
 {
@@ -328,6 +348,7 @@ int main(int argc, char **argv)
                                              UNIT(test_lfu_keeps_what_is_read_often),
                                              UNIT(test_volatile_policies_spare_keys_without_expiry),
                                              UNIT(test_ttl_policy_takes_the_soonest),
+                                             UNIT(test_ttl_policy_tells_within_a_slot),
                                              UNIT(test_the_source_of_a_value_is_not_evicted),
                                              UNIT(test_each_allocation_may_fail),
                                              UNIT(test_many_allocations_fail),
