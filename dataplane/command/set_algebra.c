@@ -228,9 +228,9 @@ static enum command_result store_algebra(struct request *rq, enum operation oper
     if (!algebra_init(&a, rq, operation, 2, rq->argc - 2))
         return CMD_DONE;
     algebra_sort(&a);
-    hold_sources(&a, set_hold);
+    hold_sources(&a, store_hold);
     algebra_each(&a, UINT64_MAX, store_member, &r);
-    hold_sources(&a, set_release);
+    hold_sources(&a, store_release);
     int64_t count = place_result(&r, &to);
     if (count < 0)
         reply_oom(rq->out);

@@ -101,9 +101,9 @@ static void move_member(struct request *rq, struct value_at *from, struct value_
         reply_int(rq->out, 0);
         return;
     }
-    set_hold(from->e);
+    store_hold(from->e);
     enum store_result result = set_add(to, member, &added);
-    set_release(from->e);
+    store_release(from->e);
     if (result != STORE_OK) {
         reply_oom(rq->out);
         return;

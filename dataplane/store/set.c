@@ -156,16 +156,6 @@ bool set_sample(struct shard *s, const struct entry *e, uint64_t n, set_visit *v
     return true;
 }
 
-void set_hold(struct entry *e)
-{
-    entry_hold(e);
-}
-
-void set_release(struct entry *e)
-{
-    entry_release(e);
-}
-
 /* -- adding -- */
 
 static enum store_result become_table(struct value_at *v)

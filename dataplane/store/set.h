@@ -35,10 +35,6 @@ void set_random(struct shard *s, const struct entry *e, struct set_member *membe
  * was visited, if there is no memory for it. */
 bool set_sample(struct shard *s, const struct entry *e, uint64_t n, set_visit *visit, void *arg);
 
-/* Keeps a set in place while another one grows (SMOVE, SINTERSTORE), and lets it go again. */
-void set_hold(struct entry *e);
-void set_release(struct entry *e);
-
 /* -- changing: v->e is NULL or of TYPE_SET -- */
 
 /* Adds a member that does not lie in this set. STORE_OOM: the set is as it was. */
