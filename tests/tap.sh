@@ -24,6 +24,22 @@ skip() {
     echo "ok $tap_number - $1 # SKIP $2"
 }
 
+# What a check may be made of.
+contains() { # TEXT COMMAND...: the command succeeds and says TEXT
+    local want=$1 got
+    shift
+    got=$("$@" 2>&1) || { echo "status $?: $got"; return 1; }
+    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; printf 'got: %s\n' "$got"; return 1 ;; esac
+}
+fails_with() { # STATUS TEXT COMMAND...: the command ends with STATUS and says TEXT
+    local status=$1 want=$2 got code
+    shift 2
+    got=$("$@" 2>&1)
+    code=$?
+    [ $code = "$status" ] || { echo "status $code, wanted $status: $got"; return 1; }
+    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; echo "got: $got"; return 1 ;; esac
+}
+
 plan() {
     echo "1..$tap_number"
     [ $tap_failed = 0 ]

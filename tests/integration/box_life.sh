@@ -18,20 +18,6 @@ expect() { # WANTED COMMAND...
     got=$("$@" 2>&1)
     [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
 }
-contains() { # TEXT COMMAND...: the command succeeds and says TEXT
-    local want=$1 got
-    shift
-    got=$("$@" 2>&1) || { echo "status $?: $got"; return 1; }
-    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; printf 'got: %s\n' "$got"; return 1 ;; esac
-}
-fails_with() { # STATUS TEXT COMMAND...
-    local status=$1 want=$2 got code
-    shift 2
-    got=$("$@" 2>&1)
-    code=$?
-    [ $code = "$status" ] || { echo "status $code, wanted $status: $got"; return 1; }
-    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; echo "got: $got"; return 1 ;; esac
-}
 dataplane_pid() { alive "$RUN/state/dataplane.pid" sluice-dataplane; }
 control_pid() { alive "$RUN/control.pid" sluice-control; }
 answers() { [ "$(cli ping 2>/dev/null)" = PONG ]; }

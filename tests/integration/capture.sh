@@ -32,14 +32,6 @@ packets() { tcpdump -nr "$1" "${@:2}" 2>/dev/null | wc -l; }
 memory_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(dataplane_pid)/status"; }
 # The start of the next capture is the proof that the last one is gone.
 free_again() { wait_until 10 "the capture to be free" sh -c "$BUILD/mgmt/sluice --socket $RUN/management.sock capture --duration 1 --filter 'port 1' >/dev/null 2>&1"; }
-fails_with() { # STATUS TEXT COMMAND...
-    local status=$1 want=$2 got code
-    shift 2
-    got=$("$@" 2>&1)
-    code=$?
-    [ $code = "$status" ] || { echo "status $code, wanted $status: $got"; return 1; }
-    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; echo "got: $got"; return 1 ;; esac
-}
 
 counts_agree() { # the file holds what the summary says, and what the box counts is near
     begin "$TMP/all.pcapng" --filter 'tcp port 6379' || return 1

@@ -11,21 +11,6 @@ WORK=$(mktemp -d)
 { sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "hugepages no"; echo "link-address 192.0.2.2/24"; echo "link-address fd78::2/64"; } >"$CONF"
 trap 'close_clients; board/dev/down >/dev/null 2>&1; rm -rf "$CONF" "$WORK"' EXIT
 
-contains() { # TEXT COMMAND...: the command succeeds and says TEXT
-    local want=$1 got
-    shift
-    got=$("$@" 2>&1) || { echo "status $?: $got"; return 1; }
-    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; printf 'got: %s\n' "$got"; return 1 ;; esac
-}
-fails_with() { # STATUS TEXT COMMAND...
-    local status=$1 want=$2 got code
-    shift 2
-    got=$("$@" 2>&1)
-    code=$?
-    [ $code = "$status" ] || { echo "status $code, wanted $status: $got"; return 1; }
-    case $got in *"$want"*) ;; *) echo "wanted in it: $want"; echo "got: $got"; return 1 ;; esac
-}
-
 # Clients that stay: this shell's own sockets (so not inside a check, which runs in a shell of its own).
 open_clients() { # N
     local fd
