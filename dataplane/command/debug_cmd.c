@@ -2,9 +2,10 @@
  * default), as in Redis 7. Runs with all workers stopped. */
 #include "base/glob.h"
 #include "base/number.h"
-#include "command/server.h"
+#include "command/debug.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -178,8 +179,14 @@ static void debug_help(struct request *rq)
     static const char *const lines[] = {
         "CHANGE-REPL-ID",
         "    Nothing: the box has no replicas.",
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
         "ERROR <string>",
         "    Return a Redis protocol error with <string> as message.",
+        "LOADAOF",
+        "    As RELOAD: the box keeps no log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
         "POPULATE <count> [<prefix>] [<size>]",
@@ -188,6 +195,9 @@ static void debug_help(struct request *rq)
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "RELOAD [MERGE] [NOFLUSH]",
+        "    Take all values through their RDB form, in memory: save, flush, load. With",
+        "    MERGE and NOFLUSH over the values that are there.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys that are not accessed.",
         "SLEEP <seconds>",
@@ -208,6 +218,10 @@ static const struct debug_word words[] = {
     {"stringmatch-len", 4, 4, debug_stringmatch},
     {"set-active-expire", 3, 3, debug_active_expire},
     {"change-repl-id", 2, 2, debug_ok},
+    {"digest", 2, 2, debug_digest},
+    {"digest-value", 2, INT_MAX, debug_digest_value},
+    {"reload", 2, INT_MAX, debug_reload},
+    {"loadaof", 2, 2, debug_loadaof},
 };
 
 enum command_result debug_run(struct request *rq)
