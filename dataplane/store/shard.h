@@ -43,8 +43,9 @@ struct shard {
     const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
     unsigned guards;
     unsigned databases;
-    bool keeps_expired;        /* DEBUG SET-ACTIVE-EXPIRE 0: expired keys wait for an access */
-    unsigned upkeep_db;        /* where upkeep goes on */
+    bool keeps_expired;  /* DEBUG SET-ACTIVE-EXPIRE 0: expired keys wait for an access */
+    uint32_t list_chunk; /* DEBUG QUICKLIST-PACKED-THRESHOLD: bytes of a chunk of a list; 0 = as configured */
+    unsigned upkeep_db;  /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
     struct compaction compaction;

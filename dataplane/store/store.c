@@ -206,6 +206,11 @@ void shard_set_active_expiry(struct shard *s, bool on)
     s->keeps_expired = !on;
 }
 
+void shard_set_list_chunk(struct shard *s, uint32_t bytes)
+{
+    s->list_chunk = bytes;
+}
+
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
