@@ -93,8 +93,14 @@ void entry_free(struct shard *s, struct entry *e);
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at);
 /* index_reserve(), evicting if it must. */
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
-/* Tells those who wait for an entry's key that it comes to be, grows, or goes. */
-void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+/* Tells those who wait for an entry's key, or watch it, that it comes to be, grows, changes or goes. */
+void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+static inline void db_note_key(struct shard *s, const struct db *db, const struct entry *e,
+                               enum wait_event event)
+{
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        db_tell_key(s, db, e, event);
+}
 /* Removes the entry at a place from its database and frees it. */
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* Notes that a key of a database got, lost or changed its expiry. */
