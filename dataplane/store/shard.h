@@ -52,7 +52,8 @@ struct shard {
     struct pool pool;
     struct waits waits;
     struct access_clock access;
-    struct db *db;
+    struct db *db;   /* `databases` of them, and one for drafts (draft.h) */
+    uint64_t drafts; /* begun so far */
 };
 
 /* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
