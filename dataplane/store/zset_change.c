@@ -61,7 +61,7 @@ static bool put_packed(struct value_at *v, uint32_t at, const struct zset_elemen
     if (there)
         pack_delete(&pk, at, 2);
     insert_packed(&pk, e, &member, &score);
-    if (len < before)
+    if (len <= before)
         value_resize(v, TYPE_ZSET, VALUE_PACK, len);
     return true;
 }
