@@ -29,8 +29,7 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
-    db_remove(s, db, at, e);
-    count_one(s->counters, COUNTER_expired_keys);
+    db_expire(s, db, at, e);
     return NULL;
 }
 
@@ -214,8 +213,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
-        db_remove(s, db, &at, e);
-        count_one(s->counters, COUNTER_expired_keys);
+        db_expire(s, db, &at, e);
         random = random * 0x9e3779b97f4a7c15u + 1;
     }
     return NULL;
