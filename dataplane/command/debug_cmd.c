@@ -2,9 +2,10 @@
  * default), as in Redis 7. Runs with all workers stopped. */
 #include "base/glob.h"
 #include "base/number.h"
-#include "command/debug_store.h"
+#include "command/debug.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -160,12 +161,18 @@ static void debug_help(struct request *rq)
     static const char *const lines[] = {
         "CHANGE-REPL-ID",
         "    Nothing: the box has no replicas.",
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
         "ERROR <string>",
         "    Return a Redis protocol error with <string> as message.",
         "HTSTATS <dbid>",
         "    Shape of the index of the specified database.",
         "HTSTATS-KEY <key>",
         "    Shape of the index of a large hash, set or sorted set.",
+        "LOADAOF",
+        "    As RELOAD: the box keeps no log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
         "POPULATE <count> [<prefix>] [<size>]",
@@ -176,6 +183,9 @@ static void debug_help(struct request *rq)
         "    true, false.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Cut lists into chunks of at most <size> bytes. 0: as list-max-listpack-size has it.",
+        "RELOAD [MERGE] [NOFLUSH]",
+        "    Take all values through their RDB form, in memory: save, flush, load. With",
+        "    MERGE and NOFLUSH over the values that are there.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys that are not accessed.",
         "SLEEP <seconds>",
@@ -201,6 +211,10 @@ static const struct debug_word words[] = {
     {"listpack", 3, 3, debug_no_terminal},
     {"quicklist", 3, 4, debug_no_terminal},
     {"quicklist-packed-threshold", 3, 3, debug_packed_threshold},
+    {"digest", 2, 2, debug_digest},
+    {"digest-value", 2, INT_MAX, debug_digest_value},
+    {"reload", 2, INT_MAX, debug_reload},
+    {"loadaof", 2, 2, debug_loadaof},
 };
 
 enum command_result debug_run(struct request *rq)

@@ -1,6 +1,6 @@
 /* debug_store.c: DEBUG OBJECT, HTSTATS, HTSTATS-KEY, QUICKLIST-PACKED-THRESHOLD: what they say is true of
  * this store, in the words of Redis where it has the same thing (debug.c of Redis 7.0). */
-#include "command/debug_store.h"
+#include "command/debug.h"
 #include "base/number.h"
 #include "store/list.h"
 #include "store/rdb.h"

@@ -1,6 +1,6 @@
-/* draft.h: a value that is made aside, element by element, before it takes a key's place at once with whatever
- * expiry: RESTORE and RDB files. It has a key of its own in a database of the shard that no command sees: there
- * nothing is evicted, expires or is flushed. Private to the store. */
+/* draft.h: a value that is made aside, element by element, before it takes a key's place at once with
+ * whatever expiry: RESTORE and RDB files. It has a key of its own in a database of the shard that no command
+ * sees: there nothing is evicted, expires or is flushed. Private to the store. */
 #pragma once
 #include "store/value.h"
 

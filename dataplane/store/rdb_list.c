@@ -1,5 +1,5 @@
-/* rdb_list.c: lists in RDB's form: quicklists, as redis-server 7.0 makes them of elements that are added at the
- * tail. Redis' rdb.c, quicklist.c */
+/* rdb_list.c: lists in RDB's form: quicklists, as redis-server 7.0 makes them of elements that are added at
+ * the tail. Redis' rdb.c, quicklist.c */
 #include "store/list.h"
 #include "store/rdb_value.h"
 

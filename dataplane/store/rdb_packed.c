@@ -98,7 +98,8 @@ static bool listpack_shape(const uint8_t head[5], struct shape *shape)
  * there, and all bytes but the first one with their top bit set. Returns how many bytes. */
 static unsigned backward_length(uint64_t len, uint8_t out[5])
 {
-    static const uint64_t beyond[] = {1 << 7, (1 << 14) - 1, (1 << 21) - 1, (1 << 28) - 1}; /* as Redis does */
+    static const uint64_t beyond[] = {1 << 7, (1 << 14) - 1, (1 << 21) - 1,
+                                      (1 << 28) - 1}; /* as Redis does */
     unsigned n = 1;
     while (n < 5 && len >= beyond[n - 1])
         n++;

@@ -1,9 +1,9 @@
-/* rdb_packed.h: the compact forms in which Redis keeps small collections, as RDB has them: one string with all
- * elements in it. Read with every length and back reference checked; written as listpacks only.
+/* rdb_packed.h: the compact forms in which Redis keeps small collections, as RDB has them: one string with
+ * all elements in it. Read with every length and back reference checked; written as listpacks only.
  *
- *   listpack  total bytes (4), elements (2), element ..., 0xff       element: encoding, data, its length backwards
- *   ziplist   bytes (4), tail (4), elements (2), element ..., 0xff   element: length of the one before, encoding, data
- *   zipmap    fields (1), length, field, length, free (1), value, free bytes ..., 0xff
+ *   listpack  total bytes (4), elements (2), element ..., 0xff       element: encoding, data, its length
+ * backwards ziplist   bytes (4), tail (4), elements (2), element ..., 0xff   element: length of the one
+ * before, encoding, data zipmap    fields (1), length, field, length, free (1), value, free bytes ..., 0xff
  *   intset    width (4), integers (4), integer ...
  *
  * https://github.com/antirez/listpack/blob/master/listpack.md, https://rdb.fnordig.de/file_format.html */
@@ -29,7 +29,8 @@ struct packed {
 
 /* False, and `bad`, if it does not begin and end as it should. */
 bool packed_open(struct packed *in, enum packing packing, struct slice bytes);
-/* The next element, text a slice of the bytes. False at the end (was all of it as it says?) and when `bad`. */
+/* The next element, text a slice of the bytes. False at the end (was all of it as it says?) and when `bad`.
+ */
 bool packed_next(struct packed *in, struct item *item);
 
 /* -- writing a listpack to the end of w, which is used for nothing else meanwhile */

@@ -5,8 +5,8 @@
  *   flags ms seq value*n                 3 + n        an entry with the node's fields
  *   flags ms seq m (field value)*m       4 + 2 * m    one with fields of its own
  *
- * ms and seq are differences to the node's first ID, which is its key. What ends an entry is the number of its
- * elements before. */
+ * ms and seq are differences to the node's first ID, which is its key. What ends an entry is the number of
+ * its elements before. */
 #pragma once
 #include "store/rdb_value.h"
 #include "store/stream_body.h"

@@ -1,5 +1,5 @@
-/* rdb_stream_read.c: streams from RDB's forms 1 (Redis 5), 2 (7.0) and 3 (7.2). Entries must rise, counts must
- * be true, and whatever is pending must be so for one consumer. Redis' rdb.c, t_stream.c */
+/* rdb_stream_read.c: streams from RDB's forms 1 (Redis 5), 2 (7.0) and 3 (7.2). Entries must rise, counts
+ * must be true, and whatever is pending must be so for one consumer. Redis' rdb.c, t_stream.c */
 #include "store/rdb_stream.h"
 
 #include <stdlib.h>
@@ -132,9 +132,8 @@ static bool store_entry(struct node_reader *n, struct stream_id id, uint64_t pai
     bool rises = stream_id_compare(id, n->first) >= 0 && stream_id_compare(id, st->last) > 0;
     if (!rises || pairs == 0 || (!n->begun && st->length && stream_id_compare(n->first, st->last) <= 0))
         return false;
-    n->no_memory =
-        (!n->begun && !stream_body_begin(n->s, n->b, n->first, n->node.pair, n->fields)) ||
-        !stream_body_put(n->s, n->b, id, n->entry.pair, (uint32_t)pairs);
+    n->no_memory = (!n->begun && !stream_body_begin(n->s, n->b, n->first, n->node.pair, n->fields)) ||
+                   !stream_body_put(n->s, n->b, id, n->entry.pair, (uint32_t)pairs);
     n->begun = true;
     return !n->no_memory;
 }

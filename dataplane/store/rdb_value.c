@@ -21,7 +21,7 @@ static enum rdb_result take_text(struct rdb_reader *r, const struct rdb_target *
 
 void rdb_put_value(struct rdb_writer *w, const struct shard *s, const struct entry *e)
 {
-    static void (*const put[])(struct rdb_writer *w, const struct shard *s, const struct entry *e) = {
+    static void (*const put[])(struct rdb_writer * w, const struct shard *s, const struct entry *e) = {
         [TYPE_STRING] = put_text,   [TYPE_LIST] = rdb_put_list, [TYPE_SET] = rdb_put_set,
         [TYPE_ZSET] = rdb_put_zset, [TYPE_HASH] = rdb_put_hash, [TYPE_STREAM] = rdb_put_stream,
     };

@@ -1,7 +1,7 @@
 /* rdb_value.h: what the files that read and write values in RDB's form share, a file a type (rdb_hash.c ...).
  *
- * Writers append the type's number and the body. Readers add to a value that is made aside (draft.h): whatever
- * they have added when they find damage is thrown away. */
+ * Writers append the type's number and the body. Readers add to a value that is made aside (draft.h):
+ * whatever they have added when they find damage is thrown away. */
 #pragma once
 #include "store/draft.h"
 #include "store/rdb_packed.h"

@@ -84,19 +84,39 @@ static double take_old_score(struct rdb_reader *r)
     return score;
 }
 
+/* Adds elements to a body, for a -0 stays what it is there. */
+static enum rdb_result take_elements(struct elements *els, struct shard *s, struct zset_body *b,
+                                     double (*take_score)(struct rdb_reader *r), size_t *longest)
+{
+    struct zset_element el;
+    while (elements_next(els, &el.member)) { /* long: */
+        el.score = take_score(els->r);
+        if (els->r->bad || isnan(el.score) || table_find(s, &b->table, el.member))
+            return RDB_BAD;
+        if (!zset_body_add(s, b, &el))
+            return RDB_OOM;
+        *longest = el.member.len > *longest ? el.member.len : *longest;
+    }
+    return RDB_OK;
+}
+
 static enum rdb_result take_members(struct rdb_reader *r, struct value_at *v,
                                     double (*take_score)(struct rdb_reader *r))
 {
+    struct zset_body *b = (struct zset_body *)(void *)body_new(v->s, TYPE_ZSET);
     struct elements els;
-    struct slice member;
-    enum rdb_result result = RDB_OK;
+    size_t longest = 0;
+    if (!b)
+        return RDB_OOM;
     elements_open(&els, r, SOURCE_STRINGS, 1);
-    while (result == RDB_OK && elements_next(&els, &member)) { /* long: */
-        double score = take_score(r);
-        if (!r->bad)
-            result = add(v, member, score);
-    }
-    return elements_close(&els, result);
+    enum rdb_result result = elements_close(&els, take_elements(&els, v->s, b, take_score, &longest));
+    if (result == RDB_OK && b->order.count == 0)
+        result = RDB_BAD;
+    if (result == RDB_OK && zset_adopt_body(v, b, longest) != STORE_OK)
+        result = RDB_OOM;
+    if (result != RDB_OK)
+        body_release(v->s, &b->table.body);
+    return result;
 }
 
 static enum rdb_result take_packed(struct rdb_reader *r, enum source source, struct value_at *v)
