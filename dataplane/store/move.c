@@ -64,7 +64,7 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
                               .value_len = parts.value_len};
     struct pointed own = {0};
     struct place at;
-    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, plan.expire_at))
+    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, entry_due(e)))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
     bool ok = made && clone_value(t, e, &own) &&
@@ -94,15 +94,13 @@ static void place_copy(const struct transfer *t, struct entry *made)
     if (old) {
         db_note_key(t->to, t->to_db, old, KEY_GONE);
         index_replace(t->to, &at, made);
-        db_note_expiry(t->to_db, entry_expire_at(old), 0);
-        t->to_db->data -= entry_user_bytes(old);
+        db_uncount(t->to_db, old);
         entry_free(t->to, old);
     } else {
         index_insert(t->to, &t->to_db->index, t->b->hash, made);
     }
     db_note_key(t->to, t->to_db, made, KEY_MADE);
-    db_note_expiry(t->to_db, 0, entry_expire_at(made));
-    t->to_db->data += entry_user_bytes(made);
+    db_count(t->to_db, made);
     t->to->changes++;
 }
 
@@ -117,8 +115,7 @@ static void drop_source(const struct transfer *t, struct entry *e)
     }
     db_note_key(t->from, t->from_db, e, KEY_GONE);
     index_remove(t->from, &t->from_db->index, &at);
-    db_note_expiry(t->from_db, entry_expire_at(e), 0);
-    t->from_db->data -= entry_user_bytes(e);
+    db_uncount(t->from_db, e);
     shard_free(t->from, e);
     t->from->changes++;
 }

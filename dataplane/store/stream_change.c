@@ -289,8 +289,9 @@ uint64_t stream_trim(struct value_at *v, const struct stream_trim *how) /* long:
             removed += trim_node(v->s, b, &cursor, n, how);
         break;
     }
-    if (removed)
+    if (removed) {
         find_first(st);
-    value_body_changed(v, data);
+        value_body_changed(v, data);
+    }
     return removed;
 }
