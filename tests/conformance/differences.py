@@ -3,6 +3,7 @@
 Two kinds: what depends on the clock or on chance differs between any two servers; and what we do otherwise on
 purpose (we answer as Redis 7.2, the oracle is 7.0.15). Each rule: words of the command (a prefix), a reason, and a
 function of the two replies that says whether the difference is the one meant."""
+import dumps
 
 
 def both_int_within(slack):
@@ -170,6 +171,11 @@ def idle_consumer(item):
 FREE_FIELDS = [('$', b'radix-tree-nodes'), ('$', b'seen-time'), ('$', b'active-time'), ('$', b'idle'), ('$', b'inactive')]
 
 
+def same_dump(args, a, b):
+    """Dumps of one value."""
+    return a[0] == b[0] == '$' and a[1] is not None and b[1] is not None and dumps.value(a[1]) == dumps.value(b[1])
+
+
 def longer_help(args, a, b):
     """The same first line, and at least as many."""
     return a[0] == b[0] == '*' and len(b[1]) >= len(a[1]) and a[1][0] == b[1][0]
@@ -215,7 +221,7 @@ RULES = [
     (('XGROUP', 'CREATECONSUMER'), '7.2 makes a consumer when there is nothing to read, too', both_int_within(1)),
     (('XPENDING',), 'clock', stream_facts),
     (('XADD',), 'clock', both_now),
-    (('DUMP',), 'not built yet: the RDB form of collections', says(b'DUMP does not know this type')),
+    (('DUMP',), 'order of the hash table, cuts of a list, tombstones of a stream, times of its consumers', same_dump),
     (('XADD',), '7.0 takes the last sequence number for lack of room', says(b'equal or smaller than the target stream top')),
     (('XREAD',), '7.2 refuses a timeout beyond the end of time', says(b'timeout is out of range')),
     (('XSETID',), '7.2 refuses an ID below what was deleted', says(b'smaller than current max_deleted_entry_id')),
