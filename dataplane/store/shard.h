@@ -101,7 +101,7 @@ void db_note_expiry(struct db *db, uint64_t before, uint64_t now);
 
 static inline bool entry_expired(const struct shard *s, const struct entry *e)
 {
-    return entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms;
+    return entry_has_ttl(e) && entry_expire_at(e) < s->now_ms;
 }
 
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */

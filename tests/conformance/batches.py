@@ -24,9 +24,11 @@ THRESHOLDS = {
     b'hash-max-listpack-entries': [b'0', b'3', b'6', b'512'], b'hash-max-listpack-value': [b'0', b'5', b'20', b'64'],
     b'set-max-intset-entries': [b'0', b'3', b'6', b'512'], b'zset-max-listpack-entries': [b'0', b'3', b'6', b'128'],
     b'zset-max-listpack-value': [b'0', b'5', b'20', b'64'], b'list-max-listpack-size': [b'1', b'3', b'5', b'-1', b'-2', b'128'],
-    b'list-compress-depth': [b'0', b'1'], b'stream-node-max-entries': [b'0', b'1', b'3', b'100'],
-    b'stream-node-max-bytes': [b'0', b'30', b'4096'], b'hll-sparse-max-bytes': [b'0', b'100', b'3000'],
+    b'list-compress-depth': [b'0', b'1'], b'stream-node-max-entries': [b'0', b'1', b'3', b'100'], b'hll-sparse-max-bytes': [b'0', b'100', b'3000'],
 }
+
+CONTAINERS = (b'OBJECT', b'XGROUP', b'XINFO', b'CLIENT', b'PFDEBUG', b'COMMAND', b'MEMORY', b'ACL', b'CONFIG', b'SLOWLOG', b'LATENCY')
+FIXED = {b'maxmemory': b'0', b'stream-node-max-bytes': b'0'}  # a node's bytes are those of our form, which is another one
 
 
 class Different(Exception):
@@ -65,11 +67,12 @@ class Conversation:
 
     def begin(self):
         """Everything as at the start."""
+        self.said, self.names = set(), set()
         for side in self.sides:
             side.close()
         self.sides = []
         for side, address in zip(self.look, self.addresses):
-            for name, value in [(b'maxmemory', b'0')] + list(self.thresholds.items()):
+            for name, value in list(FIXED.items()) + list(self.thresholds.items()):
                 side.command('CONFIG', 'SET', name, value)
             side.command('FLUSHALL')
             self.sides.append(wire.Connection(address))
@@ -93,6 +96,8 @@ class Conversation:
             end = at
             while end < len(lines) and end - at < BATCH and lines[end][0] != b'@clock':
                 end += 1
+            self.said.update(line[0].upper() for line in lines[at:end])
+            self.names.update(word for line in lines[at:end] for word in line[1:3])
             self.exchange(self.sides, lines[at:end], at)
             at = end
         if look:
@@ -136,7 +141,7 @@ class Conversation:
             ours, theirs = box[other:other_end], oracle[at:end]
             if ours != theirs:
                 theirs, ours = wire.Reader(theirs).reply(), wire.Reader(ours).reply()
-                reason = differences.same(args, theirs, ours, self.clock is not None)
+                reason = differences.same(args, theirs, ours, self.clock is not None, self.said)
                 if reason is None:
                     raise Different(first + number, args, '  oracle: %s\n  box:    %s' % (theirs.text(), ours.text()))
                 self.allowed[reason] = self.allowed.get(reason, 0) + 1
@@ -144,8 +149,9 @@ class Conversation:
         return oracle
 
     def keys(self):
-        """All keys, by database. The oracle's SCAN removes what has expired, its KEYS does not."""
-        ask = [line for db in DATABASES for line in ([b'SELECT', db], [b'SCAN', b'0', b'COUNT', b'100000'], [b'KEYS', b'*'], [b'DBSIZE'])]
+        """All keys, by database. Those that may have expired are looked for, and so removed."""
+        found = [b'EXISTS', grammar.OTHER_TYPE_KEY] + sorted(self.names)
+        ask = [line for db in DATABASES for line in ([b'SELECT', db], found, [b'KEYS', b'*'], [b'DBSIZE'])]
         reader = wire.Reader(self.exchange(self.look, ask))
         replies = [reader.reply().tree[1] for _ in ask]
         return [(db, sorted(key[1] for key in replies[i * 4 + 2])) for i, db in enumerate(DATABASES)]
@@ -181,7 +187,7 @@ class Failure:
         words = [word.upper() for word in self.args]
         if words[0] == b'(STATE)':
             return tuple(words[:2])
-        return tuple(words[:2]) if words[0] in (b'OBJECT', b'XGROUP', b'XINFO', b'CLIENT', b'PFDEBUG') else (words[0],)
+        return tuple(words[:2]) if words[0] in CONTAINERS else (words[0],)
 
 
 class Random:
@@ -234,8 +240,8 @@ class Random:
         if self.changing and chance() < 0.15:
             name = self.random.choice(list(THRESHOLDS))
             lines.append([b'CONFIG', b'SET', name, self.random.choice(THRESHOLDS[name])])
-        if poor:
-            lines.append([b'CONFIG', b'SET', b'maxmemory', b'1'])
+        if poor:  # every shard has something, or it would not be over its limit
+            lines += [[b'MSET'] + [word for i in range(16) for word in (b'filler%d' % i, b'x')], [b'CONFIG', b'SET', b'maxmemory', b'1']]
         while len(lines) - start < BATCH:
             commands = self.grammar.commands()
             if poor and not all(args[0].lower() in self.without_memory for args in commands):

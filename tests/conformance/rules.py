@@ -10,6 +10,7 @@ TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [
 
 RULES = {
     'streams': [
+        (2, 'XADD key [NOMKSTREAM] [%s] auto f v; DEL same' % TRIM),
         (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
         (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
         (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
@@ -90,6 +91,7 @@ RULES = {
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
     ],
     'hashes': [
+        (1, 'HSET key' + ' elements value' * 40),
         (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
         (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
         (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
@@ -106,7 +108,8 @@ RULES = {
     'sets': [
         (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
         (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
-        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
+        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'), (3, 'SPOP key 1000'), (2, 'SPOP key; SCARD same; DEL same'),
+        (2, 'SPOP key small; SCARD same; DEL same'), (1, 'SADD key' + ' elements' * 60),
         (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
         (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
         (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
@@ -115,6 +118,7 @@ RULES = {
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'zsets': [
+        (1, 'ZADD key' + ' score elements' * 50),
         (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
         (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
         (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
@@ -150,16 +154,34 @@ RULES = {
             '[WITHDIST] [WITHHASH] [WITHCOORD]'),
         (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
         (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
-            '[STOREDIST]'),
+            '[(ASC|DESC)] [STOREDIST]'),
         (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
         (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
-        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
+        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [WITHHASH] [COUNT count [ANY]] [(ASC|DESC)]'),
         (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
-        (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
-        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
+        (3, 'GEORADIUS_RO key place length [WITHDIST] [WITHCOORD] [WITHHASH] [COUNT count [ANY]] [(ASC|DESC)] [STORE key]'),
+        (3, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [WITHDIST] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
         (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
     ],
+    'blocking': [
+        # What is there is taken at once; only with a timeout may nothing be there.
+        (6, 'RPUSH key element element; (BLPOP|BRPOP) same (0|timeout)'), (2, 'RPUSH key element; (BLPOP|BRPOP) key same timeout'),
+        (4, 'RPUSH key element; BLMOVE same key (LEFT|RIGHT) (LEFT|RIGHT) (0|timeout)'), (2, 'LPUSH key element; BRPOPLPUSH same key (0|timeout)'),
+        (4, 'RPUSH key element element element; BLMPOP (0|timeout) 1 same (LEFT|RIGHT) [COUNT small]'),
+        (2, 'BLMPOP timeout numkeys key key (LEFT|RIGHT) [COUNT small]'), (2, 'BZMPOP timeout numkeys key key (MIN|MAX) [COUNT small]'),
+        (6, 'ZADD key score zmember score zmember; (BZPOPMIN|BZPOPMAX) same (0|timeout)'), (2, '(BZPOPMIN|BZPOPMAX) key key timeout'),
+        (4, 'ZADD key score zmember score zmember; BZMPOP (0|timeout) 1 same (MIN|MAX) [COUNT small]'),
+        (1, '(BLPOP|BRPOP) key key timeout'), (1, 'BLMOVE key key LEFT RIGHT timeout'), (1, 'BRPOPLPUSH key key timeout'),
+        (3, 'XADD key nextid f v; XREAD [COUNT small] BLOCK 5 STREAMS same 0'), (1, 'XREAD [COUNT small] BLOCK (5|-1|x) STREAMS key key (id|$) (id|$)'),
+        (2, 'XGROUP CREATE key g 0 MKSTREAM; XREADGROUP GROUP g c [COUNT small] BLOCK 5 [NOACK] STREAMS same (>|0)'),
+        (3, 'XADD key nextid f v; XREADGROUP GROUP g c BLOCK 5 STREAMS same >'), (2, 'DEL key'), (2, 'LRANGE key 0 -1'), (1, 'SET key value'),
+        (1, 'WAIT 0 (0|10|-1|x)'), (1, 'CLIENT UNBLOCK 987654321 [(TIMEOUT|ERROR|junk)]'),
+    ],
     'connection': [
+        (1, 'HELLO [(2|3|4|x) [AUTH default value] [SETNAME value]]'), (1, 'RESET'), (1, 'AUTH value [value]'), (1, 'TIME'), (1, 'ROLE'),
+        (1, 'CLIENT (TRACKING OFF|TRACKINGINFO|GETREDIR|CACHING (YES|NO)|ID)'), (1, '(ASKING|READONLY|READWRITE|CLUSTER INFO|CLUSTER SLOTS)'),
+        (1, 'CLIENT KILL (ID 987654321|ADDR 1.2.3.4:5|LADDR 1.2.3.4:5|TYPE (pubsub|master|replica|junk)|USER value|SKIPME (yes|no|x) ID 987654321|value)'),
+        (1, 'ACL (WHOAMI|USERS|LIST|CAT [(string|hash|read|junk)]|GETUSER (default|value)|HELP)'),
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
         (1, 'CLIENT (GETNAME|SETNAME value|REPLY ON|NO-EVICT (ON|OFF)|HELP)'), (1, 'HELP'),
     ],
@@ -172,12 +194,16 @@ RULES = {
     ],
     'dump': [
         (8, 'SET key value'), (2, 'APPEND key value'), (1, 'PFADD key' + ' elements' * 9), (10, 'DUMP key'), (3, 'DEL key'),
-        (10, 'RESTORE key 0 payload [REPLACE]'), (2, 'RESTORE-ASKING key 0 payload REPLACE'), (6, 'GET key'),
+        (10, 'RESTORE key 0 payload [REPLACE]'), (2, 'RESTORE-ASKING key 0 payload REPLACE'), (1, 'RESTORE-ASKING key unixmillis payload (REPLACE|ABSTTL|IDLETIME small|FREQ small)*'), (6, 'GET key'),
         (4, 'RESTORE key (0|millis) payload (REPLACE|IDLETIME small|FREQ small)*'), (2, 'OBJECT ENCODING key'),
         (2, 'RESTORE key (0|unixmillis) payload ABSTTL [REPLACE]'), (1, 'PTTL key'), (1, 'OBJECT IDLETIME key'),
         (1, 'RESTORE key int value'),
     ],
     'server': [
+        (3, 'COMMAND (GETKEYS|GETKEYSANDFLAGS) anycommand'), (2, 'COMMAND INFO name name*'),
+        (1, 'COMMAND LIST FILTERBY (PATTERN pattern|ACLCAT (hash|set|junk)|MODULE value)'), (1, 'COMMAND HELP'), (1, 'CONFIG HELP'),
+        (1, 'CONFIG RESETSTAT'), (2, 'MEMORY USAGE key [SAMPLES small]'), (1, 'MEMORY (HELP|PURGE|NOSUCH)'), (1, 'SLOWLOG (HELP|RESET)'),
+        (1, 'LATENCY (HELP|RESET)'), (1, 'MODULE LIST'), (1, 'XINFO HELP'), (1, 'XGROUP HELP'),
         (3, 'SET key value'), (2, 'DBSIZE'), (1, 'FLUSHDB [(SYNC|ASYNC)]'), (1, 'FLUSHALL [(SYNC|ASYNC)]'),
         (2, 'SWAPDB db db'), (2, 'SELECT db'), (2, 'GET key'), (1, 'COMMAND COUNT value'), (1, 'COMMAND GETKEYS GET key'),
         (1, 'COMMAND GETKEYS MSET key value key value'),

@@ -56,7 +56,7 @@ def pipeline(sides, requests, marker, stalled=None, patience=20):
     got = {}
     end = time.monotonic() + patience
     while waiting:
-        readable, writable, _ = select.select(list(waiting), [s for s in waiting if waiting[s][1]], [], 0.05)
+        readable, writable, _ = select.select(list(waiting), [s for s in waiting if waiting[s][1]], [], 0.01)
         for sock in writable:
             try:
                 waiting[sock][1] = waiting[sock][1][sock.send(waiting[sock][1], socket.MSG_DONTWAIT):]
