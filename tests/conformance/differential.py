@@ -25,6 +25,8 @@ import differences
 import rules
 import wire
 
+# SORT has keys of its own: what it makes of a set that others have changed depends on the order of hash tables.
+MIXED = [family for family in rules.RULES if family != 'sort']
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -268,7 +270,7 @@ class Run:
                     self.part('%s RESP%d' % (os.path.basename(path), proto), self.script, path, proto)
             for proto in (2, 3):
                 self.part('random %s RESP%d' % (family, proto), self.random_commands, family,
-                          list(rules.RULES) if family == 'mixed' else [family], proto, options.count // 2)
+                          MIXED if family == 'mixed' else [family], proto, options.count // 2)
         for reason, count in sorted(self.allowed.items()):
             self.say('allowed: %d replies, %s' % (count, reason))
         self.say('differential: %d script lines, %d random commands (%d a second), %d differences' %

@@ -51,7 +51,7 @@ def skip(data, at):
 
 def pipeline(sides, requests, marker, stalled=None, patience=20):
     """Sends each connection the same bytes, whose last reply is the marker, and returns what each has replied. When nothing
-    comes for some time stalled() is asked: it may move a clock; its False ends the waiting."""
+    comes for some time stalled() gets the connections that have not replied to everything."""
     waiting = {side.socket: [side, requests, side.buffer[side.at:]] for side in sides}
     got = {}
     end = time.monotonic() + patience
@@ -77,9 +77,11 @@ def pipeline(sides, requests, marker, stalled=None, patience=20):
                 del waiting[sock]
         if readable or writable:
             end = time.monotonic() + patience
-        elif (stalled and not stalled()) or time.monotonic() > end:
+        elif time.monotonic() > end:
             side, _, data = next(iter(waiting.values()))
             raise Closed(side, data, 'no reply')
+        elif stalled:
+            stalled([side for side, _, _ in waiting.values()])
     return [got[side.socket] for side in sides]
 
 
