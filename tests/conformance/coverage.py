@@ -18,8 +18,10 @@ LEFT_OUT = {
     'config|set': 'batches.py sends it', 'latency|doctor': ITSELF, 'latency|graph': ITSELF, 'latency|histogram': ITSELF,
     'latency|history': ITSELF, 'latency|latest': ITSELF, 'memory|doctor': ITSELF, 'memory|malloc-stats': ITSELF, 'memory|stats': ITSELF,
     'slowlog|get': ITSELF, 'slowlog|len': ITSELF, 'bgsave': ELSEWHERE, 'save': ELSEWHERE, 'bgrewriteaof': ELSEWHERE, 'failover': ELSEWHERE,
-    'replicaof': ELSEWHERE, 'slaveof': ELSEWHERE, 'config|rewrite': ELSEWHERE,
+    'migrate': ELSEWHERE, 'replicaof': ELSEWHERE, 'slaveof': ELSEWHERE, 'config|rewrite': ELSEWHERE,
 }
+LEFT_OUT.update({name: NEWER for name in (
+    'hexpire', 'hpexpire', 'hexpireat', 'hpexpireat', 'hpersist', 'httl', 'hpttl', 'hexpiretime', 'hpexpiretime', 'hgetex', 'hsetex', 'hgetdel')})
 
 
 def made(count=SAMPLE):

@@ -40,13 +40,13 @@ def names(text):
     found = []
     for part in text.split(';'):
         first = part.split()[0]
-        found += [name for name in first.strip('()').lower().split('|') if name]
+        found += [name for name in first.strip('()').lower().split('|') if first != 'anycommand']
     return found
 
 
 SEPARATOR = b';'
 NAMES = sorted({name.encode() for family in RULES for _, text in RULES[family] for name in names(text)
-                if family not in ('connection', 'server')} - {b'zrank', b'zrevrank', b'wait'})  # other rows since 7.2
+                if family not in ('connection', 'server')} - {b'zrank', b'zrevrank', b'wait', b'client'})  # other rows since 7.2
 
 
 class Grammar:
@@ -56,11 +56,13 @@ class Grammar:
     def __init__(self, seed, families, clock=None, known=None):
         self.random = random.Random(seed)
         self.clock = clock
-        self.first_key = b'a'
-        wanted = [rule for family in families for rule in RULES[family]]
-        self.rules = [compiled(text) for _, text in wanted if known is None or set(names(text)) <= known]
-        weights = [weight for weight, text in wanted if known is None or set(names(text)) <= known]
-        self.weights = list(itertools.accumulate(weights))
+        self.first_key = None
+        self.names = [name for name in NAMES if known is None or name.decode() in known]
+        wanted = [(weight, text) for family in families for weight, text in RULES[family]
+                  if known is None or set(names(text)) <= known]
+        self.rules = [compiled(text) for _, text in wanted]
+        self.weights = list(itertools.accumulate(weight for weight, _ in wanted))
+        self.single = [compiled(text) for _, text in wanted if ';' not in text and 'anycommand' not in text]
 
     def commands(self):
         """The commands of one rule: nearly always one."""
@@ -305,15 +307,13 @@ class Grammar:
 
     def make_anycommand(self):
         """Another command of these families."""
-        words = [SEPARATOR]
-        while SEPARATOR in words:
-            words = []
-            self.random.choices(self.rules, cum_weights=self.weights)[0](self, words)
+        words = []
+        self.random.choice(self.single)(self, words)
         return words
 
     def make_name(self):
         """Of a command, maybe of one that there is not."""
-        name = self.random.choice(NAMES) if self.random.random() < 0.95 else self.random.choice(VALUES)
+        name = self.random.choice(self.names) if self.random.random() < 0.95 else self.random.choice(VALUES)
         return name.upper() if self.random.random() < 0.3 else name
 
     def make_timeout(self):

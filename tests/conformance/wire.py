@@ -49,6 +49,18 @@ def skip(data, at):
     return at
 
 
+def parts(data):
+    """The replies that an array is made of; none of anything else."""
+    if data[:1] != b'*' or data[:2] == b'*-':
+        return []
+    found, at = [], data.index(b'\r\n') + 2
+    while at < len(data):
+        end = skip(data, at)
+        found.append(data[at:end])
+        at = end
+    return found
+
+
 def pipeline(sides, requests, marker, stalled=None, patience=20):
     """Sends each connection the same bytes, whose last reply is the marker, and returns what each has replied. When nothing
     comes for some time stalled() gets the connections that have not replied to everything."""
