@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "block.h"
+#include "command/transaction.h"
 #include "engine.h"
 #include "job.h"
 #include "resp/reader.h"
@@ -115,6 +116,7 @@ static void hang_up(struct server *s, unsigned i)
     if (c->job && block_abandon(c->job))
         retire(s, c->job);
     close(c->fd);
+    transaction_end(&s->engine->env, c->client);
     client_release(c->client);
     client_init(c->client, 0, 0);
     c->client->flags |= CLIENT_KILLED; /* a free slot of the engine */
