@@ -63,7 +63,7 @@ def compare(engine_server, workers, options, folder):
             results = [subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap',
                                        '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
                                       arguments, stdout=subprocess.PIPE, text=True, check=False)
-                       for script, arguments in (('differential.py', options), ('blocking.py', []))]
+                       for script, arguments in (('differential.py', options), ('blocking.py', []), ('transactions.py', []))]
         finally:
             status = stop(box)
     finally:
