@@ -165,11 +165,12 @@ static void test_watch_without_memory(void)
     static const char *const watch[] = {"WATCH", "a", "b", "c"};
     long n = 0;
     e = engine_new(NULL);
+    engine_cmd(e, "PING"); /* room for replies */
     for (; run_failing(4, watch, n); n++) {
         CU_ASSERT(engine_starts(e->reply, "-ERR out of memory for this transaction"));
         CU_ASSERT_EQUAL(nodes(), 0);
     }
-    CU_ASSERT(n > 6);
+    CU_ASSERT(n > 4);
     CU_ASSERT_EQUAL(nodes(), 6); /* it was the reply that failed last */
     engine_free(e);
 }
@@ -178,6 +179,7 @@ static void test_queueing_without_memory(void)
 {
     static const char *const multi[] = {"MULTI"}, *const set[] = {"SET", "a", "1"};
     e = engine_new(NULL);
+    engine_cmd(e, "PING");
     CU_ASSERT_TRUE(run_failing(1, multi, 0));
     CU_ASSERT(engine_starts(e->reply, "-ERR out of memory for this transaction"));
     EXPECT(e, "EXEC", "-ERR EXEC without MULTI\r\n");
