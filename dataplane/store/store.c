@@ -29,8 +29,7 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
-    db_remove(s, db, at, e);
-    count_one(s->counters, COUNTER_expired_keys);
+    db_expire(s, db, at, e);
     return NULL;
 }
 
@@ -222,8 +221,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
-        db_remove(s, db, &at, e);
-        count_one(s->counters, COUNTER_expired_keys);
+        db_expire(s, db, &at, e);
         random = random * 0x9e3779b97f4a7c15u + 1;
     }
     return NULL;
@@ -234,6 +232,11 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
 void shard_set_active_expiry(struct shard *s, bool on)
 {
     s->keeps_expired = !on;
+}
+
+void shard_set_list_chunk(struct shard *s, uint32_t bytes)
+{
+    s->list_chunk = bytes;
 }
 
 bool shard_upkeep(struct shard *s, unsigned budget)

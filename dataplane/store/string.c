@@ -1,6 +1,6 @@
 /* string.c: strings: choice of encoding, SET, INCR, and growth in place (APPEND, SETRANGE, SETBIT). */
 #include "base/number.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 enum { EMBSTR_LONGEST = 44, GROWTH_FAST = 8 << 20 };
 
@@ -117,6 +117,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     struct entry *e = t->e ? t->e : old;
     enum value_type was = old ? entry_type_of(old) : TYPE_STRING;
     db->data -= old ? entry_user_bytes(old) : 0;
+    if (was != TYPE_STRING)
+        db_note_timed(db, hash_next_time(old), 0);
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
     if (v->encoding == STRING_APART)
         write_text(t->root.p, v);

@@ -5,6 +5,7 @@
 
 #include "command/transaction.h"
 #include "engine.h"
+#include "nomem.h"
 #include "store/shard.h"
 #include "unit.h"
 
@@ -113,37 +114,6 @@ static void test_client_list_tells(void)
     e->client = me;
     EXPECT(e, "EXEC", "*-1\r\n");
     engine_free(e);
-}
-
-/* -- the Nth allocation fails */
-
-static long fail_at = -1;
-
-static bool fails(void)
-{
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
 }
 
 /* Runs argv with its n-th allocation failing; true if that was one of the command's own: the last is the reply's. */
