@@ -202,6 +202,8 @@ void shard_account(const struct shard *s, struct store_account *out);
  */
 void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
                    uint64_t *avg_ttl_ms);
+/* Hashes with fields that expire. */
+uint64_t shard_db_timed(const struct shard *s, unsigned db);
 
 /* Evicts by policy until `bytes` more would fit below the limit. STORE_OOM if nothing can go. Called by the
  * dispatcher before a command that may use more memory (flag CMD_DENYOOM), as Redis does; allocation inside
