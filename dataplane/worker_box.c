@@ -164,5 +164,6 @@ const struct box_ops worker_box_ops = {
     .clients_now = box_clients_now,
     .blocked_now = box_blocked_now,
     .unblock = box_unblock,
+    .unwatch = worker_unwatch,
     .stall = box_stall,
 };

@@ -163,10 +163,8 @@ bool entry_is_over(const struct shard *s, const struct entry *e)
     return entry_may_be_timed(e) && hash_is_over(s, e);
 }
 
-void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
+void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
 {
-    if (__builtin_expect(s->waits.nodes == 0, 1))
-        return;
     struct slice name = entry_key(e);
     waits_note(&s->waits, (unsigned)(db - s->db), name, key_hash(name, s->seed), event, entry_type_of(e));
 }

@@ -217,8 +217,10 @@ uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encod
 {
     uint64_t before = user_bytes(v), had;
     uint8_t *bytes = value_bytes(v, &had);
-    if (bytes && had == len && entry_is_compact(v->e, form))
+    if (bytes && had == len && entry_is_compact(v->e, form)) {
+        value_changed(v);
         return bytes;
+    }
     uint32_t keep = (uint32_t)(had < len ? had : len);
     if (len > UINT32_MAX)
         bytes = NULL;
@@ -230,8 +232,10 @@ uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encod
         bytes = entry_parts(v->e).value;
     else
         bytes = NULL;
-    if (bytes)
+    if (bytes) {
         account(v, before);
+        value_changed(v);
+    }
     return bytes;
 }
 
@@ -274,6 +278,7 @@ enum store_result value_adopt(struct value_at *v, enum value_type type, enum val
         shard_free(v->s, p);
     }
     account(v, before);
+    value_changed(v);
     db_note_timed(db_of(v), next, next_time(v));
     free_replaced(v->s, &old);
     return STORE_OK;
@@ -287,9 +292,15 @@ enum store_result value_set_body(struct value_at *v, struct body *b)
         return STORE_OOM;
     memcpy(entry_parts(v->e).value, &b, sizeof b);
     account(v, before);
+    value_changed(v);
     db_note_timed(db_of(v), next, next_time(v));
     free_replaced(v->s, &old);
     return STORE_OK;
+}
+
+void value_changed(const struct value_at *v)
+{
+    db_note_key(v->s, db_of(v), v->e, KEY_CHANGED);
 }
 
 void value_grew(const struct value_at *v)
@@ -300,6 +311,7 @@ void value_grew(const struct value_at *v)
 void value_body_changed(const struct value_at *v, uint64_t before)
 {
     db_of(v)->data += entry_body(v->e)->data - before;
+    value_changed(v);
 }
 
 void value_remove(struct value_at *v)

@@ -87,10 +87,14 @@ bool bodies_slice(struct shard *s, unsigned *budget);
 /* Makes a body the value in place of the one it had, or creates the key. STORE_OOM: nothing has changed, the
  * body is the caller's. */
 enum store_result value_set_body(struct value_at *v, struct body *b);
-/* Tells the database that body->data was `before` until now. */
+/* A body has changed: tells the database that body->data was `before` until now. */
 void value_body_changed(const struct value_at *v, uint64_t before);
 
 /* -- all forms */
+
+/* Tells those who watch the key. Part of all that changes a value above; for what changes nothing of it that
+ * those functions see. */
+void value_changed(const struct value_at *v);
 
 /* Those who wait for the key are to look at it once more: an entry was added to a stream, or a group of it is
  * gone. Nothing need be told when the key itself comes to be or goes. */

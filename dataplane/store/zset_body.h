@@ -72,6 +72,10 @@ bool zset_body_move(struct shard *s, struct zset_body *b, struct entry *e, doubl
 /* Removes the element of a rank. */
 void zset_body_remove(struct shard *s, struct zset_body *b, uint64_t rank);
 
+/* zset_change.c: makes a body that is in no entry yet, not empty, the value of a key that has none, in
+ * whichever form its size and its longest member call for. STORE_OOM: the body is the caller's. */
+enum store_result zset_adopt_body(struct value_at *v, struct zset_body *b, size_t longest);
+
 /* What the store does with a body (value.h). */
 struct body *zset_body_clone(struct shard *to, const struct body *body);
 bool zset_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget);
