@@ -331,6 +331,37 @@ static bool run_failing(const char *command, bool table, unsigned n, unsigned *r
     return passed;
 }
 
+/* DUMP and RESTORE carry the times, under a version that only knows them. */
+static void test_dump_and_restore(void)
+{
+    for (int table = 0; table < 2; table++) {
+        struct engine *e = engine_new(table ? "hash-max-listpack-entries 0\n" : NULL);
+        char payload[512];
+        EXPECT(e, "HSET h a 1 b 2 c 3", ":3\r\n");
+        EXPECT(e, "HPEXPIRE h 700 FIELDS 1 a", "*1\r\n:1\r\n");
+        EXPECT(e, "HPEXPIRE h 900 FIELDS 1 b", "*1\r\n:1\r\n");
+        engine_cmd(e, "DUMP h");
+        const char *text = strchr(e->reply, '\n') + 1;
+        size_t n = e->reply_len - (size_t)(text - e->reply) - 2;
+        CU_ASSERT_FATAL(n < sizeof payload);
+        memcpy(payload, text, n);
+        CU_ASSERT_EQUAL(payload[n - 10], 12);
+        struct slice words[] = {slice_str("RESTORE"), slice_str("r"), slice_str("0"),
+                                {(const uint8_t *)payload, n}};
+        CU_ASSERT(engine_same(engine_argv(e, 4, words), "+OK\r\n"));
+        EXPECT(e, "HPTTL r FIELDS 3 a b c", "*3\r\n:700\r\n:900\r\n:-1\r\n");
+        engine_sleep(e, 700);
+        EXPECT(e, "HMGET r a b c", "*3\r\n$-1\r\n$1\r\n2\r\n$1\r\n3\r\n");
+        words[1] = slice_str("late");
+        CU_ASSERT(engine_same(engine_argv(e, 4, words), "+OK\r\n"));
+        EXPECT(e, "HLEN late", ":2\r\n");
+        EXPECT(e, "HPERSIST h FIELDS 1 b", "*1\r\n:1\r\n");
+        engine_cmd(e, "DUMP h"); /* no times any more */
+        CU_ASSERT_EQUAL(e->reply[e->reply_len - 12], 10);
+        engine_free(e);
+    }
+}
+
 static void test_without_memory(void)
 {
     static const char *const commands[] = {"HEXPIRE h 100 FIELDS 3 a b z", "HGETEX h EX 100 FIELDS 1 a",
@@ -353,6 +384,7 @@ int main(int argc, char **argv)
                                              UNIT(test_hsetex),
                                              UNIT(test_errors),
                                              UNIT(test_figures),
+                                             UNIT(test_dump_and_restore),
                                              UNIT(test_without_memory),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/hash_expire", tests);
