@@ -404,7 +404,7 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
 void tcp_queue_drop(struct tcp_conn *c);
 uint32_t tcp_queue_end(const struct tcp_conn *c);
 bool tcp_queue_share(const struct tcp_conn *c); /* may it hold one more of the shared frames? */
-void tcp_queue_room(struct tcp_conn *c); /* raises TCP_WRITABLE if it is owed and there is room */
+void tcp_queue_room(struct tcp_conn *c);        /* raises TCP_WRITABLE if it is owed and there is room */
 
 /* -- output.c */
 void tcp_output(struct tcp_conn *c, uint64_t now_us);

@@ -365,6 +365,23 @@ static void test_killed_clients_leave_the_frames_to_others(void)
     rte_mempool_free(small);
 }
 
+/* A client a millisecond away must not wait a millisecond more than that. */
+static void test_sleeps_begin_short(void)
+{
+    static const char *const pairs[] = {"idle-policy", "adaptive", NULL};
+    static const unsigned naps[] = {50, 100, 200, 400, 800, 1000, 1000};
+    rig_start(&rig, pairs, NULL);
+    struct rig_client *c = rig_connect(&rig, 0);
+    for (unsigned again = 0; again < 2; again++) {
+        CU_ASSERT_TRUE(rig_says(&rig, c, "PING\r\n", "+PONG\r\n"));
+        for (rig_slept_us = 0; rig_slept_us == 0;)
+            rig_run(&rig, 1);
+        for (unsigned i = 0; i < sizeof naps / sizeof *naps; i++, rig_run(&rig, 1))
+            CU_ASSERT_EQUAL(rig_slept_us, naps[i]);
+    }
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 static void test_a_new_generation_reaches_every_worker(void)
 {
     static const char *const more[] = {"workers", "2", "maxmemory", "1gb", NULL};
@@ -396,7 +413,8 @@ int main(int argc, char **argv)
         UNIT(test_the_one_that_holds_most_is_closed_at_once),
         UNIT(test_a_clock_set_back_makes_nobody_idle),
         UNIT(test_a_tiny_packet_pool_recovers),
-                                             UNIT(test_killed_clients_leave_the_frames_to_others),
+        UNIT(test_killed_clients_leave_the_frames_to_others),
+        UNIT(test_sleeps_begin_short),
         UNIT(test_a_new_generation_reaches_every_worker),
         {NULL, NULL},
     };
