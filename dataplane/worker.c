@@ -164,20 +164,30 @@ static void gather(struct worker *w, struct batch *b)
     }
 }
 
+static void unfinished(struct worker *w, struct session *s, struct request *rq, enum command_result result)
+{
+    if (result == CMD_WAIT)
+        s->flags |= SESSION_STALLED;
+    else if (result == CMD_BLOCK)
+        worker_block(w, s, rq);
+    else if (result == CMD_ELSEWHERE)
+        worker_defer(w, s, rq);
+    else
+        worker_recount(w, s);
+}
+
 static void execute(struct worker *w, struct session *s, struct request *rq)
 {
     bool elsewhere =
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere) {
+    if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
         worker_defer(w, s, rq);
         return;
     }
     struct resp_writer *out = session_write_begin(s);
     enum command_result result = command_execute(rq, out);
-    if (result == CMD_WAIT)
-        s->flags |= SESSION_STALLED;
-    else if (unlikely(result == CMD_BLOCK))
-        worker_block(w, s, rq);
+    if (unlikely(result != CMD_DONE))
+        unfinished(w, s, rq, result);
     out->proto = s->client.proto; /* HELLO and RESET change it */
     if (block_ready(w->waits))
         worker_serve(w);
