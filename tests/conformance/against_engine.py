@@ -72,7 +72,7 @@ def compare(programs, workers, options, folder):
                                        '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
                                       arguments, stdout=subprocess.PIPE, text=True, check=False)
                        for script, arguments in (('differential.py', options + ['--clock', clock[1]]), ('blocking.py', []),
-                                                 ('roundtrip.py', ['--count', '70']))]
+                                                 ('transactions.py', []), ('roundtrip.py', ['--count', '70']))]
         finally:
             status = stop(box)
     finally:

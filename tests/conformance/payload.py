@@ -86,7 +86,7 @@ def payload(random, value):
     body = b'\x00' + string(random, value)
     if random.random() < 0.25:
         body = damage(random, body)
-    version = random.choice([10, 10, 10, 9, 1, 0]) if random.random() < 0.95 else random.choice([12, 256, 65535])
+    version = random.choice([10, 10, 10, 9, 1, 0]) if random.random() < 0.95 else random.choice([13, 256, 65535])
     body += version.to_bytes(2, 'little')
     crc = crc64(body) ^ (1 << random.randrange(64) if random.random() < 0.05 else 0)
     return body + crc.to_bytes(8, 'little')
