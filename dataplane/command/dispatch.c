@@ -235,6 +235,11 @@ static struct resp_writer *open_reply(struct request *rq, struct resp_writer *ou
     return rq->out;
 }
 
+static enum command_result after_refusal(const struct request *rq)
+{
+    return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
@@ -246,7 +251,7 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
         c->last_command = rq->cmd;
     bool refused = rejected(rq);
     bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
-    enum command_result result = taken ? CMD_COUNTED : refused ? CMD_DONE : run(rq);
+    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(counted->errors != errors, 0))
         account_errors(rq, counted->errors - errors, !refused && !taken);
     if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)

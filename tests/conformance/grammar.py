@@ -5,8 +5,10 @@ import functools
 import itertools
 import random
 
+import forms
 import payload
 from rules import RULES
+from values import KINDS, Values
 
 KEYS = [b'a', b'b', b'c', b'{t}1', b'{t}2', b'key with blank', b'', b'\x00\xff\r\n', b'k' * 70]
 OTHER_TYPE_KEY = b'list'
@@ -301,6 +303,13 @@ class Grammar:
     def make_elements(self):
         """Names of a batch, so that values become sparse, full and dense: many registers at once."""
         return b'%d' % self.random.randrange(10 ** self.random.randrange(1, 7))
+
+    def make_collection(self):
+        """A payload of a form that redis-server 7.0 knows, sound; without long elements, which Redis leaves in listpacks
+        that come with them."""
+        _, made = getattr(Values(self.random, 18), self.random.choice(KINDS))()
+        form, body = self.random.choice([m for m in made if m[0] not in forms.NEW])
+        return payload.sound(bytes([form]) + body)
 
     def make_payload(self):
         return payload.payload(self.random, self.make_value() * self.random.choice([1, 1, 1, 3, 30]))

@@ -10,8 +10,7 @@ TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [
 
 RULES = {
     'streams': [
-        (2, 'DUMP key'),
-        (2, 'XADD key [NOMKSTREAM] [%s] auto f v; DEL same' % TRIM),
+        (1, 'DUMP key'), (2, 'XADD key [NOMKSTREAM] [%s] auto f v; DEL same' % TRIM),
         (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
         (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
         (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
@@ -30,7 +29,7 @@ RULES = {
         (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
     ],
     'sort': [
-        (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
+        (1, 'DUMP key'), (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
         (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
         (2, 'DEL weight'), (1, 'DEL hash'), (9, 'SORT key %s' % SORT),
         (3, 'SORT_RO key %s' % SORT),
@@ -44,8 +43,7 @@ RULES = {
         (4, 'SORT {t}zset BY nosort [DESC] [GET get] [LIMIT spot spot] [STORE key]'), (2, 'SORT {t}set BY nosort [DESC] STORE key'),
     ],
     'lists': [
-        (2, 'DUMP key'),
-        (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
+        (1, 'DUMP key'), (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
         (3, '(LPUSH|RPUSH) key element* element* element* element* element* element* element* element* element* element'),
         (3, '(LPUSHX|RPUSHX) key element (element)*'), (6, '(LPOP|RPOP) key'), (4, '(LPOP|RPOP) key small'), (2, 'LLEN key'),
         (4, 'LRANGE key spot spot'), (3, 'LINDEX key spot'), (4, 'LSET key spot element'),
@@ -83,7 +81,7 @@ RULES = {
         (1, 'PTTL key'), (1, 'SETRANGE key offset value'), (1, 'INCR key'),
     ],
     'generic': [
-        (8, 'SET key value [%s]' % LIFE), (3, 'DEL key key*'), (2, 'UNLINK key key*'), (4, 'EXISTS key key*'),
+        (1, 'DUMP key'), (8, 'SET key value [%s]' % LIFE), (3, 'DEL key key*'), (2, 'UNLINK key key*'), (4, 'EXISTS key key*'),
         (2, 'TOUCH key key*'), (3, 'TYPE key'), (2, 'KEYS pattern'), (1, 'SCAN small [MATCH pattern] [COUNT small] [TYPE key]'),
         (1, 'RANDOMKEY'), (4, 'RENAME key key'), (3, 'RENAMENX key key'), (5, 'COPY key key [DB db] [REPLACE]'),
         (3, 'MOVE key db'), (5, 'EXPIRE key seconds [(NX|XX|GT|LT)]'), (4, 'PEXPIRE key millis [(NX|XX|GT|LT)]'),
@@ -93,8 +91,7 @@ RULES = {
         (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
     ],
     'hashes': [
-        (2, 'DUMP key'),
-        (1, 'HSET key' + ' elements value' * 40),
+        (1, 'DUMP key'), (1, 'HSET key' + ' elements value' * 40),
         (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
         (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
         (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
@@ -109,8 +106,7 @@ RULES = {
         (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
     ],
     'sets': [
-        (2, 'DUMP key'),
-        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
+        (1, 'DUMP key'), (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
         (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
         (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'), (3, 'SPOP key 1000; SCARD same'), (2, 'SPOP key; SCARD same; DEL same'),
         (2, 'SPOP key small; SCARD same; DEL same'), (1, 'SADD key' + ' elements' * 60),
@@ -122,8 +118,7 @@ RULES = {
         (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
     ],
     'zsets': [
-        (2, 'DUMP key'),
-        (1, 'ZADD key' + ' score elements' * 50),
+        (1, 'DUMP key'), (1, 'ZADD key' + ' score elements' * 50),
         (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
         (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
         (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
@@ -212,7 +207,7 @@ RULES = {
         (10, 'RESTORE key 0 payload [REPLACE]'), (2, 'RESTORE-ASKING key 0 payload REPLACE'), (1, 'RESTORE-ASKING key unixmillis payload (REPLACE|ABSTTL|IDLETIME small|FREQ small)*'), (6, 'GET key'),
         (4, 'RESTORE key (0|millis) payload (REPLACE|IDLETIME small|FREQ small)*'), (2, 'OBJECT ENCODING key'),
         (2, 'RESTORE key (0|unixmillis) payload ABSTTL [REPLACE]'), (1, 'PTTL key'), (1, 'OBJECT IDLETIME key'),
-        (1, 'RESTORE key int value'),
+        (1, 'RESTORE key int value'), (6, 'RESTORE key 0 collection [REPLACE]'),
     ],
     'server': [
         (3, 'COMMAND (GETKEYS|GETKEYSANDFLAGS) anycommand'), (2, 'COMMAND INFO name name*'),
