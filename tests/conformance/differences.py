@@ -115,7 +115,8 @@ def int_for_embstr(args, a, b):
 
 def unsorted_set(args, a, b):
     by = [pattern for word, pattern in zip(args[2:], args[3:]) if word.upper() == b'BY']
-    return any(b'*' not in pattern for pattern in by) and same_members(args, a, b)
+    part = b'LIMIT' in [word.upper() for word in args] and a[0] == b[0] == '*' and len(a[1]) == len(b[1])
+    return any(b'*' not in pattern for pattern in by) and (part or same_members(args, a, b))
 
 
 def lowest_rank(args, a, b):

@@ -122,7 +122,7 @@ RULES = {
         (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
         (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
         (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
-        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
+        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE; ZCARD key'),
         (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
         (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
         (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
