@@ -120,7 +120,7 @@ void worker_complete(struct worker *w, struct job *j)
     struct session *s = j->session;
     if (j->lent)
         worker_take_back(w, j);
-    else if (s && s->queued_bytes)
+    else if (s && j->rq.client == &s->client)
         worker_recount(w, s);
     if (s) {
         s->job = NULL;

@@ -152,7 +152,8 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
+    commands_hash_expire[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a

@@ -339,14 +339,10 @@ enum command_result command_list_run(struct request *rq)
 static uint32_t key_flags_at(const struct command *cmd, int argc, const struct slice *argv, int position)
 {
     uint32_t flags = cmd->key[0].flags;
-    for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
-        const struct key_spec *key = &cmd->key[i];
-        if ((key->begin == KEYS_AT_INDEX && key->index <= position) ||
-            (key->begin == KEYS_AT_KEYWORD && i > 0 && slice_is(argv[position - 1], key->keyword)) ||
-            (key->begin == KEYS_UNKNOWN && i > 0 &&
-             position > cmd->key[0].index)) /* SORT key ... STORE key */
-            flags = key->flags;
-    }
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
+        if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
+                                               : i > 0 && cmd->key[0].index < position) /* after STORE */
+            flags = cmd->key[i].flags;
     if (!(flags & KEY_VARIABLE))
         return flags;
     bool get = false, change = false;

@@ -204,7 +204,8 @@ static enum command_result error(struct request *rq, const char *text)
 
 static enum command_result out_of_memory(struct request *rq)
 {
-    return error(rq, "ERR out of memory for this transaction");
+    reply_error(rq->out, "ERR out of memory for this transaction");
+    return CMD_COUNTED;
 }
 
 enum command_result multi_run(struct request *rq)

@@ -142,3 +142,8 @@ void shard_db_size(const struct shard *s, unsigned number, uint64_t *keys, uint6
     uint64_t mean = db->expires ? db->expire_total / db->expires : 0;
     *avg_ttl_ms = mean > s->now_ms ? mean - s->now_ms : 0;
 }
+
+uint64_t shard_db_timed(const struct shard *s, unsigned number)
+{
+    return s->db[number].timed;
+}

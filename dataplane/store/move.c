@@ -1,6 +1,6 @@
 /* move.c: RENAME, MOVE and COPY, between databases and shards; values that are made aside (draft.h). */
 #include "store/draft.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 struct transfer {
     struct shard *from, *to;
@@ -64,7 +64,8 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
                               .value_len = parts.value_len};
     struct pointed own = {0};
     struct place at;
-    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, entry_due(e)))
+    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, t->expire_at) ||
+        !expiry_add(t->to, t->to_db, t->b->hash, t->expire_at, hash_next_time(e)))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
     bool ok = made && clone_value(t, e, &own) &&

@@ -212,6 +212,8 @@ void shard_account(const struct shard *s, struct store_account *out);
  */
 void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
                    uint64_t *avg_ttl_ms);
+/* Hashes with fields that expire. */
+uint64_t shard_db_timed(const struct shard *s, unsigned db);
 
 /* The shape of what DEBUG shows: an index of the keyspace or of a collection, the chunks of a list. Walks
  * over all of it. */

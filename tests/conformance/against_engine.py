@@ -62,16 +62,17 @@ def compare(programs, workers, options, folder):
     log = open(os.path.join(folder, 'engine%d.log' % workers), 'wb')
     limits = SMALL if workers > 1 else {}
     words = [word for name, value in limits.items() for word in ('--' + name, str(value))]
-    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder] + words, oracle_port,
-                   subprocess.DEVNULL, clock)
+    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder, '--enable-debug-command', 'yes'] +
+                   words, oracle_port, subprocess.DEVNULL, clock)
     try:
-        box = start([engine_server, str(box_port), 'workers %d' % workers] +
+        box = start([engine_server, str(box_port), 'workers %d' % workers, 'enable-debug-command yes'] +
                     ['%s %s' % limit for limit in limits.items()], box_port, log, clock)
         try:
             results = [subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap',
                                        '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
                                       arguments, stdout=subprocess.PIPE, text=True, check=False)
-                       for script, arguments in (('differential.py', options + ['--clock', clock[1]]), ('blocking.py', []))]
+                       for script, arguments in (('differential.py', options + ['--clock', clock[1]]), ('blocking.py', []),
+                                                 ('transactions.py', []), ('roundtrip.py', ['--count', '70']))]
         finally:
             status = stop(box)
     finally:
