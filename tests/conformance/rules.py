@@ -199,7 +199,7 @@ RULES = {
         (20, 'PFADD key (elements)*'), (20, 'PFADD key' + ' elements' * 12), (2, 'PFADD key' + ' elements' * 150),
         (6, 'PFCOUNT key'), (4, 'PFCOUNT key key key*'), (4, 'PFMERGE key key*'), (2, 'PFDEBUG (ENCODING|DECODE|TODENSE) key'),
         (1, 'PFDEBUG GETREG key'), (1, 'PFDEBUG (NOSUCH|GETREG|DECODE) key'), (8, 'GET key'), (2, 'DEL key'),
-        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, 'SETRANGE key offset value'), (1, 'APPEND key value'),
+        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, '(SETRANGE key offset|APPEND key) value; PFADD same elements; PFCOUNT same; DEL same'),
         (1, 'STRLEN key'), (1, 'EXPIRE key seconds'), (1, 'OBJECT ENCODING key'),
     ],
     'dump': [
