@@ -129,17 +129,18 @@ def idle_connections(ctx):
 
 SCRIPT = pathlib.Path(__file__).with_name("commands.script")
 DEPTH = 16
+UNDER_WAY = 500  # requests; with the longest replies they just fill the link's queue
 
 
 def commands(names):
     """Rows of commands.script, one after the other, the box over its link and redis-server over loopback, by turns; both sides send the
     same requests and check every reply. Both servers are empty before each row (FLUSHALL is its first line)."""
     def pairs(ctx):
-        words = ("--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
+        words = ("--connections", UNDER_WAY, "--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
         while True:
             a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
             with Redis(ctx, "127.0.0.1", 7377) as redis:
-                b = sockets(ctx, redis, ctx.seconds / 5, CONNECTIONS, *words)
+                b = sockets(ctx, redis, ctx.seconds / 5, *words)
             yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"]})
                    for p, q in zip(a["parts"], b["parts"])}
     return pairs

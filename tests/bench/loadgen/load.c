@@ -129,8 +129,13 @@ static bool open_all(struct client *cl)
 /* Starts a phase: a few connections a round, so that the first burst is not the whole herd. */
 void load_start(struct load *l, struct client *cl, enum load_phase phase)
 {
+    load_start_some(l, cl, phase, cl->timed);
+}
+
+void load_start_some(struct load *l, struct client *cl, enum load_phase phase, uint32_t connections)
+{
     l->phase = phase;
-    for (uint32_t i = 0; i < cl->timed; i++) {
+    for (uint32_t i = 0; i < connections; i++) {
         struct conn *c = conn_at(cl, i);
         if (c->state == CONN_OPEN && c->head == c->tail)
             next_task(cl, c);

@@ -35,6 +35,8 @@ struct load {
 
 /* -- for flood.c and idle.c, which compare with and without something by turns */
 void load_start(struct load *l, struct client *cl, enum load_phase phase);
+/* The same with the first connections alone. */
+void load_start_some(struct load *l, struct client *cl, enum load_phase phase, uint32_t connections);
 void load_run_for(struct client *cl, double seconds);
 /* Adds a part: what the good clients and the attack do in the next seconds. */
 struct part *load_part(struct load *l, struct client *cl);
