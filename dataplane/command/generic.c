@@ -15,7 +15,8 @@ const char *value_type_name(enum value_type type)
 enum command_result del_command(struct request *rq)
 {
     int64_t removed = 0;
-    struct key_walk walk = {.next = 1, .step = 1};
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk));)
         removed += store_delete(request_shard(rq, k), rq->client->db, k);
     reply_int(rq->out, removed);
@@ -30,7 +31,8 @@ enum command_result unlink_command(struct request *rq)
 enum command_result exists_command(struct request *rq)
 {
     int64_t found = 0;
-    struct key_walk walk = {.next = 1, .step = 1};
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk));)
         found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
     reply_int(rq->out, found);
@@ -40,7 +42,8 @@ enum command_result exists_command(struct request *rq)
 enum command_result touch_command(struct request *rq)
 {
     int64_t found = 0;
-    struct key_walk walk = {.next = 1, .step = 1};
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
     for (const struct key *k;
          (k = key_walk_next(rq, &walk));) /* Not request_find: to touch is what was asked for. */
         found += store_find(request_shard(rq, k), rq->client->db, k, LOOK_READ) != NULL;

@@ -29,7 +29,8 @@ enum command_result mget_command(struct request *rq)
 {
     char scratch[24];
     reply_array(rq->out, (size_t)rq->argc - 1);
-    struct key_walk walk = {.next = 1, .step = 1};
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk));) {
         struct entry *e = request_find(rq, k, LOOK_READ);
         if (e && entry_type(e) == TYPE_STRING)

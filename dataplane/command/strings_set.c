@@ -270,7 +270,8 @@ static enum store_result put_pairs(struct request *rq)
 {
     if (!room_for_pairs(rq))
         return STORE_OOM;
-    struct key_walk walk = {.next = 1, .step = 2};
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 2);
     for (const struct key *k; (k = key_walk_next(rq, &walk));) {
         if (put(rq, k, rq->argv[walk.at + 1], 0, 0) != STORE_OK)
             return STORE_OOM;

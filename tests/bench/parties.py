@@ -231,5 +231,6 @@ def find_build(root, asked):
     build = pathlib.Path(asked) if asked else root / "build-release"
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
-    run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen")
+    run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen",
+        "tests/bench/engine_bench")
     return build.resolve()

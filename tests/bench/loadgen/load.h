@@ -23,6 +23,7 @@ struct load {
     uint32_t *idle, idle_head, idle_n; /* open loop: connections with nothing to do, oldest first (a ring of
                                           `connections`) */
     double due, interval;              /* open loop: TSC of the next request */
+    double big_due;                    /* of the next large one */
     double fill_seconds, seconds;      /* that they really took */
     unsigned parts;
     struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX]; /* more than two a row of a script */
