@@ -1,6 +1,8 @@
 /* job.c: requests on their way between workers. */
 #include "job.h"
 
+#include "command/transaction.h"
+
 #include <stdlib.h>
 
 static bool job_room(struct job *j, size_t more)
@@ -80,6 +82,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client = *client;
     j->client.flags |= CLIENT_PROXY;
     j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.transaction = NULL;
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);
@@ -92,6 +95,8 @@ void job_free(struct job *j)
 {
     if (!j)
         return;
+    transaction_drop(&j->client);
+    watch_drop(j->watch);
     free(j->argv);
     free(j->wait.node);
     free(j->inspection);

@@ -28,7 +28,7 @@ enum {
     WALL_EVERY_US = 200,
     IDLE_ROUNDS_BUSY = 4000, /* adaptive policy: empty rounds before the first sleep */
     IDLE_SLEEP_US = 1000,
-    IDLE_SLEEP_SHARED_US = 50 /* with several workers a hop may be waiting */
+    IDLE_SLEEP_SHARED_US = 50 /* the first one, and all with several workers: a hop may be waiting */
 };
 
 /* -- frames
@@ -164,20 +164,30 @@ static void gather(struct worker *w, struct batch *b)
     }
 }
 
+static void unfinished(struct worker *w, struct session *s, struct request *rq, enum command_result result)
+{
+    if (result == CMD_WAIT)
+        s->flags |= SESSION_STALLED;
+    else if (result == CMD_BLOCK)
+        worker_block(w, s, rq);
+    else if (result == CMD_ELSEWHERE)
+        worker_defer(w, s, rq);
+    else
+        worker_recount(w, s);
+}
+
 static void execute(struct worker *w, struct session *s, struct request *rq)
 {
     bool elsewhere =
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere) {
+    if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
         worker_defer(w, s, rq);
         return;
     }
     struct resp_writer *out = session_write_begin(s);
     enum command_result result = command_execute(rq, out);
-    if (result == CMD_WAIT)
-        s->flags |= SESSION_STALLED;
-    else if (unlikely(result == CMD_BLOCK))
-        worker_block(w, s, rq);
+    if (unlikely(result != CMD_DONE))
+        unfinished(w, s, rq, result);
     out->proto = s->client.proto; /* HELLO and RESET change it */
     if (block_ready(w->waits))
         worker_serve(w);
@@ -357,6 +367,15 @@ static void upkeep(struct worker *w)
     sweep(w);
 }
 
+/* Each sleep is twice as long as the one before: who has just been busy is waiting for an answer, and a whole
+ * millisecond more would double the round trip of a near client. */
+static unsigned idle_sleep(const struct worker *w)
+{
+    uint64_t slept = w->idle_rounds - IDLE_ROUNDS_BUSY;
+    unsigned us = slept < 5 ? IDLE_SLEEP_SHARED_US << slept : IDLE_SLEEP_US;
+    return w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : us;
+}
+
 static void idle(struct worker *w)
 {
     if (w->conf->idle_policy == IDLE_BUSY) {
@@ -367,7 +386,7 @@ static void idle(struct worker *w)
         return;
     fabric_sleep(w->box->fabric, w->id);
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
-    port_idle(w->queue, w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : IDLE_SLEEP_US);
+    port_idle(w->queue, idle_sleep(w));
     rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
     fabric_wake(w->box->fabric, w->id);
 }

@@ -13,6 +13,7 @@ struct command;
 struct rates;
 struct request;
 struct slowlog;
+struct watch;
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
@@ -41,6 +42,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
                                                 stopped (INFO, KEYS, FLUSHALL) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
+                    CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
 
 enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
@@ -111,7 +113,9 @@ enum command_result {
     CMD_DONE, /* the reply has been written */
     CMD_WAIT, /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
                */
-    CMD_BLOCK /* nothing was replied: the client waits for what env->block says (request_block) */
+    CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
+    CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
+    CMD_COUNTED    /* done; and the bytes that the client's transaction takes have changed */
 };
 
 typedef enum command_result command_handler(struct request *rq);
@@ -148,7 +152,8 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
+    commands_hash_expire[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -212,6 +217,9 @@ struct box_ops {
     /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
      * client of this id is blocked. May be NULL. */
     bool (*unblock)(struct command_env *env, uint64_t id, bool error);
+    /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL: all
+     * shards are here. */
+    void (*unwatch)(struct command_env *env, struct watch *w);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -275,6 +283,11 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
  * reply, or CMD_BLOCK if it found nothing. Checks and statistics are those of its first run. */
 enum command_result command_again(struct request *rq, struct resp_writer *out, int position);
 
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
+void command_nested(struct request *rq, struct resp_writer *out);
+/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
+enum store_result command_make_room(const struct request *rq);
+
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
  * arguments are malformed. */
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room);
@@ -311,6 +324,8 @@ const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
 struct shard *request_shard(const struct request *rq, const struct key *k);
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
+/* The key has changed in a way that the store does not see: store_changed(). */
+void request_changed(const struct request *rq, const struct key *k);
 /* The value of a key for an operation on this type (store/value.h): v->e is NULL if there is no such key, and
  * k must outlive v. False after replying WRONGTYPE. */
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,

@@ -9,7 +9,7 @@ static struct shard *shard_new(const struct keyspace *ks, unsigned number, struc
     if (!s)
         return NULL;
     memset(s, 0, sizeof *s);
-    s->db = calloc(ks->databases, sizeof *s->db);
+    s->db = calloc(ks->databases + 1u, sizeof *s->db);
     if (!s->db) {
         free(s);
         return NULL;
@@ -137,4 +137,9 @@ void shard_db_size(const struct shard *s, unsigned number, uint64_t *keys, uint6
     *expires = db->expires;
     uint64_t mean = db->expires ? db->expire_total / db->expires : 0;
     *avg_ttl_ms = mean > s->now_ms ? mean - s->now_ms : 0;
+}
+
+uint64_t shard_db_timed(const struct shard *s, unsigned number)
+{
+    return s->db[number].timed;
 }

@@ -9,7 +9,7 @@ struct list *list_draft(struct shard *s)
 
 bool list_draft_add(struct shard *s, struct list *l, const struct item *item)
 {
-    return chain_push(s, l, chunk_limit_of(s->limits.list_size), LIST_TAIL, item);
+    return chain_push(s, l, chunk_limit_in(s), LIST_TAIL, item);
 }
 
 void list_draft_drop(struct shard *s, struct list *l)
@@ -42,5 +42,7 @@ enum store_result list_draft_store(struct value_at *v, struct list *l)
     enum store_result result = is_inline ? store_inline(v, l) : value_set_body(v, &l->body);
     if (v->e)
         entry_release(v->e);
+    if (result == STORE_OK)
+        value_changed(v);
     return result;
 }

@@ -1,12 +1,13 @@
 /* rdb.h: a value in the form that RDB files and DUMP payloads give it, version 10 as redis-server 7.0 writes
- * it; read up to version 11 (7.2). https://rdb.fnordig.de/file_format.html, Redis' rdb.h.
+ * it (hashes with fields that expire: 12, as Redis 7.4); read up to version 12.
+ * https://rdb.fnordig.de/file_format.html, Redis' rdb.h.
  *
  * A value is its type's number (one byte, enum rdb_type) and a body of lengths, strings and numbers. The body
  * of each type is written and read by a function in the tables of rdb_value.c; the pieces are here. */
 #pragma once
 #include "store/store.h"
 
-enum { RDB_VERSION = 10, RDB_NEWEST = 11 };
+enum { RDB_VERSION = 10, RDB_NEWEST = 12 };
 
 enum rdb_type {
     RDB_STRING = 0,
@@ -28,6 +29,8 @@ enum rdb_type {
     RDB_STREAM_LISTPACKS_2 = 19,
     RDB_SET_LISTPACK = 20,       /* 7.2 */
     RDB_STREAM_LISTPACKS_3 = 21, /* 7.2 */
+    RDB_HASH_METADATA = 24,      /* 7.4: fields with times to expire */
+    RDB_HASH_LISTPACK_EX = 25,   /* 7.4 */
     RDB_TYPES
 };
 
@@ -41,12 +44,15 @@ struct rdb_writer {
     size_t len, cap;
     bool compress; /* LZF for strings longer than 20 bytes (rdbcompression) */
     bool failed;
+    uint8_t newest; /* the version that has the newest form written, if it is above RDB_VERSION */
 };
 
 void rdb_writer_free(struct rdb_writer *w);
 void rdb_put(struct rdb_writer *w, const void *bytes, size_t n);
 void rdb_put_byte(struct rdb_writer *w, uint8_t byte);
 void rdb_put_len(struct rdb_writer *w, uint64_t len);
+/* Inserts a length before what was written from `at` on. */
+void rdb_put_len_at(struct rdb_writer *w, size_t at, uint64_t len);
 /* As Redis does it: an integer of up to 32 bits in binary, otherwise LZF where it saves four bytes, otherwise
  * as it is. */
 void rdb_put_string(struct rdb_writer *w, struct slice s);
@@ -67,6 +73,7 @@ struct rdb_reader {
 const uint8_t *rdb_take(struct rdb_reader *r, uint64_t n); /* NULL: there are not n bytes */
 uint8_t rdb_take_byte(struct rdb_reader *r);
 uint64_t rdb_take_len(struct rdb_reader *r);
+uint64_t rdb_take_u64(struct rdb_reader *r); /* 8 bytes, little endian */
 double rdb_take_double(struct rdb_reader *r);
 
 /* A string that was read: bytes of the reader's input if it lies there as it is, otherwise memory of its own
@@ -82,8 +89,8 @@ void rdb_text_free(struct rdb_text *text);
 /* -- values
  * --------------------------------------------------------------------------------------------------- */
 
-/* Appends type and body. False: this type of value has no RDB form yet. long: as long as the value. */
-bool rdb_put_value(struct rdb_writer *w, const struct entry *e);
+/* Appends type and body, in the forms of version 10. long: as long as the value. */
+void rdb_put_value(struct rdb_writer *w, const struct shard *s, const struct entry *e);
 
 /* Where a value is to be made of what is read. */
 struct rdb_target {
@@ -95,7 +102,8 @@ struct rdb_target {
 enum rdb_result { RDB_OK, RDB_BAD, RDB_OOM };
 
 /* Reads type and body and stores the value, replacing what was there. Otherwise than RDB_OK nothing has
- * changed; a type that has no form yet is RDB_BAD. Bytes behind the value are left. long: as long as the
+ * changed. Everything is checked, as Redis does with sanitize-dump-payload yes, and more: what the store takes
+ * for granted, such as the order of a stream's entries. Bytes behind the value are left. long: as long as the
  * value. */
 enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to);
 

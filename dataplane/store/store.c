@@ -31,8 +31,7 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
-    db_remove(s, db, at, e);
-    count_one(s->counters, COUNTER_expired_keys);
+    db_expire(s, db, at, e);
     return NULL;
 }
 
@@ -55,6 +54,12 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
     if (e)
         db_remove(s, db, &at, e);
     return e != NULL;
+}
+
+void store_changed(struct shard *s, unsigned db, const struct key *k)
+{
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
 }
 
 /* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
@@ -98,6 +103,8 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
         s->changes++;
     }
     db_note_expiry(db, before, expire_at);
+    if (before || expire_at)
+        store_changed(s, (unsigned)(db - s->db), k);
     return STORE_OK;
 }
 
@@ -111,17 +118,39 @@ enum store_result store_set_expire(struct shard *s, unsigned db, const struct ke
 
 /* -- whole databases -- */
 
+struct databases {
+    struct shard *s;
+    unsigned a, b;
+};
+
+/* What has expired is removed, for nobody is to find it gone later. */
+static bool is_in_either(void *arg, const struct key *k)
+{
+    const struct databases *d = arg;
+    struct place at;
+    bool in_a = db_find(d->s, &d->s->db[d->a], k, &at), in_b = db_find(d->s, &d->s->db[d->b], k, &at);
+    return in_a || in_b;
+}
+
+/* Database `a` is to be emptied (b is the same), or to be exchanged with b. */
+static void note_database(struct shard *s, unsigned a, unsigned b)
+{
+    struct databases both = {s, a, b};
+    waits_change_all(&s->waits, a, is_in_either, &both);
+    waits_note_all(&s->waits, a);
+}
+
 /* Without memory for the note that it is to be freed, it is freed at once. */
 static uint64_t flush_one(struct shard *s, struct db *db)
 {
-    uint64_t keys = db->index.keys;
-    struct trash at_once = {.db = *db}, *t = &at_once;
     if (db->index.segments == 0 && !db->wheel)
         return 0;
+    note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
+    uint64_t keys = db->index.keys;
+    struct trash at_once = {.db = *db}, *t = &at_once;
     if (keys > SEGMENT_KEYS)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
     memset(db, 0, sizeof *db);
-    waits_note_all(&s->waits, (unsigned)(db - s->db));
     s->changes++;
     if (t && t != &at_once) {
         *t = at_once;
@@ -146,11 +175,11 @@ uint64_t store_flush(struct shard *s, unsigned db)
 
 void store_swap(struct shard *s, unsigned a, unsigned b)
 {
+    note_database(s, a, b);
+    note_database(s, b, a);
     struct db db = s->db[a];
     s->db[a] = s->db[b];
     s->db[b] = db;
-    waits_note_all(&s->waits, a);
-    waits_note_all(&s->waits, b);
     s->pool.n = 0; /* its candidates name databases */
     s->changes++;
 }
@@ -194,8 +223,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
-        db_remove(s, db, &at, e);
-        count_one(s->counters, COUNTER_expired_keys);
+        db_expire(s, db, &at, e);
         random = random * 0x9e3779b97f4a7c15u + 1;
     }
     return NULL;
@@ -206,6 +234,11 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
 void shard_set_active_expiry(struct shard *s, bool on)
 {
     s->keeps_expired = !on;
+}
+
+void shard_set_list_chunk(struct shard *s, uint32_t bytes)
+{
+    s->list_chunk = bytes;
 }
 
 bool shard_upkeep(struct shard *s, unsigned budget)

@@ -1,6 +1,6 @@
 /* string.c: strings: choice of encoding, SET, INCR, and growth in place (APPEND, SETRANGE, SETBIT). */
 #include "base/number.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 enum { EMBSTR_LONGEST = 44, GROWTH_FAST = 8 << 20 };
 
@@ -117,6 +117,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     struct entry *e = t->e ? t->e : old;
     enum value_type was = old ? entry_type_of(old) : TYPE_STRING;
     db->data -= old ? entry_user_bytes(old) : 0;
+    if (was != TYPE_STRING)
+        db_note_timed(db, hash_next_time(old), 0);
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
     if (v->encoding == STRING_APART)
         write_text(t->root.p, v);
@@ -178,7 +180,10 @@ enum store_result store_set_string(struct shard *s, unsigned number, const struc
     struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    return put(s, db, k, old, &at, &v, expire_at) ? STORE_OK : STORE_OOM;
+    if (!put(s, db, k, old, &at, &v, expire_at))
+        return STORE_OOM;
+    store_changed(s, number, k);
+    return STORE_OK;
 }
 
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
@@ -189,10 +194,14 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
     if (old && entry_type_of(old) == TYPE_STRING && entry_encoding_of(old) == STRING_INT) {
         memcpy(entry_parts(old).value, &value, sizeof value);
         entry_touch(s, old);
+        store_changed(s, number, k);
         return STORE_OK;
     }
     struct value v = {.encoding = STRING_INT, .number = value};
-    return put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0) ? STORE_OK : STORE_OOM;
+    if (!put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0))
+        return STORE_OOM;
+    store_changed(s, number, k);
+    return STORE_OK;
 }
 
 /* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none.

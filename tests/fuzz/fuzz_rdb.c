@@ -14,7 +14,17 @@ static void start(void)
                                        .maxmemory_samples = 5,
                                        .databases = 1,
                                        .workers = 1,
-                                       .arena_size = 16 << 20};
+                                       .arena_size = 16 << 20,
+                                       .limits = {.hash_entries = 8,
+                                                  .hash_value = 64,
+                                                  .set_ints = 8,
+                                                  .set_entries = 8,
+                                                  .set_value = 64,
+                                                  .zset_entries = 8,
+                                                  .zset_value = 64,
+                                                  .list_size = 4,
+                                                  .stream_bytes = 256,
+                                                  .stream_entries = 4}};
     char error[128];
     ks = keyspace_new(&conf, NULL, 7, counter_list, error, sizeof error);
     MUST(ks, "no keyspace");
@@ -39,10 +49,14 @@ static void reads_back(const struct key *k, bool compress)
 {
     struct rdb_writer first = {.compress = compress}, again = {.compress = compress};
     struct key copy = keyspace_key(ks, SLICE_LIT("copy"));
-    MUST(rdb_put_value(&first, find(k)) && !first.failed, "what was read cannot be written");
+    rdb_put_value(&first, ks->shard[0], find(k));
+    MUST(!first.failed, "what was read cannot be written");
     if (read_into(&copy, first.p, first.len) == RDB_OK) { /* it may be too large to be there twice */
-        MUST(rdb_put_value(&again, find(&copy)) && !again.failed, "the copy cannot be written");
-        MUST(first.len == again.len && memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
+        rdb_put_value(&again, ks->shard[0], find(&copy));
+        MUST(!again.failed, "the copy cannot be written");
+        bool any_order = first.p[0] == RDB_HASH || first.p[0] == RDB_SET; /* of a table */
+        MUST(first.len == again.len, "the copy is longer or shorter");
+        MUST(any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
         MUST(entry_type(find(k)) == entry_type(find(&copy)), "the copy has another type");
     }
     rdb_writer_free(&first);
