@@ -256,6 +256,7 @@ RULES = [
     (('COMMAND', 'GETKEYSANDFLAGS'), '7.2 has WITHSCORE', keys_of_rank),
     (('COMMAND', 'GETKEYS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
     (('COMMAND', 'GETKEYSANDFLAGS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
+    (('PFADD',), 'a broken value: ours is looked at as a whole before any of it is changed', says(b'INVALIDOBJ')),
     (('CLUSTER',), 'cluster commands are not built yet', says(b'cluster support disabled')),
     (('ACL', 'CAT'), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),

@@ -191,7 +191,7 @@ RULES = {
         (1, 'HELLO [(2|3|4|x) [AUTH default value] [SETNAME value]]; CLIENT GETNAME'), (1, 'RESET'), (1, 'AUTH value [value]'), (1, 'TIME'), (1, 'ROLE'),
         (1, 'CLIENT (TRACKINGINFO|GETREDIR|CACHING (YES|NO)|ID)'), (1, '(ASKING|READONLY|READWRITE|CLUSTER INFO|CLUSTER SLOTS)'),
         (1, 'CLIENT KILL (ID 987654321|ADDR 1.2.3.4:5|LADDR 1.2.3.4:5|TYPE (pubsub|master|replica|junk)|USER value|SKIPME (yes|no|x) ID 987654321|value)'),
-        (1, 'ACL (WHOAMI|USERS|LIST|CAT [(string|hash|read|junk)]|GETUSER (default|value))'),
+        (1, 'ACL (WHOAMI|USERS|LIST|CAT [(transaction|junk)]|GETUSER (default|value))'),
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
         (1, 'CLIENT (GETNAME|SETNAME value|REPLY ON|NO-EVICT (ON|OFF)|HELP)'), (1, 'HELP'),
     ],
@@ -199,7 +199,7 @@ RULES = {
         (20, 'PFADD key (elements)*'), (20, 'PFADD key' + ' elements' * 12), (2, 'PFADD key' + ' elements' * 150),
         (6, 'PFCOUNT key'), (4, 'PFCOUNT key key key*'), (4, 'PFMERGE key key*'), (2, 'PFDEBUG (ENCODING|DECODE|TODENSE) key'),
         (1, 'PFDEBUG GETREG key'), (1, 'PFDEBUG (NOSUCH|GETREG|DECODE) key'), (8, 'GET key'), (2, 'DEL key'),
-        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, 'SETRANGE key offset value'), (1, 'APPEND key value'),
+        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, '(SETRANGE key offset|APPEND key) value; PFADD same elements; PFCOUNT same; DEL same'),
         (1, 'STRLEN key'), (1, 'EXPIRE key seconds'), (1, 'OBJECT ENCODING key'),
     ],
     'dump': [
