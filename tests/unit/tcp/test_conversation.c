@@ -314,8 +314,8 @@ static void test_goodput_by_loss_rate(void)
     say("reordering", 5, &g);
 }
 
-/* What a path with random loss gives to TCP, near and far: bytes a second = 1.22 MSS / (RTT sqrt(loss)) (Mathis
- * et al. 1997). Repairs in time cost little of it, a timeout a second would halve the near path. */
+/* What a path with random loss gives to TCP, near and far: bytes a second = 1.22 MSS / (RTT sqrt(loss))
+ * (Mathis et al. 1997). Repairs in time cost little of it, a timeout a second would halve the near path. */
 static void test_one_percent_lost_costs_no_more_than_it_must(void)
 {
     enum { BYTES = 2000000, SEEDS = 6 };
