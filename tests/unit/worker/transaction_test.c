@@ -1,4 +1,4 @@
-/* transaction_test.c: MULTI, EXEC and WATCH over whole workers in virtual time: keys of this worker, of another
+/* transaction_test.c: MULTI, EXEC, WATCH and CLIENT PAUSE over whole workers in virtual time: keys of this worker, of another
  * one and of both, what comes back with the client, connections that end, memory.
  * https://redis.io/docs/latest/develop/interact/transactions/ */
 #include "box_rig.h"
@@ -240,6 +240,37 @@ static void test_a_queue_is_bounded(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+/* CLIENT PAUSE: what writes waits unread, in its order; what reads goes on; an error is told at once. */
+static void pauses(void)
+{
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1);
+    CU_ASSERT(says(b, "MULTI\r\nSET %2$s 1\r\n", "+OK\r\n+QUEUED\r\n"));
+    CU_ASSERT(says(a, "CLIENT PAUSE 100000 WRITE\r\n", "+OK\r\n"));
+    rig_run(&rig, 2000);
+    sent_to(b, "EXEC\r\nGET %2$s\r\n");
+    CU_ASSERT(says(a, "GET %2$s\r\nSET x\r\nMULTI\r\nGET %1$s\r\nEXEC\r\n",
+                   "$-1\r\n-ERR wrong number of arguments for 'set' command\r\n+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n"));
+    CU_ASSERT_EQUAL(b->got_len, 0);
+    CU_ASSERT_TRUE(says(a, "CLIENT UNPAUSE\r\n", "+OK\r\n"));
+    rig_run(&rig, 5000);
+    static const char both[] = "*1\r\n+OK\r\n$1\r\n1\r\n";
+    CU_ASSERT(b->got_len == sizeof both - 1 && memcmp(b->got, both, b->got_len) == 0);
+    CU_ASSERT(says(a, "CLIENT PAUSE 100000\r\n", "+OK\r\n"));
+    rig_run(&rig, 2000);
+    sent_to(b, "GET %1$s\r\n");
+    rig_run(&rig, 2000);
+    CU_ASSERT_EQUAL(b->got_len, 0);
+    tcp_abort(b->conn, rig.now_us); /* gone, and counted no more */
+    rig_run(&rig, 5000);
+    for (unsigned i = 0; i < rig.box.workers; i++)
+        CU_ASSERT_EQUAL(rig.box.worker[i]->waiting_sessions, 0);
+}
+
+static void test_paused_clients_wait(void)
+{
+    each_number_of_workers(pauses);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -250,6 +281,7 @@ int main(int argc, char **argv)
         UNIT(test_a_connection_that_ends_meanwhile),
         UNIT(test_waiters_are_served_after_it),
         UNIT(test_a_queue_is_bounded),
+        UNIT(test_paused_clients_wait),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/transaction", tests);
