@@ -166,8 +166,8 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
-/* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of another
- * worker: transaction_takes() asks this one for room, EXEC all. */
+/* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
+ * another worker: transaction_takes() asks this one for room, EXEC all. */
 static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
 {
     if (!rq->cmd && is_http(rq))
@@ -227,7 +227,8 @@ static void next_reply_mode(struct client *c)
 }
 
 /* Opens the reply: to the client, or nowhere if it wants none. */
-static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out,
+                                      struct resp_writer *nowhere)
 {
     rq->out = rq->wire = out;
     if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
@@ -251,7 +252,8 @@ static inline void begin(struct request *rq)
 }
 
 /* Of a client that wants no reply, or has MULTI open. */
-static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq, struct resp_writer *out)
+static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
+                                                                       struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
