@@ -63,6 +63,7 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_expired_keys,
         COUNTER_expired_subkeys,
         COUNTER_evicted_keys,
+        COUNTER_lazyfreed_objects,
         COUNTER_resp_protocol_errors,
         COUNTER_client_query_limit_closes,
         COUNTER_client_output_limit_closes,

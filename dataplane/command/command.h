@@ -152,7 +152,8 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
+    commands_hash_expire[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -303,6 +304,29 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
 
 /* The i-th argument as a key with its hash (the first key's is already known). */
 struct key request_key(const struct request *rq, int i);
+
+/* The keys of a command that has many, a group at a time, whose buckets and entries are asked for before they
+ * are needed:
+ *
+ *     struct key_walk walk;
+ *     key_walk_begin(&walk, 1, 1);
+ *     for (const struct key *k; (k = key_walk_next(rq, &walk));)
+ *
+ * goes from the first argument named, by steps, to the last one; `at` is the argument of the key that was
+ * returned last. */
+enum { KEYS_AHEAD = 16 };
+struct key_walk {
+    int next, step, at;
+    unsigned i, n; /* of key[] */
+    struct key key[KEYS_AHEAD];
+};
+static inline void key_walk_begin(struct key_walk *walk, int first, int step)
+{
+    walk->next = first;
+    walk->step = step;
+    walk->i = walk->n = 0;
+}
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk);
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 struct shard *request_shard(const struct request *rq, const struct key *k);
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */

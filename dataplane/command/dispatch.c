@@ -127,10 +127,8 @@ static bool needs_auth(const struct request *rq)
 static inline enum store_result make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
-    if (rq->route == ROUTE_SHARD)
+    if (rq->route != ROUTE_ALL) /* without keys that can be told: this worker's shard stands for the box */
         return shard_make_room(ks->shard[rq->shard], 0);
-    if (rq->route == ROUTE_HERE)
-        return STORE_OK;
     int position[MANY_KEYS];
     int n = command_keys(rq->cmd, rq->argc, rq->argv, position, MANY_KEYS);
     for (int i = 0; i < n && i < MANY_KEYS; i++)
@@ -415,6 +413,32 @@ struct key request_key(const struct request *rq, int i)
     if (name.p == rq->key.name.p && name.len == rq->key.name.len && rq->route != ROUTE_HERE)
         return rq->key;
     return keyspace_key(rq->env->ks, name);
+}
+
+static void walk_on(const struct request *rq, struct key_walk *walk)
+{
+    unsigned db = rq->client->db;
+    bool several = walk->next + walk->step < rq->argc;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
+        struct key *k = &walk->key[walk->n++];
+        *k = request_key(rq, walk->next);
+        if (several)
+            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
+    }
+    for (unsigned i = 0; several && i < walk->n; i++)
+        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
+}
+
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n)
+        walk_on(rq, walk);
+    if (walk->i == walk->n)
+        return NULL;
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
 }
 
 struct shard *request_shard(const struct request *rq, const struct key *k)
