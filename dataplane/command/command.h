@@ -33,7 +33,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_ASKING = 1 << 11,
                     CMD_FAST = 1 << 12,
                     CMD_NO_AUTH = 1 << 13, /* runs before authentication */
-                    CMD_MAY_REPLICATE = 1 << 14,
+                    CMD_MAY_REPLICATE = 1 << 14, /* not shown by COMMAND */
                     CMD_NO_ASYNC_LOADING = 1 << 15,
                     CMD_NO_MULTI = 1 << 16,
                     CMD_MOVABLE_KEYS = 1 << 17,

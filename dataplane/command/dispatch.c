@@ -124,7 +124,7 @@ static bool needs_auth(const struct request *rq)
     return false;
 }
 
-enum store_result command_make_room(const struct request *rq)
+static inline enum store_result make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
     if (rq->route != ROUTE_ALL) /* without keys that can be told: this worker's shard stands for the box */
@@ -137,10 +137,9 @@ enum store_result command_make_room(const struct request *rq)
     return STORE_OK;
 }
 
-/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at all. */
-static bool lacks_room(const struct request *rq)
+enum store_result command_make_room(const struct request *rq)
 {
-    return !(rq->client->flags & CLIENT_MULTI) && command_make_room(rq) != STORE_OK;
+    return make_room(rq);
 }
 
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
@@ -165,8 +164,9 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
-/* Writes the error of a request that must not run; false if it may. */
-static bool rejected(struct request *rq)
+/* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
+ * another worker: transaction_takes() asks this one for room, EXEC all. */
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -176,7 +176,7 @@ static bool rejected(struct request *rq)
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
-    else if (rq->cmd->flags & CMD_DENYOOM && lacks_room(rq))
+    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
         reply_oom(rq->out);
     else
         return false;
@@ -187,7 +187,7 @@ static bool rejected(struct request *rq)
 
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
-static enum command_result run(struct request *rq)
+static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
@@ -225,7 +225,8 @@ static void next_reply_mode(struct client *c)
 }
 
 /* Opens the reply: to the client, or nowhere if it wants none. */
-static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out,
+                                      struct resp_writer *nowhere)
 {
     rq->out = rq->wire = out;
     if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
@@ -240,21 +241,45 @@ static enum command_result after_refusal(const struct request *rq)
     return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
 }
 
+static inline void begin(struct request *rq)
+{
+    rq->client->last_ms = rq->env->now_ms;
+    rq->client->commands++;
+    if (rq->cmd)
+        rq->client->last_command = rq->cmd;
+}
+
+/* Of a client that wants no reply, or has MULTI open. */
+static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
+                                                                       struct resp_writer *out)
+{
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
+    uint32_t errors = counted->errors;
+    bool in_multi = rq->client->flags & CLIENT_MULTI;
+    begin(rq);
+    bool refused = rejected(rq, in_multi); /* EXEC's refusal ends the transaction */
+    bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
+    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
+    if (counted->errors != errors)
+        account_errors(rq, counted->errors - errors, !refused && !taken);
+    if (result != CMD_ELSEWHERE)
+        next_reply_mode(rq->client);
+    return result;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
-    uint32_t errors = counted->errors;
-    c->last_ms = rq->env->now_ms;
-    c->commands++;
-    if (rq->cmd)
-        c->last_command = rq->cmd;
-    bool refused = rejected(rq);
-    bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
-    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
-    if (__builtin_expect(counted->errors != errors, 0))
-        account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI), 0))
+        return execute_otherwise(rq, out);
+    rq->out = rq->wire = out;
+    uint32_t errors = out->errors;
+    begin(rq);
+    bool refused = rejected(rq, false);
+    enum command_result result = refused ? after_refusal(rq) : run(rq);
+    if (__builtin_expect(out->errors != errors, 0))
+        account_errors(rq, out->errors - errors, !refused);
+    if (__builtin_expect(c->flags & CLIENT_REPLY_SKIP_NEXT, 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
 }

@@ -100,6 +100,13 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Tells those who wait for an entry's key, or watch it, that it comes to be, grows, changes or goes. */
 void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+/* store_changed(), where every instruction counts. */
+static inline void shard_changed(struct shard *s, unsigned db, const struct key *k)
+{
+    s->dirty++;
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+}
 static inline void db_note_key(struct shard *s, const struct db *db, const struct entry *e,
                                enum wait_event event)
 {

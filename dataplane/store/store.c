@@ -58,9 +58,7 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
 
 void store_changed(struct shard *s, unsigned db, const struct key *k)
 {
-    s->dirty++;
-    if (__builtin_expect(s->waits.nodes != 0, 0))
-        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+    shard_changed(s, db, k);
 }
 
 /* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
@@ -105,7 +103,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     }
     db_note_expiry(db, before, expire_at);
     if (before || expire_at)
-        store_changed(s, (unsigned)(db - s->db), k);
+        shard_changed(s, (unsigned)(db - s->db), k);
     return STORE_OK;
 }
 
