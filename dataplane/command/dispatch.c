@@ -137,7 +137,8 @@ enum store_result command_make_room(const struct request *rq)
     return STORE_OK;
 }
 
-/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at all. */
+/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at
+ * all. */
 static bool lacks_room(const struct request *rq)
 {
     return !(rq->client->flags & CLIENT_MULTI) && command_make_room(rq) != STORE_OK;
@@ -185,6 +186,12 @@ static bool rejected(struct request *rq)
     return true;
 }
 
+static void note_time(struct command_stats *stats, uint64_t ns)
+{
+    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
+    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
 static enum command_result run(struct request *rq)
@@ -201,6 +208,7 @@ static enum command_result run(struct request *rq)
     enum command_result result = rq->cmd->run(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
+    note_time(stats, cycles * 1000 / rate);
     if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
         slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
@@ -225,7 +233,8 @@ static void next_reply_mode(struct client *c)
 }
 
 /* Opens the reply: to the client, or nowhere if it wants none. */
-static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out,
+                                      struct resp_writer *nowhere)
 {
     rq->out = rq->wire = out;
     if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
@@ -254,7 +263,8 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(counted->errors != errors, 0))
         account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) &&
+        result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
 }
