@@ -209,7 +209,7 @@ static enum command_result run(struct request *rq)
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
     note_time(stats, cycles * 1000 / rate);
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
         slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
@@ -286,7 +286,12 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     rq->served = position;
+    struct command_env *env = rq->env;
+    uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
+    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
+    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;
