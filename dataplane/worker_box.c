@@ -131,7 +131,7 @@ static void box_blocked_now(struct command_env *env, uint64_t *clients, uint64_t
 {
     struct box *box = ((struct worker *)env->worker)->box;
     for (unsigned i = 0; i < box->workers; i++) {
-        *clients += box->worker[i]->blocking.clients;
+        *clients += box->worker[i]->blocking.clients + box->worker[i]->waiting_sessions;
         *timeouts += box->worker[i]->blocking.timers;
         *keys += box->worker[i]->waits->keys;
     }
@@ -167,6 +167,7 @@ const struct box_ops worker_box_ops = {
     .clients_now = box_clients_now,
     .blocked_now = box_blocked_now,
     .unblock = box_unblock,
+    .pause = worker_pause,
     .unwatch = worker_unwatch,
     .stall = box_stall,
 };

@@ -51,6 +51,7 @@ struct shard {
     unsigned upkeep_db;  /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
+    uint64_t ahead_changes;    /* `changes` then */
     struct compaction compaction;
     struct pool pool;
     struct waits waits;

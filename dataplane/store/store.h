@@ -187,6 +187,11 @@ struct value_at {
     bool persist;          /* a value put in place of the present one has no expiry */
 };
 
+/* Room for what n texts need at most as parts of the value's elements, the change of its form included: a command
+ * with several elements asks for it before it stores the first, and then has done all or nothing. STORE_OOM: there is
+ * none, even by eviction. (Memory within the limit that lies in pieces too small may still be missing later.) */
+enum store_result store_room_for(struct value_at *v, const struct slice *texts, size_t n);
+
 /* Keeps an entry and its value where they are, whatever the store does, until it is released. */
 void store_hold(struct entry *e);
 void store_release(struct entry *e);

@@ -321,6 +321,30 @@ void value_remove(struct value_at *v)
     v->e = NULL;
 }
 
+/* What an element may cost beside its bytes: header, size class, a slot of the index, a word of an order; and an index
+ * or a node that grows is there twice for a moment. */
+enum { ELEMENT_COST = 72, GROWING = 2 * SEGMENT_BUCKETS * 64 };
+
+enum store_result store_room_for(struct value_at *v, const struct slice *texts, size_t n)
+{
+    uint64_t bytes = 0, elements = n, len = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += texts[i].len;
+    if (v->e && !entry_is_body(v->e)) {
+        const uint8_t *p = value_bytes(v, &len);
+        bool ints = entry_is_compact(v->e, VALUE_INTS);
+        elements += ints ? len : pack_count((struct pack){(uint8_t *)(uintptr_t)p, (uint32_t)len});
+    }
+    bytes += len;
+    if (v->e)
+        store_hold(v->e);
+    enum store_result result =
+        shard_make_room(v->s, bytes + bytes / 8 + elements * ELEMENT_COST + GROWING);
+    if (v->e)
+        store_release(v->e);
+    return result;
+}
+
 void store_hold(struct entry *e)
 {
     entry_hold(e);
