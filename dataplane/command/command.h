@@ -110,9 +110,9 @@ struct command_arg {  /* for COMMAND DOCS */
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 
 enum command_result {
-    CMD_DONE, /* the reply has been written */
-    CMD_WAIT, /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
-               */
+    CMD_DONE,  /* the reply has been written */
+    CMD_WAIT,  /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
+                */
     CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
     CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
     CMD_COUNTED    /* done; and the bytes that the client's transaction takes have changed */
@@ -169,8 +169,10 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
+enum { TOOK_BUCKETS = 24 };
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
+    uint32_t took[TOOK_BUCKETS]; /* calls that were measured, by time: bucket i is below 1024 << i ns */
 };
 
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
@@ -292,7 +294,8 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 bool command_pauses(const struct request *rq, enum pause_mode mode);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
 void command_nested(struct request *rq, struct resp_writer *out);
-/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
+/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
+ */
 enum store_result command_make_room(const struct request *rq);
 
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the

@@ -185,6 +185,12 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
     return true;
 }
 
+static void note_time(struct command_stats *stats, uint64_t ns)
+{
+    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
+    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
@@ -201,7 +207,8 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     enum command_result result = rq->cmd->run(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+    note_time(stats, cycles * 1000 / rate);
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
         slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
@@ -301,7 +308,12 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     rq->served = position;
+    struct command_env *env = rq->env;
+    uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
+    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
+    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;

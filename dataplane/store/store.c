@@ -151,6 +151,7 @@ static uint64_t flush_one(struct shard *s, struct db *db)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
     memset(db, 0, sizeof *db);
     s->changes++;
+    s->dirty += keys;
     if (t && t != &at_once) {
         *t = at_once;
         t->next = s->trash;
