@@ -390,6 +390,32 @@ struct key request_key(const struct request *rq, int i)
     return keyspace_key(rq->env->ks, name);
 }
 
+static void walk_on(const struct request *rq, struct key_walk *walk)
+{
+    unsigned db = rq->client->db;
+    bool several = walk->next + walk->step < rq->argc;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
+        struct key *k = &walk->key[walk->n++];
+        *k = request_key(rq, walk->next);
+        if (several)
+            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
+    }
+    for (unsigned i = 0; several && i < walk->n; i++)
+        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
+}
+
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n)
+        walk_on(rq, walk);
+    if (walk->i == walk->n)
+        return NULL;
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
+}
+
 struct shard *request_shard(const struct request *rq, const struct key *k)
 {
     const struct keyspace *ks = rq->env->ks;

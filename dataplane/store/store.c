@@ -12,6 +12,8 @@ void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
 {
     if (s->found > 0)
         s->batch = s->found = 0;
+    if (s->batch == 0)
+        s->ahead_changes = s->changes;
     index_prefetch_entry(s, &s->db[db].index, hash, &s->ahead[s->batch++ % AHEAD]);
 }
 
@@ -20,7 +22,7 @@ static inline void look_ahead(struct shard *s)
 {
     unsigned next = s->found++ + AHEAD_BY;
     if (next < s->batch)
-        index_prefetch_again(s, &s->ahead[next % AHEAD]);
+        index_prefetch_again(s, &s->ahead[next % AHEAD], s->changes == s->ahead_changes);
 }
 
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
@@ -56,6 +58,7 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
 
 void store_changed(struct shard *s, unsigned db, const struct key *k)
 {
+    s->dirty++;
     if (__builtin_expect(s->waits.nodes != 0, 0))
         waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
 }
