@@ -148,6 +148,7 @@ static void finish(struct worker *w, struct session *s)
 static void gather(struct worker *w, struct batch *b)
 {
     batch_begin(b);
+    b->marked = w->paused != PAUSE_OFF;
     while (w->ready_first) {
         struct session *s = w->ready_first;
         enum parse_result r = session_parse(s, b);
@@ -212,7 +213,7 @@ static void run(struct worker *w, struct batch *b)
     prefetch_entries(w, b);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
-        if (runnable(s)) {
+        if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i]);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
@@ -399,6 +400,8 @@ void worker_round(struct worker *w, uint64_t start)
     unsigned n = port_rx(w->queue, frame, RX_BURST);
     follow_config(w);
     read_clocks(w, start);
+    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
+        worker_follow_pause(w);
     bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);

@@ -385,7 +385,8 @@ enum command_result hsetex_command(struct request *rq)
         return CMD_DONE;
     bool may = may_set(rq, &v, &o), past = o.life && o.at <= rq->env->now_ms, ok = true;
     if (may && !past)
-        ok = hash_expect(&v, hash_longest_argument(rq, o.first)) == STORE_OK;
+        ok = store_room_for(&v, rq->argv + o.first, (size_t)(rq->argc - o.first)) == STORE_OK &&
+             hash_expect(&v, hash_longest_argument(rq, o.first)) == STORE_OK;
     for (int i = o.first; may && ok && i < rq->argc; i += 2)
         if (past)
             hash_delete(&v, rq->argv[i]);

@@ -13,11 +13,13 @@ size_t hash_longest_argument(const struct request *rq, int from)
     return longest;
 }
 
-/* Sets all pairs from argument 2 on. Returns how many fields are new, -1 without memory. */
+/* Sets all pairs from argument 2 on. Returns how many fields are new, -1 without memory (for all of them). */
 static int64_t set_pairs(struct request *rq, struct value_at *v)
 {
     int64_t new_fields = 0;
     bool added;
+    if (rq->argc > 4 && store_room_for(v, rq->argv + 2, (size_t)rq->argc - 2) != STORE_OK)
+        return -1;
     if (hash_expect(v, hash_longest_argument(rq, 2)) != STORE_OK)
         return -1;
     for (int i = 2; i < rq->argc; i += 2) {

@@ -217,6 +217,7 @@ bool trash_empty(struct shard *s, unsigned budget)
         if (!trash_slice(s, t, &budget))
             return true;
         s->trash = t->next;
+        count_add(s->counters, COUNTER_lazyfreed_objects, t->db.index.keys);
         shard_free(s, t);
     }
     return s->trash || s->bodies;

@@ -58,6 +58,7 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
 
 void store_changed(struct shard *s, unsigned db, const struct key *k)
 {
+    s->dirty++;
     if (__builtin_expect(s->waits.nodes != 0, 0))
         waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
 }

@@ -116,7 +116,7 @@ class Conversation:
                 at += 1
                 continue
             end = at
-            while end < len(lines) and end - at < BATCH and lines[end][0] != b'@clock':
+            while end < len(lines) and end - at < 2 * BATCH and lines[end][0] != b'@clock':  # not amid what belongs together
                 end += 1
             self.said.update(line[0].upper() for line in lines[at:end])
             self.names.update(word for line in lines[at:end] for word in line[1:3])

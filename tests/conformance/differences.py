@@ -115,7 +115,8 @@ def int_for_embstr(args, a, b):
 
 def unsorted_set(args, a, b):
     by = [pattern for word, pattern in zip(args[2:], args[3:]) if word.upper() == b'BY']
-    return any(b'*' not in pattern for pattern in by) and same_members(args, a, b)
+    part = b'LIMIT' in [word.upper() for word in args] and a[0] == b[0] == '*' and len(a[1]) == len(b[1])
+    return any(b'*' not in pattern for pattern in by) and (part or same_members(args, a, b))
 
 
 def lowest_rank(args, a, b):
@@ -255,6 +256,7 @@ RULES = [
     (('COMMAND', 'GETKEYSANDFLAGS'), '7.2 has WITHSCORE', keys_of_rank),
     (('COMMAND', 'GETKEYS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
     (('COMMAND', 'GETKEYSANDFLAGS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
+    (('PFADD',), 'a broken value: ours is looked at as a whole before any of it is changed', says(b'INVALIDOBJ')),
     (('CLUSTER',), 'cluster commands are not built yet', says(b'cluster support disabled')),
     (('ACL', 'CAT'), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),

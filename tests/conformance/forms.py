@@ -7,6 +7,7 @@ from payload import length, lzf
 LIST, SET, ZSET, HASH, ZSET_2 = 1, 2, 3, 4, 5
 HASH_ZIPMAP, LIST_ZIPLIST, SET_INTSET, ZSET_ZIPLIST, HASH_ZIPLIST, LIST_QUICKLIST, STREAM = 9, 10, 11, 12, 13, 14, 15
 HASH_LISTPACK, ZSET_LISTPACK, LIST_QUICKLIST_2, STREAM_2, SET_LISTPACK, STREAM_3 = 16, 17, 18, 19, 20, 21
+HASH_METADATA, HASH_LISTPACK_EX = 24, 25
 NEW = (SET_LISTPACK, STREAM_3) # 7.2's
 
 
@@ -136,6 +137,15 @@ def hash_forms(pairs, random):
     yield HASH_ZIPMAP, string(zipmap(words), random)
     yield HASH_ZIPLIST, string(ziplist(words), random)
     yield HASH_LISTPACK, string(listpack(words), random)
+
+
+def timed_hash_forms(rows, random):
+    """7.4's. rows: (field, value, time in ms or 0)."""
+    soonest = min(time for _, _, time in rows if time)
+    yield HASH_METADATA, struct.pack('<Q', soonest) + length(len(rows)) + b''.join(
+        length(time - soonest + 1 if time else 0) + string(field, random) + string(value, random) for field, value, time in rows)
+    yield HASH_LISTPACK_EX, struct.pack('<Q', soonest) + string(
+        listpack([word for field, value, time in rows for word in (field, value, b'%d' % time)]), random)
 
 
 def set_forms(members, random):

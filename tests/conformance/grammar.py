@@ -77,6 +77,14 @@ class Grammar:
             self.spoil(words)
         return [words]
 
+    def command(self):
+        """One that stands alone."""
+        self.first_key = None
+        words = self.make_anycommand()
+        if self.random.random() < 0.02:
+            self.spoil(words)
+        return words
+
     def spoil(self, words):
         """A word too many, too few or out of place: arity and syntax errors."""
         action = self.random.randrange(3)
@@ -328,7 +336,7 @@ class Grammar:
     def make_timeout(self):
         if self.random.random() < 0.1:
             return self.random.choice([b'-1', b'x', b'', b'1e400', b'nan', b'9223372036854775807', b'inf'])
-        return self.random.choice([b'0.01', b'0.5', b'1', b'1e-3', b'0x1'])
+        return self.random.choice([b'0.01', b'0.5', b'1', b'1e-3', b'0x1'] if self.clock else [b'0.01', b'1e-3'])
 
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])

@@ -56,6 +56,7 @@ def collections():
     groups = [(b"g", (5, 1), 1, {b"c": [((5, 1), 1700000000000, 2)], b"d": []})]
     made = {
         "hash": forms.hash_forms(pairs, chance),
+        "timed": forms.timed_hash_forms([(b"f", b"v", 1800000000000), (b"12", b"-7", 0), (b"g", b"w", 1800000000500)], chance),
         "set": forms.set_forms([b"a", b"bc", b"-5"], chance),
         "numbers": forms.set_forms([b"1", b"-70000", b"5000000000"], chance),
         "zset": forms.zset_forms([(b"a", -1.5), (b"b", 3.0), (b"c", float("inf"))], chance),

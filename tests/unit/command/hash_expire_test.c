@@ -306,6 +306,11 @@ static void test_figures(void)
     EXPECT(e, "HPERSIST g FIELDS 1 a", "*1\r\n:1\r\n");
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=1,expires=0,avg_ttl=0\r\n"));
     EXPECT(e, "OBJECT ENCODING g", "$10\r\nlistpackex\r\n");
+    EXPECT(e, "HPEXPIRE g 1 FIELDS 1 a", "*1\r\n:1\r\n");
+    engine_sleep(e, 1);
+    EXPECT(e, "DBSIZE", ":1\r\n");
+    EXPECT(e, "HDEL g b", ":1\r\n"); /* the key goes with the last field that is not gone */
+    EXPECT(e, "DBSIZE", ":0\r\n");
     engine_free(e);
 }
 
@@ -375,6 +380,43 @@ static void test_without_memory(void)
     CU_ASSERT_TRUE(refused > 8);
 }
 
+/* Commands with several elements do all or nothing at the memory limit, in every form and with every bit of room. */
+static void test_all_or_nothing_at_the_limit(void)
+{
+    static const char *const commands[][2] = {{"HSET", "HLEN"},  {"HSETEX k EX 100 FIELDS 40", "HLEN"},
+                                              {"SADD", "SCARD"}, {"ZADD", "ZCARD"},
+                                              {"GEOADD", "ZCARD"}, {"RPUSH", "LLEN"}};
+    char line[4096], add[4096], want[32];
+    for (unsigned c = 0; c < 6; c++) {
+        unsigned done = 0, refused = 0;
+        struct engine *e = engine_new("maxmemory 1mb\nmaxmemory-policy noeviction\n");
+        bool geo = c == 4, scored = c == 3, single = c == 2 || c == 5;
+        int n = 0;
+        for (int i = 0; i < 40; i++)
+            n += snprintf(add + n, sizeof add - (size_t)n,
+                          geo      ? " 1.5 2.5 member-%d"
+                          : scored ? " 1.25 member-%d"
+                          : single ? " member-%d-of-some-length"
+                                   : " field-%d a-value-of-some-length",
+                          i);
+        snprintf(line, sizeof line, strchr(commands[c][0], ' ') ? "%s%s" : "%s k%s", commands[c][0], add);
+        for (unsigned i = 0; engine_cmd(e, "SETRANGE fill%u 600 x", i)[0] == ':'; i++)
+            ;
+        for (unsigned i = 0; i < 150; i++) { /* a bit more room each time */
+            engine_cmd(e, "DEL k fill%u", i);
+            const char *reply = engine_cmd(e, "%s", line);
+            bool oom = strncmp(reply, "-OOM ", 5) == 0;
+            CU_ASSERT(oom || reply[0] == ':');
+            done += !oom;
+            refused += oom;
+            snprintf(want, sizeof want, ":%d\r\n", oom ? 0 : 40);
+            CU_ASSERT(engine_same(engine_cmd(e, "%s k", commands[c][1]), want));
+        }
+        CU_ASSERT_TRUE(done > 5 && refused > 1);
+        engine_free(e);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_conditions),
@@ -386,6 +428,7 @@ int main(int argc, char **argv)
                                              UNIT(test_figures),
                                              UNIT(test_dump_and_restore),
                                              UNIT(test_without_memory),
+                                             UNIT(test_all_or_nothing_at_the_limit),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/hash_expire", tests);
 }

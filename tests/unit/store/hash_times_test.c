@@ -428,6 +428,41 @@ static void test_upkeep_alone(void)
     fixture_close(&f);
 }
 
+/* Compaction moves elements that lie in the order of times. */
+static void test_compaction(void)
+{
+    enum { N = 20000 };
+    struct fixture f;
+    char field[32];
+    uint64_t t = T0 * 1000ull;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    struct key k = key_of(&f, "large");
+    fill(&f, &k, N, t + 100000, 3);
+    struct value_at v = {f.s, 0, &k, get(&f, 0, "large"), false};
+    for (unsigned i = 0; i < N; i++)
+        if (i % 16)
+            CU_ASSERT_TRUE(hash_delete(&v, field_number(i, field)));
+    uint64_t changes = f.s->changes;
+    compact_begin(f.s);
+    while (compact_run(f.s, 1000))
+        ;
+    CU_ASSERT_TRUE(f.s->changes - changes > N / 32);
+    v.e = get(&f, 0, "large");
+    for (unsigned i = 0; i < N; i += 32)
+        CU_ASSERT_EQUAL_FATAL(hash_expire(&v, field_number(i, field), t + 5000), STORE_OK);
+    shard_set_time(f.s, t + 6000);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(hash_fields(get(&f, 0, "large")), N / 32);
+    for (unsigned i = 16; i < N; i += 32) {
+        shard_set_time(f.s, t + 100000 + i * 3);
+        struct entry *e = get(&f, 0, "large");
+        CU_ASSERT_EQUAL_FATAL(e ? hash_count(f.s, e) : 0, N / 32 - 1 - i / 32);
+    }
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(used(f.s), 0);
+    fixture_close(&f);
+}
+
 /* Keys with field times are not keys with an expiry: a volatile policy leaves them alone. */
 static void test_volatile_eviction_passes_them_by(void)
 {
@@ -588,6 +623,7 @@ int main(int argc, char **argv)
                                              UNIT(test_upkeep_takes_fields_in_slices),
                                              UNIT(test_upkeep_alone),
                                              UNIT(test_volatile_eviction_passes_them_by),
+                                             UNIT(test_compaction),
                                              UNIT(test_copy_to_another_shard),
                                              UNIT(test_rdb_forms_are_read),
                                              UNIT(test_bytes_a_field),

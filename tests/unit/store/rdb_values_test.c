@@ -48,6 +48,16 @@ static void make_hash(struct value_at *v, unsigned n)
                         STORE_OK);
 }
 
+/* Some of the fields have times. */
+static void make_timed(struct value_at *v, unsigned n)
+{
+    char field[100];
+    make_hash(v, n);
+    for (unsigned i = 0; i < n; i += 3)
+        CU_ASSERT_EQUAL(hash_expire(v, text_of(field, "field-%u", i), T0 * 1000ull + 1000000 - i * 100),
+                        STORE_OK);
+}
+
 static void make_set(struct value_at *v, unsigned n)
 {
     char member[100];
@@ -119,14 +129,22 @@ static const struct {
     unsigned n;
     bool ordered; /* its RDB form has one order only */
 } makers[] = {
-    {"a small hash", make_hash, 10, true},      {"a large hash", make_hash, 200, false},
-    {"a small set", make_set, 10, true},        {"a large set", make_set, 200, false},
-    {"a few integers", make_numbers, 10, true}, {"many integers", make_numbers, 600, false},
-    {"a small zset", make_zset, 10, true},      {"a large zset", make_zset, 200, true},
-    {"a small list", make_list, 10, true},      {"a large list", make_list, 1500, true},
-    {"one entry", make_stream, 1, true},        {"a stream", make_stream, 250, true},
+    {"a small hash", make_hash, 10, true},
+    {"a large hash", make_hash, 200, false},
+    {"a small hash with times", make_timed, 10, false},
+    {"a large hash with times", make_timed, 200, false},
+    {"a small set", make_set, 10, true},
+    {"a large set", make_set, 200, false},
+    {"a few integers", make_numbers, 10, true},
+    {"many integers", make_numbers, 600, false},
+    {"a small zset", make_zset, 10, true},
+    {"a large zset", make_zset, 200, true},
+    {"a small list", make_list, 10, true},
+    {"a large list", make_list, 1500, true},
+    {"one entry", make_stream, 1, true},
+    {"a stream", make_stream, 250, true},
 };
-enum { MAKERS = sizeof makers / sizeof *makers };
+enum { MAKERS = sizeof makers / sizeof *makers, LARGE_LIST = 11 };
 
 /* Makes the value of a row under the key "from" and writes it. */
 static struct rdb_writer written(struct fixture *f, unsigned row, bool compress)
@@ -437,7 +455,7 @@ static void test_reading_under_eviction(void)
     struct rdb_reader r;
     char name[100];
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
-    struct rdb_writer w = written(&f, 9, false);
+    struct rdb_writer w = written(&f, LARGE_LIST, false);
     fixture_close(&f);
     fixture_open(&f, 64 << 20, 250000, POLICY_ALLKEYS_RANDOM, 1);
     for (unsigned i = 0; i < OTHERS; i++) {
@@ -448,7 +466,7 @@ static void test_reading_under_eviction(void)
         CU_ASSERT_EQUAL(take(&f, "k", (struct slice){w.p, w.len}, &r), RDB_OK);
         CU_ASSERT_TRUE(used(f.s) <= 250000);
         struct entry *e = get(&f, 0, "k");
-        CU_ASSERT_TRUE(e && list_len(e) == makers[9].n);
+        CU_ASSERT_TRUE(e && list_len(e) == makers[LARGE_LIST].n);
     }
     rdb_writer_free(&w);
     fixture_close(&f);
