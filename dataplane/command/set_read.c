@@ -39,8 +39,10 @@ enum command_result smembers_command(struct request *rq)
     struct set_member member;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_SET, &v))
         return CMD_DONE;
+    if (v.e && turn_wanted(rq, set_count(v.e)))
+        return CMD_LONG;
     reply_set(rq->out, v.e ? set_count(v.e) : 0);
-    while (v.e && set_next(v.s, v.e, &cursor, &member)) /* long: */
+    for (; v.e && set_next(v.s, v.e, &cursor, &member); turn_take(rq->turn))
         reply_bulk(rq->out, member.text);
     return CMD_DONE;
 }

@@ -135,8 +135,12 @@ static void settle(struct shard *s, struct db *db, struct entry *e)
 {
     uint64_t hash = key_hash(entry_key(e), s->seed);
     struct place at;
-    if (!entry_expired(s, e)) {
-        if (!expiry_file(s, db->wheel, id_of(hash), entry_expire_at(e) >> TICK_SHIFT, shard_alloc_quietly))
+    bool kept = pinned(&s->pins, hash); /* until the next tick, if it is due */
+    if (kept || !entry_expired(s, e)) {
+        uint64_t tick = entry_expire_at(e) >> TICK_SHIFT;
+        if (kept && tick <= db->wheel->tick)
+            tick = db->wheel->tick + 1;
+        if (!expiry_file(s, db->wheel, id_of(hash), tick, shard_alloc_quietly))
             db->wheel->lost = true;
     } else if (index_find_entry(s, &db->index, hash, e, &at)) {
         db_remove(s, db, &at, e);

@@ -12,6 +12,7 @@
 #include "base/slice.h"
 
 struct arena;
+struct turn;
 struct shard;
 struct entry;
 
@@ -182,6 +183,16 @@ struct value_at {
 /* Keeps an entry and its value where they are, whatever the store does, until it is released. */
 void store_hold(struct entry *e);
 void store_release(struct entry *e);
+
+/* What a shard is to a command in slices while it runs: its time stands still, and turns are taken. Swapped in
+ * before a slice and out behind it; begins as {turn, time of its start}. */
+struct shard_turn {
+    struct turn *turn;
+    uint64_t now_ms;
+    const void *guard[4];
+    unsigned guards;
+};
+void shard_swap_turn(struct shard *s, struct shard_turn *t);
 
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */
