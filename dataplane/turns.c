@@ -197,6 +197,8 @@ static void finish(struct turns *t, struct job *j, enum command_result result, b
     if (result != CMD_BLOCK || !block_begin(t->blocking, j)) {
         j->done = true;
         append(&t->done_first, &t->done_last, j);
+    } else {
+        t->jobs--;
     }
     waits_release(shard_waits(t->env->ks->shard[t->env->self])); /* held because of its pins */
     block_serve(t->blocking, stopped);
@@ -210,6 +212,7 @@ struct job *turns_done(struct turns *t)
     t->done_first = j->next;
     if (!t->done_first)
         t->done_last = NULL;
+    t->jobs--;
     return j;
 }
 
@@ -264,6 +267,7 @@ static void give_slice(struct turns *t, struct slice_run *r)
         return;
     r->job = NULL;
     t->running--;
+    t->stopped -= stopped;
     command_took(&j->rq, r->cycles);
     finish(t, j, r->result, stopped);
 }
@@ -294,6 +298,7 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look};
     coroutine_begin(r->co, run_command, r);
     t->running++;
+    t->stopped += j->seat.stopped;
 }
 
 /* -- those who wait */
@@ -372,6 +377,7 @@ bool turns_wait(struct turns *t, struct job *j)
         return false;
     }
     append(&t->waiting_first, &t->waiting_last, j);
+    t->jobs++;
     return true;
 }
 
@@ -386,6 +392,7 @@ static void at_once(struct turns *t, struct job *j, bool stopped)
 void turns_long(struct turns *t, struct job *j)
 {
     j->rq.env = t->env;
+    t->jobs++;
     if (!take_seat(t, j)) {
         at_once(t, j, false);
         return;
@@ -399,6 +406,7 @@ void turns_long_stopped(struct turns *t, struct job *j)
 {
     struct slice_run *r = free_run(t);
     j->rq.env = t->env;
+    t->jobs++;
     if (!r || !take_seat(t, j)) {
         at_once(t, j, true);
         return;
@@ -454,17 +462,9 @@ bool turns_round(struct turns *t)
     return r || t->look;
 }
 
-bool turns_wants_stop(const struct turns *t)
-{
-    for (unsigned i = 0; t->running && i < TURNS_MOST; i++)
-        if (t->run[i].job && t->run[i].job->seat.stopped)
-            return true;
-    return false;
-}
-
 void turns_stopped(struct turns *t)
 {
-    struct slice_run *r = t->running ? next_run(t, true) : NULL;
+    struct slice_run *r = t->stopped ? next_run(t, true) : NULL;
     if (r)
         give_slice(t, r);
 }

@@ -32,7 +32,8 @@ struct turns { /* one a worker */
     uint64_t slice;    /* TSC cycles */
     unsigned each;     /* tests: a slice ends after so many elements; 0 = by time */
     struct slice_run *run;
-    unsigned running, next;
+    unsigned jobs;                            /* that it has: waiting, running or done */
+    unsigned running, stopped, next;          /* coroutines in use; those that need a stop */
     struct job *waiting_first, *waiting_last; /* in the order in which they came */
     struct job *done_first, *done_last;       /* with their replies, to be brought home */
     uint64_t walk;
@@ -67,7 +68,10 @@ void turns_leave(struct turns *t, struct job *j);
 /* Lets go on who may, and gives one slice. True if there was anything to do. */
 bool turns_round(struct turns *t);
 /* One slice to what needs all other workers stopped; call it with them stopped. */
-bool turns_wants_stop(const struct turns *t);
+static inline bool turns_wants_stop(const struct turns *t)
+{
+    return t->stopped > 0;
+}
 void turns_stopped(struct turns *t);
 /* Runs everything to its end. */
 void turns_end(struct turns *t);

@@ -390,7 +390,8 @@ void worker_round(struct worker *w, uint64_t start)
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
-    busy |= worker_turns(w);
+    if (unlikely(w->turns.jobs))
+        busy |= worker_turns(w);
     upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
