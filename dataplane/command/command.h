@@ -329,6 +329,21 @@ static inline uint64_t turn_bytes(uint64_t bytes)
     return bytes / 256;
 }
 
+/* Is it, to reply n of the elements of a collection? */
+static inline bool turn_wanted_for(const struct request *rq, const struct entry *e, uint64_t n, uint64_t of)
+{
+    enum { LONG_TEXTS = 65536 };
+    uint64_t bytes = e && n ? entry_user_bytes(e) : 0;
+    return turn_wanted(rq, bytes > LONG_TEXTS ? n + turn_bytes(bytes / of * n) : n);
+}
+/* The work of drawing random elements of a collection: again and again, or so many different ones. */
+static inline uint64_t turn_draws(int64_t count, uint64_t of)
+{
+    if (count < 0)
+        return 0 - (uint64_t)count;
+    return (uint64_t)count < of / 4 ? (uint64_t)count : of;
+}
+
 /* Integer argument; replies ERR value is not an integer or out of range (or `error` if not NULL) and returns
  * false otherwise. */
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error);

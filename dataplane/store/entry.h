@@ -149,8 +149,5 @@ static inline struct body *entry_body(const struct entry *e)
     return b;
 }
 
-/* Key and value bytes as the user counts them (an integer counts 8). */
-uint64_t entry_user_bytes(const struct entry *e);
-
 /* True if p lies in memory that goes when the entry is freed. */
 bool entry_covers(const struct entry *e, const void *p);

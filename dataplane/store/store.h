@@ -113,6 +113,9 @@ void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t fr
 /* Bytes this entry takes, key, header, expiry and value included (MEMORY USAGE). */
 uint64_t entry_memory(const struct entry *e);
 
+/* Key and value bytes as the user counts them (an integer counts 8). */
+uint64_t entry_user_bytes(const struct entry *e);
+
 /* A string's bytes. Small values: a slice into the entry. Integers may be kept in binary: the text is then
  * written to scratch (at least 24 bytes). */
 struct slice entry_string(const struct entry *e, char *scratch);
