@@ -1,6 +1,7 @@
 /* job.c: requests on their way between workers. */
 #include "job.h"
 
+#include "command/transaction.h"
 #include "session.h"
 
 #include <stdlib.h>
@@ -118,6 +119,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client = *client;
     j->client.flags |= CLIENT_PROXY;
     j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.transaction = NULL;
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);
@@ -130,6 +132,8 @@ void job_free(struct job *j)
 {
     if (!j)
         return;
+    transaction_drop(&j->client);
+    watch_drop(j->watch);
     free(j->argv);
     free(j->wait.node);
     free(j->seat.pin);
@@ -173,7 +177,7 @@ enum command_result job_run(struct job *j, struct command_env *env)
     j->rq.env = env;
     enum command_result result = command_execute(&j->rq, job_write_begin(j));
     job_write_end(j);
-    j->done = result != CMD_BLOCK && result != CMD_LONG;
+    j->done = result != CMD_BLOCK && result != CMD_LONG && result != CMD_ELSEWHERE;
     j->silent |= !j->done && j->rq.out != j->rq.wire;
     return result;
 }

@@ -15,6 +15,7 @@ enum job_kind {
     JOB_BARRIER, /* runs at home with all other workers stopped */
     JOB_SERVE,   /* a worker's own: keys are to be served with all other workers stopped */
     JOB_FORGET,  /* waits no more: visits the shards that still have it in their tables */
+    JOB_UNWATCH, /* takes watched keys out of the tables of the shards they are in */
     JOB_ASK,     /* control answers it */
     JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
     JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
@@ -40,6 +41,8 @@ struct job {
     bool silent;             /* nobody wants it: CLIENT REPLY OFF or SKIP */
     uint64_t id;             /* control's number of a JOB_EXEC or JOB_INSPECT */
     struct session *session; /* who waits; NULL if nobody does any more */
+    bool lent;               /* client has the session's transaction: it goes back with the reply */
+    struct watch *watch;     /* of a JOB_UNWATCH */
     struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
     struct request rq;
     struct slice *argv;

@@ -2,6 +2,7 @@
  * worker's batch. */
 #include "session.h"
 
+#include "command/transaction.h"
 #include "job.h"
 #include "worker.h"
 
@@ -171,6 +172,8 @@ void session_close(struct session *s, bool conn_gone)
         tcp_close(s->conn, w->env.now_us);
     query_free(s);
     forget_request(s);
+    w->query_bytes -= s->queued_bytes;
+    transaction_end(&w->env, &s->client);
     client_release(&s->client);
     session_drop_output(s);
     w->sessions--;

@@ -47,6 +47,7 @@ struct session {
     /* Out: what did not fit into TCP's queue. */
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
+    uint64_t queued_bytes;  /* what client.transaction takes, as counted in the worker's query_bytes */
     uint64_t soft_since_ms; /* when output passed the soft limit, 0 = below */
 
     struct job *job; /* what it waits for */

@@ -49,7 +49,7 @@ static uint64_t held(struct worker *w, struct session **most)
 {
     uint64_t all = 0, best = 0, unseen = w->chunk_bytes + w->query_bytes;
     for (struct session *s = w->live_sessions; s && unseen; s = s->live_next) {
-        uint64_t bytes = s->chunk_bytes + s->query_len;
+        uint64_t bytes = s->chunk_bytes + s->query_len + s->queued_bytes;
         unseen -= bytes;
         if (s->flags & SESSION_BROKEN)
             continue;

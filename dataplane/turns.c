@@ -22,9 +22,10 @@ struct slice_run {    /* a coroutine, and the command on it */
 
 /* -- set-up */
 
-bool turns_init(struct turns *t, struct command_env *env, struct blocking *blocking, bool alone)
+bool turns_init(struct turns *t, struct command_env *env, struct blocking *blocking,
+                enum command_result (*run_job)(void *ctx, struct job *j), void *ctx)
 {
-    *t = (struct turns){.env = env, .blocking = blocking, .alone = alone};
+    *t = (struct turns){.env = env, .blocking = blocking, .run_job = run_job, .ctx = ctx};
     t->pins = shard_pins(env->ks->shard[env->self]);
     t->slice = env->tsc_per_us * TURN_SLICE_US;
     t->run = calloc(TURNS_MOST, sizeof *t->run);
@@ -117,6 +118,8 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
 {
     const struct keyspace *ks = env->ks;
     struct keys k;
+    if (rq->client->flags & CLIENT_MULTI && rq->cmd && !(rq->cmd->flags & CMD_NOT_QUEUED))
+        return false;
     if (is_whole(rq))
         return any_held(env, rq);
     if (!find_keys(rq, &k))
@@ -195,7 +198,7 @@ static void finish(struct turns *t, struct job *j, enum command_result result, b
 {
     give_back(t, j);
     if (result != CMD_BLOCK || !block_begin(t->blocking, j)) {
-        j->done = true;
+        j->done = result != CMD_ELSEWHERE;
         append(&t->done_first, &t->done_last, j);
     } else {
         t->jobs--;
@@ -333,7 +336,7 @@ static bool go(struct turns *t, struct job *j, bool no_long)
     if (!may_go(t, j))
         return false;
     if (!j->seat.longer) {
-        enum command_result result = job_run(j, t->env);
+        enum command_result result = t->run_job(t->ctx, j);
         if (result != CMD_LONG) {
             finish(t, j, result, false);
             return true;

@@ -28,9 +28,10 @@ struct turns { /* one a worker */
     struct command_env *env;
     struct blocking *blocking;
     struct pins *pins; /* of this worker's shard */
-    bool alone;        /* there is no other worker: no stop is ever needed */
-    uint64_t slice;    /* TSC cycles */
-    unsigned each;     /* tests: a slice ends after so many elements; 0 = by time */
+    enum command_result (*run_job)(void *ctx, struct job *j);
+    void *ctx;
+    uint64_t slice; /* TSC cycles */
+    unsigned each;  /* tests: a slice ends after so many elements; 0 = by time */
     struct slice_run *run;
     unsigned jobs;                            /* that it has: waiting, running or done */
     unsigned running, stopped, next;          /* coroutines in use; those that need a stop */
@@ -40,8 +41,11 @@ struct turns { /* one a worker */
     bool look; /* at those who wait */
 };
 
-/* False if out of memory. */
-bool turns_init(struct turns *t, struct command_env *env, struct blocking *blocking, bool alone);
+/* run_job runs a job that has waited: job_run(), and if it returns CMD_ELSEWHERE
+ * sees to it that the job's kind says where that is. False if out of memory.
+ */
+bool turns_init(struct turns *t, struct command_env *env, struct blocking *blocking,
+                enum command_result (*run_job)(void *ctx, struct job *j), void *ctx);
 /* No command is under way any more: turns_end(). */
 void turns_free(struct turns *t);
 
@@ -76,5 +80,5 @@ void turns_stopped(struct turns *t);
 /* Runs everything to its end. */
 void turns_end(struct turns *t);
 
-/* The next of the done list, or NULL. */
+/* The next of the done list, or NULL. One that is not done after all must run elsewhere (CMD_ELSEWHERE). */
 struct job *turns_done(struct turns *t);

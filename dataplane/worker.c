@@ -164,11 +164,25 @@ static void gather(struct worker *w, struct batch *b)
     }
 }
 
+static void unfinished(struct worker *w, struct session *s, struct request *rq, enum command_result result)
+{
+    if (result == CMD_WAIT)
+        s->flags |= SESSION_STALLED;
+    else if (result == CMD_BLOCK)
+        worker_block(w, s, rq);
+    else if (result == CMD_LONG)
+        worker_long(w, s, rq);
+    else if (result == CMD_ELSEWHERE)
+        worker_defer(w, s, rq);
+    else
+        worker_recount(w, s);
+}
+
 static void execute(struct worker *w, struct session *s, struct request *rq)
 {
     bool elsewhere =
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere) {
+    if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
         worker_defer(w, s, rq);
         return;
     }
@@ -178,12 +192,8 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
     }
     struct resp_writer *out = session_write_begin(s);
     enum command_result result = command_execute(rq, out);
-    if (result == CMD_WAIT)
-        s->flags |= SESSION_STALLED;
-    else if (unlikely(result == CMD_BLOCK))
-        worker_block(w, s, rq);
-    else if (unlikely(result == CMD_LONG))
-        worker_long(w, s, rq);
+    if (unlikely(result != CMD_DONE))
+        unfinished(w, s, rq, result);
     out->proto = s->client.proto; /* HELLO and RESET change it */
     if (block_ready(w->waits))
         worker_serve(w);
@@ -471,7 +481,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
-    bool turns = turns_init(&w->turns, &w->env, &w->blocking, box->workers == 1);
+    bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
     if (!w->tcp || !w->serve_job || !turns || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;

@@ -98,6 +98,7 @@ struct worker {
     struct waits *waits;                      /* the table of this worker's shard */
     struct turns turns;                       /* commands in slices, and those who wait for their keys */
     struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
+    struct watch *unwatched;                  /* to be passed on: there was no memory for a job */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
@@ -141,6 +142,8 @@ void worker_retire(struct worker *w, struct job *j);
 void worker_want_stop(struct worker *w);
 /* A finished job goes home. */
 void worker_bring_home(struct worker *w, struct job *j);
+/* A job goes where it must. */
+void worker_send_job(struct worker *w, struct job *j);
 /* Frees the jobs that wait here, when no worker runs any more. */
 void worker_free_jobs(struct worker *w);
 /* worker_block.c: a request of a session has returned CMD_BLOCK. */
@@ -154,12 +157,24 @@ void worker_long(struct worker *w, struct session *s, struct request *rq);
 void worker_wait(struct worker *w, struct session *s, const struct request *rq);
 /* Runs a job that has come to its shard. True if it is done; otherwise it has gone where it is to wait. */
 bool worker_run_job(struct worker *w, struct job *j);
+/* The same for one that has waited (turns_init()). */
+enum command_result worker_run_waiting(void *worker, struct job *j);
 /* A slice for a command in slices. True if there was anything. */
 bool worker_turns(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);
 void worker_filter_walk(struct worker *w);
+/* worker_transaction.c: a request of a session has changed what its transaction takes. */
+void worker_recount(struct worker *w, struct session *s);
+/* The session's transaction goes with a job that runs WATCH or EXEC, and comes back with its reply, or ends if
+ * nobody is there any more. */
+void worker_lend(struct session *s, struct job *j);
+void worker_take_back(struct worker *w, struct job *j);
+/* box_ops.unwatch; takes the watched keys out here and passes them on; tries again what found no memory. */
+void worker_unwatch(struct command_env *env, struct watch *watch);
+void worker_unwatch_more(struct worker *w);
+void worker_unwatch_job(struct worker *w, struct job *j);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

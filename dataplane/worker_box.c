@@ -61,6 +61,7 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_keyspace_hits,
         COUNTER_keyspace_misses,
         COUNTER_expired_keys,
+        COUNTER_expired_subkeys,
         COUNTER_evicted_keys,
         COUNTER_resp_protocol_errors,
         COUNTER_client_query_limit_closes,
@@ -163,5 +164,6 @@ const struct box_ops worker_box_ops = {
     .clients_now = box_clients_now,
     .blocked_now = box_blocked_now,
     .unblock = box_unblock,
+    .unwatch = worker_unwatch,
     .stall = box_stall,
 };

@@ -2,6 +2,7 @@
  * questions to control; and control's inspections on their way from worker to worker. */
 #include "worker.h"
 
+#include "command/transaction.h"
 #include "job.h"
 
 #include <stdlib.h>
@@ -30,6 +31,8 @@ static unsigned destination(const struct worker *w, const struct job *j)
 {
     if (j->kind == JOB_FORGET)
         return block_next(j);
+    if (j->kind == JOB_UNWATCH)
+        return j->watch->first->shard;
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
     if (j->kind == JOB_INSPECT)
@@ -69,11 +72,20 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
     j->session = s;
     j->reply_max = w->pending_max;
     job_prepare(j, &w->env);
+    j->rq.route = rq->route;
+    j->rq.shard = rq->shard;
+    if (rq->cmd->acl & ACL_TRANSACTION)
+        worker_lend(s, j);
     s->job = j;
     s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
     s->flags |= SESSION_STALLED;
     dispatch(w, j);
     return true;
+}
+
+void worker_send_job(struct worker *w, struct job *j)
+{
+    dispatch(w, j);
 }
 
 void worker_want_stop(struct worker *w)
@@ -112,6 +124,10 @@ static void attach(struct session *s, struct job *j)
 void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
+    if (j->lent)
+        worker_take_back(w, j);
+    else if (s && s->queued_bytes)
+        worker_recount(w, s);
     if (s) {
         s->job = NULL;
         s->flags &= ~(uint32_t)SESSION_STALLED;
@@ -124,7 +140,8 @@ void worker_complete(struct worker *w, struct job *j)
             if (j->chunk_first)
                 attach(s, j);
         }
-        s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP; /* it was this reply that was skipped */
+        if (j->rq.client != &s->client) /* it was this reply that was skipped */
+            s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
     }
@@ -167,6 +184,10 @@ static void received(struct worker *w, struct job *j)
         worker_retire(w, j);
         return;
     }
+    if (j->kind == JOB_UNWATCH) {
+        worker_unwatch_job(w, j);
+        return;
+    }
     if (j->kind == JOB_EXEC && !j->rq.env) {
         start_exec(w, j);
         return;
@@ -186,6 +207,10 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
         w->serve_job = j;
         return GONE;
     }
+    if (j->lent && j->session) { /* it may change the client, and the client is here */
+        worker_take_back(w, j);
+        j->rq.client = &j->session->client;
+    }
     enum command_result result = CMD_DONE;
     if (j->session || j->kind == JOB_EXEC) {
         if (turns_conflict(&w->env, &j->rq, true)) {
@@ -198,9 +223,9 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
     turns_leave(&w->turns, j);
     if (result == CMD_LONG)
         turns_long_stopped(&w->turns, j);
-    bool finished = result == CMD_DONE || (result == CMD_BLOCK && !block_begin(&w->blocking, j));
+    bool waits = result == CMD_LONG || (result == CMD_BLOCK && block_begin(&w->blocking, j));
     block_serve(&w->blocking, true);
-    return finished ? FINISHED : GONE;
+    return waits ? GONE : FINISHED;
 }
 
 static bool run_barriers(struct worker *w)
@@ -257,6 +282,8 @@ bool worker_messages(struct worker *w)
     bool any = false;
     struct job *j;
     flush_outbox(w);
+    if (w->unwatched)
+        worker_unwatch_more(w);
     for (unsigned i = 0; i < 64 && (j = fabric_receive(w->box->fabric, w->id)); i++) {
         received(w, j);
         any = true;
@@ -282,6 +309,10 @@ void worker_free_jobs(struct worker *w)
     w->serve_job = NULL;
     free_list(w->barrier_first);
     free_list(w->outbox_first);
+    for (struct watch *next; w->unwatched; w->unwatched = next) {
+        next = w->unwatched->next;
+        watch_drop(w->unwatched);
+    }
     free_list(w->inspect_first);
     w->inspect_first = w->inspect_last = NULL;
     w->barrier_first = w->barrier_last = w->outbox_first = w->outbox_last = NULL;

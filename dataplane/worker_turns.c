@@ -12,6 +12,8 @@ static struct job *make_job(struct worker *w, struct session *s, const struct re
     j->session = s;
     j->reply_max = w->pending_max;
     job_prepare(j, &w->env);
+    if (j->rq.cmd->acl & ACL_TRANSACTION)
+        worker_lend(s, j);
     s->job = j;
     s->client.last_command = j->rq.cmd;
     s->flags |= SESSION_STALLED;
@@ -45,17 +47,39 @@ bool worker_run_job(struct worker *w, struct job *j)
     enum command_result result = job_run(j, &w->env);
     if (result == CMD_LONG)
         turns_long(&w->turns, j);
-    bool done = result == CMD_DONE || (result == CMD_BLOCK && !block_begin(&w->blocking, j));
+    bool done = result != CMD_LONG && (result != CMD_BLOCK || !block_begin(&w->blocking, j));
     if (block_ready(w->waits))
         worker_serve(w);
     return done;
+}
+
+enum command_result worker_run_waiting(void *worker, struct job *j)
+{
+    struct worker *w = worker;
+    bool here =
+        j->lent && j->session && j->home == w->id; /* it may change the client, and the client is here */
+    if (here) {
+        worker_take_back(w, j);
+        j->rq.client = &j->session->client;
+    }
+    enum command_result result = job_run(j, &w->env);
+    if (result != CMD_ELSEWHERE)
+        return result;
+    if (here)
+        worker_lend(j->session, j);
+    j->rq.client = &j->client;
+    j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
+    return result;
 }
 
 bool worker_turns(struct worker *w)
 {
     bool any = turns_round(&w->turns);
     for (struct job *j; (j = turns_done(&w->turns));)
-        worker_bring_home(w, j);
+        if (j->done)
+            worker_bring_home(w, j);
+        else
+            worker_send_job(w, j);
     if (any)
         worker_serve(w);
     worker_served(w);

@@ -4,6 +4,9 @@
 #include "base/endpoint.h"
 #include "base/slice.h"
 
+struct command;
+struct transaction;
+
 enum client_flag {
     CLIENT_AUTHENTICATED = 1,
     CLIENT_CLOSE_AFTER_REPLY = 2, /* QUIT, protocol errors */
@@ -18,7 +21,8 @@ enum client_flag {
         1024, /* a copy that stands for a client of another worker while its request is on the way */
     CLIENT_DENY_BLOCKING = 4096, /* its commands run inside another one (MULTI, a script) and must not wait */
     CLIENT_BLOCKED = 2048,       /* waits in a blocking command: as far as CLIENT LIST is concerned */
-    CLIENT_COUNTED = 1 << 20, /* its command runs once more: look-ups have been counted */
+    CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
+    CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 
@@ -34,6 +38,7 @@ struct client {
     char *name, *lib_name, *lib_ver; /* heap or NULL; freed by client_release */
     uint64_t created_ms, last_ms;    /* wall clock */
     const struct command *last_command;
+    struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     /* Filled by the session when it is asked (CLIENT LIST). */
     uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
     uint64_t commands, bytes_in, bytes_out;

@@ -6,13 +6,18 @@
 
 #include "base/number.h"
 #include "command/text.h"
+#include "command/transaction.h"
 
 /* Redis' letters for a client's state, 'N' if there is nothing to say. */
-static void flag_letters(const struct client *c, char text[8])
+static void flag_letters(const struct client *c, char text[9])
 {
     char *p = text;
+    if (c->flags & CLIENT_MULTI)
+        *p++ = 'x';
     if (c->flags & (CLIENT_WAITING | CLIENT_BLOCKED))
         *p++ = 'b';
+    if (transaction_is_doomed(c))
+        *p++ = 'd';
     if (c->flags & CLIENT_CLOSE_AFTER_REPLY)
         *p++ = 'c';
     if (c->flags & CLIENT_KILLED)
@@ -50,7 +55,7 @@ static uint64_t request_bytes(const struct request *rq)
 static void describe(struct text *t, const struct request *rq, const struct client *c)
 {
     const struct command_env *env = rq->env;
-    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[8];
+    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[9];
     endpoint_format(&c->peer, peer);
     endpoint_format(&c->local, local);
     flag_letters(c, flags);
@@ -60,11 +65,12 @@ static void describe(struct text *t, const struct request *rq, const struct clie
               (unsigned long long)seconds_since(env->now_ms, c->last_ms), flags, c->db);
     text_addf(
         t,
-        " sub=0 psub=0 ssub=0 multi=-1 qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0"
+        " sub=0 psub=0 ssub=0 multi=%d watch=%u qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=%llu rbs=0 rbp=0 obl=0"
         " oll=%llu omem=%llu tot-mem=%llu events=%s",
+        transaction_count(c), transaction_watched(c),
         (unsigned long long)(c->query_bytes + (c == rq->client ? request_bytes(rq) : 0)),
-        (unsigned long long)c->query_free, (unsigned long long)c->output_list,
-        (unsigned long long)c->output_bytes, (unsigned long long)c->memory_bytes,
+        (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c), (unsigned long long)c->output_list,
+        (unsigned long long)c->output_bytes, (unsigned long long)(c->memory_bytes + transaction_bytes(c)),
         c->output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
               c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),

@@ -14,6 +14,7 @@ struct command;
 struct rates;
 struct request;
 struct slowlog;
+struct watch;
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
@@ -44,6 +45,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_WHOLE = 1 << 27,     /* changes or reads all of the keyspace: waits until no command
                                                 in slices is under way (FLUSHALL) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
+                    CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
 
 enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
@@ -111,11 +113,13 @@ struct command_arg {  /* for COMMAND DOCS */
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 
 enum command_result {
-    CMD_DONE,  /* the reply has been written */
-    CMD_WAIT,  /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
-                */
-    CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
-    CMD_LONG   /* nothing was replied or changed: it is to run once more in slices (turn_wanted) */
+    CMD_DONE,      /* the reply has been written */
+    CMD_WAIT,      /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
+                    */
+    CMD_BLOCK,     /* nothing was replied: the client waits for what env->block says (request_block) */
+    CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
+    CMD_COUNTED,   /* done; and the bytes that the client's transaction takes have changed */
+    CMD_LONG       /* nothing was replied or changed: it is to run once more in slices (turn_wanted) */
 };
 
 typedef enum command_result command_handler(struct request *rq);
@@ -152,7 +156,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -216,6 +220,9 @@ struct box_ops {
     /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
      * client of this id is blocked. May be NULL. */
     bool (*unblock)(struct command_env *env, uint64_t id, bool error);
+    /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL: all
+     * shards are here. */
+    void (*unwatch)(struct command_env *env, struct watch *w);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -287,6 +294,10 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
+void command_nested(struct request *rq, struct resp_writer *out);
+/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
+enum store_result command_make_room(const struct request *rq);
 
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
  * arguments are malformed. */

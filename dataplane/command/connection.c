@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/number.h"
+#include "command/transaction.h"
 #include "command/version.h"
 
 enum command_result ping_run(struct request *rq)
@@ -196,6 +197,7 @@ enum command_result hello_run(struct request *rq)
 /* RESET also ends CLIENT REPLY OFF, so its own reply goes out. */
 enum command_result reset_run(struct request *rq)
 {
+    transaction_end(rq->env, rq->client);
     client_reset(rq->client, password_set(rq));
     rq->out = rq->wire;
     set_proto(rq, 2);

@@ -2,9 +2,11 @@
  * default), as in Redis 7. Runs with all workers stopped. */
 #include "base/glob.h"
 #include "base/number.h"
-#include "command/server.h"
+#include "command/debug_store.h"
+#include "command/debug.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -50,24 +52,6 @@ static void debug_error(struct request *rq)
 {
     int shown = rq->argv[2].len > 512 ? 512 : (int)rq->argv[2].len;
     reply_errorf(rq->out, "%.*s", shown, (const char *)rq->argv[2].p);
-}
-
-static void debug_object(struct request *rq)
-{
-    struct key k = request_key(rq, 2);
-    const struct entry *e = request_find(rq, &k, LOOK_NOTOUCH | LOOK_NOSTAT);
-    if (!e) {
-        reply_error(rq->out, "ERR no such key");
-        return;
-    }
-    char line[192], scratch[32];
-    uint64_t idle = entry_idle_seconds(request_shard(rq, &k), e);
-    size_t length = entry_type(e) == TYPE_STRING ? entry_string(e, scratch).len : 0;
-    snprintf(line, sizeof line,
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu64
-             " lru_seconds_idle:%" PRIu64,
-             (const void *)e, entry_encoding(e), length, (rq->env->now_ms / 1000 - idle) & 0xffffff, idle);
-    reply_simple(rq->out, line);
 }
 
 static void debug_stringmatch(struct request *rq)
@@ -178,8 +162,18 @@ static void debug_help(struct request *rq)
     static const char *const lines[] = {
         "CHANGE-REPL-ID",
         "    Nothing: the box has no replicas.",
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
         "ERROR <string>",
         "    Return a Redis protocol error with <string> as message.",
+        "HTSTATS <dbid>",
+        "    Shape of the index of the specified database.",
+        "HTSTATS-KEY <key>",
+        "    Shape of the index of a large hash, set or sorted set.",
+        "LOADAOF",
+        "    As RELOAD: the box keeps no log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
         "POPULATE <count> [<prefix>] [<size>]",
@@ -188,6 +182,11 @@ static void debug_help(struct request *rq)
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Cut lists into chunks of at most <size> bytes. 0: as list-max-listpack-size has it.",
+        "RELOAD [MERGE] [NOFLUSH]",
+        "    Take all values through their RDB form, in memory: save, flush, load. With",
+        "    MERGE and NOFLUSH over the values that are there.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys that are not accessed.",
         "SLEEP <seconds>",
@@ -208,6 +207,15 @@ static const struct debug_word words[] = {
     {"stringmatch-len", 4, 4, debug_stringmatch},
     {"set-active-expire", 3, 3, debug_active_expire},
     {"change-repl-id", 2, 2, debug_ok},
+    {"htstats", 3, 4, debug_htstats},
+    {"htstats-key", 3, 4, debug_htstats_key},
+    {"listpack", 3, 3, debug_no_terminal},
+    {"quicklist", 3, 4, debug_no_terminal},
+    {"quicklist-packed-threshold", 3, 3, debug_packed_threshold},
+    {"digest", 2, 2, debug_digest},
+    {"digest-value", 2, INT_MAX, debug_digest_value},
+    {"reload", 2, INT_MAX, debug_reload},
+    {"loadaof", 2, 2, debug_loadaof},
 };
 
 enum command_result debug_run(struct request *rq)

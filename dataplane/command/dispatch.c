@@ -9,8 +9,9 @@
 
 #include "base/number.h"
 #include "command/slowlog.h"
-#include "command/slowlog.h"
 #include "command/table.h"
+#include "command/transaction.h"
+#include "command/transaction_commands.h"
 
 enum {
     WATCH_FAST_US = 1000, /* a slow log below this looks at every command */
@@ -123,7 +124,7 @@ static bool needs_auth(const struct request *rq)
     return false;
 }
 
-static enum store_result make_room(const struct request *rq)
+enum store_result command_make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
     if (rq->route == ROUTE_SHARD)
@@ -138,10 +139,32 @@ static enum store_result make_room(const struct request *rq)
     return STORE_OK;
 }
 
+/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at all. */
+static bool lacks_room(const struct request *rq)
+{
+    return !(rq->client->flags & CLIENT_MULTI) && command_make_room(rq) != STORE_OK;
+}
+
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
 static bool is_http(const struct request *rq)
 {
     return slice_is(rq->argv[0], "post") || slice_is(rq->argv[0], "host:");
+}
+
+/* An error of a known command; EXEC's ends its transaction. */
+static void refuse(struct request *rq, const char *error)
+{
+    if (rq->cmd->run == exec_run)
+        transaction_abort(rq, strncmp(error, "ERR ", 4) == 0 ? error + 4 : error);
+    else
+        reply_error(rq->out, error);
+}
+
+static void refuse_arity(struct request *rq)
+{
+    char text[128];
+    snprintf(text, sizeof text, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
+    refuse(rq, text);
 }
 
 /* Writes the error of a request that must not run; false if it may. */
@@ -152,10 +175,10 @@ static bool rejected(struct request *rq)
     else if (!rq->cmd)
         reply_unknown(rq);
     else if (rq->bad_arity)
-        reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
+        refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
-        reply_error(rq->out, "NOAUTH Authentication required.");
-    else if (rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
+        refuse(rq, "NOAUTH Authentication required.");
+    else if (rq->cmd->flags & CMD_DENYOOM && lacks_room(rq))
         reply_oom(rq->out);
     else
         return false;
@@ -203,41 +226,51 @@ static void next_reply_mode(struct client *c)
         c->flags = (c->flags & ~(uint32_t)CLIENT_REPLY_SKIP_NEXT) | CLIENT_REPLY_SKIP;
 }
 
+/* Opens the reply: to the client, or nowhere if it wants none. */
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+{
+    rq->out = rq->wire = out;
+    if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
+        resp_writer_discard(nowhere, rq->client->proto);
+        rq->out = nowhere;
+    }
+    return rq->out;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    struct resp_writer nowhere;
-    rq->out = rq->wire = out;
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
-        resp_writer_discard(&nowhere, c->proto);
-        rq->out = &nowhere;
-    }
-    uint32_t errors = rq->out->errors;
-    struct resp_writer *counted = rq->out;
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
+    uint32_t errors = counted->errors;
     c->last_ms = rq->env->now_ms;
     c->commands++;
     if (rq->cmd)
         c->last_command = rq->cmd;
     bool refused = rejected(rq);
-    enum command_result result = refused ? CMD_DONE : run(rq);
+    bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
+    enum command_result result = taken ? CMD_COUNTED : refused ? CMD_DONE : run(rq);
     if (__builtin_expect(counted->errors != errors, 0))
-        account_errors(rq, counted->errors - errors, !refused);
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0))
+        account_errors(rq, counted->errors - errors, !refused && !taken);
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
+}
+
+void command_nested(struct request *rq, struct resp_writer *out)
+{
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
+    uint32_t errors = counted->errors;
+    rq->client->last_command = rq->cmd;
+    run(rq);
+    if (counted->errors != errors)
+        account_errors(rq, counted->errors - errors, true);
 }
 
 /* -- once more: blocked commands -- */
 
 static enum command_result run_again(struct request *rq, struct resp_writer *out)
 {
-    struct resp_writer nowhere;
-    rq->out = rq->wire = out;
-    if (rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP)) {
-        resp_writer_discard(&nowhere, rq->client->proto);
-        rq->out = &nowhere;
-    }
-    struct resp_writer *counted = rq->out;
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     enum command_result result = rq->cmd->run(rq);
     if (counted->errors != errors)

@@ -69,7 +69,7 @@ enum command_result hlen_command(struct request *rq)
 {
     struct value_at v;
     if (request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
-        reply_int(rq->out, v.e ? (int64_t)hash_count(v.e) : 0);
+        reply_int(rq->out, v.e ? (int64_t)hash_count(v.s, v.e) : 0);
     return CMD_DONE;
 }
 
@@ -92,7 +92,7 @@ static enum command_result reply_all(struct request *rq, unsigned parts)
     struct hash_pair pair;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
         return CMD_DONE;
-    size_t n = v.e ? hash_count(v.e) : 0;
+    size_t n = v.e ? hash_count(v.s, v.e) : 0;
     if (turn_wanted_for(rq, v.e, n, n))
         return CMD_LONG;
     if (parts == (FIELDS | VALUES))
@@ -153,7 +153,7 @@ static void random_fields(struct request *rq, const struct value_at *v, int64_t 
             reply_random(&pair, &r);
         }
     } else {
-        uint64_t n = hash_count(v->e) < (uint64_t)count ? hash_count(v->e) : (uint64_t)count;
+        uint64_t n = hash_count(v->s, v->e) < (uint64_t)count ? hash_count(v->s, v->e) : (uint64_t)count;
         begin_random_reply(&r, n);
         if (!hash_sample(v->s, v->e, n, reply_random, &r)) /* the array is promised already */
             for (hash_random(v->s, v->e, &pair); n > 0; n--)

@@ -49,6 +49,7 @@ const struct info_row info_stats[] = {
     INFO_FIXED("sync_partial_ok", "0"),
     INFO_FIXED("sync_partial_err", "0"),
     INFO_COUNTER("expired_keys", expired_keys),
+    INFO_COUNTER("expired_subkeys", expired_subkeys),
     INFO_FIXED("expired_stale_perc", "0.00"),
     INFO_FIXED("expired_time_cap_reached_count", "0"),
     INFO_FIXED("expire_cycle_cpu_milliseconds", "0"),

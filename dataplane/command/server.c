@@ -50,6 +50,10 @@ void server_unknown_subcommand(struct request *rq)
 
 enum command_result server_ask_control(struct request *rq, const char *consequence)
 {
+    if (rq->client->flags & CLIENT_DENY_BLOCKING) {
+        reply_errorf(rq->out, "ERR this cannot be a part of a transaction, %s", consequence);
+        return CMD_DONE;
+    }
     if (rq->env->box->ask_control(rq->env, rq->client, rq->argc, rq->argv)) {
         rq->client->flags |= CLIENT_WAITING;
         return CMD_WAIT;

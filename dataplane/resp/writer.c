@@ -283,5 +283,5 @@ void reply_not_float(struct resp_writer *w)
 
 void reply_oom(struct resp_writer *w)
 {
-    reply_error(w, "OOM command not allowed when used memory > 'maxmemory'.");
+    reply_error(w, RESP_OOM);
 }

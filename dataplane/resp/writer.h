@@ -63,4 +63,5 @@ void reply_wrong_type(
 void reply_syntax_error(struct resp_writer *w); /* ERR syntax error */
 void reply_not_integer(struct resp_writer *w);  /* ERR value is not an integer or out of range */
 void reply_not_float(struct resp_writer *w);    /* ERR value is not a valid float */
-void reply_oom(struct resp_writer *w);          /* OOM command not allowed when used memory > 'maxmemory'. */
+#define RESP_OOM "OOM command not allowed when used memory > 'maxmemory'."
+void reply_oom(struct resp_writer *w);

@@ -18,6 +18,14 @@ struct chunk_limit chunk_limit_of(int size)
     return (struct chunk_limit){bytes[size < -5 ? 4 : -size - 1] - CHUNK_HEADER, UINT32_MAX};
 }
 
+struct chunk_limit chunk_limit_in(const struct shard *s)
+{
+    struct chunk_limit limit = chunk_limit_of(s->limits.list_size);
+    if (s->list_chunk && s->list_chunk < limit.bytes)
+        limit.bytes = s->list_chunk;
+    return limit;
+}
+
 /* -- one chunk */
 
 static uint64_t chunk_memory(const struct chunk *c)

@@ -30,6 +30,8 @@ struct chunk_limit {
     uint32_t count;
 };
 struct chunk_limit chunk_limit_of(int list_max_listpack_size);
+/* That of this shard's configuration, or what shard_set_list_chunk() has made it. */
+struct chunk_limit chunk_limit_in(const struct shard *s);
 
 static inline struct pack chunk_pack(const struct chunk *c)
 {

@@ -20,6 +20,8 @@ enum {
     ENTRY_LONG = 255,
     ENTRY_EXPIRY = 6,
     ENTRY_INLINE = 1024, /* the longest string that lies in the entry */
+    ENTRY_TYPE = 0x07,
+    ENTRY_RICH = 0x20, /* bodies and timed packs: no string is */
     ENTRY_TTL = 0x40,
     ENTRY_HELD = 0x80 /* a running operation reads it: neither evicted nor moved */
 };
@@ -133,7 +135,7 @@ struct apart entry_apart(const struct entry *e);
 static inline bool entry_is_apart(const struct entry *e)
 {
     unsigned encoding = entry_encoding_of(e);
-    return encoding == STRING_APART || (encoding == VALUE_PACK_APART && entry_type_of(e) != TYPE_STRING);
+    return (encoding & 1) && (encoding != STRING_EMBSTR || entry_type_of(e) != TYPE_STRING);
 }
 
 /* True if the value is the address of a struct body (value.h). */
@@ -142,12 +144,21 @@ static inline bool entry_is_body(const struct entry *e)
     return entry_encoding_of(e) == VALUE_BODY;
 }
 
+/* True for a hash that may have fields that expire: a timed pack, or a body (value.h). */
+static inline bool entry_may_be_timed(const struct entry *e)
+{
+    return (e->head & (ENTRY_TYPE | ENTRY_RICH)) == (TYPE_HASH | ENTRY_RICH);
+}
+
 static inline struct body *entry_body(const struct entry *e)
 {
     struct body *b;
     memcpy(&b, entry_parts(e).value, sizeof b);
     return b;
 }
+
+/* When upkeep has to look at the entry: the sooner of its expiry and that of a hash's next field; 0 = never. */
+uint64_t entry_due(const struct entry *e);
 
 /* True if p lies in memory that goes when the entry is freed. */
 bool entry_covers(const struct entry *e, const void *p);

@@ -1,6 +1,6 @@
 /* expiry.c: the timer wheels of expiry.h, after Varghese and Lauck (1987), scheme 7. */
 #include "store/expiry.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 enum { SLOT_BITS = 8, TICKS_A_UNIT = 16, LATEST_ITEMS = 4 };
 
@@ -123,37 +123,46 @@ struct firing {
     struct entry *e[16];
 };
 
+/* True if the wheel has an item for the entry. */
+static bool is_filed(const struct entry *e)
+{
+    return (e->head & (ENTRY_TTL | ENTRY_RICH)) && entry_due(e);
+}
+
 static void collect_match(struct entry *e, void *arg)
 {
     struct firing *f = arg;
-    if (f->n < 16 && entry_has_ttl(e) && id_of(key_hash(entry_key(e), f->s->seed)) == f->id)
+    if (f->n < 16 && is_filed(e) && id_of(key_hash(entry_key(e), f->s->seed)) == f->id)
         f->e[f->n++] = e;
 }
 
-/* Removes the entry if it is due. Otherwise its expiry was put off (or the item is stale): files it again. */
-static void settle(struct shard *s, struct db *db, struct entry *e)
+/* Removes the entry if it is due, or as many of its fields as the budget has. If that is not all, or its expiry was
+ * put off, or the item is stale: files it again. */
+static void settle(struct shard *s, struct db *db, struct entry *e, unsigned *budget)
 {
-    uint64_t hash = key_hash(entry_key(e), s->seed);
+    struct key k = {entry_key(e), key_hash(entry_key(e), s->seed)};
+    struct value_at v = {s, (unsigned)(db - s->db), &k, e, false};
     struct place at;
-    bool kept = pinned(&s->pins, hash); /* until the next tick, if it is due */
-    if (kept || !entry_expired(s, e)) {
-        uint64_t tick = entry_expire_at(e) >> TICK_SHIFT;
-        if (kept && tick <= db->wheel->tick)
-            tick = db->wheel->tick + 1;
-        if (!expiry_file(s, db->wheel, id_of(hash), tick, shard_alloc_quietly))
-            db->wheel->lost = true;
-    } else if (index_find_entry(s, &db->index, hash, e, &at)) {
-        db_remove(s, db, &at, e);
-        count_one(s->counters, COUNTER_expired_keys);
+    bool kept = pinned(&s->pins, k.hash);
+    if (!kept && entry_expired(s, e)) {
+        if (index_find_entry(s, &db->index, k.hash, e, &at))
+            db_expire(s, db, &at, e);
+        return;
     }
+    bool held = kept || e->head & ENTRY_HELD;
+    if (!held)
+        hash_collect(&v, budget);
+    uint64_t due = entry_due(v.e), tick = due >> TICK_SHIFT, soonest = db->wheel->tick + held;
+    if (due && !expiry_file(s, db->wheel, id_of(k.hash), tick < soonest ? soonest : tick, shard_alloc_quietly))
+        db->wheel->lost = true;
 }
 
-static void fire(struct shard *s, struct db *db, uint32_t id)
+static void fire(struct shard *s, struct db *db, uint32_t id, unsigned *budget)
 {
     struct firing f = {.s = s, .id = id};
     index_neighbours(s, &db->index, id_hash(id), collect_match, &f);
     for (unsigned i = 0; i < f.n; i++)
-        settle(s, db, f.e[i]);
+        settle(s, db, f.e[i], budget);
 }
 
 /* Takes the last item of a list of chunks. False if it is empty. */
@@ -238,12 +247,18 @@ bool expiry_free(struct shard *s, struct wheel *w, unsigned *budget)
     return true;
 }
 
+/* Entries that the wheel has to know (those with an expiry of both kinds are counted twice). */
+static uint64_t mortals(const struct db *db)
+{
+    return db->expires + db->timed;
+}
+
 static bool wants_rebuild(const struct db *db)
 {
     const struct wheel *w = db->wheel;
+    uint64_t live = mortals(db);
     return !w->walking && !w->old &&
-           (w->lost || w->items > db->expires + db->expires / 2 + db->index.keys / 8 + 1024 ||
-            (!db->expires && w->items));
+           (w->lost || w->items > live + live / 2 + db->index.keys / 8 + 1024 || (!live && w->items));
 }
 
 /* False without memory: another time, then. */
@@ -253,7 +268,7 @@ static bool rebuild(struct shard *s, struct db *db)
     if (!w)
         return false;
     w->old = db->wheel;
-    w->walking = db->expires > 0;
+    w->walking = mortals(db) > 0;
     db->wheel = w;
     return true;
 }
@@ -266,7 +281,7 @@ struct walk {
 static void collect_ttl(struct entry *e, void *arg)
 {
     struct walk *walk = arg;
-    if (walk->n < 128 && entry_has_ttl(e))
+    if (walk->n < 128 && is_filed(e))
         walk->e[walk->n++] = e;
 }
 
@@ -281,7 +296,7 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
         w->lost |= walk.n == 128;
         index_scan_prefetch(s, &db->index, w->cursor); /* arrives while these are being settled */
         for (unsigned i = 0; i < walk.n; i++)
-            settle(s, db, walk.e[i]);
+            settle(s, db, walk.e[i], budget);
         *budget -= walk.n + 1 < *budget ? walk.n + 1 : *budget;
     }
 }
@@ -297,7 +312,7 @@ static bool fire_due(struct shard *s, struct db *db, unsigned *budget)
         skip_empty_ticks(w, due);
         while (*budget > 0 && pop_item(s, w, &w->slot[0][w->tick & (WHEEL_SLOTS - 1)], &id, &fine)) {
             --*budget;
-            fire(s, db, id);
+            fire(s, db, id, budget);
         }
         if (*budget == 0)
             return true;
@@ -315,30 +330,32 @@ bool expiry_run(struct shard *s, struct db *db, unsigned *budget)
     struct wheel *w = db->wheel;
     if (w->old && expiry_free(s, w->old, budget))
         w->old = NULL;
-    if (!w->old && !w->items && !db->expires) {
+    if (!w->old && !w->items && !mortals(db)) {
         unsigned all = UINT32_MAX;
         expiry_free(s, w, &all);
         db->wheel = NULL;
         return false;
     }
     walk_on(s, db, budget);
-    return fire_due(s, db, budget) || w->walking || w->old || (!w->items && !db->expires) ||
+    return fire_due(s, db, budget) || w->walking || w->old || (!w->items && !mortals(db)) ||
            (!stuck && wants_rebuild(db));
 }
 
 /* -- a sample for eviction -- */
 
-/* An entry of the list's first chunk. Stale items that are met are dropped, or they would hide what lies
- * behind. */
+/* An entry of the list's first chunk, a key with an expiry of its own. Stale items that are met are dropped, or they
+ * would hide what lies behind. */
 static struct entry *sample_list(struct shard *s, struct db *db, struct wheel_chunk **list, uint64_t random)
 {
     for (unsigned tries = 0; *list && tries < 2 * CHUNK_ITEMS; tries++) {
         struct wheel_chunk *c = *list;
-        unsigned at = (unsigned)(random % c->n);
+        unsigned at = (unsigned)((random + tries) % c->n);
         struct firing f = {.s = s, .id = c->id[at]};
         index_neighbours(s, &db->index, id_hash(f.id), collect_match, &f);
-        if (f.n)
+        if (f.n && entry_has_ttl(f.e[random % f.n]))
             return f.e[random % f.n];
+        if (f.n)
+            continue;
         uint32_t id = c->id[c->n - 1];
         uint16_t fine = c->fine[c->n - 1];
         c->id[at] = id;

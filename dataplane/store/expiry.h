@@ -5,10 +5,11 @@
  *
  * An item is 32 bits of a key's hash (which find the entry wherever it has moved to) and 16 bits of its time
  * below the slot's. Firing an item looks at the few index slots that agree with those bits, removes the entry
- * if it is due and files the item again if its time was put off. Rule: an entry with an expiry has an item
- * that fires no later than a tick after it. So putting an expiry off adds nothing, and removing a key leaves
- * a stale item. When stale items outnumber the live ones, or an item was lost for want of memory, the wheel
- * is thrown away and filled again by a walk of the index, in slices. */
+ * if it is due, or those fields of a hash that are, and files the item again if there is more to come or its time was
+ * put off. Rule: an entry with an expiry, its own or that of a hash's field, has an item that fires no later than a
+ * tick after the soonest of them. So putting an expiry off adds nothing, and removing a key leaves a stale item. When
+ * stale items outnumber the live ones, or an item was lost for want of memory, the wheel is thrown away and filled
+ * again by a walk of the index, in slices. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

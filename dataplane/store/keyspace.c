@@ -9,7 +9,7 @@ static struct shard *shard_new(const struct keyspace *ks, unsigned number, struc
     if (!s)
         return NULL;
     memset(s, 0, sizeof *s);
-    s->db = calloc(ks->databases, sizeof *s->db);
+    s->db = calloc(ks->databases + 1u, sizeof *s->db);
     if (!s->db) {
         free(s);
         return NULL;

@@ -108,7 +108,7 @@ static enum store_result push_inline(struct value_at *v, enum list_end end, cons
 static bool push_each(struct value_at *v, struct list *l, enum list_end end, const struct slice *values,
                       size_t n)
 {
-    struct chunk_limit limit = chunk_limit_of(v->s->limits.list_size);
+    struct chunk_limit limit = chunk_limit_in(v->s);
     for (size_t i = 0; i < n; i++) { /* long: */
         struct item item = item_of(values[i]);
         if (!chain_push(v->s, l, limit, end, &item))
@@ -139,7 +139,7 @@ static enum store_result push_chunks(struct value_at *v, enum list_end end, cons
     uint64_t before = l->body.data;
     size_t fit = n;
     unsigned budget = UINT_MAX;
-    if (n > 1 && !chain_reserve(v->s, l, chunk_limit_of(v->s->limits.list_size), end, values, n, &fit))
+    if (n > 1 && !chain_reserve(v->s, l, chunk_limit_in(v->s), end, values, n, &fit))
         return STORE_OOM;
     bool ok = push_each(v, &more, end, values + fit, n - fit) && push_each(v, l, end, values, fit);
     if (ok)
@@ -228,8 +228,7 @@ static bool rotate_chunks(struct value_at *v, enum list_end from)
             return false;
         item.text.p = memcpy(copy, item.text.p, item.text.len);
     }
-    bool ok = chain_push(v->s, l, chunk_limit_of(v->s->limits.list_size),
-                         from == LIST_HEAD ? LIST_TAIL : LIST_HEAD, &item);
+    bool ok = chain_push(v->s, l, chunk_limit_in(v->s), from == LIST_HEAD ? LIST_TAIL : LIST_HEAD, &item);
     if (ok)
         chain_drop(v->s, l, from, 1);
     if (copy)

@@ -10,6 +10,9 @@
 enum list_end { LIST_HEAD, LIST_TAIL };
 
 uint64_t list_len(const struct entry *e);
+/* Of how many chunks it is, 0 for a list that lies in its entry, and the bytes of their elements. Walks over
+ * them. */
+uint64_t list_chunks(const struct entry *e, uint64_t *bytes);
 
 /* -- reading */
 

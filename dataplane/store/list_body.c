@@ -7,6 +7,17 @@ enum {
     LISTPACK_HEADER = 7             /* with the end byte */
 };
 
+uint64_t list_chunks(const struct entry *e, uint64_t *bytes)
+{
+    uint64_t n = 0;
+    *bytes = 0;
+    if (!entry_is_body(e))
+        return 0;
+    for (const struct chunk *c = entry_list(e)->head; c; c = c->next, n++)
+        *bytes += c->len;
+    return n;
+}
+
 /* -- the size that the same elements have in a Redis listpack */
 
 static uint64_t listpack_element(const struct item *item)

@@ -9,7 +9,7 @@ struct list *list_draft(struct shard *s)
 
 bool list_draft_add(struct shard *s, struct list *l, const struct item *item)
 {
-    return chain_push(s, l, chunk_limit_of(s->limits.list_size), LIST_TAIL, item);
+    return chain_push(s, l, chunk_limit_in(s), LIST_TAIL, item);
 }
 
 void list_draft_drop(struct shard *s, struct list *l)

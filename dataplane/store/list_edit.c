@@ -30,7 +30,7 @@ static bool insert_chunk(struct value_at *v, uint64_t index, const struct item *
     struct list_cursor c;
     list_seek(v->e, (int64_t)index, &c);
     struct chunk *chunk = (struct chunk *)(uintptr_t)c.chunk;
-    return chain_insert(v->s, l, chunk_limit_of(v->s->limits.list_size), chunk, c.at, item);
+    return chain_insert(v->s, l, chunk_limit_in(v->s), chunk, c.at, item);
 }
 
 enum store_result list_insert(struct value_at *v, uint64_t index, struct slice value)
@@ -79,7 +79,7 @@ static struct chunk *find_chunk(const struct value_at *v, uint64_t index, uint32
 /* Where the chunk cannot take it, it goes in before the old one, which then goes. */
 static bool set_chunk(struct value_at *v, uint64_t index, const struct item *item)
 {
-    struct chunk_limit limit = chunk_limit_of(v->s->limits.list_size);
+    struct chunk_limit limit = chunk_limit_in(v->s);
     struct list *l = entry_list(v->e);
     bool fits;
     uint32_t at;
@@ -121,7 +121,7 @@ enum store_result list_set(struct value_at *v, uint64_t index, struct slice valu
 
 static uint64_t remove_chunks(struct value_at *v, const struct item *item, uint64_t most, bool backward)
 {
-    struct chunk_limit limit = chunk_limit_of(v->s->limits.list_size);
+    struct chunk_limit limit = chunk_limit_in(v->s);
     struct list *l = entry_list(v->e);
     uint64_t n = 0;
     for (struct chunk *c = backward ? l->tail : l->head; c && n < most;) {

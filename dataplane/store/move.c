@@ -1,4 +1,5 @@
-/* move.c: RENAME, MOVE and COPY, between databases and shards. */
+/* move.c: RENAME, MOVE and COPY, between databases and shards; values that are made aside (draft.h). */
+#include "store/draft.h"
 #include "store/shard.h"
 
 struct transfer {
@@ -6,6 +7,7 @@ struct transfer {
     struct db *from_db, *to_db;
     const struct key *a, *b;
     bool move;
+    uint64_t expire_at; /* that it has then */
 };
 
 /* What an entry's value points to, or its copy. */
@@ -58,11 +60,11 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
     struct entry_plan plan = {.key = t->b->name,
                               .type = entry_type_of(e),
                               .encoding = entry_encoding_of(e),
-                              .expire_at = entry_expire_at(e),
+                              .expire_at = t->expire_at,
                               .value_len = parts.value_len};
     struct pointed own = {0};
     struct place at;
-    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, plan.expire_at))
+    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, entry_due(e)))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
     bool ok = made && clone_value(t, e, &own) &&
@@ -92,15 +94,13 @@ static void place_copy(const struct transfer *t, struct entry *made)
     if (old) {
         db_note_key(t->to, t->to_db, old, KEY_GONE);
         index_replace(t->to, &at, made);
-        db_note_expiry(t->to_db, entry_expire_at(old), 0);
-        t->to_db->data -= entry_user_bytes(old);
+        db_uncount(t->to_db, old);
         entry_free(t->to, old);
     } else {
         index_insert(t->to, &t->to_db->index, t->b->hash, made);
     }
     db_note_key(t->to, t->to_db, made, KEY_MADE);
-    db_note_expiry(t->to_db, 0, entry_expire_at(made));
-    t->to_db->data += entry_user_bytes(made);
+    db_count(t->to_db, made);
     t->to->changes++;
 }
 
@@ -115,18 +115,13 @@ static void drop_source(const struct transfer *t, struct entry *e)
     }
     db_note_key(t->from, t->from_db, e, KEY_GONE);
     index_remove(t->from, &t->from_db->index, &at);
-    db_note_expiry(t->from_db, entry_expire_at(e), 0);
-    t->from_db->data -= entry_user_bytes(e);
+    db_uncount(t->from_db, e);
     shard_free(t->from, e);
     t->from->changes++;
 }
 
-static enum store_result transfer(const struct transfer *t)
+static enum store_result transfer(const struct transfer *t, struct entry *e)
 {
-    struct place at;
-    struct entry *e = db_find(t->from, t->from_db, t->a, &at);
-    if (!e || (t->from_db == t->to_db && slice_eq(t->a->name, t->b->name)))
-        return STORE_OK;
     entry_hold(e);
     shard_guard(t->to, t->a->name.p);
     shard_guard(t->to, t->b->name.p);
@@ -141,16 +136,53 @@ static enum store_result transfer(const struct transfer *t)
     return STORE_OK;
 }
 
+static enum store_result transfer_key(struct transfer *t)
+{
+    struct place at;
+    struct entry *e = db_find(t->from, t->from_db, t->a, &at);
+    if (!e || (t->from_db == t->to_db && slice_eq(t->a->name, t->b->name)))
+        return STORE_OK;
+    t->expire_at = entry_expire_at(e);
+    return transfer(t, e);
+}
+
 enum store_result store_rename(struct shard *from, unsigned from_db, const struct key *a, struct shard *to,
                                unsigned to_db, const struct key *b)
 {
-    struct transfer t = {from, to, &from->db[from_db], &to->db[to_db], a, b, true};
-    return transfer(&t);
+    struct transfer t = {from, to, &from->db[from_db], &to->db[to_db], a, b, true, 0};
+    return transfer_key(&t);
 }
 
 enum store_result store_copy(struct shard *from, unsigned from_db, const struct key *a, struct shard *to,
                              unsigned to_db, const struct key *b)
 {
-    struct transfer t = {from, to, &from->db[from_db], &to->db[to_db], a, b, false};
-    return transfer(&t);
+    struct transfer t = {from, to, &from->db[from_db], &to->db[to_db], a, b, false, 0};
+    return transfer_key(&t);
+}
+
+/* -- drafts */
+
+void draft_begin(struct draft *d, struct shard *s)
+{
+    d->number = s->drafts++;
+    d->key.name = (struct slice){(const uint8_t *)&d->number, sizeof d->number};
+    d->key.hash = key_hash(d->key.name, s->seed);
+    d->v = (struct value_at){.s = s, .db = s->databases, .key = &d->key};
+}
+
+enum store_result draft_place(struct draft *d, unsigned db, const struct key *k, uint64_t expire_at)
+{
+    struct shard *s = d->v.s;
+    uint64_t ms = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
+    struct transfer t = {s, s, &s->db[d->v.db], &s->db[db], &d->key, k, true, ms};
+    if (transfer(&t, d->v.e) == STORE_OK)
+        return STORE_OK;
+    draft_drop(d);
+    return STORE_OOM;
+}
+
+void draft_drop(struct draft *d)
+{
+    if (d->v.e)
+        value_remove(&d->v);
 }

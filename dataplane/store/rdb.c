@@ -77,6 +77,19 @@ void rdb_put_len(struct rdb_writer *w, uint64_t len)
     }
 }
 
+void rdb_put_len_at(struct rdb_writer *w, size_t at, uint64_t len)
+{
+    size_t before = w->len;
+    rdb_put_len(w, len);
+    if (w->failed)
+        return;
+    uint8_t bytes[9];
+    size_t n = w->len - before;
+    memcpy(bytes, w->p + before, n);
+    memmove(w->p + at + n, w->p + at, before - at);
+    memcpy(w->p + at, bytes, n);
+}
+
 static bool put_integer(struct rdb_writer *w, struct slice s)
 {
     int64_t v;

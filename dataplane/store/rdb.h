@@ -47,6 +47,8 @@ void rdb_writer_free(struct rdb_writer *w);
 void rdb_put(struct rdb_writer *w, const void *bytes, size_t n);
 void rdb_put_byte(struct rdb_writer *w, uint8_t byte);
 void rdb_put_len(struct rdb_writer *w, uint64_t len);
+/* Inserts a length before what was written from `at` on. */
+void rdb_put_len_at(struct rdb_writer *w, size_t at, uint64_t len);
 /* As Redis does it: an integer of up to 32 bits in binary, otherwise LZF where it saves four bytes, otherwise
  * as it is. */
 void rdb_put_string(struct rdb_writer *w, struct slice s);
@@ -82,8 +84,8 @@ void rdb_text_free(struct rdb_text *text);
 /* -- values
  * --------------------------------------------------------------------------------------------------- */
 
-/* Appends type and body. False: this type of value has no RDB form yet. long: as long as the value. */
-bool rdb_put_value(struct rdb_writer *w, const struct entry *e);
+/* Appends type and body, in the forms of version 10. long: as long as the value. */
+void rdb_put_value(struct rdb_writer *w, const struct shard *s, const struct entry *e);
 
 /* Where a value is to be made of what is read. */
 struct rdb_target {
@@ -95,7 +97,8 @@ struct rdb_target {
 enum rdb_result { RDB_OK, RDB_BAD, RDB_OOM };
 
 /* Reads type and body and stores the value, replacing what was there. Otherwise than RDB_OK nothing has
- * changed; a type that has no form yet is RDB_BAD. Bytes behind the value are left. long: as long as the
+ * changed. Everything is checked, as Redis does with sanitize-dump-payload yes, and more: what the store takes
+ * for granted, such as the order of a stream's entries. Bytes behind the value are left. long: as long as the
  * value. */
 enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to);
 

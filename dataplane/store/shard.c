@@ -1,5 +1,5 @@
 /* shard.c: a shard's memory within its limit, and the few steps that every operation is made of. */
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 /* xorshift64* (Vigna 2016): eviction samples and LFU chances need no secret. */
 uint64_t shard_random(struct shard *s)
@@ -136,10 +136,35 @@ void db_note_expiry(struct db *db, uint64_t before, uint64_t now)
     db->expire_total += now - before;
 }
 
-void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
+void db_count(struct db *db, const struct entry *e)
 {
-    if (__builtin_expect(s->waits.nodes == 0, 1))
-        return;
+    db_note_expiry(db, 0, entry_expire_at(e));
+    db_note_timed(db, 0, hash_next_time(e));
+    db->data += entry_user_bytes(e);
+}
+
+void db_uncount(struct db *db, const struct entry *e)
+{
+    db_note_expiry(db, entry_expire_at(e), 0);
+    db_note_timed(db, hash_next_time(e), 0);
+    db->data -= entry_user_bytes(e);
+}
+
+uint64_t entry_due(const struct entry *e)
+{
+    uint64_t at = entry_expire_at(e), fields = hash_next_time(e);
+    return !at || (fields && fields < at) ? fields : at;
+}
+
+bool entry_is_over(const struct shard *s, const struct entry *e)
+{
+    if (entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms)
+        return true;
+    return entry_may_be_timed(e) && hash_is_over(s, e);
+}
+
+void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
+{
     struct slice name = entry_key(e);
     waits_note(&s->waits, (unsigned)(db - s->db), name, key_hash(name, s->seed), event, entry_type_of(e));
 }
@@ -148,10 +173,19 @@ void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e
 {
     db_note_key(s, db, e, KEY_GONE);
     index_remove(s, &db->index, at);
-    db_note_expiry(db, entry_expire_at(e), 0);
-    db->data -= entry_user_bytes(e);
+    db_uncount(db, e);
     entry_free(s, e);
     s->changes++;
+}
+
+/* A hash that goes with its last fields counts them, not itself (INFO of Redis 7.4). */
+void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e)
+{
+    if (entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms)
+        count_one(s->counters, COUNTER_expired_keys);
+    else
+        count_add(s->counters, COUNTER_expired_subkeys, hash_fields(e));
+    db_remove(s, db, at, e);
 }
 
 static void free_visited(struct entry *e, void *arg)

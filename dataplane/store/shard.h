@@ -18,6 +18,7 @@ struct db {
     struct wheel *wheel;   /* NULL while no key has an expiry */
     uint64_t expires;      /* keys with an expiry ... */
     uint64_t expire_total; /* ... and the sum of their times, for the mean (wraps, as sums may) */
+    uint64_t timed;        /* hashes with fields that have one */
     uint64_t data;         /* key and value bytes as the user counts them */
 };
 
@@ -45,8 +46,9 @@ struct shard {
     const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
     unsigned guards;
     unsigned databases;
-    bool keeps_expired;        /* DEBUG SET-ACTIVE-EXPIRE 0: expired keys wait for an access */
-    unsigned upkeep_db;        /* where upkeep goes on */
+    bool keeps_expired;  /* DEBUG SET-ACTIVE-EXPIRE 0: expired keys wait for an access */
+    uint32_t list_chunk; /* DEBUG QUICKLIST-PACKED-THRESHOLD: bytes of a chunk of a list; 0 = as configured */
+    unsigned upkeep_db;  /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
     struct compaction compaction;
@@ -55,7 +57,8 @@ struct shard {
     struct pins pins;
     struct turn *turn; /* of the command that runs, if it is one in slices */
     struct access_clock access;
-    struct db *db;
+    struct db *db;   /* `databases` of them, and one for drafts (draft.h) */
+    uint64_t drafts; /* begun so far */
 };
 
 /* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
@@ -101,16 +104,35 @@ void entry_free(struct shard *s, struct entry *e);
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at);
 /* index_reserve(), evicting if it must. */
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
-/* Tells those who wait for an entry's key that it comes to be, grows, or goes. */
-void db_note_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+/* Tells those who wait for an entry's key, or watch it, that it comes to be, grows, changes or goes. */
+void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+static inline void db_note_key(struct shard *s, const struct db *db, const struct entry *e,
+                               enum wait_event event)
+{
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        db_tell_key(s, db, e, event);
+}
 /* Removes the entry at a place from its database and frees it. */
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
+/* The same because its time has come; counts that. */
+void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* Notes that a key of a database got, lost or changed its expiry. */
 void db_note_expiry(struct db *db, uint64_t before, uint64_t now);
+/* The same for the next time of a hash's fields. */
+static inline void db_note_timed(struct db *db, uint64_t before, uint64_t now)
+{
+    db->timed += (now != 0) - (uint64_t)(before != 0);
+}
+/* The figures of a database with, or without, an entry. */
+void db_count(struct db *db, const struct entry *e);
+void db_uncount(struct db *db, const struct entry *e);
+
+/* Its time has come, or that of all fields of a hash. */
+bool entry_is_over(const struct shard *s, const struct entry *e);
 
 static inline bool entry_expired(const struct shard *s, const struct entry *e)
 {
-    return entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms;
+    return __builtin_expect(e->head & (ENTRY_TTL | ENTRY_RICH), 0) && entry_is_over(s, e);
 }
 
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */

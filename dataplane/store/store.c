@@ -31,8 +31,7 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
         return e;
     if (pinned(&s->pins, k->hash)) /* whoever has it began earlier, and goes by that time */
         return NULL;
-    db_remove(s, db, at, e);
-    count_one(s->counters, COUNTER_expired_keys);
+    db_expire(s, db, at, e);
     return NULL;
 }
 
@@ -98,6 +97,8 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
         s->changes++;
     }
     db_note_expiry(db, before, expire_at);
+    if (__builtin_expect(s->waits.nodes != 0, 0) && (before || expire_at))
+        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_CHANGED, TYPE_STRING);
     return STORE_OK;
 }
 
@@ -111,6 +112,26 @@ enum store_result store_set_expire(struct shard *s, unsigned db, const struct ke
 
 /* -- whole databases -- */
 
+struct databases {
+    struct shard *s;
+    unsigned a, b;
+};
+
+static bool is_in_either(void *arg, const struct key *k)
+{
+    const struct databases *d = arg;
+    struct place at;
+    return index_find(d->s, &d->s->db[d->a].index, k, &at) || index_find(d->s, &d->s->db[d->b].index, k, &at);
+}
+
+/* Database `a` is to be emptied, or to be exchanged with b. */
+static void note_database(struct shard *s, unsigned a, unsigned b)
+{
+    struct databases both = {s, a, b};
+    waits_change_all(&s->waits, a, is_in_either, &both);
+    waits_note_all(&s->waits, a);
+}
+
 /* Without memory for the note that it is to be freed, it is freed at once. */
 static uint64_t flush_one(struct shard *s, struct db *db)
 {
@@ -120,8 +141,8 @@ static uint64_t flush_one(struct shard *s, struct db *db)
         return 0;
     if (keys > SEGMENT_KEYS)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
+    note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
     memset(db, 0, sizeof *db);
-    waits_note_all(&s->waits, (unsigned)(db - s->db));
     s->changes++;
     if (t && t != &at_once) {
         *t = at_once;
@@ -147,10 +168,10 @@ uint64_t store_flush(struct shard *s, unsigned db)
 void store_swap(struct shard *s, unsigned a, unsigned b)
 {
     struct db db = s->db[a];
+    note_database(s, a, b);
+    note_database(s, b, a);
     s->db[a] = s->db[b];
     s->db[b] = db;
-    waits_note_all(&s->waits, a);
-    waits_note_all(&s->waits, b);
     s->pool.n = 0; /* its candidates name databases */
     s->changes++;
 }
@@ -194,8 +215,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
-        db_remove(s, db, &at, e);
-        count_one(s->counters, COUNTER_expired_keys);
+        db_expire(s, db, &at, e);
         random = random * 0x9e3779b97f4a7c15u + 1;
     }
     return NULL;
@@ -206,6 +226,11 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
 void shard_set_active_expiry(struct shard *s, bool on)
 {
     s->keeps_expired = !on;
+}
+
+void shard_set_list_chunk(struct shard *s, uint32_t bytes)
+{
+    s->list_chunk = bytes;
 }
 
 bool shard_upkeep(struct shard *s, unsigned budget)

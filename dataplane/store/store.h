@@ -75,9 +75,13 @@ uint64_t shard_time(const struct shard *s);
  * is a count of entries or buckets to touch. Returns true if there is more to do right now. */
 bool shard_upkeep(struct shard *s, unsigned budget);
 
-/* Whether upkeep removes keys whose time has come (it does from the start); off is for tests of what an access does.
+/* Whether upkeep removes keys whose time has come (it does from the start); off is for tests of what an
+ * access does.
  */
 void shard_set_active_expiry(struct shard *s, bool on);
+/* Cuts large lists into chunks of at most so many bytes of elements, larger ones alone, from now on (0: as
+ * list-max-listpack-size has it); for tests. */
+void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
@@ -107,8 +111,8 @@ uint64_t entry_expire_at(const struct entry *e); /* absolute milliseconds, 0 = n
 const char *entry_encoding(const struct entry *e);
 uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e);
 unsigned entry_frequency(const struct shard *s, const struct entry *e); /* LFU counter, decayed */
-/* Sets the access clock of RESTORE and of RDB files: idle seconds under an LRU policy, a frequency (0-255) under an LFU
- * one; -1 = not known, and what the policy has no use for, leave it as it is. */
+/* Sets the access clock of RESTORE and of RDB files: idle seconds under an LRU policy, a frequency (0-255)
+ * under an LFU one; -1 = not known, and what the policy has no use for, leave it as it is. */
 void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
 /* Bytes this entry takes, key, header, expiry and value included (MEMORY USAGE). */
 uint64_t entry_memory(const struct entry *e);
@@ -216,6 +220,15 @@ void shard_account(const struct shard *s, struct store_account *out);
  */
 void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
                    uint64_t *avg_ttl_ms);
+
+/* The shape of what DEBUG shows: an index of the keyspace or of a collection, the chunks of a list. Walks
+ * over all of it. */
+struct index_shape {
+    uint64_t elements, segments, buckets, bytes; /* a bucket has 8 slots; bytes of segments and directory */
+};
+void shard_index_shape(const struct shard *s, unsigned db, struct index_shape *out);
+/* False if the value has no index: it is compact or of another type. */
+bool entry_index_shape(const struct shard *s, const struct entry *e, struct index_shape *out);
 
 /* Evicts by policy until `bytes` more would fit below the limit. STORE_OOM if nothing can go. Called by the
  * dispatcher before a command that may use more memory (flag CMD_DENYOOM), as Redis does; allocation inside

@@ -46,6 +46,14 @@ struct stream_node *stream_node_for(const struct stream *st, struct stream_id id
 bool stream_body_add(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
                      uint32_t pairs);
 
+/* The same in two steps, for nodes that are as they were elsewhere: begins a node, whose first ID and fields
+ * are these, without an entry; adds an entry to the last node, whatever its limits. Neither counts
+ * entries_added. */
+bool stream_body_begin(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
+                       uint32_t pairs);
+bool stream_body_put(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
+                     uint32_t pairs);
+
 /* New groups, consumers and pending entries in a body that is held, or is in no entry yet. NULL without
  * memory. */
 struct stream_group *group_add(struct shard *s, struct stream_body *b, struct slice name);
@@ -53,6 +61,12 @@ struct stream_consumer *consumer_add(struct shard *s, struct stream_body *b, str
                                      struct slice name);
 struct stream_pending *pending_add(struct shard *s, struct stream_body *b, struct stream_group *g,
                                    struct stream_consumer *c, struct stream_id id);
+/* The same in two steps: a record in the group's list alone; and then it is the consumer's. */
+struct stream_pending *pending_new(struct shard *s, struct stream_body *b, struct stream_group *g,
+                                   struct stream_id id);
+bool pending_own(struct shard *s, struct stream_consumer *c, struct stream_pending *p);
+/* A group's entries_read that has delivered everything up to an ID. */
+int64_t stream_entries_until(const struct stream *st, struct stream_id id);
 
 /* Frees about *budget pieces of a group that is in no stream any more. True when it is gone. */
 bool group_free(struct shard *s, struct stream_body *b, struct stream_group *g, unsigned *budget);

@@ -83,7 +83,7 @@ static struct stream_node *new_node(struct shard *s, struct stream_body *b, stru
     for (uint32_t i = 0; i < pairs; i++)
         len += item_of(pair[2 * i + 1]).size;
     uint32_t cap = cap_for(len);
-    struct stream_node *n = stream_alloc(s, b, sizeof *n + cap);
+    struct stream_node *n = len <= INT32_MAX ? stream_alloc(s, b, sizeof *n + cap) : NULL;
     if (!n)
         return NULL;
     n->cap = cap;
@@ -92,6 +92,7 @@ static struct stream_node *new_node(struct shard *s, struct stream_body *b, stru
         stream_free(s, b, n, node_size(n));
         return NULL;
     }
+    b->body.data += n->len;
     struct order_cursor cursor;
     uint64_t word = b->st.nodes.count > 1 ? order_at(&b->st.nodes, b->st.nodes.count - 2, &cursor) : 0;
     if (word)
@@ -107,45 +108,53 @@ static struct stream_node *grow_node(struct shard *s, struct stream_body *b,
         return n;
     uint64_t more = (uint64_t)n->cap + n->cap / 4;
     uint32_t cap = cap_for(len > more ? len : more);
-    void *p = stream_alloc(s, b, sizeof *n + cap);
+    void *p = len <= INT32_MAX ? stream_alloc(s, b, sizeof *n + cap) : NULL;
     return p ? replace_node(s, b, cursor, n, p, cap) : NULL;
 }
 
-/* The last node with the entry in it, or NULL. */
-static struct stream_node *append(struct shard *s, struct stream_body *b, struct stream_id id,
-                                  const struct slice *pair, uint32_t pairs)
+/* Adds the entry to the last node, which the cursor is at. False without memory. */
+static bool put_entry(struct shard *s, struct stream_body *b, const struct order_cursor *cursor,
+                      struct stream_node *n, struct stream_id id, const struct slice *pair, uint32_t pairs)
 {
     struct stream *st = &b->st;
+    struct node_draft draft = node_plan(n, id, pair, pairs);
+    n = grow_node(s, b, cursor, n, node_len_after(n, &draft));
+    if (!n)
+        return false;
+    uint64_t before = n->len;
+    node_append(n, &draft);
+    b->body.data += n->len - before;
+    if (st->length++ == 0)
+        st->first = id;
+    st->last = id;
+    return true;
+}
+
+bool stream_body_begin(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
+                       uint32_t pairs)
+{
+    return new_node(s, b, id, pair, pairs) != NULL;
+}
+
+bool stream_body_put(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
+                     uint32_t pairs)
+{
     struct order_cursor cursor;
-    uint64_t word = st->nodes.count ? order_at(&st->nodes, st->nodes.count - 1, &cursor) : 0;
-    struct stream_node *n = word ? node_of(word) : NULL;
-    struct node_draft draft;
-    uint64_t before = 0;
-    if (n && !is_full(s, n, bytes_of(pair, pairs))) {
-        before = n->len;
-        draft = node_plan(n, id, pair, pairs);
-        n = grow_node(s, b, &cursor, n, node_len_after(n, &draft));
-    } else {
-        n = new_node(s, b, id, pair, pairs);
-        if (n)
-            draft = node_plan(n, id, pair, pairs);
-    }
-    if (n) {
-        node_append(n, &draft);
-        b->body.data += n->len - before;
-    }
-    return n;
+    uint64_t word = order_at(&b->st.nodes, b->st.nodes.count - 1, &cursor);
+    return put_entry(s, b, &cursor, node_of(word), id, pair, pairs);
 }
 
 bool stream_body_add(struct shard *s, struct stream_body *b, struct stream_id id, const struct slice *pair,
                      uint32_t pairs)
 {
     struct stream *st = &b->st;
-    if (!append(s, b, id, pair, pairs))
+    struct order_cursor cursor;
+    uint64_t word = st->nodes.count ? order_at(&st->nodes, st->nodes.count - 1, &cursor) : 0;
+    struct stream_node *n = word ? node_of(word) : NULL;
+    if (!n || is_full(s, n, bytes_of(pair, pairs)))
+        n = new_node(s, b, id, pair, pairs); /* with room for this entry: the cursor is not needed */
+    if (!n || !put_entry(s, b, &cursor, n, id, pair, pairs))
         return false;
-    if (st->length++ == 0)
-        st->first = id;
-    st->last = id;
     st->entries_added++;
     return true;
 }
@@ -280,8 +289,9 @@ uint64_t stream_trim(struct value_at *v, const struct stream_trim *how) /* long:
             removed += trim_node(v->s, b, &cursor, n, how);
         break;
     }
-    if (removed)
+    if (removed) {
         find_first(st);
-    value_body_changed(v, data);
+        value_body_changed(v, data);
+    }
     return removed;
 }

@@ -154,6 +154,12 @@ static bool added_until(const struct stream *st, struct stream_id id, int64_t *c
     return true;
 }
 
+int64_t stream_entries_until(const struct stream *st, struct stream_id id)
+{
+    int64_t count;
+    return added_until(st, id, &count) ? count : ENTRIES_READ_UNKNOWN;
+}
+
 bool stream_group_lag(const struct stream *st, const struct stream_group *g, int64_t *lag)
 {
     int64_t read = g->entries_read;
@@ -172,8 +178,8 @@ void stream_group_advance(const struct stream *st, struct stream_group *g, struc
         return;
     if (g->entries_read != ENTRIES_READ_UNKNOWN && !deleted_from(st, id))
         g->entries_read++;
-    else if (st->entries_added && !added_until(st, id, &g->entries_read))
-        g->entries_read = ENTRIES_READ_UNKNOWN;
+    else if (st->entries_added)
+        g->entries_read = stream_entries_until(st, id);
     g->last = id;
 }
 

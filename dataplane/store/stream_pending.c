@@ -51,18 +51,34 @@ static void take_out(struct shard *s, struct order *pending, const struct stream
     order_remove_at(s, pending, &stream_pending_order, rank);
 }
 
-struct stream_pending *pending_add(struct shard *s, struct stream_body *b, struct stream_group *g,
-                                   struct stream_consumer *c, struct stream_id id)
+struct stream_pending *pending_new(struct shard *s, struct stream_body *b, struct stream_group *g,
+                                   struct stream_id id)
 {
     struct stream_pending *p = stream_alloc(s, b, sizeof *p);
     if (!p)
         return NULL;
     *p = (struct stream_pending){.id = id};
-    if (put_in(s, &g->pending, p)) {
-        if (put_in(s, &c->pending, p))
-            return p;
-        take_out(s, &g->pending, p);
-    }
+    if (put_in(s, &g->pending, p))
+        return p;
+    stream_free(s, b, p, sizeof *p);
+    return NULL;
+}
+
+bool pending_own(struct shard *s, struct stream_consumer *c, struct stream_pending *p)
+{
+    if (!put_in(s, &c->pending, p))
+        return false;
+    p->consumer = c;
+    return true;
+}
+
+struct stream_pending *pending_add(struct shard *s, struct stream_body *b, struct stream_group *g,
+                                   struct stream_consumer *c, struct stream_id id)
+{
+    struct stream_pending *p = pending_new(s, b, g, id);
+    if (!p || put_in(s, &c->pending, p))
+        return p;
+    take_out(s, &g->pending, p);
     stream_free(s, b, p, sizeof *p);
     return NULL;
 }

@@ -1,6 +1,6 @@
 /* string.c: strings: choice of encoding, SET, INCR, and growth in place (APPEND, SETRANGE, SETBIT). */
 #include "base/number.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 
 enum { EMBSTR_LONGEST = 44, GROWTH_FAST = 8 << 20 };
 
@@ -117,6 +117,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     struct entry *e = t->e ? t->e : old;
     enum value_type was = old ? entry_type_of(old) : TYPE_STRING;
     db->data -= old ? entry_user_bytes(old) : 0;
+    if (was != TYPE_STRING)
+        db_note_timed(db, hash_next_time(old), 0);
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
     if (v->encoding == STRING_APART)
         write_text(t->root.p, v);
@@ -130,8 +132,9 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         entry_new_clock(s, e);
         index_insert(s, &db->index, k->hash, e);
     }
-    if (old && was != TYPE_STRING && s->waits.nodes)
-        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_GONE, was);
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash,
+                   was == TYPE_STRING ? KEY_CHANGED : KEY_GONE, was);
     if (old_root.p && !t->root_is_old)
         shard_free(s, old_root.p);
     if (old_body)
@@ -189,6 +192,7 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
     if (old && entry_type_of(old) == TYPE_STRING && entry_encoding_of(old) == STRING_INT) {
         memcpy(entry_parts(old).value, &value, sizeof value);
         entry_touch(s, old);
+        db_note_key(s, db, old, KEY_CHANGED);
         return STORE_OK;
     }
     struct value v = {.encoding = STRING_INT, .number = value};
@@ -244,6 +248,7 @@ enum store_result store_string_grow(struct shard *s, unsigned number, const stru
         len = text.len;
     if (e && grow_in_place(db, e, len)) {
         entry_touch(s, e);
+        db_note_key(s, db, e, KEY_CHANGED);
         *bytes = string_bytes(e);
         return STORE_OK;
     }

@@ -45,11 +45,12 @@ static void store_as(struct slice value, struct stored *out)
     out->bytes = (struct slice){(const uint8_t *)&out->number, sizeof out->number};
 }
 
-static struct entry_plan plan_of(struct slice field, const struct stored *value)
+static struct entry_plan plan_of(struct slice field, const struct stored *value, uint64_t expire_at)
 {
     return (struct entry_plan){.key = field,
                                .type = TYPE_STRING,
                                .encoding = value->encoding,
+                               .expire_at = expire_at,
                                .value_len = (uint32_t)value->bytes.len};
 }
 
@@ -69,52 +70,60 @@ static void count_element(struct table *t, const struct entry *e, int sign)
 
 /* -- changes -- */
 
-static struct entry *add_element(struct shard *s, struct table *t, const struct key *k,
-                                 const struct stored *value)
+/* An element by this plan in memory of its own. NULL without memory. */
+static struct entry *make_element(struct shard *s, const struct entry_plan *plan, const struct stored *value)
 {
-    struct entry_plan plan = plan_of(k->name, value);
     unsigned guards = s->guards;
-    shard_guard(s, k->name.p);
+    shard_guard(s, plan->key.p);
     shard_guard(s, value->bytes.p);
-    struct entry *e = shard_alloc(s, entry_plan_size(&plan), SLAB_ENTRY);
-    if (e && !shard_reserve(s, &t->index, k->hash)) {
-        shard_free(s, e);
-        e = NULL;
-    }
+    struct entry *e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
     s->guards = guards;
     if (!e)
         return NULL;
     memset(e->clock, 0, sizeof e->clock);
-    write_element(e, &plan, value);
+    write_element(e, plan, value);
+    return e;
+}
+
+static struct entry *add_element(struct shard *s, struct table *t, const struct key *k,
+                                 const struct stored *value, uint64_t expire_at)
+{
+    struct entry_plan plan = plan_of(k->name, value, expire_at);
+    struct entry *e = make_element(s, &plan, value);
+    if (e && !shard_reserve(s, &t->index, k->hash)) {
+        shard_free(s, e);
+        e = NULL;
+    }
+    if (!e)
+        return NULL;
     index_insert(s, &t->index, k->hash, e);
     count_element(t, e, 1);
     return e;
 }
 
+static void exchange(struct shard *s, struct table *t, struct place *at, struct entry *old,
+                     struct entry *made)
+{
+    count_element(t, old, -1);
+    index_replace(s, at, made);
+    shard_free(s, old);
+    count_element(t, made, 1);
+}
+
 static struct entry *replace_element(struct shard *s, struct table *t, const struct key *k, struct entry *old,
                                      struct place *at, const struct stored *value)
 {
-    struct entry_plan plan = plan_of(k->name, value);
-    struct entry *e = old;
-    if (slab_size(entry_size(old)) != slab_size(entry_plan_size(&plan))) {
-        unsigned guards = s->guards;
-        shard_guard(s, k->name.p);
-        shard_guard(s, value->bytes.p);
-        e = shard_alloc(s, entry_plan_size(&plan), SLAB_ENTRY);
-        s->guards = guards;
-        if (!e)
-            return NULL;
-        memset(e->clock, 0, sizeof e->clock);
-    }
-    count_element(t, old, -1);
-    if (e == old)
+    struct entry_plan plan = plan_of(k->name, value, entry_expire_at(old));
+    if (slab_size(entry_size(old)) == slab_size(entry_plan_size(&plan))) {
+        count_element(t, old, -1);
         plan.key = entry_key(old);
-    write_element(e, &plan, value);
-    if (e != old) {
-        index_replace(s, at, e);
-        shard_free(s, old);
+        write_element(old, &plan, value);
+        count_element(t, old, 1);
+        return old;
     }
-    count_element(t, e, 1);
+    struct entry *e = make_element(s, &plan, value);
+    if (e)
+        exchange(s, t, at, old, e);
     return e;
 }
 
@@ -127,15 +136,37 @@ struct entry *table_put(struct shard *s, struct table *t, struct slice field, st
     struct entry *old = index_find(s, &t->index, &k, &at);
     if (added)
         *added = !old;
-    return old ? replace_element(s, t, &k, old, &at, &stored) : add_element(s, t, &k, &stored);
+    return old ? replace_element(s, t, &k, old, &at, &stored) : add_element(s, t, &k, &stored, 0);
 }
 
-struct entry *table_add(struct shard *s, struct table *t, struct slice field, struct slice value)
+struct entry *table_add_until(struct shard *s, struct table *t, struct slice field, struct slice value,
+                              uint64_t expire_at)
 {
     struct key k = field_key(s, field);
     struct stored stored;
     store_as(value, &stored);
-    return add_element(s, t, &k, &stored);
+    return add_element(s, t, &k, &stored, expire_at);
+}
+
+struct entry *table_add(struct shard *s, struct table *t, struct slice field, struct slice value)
+{
+    return table_add_until(s, t, field, value, 0);
+}
+
+struct entry *table_make(struct shard *s, struct slice field, struct slice value, uint64_t expire_at)
+{
+    struct stored stored;
+    store_as(value, &stored);
+    struct entry_plan plan = plan_of(field, &stored, expire_at);
+    return make_element(s, &plan, &stored);
+}
+
+void table_exchange(struct shard *s, struct table *t, struct entry *old, struct entry *made)
+{
+    struct key k = field_key(s, entry_key(old));
+    struct place at;
+    index_find_entry(s, &t->index, k.hash, old, &at);
+    exchange(s, t, &at, old, made);
 }
 
 bool table_remove(struct shard *s, struct table *t, struct slice field)

@@ -26,12 +26,20 @@ struct table *table_new(struct shard *s, enum value_type type);
 
 /* The element of a field, NULL if there is none. Its field is entry_key(), its value entry_string(). */
 struct entry *table_find(const struct shard *s, const struct table *t, struct slice field);
-/* Puts a field's value, new or in place of its old one; the slices may lie in the store, but not in this
- * table. The element, or NULL without memory: then nothing has changed. *added (may be NULL): it is new. */
+/* Puts a field's value, new or in place of its old one, whose time to expire (entry_expire_at()) it keeps; the
+ * slices may lie in the store, but not in this table. The element, or NULL without memory: then nothing has
+ * changed. *added (may be NULL): it is new. */
 struct entry *table_put(struct shard *s, struct table *t, struct slice field, struct slice value,
                         bool *added);
 /* The same for a field that is not there yet. */
 struct entry *table_add(struct shard *s, struct table *t, struct slice field, struct slice value);
+/* The same with a time to expire (absolute ms, 0 = none), which the table itself does not regard. */
+struct entry *table_add_until(struct shard *s, struct table *t, struct slice field, struct slice value,
+                              uint64_t expire_at);
+/* An element that is in no table yet (shard_free() undoes it), and the change that puts it in the place of the
+ * one that has its field: for an owner that keeps elements in order as well. NULL without memory. */
+struct entry *table_make(struct shard *s, struct slice field, struct slice value, uint64_t expire_at);
+void table_exchange(struct shard *s, struct table *t, struct entry *old, struct entry *made);
 bool table_remove(struct shard *s, struct table *t, struct slice field);
 
 /* Elements in steps as store_scan() has them: at least those of one bucket, then until `want` have passed.

@@ -1,7 +1,7 @@
 /* value.c: the entry of a collection: its value grows, shrinks, goes apart or becomes a body (value.h). */
 #include "store/value.h"
 #include "store/chunk.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
 #include "store/stream_body.h"
 #include "store/table.h"
 #include "store/zset_body.h"
@@ -46,6 +46,11 @@ static struct db *db_of(const struct value_at *v)
 static uint64_t user_bytes(const struct value_at *v)
 {
     return v->e ? entry_user_bytes(v->e) : 0;
+}
+
+static uint64_t next_time(const struct value_at *v)
+{
+    return v->e ? hash_next_time(v->e) : 0;
 }
 
 static void account(const struct value_at *v, uint64_t before)
@@ -212,8 +217,10 @@ uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encod
 {
     uint64_t before = user_bytes(v), had;
     uint8_t *bytes = value_bytes(v, &had);
-    if (bytes && had == len && entry_is_compact(v->e, form))
+    if (bytes && had == len && entry_is_compact(v->e, form)) {
+        value_changed(v);
         return bytes;
+    }
     uint32_t keep = (uint32_t)(had < len ? had : len);
     if (len > UINT32_MAX)
         bytes = NULL;
@@ -225,8 +232,10 @@ uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encod
         bytes = entry_parts(v->e).value;
     else
         bytes = NULL;
-    if (bytes)
+    if (bytes) {
         account(v, before);
+        value_changed(v);
+    }
     return bytes;
 }
 
@@ -257,7 +266,7 @@ static void free_replaced(struct shard *s, const struct replaced *r)
 enum store_result value_adopt(struct value_at *v, enum value_type type, enum value_encoding form, uint8_t *p,
                               uint64_t len)
 {
-    uint64_t before = user_bytes(v);
+    uint64_t before = user_bytes(v), next = next_time(v);
     struct replaced old = replaced_by(v);
     bool apart = len > ENTRY_INLINE;
     if (!make_tail(v, type, form + apart, apart ? sizeof(struct apart) : (uint32_t)len, 0, MAY_EVICT))
@@ -269,20 +278,29 @@ enum store_result value_adopt(struct value_at *v, enum value_type type, enum val
         shard_free(v->s, p);
     }
     account(v, before);
+    value_changed(v);
+    db_note_timed(db_of(v), next, next_time(v));
     free_replaced(v->s, &old);
     return STORE_OK;
 }
 
 enum store_result value_set_body(struct value_at *v, struct body *b)
 {
-    uint64_t before = user_bytes(v);
+    uint64_t before = user_bytes(v), next = next_time(v);
     struct replaced old = replaced_by(v);
     if (!make_tail(v, b->type, VALUE_BODY, sizeof b, 0, MAY_EVICT))
         return STORE_OOM;
     memcpy(entry_parts(v->e).value, &b, sizeof b);
     account(v, before);
+    value_changed(v);
+    db_note_timed(db_of(v), next, next_time(v));
     free_replaced(v->s, &old);
     return STORE_OK;
+}
+
+void value_changed(const struct value_at *v)
+{
+    db_note_key(v->s, db_of(v), v->e, KEY_CHANGED);
 }
 
 void value_grew(const struct value_at *v)
@@ -293,6 +311,7 @@ void value_grew(const struct value_at *v)
 void value_body_changed(const struct value_at *v, uint64_t before)
 {
     db_of(v)->data += entry_body(v->e)->data - before;
+    value_changed(v);
 }
 
 void value_remove(struct value_at *v)
@@ -328,16 +347,16 @@ static const struct body_ops ops[TYPE_STREAM + 1] = {
                   .overhead = table_overhead,
                   .compact = table_compact},
     [TYPE_HASH] = {.encoding = "hashtable",
-                   .size = sizeof(struct table),
-                   .free = table_free,
-                   .clone = table_clone,
-                   .overhead = table_overhead,
-                   .compact = table_compact},
+                   .size = sizeof(struct ordered),
+                   .free = ordered_free,
+                   .clone = hash_table_clone,
+                   .overhead = ordered_overhead,
+                   .compact = hash_table_compact},
     [TYPE_ZSET] = {.encoding = "skiplist",
                    .size = sizeof(struct zset_body),
-                   .free = zset_body_free,
+                   .free = ordered_free,
                    .clone = zset_body_clone,
-                   .overhead = zset_body_overhead,
+                   .overhead = ordered_overhead,
                    .compact = zset_body_compact},
     [TYPE_STREAM] = {.encoding = "stream",
                      .size = sizeof(struct stream_body),
@@ -351,7 +370,7 @@ const char *value_encoding_name(const struct entry *e)
 {
     if (entry_is_body(e) && !entry_body(e)->listpack)
         return ops[entry_type_of(e)].encoding;
-    return entry_is_compact(e, VALUE_INTS) ? "intset" : "listpack";
+    return entry_is_compact(e, VALUE_INTS) ? "intset" : entry_is_compact(e, VALUE_TIMED) ? "listpackex" : "listpack";
 }
 
 const struct body_ops *body_ops_of(const struct body *b)

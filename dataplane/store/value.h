@@ -1,10 +1,11 @@
 /* value.h: values that are collections: the forms they take in their entry, and how an operation changes
  * them. Private to the store and its value types (hash.c, set.c, list.c, zset.c, stream.c).
  *
- *   VALUE_PACK, VALUE_INTS               the entry's value is the collection itself
- *   VALUE_PACK_APART, VALUE_INTS_APART   it is a struct apart that points to it: above ENTRY_INLINE bytes
+ *   VALUE_PACK, VALUE_INTS, VALUE_TIMED  the entry's value is the collection itself
+ *   VALUE_..._APART                      it is a struct apart that points to it: above ENTRY_INLINE bytes
  *   VALUE_BODY                           it is the address of a struct body, the first member of the type's
  * own struct: an indexed form
+ * VALUE_TIMED is a hash's pack with the times of its fields in it (hash_forms.h).
  *
  * Adding a type: its struct that begins with a struct body, and a row of struct body_ops in value.c.
  *
@@ -16,7 +17,15 @@
 
 struct body;
 
-enum value_encoding { VALUE_PACK, VALUE_PACK_APART, VALUE_INTS, VALUE_INTS_APART, VALUE_BODY };
+enum value_encoding {
+    VALUE_PACK,
+    VALUE_PACK_APART,
+    VALUE_INTS,
+    VALUE_INTS_APART,
+    VALUE_BODY,
+    VALUE_TIMED = 6,
+    VALUE_TIMED_APART
+}; /* an odd one is a struct apart */
 
 /* -- compact forms */
 
@@ -24,11 +33,11 @@ enum value_encoding { VALUE_PACK, VALUE_PACK_APART, VALUE_INTS, VALUE_INTS_APART
 uint8_t *value_bytes(const struct value_at *v, uint64_t *len);
 /* The same for an entry. */
 uint8_t *entry_value_bytes(const struct entry *e, uint64_t *len);
-/* True if the value is compact in this form, VALUE_PACK or VALUE_INTS, in the entry or apart. */
+/* True if the value is compact in this form (its even number), in the entry or apart. */
 bool entry_is_compact(const struct entry *e, enum value_encoding form);
 
 /* Makes the value `len` bytes long and returns them, the first ones as they were (as many as there were and
- * are). Creates the key, with a value of this type and form (VALUE_PACK or VALUE_INTS), if there is none.
+ * are). Creates the key, with a value of this type and (even) form, if there is none.
  * Growing may fail: NULL, and nothing has changed. Shrinking never does. What is inserted must not lie in
  * this very value. len < 2^32. */
 uint8_t *value_resize(struct value_at *v, enum value_type type, enum value_encoding form, uint64_t len);
@@ -78,10 +87,14 @@ bool bodies_slice(struct shard *s, unsigned *budget);
 /* Makes a body the value in place of the one it had, or creates the key. STORE_OOM: nothing has changed, the
  * body is the caller's. */
 enum store_result value_set_body(struct value_at *v, struct body *b);
-/* Tells the database that body->data was `before` until now. */
+/* A body has changed: tells the database that body->data was `before` until now. */
 void value_body_changed(const struct value_at *v, uint64_t before);
 
 /* -- all forms */
+
+/* Tells those who watch the key. Part of all that changes a value above; for what changes nothing of it that
+ * those functions see. */
+void value_changed(const struct value_at *v);
 
 /* Those who wait for the key are to look at it once more: an entry was added to a stream, or a group of it is
  * gone. Nothing need be told when the key itself comes to be or goes. */

@@ -64,7 +64,7 @@ static struct wait_key *make(struct waits *w, unsigned db, const struct key *nam
 
 static void drop_if_idle(struct waits *w, struct wait_key *k)
 {
-    if (k->first || k->ready || k->pinned)
+    if (k->first || k->watching || k->ready || k->pinned)
         return;
     struct wait_key **at = &w->bucket[slot(w, k->db, k->hash)];
     while (*at != k)
@@ -114,6 +114,46 @@ void waits_remove(struct waits *w, struct wait_node *node)
     k->gone -= node->gone;
     w->nodes--;
     drop_if_idle(w, k);
+}
+
+bool waits_watch(struct waits *w, unsigned db, const struct key *name, struct watch_node *node)
+{
+    struct wait_key *k = find(w, db, name->name, name->hash);
+    if (!k && !(k = make(w, db, name)))
+        return false;
+    for (const struct watch_node *n = k->watching; n; n = n->next)
+        if (n->changed == node->changed)
+            return true;
+    node->key = k;
+    node->prev = NULL;
+    node->next = k->watching;
+    if (node->next)
+        node->next->prev = node;
+    k->watching = node;
+    w->nodes++;
+    return true;
+}
+
+void waits_unwatch(struct waits *w, struct watch_node *node)
+{
+    struct wait_key *k = node->key;
+    if (!k)
+        return;
+    if (node->prev)
+        node->prev->next = node->next;
+    else
+        k->watching = node->next;
+    if (node->next)
+        node->next->prev = node->prev;
+    node->key = NULL;
+    w->nodes--;
+    drop_if_idle(w, k);
+}
+
+static void raise_all(const struct wait_key *k)
+{
+    for (const struct watch_node *n = k->watching; n; n = n->next)
+        *n->changed = true;
 }
 
 static void append(struct wait_key **first, struct wait_key **last, struct wait_key *k)
@@ -177,8 +217,21 @@ void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, 
                 enum value_type type)
 {
     struct wait_key *k = find(w, db, name, hash);
-    if (k && (event == KEY_GONE ? k->gone : k->waiting[type]))
+    if (!k)
+        return;
+    raise_all(k);
+    if (event == KEY_GONE ? k->gone : event == KEY_MADE && k->waiting[type])
         queue(w, k);
+}
+
+void waits_change_all(struct waits *w, unsigned db, bool (*there)(void *arg, const struct key *k), void *arg)
+{
+    for (uint64_t i = 0; w->nodes && i < w->buckets; i++) /* long: */
+        for (struct wait_key *k = w->bucket[i]; k; k = k->bucket_next) {
+            const struct key name = {{k->name, k->len}, k->hash};
+            if (k->db == db && k->watching && there(arg, &name))
+                raise_all(k);
+        }
 }
 
 void waits_note_all(struct waits *w, unsigned db)

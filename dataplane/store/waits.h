@@ -1,6 +1,7 @@
 /* waits.h: who waits for which key of a shard: for each (database, key) the waiters in the order in which
- * they came, and the list of keys that have become ready since it was last served. Knows neither clients nor
- * commands. Where a key comes to be or goes, or a stream grows, the store notes it here.
+ * they came, and the list of keys that have become ready since it was last served; and who watches which key
+ * (WATCH), with a flag each that is raised when the key changes. Knows neither clients nor commands. Where a
+ * key comes to be, changes or goes, or a stream grows, the store notes it here.
  *
  * The table is on the heap, as waiters are; its bounds are its caller's (dataplane/block.h). */
 #pragma once
@@ -19,11 +20,21 @@ struct wait_node {
     bool gone; /* also wants to know when the key goes */
 };
 
+/* Somebody watches a key; memory of whoever does. */
+struct watch_node {
+    struct wait_key *key; /* NULL: not in the table */
+    struct watch_node *prev, *next;
+    struct watch_node *others; /* of the same watcher: his own chain */
+    _Atomic(bool) *changed;    /* raised by whatever changes the key; names the watcher */
+    unsigned shard;            /* whose table it is in */
+};
+
 struct wait_key {
     struct wait_key *bucket_next, *ready_next;
     uint64_t hash;
     unsigned db;
     struct wait_node *first, *last;
+    struct watch_node *watching;
     uint32_t waiting[TYPE_STREAM + 1]; /* by type */
     uint32_t gone;
     bool ready;  /* in the list of ready keys, or of held ones */
@@ -33,7 +44,7 @@ struct wait_key {
 };
 
 struct waits {
-    uint64_t nodes; /* 0: nobody waits */
+    uint64_t nodes; /* 0: nobody waits, nobody watches */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
@@ -55,6 +66,11 @@ bool waits_add(struct waits *w, unsigned db, const struct key *k, struct wait_no
 /* Takes it out again; nothing if it is in no table. */
 void waits_remove(struct waits *w, struct wait_node *node);
 
+/* Watches a key from now on: node->changed and shard are set. False if out of memory. A node with this very
+ * flag at this key already: true, and the node is left out (its key stays NULL). */
+bool waits_watch(struct waits *w, unsigned db, const struct key *k, struct watch_node *node);
+void waits_unwatch(struct waits *w, struct watch_node *node);
+
 /* The next ready key, pinned, off the list; NULL if there is none. waits_unpin() when it has been served. */
 struct wait_key *waits_take(struct waits *w);
 void waits_unpin(struct waits *w, struct wait_key *key);
@@ -68,9 +84,11 @@ void waits_free(struct waits *w);
 
 /* -- for the store, through db_note_key() and value_grew(): one predicted branch while nobody waits */
 
-enum wait_event { KEY_MADE, KEY_GONE };
+enum wait_event { KEY_MADE, KEY_GONE, KEY_CHANGED };
 
 void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
                 enum value_type type);
 /* All keys of a database may have come or gone: FLUSHALL, SWAPDB. */
 void waits_note_all(struct waits *w, unsigned db);
+/* Before that: of its watched keys those change that `there` says are, or will be, there. */
+void waits_change_all(struct waits *w, unsigned db, bool (*there)(void *arg, const struct key *k), void *arg);

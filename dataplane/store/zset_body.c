@@ -14,18 +14,13 @@ static uint64_t hint_of_word(uint64_t word)
 
 const struct order_kind zset_order = {compare_word, hint_of_word};
 
-static uint64_t word_of(const struct entry *e)
-{
-    return (uint64_t)(uintptr_t)e;
-}
-
 bool zset_body_add(struct shard *s, struct zset_body *b, const struct zset_element *el)
 {
     struct slice score = {(const uint8_t *)&el->score, sizeof el->score};
     struct entry *e = table_add(s, &b->table, el->member, score);
     if (!e)
         return false;
-    if (order_insert(s, &b->order, &zset_order, zset_key(el), word_of(e), NULL))
+    if (order_insert(s, &b->order, &zset_order, zset_key(el), ordered_word(e), NULL))
         return true;
     table_remove(s, &b->table, el->member);
     return false;
@@ -73,12 +68,6 @@ void zset_body_remove(struct shard *s, struct zset_body *b, uint64_t rank)
 /* -- what the store does with a body
  * -------------------------------------------------------------------------------- */
 
-bool zset_body_free(struct shard *s, struct body *body, unsigned *budget)
-{
-    struct zset_body *b = (struct zset_body *)(void *)body;
-    return order_drop(s, &b->order, budget) && table_free(s, body, budget);
-}
-
 struct body *zset_body_clone(struct shard *to, const struct body *body)
 {
     const struct zset_body *from = (const struct zset_body *)(const void *)body;
@@ -96,64 +85,15 @@ struct body *zset_body_clone(struct shard *to, const struct body *body)
     return b ? &b->table.body : NULL;
 }
 
-uint64_t zset_body_overhead(const struct body *body)
+static bool find_word(const struct ordered *o, const struct entry *e, struct order_cursor *cursor)
 {
-    const struct zset_body *b = (const struct zset_body *)(const void *)body;
-    return b->order.bytes + table_overhead(body);
-}
-
-struct compacting {
-    struct shard *s;
-    struct zset_body *b;
-};
-
-static void compact_element(struct entry **slot, void *arg)
-{
-    struct compacting *c = arg;
-    struct entry *e = *slot, *moved;
     struct zset_element el = zset_element_of(e);
-    struct order_cursor cursor;
     uint64_t word;
-    if (!slab_is_sparse(&c->s->heap, e))
-        return;
-    order_seek(&c->b->order, &zset_order, zset_key(&el), &cursor, &word);
-    moved = compact_move(c->s, e, entry_size(e), SLAB_ENTRY);
-    if (!moved)
-        return;
-    order_replace(&cursor, &zset_order, word_of(moved));
-    *slot = moved;
+    order_seek(&o->order, &zset_order, zset_key(&el), cursor, &word);
+    return true;
 }
 
-static void compact_segment(struct compacting *c, uint32_t number)
-{
-    struct index *ix = &c->b->table.index;
-    uint64_t size;
-    struct bucket *seg = index_segment(c->s, ix, number, &size);
-    struct bucket *moved = seg ? compact_move(c->s, seg, size, SLAB_OTHER) : NULL;
-    if (moved)
-        index_segment_moved(c->s, ix, number, moved);
-    if (seg)
-        index_each_slot(c->s, ix, number, compact_element, c);
-}
-
-/* The cursor is twice a segment of the table, and then twice a rank of the order and one more. */
 bool zset_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget)
 {
-    struct zset_body *b = (struct zset_body *)(void *)body;
-    struct compacting c = {s, b};
-    while (*budget > 0) {
-        *budget -= *budget < SEGMENT_KEYS ? *budget : SEGMENT_KEYS;
-        if (*cursor & 1) {
-            uint64_t rank = order_compact(s, &b->order, *cursor >> 1);
-            *cursor = rank << 1 | 1;
-            if (rank == 0)
-                return true;
-            continue;
-        }
-        uint32_t number = (uint32_t)(*cursor >> 1), segments = b->table.index.segments;
-        if (number < segments)
-            compact_segment(&c, number);
-        *cursor = number + 1u < segments ? *cursor + 2 : 1;
-    }
-    return false;
+    return ordered_compact(s, body, &zset_order, find_word, cursor, budget);
 }

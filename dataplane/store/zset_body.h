@@ -5,15 +5,17 @@
  * would read as a number. Indexed: a struct zset_body. Its table's entries have the member for a key and the
  * score for a value; the words of its order are these entries. */
 #pragma once
+#include "store/ordered.h"
 #include "store/pack.h"
 #include "store/shard.h"
 #include "store/table.h"
 #include "store/zset.h"
 
-struct zset_body {
+struct zset_body { /* a struct ordered */
     struct table table;
     struct order order;
 };
+_Static_assert(sizeof(struct zset_body) == sizeof(struct ordered), "a zset_body is a struct ordered");
 
 extern const struct order_kind zset_order;
 
@@ -70,8 +72,10 @@ bool zset_body_move(struct shard *s, struct zset_body *b, struct entry *e, doubl
 /* Removes the element of a rank. */
 void zset_body_remove(struct shard *s, struct zset_body *b, uint64_t rank);
 
+/* zset_change.c: makes a body that is in no entry yet, not empty, the value of a key that has none, in
+ * whichever form its size and its longest member call for. STORE_OOM: the body is the caller's. */
+enum store_result zset_adopt_body(struct value_at *v, struct zset_body *b, size_t longest);
+
 /* What the store does with a body (value.h). */
-bool zset_body_free(struct shard *s, struct body *body, unsigned *budget);
 struct body *zset_body_clone(struct shard *to, const struct body *body);
-uint64_t zset_body_overhead(const struct body *body);
 bool zset_body_compact(struct shard *s, struct body *body, uint64_t *cursor, unsigned *budget);

@@ -61,7 +61,7 @@ static bool put_packed(struct value_at *v, uint32_t at, const struct zset_elemen
     if (there)
         pack_delete(&pk, at, 2);
     insert_packed(&pk, e, &member, &score);
-    if (len < before)
+    if (len <= before)
         value_resize(v, TYPE_ZSET, VALUE_PACK, len);
     return true;
 }
@@ -273,4 +273,42 @@ enum store_result zset_replace(struct value_at *v, const struct zset_element *e,
         longest = e[i].member.len > longest ? e[i].member.len : longest;
     v->persist = true;
     return stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);
+}
+
+/* -- adopting
+ * -------------------------------------------------------------------------------------------------- */
+
+static enum store_result adopt_as_pack(struct value_at *v, const struct zset_body *b)
+{
+    struct score_text text;
+    struct order_cursor c;
+    uint64_t size = PACK_OVERHEAD;
+    for (uint64_t word = order_at(&b->order, 0, &c); word; word = order_next(&c)) {
+        struct zset_element e = zset_element_of((const struct entry *)(uintptr_t)word);
+        size += item_of(e.member).size + (uint64_t)zset_score_item(e.score, &text).size;
+    }
+    uint8_t *p = shard_alloc(v->s, size, SLAB_OTHER);
+    if (!p)
+        return STORE_OOM;
+    struct pack pk = pack_init(p);
+    for (uint64_t word = order_at(&b->order, 0, &c); word; word = order_next(&c)) {
+        struct zset_element e = zset_element_of((const struct entry *)(uintptr_t)word);
+        struct item member = item_of(e.member), score = zset_score_item(e.score, &text);
+        pack_insert(&pk, pack_end(pk), &member);
+        pack_insert(&pk, pack_end(pk), &score);
+    }
+    if (value_adopt(v, TYPE_ZSET, VALUE_PACK, p, pk.len) == STORE_OK)
+        return STORE_OK;
+    shard_free(v->s, p);
+    return STORE_OOM;
+}
+
+enum store_result zset_adopt_body(struct value_at *v, struct zset_body *b, size_t longest)
+{
+    if (!stays_compact(v->s, b->order.count, longest))
+        return value_set_body(v, &b->table.body);
+    enum store_result result = adopt_as_pack(v, b);
+    if (result == STORE_OK)
+        body_release(v->s, &b->table.body);
+    return result;
 }

@@ -157,6 +157,19 @@ class Generator:
         return json.loads(text)
 
 
+def sockets(ctx, redis, seconds, connections, *words):
+    """The generator's script over the kernel's TCP, on the client core."""
+    path = ctx.folder / "sockets.json"
+    path.unlink(missing_ok=True)
+    command = [ctx.generator, "--mode", "sockets", "--peer", redis.address, "--port", redis.port, "--connections", connections,
+               "--seconds", seconds, "--json", path, *words]
+    with Process("sockets", command, ctx.folder, core=CLIENT_CORE) as process:
+        status = process.wait(600)
+        if status != 0 or not path.exists():
+            raise Trouble(f"sluice-loadgen ended with status {status}: {process.tail(3)}")
+    return json.loads(path.read_text())
+
+
 class Redis:
     """redis-server as it is fastest on one core: nothing persistent, no I/O threads."""
 

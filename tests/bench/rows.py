@@ -3,10 +3,12 @@ generator of pairs: for every pair it takes A and B once, one after the other, a
 import contextlib
 import dataclasses
 import time
+import pathlib
+import re
 import typing
 
 from machine import Namespace, Trouble, run, wait_until
-from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark
+from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark, sockets
 
 # Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
 # as the requests and replies do together.
@@ -29,6 +31,7 @@ class Measurement:
     pairs: typing.Callable  # ctx -> iterator of {row name: (a, b, notes)}
     a: str
     b: str
+    always: bool = True  # False: only if it is asked for by name
 
 
 def load(ctx, server, seconds, *words, patience=60):
@@ -124,6 +127,34 @@ def idle_connections(ctx):
         yield {"G10i 100k": one(100_000), "G10i 1M": one(1_000_000)}
 
 
+SCRIPT = pathlib.Path(__file__).with_name("commands.script")
+DEPTH = 16
+
+
+def commands(names):
+    """Rows of commands.script, one after the other, the box over its link and redis-server over loopback, by turns; both sides send the
+    same requests and check every reply. Both servers are empty before each row (FLUSHALL is its first line)."""
+    def pairs(ctx):
+        words = ("--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
+        while True:
+            a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
+            with Redis(ctx, "127.0.0.1", 7377) as redis:
+                b = sockets(ctx, redis, ctx.seconds / 5, CONNECTIONS, *words)
+            yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"]})
+                   for p, q in zip(a["parts"], b["parts"])}
+    return pairs
+
+
+def command_measurements():
+    """A few rows at a time, so that A and B of a ratio are not far apart in time."""
+    names = re.findall(r"^row (\S+)", SCRIPT.read_text(), re.M)
+    for i in range(0, len(names), 5):
+        some = names[i:i + 5]
+        rows = [Row(f"commands {name} P{depth}", f"{name}, pipeline {depth}", goal, goal)
+                for name in some for depth, goal in ((1, 5), (DEPTH, 2))]
+        yield Measurement(rows, commands(some), "box", "redis-server on loopback", always=False)
+
+
 def kernel_client(ctx):
     """A namespace for the client with two veth pairs: redis-server is in a namespace at the end of one, the box has the end of the
     other by af_packet. Both links carry each frame once between the client's stack and the server's."""
@@ -168,4 +199,5 @@ MEASUREMENTS = [
                  Row("G10i 1M", "the same beside 1 000 000 idle ones", 0.80, 0.95)], idle_connections, "beside idle ones", "alone"),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),
                  Row("G11 P16", "the same, pipeline 16", 1, 1.5)], kernel_client, "box", "redis-server"),
+    *command_measurements(),
 ]

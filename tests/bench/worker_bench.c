@@ -1,12 +1,13 @@
-/* worker_bench.c: GETs (or SETs) over many connections through a whole worker on the in-memory wire, for
- * instruction counts:
+/* worker_bench.c: GETs (or SETs, or a row of commands.script) over many connections through a whole worker on
+ * the in-memory wire, for instruction counts:
  *
  *     valgrind --tool=callgrind --toggle-collect=worker_round build/tests/bench/worker_bench GET 1 20000
  *     callgrind_annotate callgrind.out.PID
  *
- * counts what the box spends on them and nothing of the client's end. Arguments: GET or SET, pipeline depth,
- * requests, bytes a value (64), and what the port does: plain, verify (checksums), cut (TSO and checksums),
- * gather (LRO and checksums), gro (rte_gro over each burst), and the filter of a capture that runs meanwhile
+ * counts what the box spends on them once the keyspace is filled, and nothing of the client's end. Arguments:
+ * GET, SET or FILE:ROW, pipeline depth, requests, bytes a value (64; of a row the elements in all its keys),
+ * and what the port does: plain, verify (checksums), cut (TSO and checksums), gather (LRO and checksums), gro
+ * (rte_gro over each burst), and the filter of a capture that runs meanwhile
  * ('' = all frames). The wire copies frames inside the round:
  * subtract what callgrind_annotate --inclusive=yes says of memwire_receive and wire_send. */
 #include "box_rig.h"
@@ -14,12 +15,22 @@
 
 #include <pcap/pcap.h>
 
+#include "loadgen/script.h"
+
 #include <rte_gro.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECTIONS = RIG_CLIENTS };
+/* Forgets what has been counted so far: the filling. */
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#define COUNT_FROM_HERE() CALLGRIND_ZERO_STATS
+#else
+#define COUNT_FROM_HERE() ((void)0)
+#endif
+
+enum { CONNECTIONS = RIG_CLIENTS, BATCH_MAX = 64 };
 
 static struct box_rig rig;
 static struct tap *tap; /* NULL: no capture */
@@ -92,31 +103,29 @@ static void set_port(const char *how)
     rig_port.arrived = strcmp(how, "gro") == 0 ? gro : NULL;
 }
 
-int main(int argc, char **argv)
+struct plan {
+    unsigned pipeline, requests, size;
+};
+
+/* -- GET or SET of a thousand keys, all connections the same one at a time */
+
+static uint64_t play_strings(const struct plan *plan, bool set)
 {
-    bool set = argc > 1 && strcmp(argv[1], "SET") == 0;
-    unsigned pipeline = argc > 2 ? (unsigned)atoi(argv[2]) : 1,
-             requests = argc > 3 ? (unsigned)atoi(argv[3]) : 20000;
-    unsigned size = argc > 4 ? (unsigned)atoi(argv[4]) : 64, digits = (unsigned)snprintf(NULL, 0, "%u", size);
-    char *value = malloc(size + 1), *request = malloc((size_t)pipeline * (size + 128) + 1),
+    unsigned size = plan->size, digits = (unsigned)snprintf(NULL, 0, "%u", size);
+    char *value = malloc(size + 1), *request = malloc((size_t)plan->pipeline * (size + 128) + 1),
          *line = malloc(size + 128);
     size_t len = 0, want = 0;
-    set_port(argc > 5 ? argv[5] : "plain");
     memset(value, 'v', size);
     value[size] = 0;
-    rig_start(&rig, NULL, NULL);
-    for (unsigned i = 0; i < CONNECTIONS; i++)
-        rig_connect(&rig, i);
     for (unsigned i = 0; i < 1000; i++) {
         snprintf(line, size + 128, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012u\r\n$%u\r\n%s\r\n", i, size, value);
         rig_says(&rig, &rig.client[0], line, "+OK\r\n");
     }
-    if (argc > 6)
-        start_capture(argv[6]);
-    uint64_t done = 0, rounds = rig.counters.v[COUNTER_loop_rounds], at = rig.now_us;
-    for (unsigned key = 0; done < requests; done += (uint64_t)CONNECTIONS * pipeline) {
+    COUNT_FROM_HERE();
+    uint64_t done = 0;
+    for (unsigned key = 0; done < plan->requests; done += (uint64_t)CONNECTIONS * plan->pipeline) {
         len = want = 0;
-        for (unsigned p = 0; p < pipeline; p++, key = (key + 1) % 1000) {
+        for (unsigned p = 0; p < plan->pipeline; p++, key = (key + 1) % 1000) {
             len += (size_t)sprintf(request + len, "*%d\r\n$3\r\n%s\r\n$16\r\nkey:%012u\r\n", set ? 3 : 2,
                                    set ? "SET" : "GET", key);
             if (set)
@@ -125,6 +134,124 @@ int main(int argc, char **argv)
         }
         round_of(request, len, want);
     }
+    free(line);
+    free(value);
+    free(request);
+    return done;
+}
+
+/* -- a row of a script: every connection its own requests */
+
+static struct script_batch {
+    uint32_t request[BATCH_MAX];
+    unsigned n;
+    uint8_t bytes[BATCH_MAX * SCRIPT_REQUEST_MAX];
+} batch[CONNECTIONS];
+
+static void batch_send(const struct script_row *row, unsigned i)
+{
+    struct rig_client *c = &rig.client[i];
+    struct script_batch *b = &batch[i];
+    c->to_send = b->bytes;
+    c->to_send_len = c->sent = c->got_len = 0;
+    for (unsigned k = 0; k < b->n; k++) {
+        script_write(row, b->request[k], b->bytes + c->to_send_len);
+        c->to_send_len += script_request_size(row, b->request[k]);
+    }
+}
+
+/* Are all replies there? Ends the program when one is wrong. */
+static bool batch_answered(const struct script_row *row, unsigned i)
+{
+    const struct rig_client *c = &rig.client[i];
+    size_t at = 0;
+    for (unsigned k = 0; k < batch[i].n; k++) {
+        int taken = script_match(row, batch[i].request[k], c->got + at, c->got_len - at);
+        if (taken < 0) {
+            fprintf(stderr, "%s: wrong reply: %.*s\n", row->name, (int)(c->got_len - at),
+                    (const char *)c->got + at);
+            exit(1);
+        }
+        if (taken == 0)
+            return false;
+        at += (unsigned)taken;
+    }
+    return true;
+}
+
+static void play_batches(const struct script_row *row, unsigned connections)
+{
+    for (unsigned i = 0; i < connections; i++)
+        batch_send(row, i);
+    for (bool all = false; !all;) {
+        rig_run(&rig, 100);
+        read_capture();
+        all = true;
+        for (unsigned i = 0; i < connections; i++)
+            all &= batch_answered(row, i);
+    }
+}
+
+static void fill_row(const struct script_row *row)
+{
+    for (unsigned line = 0; line < row->first_send; line++) {
+        uint32_t count = script_count(row, &row->line[line]);
+        for (uint32_t at = 0; at < count; at += batch[0].n) {
+            for (batch[0].n = 0; batch[0].n < BATCH_MAX && at + batch[0].n < count; batch[0].n++)
+                batch[0].request[batch[0].n] = script_fill(row, line, at + batch[0].n);
+            play_batches(row, 1);
+        }
+    }
+}
+
+static uint64_t play_row(const struct plan *plan, const char *file_and_row)
+{
+    char path[256], error[200] = "no such row";
+    const char *name = strrchr(file_and_row, ':');
+    snprintf(path, sizeof path, "%.*s", (int)(name - file_and_row), file_and_row);
+    struct script *s = script_read(path, NULL, error, sizeof error);
+    const struct script_row *row = NULL;
+    for (unsigned i = 0; s && i < s->rows; i++)
+        if (strcmp(s->row[i].name, name + 1) == 0)
+            row = &s->row[i];
+    if (!row || plan->pipeline > BATCH_MAX) {
+        fprintf(stderr, "worker_bench: %s\n", error);
+        exit(1);
+    }
+    script_size(s, plan->size);
+    fill_row(row);
+    COUNT_FROM_HERE();
+    uint64_t done = 0;
+    uint32_t random = 1;
+    while (done < plan->requests) {
+        for (unsigned i = 0; i < CONNECTIONS; i++)
+            for (batch[i].n = 0; batch[i].n < plan->pipeline; batch[i].n++, done++) {
+                random = random * 1664525u + 1013904223u;
+                batch[i].request[batch[i].n] = script_next(row, done, random >> 8 ^ random << 16);
+            }
+        play_batches(row, CONNECTIONS);
+    }
+    script_free(s);
+    return done;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "GET";
+    bool scripted = strchr(what, ':');
+    struct plan plan = {.pipeline = argc > 2 ? (unsigned)atoi(argv[2]) : 1,
+                        .requests = argc > 3 ? (unsigned)atoi(argv[3]) : 20000,
+                        .size = argc > 4   ? (unsigned)atoi(argv[4])
+                                : scripted ? 20000
+                                           : 64};
+    set_port(argc > 5 ? argv[5] : "plain");
+    rig_start(&rig, NULL, NULL);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        rig_connect(&rig, i);
+    if (argc > 6)
+        start_capture(argv[6]);
+    uint64_t rounds = rig.counters.v[COUNTER_loop_rounds], at = rig.now_us;
+    uint64_t done = scripted ? play_row(&plan, what) : play_strings(&plan, strcmp(what, "SET") == 0);
     printf("%llu requests, %llu rounds, %llu segments in, %llu out, %llu large in, %llu large out, %llu "
            "virtual us\n",
            (unsigned long long)done, (unsigned long long)(rig.counters.v[COUNTER_loop_rounds] - rounds),
@@ -132,9 +259,6 @@ int main(int argc, char **argv)
            (unsigned long long)rig.counters.v[COUNTER_tcp_segments_out],
            (unsigned long long)rig.counters.v[COUNTER_tcp_large_in],
            (unsigned long long)rig.counters.v[COUNTER_tcp_large_out], (unsigned long long)(rig.now_us - at));
-    free(line);
-    free(value);
-    free(request);
     bool good = rig_stop(&rig);
     tap_free(tap);
     return good ? 0 : 1;

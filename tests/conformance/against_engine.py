@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""against_engine.py ENGINE_SERVER [differential.py's options]: starts a redis-server and the in-process engine, with one
+"""against_engine.py ENGINE_SERVER CLOCK_SHIM [differential.py's options]: starts a redis-server and the in-process engine, with one
 shard and with four (and small limits of the compact encodings), on free ports of 127.0.0.1, runs differential.py between them, and stops both. Prints TAP."""
 import os
 import shutil
@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import batches
 
 SMALL = {'hash-max-listpack-entries': 6, 'hash-max-listpack-value': 20, 'set-max-intset-entries': 6,
          'zset-max-listpack-entries': 6, 'zset-max-listpack-value': 20, 'list-max-listpack-size': 5}
@@ -31,8 +33,11 @@ def wait_for(port, process):
     return False
 
 
-def start(command, port, log):
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+def start(command, port, log, clock):
+    """With the wall clock of a file: clock is (clock_shim, file)."""
+    shim = {'LD_PRELOAD': clock[0], 'SHARED_CLOCK': clock[1],
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ, **shim))
     if not wait_for(port, process):
         raise SystemExit('%s ended with status %d' % (command[0], process.returncode))
     return process
@@ -47,23 +52,26 @@ def stop(process):
         return process.wait()
 
 
-def compare(engine_server, workers, options, folder):
+def compare(programs, workers, options, folder):
     """Both servers, one run: its lines, whether all replies were equal, whether the engine ended cleanly (sanitizers
     count)."""
+    engine_server, shim = programs
     oracle_port, box_port = free_port(), free_port()
+    clock = (shim, os.path.join(folder, 'clock'))
+    batches.SharedClock(clock[1])
     log = open(os.path.join(folder, 'engine%d.log' % workers), 'wb')
     limits = SMALL if workers > 1 else {}
     words = [word for name, value in limits.items() for word in ('--' + name, str(value))]
     oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder] + words, oracle_port,
-                   subprocess.DEVNULL)
+                   subprocess.DEVNULL, clock)
     try:
         box = start([engine_server, str(box_port), 'workers %d' % workers] +
-                    ['%s %s' % limit for limit in limits.items()], box_port, log)
+                    ['%s %s' % limit for limit in limits.items()], box_port, log, clock)
         try:
             results = [subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap',
                                        '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
                                       arguments, stdout=subprocess.PIPE, text=True, check=False)
-                       for script, arguments in (('differential.py', options), ('blocking.py', []))]
+                       for script, arguments in (('differential.py', options + ['--clock', clock[1]]), ('blocking.py', []))]
         finally:
             status = stop(box)
     finally:
@@ -76,7 +84,7 @@ def compare(engine_server, workers, options, folder):
 
 
 def main():
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         raise SystemExit(__doc__)
     if not shutil.which('redis-server'):
         print('1..1\nok 1 - replies as redis-server\'s # SKIP no redis-server')
@@ -84,7 +92,7 @@ def main():
     good, count = True, 0
     with tempfile.TemporaryDirectory(prefix='sluice-conformance-') as folder:
         for workers in (1, 4):
-            lines, equal, clean = compare(sys.argv[1], workers, sys.argv[2:], folder)
+            lines, equal, clean = compare(sys.argv[1:3], workers, sys.argv[3:], folder)
             for line in lines:
                 if line.startswith(('ok ', 'not ok ')):
                     count += 1

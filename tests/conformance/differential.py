@@ -20,15 +20,12 @@ import os
 import sys
 import time
 
+import batches
 import differences
-import grammar
+import rules
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'connection', 'server', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams', 'hll', 'dump']
 HERE = os.path.dirname(os.path.abspath(__file__))
-STATE_EVERY = 250
-STATE_OF = {b'hash': ('HGETALL', ''), b'set': ('SMEMBERS', ''), b'list': ('LRANGE', '', '0', '-1'),
-            b'zset': ('ZRANGE', '', '0', '-1', 'WITHSCORES'), b'stream': ('XINFO', 'STREAM', '', 'FULL', 'COUNT', '0')}
 
 
 class Different(Exception):
@@ -126,6 +123,7 @@ class Run:
         self.lines = self.random = 0
         self.failures = []
         self.parts = 0
+        self.random_seconds = 0
         self.allowed = {}
 
     def say(self, text):
@@ -201,55 +199,80 @@ class Run:
 
     # -- random commands --
 
-    def random_commands(self, family, proto, count):
-        pair = self.pair(proto)
-        wrong_types = pair.sides[1].command('TYPE', 'x').tree[0] == '+' and \
-            'unknown command' not in pair.sides[1].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x').text()
-        if wrong_types:
-            pair.sides[0].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x')
-        make = grammar.Grammar('%s %d %d' % (family, proto, self.options.seed), [family], wrong_types)
-        history = []
-        for number in range(count):
-            args = make.command()
-            history.append(args)
-            self.random += 1
-            try:
-                pair.run(args)
-                if number % STATE_EVERY == STATE_EVERY - 1:
-                    self.same_state(pair, history)
-            except Different as error:
-                where = 'random %s seed %d command %d (RESP%d)' % (family, self.options.seed, number, proto)
-                self.fail(where, wire.show_line(history[-1]), error)
-                self.say('  before: ' + '\n          '.join(wire.show_line(a) for a in history[-7:-1]))
-                if not self.options.all_differences:
-                    break
-                pair.close()
-                pair = self.pair(proto)
-        self.done(pair)
+    def random_commands(self, name, families, proto, count):
+        options = self.options
+        talk = batches.Conversation((options.oracle, options.box), proto, self.clock, self.thresholds)
+        stream = batches.Random(talk, families, '%s %d %d' % (name, proto, options.seed), self.known)
+        kinds, start = set(), time.monotonic()
+        while stream.sent < count:
+            failure = stream.run(count - stream.sent)
+            if not failure:
+                break
+            if failure.kind() in kinds:
+                continue
+            kinds.add(failure.kind())
+            self.fail('random %s seed %d command %d (RESP%d)' % (name, options.seed, stream.sent, proto),
+                      wire.show_line(failure.args), failure.text)
+            if failure.kind() == (b'(BROKEN)',):
+                self.save(name, proto, failure.lines)
+                break
+            lines = batches.minimised(failure, lambda lines, kind=failure.kind(): self.again(talk, lines, kind))
+            self.save(name, proto, lines)
+            if not options.all_differences:
+                break
+        self.random += stream.sent
+        self.random_seconds += time.monotonic() - start
+        self.done(talk)
 
     @staticmethod
-    def same_state(pair, history):
-        """Every key of the current database: value, encoding, expiry."""
-        for key in grammar.KEYS:
-            kind = pair.run([b'TYPE', key]).tree[1]
-            dump = [word.encode() if word else key for word in STATE_OF.get(kind, ('GET', ''))]
-            for args in (dump, [b'PTTL', key], [b'OBJECT', b'ENCODING', key]):
-                history.append(args)
-                pair.run(args)
+    def again(talk, lines, kind):
+        talk.begin()
+        try:
+            talk.play(lines, kind[0] == b'(STATE)')
+        except batches.Different as error:
+            return batches.Failure(lines, error).kind() == kind
+        except wire.Broken:
+            return False
+        return False
+
+    def save(self, name, proto, lines):
+        """As a script that shows the difference."""
+        text = '\n'.join(['@resp%d' % proto] + [wire.show_line(line) for line in lines])
+        if not self.options.save:
+            self.say('  script:\n' + text)
+            return
+        path = os.path.join(self.options.save, '%s_%d_%d_%d.txt' % (name, proto, self.options.seed, len(self.failures)))
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(text + '\n')
+        self.say('  script, %d lines: %s\n%s' % (len(lines), path, text if len(lines) < 20 else ''))
+
+    def prepare(self):
+        """What the box can do and what its thresholds are."""
+        self.clock = batches.SharedClock(self.options.clock) if self.options.clock else None
+        box = wire.Connection(self.options.box)
+        self.known = {name[1].decode() for name in box.command('COMMAND', 'LIST').tree[1]}
+        self.thresholds = {}
+        for name in batches.THRESHOLDS:
+            value = box.command('CONFIG', 'GET', name).tree[1]
+            if value:
+                self.thresholds[name] = value[1][1]
+        box.close()
 
     def run(self):
-        wanted = FAMILIES if self.options.family == 'all' else [self.options.family]
+        self.prepare()
+        options = self.options
+        wanted = list(rules.RULES) + ['mixed'] if options.family == 'all' else [options.family]
         for family in wanted:
-            for path in sorted(glob.glob(os.path.join(HERE, 'scripts', family + '_*.txt'))):
+            for path in sorted(glob.glob(os.path.join(HERE, 'scripts', family + '_*.txt')) if not options.no_scripts else []):
                 for proto in (2, 3):
                     self.part('%s RESP%d' % (os.path.basename(path), proto), self.script, path, proto)
             for proto in (2, 3):
-                self.part('random %s RESP%d' % (family, proto), self.random_commands, family, proto,
-                          self.options.count // 2)
+                self.part('random %s RESP%d' % (family, proto), self.random_commands, family,
+                          list(rules.RULES) if family == 'mixed' else [family], proto, options.count // 2)
         for reason, count in sorted(self.allowed.items()):
             self.say('allowed: %d replies, %s' % (count, reason))
-        self.say('differential: %d script lines, %d random commands, %d differences' %
-                 (self.lines, self.random, len(self.failures)))
+        self.say('differential: %d script lines, %d random commands (%d a second), %d differences' %
+                 (self.lines, self.random, self.random / max(self.random_seconds, 0.001), len(self.failures)))
         if self.options.tap:
             print('1..%d' % self.parts)
         return 1 if self.failures else 0
@@ -259,10 +282,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
     parser.add_argument('--box', required=True, metavar='HOST:PORT')
-    parser.add_argument('--family', default='all', choices=FAMILIES + ['all'])
+    parser.add_argument('--family', default='all', choices=list(rules.RULES) + ['mixed', 'all'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--count', type=int, default=2000, help='random commands a family')
     parser.add_argument('--all-differences', action='store_true', help='go on after the first difference of a run')
+    parser.add_argument('--clock', metavar='FILE', help='the clock of both servers (clock_shim.c): expiry in random commands')
+    parser.add_argument('--no-scripts', action='store_true', help='random commands alone')
+    parser.add_argument('--save', metavar='DIR', help='where scripts go that show a difference')
     parser.add_argument('--tap', action='store_true', help='report as TAP, one line a script or random run')
     options = parser.parse_args()
     try:

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "block.h"
+#include "command/transaction.h"
 #include "engine.h"
 #include "job.h"
 #include "resp/reader.h"
@@ -31,6 +32,8 @@ struct connection {
     size_t len, cap;
     struct slice *argv;
     uint32_t argv_cap;
+    char *out; /* replies of a pipeline: one send */
+    size_t out_len, out_cap;
     struct job *job; /* waits for a key: nothing further is run */
     bool resumed;    /* waits no more: what it has sent meanwhile is to be run */
 };
@@ -78,14 +81,25 @@ static int listen_on(uint16_t port)
     return fd;
 }
 
-static bool send_all(int fd, const char *p, size_t n)
+static void put(struct connection *c, const char *p, size_t n)
 {
-    while (n) {
-        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+    if (c->out_cap - c->out_len < n) {
+        c->out_cap = c->out_cap * 2 + n;
+        c->out = realloc(c->out, c->out_cap);
+    }
+    memcpy(c->out + c->out_len, p, n);
+    c->out_len += n;
+}
+
+static bool flush(struct connection *c)
+{
+    const char *p = c->out;
+    while (c->out_len) {
+        ssize_t sent = send(c->fd, p, c->out_len, MSG_NOSIGNAL);
         if (sent <= 0)
             return false;
         p += sent;
-        n -= (size_t)sent;
+        c->out_len -= (size_t)sent;
     }
     return true;
 }
@@ -102,11 +116,13 @@ static void hang_up(struct server *s, unsigned i)
     if (c->job && block_abandon(c->job))
         retire(s, c->job);
     close(c->fd);
+    transaction_end(&s->engine->env, c->client);
     client_release(c->client);
     client_init(c->client, 0, 0);
     c->client->flags |= CLIENT_KILLED; /* a free slot of the engine */
     resp_reader_reset(&c->reader);
     free(c->in);
+    free(c->out);
     free(c->argv);
     *c = (struct connection){.fd = -1};
     s->poll[i].fd = -1;
@@ -164,8 +180,7 @@ static void blocked_now(struct command_env *env, uint64_t *clients, uint64_t *ke
         *keys += shard_waits(env->ks->shard[i])->keys;
 }
 
-/* False when the connection must close. */
-static bool block(struct server *s, struct connection *c)
+static void block(struct server *s, struct connection *c)
 {
     struct request *rq = &s->engine->request;
     struct job *j = job_new(JOB_HOP, 0, c->client, rq->argc, rq->argv);
@@ -173,11 +188,10 @@ static bool block(struct server *s, struct connection *c)
     if (block_begin(&s->blocking, j)) {
         c->job = j;
         c->client->flags |= CLIENT_BLOCKED;
-        return true;
+        return;
     }
-    bool ok = send_all(c->fd, (const char *)job_reply(j).p, job_reply(j).len);
+    put(c, (const char *)job_reply(j).p, job_reply(j).len);
     retire(s, j);
-    return ok;
 }
 
 static void bring_home(struct server *s, struct job *j)
@@ -189,7 +203,7 @@ static void bring_home(struct server *s, struct job *j)
         c->job = NULL;
         c->client->flags &= ~(uint32_t)CLIENT_BLOCKED;
         c->resumed = true;
-        send_all(c->fd, (const char *)job_reply(j).p, job_reply(j).len);
+        put(c, (const char *)job_reply(j).p, job_reply(j).len);
     }
     retire(s, j);
 }
@@ -199,6 +213,50 @@ static void serve_keys(struct server *s)
     block_serve(&s->blocking, true);
     for (struct job *j; (j = block_done(&s->blocking));)
         bring_home(s, j);
+}
+
+/* -- what is control's elsewhere -- */
+
+/* CONFIG SET: the next generation has the pairs there are, and those of the request. */
+static bool config_set(struct server *s, char *error, size_t size)
+{
+    struct engine *e = s->engine;
+    const struct request *rq = &e->request;
+    struct config_pair pairs[256];
+    char text[16][256];
+    unsigned n = 0;
+    for (; n < e->conf->pairs && n < 200; n++)
+        pairs[n] = e->conf->pair[n];
+    for (int i = 2, at = 0; i + 1 < rq->argc && at < 16; i += 2, at += 2) {
+        for (int half = 0; half < 2; half++)
+            snprintf(text[at + half], sizeof text[0], "%.*s", (int)rq->argv[i + half].len,
+                     (const char *)rq->argv[i + half].p);
+        unsigned place = 0;
+        while (place < n && strcmp(pairs[place].name, text[at]) != 0)
+            place++;
+        pairs[place] = (struct config_pair){text[at], text[at + 1]};
+        n = place == n ? n + 1 : n;
+    }
+    struct config *conf = config_build(e->conf->generation + 1, pairs, n, error, size);
+    if (!conf)
+        return false;
+    config_free(e->conf);
+    e->env.conf = e->conf = conf;
+    for (unsigned i = 0; i < e->env.ks->shards; i++)
+        shard_configure(e->env.ks->shard[i], conf);
+    return true;
+}
+
+static void control(struct server *s, struct connection *c)
+{
+    const struct request *rq = &s->engine->request;
+    char error[256] = "this test tool has no control process", reply[300];
+    bool set = rq->argc >= 4 && slice_is(rq->argv[0], "config") && slice_is(rq->argv[1], "set") &&
+               config_set(s, error, sizeof error);
+    int n =
+        set ? snprintf(reply, sizeof reply, "+OK\r\n") : snprintf(reply, sizeof reply, "-ERR %s\r\n", error);
+    put(c, reply, (size_t)n);
+    c->client->flags &= ~(uint32_t)CLIENT_WAITING;
 }
 
 /* Runs the request that the reader holds. False when the connection must close. */
@@ -215,26 +273,23 @@ static bool run_request(struct server *s, struct connection *c, struct slice win
     struct engine *e = s->engine;
     e->client = c->client;
     engine_argv(e, (int)argc, c->argv);
-    const char *reply = e->reply;
-    size_t len = e->reply_len;
-    if (e->result == CMD_WAIT) {
-        reply = "-ERR this test tool has no control process\r\n";
-        len = strlen(reply);
-        c->client->flags &= ~(uint32_t)CLIENT_WAITING;
+    if (e->result == CMD_BLOCK) {
+        block(s, c);
+        return true;
     }
-    if (e->result == CMD_BLOCK)
-        return block(s, c);
-    bool sent = send_all(c->fd, reply, len);
+    if (e->result == CMD_WAIT)
+        control(s, c);
+    else
+        put(c, e->reply, e->reply_len);
     serve_keys(s);
-    return sent && !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
+    return !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
 }
 
 /* Runs every complete request of the input. False when the connection must close. */
 static bool run_requests(struct server *s, struct connection *c)
 {
-    const struct config *conf = s->engine->conf;
     struct resp_limits limits = {
-        .max_bulk = conf->proto_max_bulk_len, .max_args = 1024 * 1024, .max_inline = 65536};
+        .max_bulk = s->engine->conf->proto_max_bulk_len, .max_args = 1024 * 1024, .max_inline = 65536};
     struct slice window = {c->in, c->len};
     enum resp_result got = RESP_MORE;
     size_t used = 0, need = 0;
@@ -248,10 +303,11 @@ static bool run_requests(struct server *s, struct connection *c)
     if (ok && got == RESP_ERROR) {
         char text[128];
         int n = snprintf(text, sizeof text, "-%s\r\n", c->reader.error);
-        send_all(c->fd, text, (size_t)n);
+        put(c, text, (size_t)n);
     }
     memmove(c->in, window.p, window.len);
     c->len = window.len;
+    ok = flush(c) && ok;
     return ok && got != RESP_ERROR && got != RESP_NOMEM;
 }
 

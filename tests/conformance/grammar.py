@@ -1,8 +1,12 @@
-"""grammar.py: seeded random commands. A rule is a list of words; a word that names a generator is replaced by what
-that makes, [..] is optional, (..|..) is a choice, X* is none to three times X."""
+"""grammar.py: seeded random commands. A rule (rules.py) is a list of words; a word that names a generator is replaced by
+what that makes, [..] is optional, (..|..) is a choice, X* is none to three times X. ; separates commands that
+belong together: what chance or a waiting client would leave different is taken away at once."""
+import functools
+import itertools
 import random
 
 import payload
+from rules import RULES
 
 KEYS = [b'a', b'b', b'c', b'{t}1', b'{t}2', b'key with blank', b'', b'\x00\xff\r\n', b'k' * 70]
 OTHER_TYPE_KEY = b'list'
@@ -32,21 +36,28 @@ PLACES = [(b'13.361389', b'38.115556'), (b'15.087269', b'37.502669'), (b'-122.27
 
 
 class Grammar:
-    def __init__(self, seed, families, wrong_types):
-        self.random = random.Random(seed)
-        self.wrong_types = wrong_types
-        rules = [rule for family in families for rule in RULES.get(family, [])]
-        self.rules = [(weight, parse(text)) for weight, text in rules]
-        self.weights = [weight for weight, _ in self.rules]
+    """Commands of some families, the same ones for the same seed. With a clock (a function that tells ms) expiries are near
+    and may be reached; without one none is reached while two servers answer."""
 
-    def command(self):
-        tree = self.random.choices(self.rules, self.weights)[0][1]
+    def __init__(self, seed, families, clock=None, known=None):
+        self.random = random.Random(seed)
+        self.clock = clock
+        self.first_key = b'a'
+        wanted = [rule for family in families for rule in RULES[family]]
+        self.rules = [compiled(text) for _, text in wanted if known is None or set(names(text)) <= known]
+        weights = [weight for weight, text in wanted if known is None or set(names(text)) <= known]
+        self.weights = list(itertools.accumulate(weights))
+
+    def commands(self):
+        """The commands of one rule: nearly always one."""
+        self.first_key = None
         words = []
-        for node in tree:
-            self.expand(node, words)
+        self.random.choices(self.rules, cum_weights=self.weights)[0](self, words)
+        if SEPARATOR in words:
+            return [list(part) for is_end, part in itertools.groupby(words, lambda word: word is SEPARATOR) if not is_end]
         if self.random.random() < 0.02 and not words[1:2][:1] in ([b'{t}l1'], [b'{t}l2']):
             self.spoil(words)
-        return words
+        return [words]
 
     def spoil(self, words):
         """A word too many, too few or out of place: arity and syntax errors."""
@@ -59,29 +70,17 @@ class Grammar:
             i = self.random.randrange(1, len(words))
             words[i] = self.random.choice([self.make_oddnumber(), self.random.choice(VALUES)])
 
-    def expand(self, node, words):
-        kind, body = node
-        if kind == 'word':
-            make = getattr(self, 'make_' + body, None) if body.islower() else None
-            words.extend(make().split(b' ') if body in ('place', 'length') else [make() if make else self.mixed_case(body)])
-        elif kind == 'choice':
-            for part in self.random.choice(body):
-                self.expand(part, words)
-        elif kind == 'optional':
-            if self.random.random() < 0.4:
-                for part in body:
-                    self.expand(part, words)
-        else:
-            for _ in range(self.random.randrange(4)):
-                self.expand(body, words)
-
-    def mixed_case(self, word):
-        return (word.lower() if self.random.random() < 0.2 else word).encode()
-
     def make_key(self):
-        if self.wrong_types and self.random.random() < 0.04:
-            return OTHER_TYPE_KEY
-        return self.random.choice(KEYS[:5] if self.random.random() < 0.8 else KEYS)
+        key = OTHER_TYPE_KEY
+        if self.random.random() > 0.04:
+            key = self.random.choice(KEYS[:5] if self.random.random() < 0.8 else KEYS)
+        if self.first_key is None:
+            self.first_key = key
+        return key
+
+    def make_same(self):
+        """The first key of the rule again."""
+        return self.first_key
 
     def make_value(self):
         if self.random.random() < 0.3:
@@ -125,22 +124,29 @@ class Grammar:
         if self.random.random() < 0.15:
             return self.random.choice([b'0', b'-1', b'-100', b'9223372036854775807', b'-9223372036854775808', b'x',
                                        b'9223372036854776', b'1.5', b''])
-        return str(self.random.randint(10 ** 4, 10 ** 6)).encode()
+        return b'%d' % (self.random.randint(1, 20) if self.near() else self.random.randint(10 ** 4, 10 ** 6))
+
+    def near(self):
+        return self.clock and self.random.random() < 0.5
 
     def make_millis(self):
         if self.random.random() < 0.15:
             return self.make_seconds()
-        return str(self.random.randint(10 ** 7, 10 ** 9)).encode()
+        return b'%d' % (self.random.randint(1, 9000) if self.near() else self.random.randint(10 ** 7, 10 ** 9))
 
     def make_unixseconds(self):
         if self.random.random() < 0.15:
             return self.random.choice([b'1', b'0', b'-1', b'1000000000', b'9223372036854776', b'y'])
-        return str(self.random.randint(4 * 10 ** 9, 6 * 10 ** 9)).encode()
+        if self.near():
+            return b'%d' % (self.clock() // 1000 + self.random.randint(-2, 20))
+        return b'%d' % self.random.randint(4 * 10 ** 9, 6 * 10 ** 9)
 
     def make_unixmillis(self):
         if self.random.random() < 0.15:
             return self.random.choice([b'1', b'0', b'-1', b'1000000000000', b'9223372036854775807', b'z'])
-        return str(self.random.randint(4 * 10 ** 12, 6 * 10 ** 12)).encode()
+        if self.near():
+            return b'%d' % (self.clock() + self.random.randint(-1000, 9000))
+        return b'%d' % self.random.randint(4 * 10 ** 12, 6 * 10 ** 12)
 
     def make_db(self):
         if self.random.random() < 0.1:
@@ -256,10 +262,10 @@ class Grammar:
 
     def make_nextid(self):
         """For XADD: rising slowly over a run, so that most are accepted."""
-        self.clock = getattr(self, 'clock', 0) + self.random.choice([0, 0, 0, 1])
+        self.steps = getattr(self, 'steps', 0) + self.random.choice([0, 0, 0, 1])
         if self.random.random() < 0.1:
             return self.make_id()
-        return self.random.choice([b'%d-*' % (self.clock // 8), b'%d-%d' % divmod(self.clock, 8), b'%d' % (self.clock // 8)])
+        return self.random.choice([b'%d-*' % (self.steps // 8), b'%d-%d' % divmod(self.steps, 8), b'%d' % (self.steps // 8)])
 
     def make_startid(self):
         return self.random.choice([b'-', b'-', b'0', b'(' + self.make_id(), self.make_id()])
@@ -284,220 +290,79 @@ class Grammar:
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
 
 
-def parse(text):
-    """The text of a rule as a list of nodes."""
-    for mark in '[]()|':
+SEPARATOR = b';'
+
+
+def names(text):
+    """The commands of a rule, in lower case."""
+    found = []
+    for part in text.split(';'):
+        first = part.split()[0]
+        found += [name for name in first.strip('()').lower().split('|') if name]
+    return found
+
+
+@functools.lru_cache(None)
+def compiled(text):
+    """The text of a rule as a function of a grammar and a list, to which it appends words."""
+    for mark in '[]()|;':
         text = text.replace(mark, ' %s ' % mark)
     tokens = text.split()
-    nodes, rest = sequence(tokens, 0)
+    make, rest = sequence(tokens, 0)
     assert rest == len(tokens), text
-    return nodes
+    return make
 
 
 def sequence(tokens, i):
-    nodes = []
+    parts = []
     while i < len(tokens) and tokens[i] not in (']', ')', '|'):
         if tokens[i] == '[':
             body, i = sequence(tokens, i + 1)
-            node = ('optional', body)
+            make = optional(body)
         elif tokens[i] == '(':
             branches = []
             while tokens[i] != ')':
                 body, i = sequence(tokens, i + 1)
                 branches.append(body)
-            node = ('choice', branches)
+            make = choice(branches)
         else:
-            node = ('word', tokens[i].rstrip('*'))
+            make = word(tokens[i].rstrip('*') or '*')
             if tokens[i].endswith('*'):
-                node = ('many', node)
+                make = many(make)
         i += 1
         if i < len(tokens) and tokens[i] == '*':
-            node = ('many', node)
+            make = many(make)
             i += 1
-        nodes.append(node)
-    return nodes, i
+        parts.append(make)
+
+    def all_of(grammar, words):
+        for part in parts:
+            part(grammar, words)
+    return (parts[0] if len(parts) == 1 else all_of), i
 
 
-LIFE = '(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|KEEPTTL)'
+def word(text):
+    if text == ';':
+        return lambda grammar, words: words.append(SEPARATOR)
+    name = 'make_' + text
+    if text in ('place', 'length', 'pair'):
+        return lambda grammar, words: words.extend(getattr(grammar, name)().split(b' '))
+    if text.islower() and hasattr(Grammar, name):
+        return lambda grammar, words: words.append(getattr(grammar, name)())
+    upper, lower = text.encode(), text.lower().encode()
+    return lambda grammar, words: words.append(lower if grammar.random.random() < 0.2 else upper)
 
-# Sets and sorted sets have keys of their own: a set's own order is nobody's business. Not BY, ALPHA and LIMIT together: Redis sorts only the part that is wanted then, and equal weights in any order.
-SORT = '((BY by|GET get|ASC|DESC|ALPHA)*|(GET get|ASC|DESC|ALPHA|LIMIT spot spot)*|(BY by|GET get|ASC|DESC|LIMIT spot spot)*)'
-LPOS = '(RANK spot|COUNT small|MAXLEN spot)'
 
-TRIM = '(MAXLEN [=] small|MAXLEN ~ small [LIMIT small]|MINID [=] id|MINID ~ id [LIMIT small]|MAXLEN = 30)'
+def choice(branches):
+    return lambda grammar, words: grammar.random.choice(branches)(grammar, words)
 
-RULES = {
-    'streams': [
-        (14, 'XADD key nextid value value'), (8, 'XADD key nextid F value'), (3, 'XADD key nextid F value G value (value value)*'),
-        (2, 'XADD key [NOMKSTREAM] [%s] nextid value value' % TRIM), (1, 'XADD key (%s|NOMKSTREAM|LIMIT int)* nextid F int' % TRIM[1:-1]),
-        (2, 'XTRIM key %s' % TRIM), (3, 'XDEL key id id*'), (2, 'XLEN key'),
-        (4, '(XRANGE) key startid endid [COUNT small]'), (4, 'XREVRANGE key endid startid [COUNT small]'),
-        (3, 'XREAD [COUNT small] STREAMS key id'), (3, 'XREAD [COUNT small] STREAMS key key id id'), (1, 'XREAD STREAMS key $'),
-        (4, 'XGROUP CREATE key group (id|$|0|0) [MKSTREAM] [ENTRIESREAD small]'), (1, 'XGROUP DESTROY key group'),
-        (2, 'XGROUP SETID key group (id|$|0) [ENTRIESREAD small]'), (2, 'XGROUP CREATECONSUMER key group consumer'),
-        (2, 'XGROUP DELCONSUMER key group consumer'), (12, 'XREADGROUP GROUP group consumer [COUNT small] [NOACK] STREAMS key >'),
-        (4, 'XREADGROUP GROUP group consumer [COUNT small] STREAMS key (id|0)'),
-        (3, 'XREADGROUP GROUP g consumer [COUNT small] STREAMS key key (>|id) (>|id)'), (6, 'XACK key group id id*'),
-        (3, 'XPENDING key group'), (4, 'XPENDING key group [IDLE (0|10000000)] startid endid (10|small) [consumer]'),
-        (5, 'XCLAIM key group consumer (0|0|10000000) id id id* [JUSTID] [FORCE] [RETRYCOUNT small] [LASTID id]'),
-        (2, 'XCLAIM key group consumer 0 id (JUSTID|FORCE|RETRYCOUNT int|LASTID id|IDLE int|TIME int)*'),
-        (5, 'XAUTOCLAIM key group consumer (0|0|10000000) startid [COUNT small] [JUSTID]'), (1, 'XSETID key (41|42|id x) [ENTRIESADDED 2000] [MAXDELETEDID id]'),
-        (3, 'XINFO STREAM key [FULL [COUNT small]]'), (3, 'XINFO GROUPS key'), (2, 'XINFO CONSUMERS key group'),
-        (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'), (1, 'SET key value'),
-    ],
-    'sort': [
-        (10, 'RPUSH key number number number'), (1, 'RPUSH key oddnumber number'), (3, 'LPOP key small'), (2, 'DEL key'),
-        (2, 'SET weight oddnumber'), (4, 'SET weight number'), (4, 'HSET hash (f|g|1) number'), (1, 'HSET hash f oddnumber'),
-        (2, 'DEL weight'), (1, 'DEL hash'), (9, 'SORT key %s' % SORT),
-        (3, 'SORT_RO key %s' % SORT),
-        (3, 'SORT key [ALPHA] [DESC] [BY by] [GET get] [GET get] [STORE key]'), (3, 'SORT key LIMIT spot spot [DESC] [ALPHA]'),
-        (3, 'SORT key BY nosort [LIMIT spot spot] [DESC] [STORE key]'), (1, 'SORT key %s (STORE key|JUNK)' % SORT),
-        (1, 'LRANGE key 0 -1'), (1, 'EXPIRE key seconds'), (1, 'TTL key'),
-        (6, 'SADD {t}set number number number'), (2, 'SREM {t}set number'), (2, 'DEL ({t}set|{t}zset)'),
-        (6, 'ZADD {t}zset -1 number 1 number 1 number 2 number'), (2, 'ZREM {t}zset number'),
-        (6, 'SORT ({t}set|{t}zset) [ALPHA] [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
-        (5, 'SORT ({t}set|{t}zset) BY star [DESC] [GET get] [LIMIT spot spot] [STORE key]'),
-        (4, 'SORT {t}zset BY nosort [DESC] [GET get] [LIMIT spot spot] [STORE key]'), (2, 'SORT {t}set BY nosort [DESC] STORE key'),
-    ],
-    'lists': [
-        (12, '(LPUSH|RPUSH) key element'), (8, '(LPUSH|RPUSH) key element element element*'),
-        (3, '(LPUSH|RPUSH) key element* element* element* element* element* element* element* element* element* element'),
-        (3, '(LPUSHX|RPUSHX) key element (element)*'), (6, '(LPOP|RPOP) key'), (4, '(LPOP|RPOP) key small'), (2, 'LLEN key'),
-        (4, 'LRANGE key spot spot'), (3, 'LINDEX key spot'), (4, 'LSET key spot element'),
-        (5, 'LINSERT key (BEFORE|AFTER) element element'), (4, 'LREM key spot element'), (1, 'LTRIM key spot spot'),
-        (2, 'LTRIM key (0|1|2) (-1|-2|-3)'), (4, 'LPOS key element %s*' % LPOS), (5, 'LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)'),
-        (2, 'RPOPLPUSH key key'), (1, 'LMPOP 1 key (LEFT|RIGHT) [COUNT small]'),
-        (2, 'LMPOP 2 key key (LEFT|RIGHT) [COUNT small]'), (1, 'LMPOP spot key key (LEFT|RIGHT|COUNT) [COUNT spot]'),
-        (2, 'LRANGE key 0 -1'), (1, 'DEL key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'OBJECT ENCODING key'),
-        (1, 'EXPIRE key seconds'), (1, 'TTL key'), (1, 'SET key value'), (1, 'TYPE key'),
-    ],
-    'strings': [
-        (6, 'GET key'), (10, 'SET key value'), (8, 'SET key value [(NX|XX)] [GET] [%s]' % LIFE),
-        (2, 'SET key value (NX|XX|GET|%s|PERSIST)*' % LIFE[1:-1]), (2, 'SETNX key value'), (2, 'SETEX key seconds value'),
-        (2, 'PSETEX key millis value'), (2, 'GETSET key value'), (2, 'GETDEL key'),
-        (4, 'GETEX key [(EX seconds|PX millis|EXAT unixseconds|PXAT unixmillis|PERSIST)]'),
-        (1, 'GETEX key (EX seconds|PERSIST|PXAT unixmillis|KEEPTTL|NX)*'), (2, 'MGET key key*'),
-        (2, 'MSET key value key value'), (1, 'MSET key value (key value)*'), (1, 'MSETNX key value (key value)*'),
-        (4, 'APPEND key value'), (3, 'STRLEN key'), (4, 'SETRANGE key offset value'), (4, 'GETRANGE key index index'),
-        (1, 'SUBSTR key index index'), (4, 'INCR key'), (3, 'DECR key'), (4, 'INCRBY key int'), (3, 'DECRBY key int'),
-        (4, 'INCRBYFLOAT key float'), (4, 'LCS key key [(LEN|IDX [MINMATCHLEN int] [WITHMATCHLEN])]'),
-        (1, 'LCS key key (LEN|IDX|WITHMATCHLEN|MINMATCHLEN int)*'), (2, 'OBJECT ENCODING key'), (2, 'DEL key'),
-        (1, 'PTTL key'), (1, 'SET key int'),
-    ],
-    'bits': [
-        (6, 'SET key value'), (6, 'SETBIT key offset bit'), (4, 'GETBIT key offset'),
-        (6, 'BITCOUNT key [index index [(BYTE|BIT)]]'), (1, 'BITCOUNT key int int* BIT*'),
-        (6, 'BITPOS key bit [index [index [(BYTE|BIT)]]]'), (1, 'BITPOS key bit int int* BIT*'),
-        (6, 'BITOP (AND|OR|XOR) key key key*'), (2, 'BITOP NOT key key'), (1, 'BITOP (NOT|NAND) key key key*'),
-        (6, 'BITFIELD key (GET field fieldoffset|SET field fieldoffset int|INCRBY field fieldoffset int'
-            '|OVERFLOW (WRAP|SAT|FAIL))*'),
-        (6, 'BITFIELD key OVERFLOW (WRAP|SAT|FAIL) (SET field fieldoffset int|INCRBY field fieldoffset int) '
-            'GET field fieldoffset'),
-        (3, 'BITFIELD_RO key (GET field fieldoffset)*'), (1, 'BITFIELD_RO key (SET field offset int|OVERFLOW SAT|GET u8 0)'),
-        (2, 'GET key'), (1, 'DEL key'), (1, 'STRLEN key'), (1, 'OBJECT ENCODING key'), (1, 'EXPIRE key seconds'),
-        (1, 'PTTL key'), (1, 'SETRANGE key offset value'), (1, 'INCR key'),
-    ],
-    'generic': [
-        (8, 'SET key value [%s]' % LIFE), (3, 'DEL key key*'), (2, 'UNLINK key key*'), (4, 'EXISTS key key*'),
-        (2, 'TOUCH key key*'), (3, 'TYPE key'), (2, 'KEYS pattern'), (1, 'SCAN small [MATCH pattern] [COUNT small] [TYPE key]'),
-        (1, 'RANDOMKEY'), (4, 'RENAME key key'), (3, 'RENAMENX key key'), (5, 'COPY key key [DB db] [REPLACE]'),
-        (3, 'MOVE key db'), (5, 'EXPIRE key seconds [(NX|XX|GT|LT)]'), (4, 'PEXPIRE key millis [(NX|XX|GT|LT)]'),
-        (5, 'EXPIREAT key unixseconds [(NX|XX|GT|LT)]'), (5, 'PEXPIREAT key unixmillis [(NX|XX|GT|LT)]'),
-        (1, 'EXPIREAT key unixseconds (NX|XX|GT|LT)*'), (4, 'TTL key'), (3, 'PTTL key'), (3, 'EXPIRETIME key'),
-        (3, 'PEXPIRETIME key'), (3, 'PERSIST key'), (3, 'OBJECT (ENCODING|REFCOUNT|FREQ|IDLETIME|NOSUCH) key'),
-        (1, 'OBJECT HELP'), (2, 'GET key'), (1, 'INCR key'), (1, 'APPEND key value'), (2, 'SELECT db'),
-    ],
-    'hashes': [
-        (10, 'HSET key hashfield value'), (6, 'HSET key hashfield value hashfield value [hashfield value]'),
-        (1, 'HSET key (hashfield value)* hashfield'), (3, 'HSETNX key hashfield value'),
-        (2, 'HMSET key hashfield value (hashfield value)*'), (8, 'HGET key hashfield'),
-        (4, 'HMGET key hashfield hashfield*'), (8, 'HDEL key hashfield hashfield*'), (3, 'HLEN key'), (3, 'HSTRLEN key hashfield'),
-        (3, 'HEXISTS key hashfield'), (2, 'HKEYS key'), (2, 'HVALS key'), (3, 'HGETALL key'), (8, 'HINCRBY key hashfield int'),
-        (5, 'HINCRBYFLOAT key hashfield float'), (1, 'HSET key hashfield int'),
-        (4, 'HRANDFIELD key [small [WITHVALUES]]'), (1, 'HRANDFIELD key small WITHVALUES junk'),
-        (1, 'HRANDFIELD key 1000 [WITHVALUES]'),
-        (3, 'HSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'HSCAN key small [COUNT small] [TYPE hash] [junk]'),
-        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
-        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
-        (1, 'APPEND key value'), (1, 'GETSET key value'), (1, 'SETBIT key offset bit'), (1, 'BITCOUNT key'),
-    ],
-    'sets': [
-        (10, 'SADD key member member*'), (4, 'SADD key member (member member)*'), (7, 'SREM key member member*'),
-        (5, 'SISMEMBER key member'), (3, 'SMISMEMBER key member member*'), (3, 'SCARD key'), (3, 'SMEMBERS key'),
-        (5, 'SMOVE key key member'), (1, 'SPOP key 0 junk'),
-        (3, 'SRANDMEMBER key [small]'), (2, 'SRANDMEMBER key 1000'), (1, 'SRANDMEMBER key 1 junk'),
-        (3, 'SSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'SSCAN key small [COUNT small] [TYPE set] [junk]'),
-        (4, '(SINTER|SUNION|SDIFF) key key*'), (5, '(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) key key key*'),
-        (3, 'SINTERCARD (1|2|2|3|small) key key [key] [LIMIT small]'), (2, 'SINTERCARD 2 key key [LIMIT small]'),
-        (2, 'OBJECT ENCODING key'), (1, 'TYPE key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'),
-        (1, 'EXPIRE key seconds'), (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'),
-    ],
-    'zsets': [
-        (12, 'ZADD key score zmember'), (8, 'ZADD key score zmember score zmember (score zmember)*'),
-        (8, 'ZADD key [(NX|XX)] [(GT|LT)] [CH] [INCR] score zmember'), (2, 'ZADD key (NX|XX|GT|LT|CH|INCR)* score zmember (score zmember)*'),
-        (6, 'ZINCRBY key score zmember'), (8, 'ZREM key zmember zmember*'), (3, 'ZCARD key'), (6, 'ZSCORE key zmember'),
-        (3, 'ZMSCORE key zmember zmember*'), (5, '(ZRANK|ZREVRANK) key zmember'), (1, '(ZRANK|ZREVRANK) key zmember WITHSCORE'),
-        (4, 'ZCOUNT key scoreend scoreend'), (6, '(ZRANGE|ZREVRANGE) key near near [WITHSCORES]'),
-        (4, 'ZRANGE key near near [REV] [WITHSCORES]'), (4, 'ZRANGE key scoreend scoreend BYSCORE [REV] [LIMIT near near] [WITHSCORES]'),
-        (2, 'ZRANGE key scoreend scoreend (BYSCORE|REV|LIMIT near near|WITHSCORES)*'), (1, 'ZRANGE lexkey lexend lexend (BYLEX|REV|LIMIT near near|WITHSCORES|BYSCORE)*'),
-        (4, '(ZRANGEBYSCORE|ZREVRANGEBYSCORE) key scoreend scoreend [WITHSCORES] [LIMIT near near]'),
-        (3, 'ZRANGEBYSCORE key -inf +inf WITHSCORES'), (2, 'ZRANGESTORE key key near near [REV]'),
-        (3, 'ZRANGESTORE key key scoreend scoreend BYSCORE [REV] [LIMIT near near]'),
-        (2, 'ZREMRANGEBYRANK key near near'), (2, 'ZREMRANGEBYSCORE key scoreend scoreend'),
-        (4, 'ZADD lexkey 0 zmember 0 zmember (0 zmember)*'), (2, 'ZREM lexkey zmember zmember*'), (3, 'ZLEXCOUNT lexkey lexend lexend'),
-        (3, '(ZRANGEBYLEX|ZREVRANGEBYLEX) lexkey lexend lexend [LIMIT near near]'),
-        (3, 'ZRANGE lexkey lexend lexend BYLEX [REV] [LIMIT near near] [WITHSCORES]'),
-        (1, 'ZRANGESTORE key lexkey lexend lexend BYLEX'), (1, 'ZREMRANGEBYLEX lexkey lexend lexend'),
-        (2, '(ZPOPMIN|ZPOPMAX) key [small]'), (3, 'ZMPOP numkeys key key (MIN|MAX) [COUNT small]'), (1, 'ZMPOP small key (MIN|MAX|COUNT small)*'),
-        (2, 'ZRANDMEMBER key [small [WITHSCORES]]'), (1, 'ZRANDMEMBER key 1000 [WITHSCORES]'), (1, 'ZRANDMEMBER key small WITHSCORES junk'),
-        (2, 'ZSCAN key (0|0|0|small) [MATCH pattern] [COUNT 1000]'), (1, 'ZSCAN key small [COUNT small] [junk]'),
-        (4, '(ZUNION|ZINTER) numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]'),
-        (3, '(ZUNIONSTORE|ZINTERSTORE) key numkeys key key [WEIGHTS score score] [AGGREGATE (SUM|MIN|MAX)]'),
-        (2, '(ZUNION|ZINTER|ZDIFF) small key key* (WEIGHTS score|AGGREGATE SUM|WITHSCORES)*'), (2, 'ZDIFF numkeys key key [WITHSCORES]'),
-        (2, 'ZDIFFSTORE key numkeys key key'), (2, 'ZINTERCARD numkeys key key [LIMIT small]'), (1, '(ZUNION|ZINTER) 3 key key key WITHSCORES'),
-        (2, 'OBJECT ENCODING key'), (1, 'COPY key key [REPLACE]'), (1, 'RENAME key key'), (1, 'DEL key'), (1, 'EXPIRE key seconds'),
-        (1, 'PERSIST key'), (1, 'GET key'), (1, 'SET key value'), (1, 'MOVE key db'), (2, 'SADD key zmember zmember zmember'),
-    ],
-    'geo': [
-        (10, 'GEOADD key place zmember'), (10, 'GEOADD key [(NX|XX)] [CH] place zmember place zmember (place zmember)*'),
-        (1, 'GEOADD key (NX|XX|CH|GT|INCR)* place zmember'), (4, 'GEOPOS key zmember zmember*'), (4, 'GEOHASH key zmember zmember*'),
-        (6, 'GEODIST key zmember zmember [(m|km|ft|mi|foo)]'), (2, 'ZSCORE key zmember'), (2, 'ZREM key zmember zmember'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYRADIUS length [(ASC|DESC)] [COUNT count [ANY]] '
-            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (8, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember) BYBOX width length [(ASC|DESC)] [COUNT count [ANY]] '
-            '[WITHDIST] [WITHHASH] [WITHCOORD]'),
-        (2, 'GEOSEARCH key (FROMLONLAT place|FROMMEMBER zmember|BYRADIUS length|BYBOX width length|ASC|COUNT small|ANY|STOREDIST|WITHDIST)*'),
-        (4, 'GEOSEARCHSTORE key key (FROMLONLAT place|FROMMEMBER zmember) (BYRADIUS length|BYBOX width length) [COUNT count ANY] '
-            '[STOREDIST]'),
-        (5, 'GEORADIUS key place length [WITHDIST] [WITHHASH] [WITHCOORD] [COUNT count [ANY]] [(ASC|DESC)]'),
-        (3, 'GEORADIUS key place length [COUNT count ANY] (STORE|STOREDIST) key'),
-        (5, 'GEORADIUSBYMEMBER key zmember length [WITHDIST] [WITHCOORD] [COUNT count] [DESC]'),
-        (2, 'GEORADIUSBYMEMBER key zmember length [ASC] STOREDIST key'), (1, 'GEORADIUSBYMEMBER key zmember length COUNT count STORE key WITHDIST'),
-        (2, 'GEORADIUS_RO key place length [WITHDIST] [COUNT count] [STORE key]'),
-        (2, 'GEORADIUSBYMEMBER_RO key zmember length [WITHHASH] [ASC]'), (1, 'ZADD key score zmember'), (1, 'DEL key'),
-        (2, 'ZRANGE key 0 -1 WITHSCORES'), (1, 'SET key value'), (1, 'ZADD a 0 zmember 4503599627370495 zmember'),
-    ],
-    'connection': [
-        (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
-        (1, 'CLIENT (GETNAME|SETNAME value|REPLY ON|NO-EVICT (ON|OFF)|HELP)'), (1, 'HELP'),
-    ],
-    'hll': [
-        (20, 'PFADD key (elements)*'), (20, 'PFADD key' + ' elements' * 12), (2, 'PFADD key' + ' elements' * 150),
-        (6, 'PFCOUNT key'), (4, 'PFCOUNT key key key*'), (4, 'PFMERGE key key*'), (2, 'PFDEBUG (ENCODING|DECODE|TODENSE) key'),
-        (1, 'PFDEBUG GETREG key'), (1, 'PFDEBUG (NOSUCH|GETREG|DECODE) key'), (8, 'GET key'), (2, 'DEL key'),
-        (1, 'SET key value'), (2, 'COPY key key REPLACE'), (1, 'SETRANGE key offset value'), (1, 'APPEND key value'),
-        (1, 'STRLEN key'), (1, 'EXPIRE key seconds'), (1, 'OBJECT ENCODING key'),
-    ],
-    'dump': [
-        (8, 'SET key value'), (2, 'APPEND key value'), (1, 'PFADD key' + ' elements' * 9), (10, 'DUMP key'), (3, 'DEL key'),
-        (10, 'RESTORE key 0 payload [REPLACE]'), (2, 'RESTORE-ASKING key 0 payload REPLACE'), (6, 'GET key'),
-        (4, 'RESTORE key (0|millis) payload (REPLACE|IDLETIME small|FREQ small)*'), (2, 'OBJECT ENCODING key'),
-        (2, 'RESTORE key (0|unixmillis) payload ABSTTL [REPLACE]'), (1, 'PTTL key'), (1, 'OBJECT IDLETIME key'),
-        (1, 'RESTORE key int value'),
-    ],
-    'server': [
-        (3, 'SET key value'), (2, 'DBSIZE'), (1, 'FLUSHDB [(SYNC|ASYNC)]'), (1, 'FLUSHALL [(SYNC|ASYNC)]'),
-        (2, 'SWAPDB db db'), (2, 'SELECT db'), (2, 'GET key'), (1, 'COMMAND COUNT value'), (1, 'COMMAND GETKEYS GET key'),
-        (1, 'COMMAND GETKEYS MSET key value key value'),
-    ],
-}
+
+def optional(body):
+    return lambda grammar, words: body(grammar, words) if grammar.random.random() < 0.4 else None
+
+
+def many(body):
+    def some(grammar, words):
+        for _ in range(grammar.random.randrange(4)):
+            body(grammar, words)
+    return some

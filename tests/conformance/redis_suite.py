@@ -9,6 +9,7 @@ same run: what needs servers of its own, or fails against the oracle too, says n
 
   redis_suite.expect   what each file is expected to do: passes (the default), loses N, or unbuilt
   redis_suite.skip     tests and tags that are not run, each with the reason
+  redis_suite.adapt    where 7.2 answers otherwise than the tests of 7.0 want: changes of the box' copy alone
 """
 import argparse
 import collections
@@ -94,6 +95,9 @@ def rows(path):
 class Expectations:
     def __init__(self):
         self.state, self.skip, self.tags = {}, collections.defaultdict(list), []
+        adapt = list(rows(HERE / 'redis_suite.adapt'))
+        self.adapt = [row for row in adapt if row[0] != 'config']
+        self.settings = {name.encode(): value.encode() for kind, name, value, _ in adapt if kind == 'config'}
         for name, state, reason in rows(HERE / 'redis_suite.expect'):
             self.state[name] = (state.split(), reason)
         for name, modes, test, reason in rows(HERE / 'redis_suite.skip'):
@@ -109,7 +113,14 @@ class Expectations:
         return [test for modes, test, _ in self.skip[name] if modes == '*' or mode in modes.split(',')]
 
 
-def prepare(source, work, mode):
+def change(work, name, old, new, table):
+    text = (work / name).read_text()
+    if old not in text:
+        sys.exit(f'redis_suite.py: {name} of this source has no "{old.strip()}" to change: {table} is out of date')
+    (work / name).write_text(text.replace(old, new))
+
+
+def prepare(source, work, mode, adapt):
     """A copy of the suite's scripts with Debian's programs where it looks for its own."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source / 'tests', work / 'tests', ignore=shutil.ignore_patterns('modules', 'tmp'))
@@ -119,10 +130,9 @@ def prepare(source, work, mode):
         if shutil.which(program):
             (work / 'src' / program).symlink_to(shutil.which(program))
     for name, old, new, _ in PATCHES:
-        text = (work / name).read_text()
-        if old not in text:
-            sys.exit(f'redis_suite.py: {name} of this source has no "{old.strip()}" to change: PATCHES is out of date')
-        (work / name).write_text(text.replace(old, new))
+        change(work, name, old, new, 'PATCHES')
+    for name, old, new, _ in adapt:
+        change(work, name, old, new, 'redis_suite.adapt')
     if mode == 'resp3':
         with open(work / 'tests/support/redis.tcl', 'a') as out:
             out.write(RESP3)
@@ -213,8 +223,8 @@ class Oracle:
 
 
 class Box:
-    def __init__(self, address):
-        self.address, self.settings = address, self.read_settings(wire.Connection(address))
+    def __init__(self, address, settings):
+        self.address, self.settings = address, self.read_settings(wire.Connection(address)) | settings
 
     @staticmethod
     def read_settings(side):
@@ -235,8 +245,8 @@ class Box:
 
 def run_all(who, files, mode, opts, expect, results):
     work = opts.work / f'{who}-{mode}'
-    prepare(opts.source, work, mode)
-    server = Oracle(work) if who == 'oracle' else Box(opts.box)
+    prepare(opts.source, work, mode, expect.adapt if who == 'box' else [])
+    server = Oracle(work) if who == 'oracle' else Box(opts.box, expect.settings)
     for name in files:
         kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
         if who == 'oracle' and opts.kept_oracle and kept.exists():

@@ -1,9 +1,19 @@
 """wire.py: a RESP connection that keeps the exact bytes of every reply, and script lines as argument lists."""
+import select
 import socket
+import time
 
 
 class Broken(Exception):
     """The peer closed the connection or sent something that is no RESP."""
+
+
+class Closed(Broken):
+    """One side closed or said nothing more, after some bytes."""
+
+    def __init__(self, side, data, what='closed the connection'):
+        super().__init__(what)
+        self.side, self.data = side, data
 
 
 class Reply:
@@ -18,60 +28,78 @@ class Reply:
         return repr(shown)[1:]
 
 
-class Connection:
-    def __init__(self, address, timeout=20):
-        host, _, port = address.rpartition(':')
-        self.socket = socket.create_connection((host, int(port)), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b''
-        self.at = 0
+def request(args):
+    return b'*%d\r\n%s' % (len(args), b''.join([b'$%d\r\n%s\r\n' % (len(arg), arg) for arg in args]))
 
-    def close(self):
-        self.socket.close()
 
-    def send(self, args):
-        parts = [b'*%d\r\n' % len(args)]
-        for arg in args:
-            parts.append(b'$%d\r\n%s\r\n' % (len(arg), arg))
-        self.send_raw(b''.join(parts))
+def skip(data, at):
+    """Where the reply that begins at a place ends; ValueError if it is cut off."""
+    wanted = 1
+    while wanted:
+        wanted -= 1
+        kind, end = data[at], data.index(b'\r\n', at)
+        if kind in b'$=!':
+            length = int(data[at + 1:end])
+            end += length + 2 if length >= 0 else 0
+        elif kind in b'*~>':
+            wanted += max(int(data[at + 1:end]), 0)
+        elif kind in b'%|':
+            wanted += 2 * int(data[at + 1:end])
+        at = end + 2
+    return at
 
-    def send_raw(self, data):
-        try:
-            self.socket.sendall(data)
-        except OSError as error:
-            raise Broken(str(error)) from error
 
-    def command(self, *args):
-        self.send([a if isinstance(a, bytes) else str(a).encode() for a in args])
-        return self.reply()
-
-    def reply(self):
-        self.buffer = self.buffer[self.at:]
-        self.at = 0
-        tree = self._read()
-        return Reply(self.buffer[:self.at], tree)
-
-    def _fill(self):
-        try:
-            data = self.socket.recv(1 << 16)
-        except OSError as error:
-            raise Broken(str(error)) from error
-        if not data:
-            raise Broken('connection closed')
-        self.buffer += data
-
-    def _receive(self, count):
-        parts = []
-        while count > 0:
+def pipeline(sides, requests, marker, stalled=None, patience=20):
+    """Sends each connection the same bytes, whose last reply is the marker, and returns what each has replied. When nothing
+    comes for some time stalled() is asked: it may move a clock; its False ends the waiting."""
+    waiting = {side.socket: [side, requests, side.buffer[side.at:]] for side in sides}
+    got = {}
+    end = time.monotonic() + patience
+    while waiting:
+        readable, writable, _ = select.select(list(waiting), [s for s in waiting if waiting[s][1]], [], 0.05)
+        for sock in writable:
             try:
-                data = self.socket.recv(min(count, 1 << 20))
+                waiting[sock][1] = waiting[sock][1][sock.send(waiting[sock][1], socket.MSG_DONTWAIT):]
             except OSError as error:
                 raise Broken(str(error)) from error
+        for sock in readable:
+            try:
+                data = sock.recv(1 << 20)
+            except OSError as error:
+                raise Broken(str(error)) from error
+            side = waiting[sock]
+            side[2] += data
             if not data:
-                raise Broken('connection closed')
-            parts.append(data)
-            count -= len(data)
-        return b''.join(parts)
+                raise Closed(side[0], side[2])
+            if side[2].endswith(marker):
+                got[sock] = side[2][:-len(marker)]
+                side[0].buffer, side[0].at = b'', 0
+                del waiting[sock]
+        if readable or writable:
+            end = time.monotonic() + patience
+        elif (stalled and not stalled()) or time.monotonic() > end:
+            side, _, data = next(iter(waiting.values()))
+            raise Closed(side, data, 'no reply')
+    return [got[side.socket] for side in sides]
+
+
+class Reader:
+    """Replies out of bytes that are all there."""
+
+    def __init__(self, data):
+        self.buffer = data
+        self.at = 0
+
+    def _fill(self):
+        raise Broken('cut off')
+
+    def _receive(self, count):
+        raise Broken('cut off')
+
+    def reply(self):
+        start = self.at
+        tree = self._read()
+        return Reply(self.buffer[start:self.at], tree)
 
     def _line(self):
         while True:
@@ -104,6 +132,56 @@ class Connection:
             count = int(rest) * (2 if kind in '%|' else 1)
             return (kind, None if count < 0 else [self._read() for _ in range(count)])
         raise Broken('not RESP: %r' % line[:80])
+
+class Connection(Reader):
+    def __init__(self, address, timeout=20):
+        host, _, port = address.rpartition(':')
+        self.socket = socket.create_connection((host, int(port)), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(b'')
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, args):
+        self.send_raw(request(args))
+
+    def send_raw(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise Broken(str(error)) from error
+
+    def command(self, *args):
+        self.send([a if isinstance(a, bytes) else str(a).encode() for a in args])
+        return self.reply()
+
+    def reply(self):
+        self.buffer = self.buffer[self.at:]
+        self.at = 0
+        return super().reply()
+
+    def _fill(self):
+        try:
+            data = self.socket.recv(1 << 16)
+        except OSError as error:
+            raise Broken(str(error)) from error
+        if not data:
+            raise Broken('connection closed')
+        self.buffer += data
+
+    def _receive(self, count):
+        parts = []
+        while count > 0:
+            try:
+                data = self.socket.recv(min(count, 1 << 20))
+            except OSError as error:
+                raise Broken(str(error)) from error
+            if not data:
+                raise Broken('connection closed')
+            parts.append(data)
+            count -= len(data)
+        return b''.join(parts)
 
 
 ESCAPES = {'n': b'\n', 'r': b'\r', 't': b'\t', 'b': b'\b', 'a': b'\a', '0': b'\0'}

@@ -28,6 +28,8 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
     if (!cl->conns)
         return false;
     memset(cl->conns, 0, cl->stride * cl->count);
+    if (o->script && !(cl->held = calloc(cl->count, sizeof *cl->held)))
+        return false;
     output_init(cl);
     client_clock(cl);
     return true;
@@ -35,7 +37,11 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
 
 void client_free(struct client *cl)
 {
+    for (uint32_t i = 0; cl->held && i < cl->count; i++)
+        free(cl->held[i].bytes);
+    free(cl->held);
     free(cl->conns);
+    cl->held = NULL;
     cl->conns = NULL;
 }
 

@@ -35,6 +35,13 @@ struct conn {
     uint32_t pending[];
 };
 
+/* The beginning of a reply to a script's request whose end has not come yet. */
+struct held {
+    uint8_t *bytes; /* HELD_MAX, from the first time on that they are needed */
+    uint32_t n;
+};
+enum { HELD_MAX = 1 << 16 };
+
 struct stats { /* since client_stats_reset */
     uint64_t replies, sets, misses;
     uint64_t segments_in, segments_out, pure_acks, timeouts, fast_retransmits, out_of_order, old_data;
@@ -66,6 +73,7 @@ struct client {
     uint8_t
         header[sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr) + 12];
     uint8_t scratch[REQUEST_MAX];
+    struct held *held; /* of each connection; NULL without a script */
     struct stats stats;
     struct totals totals;
     struct histogram latency; /* TSC cycles */

@@ -1,6 +1,7 @@
 /* input.c: segments that arrive at the load generator: RFC 9293 3.10.7 in the order of its steps, and the
  * check of every reply byte. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "checksum.h"
 #include "conn.h"
@@ -272,11 +273,59 @@ static unsigned take_odd_reply(struct client *cl, struct conn *c, uint32_t reque
     return taken;
 }
 
-static void take_data(struct client *cl, struct conn *c, const uint8_t *p, unsigned n)
+/* Keeps n bytes of a reply, which may lie in h already. */
+static bool hold(struct held *h, const uint8_t *p, unsigned n, unsigned behind)
 {
-    c->rcv_nxt += n;
-    if (c->ack_owed++ == 0)
-        c->ack_at = cl->now_ms + DELAYED_ACK_MS;
+    if (!h->bytes)
+        h->bytes = malloc(HELD_MAX);
+    if (!h->bytes || behind + n > HELD_MAX)
+        return false;
+    memmove(h->bytes + behind, p, n);
+    h->n = behind + n;
+    return true;
+}
+
+/* Replies to requests of a script. False if they are wrong, which has been reported then. */
+static bool take_scripted(struct client *cl, struct conn *c, const uint8_t **at, unsigned *left)
+{
+    struct held *h = &cl->held[conn_index(cl, c)];
+    const uint8_t *p = *at;
+    unsigned n = *left;
+    if (h->n) {
+        if (!hold(h, p, n, h->n)) {
+            report_wrong(cl, c, p, n, "no end");
+            return false;
+        }
+        p = h->bytes;
+        n = h->n;
+        h->n = 0;
+    }
+    while (n && c->head != c->tail) {
+        uint32_t request = *conn_pending(cl, c, c->head);
+        int taken = script_match(cl->work->row, request, p, n);
+        if (taken == 0 && hold(h, p, n, 0)) {
+            n = 0;
+            break;
+        }
+        if (taken <= 0) {
+            cl->totals.errors += *p == '-';
+            report_wrong(cl, c, p, n, taken == 0 ? "no end" : "wrong");
+            return false;
+        }
+        reply_done(cl, c, request);
+        p += taken;
+        n -= (unsigned)taken;
+    }
+    *at = p;
+    *left = n;
+    return true;
+}
+
+/* Replies to GET and SET. */
+static bool take_replies(struct client *cl, struct conn *c, const uint8_t **at, unsigned *left)
+{
+    const uint8_t *p = *at;
+    unsigned n = *left;
     while (n && c->head != c->tail) {
         uint32_t request = *conn_pending(cl, c, c->head);
         unsigned taken = reply_size(cl->work, request);
@@ -284,11 +333,23 @@ static void take_data(struct client *cl, struct conn *c, const uint8_t *p, unsig
             reply_done(cl, c, request);
         else if ((taken = take_odd_reply(cl, c, request, p, n)) == 0) {
             report_wrong(cl, c, p, n, "wrong byte");
-            return;
+            return false;
         }
         p += taken;
         n -= taken;
     }
+    *at = p;
+    *left = n;
+    return true;
+}
+
+static void take_data(struct client *cl, struct conn *c, const uint8_t *p, unsigned n)
+{
+    c->rcv_nxt += n;
+    if (c->ack_owed++ == 0)
+        c->ack_at = cl->now_ms + DELAYED_ACK_MS;
+    if (!(cl->work->row ? take_scripted : take_replies)(cl, c, &p, &n))
+        return;
     if (n) {
         report_wrong(cl, c, p, n, "bytes nobody asked for");
     } else if (unlikely(seq_before(c->snd_una, c->head_seq))) {

@@ -24,9 +24,10 @@ static void start_batch(struct client *cl, struct conn *c, unsigned pipeline)
     for (unsigned i = 0; i < pipeline; i++) {
         uint32_t request;
         if (l->phase == LOAD_FILL) {
-            if (l->fill_next == cl->work->keys)
+            if (l->fill_next == l->fill_end)
                 break;
-            request = REQUEST_SET | l->fill_next++;
+            request = cl->work->row ? script_fill(cl->work->row, l->fill_line, l->fill_next++)
+                                    : REQUEST_SET | l->fill_next++;
         } else {
             request = workload_next(cl->work);
         }
@@ -51,6 +52,7 @@ static void next_task(struct client *cl, struct conn *c)
     struct load *l = cl->load;
     switch (l->phase) {
     case LOAD_OPENING:
+    case LOAD_REST:
         break;
     case LOAD_FILL:
         start_batch(cl, c, l->options->fill_pipeline);
@@ -59,7 +61,7 @@ static void next_task(struct client *cl, struct conn *c)
         if (l->options->open_rate)
             make_idle(cl, c);
         else
-            start_batch(cl, c, l->options->pipeline);
+            start_batch(cl, c, l->pipeline);
         break;
     case LOAD_DRAIN:
         conn_close(cl, c);
@@ -141,6 +143,7 @@ static bool fill(struct load *l, struct client *cl)
 {
     uint64_t start = rte_rdtsc();
     client_stats_reset(cl);
+    l->fill_end = cl->work->keys;
     load_start(l, cl, LOAD_FILL);
     while (cl->stats.replies < cl->work->keys && cl->open && seconds_since(start) < l->options->fill_s)
         load_turn(cl);
@@ -193,8 +196,8 @@ static void measure(struct load *l, struct client *cl)
 {
     const struct options *o = l->options;
     workload_mix(cl->work, o->set_percent[0]);
-    if (cl->attack || o->idle) {
-        (cl->attack ? flood_measure : idle_measure)(l, cl);
+    if (cl->attack || o->idle || o->script) {
+        (cl->attack ? flood_measure : o->idle ? idle_measure : script_measure)(l, cl);
         keep_results(l, cl);
         return;
     }
@@ -231,6 +234,7 @@ bool load_run(struct load *l, struct client *cl, char *error, size_t size)
         snprintf(error, size, "no memory for %u connections", cl->count);
         return false;
     }
+    l->pipeline = l->options->pipeline;
     bool good = open_all(cl);
     if (!good)
         snprintf(error, size, "only %u of %u connections opened", cl->open, cl->count);

@@ -4,7 +4,8 @@
 
 struct part { /* one turn of one mix, or of one side of another comparison */
     unsigned set_percent;
-    const char *label;  /* what is compared; NULL = the mix */
+    const char *label; /* what is compared; NULL = the mix */
+    unsigned pipeline;
     double attack_rate; /* packets a second that the link took */
     double full_share;  /* of the turns, those that found the link full */
     double seconds;
@@ -13,15 +14,18 @@ struct part { /* one turn of one mix, or of one side of another comparison */
 
 struct load {
     const struct options *options;
-    enum load_phase { LOAD_OPENING, LOAD_FILL, LOAD_RUN, LOAD_DRAIN } phase;
+    enum load_phase { LOAD_OPENING, LOAD_REST, LOAD_FILL, LOAD_RUN, LOAD_DRAIN } phase;
     bool measuring;
-    uint32_t fill_next;                /* first key not yet set */
+    uint32_t fill_next; /* first key not yet set */
+    uint32_t fill_end;
+    unsigned fill_line; /* of the script's row */
+    unsigned pipeline;
     uint32_t *idle, idle_head, idle_n; /* open loop: connections with nothing to do, oldest first (a ring of
                                           `connections`) */
     double due, interval;              /* open loop: TSC of the next request */
     double fill_seconds, seconds;      /* that they really took */
     unsigned parts;
-    struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX];
+    struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX]; /* more than two a row of a script */
     struct stats stats; /* of the measured seconds, all parts together */
     struct histogram latency;
     uint64_t frames_in, bursts_in, tx_full, tx_dropped, no_mbuf;
@@ -36,6 +40,7 @@ void load_run_for(struct client *cl, double seconds);
 struct part *load_part(struct load *l, struct client *cl);
 unsigned load_turn(struct client *cl);
 void idle_measure(struct load *l, struct client *cl);
+void script_measure(struct load *l, struct client *cl);
 void flood_measure(struct load *l, struct client *cl);
 
 /* Runs all phases; what happened is in l and cl. False and one line in error if a phase did not come to its

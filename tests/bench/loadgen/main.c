@@ -9,6 +9,7 @@
 #include "load.h"
 #include "reflect.h"
 #include "report.h"
+#include "sockets.h"
 
 enum { EXIT_WRONG_BYTE = 2 };
 
@@ -46,7 +47,21 @@ static int run_load(struct link *link, struct workload *work, const struct optio
     return status;
 }
 
-static int run(struct link *link, struct workload *work, const struct options *o)
+static int run_sockets(struct workload *work, const struct options *o)
+{
+    char error[200] = "";
+    struct load *l = calloc(1, sizeof *l);
+    bool good = false;
+    if (l) {
+        l->options = o;
+        good = sockets_run(l, work, error, sizeof error);
+        good = report_parts(l, error, o->json_path) && good;
+    }
+    free(l);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_mode(struct link *link, struct workload *work, const struct options *o)
 {
     struct echo_result result;
     switch (o->mode) {
@@ -59,6 +74,21 @@ static int run(struct link *link, struct workload *work, const struct options *o
     default:
         return run_load(link, work, o);
     }
+}
+
+static int run_on_link(struct workload *work, const struct options *o)
+{
+    char error[1024];
+    struct link *link = calloc(1, sizeof *link);
+    int status = EXIT_FAILURE;
+    if (link && link_open(link, o, error, sizeof error))
+        status = run_mode(link, work, o);
+    else
+        fprintf(stderr, "sluice-loadgen: %s\n", link ? error : "out of memory");
+    if (link)
+        link_close(link);
+    free(link);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -83,18 +113,17 @@ int main(int argc, char **argv)
                                          .ttl_s = o.ttl_s,
                                          .zipf = o.zipf,
                                          .seed = o.seed};
-    struct link *link = calloc(1, sizeof *link);
     int status = EXIT_FAILURE;
-    if (!link || !workload_init(&work, &conf)) {
+    if (!workload_init(&work, &conf)) {
         fprintf(stderr, "sluice-loadgen: out of memory\n");
-    } else {
-        if (link_open(link, &o, error, sizeof error))
-            status = run(link, &work, &o);
-        else
-            fprintf(stderr, "sluice-loadgen: %s\n", error);
-        link_close(link);
-        workload_free(&work);
+        return status;
     }
-    free(link);
+    if (o.script && (work.script = script_read(o.script, NULL, error, sizeof error)))
+        script_size(work.script, o.keys);
+    if (o.script && !work.script)
+        fprintf(stderr, "sluice-loadgen: %s\n", error);
+    else
+        status = o.mode == MODE_SOCKETS ? run_sockets(&work, &o) : run_on_link(&work, &o);
+    workload_free(&work);
     return status;
 }

@@ -10,7 +10,7 @@
 
 const char options_help[] =
     "sluice-loadgen: a Redis client over its own TCP on a DPDK link, one process, one core.\n"
-    "  --mode load|echo|reflect      (load)\n"
+    "  --mode load|sockets|echo|reflect   (load); sockets: a script over the kernel's TCP, without a link\n"
     "link\n"
     "  --link KIND:ARG               vhost:SOCKET, virtio-user:SOCKET, tap:NAME or vdev:DPDK-STRING\n"
     "  --core N                      core to run on (1)\n"
@@ -33,6 +33,9 @@ const char options_help[] =
     "  --fill, --fill-pipeline N, --fill-seconds S   SET every key first (off, 16, 120)\n"
     "  --allow-miss                  a GET may find nothing (eviction, expiry)\n"
     "  --open-rate N                 requests a second at fixed times instead of a closed loop; pipeline 1\n"
+    "  --script FILE                 rows of commands one after the other, each at pipeline 1 and at "
+    "--pipeline\n"
+    "  --only \"ROW ROW\"             of the script (all)\n"
     "  --seconds S, --warmup S       (5, 1)\n"
     "  --seed N                      (1)\n"
     "idle connections, by turns with none\n"
@@ -101,6 +104,8 @@ static const struct row rows[] = {
     {"--fill-seconds", REAL, AT(fill_s), 1, 86400},
     {"--allow-miss", FLAG, AT(allow_miss), 0, 0},
     {"--open-rate", WORD64, AT(open_rate), 1, 1e9},
+    {"--script", STRING, AT(script), 0, 0},
+    {"--only", STRING, AT(only), 0, 0},
     {"--seconds", REAL, AT(seconds), 0.01, 86400},
     {"--warmup", REAL, AT(warmup_s), 0, 3600},
     {"--seed", WORD64, AT(seed), 0, 1e15},
@@ -176,7 +181,7 @@ static bool set_parts(struct options *o, const char *text)
 
 static bool set_value(struct options *o, const struct row *r, const char *text)
 {
-    static const char *const modes[] = {"load", "echo", "reflect"};
+    static const char *const modes[] = {"load", "sockets", "echo", "reflect"};
     static const char *const checksums[] = {"software", "offload"};
     void *at = (char *)o + r->offset;
     struct in_addr ip;
@@ -190,7 +195,7 @@ static bool set_value(struct options *o, const struct row *r, const char *text)
         *(uint32_t *)at = ntohl(ip.s_addr);
         return true;
     case MODE:
-        return set_choice(at, text, modes, 3);
+        return set_choice(at, text, modes, 4);
     case CHECKSUM:
         return set_choice(at, text, checksums, 2);
     case LINK:
@@ -218,7 +223,9 @@ static const struct row *find_row(const char *name)
 static bool consistent(const struct options *o, char *error, size_t size)
 {
     const char *wrong = NULL;
-    if (!o->link_kind[0])
+    if (o->mode == MODE_SOCKETS && !o->script)
+        wrong = "--mode sockets wants a --script";
+    else if (!o->link_kind[0] && o->mode != MODE_SOCKETS)
         wrong = "--link is missing";
     else if (o->open_rate && o->pipeline != 1)
         wrong = "--open-rate wants --pipeline 1";

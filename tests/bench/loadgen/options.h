@@ -5,9 +5,10 @@
 #include <stdint.h>
 
 enum mode {
-    MODE_LOAD,   /* a Redis client over our own TCP */
-    MODE_ECHO,   /* frames of a fixed size against an echo: the physical limit E */
-    MODE_REFLECT /* the least server there can be: proves that the client side is no bottleneck */
+    MODE_LOAD,    /* a Redis client over our own TCP */
+    MODE_SOCKETS, /* the same requests over the kernel's TCP, for a server on loopback */
+    MODE_ECHO,    /* frames of a fixed size against an echo: the physical limit E */
+    MODE_REFLECT  /* the least server there can be: proves that the client side is no bottleneck */
 };
 
 enum checksum { CHECKSUM_SOFTWARE, CHECKSUM_OFFLOAD };
@@ -49,6 +50,8 @@ struct options {
     uint64_t open_rate; /* requests a second; 0 = closed loop */
     double seconds, warmup_s, fill_s;
     uint64_t seed;
+    const char *script; /* rows of commands instead of GET and SET (script.h); NULL = none */
+    const char *only;   /* the rows of it, separated by blanks; NULL = all */
     /* attack */
     const char *attack; /* NULL = none */
     unsigned attack_conns, idle;

@@ -65,7 +65,9 @@ static void put_parts(FILE *f, const struct load *l)
         const struct part *p = &l->part[i];
         fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f", i ? "," : "", p->set_percent,
                 ratio((double)p->replies, p->seconds), ratio((double)p->misses, (double)p->replies));
-        if (p->label)
+        if (p->label && p->pipeline)
+            fprintf(f, ",\"label\":\"%s\",\"pipeline\":%u", p->label, p->pipeline);
+        else if (p->label)
             fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label, p->attack_rate,
                     p->full_share);
         fputc('}', f);
@@ -125,6 +127,20 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
             "retransmits %lu  mismatches %lu  errors %lu  %s %s\n",
             rate, p50, p99, p999, max, burst, idle * 100, l->stats.timeouts + l->stats.fast_retransmits,
             cl->totals.wrong, cl->totals.errors, cl->first_error, error);
+    return close_report(f, path);
+}
+
+bool report_parts(const struct load *l, const char *error, const char *path)
+{
+    FILE *f = open_report(path);
+    if (!f)
+        return false;
+    fprintf(f, "{\"mode\":\"sockets\",\"connections\":%u", l->options->connections);
+    put_parts(f, l);
+    put_text(f, "failure", error);
+    fprintf(f, "}\n");
+    if (*error)
+        fprintf(stderr, "%s\n", error);
     return close_report(f, path);
 }
 

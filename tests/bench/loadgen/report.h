@@ -10,4 +10,6 @@ struct echo_result {
 /* Writes to path (NULL = standard output) and the line to standard error. False if the file cannot be
  * written. error: "" or why the run did not come to its end. */
 bool report_load(const struct load *l, const struct client *cl, const char *error, const char *path);
+/* The parts alone, of a script over sockets. */
+bool report_parts(const struct load *l, const char *error, const char *path);
 bool report_echo(const struct options *o, const struct echo_result *r, const char *path);

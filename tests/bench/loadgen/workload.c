@@ -8,30 +8,9 @@
 
 enum { ZIPF_DRAWS = 1 << 22 }; /* 16 MB, read in order */
 
-/* A bijection of 64 bits (Stafford's mix 13): neighbouring key numbers get keys that share nothing. */
-static inline uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return x ^ x >> 31;
-}
-
-/* Eight hexadecimal digits of v, one a byte, without a loop or a table. */
-static inline uint64_t hex8(uint32_t v)
-{
-    uint64_t x = v;
-    x = (x | x << 16) & 0x0000ffff0000ffffull;
-    x = (x | x << 8) & 0x00ff00ff00ff00ffull;
-    x = (x | x << 4) & 0x0f0f0f0f0f0f0f0full;
-    uint64_t letters = (x + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
-    return x + 0x3030303030303030ull + letters * ('a' - '0' - 10);
-}
-
 static inline void key_write(const struct workload *w, uint32_t key, uint8_t *to)
 {
-    uint64_t x = mix(key + 1), high = hex8((uint32_t)(x >> 32)), low = hex8((uint32_t)x);
-    memcpy(to, &high, 8);
-    memcpy(to + 8, &low, 8);
+    key_text(key, to);
     if (w->key_size > 16)
         memset(to + 16, '.', w->key_size - 16);
 }
@@ -92,8 +71,8 @@ static void make_texts(struct workload *w, unsigned ttl_s)
 bool workload_init(struct workload *w, const struct workload_config *conf)
 {
     *w = (struct workload){.keys = conf->keys, .key_size = conf->key_size, .value_size = conf->value_size};
-    w->rng[0] = mix(conf->seed + 1);
-    w->rng[1] = mix(conf->seed + 2) | 1;
+    w->rng[0] = mix64(conf->seed + 1);
+    w->rng[1] = mix64(conf->seed + 2) | 1;
     make_texts(w, conf->ttl_s);
     /* Gray's inversion has a pole at 1 and is uniform at 0. */
     double s = conf->zipf == 1 ? 0.9999 : conf->zipf;
@@ -102,6 +81,7 @@ bool workload_init(struct workload *w, const struct workload_config *conf)
 
 void workload_free(struct workload *w)
 {
+    script_free(w->script);
     free(w->zipf);
     w->zipf = NULL;
 }
@@ -115,6 +95,8 @@ void workload_mix(struct workload *w, unsigned set_percent)
 uint32_t workload_next(struct workload *w)
 {
     uint64_t r = draw(w);
+    if (w->row)
+        return script_next(w->row, w->nth++, (uint32_t)(r >> 32));
     uint32_t set = w->set_always || (uint32_t)r < w->set_below ? REQUEST_SET : 0;
     if (w->zipf)
         return set | w->zipf[w->zipf_at++ & (ZIPF_DRAWS - 1)];
@@ -129,6 +111,10 @@ static inline uint8_t *put(uint8_t *to, const struct text *t)
 
 void request_write(const struct workload *w, uint32_t request, uint8_t *to)
 {
+    if (w->row) {
+        script_write(w->row, request, to);
+        return;
+    }
     uint8_t *key = put(to, &w->head[request >> 31]);
     key_write(w, request & REQUEST_KEY, key);
     uint8_t *end = key + w->key_size;

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "script.h"
+
 enum { REQUEST_SET = 1u << 31, REQUEST_KEY = REQUEST_SET - 1 };
 enum { REQUEST_MAX = 16384 + 512 }; /* bytes of the longest request or reply */
 
@@ -25,6 +27,9 @@ struct workload {
     uint32_t *zipf; /* ranks drawn in advance, NULL = uniform */
     uint32_t zipf_at;
     unsigned request_size[2], reply_size[2]; /* [1] = SET */
+    struct script *script;                   /* what is sent instead of GET and SET; NULL = nothing */
+    const struct script_row *row;            /* of it, now */
+    uint64_t nth;                            /* requests of the row so far */
     struct text {
         char byte[64];
         unsigned size;
@@ -43,9 +48,10 @@ uint32_t workload_next(struct workload *w);
 
 static inline unsigned request_size(const struct workload *w, uint32_t request)
 {
-    return w->request_size[request >> 31];
+    return w->row ? script_request_size(w->row, request) : w->request_size[request >> 31];
 }
 
+/* Of a GET or SET. */
 static inline unsigned reply_size(const struct workload *w, uint32_t request)
 {
     return w->reply_size[request >> 31];
@@ -53,10 +59,37 @@ static inline unsigned reply_size(const struct workload *w, uint32_t request)
 
 /* Writes the request's bytes (request_size of them). */
 void request_write(const struct workload *w, uint32_t request, uint8_t *to);
-/* Writes the bytes of the right reply (reply_size of them). */
+/* Writes the bytes of the right reply to a GET or SET (reply_size of them). */
 void reply_write(const struct workload *w, uint32_t request, uint8_t *to);
-/* Are the reply_size bytes at p the right reply? */
+/* Are the reply_size bytes at p the right reply to a GET or SET? */
 bool reply_equal(const struct workload *w, uint32_t request, const uint8_t *p);
+
+/* A bijection of 64 bits (Stafford's mix 13): neighbouring key numbers get keys that share nothing. */
+static inline uint64_t mix64(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+/* Eight hexadecimal digits of v, one a byte, without a loop or a table. */
+static inline uint64_t hex8(uint32_t v)
+{
+    uint64_t x = v;
+    x = (x | x << 16) & 0x0000ffff0000ffffull;
+    x = (x | x << 8) & 0x00ff00ff00ff00ffull;
+    x = (x | x << 4) & 0x0f0f0f0f0f0f0f0full;
+    uint64_t letters = (x + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+    return x + 0x3030303030303030ull + letters * ('a' - '0' - 10);
+}
+
+/* The 16 hexadecimal digits that name a key. */
+static inline void key_text(uint32_t key, uint8_t *to)
+{
+    uint64_t x = mix64(key + 1), high = hex8((uint32_t)(x >> 32)), low = hex8((uint32_t)x);
+    memcpy(to, &high, 8);
+    memcpy(to + 8, &low, 8);
+}
 
 /* The value that belongs to a key: word i is a function of the key's first 16 bytes and i. */
 struct value_seed {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "command/transaction.h"
 #include "resp/reader.h"
 
 enum { MAX_PAIRS = 64, MAX_ARGS = 4096 };
@@ -202,8 +203,10 @@ struct engine *engine_new(const char *directives)
 
 void engine_free(struct engine *e)
 {
-    for (unsigned i = 0; i < e->nclients; i++)
+    for (unsigned i = 0; i < e->nclients; i++) {
+        transaction_end(&e->env, &e->clients[i]);
         client_release(&e->clients[i]);
+    }
     if (e->env.ks)
         keyspace_free(e->env.ks);
     command_table_free();
@@ -273,6 +276,8 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
+    if (e->result == CMD_ELSEWHERE) /* every shard is here */
+        e->result = command_execute(&e->request, &sink.w);
     take_chunk(&sink.w);
     free(sink.chunk);
 }

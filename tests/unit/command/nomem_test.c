@@ -1,48 +1,12 @@
 /* nomem_test.c: what the reader, the table and the connection commands do when the Nth allocation fails: they
- * say so, keep their state and leak nothing (ASan). Linked with --wrap for malloc, calloc, realloc and
- * strdup. */
+ * say so, keep their state and leak nothing (ASan). */
 #include "engine.h"
 #include "resp/reader.h"
+#include "nomem.h"
 #include "unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static long fail_at = -1; /* allocations until the one that fails; -1: none */
-
-static bool fails(void)
-{
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
 
 static const struct resp_limits limits = {
     .max_bulk = 512 << 20, .max_args = 1024 * 1024, .max_inline = 65536};

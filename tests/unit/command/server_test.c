@@ -268,10 +268,30 @@ static void test_debug_helpers(void)
     EXPECT(e, "DEBUG POPULATE 100", "+OK\r\n");
     EXPECT(e, "DBSIZE", ":100\r\n");
     EXPECT_STARTS(e, "DEBUG OBJECT key:99", "+Value at:0x");
-    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, " refcount:1 encoding:embstr serializedlength:8 lru:"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, " refcount:1 encoding:embstr serializedlength:9 lru:"));
     EXPECT(e, "DEBUG POPULATE 3 other 100", "+OK\r\n");
     EXPECT(e, "DBSIZE", ":103\r\n");
     EXPECT(e, "DEBUG POPULATE -1", "-ERR value is out of range, must be positive\r\n");
+    engine_free(e);
+}
+
+static void test_debug_shows_how_values_are_kept(void)
+{
+    struct engine *e = engine_new(
+        "enable-debug-command yes\nworkers 2\nset-max-listpack-entries 1\nlist-max-listpack-size 1\n");
+    EXPECT(e, "DEBUG QUICKLIST-PACKED-THRESHOLD 1b", "+OK\r\n");
+    EXPECT(e, "RPUSH l aa bb cc", ":3\r\n");
+    EXPECT_STARTS(e, "DEBUG OBJECT l", "+Value at:0x");
+    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, " ql_nodes:3 ql_avg_node:1.00 ql_listpack_max:1 "));
+    EXPECT(e, "DEBUG QUICKLIST-PACKED-THRESHOLD 0", "+OK\r\n");
+    EXPECT(e, "DEBUG QUICKLIST-PACKED-THRESHOLD 5gb",
+           "-ERR argument must be a memory value bigger than 1 and smaller than 4gb\r\n");
+    engine_cmd(e, "SADD s a b c");
+    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "DEBUG HTSTATS 0"), "number of elements: 2\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "DEBUG HTSTATS-KEY s"), "number of elements: 3\n"));
+    EXPECT_STARTS(e, "DEBUG HTSTATS-KEY l", "-ERR The value stored at the specified key is not");
+    EXPECT(e, "DEBUG HTSTATS 99", "-ERR Out of range database\r\n");
+    EXPECT_STARTS(e, "DEBUG QUICKLIST l", "-ERR this prints on the server's terminal");
     engine_free(e);
 }
 
@@ -449,6 +469,7 @@ int main(int argc, char **argv)
                                              UNIT(test_memory_stats_has_redis_fields),
                                              UNIT(test_debug_needs_permission),
                                              UNIT(test_debug_helpers),
+                                             UNIT(test_debug_shows_how_values_are_kept),
                                              UNIT(test_debug_protocol_in_both_versions),
                                              UNIT(test_latency_has_seen_nothing),
                                              UNIT(test_lolwut_ends_with_the_version),

@@ -181,11 +181,15 @@ static void step_ends(struct value_at *v, uint64_t r)
     }
 }
 
-static void run(int list_size, uint64_t seed, unsigned steps, bool failing)
+static void run(int list_size, uint32_t chunk, uint64_t seed, unsigned steps, bool failing)
 {
     struct fixture f;
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
     f.s->limits.list_size = list_size;
+    shard_set_list_chunk(f.s, chunk);
+    struct chunk_limit limit = chunk_limit_in(f.s);
+    if (limit.bytes < ENTRY_INLINE) /* what lay in the entry becomes a chunk as it is */
+        limit.bytes = ENTRY_INLINE;
     struct key k = key_of(&f, "list");
     count = 0;
     for (unsigned i = 0; i < steps; i++) {
@@ -204,7 +208,7 @@ static void run(int list_size, uint64_t seed, unsigned steps, bool failing)
         if (i % 8 == 0 || count < 20)
             compare(&f, &k);
         if (v.e && entry_is_body(v.e))
-            check_chain(v.e, chunk_limit_of(list_size));
+            check_chain(v.e, limit);
         if (i % 500 == 499) {
             struct key other = key_of(&f, "other list");
             CU_ASSERT_EQUAL(v.e ? store_copy(f.s, 0, &k, f.s, 0, &other) : STORE_OK, STORE_OK);
@@ -225,14 +229,22 @@ static void test_random_changes_match_an_array(void)
 {
     static const int sizes[] = {-2, -1, -5, 0, 3, 50};
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        run(sizes[i], i + 1, 2500, false);
+        run(sizes[i], 0, i + 1, 2500, false);
 }
 
 static void test_without_memory_nothing_changes(void)
 {
     static const int sizes[] = {-1, 3};
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        run(sizes[i], i + 11, 4000, true);
+        run(sizes[i], 0, i + 11, 4000, true);
+}
+
+/* DEBUG QUICKLIST-PACKED-THRESHOLD: an element a chunk, and few of them. */
+static void test_small_chunks_match_an_array(void)
+{
+    run(-2, 1, 21, 2500, false);
+    run(3, 40, 22, 2500, false);
+    run(-2, 40, 23, 4000, true);
 }
 
 /* Strings push everything else out: a list goes as a whole, and never while it is being changed. */
@@ -446,6 +458,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_random_changes_match_an_array),
                                              UNIT(test_without_memory_nothing_changes),
+                                             UNIT(test_small_chunks_match_an_array),
                                              UNIT(test_eviction_spares_the_list_at_work),
                                              UNIT(test_encoding_changes_where_redis_changes_it),
                                              UNIT(test_counted_limit),

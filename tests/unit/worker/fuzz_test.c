@@ -1,8 +1,8 @@
 /* fuzz_test.c: mutated pipelines at random splits into two workers: whatever comes, a fresh client gets its
- * PONG and no packet buffer is lost. And the worker with every allocation failing once. Linked with --wrap
- * for malloc, calloc and realloc. */
+ * PONG and no packet buffer is lost. And the worker with every allocation failing once. */
 #include "box_rig.h"
 #include "job.h"
+#include "nomem.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -10,35 +10,6 @@
 #include <time.h>
 
 static struct box_rig rig;
-static long fail_at = -1; /* allocations until the one that fails; -1: none */
-
-static bool fails(void)
-{
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-
 static const char *const seed[] = {
     "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\n",
     "*2\r\n$3\r\nGET\r\n$1\r\na\r\n",

@@ -1,0 +1,9 @@
+/* debug.h: DEBUG's helpers that have files of their own. */
+#pragma once
+#include "command/server.h"
+
+/* debug_data.c */
+void debug_digest(struct request *rq);
+void debug_digest_value(struct request *rq);
+void debug_reload(struct request *rq);
+void debug_loadaof(struct request *rq);

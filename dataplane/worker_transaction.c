@@ -1,0 +1,92 @@
+/* worker_transaction.c: transactions of sessions: what they take, their way to other workers and back, and
+ * watched keys that nobody needs any more (command/transaction.h). */
+#include "worker.h"
+
+#include "command/transaction.h"
+#include "job.h"
+
+void worker_recount(struct worker *w, struct session *s)
+{
+    const struct transaction *t = s->client.transaction;
+    uint64_t now = transaction_bytes(&s->client);
+    w->query_bytes += now - s->queued_bytes;
+    s->queued_bytes = now;
+    if (!now)
+        return;
+    session_holds(s);
+    if (t->arguments + s->query_len - s->query_off > w->conf->client_query_buffer_limit) {
+        count_one(w->counters, COUNTER_client_query_limit_closes);
+        s->flags |= SESSION_BROKEN;
+    }
+    session_relieve(w);
+}
+
+void worker_lend(struct session *s, struct job *j)
+{
+    j->client.transaction = s->client.transaction;
+    s->client.transaction = NULL;
+    j->lent = true;
+}
+
+/* SELECT is the one command by which a transaction changes a client that is elsewhere. */
+void worker_take_back(struct worker *w, struct job *j)
+{
+    struct session *s = j->session;
+    j->lent = false;
+    if (!s) {
+        transaction_end(&w->env, &j->client);
+        return;
+    }
+    s->client.transaction = j->client.transaction;
+    s->client.flags = (s->client.flags & ~(uint32_t)CLIENT_MULTI) | (j->client.flags & CLIENT_MULTI);
+    s->client.db = j->client.db;
+    j->client.transaction = NULL;
+    worker_recount(w, s);
+}
+
+/* -- watched keys */
+
+static void later(struct worker *w, struct watch *watch)
+{
+    watch->next = w->unwatched;
+    w->unwatched = watch;
+}
+
+static void pass_on(struct worker *w, struct watch *watch)
+{
+    static const struct client nobody;
+    struct job *j = job_new(JOB_UNWATCH, w->id, &nobody, 0, NULL);
+    if (!j) {
+        later(w, watch);
+        return;
+    }
+    j->watch = watch;
+    worker_send_job(w, j);
+}
+
+void worker_unwatch(struct command_env *env, struct watch *watch)
+{
+    struct worker *w = env->worker;
+    if (!watch_leave(watch, env->ks, (int)w->id))
+        pass_on(w, watch);
+}
+
+void worker_unwatch_more(struct worker *w)
+{
+    struct watch *list = w->unwatched;
+    w->unwatched = NULL;
+    for (struct watch *next; list; list = next) {
+        next = list->next;
+        pass_on(w, list);
+    }
+}
+
+void worker_unwatch_job(struct worker *w, struct job *j)
+{
+    if (watch_leave(j->watch, w->env.ks, (int)w->id))
+        j->watch = NULL;
+    if (j->watch)
+        worker_send_job(w, j);
+    else
+        job_free(j);
+}
