@@ -103,7 +103,8 @@ static void reply_field(struct request *rq, const struct field *f, uint64_t raw)
     reply_int(rq->out, f->is_signed ? sign_extend(raw, f->width) : (int64_t)raw);
 }
 
-static void run_write(struct request *rq, const struct field *f, uint8_t *p, size_t len)
+/* True if it wrote another value. *written: it wrote. */
+static bool run_write(struct request *rq, const struct field *f, uint8_t *p, size_t len, bool *written)
 {
     uint64_t old = bits_get(p, len, f->offset, f->width), fresh;
     __int128 value;
@@ -113,10 +114,12 @@ static void run_write(struct request *rq, const struct field *f, uint8_t *p, siz
         value = f->is_signed ? (__int128)f->operand : (__int128)(uint64_t)f->operand;
     if (!fit(f, value, &fresh)) {
         reply_null(rq->out);
-        return;
+        return false;
     }
+    *written = true;
     bits_put(p, f->offset, f->width, fresh);
     reply_field(rq, f, f->verb == FIELD_INCRBY ? fresh : old);
+    return fresh != old;
 }
 
 /* Checks every operation before the first one runs: how many there are, and the bytes that writes need. */
@@ -150,6 +153,7 @@ static enum command_result run_fields(struct request *rq, bool may_write)
         return CMD_DONE;
     struct slice s = e ? entry_string(e, scratch) : (struct slice){NULL, 0};
     uint8_t *writable = NULL;
+    bool grows = need > s.len, written = false, changed = false;
     if (need) {
         s.len = need > s.len ? need : s.len;
         if (store_string_grow(request_shard(rq, &rq->key), rq->client->db, &rq->key, s.len, &writable) !=
@@ -164,8 +168,10 @@ static enum command_result run_fields(struct request *rq, bool may_write)
         if (f.verb == FIELD_GET)
             reply_field(rq, &f, bits_get(s.p, s.len, f.offset, f.width));
         else
-            run_write(rq, &f, writable, s.len);
+            changed |= run_write(rq, &f, writable, s.len, &written);
     }
+    if (changed || (grows && written))
+        request_changed(rq, &rq->key);
     return CMD_DONE;
 }
 

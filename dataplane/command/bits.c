@@ -45,8 +45,11 @@ enum command_result setbit_command(struct request *rq)
         return CMD_DONE;
     }
     unsigned mask = 0x80u >> offset % 8;
-    reply_int(rq->out, (bytes[offset / 8] & mask) != 0);
+    bool was = bytes[offset / 8] & mask;
+    reply_int(rq->out, was);
     bytes[offset / 8] = (uint8_t)((bytes[offset / 8] & ~mask) | (bit ? mask : 0));
+    if (!e || need > len || was != bit)
+        request_changed(rq, &rq->key);
     return CMD_DONE;
 }
 

@@ -7,3 +7,10 @@ void debug_digest(struct request *rq);
 void debug_digest_value(struct request *rq);
 void debug_reload(struct request *rq);
 void debug_loadaof(struct request *rq);
+
+/* debug_store.c */
+void debug_object(struct request *rq);
+void debug_htstats(struct request *rq);
+void debug_htstats_key(struct request *rq);
+void debug_packed_threshold(struct request *rq);
+void debug_no_terminal(struct request *rq);

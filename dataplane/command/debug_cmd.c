@@ -2,7 +2,6 @@
  * default), as in Redis 7. Runs with all workers stopped. */
 #include "base/glob.h"
 #include "base/number.h"
-#include "command/debug_store.h"
 #include "command/debug.h"
 
 #include <inttypes.h>

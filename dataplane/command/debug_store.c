@@ -1,6 +1,6 @@
 /* debug_store.c: DEBUG OBJECT, HTSTATS, HTSTATS-KEY, QUICKLIST-PACKED-THRESHOLD: what they say is true of
  * this store, in the words of Redis where it has the same thing (debug.c of Redis 7.0). */
-#include "command/debug_store.h"
+#include "command/debug.h"
 #include "base/number.h"
 #include "store/list.h"
 #include "store/rdb.h"
@@ -9,10 +9,11 @@
 #include <stdio.h>
 
 /* The bytes that the value takes in an RDB file, without its type. */
-static size_t serialized_length(const struct entry *e)
+static size_t serialized_length(const struct shard *s, const struct entry *e)
 {
     struct rdb_writer w = {.compress = true};
-    size_t len = rdb_put_value(&w, e) && !w.failed ? w.len - 1 : 0; /* long: */
+    rdb_put_value(&w, s, e); /* long: */
+    size_t len = w.failed ? 0 : w.len - 1;
     rdb_writer_free(&w);
     return len;
 }
@@ -36,7 +37,7 @@ void debug_object(struct request *rq)
     int n = snprintf(line, sizeof line,
                      "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu64
                      " lru_seconds_idle:%" PRIu64,
-                     (const void *)e, entry_encoding(e), serialized_length(e),
+                     (const void *)e, entry_encoding(e), serialized_length(request_shard(rq, &k), e),
                      (rq->env->now_ms / 1000 - idle) & 0xffffff, idle);
     uint64_t chunks = entry_type(e) == TYPE_LIST ? list_chunks(e, &bytes) : 0;
     if (chunks) /* never compressed: list-compress-depth is only read */

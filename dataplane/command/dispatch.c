@@ -456,6 +456,11 @@ struct entry *request_find(const struct request *rq, const struct key *k, unsign
     return store_find(request_shard(rq, k), rq->client->db, k, how);
 }
 
+void request_changed(const struct request *rq, const struct key *k)
+{
+    store_changed(request_shard(rq, k), rq->client->db, k);
+}
+
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
                    struct value_at *v)
 {

@@ -87,8 +87,10 @@ static void add_dense(struct request *rq)
         unsigned value, index = hll_hash(rq->argv[i], &value);
         changed |= hll_raise_dense(bytes, index, value) == HLL_CHANGED;
     }
-    if (changed)
+    if (changed) {
         hll_stale(bytes);
+        request_changed(rq, &rq->key);
+    }
     reply_int(rq->out, changed);
 }
 
@@ -173,6 +175,7 @@ enum command_result pfcount_command(struct request *rq)
         if (!bytes)
             return CMD_DONE;
         hll_cache(bytes, cardinality);
+        request_changed(rq, &rq->key);
     }
     reply_int(rq->out, (int64_t)cardinality);
     return CMD_DONE;

@@ -189,6 +189,8 @@ bool list_move_try(struct request *rq, int from, int to, enum list_end from_end,
         result = list_move(&a, from_end, &b, to_end);
     else if (from_end != to_end)
         result = list_rotate(&a, from_end);
+    if (same)
+        request_changed(rq, &from_key);
     if (result == STORE_OK)
         reply_end(rq, same ? &a : &b, to_end);
     else

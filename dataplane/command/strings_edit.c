@@ -25,6 +25,7 @@ static void write_part(struct request *rq, uint64_t len, uint64_t offset, struct
     }
     if (part.len)
         memcpy(bytes + offset, part.p, part.len);
+    request_changed(rq, &rq->key);
     reply_int(rq->out, (int64_t)total);
 }
 

@@ -125,8 +125,10 @@ static enum store_result push_first_chunks(struct value_at *v, enum list_end end
     if (!l)
         return STORE_OOM;
     l->body.listpack = listpack;
-    if (push_each(v, l, end, values, n) && value_set_body(v, &l->body) == STORE_OK)
+    if (push_each(v, l, end, values, n) && value_set_body(v, &l->body) == STORE_OK) {
+        value_changed(v);
         return STORE_OK;
+    }
     body_release(v->s, &l->body);
     return STORE_OOM;
 }

@@ -42,5 +42,7 @@ enum store_result list_draft_store(struct value_at *v, struct list *l)
     enum store_result result = is_inline ? store_inline(v, l) : value_set_body(v, &l->body);
     if (v->e)
         entry_release(v->e);
+    if (result == STORE_OK)
+        value_changed(v);
     return result;
 }

@@ -1,5 +1,6 @@
 /* rdb_hash.c: hashes and sets in RDB's form. https://rdb.fnordig.de/file_format.html, Redis' rdb.c */
 #include "store/hash.h"
+#include "store/hash_forms.h"
 #include "store/ints.h"
 #include "store/rdb_value.h"
 #include "store/set.h"
@@ -10,7 +11,7 @@ void rdb_put_hash(struct rdb_writer *w, const struct shard *s, const struct entr
 {
     struct hash_cursor at = {0};
     struct hash_pair pair;
-    if (!entry_is_body(e)) {
+    if (!entry_is_body(e) && !hash_next_time(e)) { /* fields' times are not in the form yet */
         struct pack pk;
         uint64_t len;
         pk.p = entry_value_bytes(e, &len);
@@ -20,7 +21,7 @@ void rdb_put_hash(struct rdb_writer *w, const struct shard *s, const struct entr
         return;
     }
     rdb_put_byte(w, RDB_HASH);
-    rdb_put_len(w, hash_count(e));
+    rdb_put_len(w, hash_count(s, e));
     while (hash_next(s, e, &at, &pair)) { /* long: */
         rdb_put_string(w, pair.field);
         rdb_put_string(w, pair.value);

@@ -56,6 +56,12 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
     return e != NULL;
 }
 
+void store_changed(struct shard *s, unsigned db, const struct key *k)
+{
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+}
+
 /* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
 static struct entry *remake(struct shard *s, const struct entry *e, uint64_t expire_at)
 {
@@ -97,8 +103,8 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
         s->changes++;
     }
     db_note_expiry(db, before, expire_at);
-    if (__builtin_expect(s->waits.nodes != 0, 0) && (before || expire_at))
-        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+    if (before || expire_at)
+        store_changed(s, (unsigned)(db - s->db), k);
     return STORE_OK;
 }
 

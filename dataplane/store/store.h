@@ -142,9 +142,13 @@ enum store_result store_set_int(struct shard *s, unsigned db, const struct key *
 
 /* Makes the string of k `len` bytes long (new bytes are zero; never shorter than it is), creating the key
  * when absent, and hands out its bytes for writing in *bytes: APPEND, SETRANGE, SETBIT, BITFIELD. Growth is
- * amortised. Encoding "raw". */
+ * amortised. Encoding "raw". If what is written makes a difference, store_changed() is due. */
 enum store_result store_string_grow(struct shard *s, unsigned db, const struct key *k, size_t len,
                                     uint8_t **bytes);
+
+/* Those who watch the key (WATCH) are to know that it has changed. Everything else that changes a value or its
+ * expiry sees to that itself. */
+void store_changed(struct shard *s, unsigned db, const struct key *k);
 
 /* Removes a key. False if there was none (an expired one counts as none). */
 bool store_delete(struct shard *s, unsigned db, const struct key *k);

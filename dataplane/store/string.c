@@ -132,9 +132,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         entry_new_clock(s, e);
         index_insert(s, &db->index, k->hash, e);
     }
-    if (__builtin_expect(s->waits.nodes != 0, 0))
-        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash,
-                   was == TYPE_STRING ? KEY_CHANGED : KEY_GONE, was);
+    if (old && was != TYPE_STRING && s->waits.nodes)
+        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_GONE, was);
     if (old_root.p && !t->root_is_old)
         shard_free(s, old_root.p);
     if (old_body)
@@ -181,7 +180,10 @@ enum store_result store_set_string(struct shard *s, unsigned number, const struc
     struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    return put(s, db, k, old, &at, &v, expire_at) ? STORE_OK : STORE_OOM;
+    if (!put(s, db, k, old, &at, &v, expire_at))
+        return STORE_OOM;
+    store_changed(s, number, k);
+    return STORE_OK;
 }
 
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
@@ -192,11 +194,14 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
     if (old && entry_type_of(old) == TYPE_STRING && entry_encoding_of(old) == STRING_INT) {
         memcpy(entry_parts(old).value, &value, sizeof value);
         entry_touch(s, old);
-        db_note_key(s, db, old, KEY_CHANGED);
+        store_changed(s, number, k);
         return STORE_OK;
     }
     struct value v = {.encoding = STRING_INT, .number = value};
-    return put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0) ? STORE_OK : STORE_OOM;
+    if (!put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0))
+        return STORE_OOM;
+    store_changed(s, number, k);
+    return STORE_OK;
 }
 
 /* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none.
@@ -248,7 +253,6 @@ enum store_result store_string_grow(struct shard *s, unsigned number, const stru
         len = text.len;
     if (e && grow_in_place(db, e, len)) {
         entry_touch(s, e);
-        db_note_key(s, db, e, KEY_CHANGED);
         *bytes = string_bytes(e);
         return STORE_OK;
     }

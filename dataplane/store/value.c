@@ -292,7 +292,6 @@ enum store_result value_set_body(struct value_at *v, struct body *b)
         return STORE_OOM;
     memcpy(entry_parts(v->e).value, &b, sizeof b);
     account(v, before);
-    value_changed(v);
     db_note_timed(db_of(v), next, next_time(v));
     free_replaced(v->s, &old);
     return STORE_OK;
@@ -305,7 +304,7 @@ void value_changed(const struct value_at *v)
 
 void value_grew(const struct value_at *v)
 {
-    db_note_key(v->s, db_of(v), v->e, KEY_MADE);
+    db_note_key(v->s, db_of(v), v->e, KEY_GREW);
 }
 
 void value_body_changed(const struct value_at *v, uint64_t before)

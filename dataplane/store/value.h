@@ -85,15 +85,14 @@ uint64_t body_memory(const struct body *b);
 bool bodies_slice(struct shard *s, unsigned *budget);
 
 /* Makes a body the value in place of the one it had, or creates the key. STORE_OOM: nothing has changed, the
- * body is the caller's. */
+ * body is the caller's. Often it is the same value in another form: if not, value_changed() is due. */
 enum store_result value_set_body(struct value_at *v, struct body *b);
 /* A body has changed: tells the database that body->data was `before` until now. */
 void value_body_changed(const struct value_at *v, uint64_t before);
 
 /* -- all forms */
 
-/* Tells those who watch the key. Part of all that changes a value above; for what changes nothing of it that
- * those functions see. */
+/* Tells those who watch the key (store_changed()). Part of all functions above but value_set_body(). */
 void value_changed(const struct value_at *v);
 
 /* Those who wait for the key are to look at it once more: an entry was added to a stream, or a group of it is

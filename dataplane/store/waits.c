@@ -219,8 +219,9 @@ void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, 
     struct wait_key *k = find(w, db, name, hash);
     if (!k)
         return;
-    raise_all(k);
-    if (event == KEY_GONE ? k->gone : event == KEY_MADE && k->waiting[type])
+    if (event != KEY_GREW)
+        raise_all(k);
+    if (event == KEY_GONE ? k->gone : event != KEY_CHANGED && k->waiting[type])
         queue(w, k);
 }
 

@@ -110,6 +110,8 @@ static bool grow_into_body(struct value_at *v, const struct zset_element *e)
         body_release(v->s, &b->table.body);
         return false;
     }
+    if (b)
+        value_changed(v);
     return b;
 }
 
@@ -259,8 +261,10 @@ static enum store_result replace_by_body(struct value_at *v, const struct zset_e
     for (uint64_t i = 1; ok && i < count; i++, turn_take(v->s->turn))
         ok = zset_body_add(v->s, b, &e[i]);
     release(v);
-    if (ok && value_set_body(v, &b->table.body) == STORE_OK)
+    if (ok && value_set_body(v, &b->table.body) == STORE_OK) {
+        value_changed(v);
         return STORE_OK;
+    }
     if (b)
         body_release(v->s, &b->table.body);
     return STORE_OOM;
