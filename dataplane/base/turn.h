@@ -6,6 +6,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct turn {
     uint32_t left;               /* elements until the clock is looked at */
@@ -16,4 +17,16 @@ static inline void turn_take(struct turn *t)
 {
     if (t && --t->left == 0)
         t->look(t);
+}
+
+/* memcpy() in pieces, with turns. */
+static inline void turn_copy(struct turn *t, void *to, const void *from, size_t n)
+{
+    enum { PIECE = 16384 };
+    char *p = to;
+    for (; t && n > PIECE; n -= PIECE, p += PIECE, from = (const char *)from + PIECE) {
+        memcpy(p, from, PIECE);
+        turn_take(t);
+    }
+    memcpy(p, from, n);
 }

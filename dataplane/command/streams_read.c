@@ -31,13 +31,16 @@ static enum command_result range(struct request *rq, bool reverse)
     }
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_STREAM, &v))
         return CMD_DONE;
+    uint64_t most = count < 0 ? UINT64_MAX : (uint64_t)count;
+    if (v.e && turn_wanted(rq, most) &&
+        turn_wanted(rq, stream_count(stream_of(&v), from, to, rq->env->turn_work + 1)))
+        return CMD_LONG;
     if (!v.e)
         reply_array(rq->out, 0);
     else if (count == 0)
         reply_null_array(rq->out);
     else
-        reply_stream_range(rq->out, stream_of(&v), from, to, count < 0 ? UINT64_MAX : (uint64_t)count,
-                           reverse);
+        reply_stream_range(rq->out, stream_of(&v), from, to, most, reverse);
     return CMD_DONE;
 }
 

@@ -202,9 +202,10 @@ uint64_t table_scan(const struct shard *s, const struct table *t, uint64_t curso
                     void (*visit)(struct entry *e, void *arg), void *arg)
 {
     struct scan scan = {.visit = visit, .arg = arg};
-    do
+    do {
         cursor = index_scan(s, &t->index, cursor, scan_visit, &scan);
-    while (cursor && scan.passed < want);
+        turn_take(s->turn);
+    } while (cursor && scan.passed < want);
     return cursor;
 }
 
