@@ -422,16 +422,29 @@ static enum command_result wait_for(struct request *rq, const struct read_option
     return CMD_DONE;
 }
 
+/* How many entries XREAD replies of a key, as far as that matters to turn_wanted(). */
+static uint64_t news_of(const struct request *rq, const struct read_options *o, const struct reading *r)
+{
+    uint64_t most = rq->env->turn_work + 1;
+    if (o->count && (uint64_t)o->count < most)
+        return 0;
+    return stream_count(stream_of(&r->v), r->after, r->until, most);
+}
+
 static enum command_result read_all(struct request *rq, const struct read_options *o, struct reading *all)
 {
     int served = 0;
+    uint64_t entries = 0;
     for (int i = 0; i < o->streams; i++)
         if (!read_key(rq, o, i, &all[i]))
             return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
         find_entries(rq, o, all, &all[i]);
         served += all[i].serve;
+        entries += all[i].serve && !o->in_group ? news_of(rq, o, &all[i]) : 0;
     }
+    if (turn_wanted(rq, entries))
+        return CMD_LONG;
     if (o->in_group && !reserve_all(rq, o, all))
         return CMD_DONE;
     if (!served && o->blocks)
