@@ -22,6 +22,7 @@ enum client_flag {
     CLIENT_DENY_BLOCKING = 4096, /* its commands run inside another one (MULTI, a script) and must not wait */
     CLIENT_BLOCKED = 2048,       /* waits in a blocking command: as far as CLIENT LIST is concerned */
     CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
+    CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 

@@ -301,22 +301,55 @@ void command_nested(struct request *rq, struct resp_writer *out)
         account_errors(rq, counted->errors - errors, true);
 }
 
-/* -- blocking -- */
+/* -- once more: blocked commands -- */
 
-enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
+static enum command_result run_again(struct request *rq, struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
-    rq->served = position;
-    struct command_env *env = rq->env;
-    uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
-    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
-    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
-        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;
+}
+
+enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
+{
+    struct command_env *env = rq->env;
+    uint64_t begin = __rdtsc();
+    rq->served = position;
+    enum command_result result = run_again(rq, out);
+    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
+    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
+    return result;
+}
+
+/* -- in slices -- */
+
+bool request_may_turn(const struct request *rq)
+{
+    return rq->env->turns && !rq->again && !rq->served && !(rq->client->flags & CLIENT_DENY_BLOCKING) &&
+           !(rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv));
+}
+
+enum command_result command_long(struct request *rq, struct resp_writer *out)
+{
+    rq->again = true;
+    rq->client->flags |= CLIENT_COUNTED;
+    enum command_result result = run_again(rq, out);
+    rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
+    return result;
+}
+
+void command_took(struct request *rq, uint64_t cycles)
+{
+    struct command_env *env = rq->env;
+    if (env->tsc_per_us == 0)
+        return;
+    env->stats[rq->cmd->id].usec += cycles / env->tsc_per_us;
+    if (slowlog_wanted(env, rq->cmd, cycles / env->tsc_per_us))
+        slowlog_note(env->slowlog[env->self], rq, cycles / env->tsc_per_us);
 }
 
 bool request_may_block(const struct request *rq)
@@ -398,8 +431,28 @@ static bool span_of(const struct key_spec *k, int begin, int argc, const struct 
 
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room)
 {
-    if (cmd->getkeys)
-        return cmd->getkeys(argc, argv, position, room);
+    return command_key_uses(cmd, argc, argv, position, NULL, room);
+}
+
+/* XREADGROUP changes what its key specification calls read only: such a command may change all. */
+static bool changes_unsaid(const struct command *cmd)
+{
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
+        if (!(cmd->key[i].flags & KEY_RO))
+            return false;
+    return cmd->flags & CMD_WRITE;
+}
+
+int command_key_uses(const struct command *cmd, int argc, const struct slice *argv, int *position,
+                     bool *write, int room)
+{
+    if (cmd->getkeys) {
+        int keys = cmd->getkeys(argc, argv, position, room);
+        for (int i = 0; write && i < keys && i < room; i++)
+            write[i] = cmd->flags & CMD_WRITE;
+        return keys;
+    }
+    bool all = write && changes_unsaid(cmd);
     int n = 0;
     for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
         const struct key_spec *k = &cmd->key[i];
@@ -411,6 +464,8 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
         for (int at = first; at <= last; at += k->step > 0 ? k->step : 1) {
             if (n < room)
                 position[n] = at;
+            if (n < room && write)
+                write[n] = all || !(k->flags & KEY_RO);
             n++;
         }
     }
@@ -463,8 +518,8 @@ struct shard *request_shard(const struct request *rq, const struct key *k)
 
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
 {
-    if (rq->client->flags & CLIENT_NO_TOUCH)
-        how |= LOOK_NOTOUCH;
+    if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
+        how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
     return store_find(request_shard(rq, k), rq->client->db, k, how);
 }
 

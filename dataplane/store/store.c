@@ -31,6 +31,8 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
+    if (pinned(&s->pins, k->hash)) /* whoever has it began earlier, and goes by that time */
+        return NULL;
     db_expire(s, db, at, e);
     return NULL;
 }
@@ -219,7 +221,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
     struct db *db = &s->db[number];
     struct entry *e;
     while (index_sample(s, &db->index, random, &e, 1) == 1) {
-        if (!entry_expired(s, e))
+        if (!entry_expired(s, e) || entry_pinned(s, e))
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);
