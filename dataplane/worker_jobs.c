@@ -120,7 +120,7 @@ void worker_complete(struct worker *w, struct job *j)
     struct session *s = j->session;
     if (j->lent)
         worker_take_back(w, j);
-    else if (s && s->queued_bytes)
+    else if (s && j->rq.client == &s->client)
         worker_recount(w, s);
     if (s) {
         s->job = NULL;
@@ -187,6 +187,8 @@ static void received(struct worker *w, struct job *j)
         start_exec(w, j);
         return;
     }
+    if (w->paused && worker_holds_job(w, j))
+        return;
     /* It has hopped here: our shard. */
     if (job_run(j, &w->env) != CMD_BLOCK || !block_begin(&w->blocking, j))
         send_to(w, j->home, j);
@@ -221,6 +223,8 @@ static bool run_barriers(struct worker *w)
     block_serve(&w->blocking, true); /* what was to be served with all stopped */
     for (struct job *j = w->barrier_first, *next; j; j = next) {
         next = j->next;
+        if (w->paused && worker_holds_job(w, j))
+            continue;
         if (run_barrier(w, j))
             append(&finished, &last, j);
     }
@@ -234,6 +238,14 @@ static bool run_barriers(struct worker *w)
             worker_complete(w, j);
     }
     return true;
+}
+
+void worker_resume_job(struct worker *w, struct job *j)
+{
+    if (j->kind == JOB_BARRIER)
+        append(&w->barrier_first, &w->barrier_last, j);
+    else
+        received(w, j);
 }
 
 /* One visit a round, of the jobs in turn: clients do not wait longer than for one slice. False if there is
@@ -288,6 +300,8 @@ void worker_free_jobs(struct worker *w)
     w->serve_job = NULL;
     free_list(w->barrier_first);
     free_list(w->outbox_first);
+    free_list(w->paused_first);
+    w->paused_first = w->paused_last = NULL;
     for (struct watch *next; w->unwatched; w->unwatched = next) {
         next = w->unwatched->next;
         watch_drop(w->unwatched);

@@ -226,7 +226,7 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
         k->laddr = value;
     } else if (slice_is(option, "user")) {
         if (!slice_eq(*value, SLICE_LIT("default"))) {
-            reply_errorf(rq->out, "ERR No such user '%.*s'", (int)(value->len < 128 ? value->len : 128),
+            reply_errorf(rq->out, "ERR No such user '%.*s'", (int)(value->len < 900 ? value->len : 900),
                          (const char *)value->p);
             return false;
         }

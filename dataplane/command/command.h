@@ -191,6 +191,8 @@ struct block_spec {
     int instead_at, insteads;
 };
 
+enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
+
 struct box_ops {
     /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
      * The client's query_/output_ fields are up to date. */
@@ -217,6 +219,9 @@ struct box_ops {
     /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
      * client of this id is blocked. May be NULL. */
     bool (*unblock)(struct command_env *env, uint64_t id, bool error);
+    /* CLIENT PAUSE until a wall clock time in ms, and UNPAUSE (PAUSE_OFF). Only from a CMD_ROUTE_ALL command. May
+     * be NULL. */
+    void (*pause)(struct command_env *env, enum pause_mode mode, uint64_t until_ms);
     /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL: all
      * shards are here. */
     void (*unwatch)(struct command_env *env, struct watch *w);
@@ -283,6 +288,8 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
  * reply, or CMD_BLOCK if it found nothing. Checks and statistics are those of its first run. */
 enum command_result command_again(struct request *rq, struct resp_writer *out, int position);
 
+/* True if a prepared request must not run while clients are paused (CLIENT PAUSE). */
+bool command_pauses(const struct request *rq, enum pause_mode mode);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
 void command_nested(struct request *rq, struct resp_writer *out);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
@@ -297,6 +304,29 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
 
 /* The i-th argument as a key with its hash (the first key's is already known). */
 struct key request_key(const struct request *rq, int i);
+
+/* The keys of a command that has many, a group at a time, whose buckets and entries are asked for before they
+ * are needed:
+ *
+ *     struct key_walk walk;
+ *     key_walk_begin(&walk, 1, 1);
+ *     for (const struct key *k; (k = key_walk_next(rq, &walk));)
+ *
+ * goes from the first argument named, by steps, to the last one; `at` is the argument of the key that was
+ * returned last. */
+enum { KEYS_AHEAD = 16 };
+struct key_walk {
+    int next, step, at;
+    unsigned i, n; /* of key[] */
+    struct key key[KEYS_AHEAD];
+};
+static inline void key_walk_begin(struct key_walk *walk, int first, int step)
+{
+    walk->next = first;
+    walk->step = step;
+    walk->i = walk->n = 0;
+}
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk);
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 struct shard *request_shard(const struct request *rq, const struct key *k);
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */

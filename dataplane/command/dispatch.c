@@ -127,10 +127,8 @@ static bool needs_auth(const struct request *rq)
 enum store_result command_make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
-    if (rq->route == ROUTE_SHARD)
+    if (rq->route != ROUTE_ALL) /* without keys that can be told: this worker's shard stands for the box */
         return shard_make_room(ks->shard[rq->shard], 0);
-    if (rq->route == ROUTE_HERE)
-        return STORE_OK;
     int position[MANY_KEYS];
     int n = command_keys(rq->cmd, rq->argc, rq->argv, position, MANY_KEYS);
     for (int i = 0; i < n && i < MANY_KEYS; i++)
@@ -237,6 +235,11 @@ static struct resp_writer *open_reply(struct request *rq, struct resp_writer *ou
     return rq->out;
 }
 
+static enum command_result after_refusal(const struct request *rq)
+{
+    return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
@@ -248,7 +251,7 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
         c->last_command = rq->cmd;
     bool refused = rejected(rq);
     bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
-    enum command_result result = taken ? CMD_COUNTED : refused ? CMD_DONE : run(rq);
+    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(counted->errors != errors, 0))
         account_errors(rq, counted->errors - errors, !refused && !taken);
     if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
@@ -385,6 +388,32 @@ struct key request_key(const struct request *rq, int i)
     if (name.p == rq->key.name.p && name.len == rq->key.name.len && rq->route != ROUTE_HERE)
         return rq->key;
     return keyspace_key(rq->env->ks, name);
+}
+
+static void walk_on(const struct request *rq, struct key_walk *walk)
+{
+    unsigned db = rq->client->db;
+    bool several = walk->next + walk->step < rq->argc;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
+        struct key *k = &walk->key[walk->n++];
+        *k = request_key(rq, walk->next);
+        if (several)
+            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
+    }
+    for (unsigned i = 0; several && i < walk->n; i++)
+        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
+}
+
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n)
+        walk_on(rq, walk);
+    if (walk->i == walk->n)
+        return NULL;
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
 }
 
 struct shard *request_shard(const struct request *rq, const struct key *k)

@@ -340,7 +340,8 @@ static uint32_t key_flags_at(const struct command *cmd, int argc, const struct s
 {
     uint32_t flags = cmd->key[0].flags;
     for (int i = 0; i < 3 && cmd->key[i].flags; i++)
-        if (cmd->key[i].begin == KEYS_AT_INDEX && cmd->key[i].index <= position)
+        if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
+                                               : i > 0 && cmd->key[0].index < position) /* after STORE */
             flags = cmd->key[i].flags;
     if (!(flags & KEY_VARIABLE))
         return flags;

@@ -21,6 +21,7 @@ struct transaction {
     bool failed;         /* an error was replied instead of QUEUED */
     bool spread;         /* needs several shards, or more than a shard */
     bool personal;       /* has commands that read or change the client: it runs where the client is */
+    uint32_t flags;      /* enum command_flag of what is queued, together */
     int shard;           /* of its keys; -1: none yet */
     int count;           /* commands queued */
     uint64_t arguments;  /* bytes of their arguments, as the client sent them */

@@ -113,16 +113,17 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
 }
 
 /* The elements come one after the other, as in Redis: a zero loses its sign while the copy is still compact.
- */
+ * Of ranks alone it is known before how many come. */
 static void store_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        bool reverse) /* long: */
+                        const struct query *q) /* long: */
 {
     const struct collection_limits *limits = &rq->env->conf->limits;
     struct tally t = {0};
     struct zset_walk w;
     struct zset_element e;
     struct key to = request_key(rq, 1);
-    bool compact = true;
+    bool compact = q->by != BY_RANK || r.end - r.first <= limits->zset_entries;
+    bool reverse = q->way == WAY_REVERSE;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
     for (uint64_t i = 0; i < r.end - r.first && zset_next(&w, &e); i++) {
         compact = compact && i < limits->zset_entries && e.member.len <= limits->zset_value;
@@ -144,7 +145,7 @@ static enum command_result range(struct request *rq, int key, enum by by, enum d
     if (!request_zset(rq, &k, LOOK_READ, &v, &z))
         return CMD_DONE;
     if (q.store)
-        store_range(rq, &z, find_range(&z, &q), q.way == WAY_REVERSE);
+        store_range(rq, &z, find_range(&z, &q), &q);
     else
         reply_range(rq, &z, find_range(&z, &q), &q);
     return CMD_DONE;

@@ -121,7 +121,11 @@ void shard_account(const struct shard *s, struct store_account *out)
                                   .peak = s->peak,
                                   .reserved = s->heap.reserved,
                                   .limit = s->limit,
-                                  .slab_free = s->heap.reserved - s->heap.used};
+                                  .slab_free = s->heap.reserved - s->heap.used,
+                                  .changes = s->dirty,
+                                  .lazy = s->bodies_waiting};
+    for (const struct trash *t = s->trash; t; t = t->next)
+        out->lazy += t->db.index.keys;
     for (unsigned i = 0; i < s->databases; i++) {
         out->keys += s->db[i].index.keys;
         out->data += s->db[i].data;

@@ -105,7 +105,7 @@ static enum rdb_result take_plain(struct rdb_reader *r, struct value_at *v)
     struct rdb_text text;
     if (!rdb_take_element(r, &text))
         return rdb_verdict(r);
-    enum rdb_result result = push(v, text.s);
+    enum rdb_result result = text.s.len ? push(v, text.s) : RDB_BAD; /* an empty one is in a listpack */
     rdb_text_free(&text);
     return result;
 }

@@ -142,8 +142,8 @@ enum store_result store_set_int(struct shard *s, unsigned db, const struct key *
 enum store_result store_string_grow(struct shard *s, unsigned db, const struct key *k, size_t len,
                                     uint8_t **bytes);
 
-/* Those who watch the key (WATCH) are to know that it has changed. Everything else that changes a value or its
- * expiry sees to that itself. */
+/* Those who watch the key (WATCH) are to know that it has changed. Everything else that changes a value or
+ * its expiry sees to that itself. */
 void store_changed(struct shard *s, unsigned db, const struct key *k);
 
 /* Removes a key. False if there was none (an expired one counts as none). */
@@ -208,6 +208,8 @@ struct store_account {
     uint64_t limit;     /* this shard's share of maxmemory or of the arena */
     uint64_t keys;      /* over all databases */
     uint64_t slab_free; /* free bytes inside slab pages */
+    uint64_t changes;   /* of keys, so far */
+    uint64_t lazy;      /* values and flushed keys that are still to be freed in slices */
 };
 void shard_account(const struct shard *s, struct store_account *out);
 

@@ -393,7 +393,9 @@ const char *value_encoding_name(const struct entry *e)
 {
     if (entry_is_body(e) && !entry_body(e)->listpack)
         return ops[entry_type_of(e)].encoding;
-    return entry_is_compact(e, VALUE_INTS) ? "intset" : entry_is_compact(e, VALUE_TIMED) ? "listpackex" : "listpack";
+    return entry_is_compact(e, VALUE_INTS)    ? "intset"
+           : entry_is_compact(e, VALUE_TIMED) ? "listpackex"
+                                              : "listpack";
 }
 
 const struct body_ops *body_ops_of(const struct body *b)
@@ -420,6 +422,7 @@ void body_release(struct shard *s, struct body *b)
     }
     b->next = s->bodies;
     s->bodies = b;
+    s->bodies_waiting++;
 }
 
 bool bodies_slice(struct shard *s, unsigned *budget)
@@ -429,6 +432,8 @@ bool bodies_slice(struct shard *s, unsigned *budget)
         if (!body_ops_of(b)->free(s, b, budget))
             return false;
         s->bodies = b->next;
+        s->bodies_waiting--;
+        count_one(s->counters, COUNTER_lazyfreed_objects);
         shard_free(s, b);
     }
     return !s->bodies;

@@ -76,6 +76,12 @@ def damage(random, body):
     return bytes([random.choice([22, 99, 255])]) + bytes(10)
 
 
+def sound(body):
+    """With version 10 and its checksum."""
+    body += (10).to_bytes(2, 'little')
+    return body + crc64(body).to_bytes(8, 'little')
+
+
 def payload(random, value):
     body = b'\x00' + string(random, value)
     if random.random() < 0.25:

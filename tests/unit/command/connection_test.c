@@ -204,7 +204,7 @@ static void test_client_list_line(void)
     /* The running request counts as unread: 26 bytes, both times. */
     static const char line[] = "id=1 addr=127.0.77.1:50001 laddr=127.0.77.2:6379 fd=-1 name=me age=61 idle=0 "
                                "flags=e db=0 sub=0 psub=0 ssub=0 "
-                               "multi=-1 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 "
+                               "multi=-1 watch=0 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 "
                                "omem=0 tot-mem=0 events=r "
                                "cmd=client|%s user=default redir=-1 resp=%d lib-name=lib lib-ver=\n";
     char body[512], want[600];
