@@ -27,7 +27,7 @@ bool hash_get_until(const struct shard *s, const struct entry *e, struct slice f
 {
     if (entry_is_body(e)) {
         const struct entry *element = table_find(s, &hash_table_of(e)->table, field);
-        if (!element || entry_expired(s, element))
+        if (!element || hash_time_over(s, entry_expire_at(element)))
             return false;
         *value = entry_string(element, scratch);
         *expire_at = entry_expire_at(element);
@@ -84,7 +84,7 @@ static bool next_of_table(const struct shard *s, const struct entry *e, struct h
     const struct entry *element;
     do
         element = table_next(s, &hash_table_of(e)->table, &at);
-    while (element && entry_expired(s, element));
+    while (element && hash_time_over(s, entry_expire_at(element)));
     cursor->at = (uint64_t)at.segment << 32 | at.slot;
     if (element)
         pair_of_element(element, pair);
@@ -125,7 +125,7 @@ static void visit_element(struct entry *element, void *arg)
 {
     const struct visitor *v = arg;
     struct hash_pair pair;
-    if (entry_expired(v->s, element))
+    if (hash_time_over(v->s, entry_expire_at(element)))
         return;
     pair_of_element(element, &pair);
     v->visit(&pair, v->arg);
@@ -160,7 +160,7 @@ static void random_of_table(struct shard *s, const struct entry *e, struct hash_
 {
     for (unsigned i = 0; i < RANDOM_TRIES; i++) {
         const struct entry *element = table_random(s, &hash_table_of(e)->table);
-        if (entry_expired(s, element))
+        if (hash_time_over(s, entry_expire_at(element)))
             continue;
         pair_of_element(element, pair);
         return;

@@ -77,7 +77,7 @@ static enum store_result set_in_table(struct value_at *v, struct slice field, st
     struct ordered *o = hash_table_of(v->e);
     uint64_t data = o->table.body.data, next = hash_next_time(v->e);
     struct entry *old = next ? table_find(v->s, &o->table, field) : NULL;
-    bool timed = old && entry_has_ttl(old), gone = timed && entry_expired(v->s, old), ok;
+    bool timed = old && entry_has_ttl(old), gone = timed && hash_time_over(v->s, entry_expire_at(old)), ok;
     entry_hold(v->e);
     if (!timed)
         ok = table_put(v->s, &o->table, field, value, added) != NULL;
@@ -272,7 +272,7 @@ static bool delete_in_table(struct value_at *v, struct slice field)
     struct ordered *o = hash_table_of(v->e);
     struct entry *element = table_find(v->s, &o->table, field);
     uint64_t data = o->table.body.data, next = hash_next_time(v->e);
-    if (!element || entry_expired(v->s, element))
+    if (!element || hash_time_over(v->s, entry_expire_at(element)))
         return false;
     if (is_last(v, next)) {
         value_remove(v);

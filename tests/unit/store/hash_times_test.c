@@ -51,7 +51,7 @@ static struct slice value_number(uint32_t v, char text[80])
 static void let_expire(struct model *m)
 {
     for (unsigned k = 0; k < KEYS; k++) {
-        bool key_over = m->key_expire[k] && m->key_expire[k] <= m->now, left = false;
+        bool key_over = m->key_expire[k] && m->key_expire[k] < m->now, left = false;
         for (unsigned i = 0; i < FIELDS; i++) {
             struct field *f = &m->field[k][i];
             if (key_over || (f->expire_at && f->expire_at <= m->now))
