@@ -7,7 +7,8 @@ static uint64_t pack_live(const struct shard *s, const struct hash_pack *h)
 {
     uint64_t n = pack_count(h->pk) / h->stride;
     if (h->stride == 3)
-        for (uint32_t at = h->first; at < pack_end(h->pk); at = pack_next(h->pk, pack_next(h->pk, pack_next(h->pk, at))))
+        for (uint32_t at = h->first; at < pack_end(h->pk);
+             at = pack_next(h->pk, pack_next(h->pk, pack_next(h->pk, at))))
             n -= hash_time_over(s, hash_pack_time(h, at));
     return n;
 }

@@ -1,5 +1,5 @@
-/* hash_change.c: changing hashes: fields, their values and the times at which they expire, and from one form to the
- * next (hash.h, hash_forms.h). */
+/* hash_change.c: changing hashes: fields, their values and the times at which they expire, and from one form
+ * to the next (hash.h, hash_forms.h). */
 #include "store/hash_forms.h"
 
 #define PACK_LONGEST (1u << 30) /* a longer pack becomes a table, whatever the limits say */
@@ -35,7 +35,8 @@ static enum store_result become_table(struct value_at *v)
 }
 
 /* Appends a field with its time to a timed pack that has room. */
-static void append(struct hash_pack *h, const struct item *field, const struct item *value, uint64_t expire_at)
+static void append(struct hash_pack *h, const struct item *field, const struct item *value,
+                   uint64_t expire_at)
 {
     struct item time = hash_time_item(expire_at);
     pack_insert(&h->pk, pack_end(h->pk), field);
