@@ -141,7 +141,7 @@ static void leave(struct shard *s, struct ordered *o, const struct entry *e)
 
 uint64_t hash_table_gone(const struct shard *s, const struct ordered *o)
 {
-    struct when after = {.at = s->now_ms + 1};
+    struct when after = {.at = s->now_ms};
     struct order_cursor cursor;
     uint64_t word;
     return o->order.count ? order_seek(&o->order, &by_time, key_of(&after), &cursor, &word) : 0;
@@ -216,7 +216,8 @@ struct body *hash_table_clone(struct shard *to, const struct body *body)
     struct ordered *o = (struct ordered *)(void *)body_new(to, TYPE_HASH);
     struct table_cursor cursor = {0};
     const struct entry *e;
-    while (o && (e = table_next(to, &from->table, &cursor))) { /* long: */
+    while (o && (e = table_next(to, &from->table, &cursor))) {
+        turn_take(to->turn);
         char scratch[HASH_TEXT];
         struct hash_pair pair = {
             .field = entry_key(e), .value = entry_string(e, scratch), .expire_at = entry_expire_at(e)};

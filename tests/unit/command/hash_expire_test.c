@@ -69,7 +69,7 @@ static void reads(struct engine *e, bool table)
     EXPECT(e, "HTTL h FIELDS 2 a c", "*2\r\n:1\r\n:2\r\n");
     EXPECT(e, "HPTTL h FIELDS 2 a c", "*2\r\n:1\r\n:1001\r\n");
     EXPECT(e, "HLEN h", ":4\r\n");
-    engine_sleep(e, 1); /* nothing but accesses takes fields out here */
+    engine_sleep(e, 2); /* nothing but accesses takes fields out here */
     EXPECT(e, "HGET h a", "$-1\r\n");
     EXPECT(e, "HMGET h a b c d", "*4\r\n$-1\r\n$-1\r\n$3\r\n333\r\n$1\r\nx\r\n");
     EXPECT(e, "HEXISTS h b", ":0\r\n");
@@ -114,7 +114,7 @@ static void writes(struct engine *e, bool table)
     EXPECT(e, "HTTL h FIELDS 3 n f s", "*3\r\n:100\r\n:100\r\n:-1\r\n");
     EXPECT(e, "HMSET h f 2", "+OK\r\n");
     EXPECT(e, "HTTL h FIELDS 3 n f s", "*3\r\n:100\r\n:-1\r\n:-1\r\n");
-    engine_sleep(e, 100000);
+    engine_sleep(e, 100001);
     EXPECT(e, "HINCRBY h n 4", ":4\r\n"); /* another field than before */
     EXPECT(e, "HTTL h FIELDS 1 n", "*1\r\n:-1\r\n");
     /* What carries a key carries the times. */
@@ -130,7 +130,7 @@ static void writes(struct engine *e, bool table)
     EXPECT(e, "HDEL r s f", ":2\r\n");
     EXPECT(e, "PERSIST r", ":1\r\n");
     EXPECT(e, "TTL r", ":-1\r\n");
-    engine_sleep(e, 50000);
+    engine_sleep(e, 50001);
     NO_FIELDS("r");
     EXPECT(e, "SELECT 0", "+OK\r\n");
     EXPECT(e, "HLEN c", ":2\r\n");
@@ -143,7 +143,7 @@ static void writes(struct engine *e, bool table)
     EXPECT(e, "HSET w_1 f 1", ":1\r\n");
     EXPECT(e, "HSETEX w_2 PX 5 FIELDS 1 f 2", ":1\r\n");
     EXPECT(e, "SORT l BY nosort GET w_*->f", "*2\r\n$1\r\n2\r\n$1\r\n1\r\n");
-    engine_sleep(e, 5);
+    engine_sleep(e, 6);
     EXPECT(e, "SORT l BY nosort GET w_*->f", "*2\r\n$-1\r\n$1\r\n1\r\n");
 }
 
@@ -177,7 +177,7 @@ static void gets(struct engine *e, bool table)
     EXPECT(e, "HGETEX h EX 10 FIELDS 2 c c", "*2\r\n$-1\r\n$-1\r\n");
     EXPECT(e, "HGETDEL h FIELDS 1 c", "*1\r\n$-1\r\n");
     EXPECT(e, "HSETEX h PX 10 FIELDS 2 a 1 b 2", ":1\r\n");
-    engine_sleep(e, 10);
+    engine_sleep(e, 11);
     EXPECT(e, "HGETDEL h FIELDS 2 a b", "*2\r\n$-1\r\n$-1\r\n");
 }
 
@@ -205,7 +205,7 @@ static void sets(struct engine *e, bool table)
     EXPECT(e, "HSETEX h PXAT 9999999999999 FIELDS 1 a 6", ":1\r\n");
     EXPECT(e, "HPEXPIRETIME h FIELDS 1 a", "*1\r\n:9999999999999\r\n");
     EXPECT(e, "HSETEX h PX 10 FIELDS 1 a 6", ":1\r\n");
-    engine_sleep(e, 10); /* a is none now */
+    engine_sleep(e, 11); /* a is none now */
     EXPECT(e, "HSETEX h FXX FIELDS 1 a 7", ":0\r\n");
     EXPECT(e, "HSETEX h FNX KEEPTTL FIELDS 1 a 7", ":1\r\n");
     EXPECT(e, "HTTL h FIELDS 1 a", "*1\r\n:-1\r\n");
@@ -298,7 +298,7 @@ static void test_figures(void)
     EXPECT(e, "HSETEX g PX 900 FIELDS 1 a 1", ":1\r\n");
     EXPECT(e, "HSET g b 1", ":1\r\n");
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=2,expires=0,avg_ttl=0,subexpiry=2\r\n"));
-    engine_sleep(e, 100);
+    engine_sleep(e, 101);
     NO_FIELDS("h");
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO stats"), "\r\nexpired_subkeys:2\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO stats"), "\r\nexpired_keys:0\r\n"));
@@ -355,7 +355,7 @@ static void test_dump_and_restore(void)
                                 {(const uint8_t *)payload, n}};
         CU_ASSERT(engine_same(engine_argv(e, 4, words), "+OK\r\n"));
         EXPECT(e, "HPTTL r FIELDS 3 a b c", "*3\r\n:700\r\n:900\r\n:-1\r\n");
-        engine_sleep(e, 700);
+        engine_sleep(e, 701);
         EXPECT(e, "HMGET r a b c", "*3\r\n$-1\r\n$1\r\n2\r\n$1\r\n3\r\n");
         words[1] = slice_str("late");
         CU_ASSERT(engine_same(engine_argv(e, 4, words), "+OK\r\n"));
