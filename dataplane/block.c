@@ -2,6 +2,7 @@
 #include "block.h"
 
 #include "job.h"
+#include "turns.h"
 
 #include <stdlib.h>
 
@@ -248,8 +249,16 @@ static void try_again(struct blocking *b, struct job *j, int position, bool stop
     done(b, j, stopped);
 }
 
-/* True unless its next waiter needs all other workers stopped, and they are not. */
-static bool serve_key(struct blocking *b, struct shard *s, struct wait_key *k, bool stopped)
+/* Has a command in slices what the waiter would touch? Held, the key waits for its end. */
+static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j, uint64_t hash)
+{
+    return pinned(shard_pins(s), hash) || (j->wait.several && turns_conflict(b->env, &j->rq, true));
+}
+
+enum served { SERVED, SERVE_STOPPED, SERVE_LATER };
+
+/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. */
+static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k, bool stopped)
 {
     const struct key name = {{k->name, k->len}, k->hash};
     for (struct wait_node *n = k->first, *next; n; n = next) { /* long: */
@@ -257,17 +266,19 @@ static bool serve_key(struct blocking *b, struct shard *s, struct wait_key *k, b
         struct job *j = n->waiter;
         next = n->next;
         if (!k->gone && !(e && k->waiting[entry_type(e)]))
-            return true;
+            return SERVED;
         if (!n->gone && !(e && entry_type(e) == n->type))
             continue;
         if (j->wait.several && !stopped) {
             if (block_waits(j))
-                return false;
+                return SERVE_STOPPED;
             continue;
         }
+        if (is_pinned(b, s, j, k->hash))
+            return SERVE_LATER;
         try_again(b, j, n->position, stopped);
     }
-    return true;
+    return SERVED;
 }
 
 static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
@@ -278,10 +289,10 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
     bool any = false;
     while ((k = waits_take(w))) {
         any = true;
-        if (!serve_key(b, s, k, stopped)) {
+        enum served served = serve_key(b, s, k, stopped);
+        if (served != SERVED)
             waits_hold(w, k);
-            b->wants_stop = true;
-        }
+        b->wants_stop |= served == SERVE_STOPPED;
         waits_unpin(w, k);
     }
     return any;

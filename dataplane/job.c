@@ -2,6 +2,7 @@
 #include "job.h"
 
 #include "command/transaction.h"
+#include "session.h"
 
 #include <stdlib.h>
 
@@ -28,14 +29,50 @@ static void job_window(struct job *j)
 
 static void job_settle(struct job *j)
 {
-    j->reply_len += (size_t)(j->out.cur - j->out.start);
+    size_t n = (size_t)(j->out.cur - j->out.start);
+    if (j->chunk_last) {
+        j->chunk_last->len += (uint32_t)n;
+        j->chunk_bytes += n;
+    } else {
+        j->reply_len += n;
+    }
     j->out.start = j->out.cur;
+}
+
+struct out_chunk *out_chunk_new(void)
+{
+    struct out_chunk *c = malloc(sizeof *c + OUT_CHUNK_BYTES);
+    if (c)
+        *c = (struct out_chunk){.cap = OUT_CHUNK_BYTES};
+    return c;
+}
+
+/* The next chunk of a reply that is not copied any more. */
+static bool job_chunk(struct job *j)
+{
+    struct out_chunk *c = j->chunk_bytes <= j->reply_max ? out_chunk_new() : NULL;
+    if (!c)
+        return false;
+    if (j->chunk_last)
+        j->chunk_last->next = c;
+    else
+        j->chunk_first = c;
+    j->chunk_last = c;
+    j->out.start = j->out.cur = c->data;
+    j->out.end = c->data + c->cap;
+    return true;
 }
 
 static bool job_grow(struct resp_writer *w)
 {
     struct job *j = (struct job *)((char *)w - offsetof(struct job, out));
     job_settle(j);
+    if (j->rq.turn) { /* so many bytes take time */
+        j->rq.turn->left = 1;
+        turn_take(j->rq.turn);
+    }
+    if (j->streams)
+        return job_chunk(j);
     bool ok = j->reply_len <= j->reply_max && job_room(j, 2 * RESP_CHUNK_MIN);
     if (ok)
         job_window(j);
@@ -99,8 +136,13 @@ void job_free(struct job *j)
     watch_drop(j->watch);
     free(j->argv);
     free(j->wait.node);
+    free(j->seat.pin);
     free(j->inspection);
     free(j->reply);
+    for (struct out_chunk *chunk = j->chunk_first, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
     free(j);
 }
 
@@ -135,7 +177,7 @@ enum command_result job_run(struct job *j, struct command_env *env)
     j->rq.env = env;
     enum command_result result = command_execute(&j->rq, job_write_begin(j));
     job_write_end(j);
-    j->done = result != CMD_BLOCK;
+    j->done = result != CMD_BLOCK && result != CMD_LONG && result != CMD_ELSEWHERE;
     j->silent |= !j->done && j->rq.out != j->rq.wire;
     return result;
 }
@@ -143,8 +185,12 @@ enum command_result job_run(struct job *j, struct command_env *env)
 struct resp_writer *job_write_begin(struct job *j)
 {
     resp_writer_init(&j->out, &job_sink, j->client.proto);
-    job_room(j, 2 * RESP_CHUNK_MIN);
-    job_window(j);
+    if (!j->streams) {
+        job_room(j, 2 * RESP_CHUNK_MIN);
+        job_window(j);
+    } else if (!j->chunk_last && !job_chunk(j)) {
+        j->out.failed = true;
+    }
     return &j->out;
 }
 
@@ -163,6 +209,15 @@ void job_wrap(struct job *j, struct slice before, struct slice after)
     memcpy(j->reply, before.p, before.len);
     memcpy(j->reply + before.len + j->reply_len, after.p, after.len);
     j->reply_len += before.len + after.len;
+}
+
+void job_refuse(struct job *j, const char *text)
+{
+    if (!j->silent && !(j->client.flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP))) {
+        reply_error(job_write_begin(j), text);
+        job_write_end(j);
+    }
+    j->done = true;
 }
 
 void job_set_reply(struct job *j, struct slice resp)

@@ -7,6 +7,8 @@
 #include "inspect.h"
 
 struct session;
+struct out_chunk;
+struct pin;
 
 enum job_kind {
     JOB_HOP,     /* runs on the owner of its shard, comes back */
@@ -24,6 +26,14 @@ struct inspection { /* of a JOB_INSPECT */
     struct visit visit;
 };
 
+struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h); zero when it is made */
+    struct pin *pin;
+    int pins;
+    bool longer;  /* its handler has returned CMD_LONG */
+    bool whole;   /* it waits for all commands in slices */
+    bool stopped; /* it runs with all other workers stopped */
+};
+
 struct job {
     enum job_kind kind;
     unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC and JOB_INSPECT) */
@@ -39,8 +49,12 @@ struct job {
     struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
     size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
-    struct inspection *inspection;          /* NULL for other kinds */
+    bool streams; /* what it replies from now on goes into chunks, which its session takes over as they are */
+    struct out_chunk *chunk_first, *chunk_last;
+    uint64_t chunk_bytes;
+    struct inspection *inspection; /* NULL for other kinds */
     struct waiter wait;
+    struct seat seat;
     struct job *next; /* in the list of its worker */
 };
 
@@ -54,13 +68,18 @@ void job_prepare(struct job *j, struct command_env *env);
 /* Takes other texts for n arguments from `at` on; the request must be prepared anew. False if out of memory.
  */
 bool job_replace(struct job *j, int at, int n, const struct slice *with);
-/* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(). */
+/* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(); CMD_LONG: see
+ * turns_long(). */
 enum command_result job_run(struct job *j, struct command_env *env);
 /* Opens the reply for more bytes behind those it has, and closes it. */
 struct resp_writer *job_write_begin(struct job *j);
 void job_write_end(struct job *j);
 /* Puts bytes before and behind the reply; out.failed if out of memory. */
 void job_wrap(struct job *j, struct slice before, struct slice after);
+/* The reply is an error, unless nobody wants it. */
+void job_refuse(struct job *j, const char *text);
 /* Sets a reply that came from elsewhere; out.failed if out of memory. */
 void job_set_reply(struct job *j, struct slice resp);
 struct slice job_reply(const struct job *j);
+/* An empty chunk; free() ends it. NULL without memory. */
+struct out_chunk *out_chunk_new(void);

@@ -15,6 +15,7 @@ struct out_chunk { /* replies that TCP had no room for */
     uint32_t len, off, cap;
     uint8_t data[];
 };
+enum { OUT_CHUNK_BYTES = 16384 };
 
 enum session_flag {
     SESSION_OPEN = 1,
@@ -99,6 +100,8 @@ struct resp_writer *session_write_begin(struct session *s);
 void session_write_end(struct session *s);
 /* Appends encoded bytes. */
 void session_write(struct session *s, struct slice bytes);
+/* Appends chunks of so many bytes that have been written elsewhere; they are the session's now. */
+void session_attach(struct session *s, struct out_chunk *first, struct out_chunk *last, uint64_t bytes);
 /* Marks the session broken if its output has passed a limit (Redis calls it at once and from its cron). */
 bool session_over_limit(struct session *s);
 /* Forgets the output that TCP has not taken: of sessions that are to be closed. */

@@ -2,24 +2,20 @@
  * room for waits in chunks, within client-output-buffer-limit. */
 #include "session.h"
 
+#include "job.h"
 #include "worker.h"
 
 #include <stdlib.h>
 
-enum { CHUNK_BYTES = 16384, CHUNKS_KEPT = 256 };
+enum { CHUNKS_KEPT = 256 };
 
 static struct out_chunk *chunk_take(struct worker *w)
 {
     struct out_chunk *c = w->free_chunks;
-    if (c) {
-        w->free_chunks = c->next;
-        w->free_chunk_count--;
-    } else {
-        c = malloc(sizeof *c + CHUNK_BYTES);
-        if (!c)
-            return NULL;
-        c->cap = CHUNK_BYTES;
-    }
+    if (!c)
+        return out_chunk_new();
+    w->free_chunks = c->next;
+    w->free_chunk_count--;
     c->next = NULL;
     c->len = c->off = 0;
     return c;
@@ -139,6 +135,22 @@ static void chunk_wrote(struct session *s, size_t n)
     s->chunk_bytes += n;
     s->worker->chunk_bytes += n;
     count_out(s, n);
+}
+
+void session_attach(struct session *s, struct out_chunk *first, struct out_chunk *last, uint64_t bytes)
+{
+    session_holds(s);
+    if (s->chunk_last)
+        s->chunk_last->next = first;
+    else
+        s->chunk_first = first;
+    s->chunk_last = last;
+    s->chunk_bytes += bytes;
+    s->worker->chunk_bytes += bytes;
+    count_out(s, bytes);
+    session_relieve(s->worker);
+    if (!session_over_limit(s) && !(s->flags & SESSION_BROKEN))
+        session_drain(s);
 }
 
 /* Copies bytes into TCP while it has room, the rest into chunks. */

@@ -171,6 +171,8 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         s->flags |= SESSION_STALLED;
     else if (result == CMD_BLOCK)
         worker_block(w, s, rq);
+    else if (result == CMD_LONG)
+        worker_long(w, s, rq);
     else if (result == CMD_ELSEWHERE)
         worker_defer(w, s, rq);
     else
@@ -183,6 +185,10 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
     if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
         worker_defer(w, s, rq);
+        return;
+    }
+    if (turns_any(&w->turns) && turns_conflict(&w->env, rq, false)) {
+        worker_wait(w, s, rq);
         return;
     }
     struct resp_writer *out = session_write_begin(s);
@@ -406,6 +412,8 @@ void worker_round(struct worker *w, uint64_t start)
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
+    if (unlikely(w->turns.jobs))
+        busy |= worker_turns(w);
     upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
@@ -485,7 +493,8 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
-    if (!w->tcp || !w->serve_job || !tcp_listen(w->tcp, w->conf->port)) {
+    bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
+    if (!w->tcp || !w->serve_job || !turns || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
@@ -502,6 +511,9 @@ void worker_free(struct worker *w)
     session_free_slabs(w);
     if (w->box)
         worker_free_jobs(w);
+    if (w->turns.run)
+        turns_end(&w->turns);
+    turns_free(&w->turns);
     blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);
     batch_begin(&w->batch);

@@ -9,6 +9,7 @@
 #include "fabric/fabric.h"
 #include "session.h"
 #include "tcp/tcp.h"
+#include "turns.h"
 
 struct rte_rcu_qsbr;
 struct tap;
@@ -98,6 +99,7 @@ struct worker {
     struct job *inspect_first, *inspect_last; /* visits under way here */
     struct blocking blocking;                 /* clients that wait for keys */
     struct waits *waits;                      /* the table of this worker's shard */
+    struct turns turns;                       /* commands in slices, and those who wait for their keys */
     struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
     enum pause_mode paused;                   /* as far as this worker has seen */
     uint64_t waiting_sessions;                /* SESSION_PAUSED ... */
@@ -156,6 +158,15 @@ void worker_block(struct worker *w, struct session *s, const struct request *rq)
 void worker_serve(struct worker *w);
 /* Brings the replies of those who were served home; not while a session's writer is open. */
 void worker_served(struct worker *w);
+/* worker_turns.c: a request of a session has returned CMD_LONG, or must wait because of turns_conflict(). */
+void worker_long(struct worker *w, struct session *s, struct request *rq);
+void worker_wait(struct worker *w, struct session *s, const struct request *rq);
+/* Runs a job that has come to its shard. True if it is done; otherwise it has gone where it is to wait. */
+bool worker_run_job(struct worker *w, struct job *j);
+/* The same for one that has waited (turns_init()). */
+enum command_result worker_run_waiting(void *worker, struct job *j);
+/* A slice for a command in slices. True if there was anything. */
+bool worker_turns(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);

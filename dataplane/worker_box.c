@@ -43,6 +43,8 @@ static void box_stats_sum(struct command_env *env, unsigned id, struct command_s
         out->usec += s->usec;
         out->rejected += s->rejected;
         out->failed += s->failed;
+        for (unsigned k = 0; k < TOOK_BUCKETS; k++)
+            out->took[k] += s->took[k];
     }
 }
 

@@ -85,7 +85,7 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 
 void worker_send_job(struct worker *w, struct job *j)
 {
-    send_to(w, destination(w, j), j);
+    dispatch(w, j);
 }
 
 void worker_want_stop(struct worker *w)
@@ -115,6 +115,12 @@ void worker_retire(struct worker *w, struct job *j)
     send_to(w, destination(w, j), j);
 }
 
+static void attach(struct session *s, struct job *j)
+{
+    session_attach(s, j->chunk_first, j->chunk_last, j->chunk_bytes);
+    j->chunk_first = j->chunk_last = NULL;
+}
+
 void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
@@ -131,6 +137,8 @@ void worker_complete(struct worker *w, struct job *j)
             s->flags |= SESSION_BROKEN;
         } else if (!j->silent && !(s->flags & SESSION_BROKEN)) {
             session_write(s, job_reply(j));
+            if (j->chunk_first)
+                attach(s, j);
         }
         if (j->rq.client != &s->client) /* it was this reply that was skipped */
             s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
@@ -157,12 +165,9 @@ static void start_exec(struct worker *w, struct job *j)
         append(&w->barrier_first, &w->barrier_last, j);
         return;
     }
-    if (j->rq.route != ROUTE_SHARD || j->rq.shard == w->id) {
-        job_run(j, &w->env);
-        if (block_ready(w->waits))
-            worker_serve(w);
-    }
-    send_to(w, destination(w, j), j);
+    bool here = j->rq.route != ROUTE_SHARD || j->rq.shard == w->id;
+    if (!here || worker_run_job(w, j))
+        send_to(w, destination(w, j), j);
 }
 
 static void received(struct worker *w, struct job *j)
@@ -190,45 +195,62 @@ static void received(struct worker *w, struct job *j)
     if (w->paused && worker_holds_job(w, j))
         return;
     /* It has hopped here: our shard. */
-    if (job_run(j, &w->env) != CMD_BLOCK || !block_begin(&w->blocking, j))
+    if (worker_run_job(w, j))
         send_to(w, j->home, j);
-    if (block_ready(w->waits))
-        worker_serve(w);
 }
 
-/* With all other workers stopped. False if the job waits, or is the worker's own: nobody's reply. */
-static bool run_barrier(struct worker *w, struct job *j)
+enum barrier_result { FINISHED, GONE, NOT_YET };
+
+/* With all other workers stopped. GONE: it waits elsewhere, or is the worker's own: nobody's reply. NOT_YET:
+ * a command in slices has its keys. */
+static enum barrier_result run_barrier(struct worker *w, struct job *j)
 {
-    bool finished = true;
     if (j->kind == JOB_SERVE) {
         w->serve_job = j;
-        return false;
+        return GONE;
     }
     if (j->lent && j->session) { /* it may change the client, and the client is here */
         worker_take_back(w, j);
         j->rq.client = &j->session->client;
     }
-    if (j->session || j->kind == JOB_EXEC)
-        finished = job_run(j, &w->env) != CMD_BLOCK || !block_begin(&w->blocking, j);
+    enum command_result result = CMD_DONE;
+    if (j->session || j->kind == JOB_EXEC) {
+        if (turns_conflict(&w->env, &j->rq, true)) {
+            turns_queue(&w->turns, j);
+            return NOT_YET;
+        }
+        turns_leave(&w->turns, j);
+        result = job_run(j, &w->env);
+    }
+    turns_leave(&w->turns, j);
+    if (result == CMD_LONG)
+        turns_long_stopped(&w->turns, j);
+    bool waits = result == CMD_LONG || (result == CMD_BLOCK && block_begin(&w->blocking, j));
     block_serve(&w->blocking, true);
-    return finished;
+    return waits ? GONE : FINISHED;
 }
 
 static bool run_barriers(struct worker *w)
 {
-    struct job *finished = NULL, *last = NULL;
-    if (!w->barrier_first || !fabric_stop_all(w->box->fabric, w->id))
-        return w->barrier_first != NULL;
+    struct job *finished = NULL, *last = NULL, *list;
+    bool wanted = w->barrier_first || turns_wants_stop(&w->turns);
+    if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
+        return wanted;
     count_one(w->counters, COUNTER_barriers);
     block_serve(&w->blocking, true); /* what was to be served with all stopped */
-    for (struct job *j = w->barrier_first, *next; j; j = next) {
+    turns_stopped(&w->turns);
+    list = w->barrier_first;
+    w->barrier_first = w->barrier_last = NULL;
+    for (struct job *j = list, *next; j; j = next) {
         next = j->next;
         if (w->paused && worker_holds_job(w, j))
             continue;
-        if (run_barrier(w, j))
+        enum barrier_result result = run_barrier(w, j);
+        if (result == FINISHED)
             append(&finished, &last, j);
+        else if (result == NOT_YET)
+            append(&w->barrier_first, &w->barrier_last, j);
     }
-    w->barrier_first = w->barrier_last = NULL;
     fabric_resume(w->box->fabric, w->id);
     for (struct job *j = finished, *next; j; j = next) {
         next = j->next;

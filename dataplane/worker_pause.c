@@ -1,13 +1,14 @@
-/* worker_pause.c: CLIENT PAUSE (https://redis.io/docs/latest/commands/client-pause/). What must not run stays where
- * it is: a session's request unread, so that nothing is copied and its client feels the window close; a job that
- * came from elsewhere meanwhile in a list. Each worker sees by itself when the time is over. */
+/* worker_pause.c: CLIENT PAUSE (https://redis.io/docs/latest/commands/client-pause/). What must not run stays
+ * where it is: a session's request unread, so that nothing is copied and its client feels the window close; a
+ * job that came from elsewhere meanwhile in a list. Each worker sees by itself when the time is over. */
 #include "worker.h"
 
 #include "job.h"
 
 static void wake(struct worker *w)
 {
-    for (struct session *s = w->live_sessions, *next; s && w->waiting_sessions; s = next) { /* they stand in front */
+    for (struct session *s = w->live_sessions, *next; s && w->waiting_sessions;
+         s = next) { /* they stand in front */
         next = s->live_next;
         if (!(s->flags & SESSION_PAUSED))
             continue;

@@ -65,6 +65,8 @@ enum command_result getbit_command(struct request *rq)
     return CMD_DONE;
 }
 
+enum { PIECE = 16384 }; /* bytes between two turns */
+
 /* A range of whole bytes and what of its first and last byte lies outside the range asked for. */
 struct bit_range {
     int64_t start, end; /* bytes, inclusive; start > end: nothing */
@@ -131,7 +133,12 @@ enum command_result bitcount_command(struct request *rq)
         reply_int(rq->out, 0);
         return CMD_DONE;
     }
-    uint64_t count = bits_count(s.p + r.start, (size_t)(r.end - r.start + 1));
+    size_t len = (size_t)(r.end - r.start + 1);
+    if (turn_wanted(rq, turn_bytes(len)))
+        return CMD_LONG;
+    uint64_t count = 0;
+    for (size_t at = 0; at < len; at += PIECE, turn_take(rq->turn))
+        count += bits_count(s.p + r.start + at, len - at < PIECE ? len - at : PIECE);
     count -= (unsigned)__builtin_popcount(s.p[r.start] & r.first_out);
     count -= (unsigned)__builtin_popcount(s.p[r.end] & r.last_out);
     reply_int(rq->out, (int64_t)count);
@@ -139,7 +146,7 @@ enum command_result bitcount_command(struct request *rq)
 }
 
 /* First bit of the wanted value within the range, as a position in the whole string; -1 if there is none. */
-static int64_t find_in_range(const uint8_t *p, const struct bit_range *r, bool bit)
+static int64_t find_in_range(struct turn *turn, const uint8_t *p, const struct bit_range *r, bool bit)
 {
     /* Bits outside count as the other value. The ends are looked at alone, the middle in one run. */
     uint8_t first = bit ? (uint8_t)(p[r->start] & ~r->first_out) : (uint8_t)(p[r->start] | r->first_out);
@@ -153,9 +160,12 @@ static int64_t find_in_range(const uint8_t *p, const struct bit_range *r, bool b
     if (r->start == r->end)
         return -1;
     size_t middle = (size_t)(r->end - r->start - 1);
-    at = bits_find(p + r->start + 1, middle, bit);
-    if (at < (uint64_t)middle * 8)
-        return (r->start + 1) * 8 + (int64_t)at;
+    for (size_t from = 0; from < middle; from += PIECE, turn_take(turn)) {
+        size_t n = middle - from < PIECE ? middle - from : PIECE;
+        at = bits_find(p + r->start + 1 + from, n, bit);
+        if (at < (uint64_t)n * 8)
+            return (r->start + 1 + (int64_t)from) * 8 + (int64_t)at;
+    }
     at = bits_find(&last, 1, bit);
     return at < 8 ? r->end * 8 + (int64_t)at : -1;
 }
@@ -188,8 +198,10 @@ enum command_result bitpos_command(struct request *rq)
     struct slice s = entry_string(e, scratch);
     struct bit_range r = bit_range(start, end, in_bits, (int64_t)s.len);
     int64_t at = -1;
+    if (r.start <= r.end && turn_wanted(rq, turn_bytes((uint64_t)(r.end - r.start))))
+        return CMD_LONG;
     if (r.start <= r.end) {
-        at = find_in_range(s.p, &r, bit == 1);
+        at = find_in_range(rq->turn, s.p, &r, bit == 1);
         /* Without an explicit end the string goes on with zeros. */
         if (at < 0 && bit == 0 && rq->argc <= 4)
             at = (r.end + 1) * 8;
@@ -215,15 +227,17 @@ static bool bitop_sources(struct request *rq, size_t *longest)
     return true;
 }
 
-/* Computes into out (`longest` bytes). Shorter sources count as padded with zeros. */
-static void bitop_compute(struct request *rq, enum bit_op op, uint8_t *out, size_t longest)
+/* Computes n bytes from `from` on into out. Shorter sources count as padded with zeros. */
+static void bitop_piece(struct request *rq, enum bit_op op, uint8_t *out, size_t from, size_t n)
 {
     char scratch[24];
-    memset(out, op == BITS_NOT ? 0xff : 0, longest);
+    memset(out, op == BITS_NOT ? 0xff : 0, n);
     for (int i = 3; i < rq->argc; i++) {
         struct key k = request_key(rq, i);
         struct entry *e = request_find(rq, &k, LOOK_NOTOUCH | LOOK_NOSTAT);
         struct slice s = e ? entry_string(e, scratch) : (struct slice){NULL, 0};
+        s.p += from < s.len ? from : 0;
+        s.len = from >= s.len ? 0 : s.len - from < n ? s.len - from : n;
         if (i == 3 && op != BITS_NOT) {
             if (s.len)
                 memcpy(out, s.p, s.len);
@@ -231,8 +245,14 @@ static void bitop_compute(struct request *rq, enum bit_op op, uint8_t *out, size
         }
         bits_combine(op, out, s.p, s.len);
         if (op == BITS_AND)
-            memset(out + s.len, 0, longest - s.len);
+            memset(out + s.len, 0, n - s.len);
     }
+}
+
+static void bitop_compute(struct request *rq, enum bit_op op, uint8_t *out, size_t longest)
+{
+    for (size_t at = 0; at < longest; at += PIECE, turn_take(rq->turn))
+        bitop_piece(rq, op, out + at, at, longest - at < PIECE ? longest - at : PIECE);
 }
 
 static void bitop_store(struct request *rq, enum bit_op op, size_t longest)
@@ -272,7 +292,10 @@ enum command_result bitop_command(struct request *rq)
         reply_syntax_error(rq->out);
     else if (op == BITS_NOT && rq->argc != 4)
         reply_error(rq->out, "ERR BITOP NOT must be called with a single source key.");
-    else if (bitop_sources(rq, &longest))
+    else if (bitop_sources(rq, &longest)) {
+        if (turn_wanted(rq, turn_bytes(longest * (size_t)(rq->argc - 2))))
+            return CMD_LONG;
         bitop_store(rq, (enum bit_op)op, longest);
+    }
     return CMD_DONE;
 }

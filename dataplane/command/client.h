@@ -21,8 +21,9 @@ enum client_flag {
         1024, /* a copy that stands for a client of another worker while its request is on the way */
     CLIENT_DENY_BLOCKING = 4096, /* its commands run inside another one (MULTI, a script) and must not wait */
     CLIENT_BLOCKED = 2048,       /* waits in a blocking command: as far as CLIENT LIST is concerned */
-    CLIENT_MULTI = 8192,  /* MULTI is open: commands are queued */
-    CLIENT_WAITING = 512  /* a reply will come later (hop, barrier, control) */
+    CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
+    CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
+    CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 
 enum { CLIENT_NAME_MAX = 512 }; /* of a name and of library attributes; Redis knows no limit */

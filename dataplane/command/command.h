@@ -5,6 +5,7 @@
 #pragma once
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/turn.h"
 #include "command/client.h"
 #include "resp/writer.h"
 #include "store/store.h"
@@ -33,7 +34,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_ASKING = 1 << 11,
                     CMD_FAST = 1 << 12,
                     CMD_NO_AUTH = 1 << 13, /* runs before authentication */
-                    CMD_MAY_REPLICATE = 1 << 14,
+                    CMD_MAY_REPLICATE = 1 << 14, /* not shown by COMMAND */
                     CMD_NO_ASYNC_LOADING = 1 << 15,
                     CMD_NO_MULTI = 1 << 16,
                     CMD_MOVABLE_KEYS = 1 << 17,
@@ -41,6 +42,8 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     /* Ours, not shown by COMMAND. */
                     CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
                                                 stopped (INFO, KEYS, FLUSHALL) */
+                    CMD_WHOLE = 1 << 27,     /* changes or reads all of the keyspace: waits until no command
+                                                in slices is under way (FLUSHALL) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
@@ -110,12 +113,13 @@ struct command_arg {  /* for COMMAND DOCS */
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 
 enum command_result {
-    CMD_DONE, /* the reply has been written */
-    CMD_WAIT, /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
-               */
-    CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
+    CMD_DONE,      /* the reply has been written */
+    CMD_WAIT,      /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
+                    */
+    CMD_BLOCK,     /* nothing was replied: the client waits for what env->block says (request_block) */
     CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
-    CMD_COUNTED    /* done; and the bytes that the client's transaction takes have changed */
+    CMD_COUNTED,   /* done; and the bytes that the client's transaction takes have changed */
+    CMD_LONG       /* nothing was replied or changed: it is to run once more in slices (turn_wanted) */
 };
 
 typedef enum command_result command_handler(struct request *rq);
@@ -169,8 +173,10 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
+enum { TOOK_BUCKETS = 24 };
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
+    uint32_t took[TOOK_BUCKETS]; /* calls that were measured, by time: bucket i is below 1024 << i ns */
 };
 
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
@@ -247,6 +253,8 @@ struct command_env { /* one a worker */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
+    uint64_t turn_work;        /* more work than this is done in slices, ... */
+    bool turns;                /* ... if the box can */
 };
 
 /* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
@@ -270,8 +278,10 @@ struct request { /* one command on its way; lives in the worker's batch */
     unsigned shard; /* owner of the first key */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
     bool bad_arity;
+    bool again; /* it has returned CMD_LONG and is not to do so any more */
     int served; /* position of the key that has become ready, when a blocked command runs again; 0 = first run
                  */
+    struct turn *turn; /* for turn_take(); NULL: it runs in one go */
 };
 
 /* Looks the command up, checks arity, finds and hashes the first key and decides the route. Reads nothing
@@ -290,14 +300,22 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 
 /* True if a prepared request must not run while clients are paused (CLIENT PAUSE). */
 bool command_pauses(const struct request *rq, enum pause_mode mode);
+/* Runs the handler of a command that has returned CMD_LONG, in one go or, on a coroutine, in slices:
+ * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
+enum command_result command_long(struct request *rq, struct resp_writer *out);
+void command_took(struct request *rq, uint64_t cycles);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
 void command_nested(struct request *rq, struct resp_writer *out);
-/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
+/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
+ */
 enum store_result command_make_room(const struct request *rq);
 
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
  * arguments are malformed. */
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room);
+/* The same, and which of them it may change. */
+int command_key_uses(const struct command *cmd, int argc, const struct slice *argv, int *position,
+                     bool *write, int room);
 
 /* -- for handlers
  * ----------------------------------------------------------------------------------------------- */
@@ -345,6 +363,34 @@ bool request_may_block(const struct request *rq);
 enum command_result request_block(struct request *rq, const struct block_spec *spec);
 /* The timeout in argument i, seconds with a fraction, as milliseconds rounded up. False after an error. */
 bool request_timeout(const struct request *rq, int i, uint64_t *ms);
+/* Is this too much to do in one go? Then the handler, which has neither replied nor changed anything, returns
+ * CMD_LONG; when it runs again its loops call turn_take(rq->turn). Work is counted in elements of a
+ * collection, about 50 ns each; bytes by turn_bytes(). */
+bool request_may_turn(const struct request *rq);
+static inline bool turn_wanted(const struct request *rq, uint64_t work)
+{
+    return __builtin_expect(work > rq->env->turn_work, 0) && request_may_turn(rq);
+}
+static inline uint64_t turn_bytes(uint64_t bytes)
+{
+    return bytes / 256;
+}
+
+/* Is it, to reply n of the elements of a collection? */
+static inline bool turn_wanted_for(const struct request *rq, const struct entry *e, uint64_t n, uint64_t of)
+{
+    enum { LONG_TEXTS = 65536 };
+    uint64_t bytes = e && n ? entry_user_bytes(e) : 0;
+    return turn_wanted(rq, bytes > LONG_TEXTS ? n + turn_bytes(bytes / of * n) : n);
+}
+/* The work of drawing random elements of a collection: again and again, or so many different ones. */
+static inline uint64_t turn_draws(int64_t count, uint64_t of)
+{
+    if (count < 0)
+        return 0 - (uint64_t)count;
+    return (uint64_t)count < of / 4 ? (uint64_t)count : of;
+}
+
 /* Integer argument; replies ERR value is not an integer or out of range (or `error` if not NULL) and returns
  * false otherwise. */
 bool request_int(const struct request *rq, int i, int64_t *out, const char *error);

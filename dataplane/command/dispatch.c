@@ -124,7 +124,7 @@ static bool needs_auth(const struct request *rq)
     return false;
 }
 
-enum store_result command_make_room(const struct request *rq)
+static inline enum store_result make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
     if (rq->route != ROUTE_ALL) /* without keys that can be told: this worker's shard stands for the box */
@@ -137,10 +137,9 @@ enum store_result command_make_room(const struct request *rq)
     return STORE_OK;
 }
 
-/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at all. */
-static bool lacks_room(const struct request *rq)
+enum store_result command_make_room(const struct request *rq)
 {
-    return !(rq->client->flags & CLIENT_MULTI) && command_make_room(rq) != STORE_OK;
+    return make_room(rq);
 }
 
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
@@ -165,8 +164,9 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
-/* Writes the error of a request that must not run; false if it may. */
-static bool rejected(struct request *rq)
+/* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
+ * another worker: transaction_takes() asks this one for room, EXEC all. */
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -176,7 +176,7 @@ static bool rejected(struct request *rq)
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
-    else if (rq->cmd->flags & CMD_DENYOOM && lacks_room(rq))
+    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
         reply_oom(rq->out);
     else
         return false;
@@ -185,9 +185,15 @@ static bool rejected(struct request *rq)
     return true;
 }
 
+static void note_time(struct command_stats *stats, uint64_t ns)
+{
+    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
+    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
-static enum command_result run(struct request *rq)
+static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
@@ -201,7 +207,8 @@ static enum command_result run(struct request *rq)
     enum command_result result = rq->cmd->run(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+    note_time(stats, cycles * 1000 / rate);
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
         slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
@@ -225,7 +232,8 @@ static void next_reply_mode(struct client *c)
 }
 
 /* Opens the reply: to the client, or nowhere if it wants none. */
-static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out,
+                                      struct resp_writer *nowhere)
 {
     rq->out = rq->wire = out;
     if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
@@ -240,21 +248,45 @@ static enum command_result after_refusal(const struct request *rq)
     return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
 }
 
+static inline void begin(struct request *rq)
+{
+    rq->client->last_ms = rq->env->now_ms;
+    rq->client->commands++;
+    if (rq->cmd)
+        rq->client->last_command = rq->cmd;
+}
+
+/* Of a client that wants no reply, or has MULTI open. */
+static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
+                                                                       struct resp_writer *out)
+{
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
+    uint32_t errors = counted->errors;
+    bool in_multi = rq->client->flags & CLIENT_MULTI;
+    begin(rq);
+    bool refused = rejected(rq, in_multi); /* EXEC's refusal ends the transaction */
+    bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
+    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
+    if (counted->errors != errors)
+        account_errors(rq, counted->errors - errors, !refused && !taken);
+    if (result != CMD_ELSEWHERE)
+        next_reply_mode(rq->client);
+    return result;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
-    uint32_t errors = counted->errors;
-    c->last_ms = rq->env->now_ms;
-    c->commands++;
-    if (rq->cmd)
-        c->last_command = rq->cmd;
-    bool refused = rejected(rq);
-    bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
-    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
-    if (__builtin_expect(counted->errors != errors, 0))
-        account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI), 0))
+        return execute_otherwise(rq, out);
+    rq->out = rq->wire = out;
+    uint32_t errors = out->errors;
+    begin(rq);
+    bool refused = rejected(rq, false);
+    enum command_result result = refused ? after_refusal(rq) : run(rq);
+    if (__builtin_expect(out->errors != errors, 0))
+        account_errors(rq, out->errors - errors, !refused);
+    if (__builtin_expect(c->flags & CLIENT_REPLY_SKIP_NEXT, 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
 }
@@ -269,17 +301,55 @@ void command_nested(struct request *rq, struct resp_writer *out)
         account_errors(rq, counted->errors - errors, true);
 }
 
-/* -- blocking -- */
+/* -- once more: blocked commands -- */
 
-enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
+static enum command_result run_again(struct request *rq, struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
-    rq->served = position;
     enum command_result result = rq->cmd->run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;
+}
+
+enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
+{
+    struct command_env *env = rq->env;
+    uint64_t begin = __rdtsc();
+    rq->served = position;
+    enum command_result result = run_again(rq, out);
+    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
+    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
+    return result;
+}
+
+/* -- in slices -- */
+
+bool request_may_turn(const struct request *rq)
+{
+    return rq->env->turns && !rq->again && !rq->served && !(rq->client->flags & CLIENT_DENY_BLOCKING) &&
+           !(rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv));
+}
+
+enum command_result command_long(struct request *rq, struct resp_writer *out)
+{
+    rq->again = true;
+    rq->client->flags |= CLIENT_COUNTED;
+    enum command_result result = run_again(rq, out);
+    rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
+    return result;
+}
+
+void command_took(struct request *rq, uint64_t cycles)
+{
+    struct command_env *env = rq->env;
+    if (env->tsc_per_us == 0)
+        return;
+    env->stats[rq->cmd->id].usec += cycles / env->tsc_per_us;
+    if (slowlog_wanted(env, rq->cmd, cycles / env->tsc_per_us))
+        slowlog_note(env->slowlog[env->self], rq, cycles / env->tsc_per_us);
 }
 
 bool request_may_block(const struct request *rq)
@@ -361,8 +431,28 @@ static bool span_of(const struct key_spec *k, int begin, int argc, const struct 
 
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room)
 {
-    if (cmd->getkeys)
-        return cmd->getkeys(argc, argv, position, room);
+    return command_key_uses(cmd, argc, argv, position, NULL, room);
+}
+
+/* XREADGROUP changes what its key specification calls read only: such a command may change all. */
+static bool changes_unsaid(const struct command *cmd)
+{
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
+        if (!(cmd->key[i].flags & KEY_RO))
+            return false;
+    return cmd->flags & CMD_WRITE;
+}
+
+int command_key_uses(const struct command *cmd, int argc, const struct slice *argv, int *position,
+                     bool *write, int room)
+{
+    if (cmd->getkeys) {
+        int keys = cmd->getkeys(argc, argv, position, room);
+        for (int i = 0; write && i < keys && i < room; i++)
+            write[i] = cmd->flags & CMD_WRITE;
+        return keys;
+    }
+    bool all = write && changes_unsaid(cmd);
     int n = 0;
     for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
         const struct key_spec *k = &cmd->key[i];
@@ -374,6 +464,8 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
         for (int at = first; at <= last; at += k->step > 0 ? k->step : 1) {
             if (n < room)
                 position[n] = at;
+            if (n < room && write)
+                write[n] = all || !(k->flags & KEY_RO);
             n++;
         }
     }
@@ -426,8 +518,8 @@ struct shard *request_shard(const struct request *rq, const struct key *k)
 
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
 {
-    if (rq->client->flags & CLIENT_NO_TOUCH)
-        how |= LOOK_NOTOUCH;
+    if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
+        how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
     return store_find(request_shard(rq, k), rq->client->db, k, how);
 }
 

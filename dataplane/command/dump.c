@@ -14,7 +14,10 @@ enum command_result dump_command(struct request *rq)
         reply_null(rq->out);
         return CMD_DONE;
     }
-    rdb_put_value(&w, request_shard(rq, &rq->key), e); /* long: */
+    if (turn_wanted(rq, entry_user_bytes(e) / 16))
+        return CMD_LONG;
+    w.turn = rq->turn;
+    rdb_put_value(&w, request_shard(rq, &rq->key), e);
     rdb_put_footer(&w);
     if (w.failed)
         reply_oom(rq->out);

@@ -123,6 +123,12 @@ static bool parse_copy(struct request *rq, unsigned *db, bool *replace)
     return true;
 }
 
+/* An element for each 16 bytes; a text is copied much faster. */
+static uint64_t clone_work(const struct entry *e)
+{
+    return entry_type(e) == TYPE_STRING ? turn_bytes(entry_user_bytes(e)) : entry_user_bytes(e) / 16;
+}
+
 enum command_result copy_command(struct request *rq)
 {
     unsigned db = rq->client->db, to_db = db;
@@ -135,8 +141,11 @@ enum command_result copy_command(struct request *rq)
         return CMD_DONE;
     }
     struct shard *from_shard = request_shard(rq, &from), *to_shard = request_shard(rq, &to);
-    if (!request_find(rq, &from, LOOK_READ) || (!replace && store_find(to_shard, to_db, &to, LOOK_WRITE)))
+    const struct entry *e = request_find(rq, &from, LOOK_READ);
+    if (!e || (!replace && store_find(to_shard, to_db, &to, LOOK_WRITE)))
         reply_int(rq->out, 0);
+    else if (turn_wanted(rq, clone_work(e)))
+        return CMD_LONG;
     else if (store_copy(from_shard, db, &from, to_shard, to_db, &to) == STORE_OK)
         reply_int(rq->out, 1);
     else

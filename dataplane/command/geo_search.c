@@ -212,6 +212,8 @@ static bool take_arguments(struct request *rq, struct search *s)
 /* -- searching
  * ------------------------------------------------------------------------------------------------- */
 
+enum { LOOKS_FROM = 200 }; /* elements; a search among fewer is never long */
+
 struct hit {
     double distance;
     uint64_t number; /* in the tally, whose scores are those of the elements */
@@ -239,7 +241,18 @@ static void add_hit(struct hits *h, const struct zset_element *e, double distanc
     tally_add(&h->t, e->member, e->score);
 }
 
-static void find_hits(const struct search *s, struct hits *h) /* long: */
+/* The elements that find_hits() looks at. */
+static uint64_t in_boxes(const struct search *s)
+{
+    struct geo_range range[GEO_BOXES];
+    uint64_t n = 0;
+    unsigned ranges = geo_ranges(&s->shape, range);
+    for (unsigned i = 0; i < ranges && zset_count(&s->z) > LOOKS_FROM; i++)
+        n += zset_rank_of_score(&s->z, range[i].end, false) - zset_rank_of_score(&s->z, range[i].from, false);
+    return 2 * n;
+}
+
+static void find_hits(const struct search *s, struct hits *h)
 {
     struct geo_range range[GEO_BOXES];
     uint64_t most = s->any ? (uint64_t)s->count : UINT64_MAX;
@@ -250,22 +263,25 @@ static void find_hits(const struct search *s, struct hits *h) /* long: */
         zset_walk(&w, &s->z, zset_rank_of_score(&s->z, range[i].from, false), false);
         while (h->t.count < most && !h->t.failed && zset_next(&w, &e) && e.score < range[i].end) {
             double distance;
+            turn_take(h->t.turn);
             if (geo_inside(&s->shape, geo_point_of(e.score), &distance))
                 add_hit(h, &e, distance);
         }
     }
 }
 
-static int nearest_first(const void *a, const void *b)
+static int nearest_first(const void *a, const void *b, void *turn)
 {
+    turn_take(turn);
     const struct hit *x = a, *y = b;
     if (x->distance != y->distance)
         return x->distance < y->distance ? -1 : 1;
     return x->number < y->number ? -1 : 1;
 }
 
-static int farthest_first(const void *a, const void *b)
+static int farthest_first(const void *a, const void *b, void *turn)
 {
+    turn_take(turn);
     const struct hit *x = a, *y = b;
     if (x->distance != y->distance)
         return x->distance > y->distance ? -1 : 1;
@@ -292,7 +308,7 @@ static void reply_hits(struct request *rq, const struct search *s, const struct 
 
 static void store_hits(struct request *rq, const struct search *s, const struct hits *h, uint64_t count)
 {
-    struct tally t = {.failed = h->t.failed};
+    struct tally t = {.failed = h->t.failed, .turn = rq->turn};
     struct key to = request_key(rq, s->store);
     for (uint64_t i = 0; i < count; i++) {
         const struct zset_element *e = &h->t.element[h->hit[i].number];
@@ -306,14 +322,15 @@ static void store_hits(struct request *rq, const struct search *s, const struct 
 
 static void run_search(struct request *rq, struct search *s)
 {
-    struct hits h = {0};
+    struct hits h = {.t.turn = rq->turn};
     if (s->v.e)
         find_hits(s, &h);
     uint64_t count = h.t.count;
     if (s->count && !s->any && s->sort == UNSORTED)
         s->sort = NEAREST_FIRST;
     if (s->sort != UNSORTED && count > 1)
-        qsort(h.hit, count, sizeof h.hit[0], s->sort == NEAREST_FIRST ? nearest_first : farthest_first);
+        qsort_r(h.hit, count, sizeof h.hit[0], s->sort == NEAREST_FIRST ? nearest_first : farthest_first,
+                rq->turn);
     if (s->count && (uint64_t)s->count < count)
         count = (uint64_t)s->count;
     if (s->store)
@@ -330,8 +347,11 @@ static enum command_result search(struct request *rq, enum kind kind)
 {
     struct search s = {.kind = kind, .shape.unit = 1};
     struct key k = request_key(rq, kind == SEARCH_STORE ? 2 : 1);
-    if (request_zset(rq, &k, LOOK_READ, &s.v, &s.z) && take_arguments(rq, &s) && is_complete(rq, &s))
-        run_search(rq, &s);
+    if (!request_zset(rq, &k, LOOK_READ, &s.v, &s.z) || !take_arguments(rq, &s) || !is_complete(rq, &s))
+        return CMD_DONE;
+    if (s.v.e && turn_wanted(rq, in_boxes(&s)))
+        return CMD_LONG;
+    run_search(rq, &s);
     return CMD_DONE;
 }
 

@@ -93,11 +93,13 @@ static enum command_result reply_all(struct request *rq, unsigned parts)
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
         return CMD_DONE;
     size_t n = v.e ? hash_count(v.s, v.e) : 0;
+    if (turn_wanted_for(rq, v.e, n, n))
+        return CMD_LONG;
     if (parts == (FIELDS | VALUES))
         reply_map(rq->out, n);
     else
         reply_array(rq->out, n);
-    while (v.e && hash_next(v.s, v.e, &cursor, &pair)) /* long: */
+    for (; v.e && hash_next(v.s, v.e, &cursor, &pair); turn_take(rq->turn))
         reply_pair(rq->out, &pair, parts);
     return CMD_DONE;
 }
@@ -145,7 +147,8 @@ static void random_fields(struct request *rq, const struct value_at *v, int64_t 
         reply_array(rq->out, 0);
     } else if (count < 0) {
         begin_random_reply(&r, (uint64_t)-count);
-        for (int64_t left = -count; left > 0 && !rq->out->failed; left--) { /* long: */
+        for (int64_t left = -count; left > 0 && !rq->out->failed; left--) {
+            turn_take(rq->turn);
             hash_random(v->s, v->e, &pair);
             reply_random(&pair, &r);
         }

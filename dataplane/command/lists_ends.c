@@ -46,7 +46,8 @@ static void pop(struct request *rq, struct value_at *v, enum list_end end, uint6
     struct list_cursor c;
     struct item item;
     list_seek(v->e, end == LIST_HEAD ? 0 : (int64_t)list_len(v->e), &c);
-    for (uint64_t i = 0; i < n; i++) { /* long: */
+    for (uint64_t i = 0; i < n; i++) {
+        turn_take(rq->turn);
         (end == LIST_HEAD ? list_next : list_prev)(&c, &item);
         reply_item(rq->out, &item);
     }
@@ -79,6 +80,8 @@ static enum command_result pop_command(struct request *rq, enum list_end end)
         reply_null(rq->out);
     else if (!counted)
         pop(rq, &v, end, 1);
+    else if (turn_wanted(rq, (uint64_t)count) && turn_wanted(rq, list_len(v.e)))
+        return CMD_LONG;
     else
         pop_array(rq, &v, end, count);
     return CMD_DONE;

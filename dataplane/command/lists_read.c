@@ -68,11 +68,15 @@ enum command_result lrange_command(struct request *rq)
         return CMD_DONE;
     int64_t len = v.e ? (int64_t)list_len(v.e) : 0;
     int64_t n = clamp_range(len, &start, &stop);
+    if (turn_wanted_for(rq, v.e, (uint64_t)n, (uint64_t)len))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)n);
     if (n)
         list_seek(v.e, start, &c);
-    for (; n > 0 && list_next(&c, &item); n--) /* long: */
+    for (; n > 0 && list_next(&c, &item); n--) {
         reply_item(rq->out, &item);
+        turn_take(rq->turn);
+    }
     return CMD_DONE;
 }
 
@@ -128,7 +132,8 @@ static int64_t find_matches(struct request *rq, const struct entry *e, const str
     int64_t look = o->maxlen && o->maxlen < len ? o->maxlen : len;
     struct list_cursor c;
     list_seek(e, o->rank < 0 ? len : 0, &c);
-    for (int64_t i = 0; i < look && found < want; i++) { /* long: */
+    for (int64_t i = 0; i < look && found < want; i++) {
+        turn_take(rq->turn);
         (o->rank < 0 ? list_prev : list_next)(&c, &item);
         if (!item_eq(&item, &sought) || ++seen < rank)
             continue;
@@ -145,6 +150,8 @@ enum command_result lpos_command(struct request *rq)
     struct lpos o;
     if (!parse_lpos(rq, &o) || !request_value(rq, &rq->key, LOOK_READ, TYPE_LIST, &v))
         return CMD_DONE;
+    if (turn_wanted_for(rq, v.e, v.e ? list_len(v.e) : 0, v.e ? list_len(v.e) : 1))
+        return CMD_LONG;
     if (o.count == -1) {
         if (!v.e || find_matches(rq, v.e, &o, 1, true) == 0)
             reply_null(rq->out);

@@ -2,9 +2,10 @@
  * https://redis.io/docs/latest/commands/sinter/, sintercard/, sunion/, sdiff/
  *
  * A reply is made in two passes over the same members, one that counts and one that replies: nothing is
- * allocated. A result to be stored grows under a name of its own, for its place may be one of the sources,
+ * allocated. A result to be stored grows as a draft, for its place may be one of the sources,
  * and takes the place of the destination when it is complete. */
 #include "command/set_commands.h"
+#include "store/draft.h"
 #include "store/set.h"
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct algebra {
     enum operation operation;
     int n;
     struct source *source, room[ROOM];
+    struct turn *turn;
 };
 
 static void algebra_free(struct algebra *a)
@@ -31,7 +33,7 @@ static void algebra_free(struct algebra *a)
 /* The n keys from argument `from` on. False after replying an error. */
 static bool algebra_init(struct algebra *a, struct request *rq, enum operation operation, int from, int n)
 {
-    *a = (struct algebra){.operation = operation, .n = n};
+    *a = (struct algebra){.operation = operation, .n = n, .turn = rq->turn};
     a->source = n <= ROOM ? a->room : malloc((size_t)n * sizeof *a->source);
     if (!a->source) {
         reply_oom(rq->out);
@@ -90,7 +92,8 @@ static uint64_t algebra_each(const struct algebra *a, uint64_t limit,
     for (int i = 0; i < (a->operation == UNITE ? a->n : 1); i++) {
         struct set_cursor cursor = {0};
         const struct source *source = &a->source[i];
-        while (source->e && found < limit && set_next(source->s, source->e, &cursor, &member)) { /* long: */
+        while (source->e && found < limit && set_next(source->s, source->e, &cursor, &member)) {
+            turn_take(a->turn);
             if (!belongs(a, i, member.text))
                 continue;
             found++;
@@ -113,12 +116,25 @@ static void algebra_sort(struct algebra *a)
         qsort(a->source, (size_t)a->n, sizeof *a->source, by_count);
 }
 
+/* Look-ups: of each member of one set, or of all, in the others. */
+static bool is_long(const struct request *rq, const struct algebra *a)
+{
+    uint64_t members = 0;
+    for (int i = 0; i < (a->operation == UNITE ? a->n : 1); i++)
+        members += source_count(&a->source[i]);
+    return turn_wanted(rq, members * (uint64_t)a->n);
+}
+
 static enum command_result reply_algebra(struct request *rq, enum operation operation)
 {
     struct algebra a;
     if (!algebra_init(&a, rq, operation, 1, rq->argc - 1))
         return CMD_DONE;
     algebra_sort(&a);
+    if (is_long(rq, &a)) {
+        algebra_free(&a);
+        return CMD_LONG;
+    }
     reply_set(rq->out, algebra_each(&a, UINT64_MAX, NULL, NULL));
     algebra_each(&a, UINT64_MAX, reply_member, rq->out);
     algebra_free(&a);
@@ -177,6 +193,10 @@ enum command_result sintercard_command(struct request *rq)
     if (!parse_intercard(rq, &keys, &limit) || !algebra_init(&a, rq, INTERSECT, 2, (int)keys))
         return CMD_DONE;
     algebra_sort(&a);
+    if (is_long(rq, &a)) {
+        algebra_free(&a);
+        return CMD_LONG;
+    }
     reply_int(rq->out, (int64_t)algebra_each(&a, limit ? (uint64_t)limit : UINT64_MAX, NULL, NULL));
     algebra_free(&a);
     return CMD_DONE;
@@ -185,7 +205,7 @@ enum command_result sintercard_command(struct request *rq)
 /* -- STORE -- */
 
 struct result {
-    struct value_at v;
+    struct draft draft;
     bool failed;
 };
 
@@ -193,7 +213,7 @@ static bool store_member(const struct set_member *member, void *arg)
 {
     struct result *r = arg;
     bool added;
-    r->failed = set_add(&r->v, member->text, &added) != STORE_OK;
+    r->failed = set_add(&r->draft.v, member->text, &added) != STORE_OK;
     return !r->failed;
 }
 
@@ -204,17 +224,17 @@ static void hold_sources(struct algebra *a, void (*what)(struct entry *e))
             what(a->source[i].e);
 }
 
-/* The destination becomes the result, which has a key of its own now. -1 without memory. */
-static int64_t place_result(struct result *r, const struct key *to)
+/* The destination becomes the result. -1 without memory. */
+static int64_t place_result(struct result *r, unsigned db, const struct key *to)
 {
-    struct value_at *v = &r->v;
+    const struct value_at *v = &r->draft.v;
     int64_t count = v->e ? (int64_t)set_count(v->e) : 0;
-    if (!r->failed && !v->e)
-        store_delete(v->s, v->db, to);
-    else if (!r->failed)
-        r->failed = store_rename(v->s, v->db, v->key, v->s, v->db, to) != STORE_OK;
-    if (r->failed && v->e)
-        store_delete(v->s, v->db, v->key);
+    if (r->failed)
+        draft_drop(&r->draft);
+    else if (v->e)
+        r->failed = draft_place(&r->draft, db, to, 0) != STORE_OK;
+    else
+        store_delete(v->s, db, to);
     return r->failed ? -1 : count;
 }
 
@@ -222,16 +242,19 @@ static enum command_result store_algebra(struct request *rq, enum operation oper
 {
     struct algebra a;
     struct key to = request_key(rq, 1);
-    uint64_t chance[4] = {0, env_random(rq->env), env_random(rq->env), env_random(rq->env)};
-    struct key own = keyspace_key(rq->env->ks, (struct slice){(const uint8_t *)chance, sizeof chance});
-    struct result r = {.v = {request_shard(rq, &to), rq->client->db, &own, NULL}};
+    struct result r = {.failed = false};
     if (!algebra_init(&a, rq, operation, 2, rq->argc - 2))
         return CMD_DONE;
     algebra_sort(&a);
+    if (is_long(rq, &a)) {
+        algebra_free(&a);
+        return CMD_LONG;
+    }
+    draft_begin(&r.draft, request_shard(rq, &to));
     hold_sources(&a, store_hold);
     algebra_each(&a, UINT64_MAX, store_member, &r);
     hold_sources(&a, store_release);
-    int64_t count = place_result(&r, &to);
+    int64_t count = place_result(&r, rq->client->db, &to);
     if (count < 0)
         reply_oom(rq->out);
     else

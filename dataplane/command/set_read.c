@@ -39,8 +39,11 @@ enum command_result smembers_command(struct request *rq)
     struct set_member member;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_SET, &v))
         return CMD_DONE;
-    reply_set(rq->out, v.e ? set_count(v.e) : 0);
-    while (v.e && set_next(v.s, v.e, &cursor, &member)) /* long: */
+    uint64_t n = v.e ? set_count(v.e) : 0;
+    if (turn_wanted_for(rq, v.e, n, n))
+        return CMD_LONG;
+    reply_set(rq->out, n);
+    for (; v.e && set_next(v.s, v.e, &cursor, &member); turn_take(rq->turn))
         reply_bulk(rq->out, member.text);
     return CMD_DONE;
 }
@@ -59,7 +62,8 @@ static void random_members(struct request *rq, const struct value_at *v, int64_t
         reply_array(rq->out, 0);
     } else if (count < 0) {
         reply_array(rq->out, (uint64_t)-count);
-        for (int64_t left = -count; left > 0 && !rq->out->failed; left--) { /* long: */
+        for (int64_t left = -count; left > 0 && !rq->out->failed; left--) {
+            turn_take(rq->turn);
             set_random(v->s, v->e, &member);
             reply_bulk(rq->out, member.text);
         }
@@ -90,6 +94,8 @@ enum command_result srandmember_command(struct request *rq)
     }
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_SET, &v))
         return CMD_DONE;
+    if (rq->argc == 3 && v.e && turn_wanted(rq, turn_draws(count, set_count(v.e))))
+        return CMD_LONG;
     if (rq->argc == 3) {
         random_members(rq, &v, count);
     } else if (v.e) {

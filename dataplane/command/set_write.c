@@ -58,12 +58,12 @@ static void pop_many(struct request *rq, struct value_at *v, uint64_t count)
     reply_set(rq->out, count < n ? count : n);
     if (n == 0 || count == 0)
         return;
-    if (count >= n) { /* long: */
+    if (count >= n) {
         set_scan(v->s, v->e, 0, UINT64_MAX, reply_member, rq->out);
         store_delete(v->s, v->db, v->key);
         return;
     }
-    while (count-- > 0) /* long: */
+    for (; count-- > 0; turn_take(rq->turn))
         pop_one(rq, v);
 }
 
@@ -85,6 +85,9 @@ enum command_result spop_command(struct request *rq)
     }
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_SET, &v))
         return CMD_DONE;
+    uint64_t n = v.e ? set_count(v.e) : 0;
+    if (turn_wanted(rq, 4 * (n < (uint64_t)count ? n : (uint64_t)count)))
+        return CMD_LONG;
     if (rq->argc == 3)
         pop_many(rq, &v, (uint64_t)count);
     else if (v.e)

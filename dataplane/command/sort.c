@@ -145,7 +145,7 @@ static bool put_reply(struct sort *o, const struct item *item, struct entry *fro
 static void reply_sorted(struct sort *o, int64_t outputs)
 {
     reply_array(o->rq->out, (size_t)outputs);
-    for (int64_t i = o->start; i <= o->end; i++) /* long: */
+    for (int64_t i = o->start; i <= o->end; i++, turn_take(o->rq->turn))
         each_output(o, &o->member[i], put_reply, NULL);
 }
 
@@ -173,7 +173,7 @@ static bool fill(struct sort *o, struct draft *d)
 {
     if (!d->list)
         return false;
-    for (int64_t i = o->start; i <= o->end; i++) /* long: */
+    for (int64_t i = o->start; i <= o->end; i++, turn_take(o->rq->turn))
         if (!each_output(o, &o->member[i], put_stored, d))
             return false;
     return true;
@@ -230,6 +230,8 @@ static enum command_result sort_key(struct request *rq, bool read_only)
         reply_wrong_type(rq->out);
         return CMD_DONE;
     }
+    if (e && turn_wanted(rq, sort_work(e)))
+        return CMD_LONG;
     /* A set has no order of its own that would be worth storing. */
     if (o.unsorted && o.store && e && entry_type(e) == TYPE_SET) {
         o.unsorted = false;

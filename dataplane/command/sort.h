@@ -38,6 +38,8 @@ struct sort {
 struct item sort_item(struct slice text);
 /* Types that can be sorted. */
 bool sort_is_source(const struct entry *e);
+/* What it takes to sort it (turn_wanted). */
+uint64_t sort_work(const struct entry *e);
 /* Loads the elements of e (NULL: there are none) in the range that is needed. False without memory. */
 bool sort_load(struct sort *o, struct entry *e);
 /* Reads the weights and orders the members. */

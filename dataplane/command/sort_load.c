@@ -50,7 +50,7 @@ static bool load_list(struct sort *o, struct entry *e)
         return false;
     if (part.n > 0)
         list_seek(e, part.from + part.backward, &c);
-    for (; o->members < part.n; o->members++) /* long: */
+    for (; o->members < part.n; o->members++, turn_take(o->rq->turn))
         (part.backward ? list_prev : list_next)(&c, &o->member[o->members].element);
     return true;
 }
@@ -73,7 +73,7 @@ static bool load_zset(struct sort *o, struct entry *e)
     zset_open(&z, shard_of(o), e);
     if (part.n > 0)
         zset_walk(&w, &z, (uint64_t)part.from, part.backward);
-    for (; o->members < part.n && zset_next(&w, &x); o->members++) /* long: */
+    for (; o->members < part.n && zset_next(&w, &x); o->members++, turn_take(o->rq->turn))
         o->member[o->members].element = sort_item(x.member);
     return true;
 }
@@ -84,7 +84,7 @@ static bool load_set(struct sort *o, struct entry *e)
     struct set_member m;
     if (!reserve(o, (int64_t)set_count(e)))
         return false;
-    for (; set_next(shard_of(o), e, &c, &m); o->members++) /* long: */
+    for (; set_next(shard_of(o), e, &c, &m); o->members++, turn_take(o->rq->turn))
         o->member[o->members].element = sort_item(m.text);
     return true;
 }
@@ -123,6 +123,11 @@ static void find_range(struct sort *o, int64_t len)
     }
     if (o->end >= len)
         o->end = len - 1;
+}
+
+uint64_t sort_work(const struct entry *e)
+{
+    return 4 * sources[entry_type(e)].count(e);
 }
 
 bool sort_load(struct sort *o, struct entry *e)

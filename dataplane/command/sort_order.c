@@ -148,6 +148,7 @@ static int compare(const void *left, const void *right, void *arg)
     const struct sort *o = arg;
     const struct sort_member *a = left, *b = right;
     int order;
+    turn_take(o->rq->turn);
     if (o->alpha)
         order = o->by ? compare_weights(&a->weight, &b->weight, !o->store)
                       : compare_items(&a->element, &b->element, !o->store);
@@ -162,8 +163,8 @@ void sort_order(struct sort *o)
 {
     if (o->unsorted)
         return;
-    for (int64_t i = 0; i < o->members && !o->no_memory; i++) /* long: */
+    for (int64_t i = 0; i < o->members && !o->no_memory; i++, turn_take(o->rq->turn))
         weigh(o, &o->member[i]);
-    if (o->members > 1 && !o->not_a_number) /* long: */
+    if (o->members > 1 && !o->not_a_number)
         qsort_r(o->member, (size_t)o->members, sizeof *o->member, compare, o);
 }

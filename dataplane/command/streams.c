@@ -135,7 +135,7 @@ void reply_stream_entry_of(struct resp_writer *out, const struct stream *st, str
 }
 
 void reply_stream_range(struct resp_writer *out, const struct stream *st, struct stream_id from,
-                        struct stream_id to, uint64_t most, bool reverse) /* long: */
+                        struct stream_id to, uint64_t most, bool reverse)
 {
     struct stream_walk w;
     uint64_t count = stream_count(st, from, to, most);

@@ -210,8 +210,12 @@ enum command_result xtrim_command(struct request *rq)
 {
     struct add_options o;
     struct value_at v;
-    if (read_options(rq, &o, false) && request_value(rq, &rq->key, LOOK_WRITE, TYPE_STREAM, &v))
-        reply_int(rq->out, v.e ? (int64_t)stream_trim(&v, &o.trim) : 0);
+    if (!read_options(rq, &o, false) || !request_value(rq, &rq->key, LOOK_WRITE, TYPE_STREAM, &v))
+        return CMD_DONE;
+    uint64_t length = v.e ? stream_of(&v)->length : 0, keep = o.trim.by_id ? 0 : o.trim.keep;
+    if (length > keep && turn_wanted(rq, (length - keep) / 8))
+        return CMD_LONG;
+    reply_int(rq->out, v.e ? (int64_t)stream_trim(&v, &o.trim) : 0);
     return CMD_DONE;
 }
 

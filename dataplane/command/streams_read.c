@@ -31,13 +31,16 @@ static enum command_result range(struct request *rq, bool reverse)
     }
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_STREAM, &v))
         return CMD_DONE;
+    uint64_t most = count < 0 ? UINT64_MAX : (uint64_t)count;
+    if (v.e && turn_wanted(rq, most) &&
+        turn_wanted(rq, stream_count(stream_of(&v), from, to, rq->env->turn_work + 1)))
+        return CMD_LONG;
     if (!v.e)
         reply_array(rq->out, 0);
     else if (count == 0)
         reply_null_array(rq->out);
     else
-        reply_stream_range(rq->out, stream_of(&v), from, to, count < 0 ? UINT64_MAX : (uint64_t)count,
-                           reverse);
+        reply_stream_range(rq->out, stream_of(&v), from, to, most, reverse);
     return CMD_DONE;
 }
 
@@ -419,16 +422,29 @@ static enum command_result wait_for(struct request *rq, const struct read_option
     return CMD_DONE;
 }
 
+/* How many entries XREAD replies of a key, as far as that matters to turn_wanted(). */
+static uint64_t news_of(const struct request *rq, const struct read_options *o, const struct reading *r)
+{
+    uint64_t most = rq->env->turn_work + 1;
+    if (o->count && (uint64_t)o->count < most)
+        return 0;
+    return stream_count(stream_of(&r->v), r->after, r->until, most);
+}
+
 static enum command_result read_all(struct request *rq, const struct read_options *o, struct reading *all)
 {
     int served = 0;
+    uint64_t entries = 0;
     for (int i = 0; i < o->streams; i++)
         if (!read_key(rq, o, i, &all[i]))
             return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
         find_entries(rq, o, all, &all[i]);
         served += all[i].serve;
+        entries += all[i].serve && !o->in_group ? news_of(rq, o, &all[i]) : 0;
     }
+    if (turn_wanted(rq, entries))
+        return CMD_LONG;
     if (o->in_group && !reserve_all(rq, o, all))
         return CMD_DONE;
     if (!served && o->blocks)

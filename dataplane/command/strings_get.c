@@ -11,6 +11,15 @@ bool string_find(struct request *rq, const struct key *k, unsigned how, struct e
     return false;
 }
 
+/* Of a long one the writer takes the turns. */
+static inline enum command_result reply_text(struct request *rq, struct slice text)
+{
+    if (turn_wanted(rq, turn_bytes(text.len)))
+        return CMD_LONG;
+    reply_bulk(rq->out, text);
+    return CMD_DONE;
+}
+
 /* The hot path: one look-up, one copy into the reply. */
 enum command_result get_command(struct request *rq)
 {
@@ -19,7 +28,7 @@ enum command_result get_command(struct request *rq)
     if (!e)
         reply_null(rq->out);
     else if (entry_type(e) == TYPE_STRING)
-        reply_bulk(rq->out, entry_string(e, scratch));
+        return reply_text(rq, entry_string(e, scratch));
     else
         reply_wrong_type(rq->out);
     return CMD_DONE;

@@ -304,7 +304,8 @@ static void settle(struct transaction *t)
 }
 
 /* The next command of a queue that is settled, prepared; *at from 0 on. False at the end. */
-static bool next_queued(const struct request *rq, const struct transaction *t, size_t *at, struct request *next)
+static bool next_queued(const struct request *rq, const struct transaction *t, size_t *at,
+                        struct request *next)
 {
     if (*at == t->len)
         return false;

@@ -1,6 +1,6 @@
 /* transaction_table.c: rows of the transaction commands.
- * https://redis.io/docs/latest/commands/?group=transactions Facts as COMMAND and COMMAND DOCS of Redis 7.2 tell
- * them. */
+ * https://redis.io/docs/latest/commands/?group=transactions Facts as COMMAND and COMMAND DOCS of Redis 7.2
+ * tell them. */
 #include "command/key_rows.h"
 #include "command/transaction_commands.h"
 
@@ -20,7 +20,7 @@ struct command commands_transactions[] = {
     {.name = "exec",
      .run = exec_run,
      .arity = 1,
-     .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SKIP_SLOWLOG | CMD_NOT_QUEUED,
+     .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SKIP_SLOWLOG | CMD_NOT_QUEUED | CMD_WHOLE,
      .acl = ACL_TRANSACTION,
      .summary = "Executes all commands in a transaction.",
      .since = "1.2.0",

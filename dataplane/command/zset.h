@@ -59,6 +59,7 @@ struct tally {
     uint64_t slots;
     struct tally_text *text;
     bool failed; /* no memory: the list is not complete */
+    struct turn *turn;
 };
 void tally_free(struct tally *t);
 /* Appends a copy; the member must be new. */

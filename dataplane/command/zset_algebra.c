@@ -191,13 +191,14 @@ static int compare_inputs(const void *a, const void *b)
     return x->order - y->order;
 }
 
-static void unite(const struct algebra *a, struct tally *t) /* long: */
+static void unite(const struct algebra *a, struct tally *t)
 {
     struct input_walk w;
     struct zset_element e;
     for (unsigned i = 0; i < a->inputs; i++) {
         const struct input *in = &a->input[i];
         for (input_walk(&w, in); input_next(&w, &e) && !t->failed;) {
+            turn_take(t->turn);
             double score = number_or_zero(in->weight * e.score), *there = tally_find(t, e.member);
             if (there)
                 merge(there, score, a->aggregate);
@@ -220,13 +221,14 @@ static bool in_all(const struct algebra *a, const struct zset_element *e, double
     return true;
 }
 
-static uint64_t intersect(const struct algebra *a, struct tally *t) /* long: */
+static uint64_t intersect(const struct algebra *a, struct tally *t)
 {
     struct input_walk w;
     struct zset_element e;
     uint64_t found = 0;
     double score;
     for (input_walk(&w, &a->input[0]); input_next(&w, &e) && !t->failed;) {
+        turn_take(t->turn);
         if (!in_all(a, &e, &score))
             continue;
         if (!a->only_count)
@@ -246,11 +248,11 @@ static bool in_others(const struct algebra *a, struct slice member)
     return false;
 }
 
-static void subtract(const struct algebra *a, struct tally *t) /* long: */
+static void subtract(const struct algebra *a, struct tally *t)
 {
     struct input_walk w;
     struct zset_element e;
-    for (input_walk(&w, &a->input[0]); input_next(&w, &e);)
+    for (input_walk(&w, &a->input[0]); input_next(&w, &e); turn_take(t->turn))
         if (!in_others(a, e.member))
             tally_add(t, e.member, e.score);
 }
@@ -262,13 +264,13 @@ static void reply_tally(struct request *rq, const struct tally *t, bool with_sco
         return;
     }
     reply_elements(rq->out, t->count, with_scores);
-    for (uint64_t i = 0; i < t->count; i++)
+    for (uint64_t i = 0; i < t->count; i++, turn_take(rq->turn))
         reply_element(rq->out, &t->element[i], with_scores);
 }
 
 static void compute(struct request *rq, struct algebra *a)
 {
-    struct tally t = {0};
+    struct tally t = {.turn = rq->turn};
     uint64_t found = 0;
     if (a->operation != DIFF)
         qsort(a->input, a->inputs, sizeof a->input[0], compare_inputs);
@@ -290,14 +292,27 @@ static void compute(struct request *rq, struct algebra *a)
     tally_free(&t);
 }
 
+/* All elements, or the smallest input's; each costs more here than in other commands. */
+static uint64_t work_of(const struct algebra *a)
+{
+    uint64_t all = 0, least = UINT64_MAX;
+    for (unsigned i = 0; i < a->inputs; i++) {
+        all += a->input[i].count;
+        least = a->input[i].count < least ? a->input[i].count : least;
+    }
+    return 4 * (a->operation == UNION ? all : a->operation == DIFF ? a->input[0].count : least);
+}
+
 static enum command_result combine(struct request *rq, enum operation operation, bool store, bool only_count)
 {
     struct algebra a = {
         .operation = operation, .store = store, .only_count = only_count, .first = store ? 3 : 2};
-    if (take_numkeys(rq, &a) && take_inputs(rq, &a) && take_options(rq, &a))
+    bool ok = take_numkeys(rq, &a) && take_inputs(rq, &a) && take_options(rq, &a);
+    bool later = ok && turn_wanted(rq, work_of(&a));
+    if (ok && !later)
         compute(rq, &a);
     free(a.input);
-    return CMD_DONE;
+    return later ? CMD_LONG : CMD_DONE;
 }
 
 enum command_result zunion_command(struct request *rq)

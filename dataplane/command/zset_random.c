@@ -16,23 +16,24 @@ static void reply_rank(struct request *rq, const struct zset *z, uint64_t rank, 
 
 /* Each draw is of all elements. A client that takes no more replies ends it. */
 static void draw_again_and_again(struct request *rq, const struct zset *z, uint64_t n,
-                                 bool with_scores) /* long: */
+                                 bool with_scores)
 {
     uint64_t count = zset_count(z);
     reply_elements(rq->out, n, with_scores);
-    for (; n > 0 && !rq->out->failed; n--)
+    for (; n > 0 && !rq->out->failed; n--, turn_take(rq->turn))
         reply_rank(rq, z, env_random(rq->env) % count, with_scores);
 }
 
 /* Many of the elements: one walk that takes each with the chance that is left for it (Knuth's algorithm S).
  */
-static void draw_walking(struct request *rq, const struct zset *z, uint64_t n, bool with_scores) /* long: */
+static void draw_walking(struct request *rq, const struct zset *z, uint64_t n, bool with_scores)
 {
     uint64_t left = zset_count(z);
     struct zset_walk w;
     struct zset_element e;
     zset_walk(&w, z, left - 1, true);
     for (; n > 0 && zset_next(&w, &e); left--) {
+        turn_take(rq->turn);
         if (env_random(rq->env) % left >= n)
             continue;
         reply_element(rq->out, &e, with_scores);
@@ -42,10 +43,11 @@ static void draw_walking(struct request *rq, const struct zset *z, uint64_t n, b
 
 /* Few of them: ranks until n different ones have come. seen: rank + 1, open addressing. */
 static void draw_ranks(struct request *rq, const struct zset *z, uint64_t n, bool with_scores, uint64_t *seen,
-                       uint64_t room) /* long: */
+                       uint64_t room)
 {
     uint64_t count = zset_count(z);
     while (n > 0) {
+        turn_take(rq->turn);
         uint64_t rank = env_random(rq->env) % count, at = rank * 0x9e3779b97f4a7c15u >> 20 & (room - 1);
         while (seen[at] && seen[at] != rank + 1)
             at = (at + 1) & (room - 1);
@@ -110,6 +112,8 @@ enum command_result zrandmember_command(struct request *rq)
     if ((rq->argc > 2 && !take_arguments(rq, &count, &with_scores)) ||
         !request_zset(rq, &rq->key, LOOK_READ, &v, &z))
         return CMD_DONE;
+    if (rq->argc > 2 && v.e && turn_wanted(rq, turn_draws(count, zset_count(&z))))
+        return CMD_LONG;
     if (rq->argc == 2 && !v.e)
         reply_null(rq->out);
     else if (rq->argc == 2)

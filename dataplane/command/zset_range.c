@@ -98,7 +98,7 @@ static struct rank_range find_range(const struct zset *z, const struct query *q)
 }
 
 static void reply_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        const struct query *q) /* long: */
+                        const struct query *q)
 {
     uint64_t count = r.end - r.first;
     struct zset_walk w;
@@ -108,14 +108,14 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
     if (count == 0)
         return;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
-    while (count-- > 0 && zset_next(&w, &e))
+    for (; count-- > 0 && zset_next(&w, &e); turn_take(rq->turn))
         reply_element(rq->out, &e, q->with_scores);
 }
 
 /* The elements come one after the other, as in Redis: a zero loses its sign while the copy is still compact.
  * Of ranks alone it is known before how many come. */
 static void store_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        const struct query *q) /* long: */
+                        const struct query *q)
 {
     const struct collection_limits *limits = &rq->env->conf->limits;
     struct tally t = {0};
@@ -125,7 +125,9 @@ static void store_range(struct request *rq, const struct zset *z, struct rank_ra
     bool compact = q->by != BY_RANK || r.end - r.first <= limits->zset_entries;
     bool reverse = q->way == WAY_REVERSE;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
+    t.turn = rq->turn;
     for (uint64_t i = 0; i < r.end - r.first && zset_next(&w, &e); i++) {
+        turn_take(rq->turn);
         compact = compact && i < limits->zset_entries && e.member.len <= limits->zset_value;
         tally_add(&t, e.member, compact ? e.score + 0.0 : e.score);
     }
@@ -144,10 +146,13 @@ static enum command_result range(struct request *rq, int key, enum by by, enum d
     struct key k = request_key(rq, key);
     if (!request_zset(rq, &k, LOOK_READ, &v, &z))
         return CMD_DONE;
+    struct rank_range r = find_range(&z, &q);
+    if (turn_wanted_for(rq, v.e, r.end - r.first, v.e ? zset_count(&z) : 1))
+        return CMD_LONG;
     if (q.store)
-        store_range(rq, &z, find_range(&z, &q), &q);
+        store_range(rq, &z, r, &q);
     else
-        reply_range(rq, &z, find_range(&z, &q), &q);
+        reply_range(rq, &z, r, &q);
     return CMD_DONE;
 }
 
@@ -211,12 +216,22 @@ static enum command_result count_between(struct request *rq, enum by by)
     return CMD_DONE;
 }
 
+static uint64_t v_count(const struct value_at *v)
+{
+    struct zset z;
+    zset_open(&z, v->s, v->e);
+    return zset_count(&z);
+}
+
+/* What removes all of them takes no time: the elements are freed in slices. */
 static enum command_result remove_between(struct request *rq, enum by by)
 {
     struct value_at v;
     struct rank_range r;
     if (!find_between(rq, by, LOOK_WRITE, &v, &r))
         return CMD_DONE;
+    if (turn_wanted(rq, 8 * (r.end - r.first)) && r.end - r.first < v_count(&v))
+        return CMD_LONG;
     zset_remove_ranks(&v, r.first, r.end);
     reply_int(rq->out, (int64_t)(r.end - r.first));
     return CMD_DONE;

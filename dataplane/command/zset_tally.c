@@ -81,8 +81,10 @@ static bool make_slots(struct tally *t)
     free(t->slot);
     t->slot = slot;
     t->slots = slots;
-    for (uint64_t i = 0; i < t->count; i++)
+    for (uint64_t i = 0; i < t->count; i++) {
+        turn_take(t->turn);
         fill_slot(t, i);
+    }
     return true;
 }
 
@@ -113,15 +115,16 @@ double *tally_find(struct tally *t, struct slice member)
     return NULL;
 }
 
-static int compare(const void *a, const void *b)
+static int compare(const void *a, const void *b, void *turn)
 {
+    turn_take(turn);
     return zset_compare(a, b);
 }
 
 void tally_sort(struct tally *t)
 {
     if (t->count > 1)
-        qsort(t->element, t->count, sizeof t->element[0], compare);
+        qsort_r(t->element, t->count, sizeof t->element[0], compare, t->turn);
     free(t->slot);
     t->slot = NULL;
     t->slots = 0;

@@ -232,7 +232,8 @@ static void shrink(struct shard *s, struct list *l, struct chunk *c)
 void chain_drop(struct shard *s, struct list *l, enum list_end end, uint64_t n)
 {
     assert(n < l->count);
-    while (n > 0) { /* long: */
+    while (n > 0) {
+        turn_take(s->turn);
         struct chunk *c = end == LIST_HEAD ? l->head : l->tail;
         struct pack pk = chunk_pack(c);
         uint32_t count = pack_count(pk);

@@ -60,7 +60,8 @@ static void compact_entry(struct entry **slot, void *arg)
     if (step->stopped || step->slot++ < s->compaction.slot)
         return;
     bool sparse = slab_is_sparse(&s->heap, e);
-    if ((!sparse && e->value_len != sizeof(struct apart) && !entry_is_body(e)) || entry_guarded(s, e))
+    if ((!sparse && e->value_len != sizeof(struct apart) && !entry_is_body(e)) || entry_guarded(s, e) ||
+        entry_pinned(s, e))
         return;
     if (entry_is_apart(e))
         compact_apart(s, e);

@@ -1,8 +1,8 @@
 /* draft.h: a value that is made aside, element by element, before it takes a key's place at once with
  * whatever expiry: RESTORE and RDB files. It has a key of its own in a database of the shard that no command
- * sees: there nothing is evicted, expires or is flushed. Private to the store. */
+ * sees: there nothing is evicted, expires or is flushed. */
 #pragma once
-#include "store/value.h"
+#include "store/store.h"
 
 struct draft {
     struct value_at v; /* for hash_set() and its kin; v.e is NULL as long as nothing was added */

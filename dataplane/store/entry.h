@@ -160,8 +160,5 @@ static inline struct body *entry_body(const struct entry *e)
 /* When upkeep has to look at the entry: the sooner of its expiry and that of a hash's next field; 0 = never. */
 uint64_t entry_due(const struct entry *e);
 
-/* Key and value bytes as the user counts them (an integer counts 8). */
-uint64_t entry_user_bytes(const struct entry *e);
-
 /* True if p lies in memory that goes when the entry is freed. */
 bool entry_covers(const struct entry *e, const void *p);

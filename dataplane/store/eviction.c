@@ -113,7 +113,7 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
     struct db *db = &s->db[number];
     struct place at;
     if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
-        entry_guarded(s, e))
+        entry_guarded(s, e) || pinned(&s->pins, hash))
         return false;
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);
@@ -147,7 +147,8 @@ struct search {
 static void search_victim(struct entry *e, void *arg)
 {
     struct search *search = arg;
-    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e))
+    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e) &&
+        !entry_pinned(search->s, e))
         search->found = e;
 }
 

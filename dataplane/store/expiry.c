@@ -143,12 +143,13 @@ static void settle(struct shard *s, struct db *db, struct entry *e, unsigned *bu
     struct key k = {entry_key(e), key_hash(entry_key(e), s->seed)};
     struct value_at v = {s, (unsigned)(db - s->db), &k, e, false};
     struct place at;
-    if (entry_expired(s, e)) {
+    bool kept = pinned(&s->pins, k.hash);
+    if (!kept && entry_expired(s, e)) {
         if (index_find_entry(s, &db->index, k.hash, e, &at))
             db_expire(s, db, &at, e);
         return;
     }
-    bool held = e->head & ENTRY_HELD;
+    bool held = kept || e->head & ENTRY_HELD;
     if (!held)
         hash_collect(&v, budget);
     uint64_t due = entry_due(v.e), tick = due >> TICK_SHIFT, soonest = db->wheel->tick + held;

@@ -216,7 +216,8 @@ struct body *hash_table_clone(struct shard *to, const struct body *body)
     struct ordered *o = (struct ordered *)(void *)body_new(to, TYPE_HASH);
     struct table_cursor cursor = {0};
     const struct entry *e;
-    while (o && (e = table_next(to, &from->table, &cursor))) { /* long: */
+    while (o && (e = table_next(to, &from->table, &cursor))) {
+        turn_take(to->turn);
         char scratch[HASH_TEXT];
         struct hash_pair pair = {
             .field = entry_key(e), .value = entry_string(e, scratch), .expire_at = entry_expire_at(e)};

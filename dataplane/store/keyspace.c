@@ -61,6 +61,7 @@ void keyspace_free(struct keyspace *ks)
         return;
     for (unsigned i = 0; i < ks->shards; i++) {
         waits_free(&ks->shard[i]->waits);
+        pins_free(&ks->shard[i]->pins);
         free(ks->shard[i]->db);
         free(ks->shard[i]);
     }
@@ -108,6 +109,22 @@ void shard_set_time(struct shard *s, uint64_t now_ms)
 struct waits *shard_waits(struct shard *s)
 {
     return &s->waits;
+}
+
+void shard_swap_turn(struct shard *s, struct shard_turn *t)
+{
+    struct shard_turn now = {.turn = s->turn, .now_ms = s->now_ms, .guards = s->guards};
+    memcpy(now.guard, s->guard, sizeof now.guard);
+    s->turn = t->turn;
+    s->now_ms = t->now_ms; /* the access clock goes on: it knows no way back */
+    s->guards = t->guards;
+    memcpy(s->guard, t->guard, sizeof t->guard);
+    *t = now;
+}
+
+struct pins *shard_pins(struct shard *s)
+{
+    return &s->pins;
 }
 
 uint64_t shard_time(const struct shard *s)

@@ -176,7 +176,7 @@ struct body *list_clone(struct shard *to, const struct body *b)
     if (!l)
         return NULL;
     l->body.listpack = b->listpack;
-    for (const struct chunk *c = from->head; c; c = c->next) /* long: */
+    for (const struct chunk *c = from->head; c; c = c->next, turn_take(to->turn))
         if (!chain_append_pack(to, l, chunk_pack(c))) {
             body_release(to, &l->body);
             return NULL;

@@ -124,7 +124,8 @@ static uint64_t remove_chunks(struct value_at *v, const struct item *item, uint6
     struct chunk_limit limit = chunk_limit_in(v->s);
     struct list *l = entry_list(v->e);
     uint64_t n = 0;
-    for (struct chunk *c = backward ? l->tail : l->head; c && n < most;) { /* long: */
+    for (struct chunk *c = backward ? l->tail : l->head; c && n < most;) {
+        turn_take(v->s->turn);
         struct chunk *next = c->next, *prev = c->prev;
         uint32_t here = chain_remove(l, c, item, most - n, backward);
         if (here)

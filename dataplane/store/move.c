@@ -41,7 +41,7 @@ static bool clone_value(const struct transfer *t, const struct entry *e, struct 
     made->root.cap = slab_size(from.root.len);
     made->root.p = shard_alloc(t->to, from.root.len, SLAB_OTHER);
     if (made->root.p)
-        memcpy(made->root.p, from.root.p, from.root.len);
+        turn_copy(t->to->turn, made->root.p, from.root.p, from.root.len);
     return made->root.p != NULL;
 }
 

@@ -1,4 +1,5 @@
 /* rdb.c: the pieces of RDB's format: lengths, strings, numbers, and the footer of a DUMP payload (rdb.h). */
+#include "base/turn.h"
 #include "store/rdb.h"
 #include "base/crc64.h"
 #include "base/number.h"
@@ -49,6 +50,7 @@ void rdb_put(struct rdb_writer *w, const void *bytes, size_t n)
         return;
     memcpy(w->p + w->len, bytes, n);
     w->len += n;
+    turn_take(w->turn);
 }
 
 void rdb_put_byte(struct rdb_writer *w, uint8_t byte)

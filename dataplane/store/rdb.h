@@ -40,6 +40,7 @@ enum rdb_type {
 /* Bytes written so far, in memory of malloc that rdb_writer_free() gives back. After a failed allocation
  * nothing more is written and `failed` is set: look at it once, at the end. */
 struct rdb_writer {
+    struct turn *turn; /* taken with each piece that is put; NULL: none */
     uint8_t *p;
     size_t len, cap;
     bool compress; /* LZF for strings longer than 20 bytes (rdbcompression) */

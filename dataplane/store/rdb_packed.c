@@ -194,10 +194,10 @@ static bool next_in_zipmap(struct packed *in, struct item *item)
 {
     uint64_t len = *in->p, skip = 1, spare = 0;
     if (len == LONG_LENGTH) {
-        if (left_in(in) < 5)
-            return fails(in);
-        len = little_endian(in->p + 1, 4);
+        len = left_in(in) < 5 ? 0 : little_endian(in->p + 1, 4);
         skip = 5;
+        if (len < LONG_LENGTH) /* it has but one form, as in Redis */
+            return fails(in);
     } else if (len > LONG_LENGTH) {
         return fails(in);
     }

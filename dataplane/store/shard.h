@@ -1,11 +1,13 @@
 /* shard.h: a shard as the store's own files see it. Private to the store and to value-type modules. */
 #pragma once
+#include "base/turn.h"
 #include "store/access.h"
 #include "store/compact.h"
 #include "store/entry.h"
 #include "store/eviction.h"
 #include "store/expiry.h"
 #include "store/index.h"
+#include "store/pins.h"
 #include "store/slab.h"
 #include "store/store.h"
 #include "store/waits.h"
@@ -27,7 +29,7 @@ struct trash {
     uint32_t segment; /* the next one to free */
 };
 
-enum { GUARDS = 4, AHEAD = 64, AHEAD_BY = 6 };
+enum { GUARDS = sizeof ((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
 
 struct shard {
     struct slab_heap heap;
@@ -55,6 +57,8 @@ struct shard {
     struct compaction compaction;
     struct pool pool;
     struct waits waits;
+    struct pins pins;
+    struct turn *turn; /* of the command that runs, if it is one in slices */
     struct access_clock access;
     struct db *db;   /* `databases` of them, and one for drafts (draft.h) */
     uint64_t drafts; /* begun so far */
@@ -74,6 +78,11 @@ uint64_t shard_random(struct shard *s);
 void shard_guard(struct shard *s, const void *p);
 void shard_unguard(struct shard *s);
 bool entry_guarded(const struct shard *s, const struct entry *e);
+/* Does a command under way have its key? */
+static inline bool entry_pinned(const struct shard *s, const struct entry *e)
+{
+    return __builtin_expect(s->pins.held != 0, 0) && pins_holds(&s->pins, key_hash(entry_key(e), s->seed));
+}
 
 /* Keeps an entry with its value where it is, whatever is allocated, until entry_release(). */
 static inline void entry_hold(struct entry *e)
@@ -100,6 +109,13 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Tells those who wait for an entry's key, or watch it, that it comes to be, grows, changes or goes. */
 void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+/* store_changed(), where every instruction counts. */
+static inline void shard_changed(struct shard *s, unsigned db, const struct key *k)
+{
+    s->dirty++;
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+}
 static inline void db_note_key(struct shard *s, const struct db *db, const struct entry *e,
                                enum wait_event event)
 {

@@ -31,6 +31,8 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
+    if (pinned(&s->pins, k->hash)) /* whoever has it began earlier, and goes by that time */
+        return NULL;
     db_expire(s, db, at, e);
     return NULL;
 }
@@ -58,9 +60,7 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
 
 void store_changed(struct shard *s, unsigned db, const struct key *k)
 {
-    s->dirty++;
-    if (__builtin_expect(s->waits.nodes != 0, 0))
-        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+    shard_changed(s, db, k);
 }
 
 /* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
@@ -105,7 +105,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     }
     db_note_expiry(db, before, expire_at);
     if (before || expire_at)
-        store_changed(s, (unsigned)(db - s->db), k);
+        shard_changed(s, (unsigned)(db - s->db), k);
     return STORE_OK;
 }
 
@@ -153,6 +153,7 @@ static uint64_t flush_one(struct shard *s, struct db *db)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
     memset(db, 0, sizeof *db);
     s->changes++;
+    s->dirty += keys;
     if (t && t != &at_once) {
         *t = at_once;
         t->next = s->trash;
@@ -220,7 +221,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
     struct db *db = &s->db[number];
     struct entry *e;
     while (index_sample(s, &db->index, random, &e, 1) == 1) {
-        if (!entry_expired(s, e))
+        if (!entry_expired(s, e) || entry_pinned(s, e))
             return e;
         struct place at;
         index_find_entry(s, &db->index, key_hash(entry_key(e), s->seed), e, &at);

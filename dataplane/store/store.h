@@ -12,6 +12,7 @@
 #include "base/slice.h"
 
 struct arena;
+struct turn;
 struct shard;
 struct entry;
 
@@ -116,6 +117,9 @@ void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t fr
 /* Bytes this entry takes, key, header, expiry and value included (MEMORY USAGE). */
 uint64_t entry_memory(const struct entry *e);
 
+/* Key and value bytes as the user counts them (an integer counts 8). */
+uint64_t entry_user_bytes(const struct entry *e);
+
 /* A string's bytes. Small values: a slice into the entry. Integers may be kept in binary: the text is then
  * written to scratch (at least 24 bytes). */
 struct slice entry_string(const struct entry *e, char *scratch);
@@ -195,6 +199,16 @@ enum store_result store_room_for(struct value_at *v, const struct slice *texts, 
 /* Keeps an entry and its value where they are, whatever the store does, until it is released. */
 void store_hold(struct entry *e);
 void store_release(struct entry *e);
+
+/* What a shard is to a command in slices while it runs: its time stands still, and turns are taken. Swapped in
+ * before a slice and out behind it; begins as {turn, time of its start}. */
+struct shard_turn {
+    struct turn *turn;
+    uint64_t now_ms;
+    const void *guard[4];
+    unsigned guards;
+};
+void shard_swap_turn(struct shard *s, struct shard_turn *t);
 
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */

@@ -68,6 +68,7 @@ static bool clone_consumer(struct shard *to, struct stream_body *b, struct strea
     c->seen = from->seen;
     c->active = from->active;
     for (; word; word = order_next(&cursor)) {
+        turn_take(to->turn);
         const struct stream_pending *p = (const struct stream_pending *)(uintptr_t)word;
         struct stream_pending *copy = pending_add(to, b, g, c, p->id);
         if (!copy)
@@ -92,7 +93,7 @@ static bool clone_group(struct shard *to, struct stream_body *b, const struct st
     return true;
 }
 
-struct body *stream_body_clone(struct shard *to, const struct body *body) /* long: */
+struct body *stream_body_clone(struct shard *to, const struct body *body)
 {
     const struct stream *from = &of(body)->st;
     struct stream_body *b = of(body_new(to, TYPE_STREAM));

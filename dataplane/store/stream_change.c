@@ -269,13 +269,14 @@ static uint64_t trim_node(struct shard *s, struct stream_body *b, const struct o
     return count;
 }
 
-uint64_t stream_trim(struct value_at *v, const struct stream_trim *how) /* long: */
+uint64_t stream_trim(struct value_at *v, const struct stream_trim *how)
 {
     struct stream_body *b = stream_body_of(v);
     struct stream *st = &b->st;
     uint64_t removed = 0, data = b->body.data;
     while (st->nodes.count && (how->by_id || st->length > how->keep)) {
         struct order_cursor cursor;
+        turn_take(v->s->turn);
         struct stream_node *n = node_of(order_at(&st->nodes, 0, &cursor));
         if (how->limit && removed + n->live > how->limit)
             break;

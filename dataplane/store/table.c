@@ -202,9 +202,10 @@ uint64_t table_scan(const struct shard *s, const struct table *t, uint64_t curso
                     void (*visit)(struct entry *e, void *arg), void *arg)
 {
     struct scan scan = {.visit = visit, .arg = arg};
-    do
+    do {
         cursor = index_scan(s, &t->index, cursor, scan_visit, &scan);
-    while (cursor && scan.passed < want);
+        turn_take(s->turn);
+    } while (cursor && scan.passed < want);
     return cursor;
 }
 
@@ -231,7 +232,8 @@ static void sample_walking(struct shard *s, const struct table *t, uint64_t n,
 {
     struct table_cursor cursor = {0};
     uint64_t left = table_count(t);
-    for (; n > 0; left--) { /* long: */
+    for (; n > 0; left--) {
+        turn_take(s->turn);
         struct entry *e = table_next(s, t, &cursor);
         if (shard_random(s) % left >= n)
             continue;
@@ -245,7 +247,8 @@ static void sample_walking(struct shard *s, const struct table *t, uint64_t n,
 static void sample_drawing(struct shard *s, const struct table *t, uint64_t n, struct entry **seen,
                            uint64_t cap, void (*visit)(struct entry *e, void *arg), void *arg)
 {
-    while (n > 0) { /* long: */
+    while (n > 0) {
+        turn_take(s->turn);
         struct entry *e = index_random(s, &t->index);
         uint64_t at = ((uintptr_t)e >> 3) * 0x9e3779b97f4a7c15u >> 32 & (cap - 1);
         while (seen[at] && seen[at] != e)
@@ -311,7 +314,7 @@ struct body *table_clone(struct shard *to, const struct body *b)
     char scratch[24];
     if (!t)
         return NULL;
-    while ((e = table_next(to, from, &cursor))) /* long: */
+    for (; (e = table_next(to, from, &cursor)); turn_take(to->turn))
         if (!table_add(to, t, entry_key(e), entry_string(e, scratch))) {
             body_release(to, &t->body);
             return NULL;

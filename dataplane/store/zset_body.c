@@ -68,13 +68,14 @@ void zset_body_remove(struct shard *s, struct zset_body *b, uint64_t rank)
 /* -- what the store does with a body
  * -------------------------------------------------------------------------------- */
 
-struct body *zset_body_clone(struct shard *to, const struct body *body) /* long: */
+struct body *zset_body_clone(struct shard *to, const struct body *body)
 {
     const struct zset_body *from = (const struct zset_body *)(const void *)body;
     struct zset_body *b = (struct zset_body *)(void *)body_new(to, TYPE_ZSET);
     struct order_cursor c;
     uint64_t word = b ? order_at(&from->order, 0, &c) : 0;
     for (; word; word = order_next(&c)) {
+        turn_take(to->turn);
         struct zset_element e = zset_element_of((const struct entry *)(uintptr_t)word);
         if (!zset_body_add(to, b, &e)) {
             body_release(to, &b->table.body);

@@ -185,7 +185,7 @@ static void remove_packed(struct value_at *v, uint32_t at, uint64_t count)
     value_resize(v, TYPE_ZSET, VALUE_PACK, pk.len);
 }
 
-static void remove_from_body(struct value_at *v, uint64_t first, uint64_t count) /* long: */
+static void remove_from_body(struct value_at *v, uint64_t first, uint64_t count)
 {
     struct zset_body *b = zset_body_of(v->e);
     if (count >= b->order.count) {
@@ -193,7 +193,7 @@ static void remove_from_body(struct value_at *v, uint64_t first, uint64_t count)
         return;
     }
     uint64_t data = b->table.body.data;
-    while (count-- > 0)
+    for (; count-- > 0; turn_take(v->s->turn))
         zset_body_remove(v->s, b, first);
     value_body_changed(v, data);
 }
@@ -253,12 +253,12 @@ static enum store_result replace_by_pack(struct value_at *v, const struct zset_e
 }
 
 static enum store_result replace_by_body(struct value_at *v, const struct zset_element *e,
-                                         uint64_t count) /* long: */
+                                         uint64_t count)
 {
     hold(v);
     struct zset_body *b = make_body(v->s, NULL, &e[0]);
     bool ok = b;
-    for (uint64_t i = 1; ok && i < count; i++)
+    for (uint64_t i = 1; ok && i < count; i++, turn_take(v->s->turn))
         ok = zset_body_add(v->s, b, &e[i]);
     release(v);
     if (ok && value_set_body(v, &b->table.body) == STORE_OK) {
@@ -273,7 +273,7 @@ static enum store_result replace_by_body(struct value_at *v, const struct zset_e
 enum store_result zset_replace(struct value_at *v, const struct zset_element *e, uint64_t count)
 {
     size_t longest = 0;
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++, turn_take(v->s->turn))
         longest = e[i].member.len > longest ? e[i].member.len : longest;
     v->persist = true;
     return stays_compact(v->s, count, longest) ? replace_by_pack(v, e, count) : replace_by_body(v, e, count);

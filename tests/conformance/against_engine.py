@@ -34,10 +34,10 @@ def wait_for(port, process):
     return False
 
 
-def start(command, port, log, clock):
-    """With the wall clock of a file: clock is (clock_shim, file)."""
+def start(command, port, log, clock=None):
+    """With the wall clock of a file if clock is (clock_shim, file)."""
     shim = {'LD_PRELOAD': clock[0], 'SHARED_CLOCK': clock[1],
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'} if clock else {}
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ, **shim))
     if not wait_for(port, process):
         raise SystemExit('%s ended with status %d' % (command[0], process.returncode))

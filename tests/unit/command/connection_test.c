@@ -176,7 +176,8 @@ static void test_later_features_say_so(void)
     EXPECT(e, "CLIENT GETREDIR", ":-1\r\n");
     EXPECT(e, "CLIENT TRACKINGINFO",
            "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
-    EXPECT_STARTS(e, "CLIENT PAUSE 100", "-ERR CLIENT PAUSE is not supported");
+    EXPECT(e, "CLIENT PAUSE 100", "+OK\r\n");
+    EXPECT(e, "CLIENT PAUSE 9223372036854775807", "-ERR timeout is out of range\r\n");
     EXPECT(e, "CLIENT PAUSE x", "-ERR timeout is not an integer or out of range\r\n");
     EXPECT(e, "CLIENT PAUSE -1", "-ERR timeout is negative\r\n");
     EXPECT(e, "CLIENT PAUSE 1 foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n");

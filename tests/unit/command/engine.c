@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "command/transaction.h"
+#include "base/coroutine.h"
 #include "resp/reader.h"
 
 enum { MAX_PAIRS = 64, MAX_ARGS = 4096 };
@@ -179,6 +180,8 @@ static bool make_env(struct engine *e)
                                   .random = 1,
                                   .box = &box,
                                   .worker = e};
+    e->env.turns =
+        getenv("ENGINE_SLICES") != NULL; /* each long command in slices, and each that could be is long */
     for (unsigned i = 0; i < ks->shards; i++) {
         shard_configure(ks->shard[i], e->conf);
         shard_set_time(ks->shard[i], e->env.now_ms);
@@ -269,6 +272,41 @@ static bool grow(struct resp_writer *w)
     return sink->chunk != NULL;
 }
 
+/* A command in slices: stops at each turn. */
+struct sliced {
+    struct turn turn;
+    struct coroutine *co;
+    struct engine *e;
+    struct resp_writer *out;
+};
+
+static void give_way(struct turn *turn)
+{
+    turn->left = 1;
+    coroutine_yield(((struct sliced *)turn)->co);
+}
+
+static void sliced_command(void *arg)
+{
+    struct sliced *s = arg;
+    s->e->result = command_long(&s->e->request, s->out);
+}
+
+static void run_in_slices(struct engine *e, struct resp_writer *out)
+{
+    struct sliced s = {.turn = {1, give_way}, .co = coroutine_new(1 << 18), .e = e, .out = out};
+    struct keyspace *ks = e->env.ks;
+    e->request.turn = &s.turn;
+    for (unsigned i = 0; i < ks->shards; i++)
+        shard_swap_turn(ks->shard[i], &(struct shard_turn){&s.turn, e->env.now_ms, {0}, 0});
+    coroutine_begin(s.co, sliced_command, &s);
+    while (coroutine_resume(s.co))
+        e->slices++;
+    for (unsigned i = 0; i < ks->shards; i++)
+        shard_swap_turn(ks->shard[i], &(struct shard_turn){NULL, e->env.now_ms, {0}, 0});
+    coroutine_free(s.co);
+}
+
 static void run(struct engine *e, int argc, const struct slice *argv)
 {
     static const struct resp_sink ops = {grow};
@@ -276,6 +314,8 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
+    if (e->result == CMD_LONG)
+        run_in_slices(e, &sink.w);
     if (e->result == CMD_ELSEWHERE) /* every shard is here */
         e->result = command_execute(&e->request, &sink.w);
     take_chunk(&sink.w);

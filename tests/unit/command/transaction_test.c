@@ -1,5 +1,6 @@
-/* transaction_test.c: transactions at the command layer: order of errors, memory that is short, and every allocation
- * that may fail: an error, and nothing half done. https://redis.io/docs/latest/develop/interact/transactions/ */
+/* transaction_test.c: transactions at the command layer: order of errors, memory that is short, and every
+ * allocation that may fail: an error, and nothing half done.
+ * https://redis.io/docs/latest/develop/interact/transactions/ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,12 +33,15 @@ static void test_which_commands_count(void)
     EXPECT(e, "INCR a", "+QUEUED\r\n");
     EXPECT(e, "LPUSH a x", "+QUEUED\r\n");
     EXPECT_STARTS(e, "EXEC", "*2\r\n:1\r\n-WRONGTYPE");
-    CU_ASSERT_EQUAL(e->counters.v[COUNTER_commands_processed] - before, 4); /* what is queued counts when it runs */
+    CU_ASSERT_EQUAL(e->counters.v[COUNTER_commands_processed] - before,
+                    4); /* what is queued counts when it runs */
     CU_ASSERT_EQUAL(e->counters.v[COUNTER_command_errors], 1);
     CU_ASSERT_EQUAL(e->error[0].count, 1);
     EXPECT_STARTS(e, "INFO commandstats", "$");
-    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, "cmdstat_lpush:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, "cmdstat_exec:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(e->reply, "cmdstat_lpush:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(e->reply, "cmdstat_exec:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"));
     engine_free(e);
 }
 
@@ -51,7 +55,8 @@ static void test_exec_elsewhere_counts_once(void)
     engine_free(e);
 }
 
-/* Redis refuses everything but the ends of a transaction while memory is over the limit, and EXEC if it would write. */
+/* Redis refuses everything but the ends of a transaction while memory is over the limit, and EXEC if it would
+ * write. */
 static void test_memory_is_short(void)
 {
     e = engine_new("maxmemory-policy noeviction\n");
@@ -61,7 +66,9 @@ static void test_memory_is_short(void)
     EXPECT(e, "SET k w", "+QUEUED\r\n");
     uint64_t limit = s->limit;
     s->limit = 1;
-    EXPECT(e, "EXEC", "-EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    EXPECT(e, "EXEC",
+           "-EXECABORT Transaction discarded because of: OOM command not allowed when used memory > "
+           "'maxmemory'.\r\n");
     EXPECT(e, "MULTI", "+OK\r\n");
     EXPECT(e, "GET k", "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
     EXPECT(e, "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
@@ -116,7 +123,8 @@ static void test_client_list_tells(void)
     engine_free(e);
 }
 
-/* Runs argv with its n-th allocation failing; true if that was one of the command's own: the last is the reply's. */
+/* Runs argv with its n-th allocation failing; true if that was one of the command's own: the last is the
+ * reply's. */
 static bool run_failing(int argc, const char *const *words, long n)
 {
     struct slice argv[8];
@@ -164,15 +172,9 @@ static void test_queueing_without_memory(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
-        UNIT(test_which_commands_count),
-        UNIT(test_exec_elsewhere_counts_once),
-        UNIT(test_memory_is_short),
-        UNIT(test_who_is_not_logged_in),
-        UNIT(test_eviction_is_a_change),
-        UNIT(test_client_list_tells),
-        UNIT(test_watch_without_memory),
-        UNIT(test_queueing_without_memory),
-        {NULL, NULL},
+        UNIT(test_which_commands_count), UNIT(test_exec_elsewhere_counts_once), UNIT(test_memory_is_short),
+        UNIT(test_who_is_not_logged_in), UNIT(test_eviction_is_a_change),       UNIT(test_client_list_tells),
+        UNIT(test_watch_without_memory), UNIT(test_queueing_without_memory),    {NULL, NULL},
     };
     return unit_main(argc, argv, "command/transaction", tests);
 }

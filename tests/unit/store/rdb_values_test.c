@@ -422,7 +422,10 @@ static void test_what_is_refused(void)
               "foo\x03\x09"
               "bar\xff"), /* more free bytes than there are */
         BYTES("\x09\x06\x01\x03"
-              "foo\xff"),                                              /* no value */
+              "foo\xff"), /* no value */
+        BYTES("\x09\x0e\x01\x01"
+              "k\xfe\x04\x00\x00\x00\x00"
+              "val1\xff"),                                             /* a short length in the long form */
         BYTES("\x12\x01\x03\x09\x09\x00\x00\x00\x01\x00\x01\x01\xff"), /* no such container */
         BYTES("\x12\x01\x01\x00"),                                     /* an empty element by itself */
         BYTES("\x0f\x00\x01\x05\x07\x00"),                             /* a stream with an entry too few */

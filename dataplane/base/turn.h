@@ -1,0 +1,32 @@
+/* turn.h: what a long loop calls once an element. On a coroutine (dataplane/turns.h) it now and then lets
+ * others run in between; anywhere else, where the turn is NULL, it does nothing.
+ *
+ * Over a turn the keys that a request names stay as they are, with all that hangs on them. Whatever else was
+ * read of the store may have changed. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct turn {
+    uint32_t left;               /* elements until the clock is looked at */
+    void (*look)(struct turn *); /* sets `left` anew */
+};
+
+static inline void turn_take(struct turn *t)
+{
+    if (t && --t->left == 0)
+        t->look(t);
+}
+
+/* memcpy() in pieces, with turns. */
+static inline void turn_copy(struct turn *t, void *to, const void *from, size_t n)
+{
+    enum { PIECE = 16384 };
+    char *p = to;
+    for (; t && n > PIECE; n -= PIECE, p += PIECE, from = (const char *)from + PIECE) {
+        memcpy(p, from, PIECE);
+        turn_take(t);
+    }
+    memcpy(p, from, n);
+}

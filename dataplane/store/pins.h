@@ -1,0 +1,52 @@
+/* pins.h: the keys of a shard that commands under way read or change, or wait for (dataplane/turns.h). What
+ * is pinned is neither evicted, nor expired, nor moved, and its collection's elements are not either.
+ *
+ * Keys are told apart by their hash alone: two that share one merely wait for each other. The table is on the
+ * heap; it is nearly always empty. */
+#pragma once
+#include "store/store.h"
+
+struct pin_key {
+    struct pin_key *next;
+    uint64_t hash;
+    uint32_t pins;                             /* in all */
+    uint32_t readers, writers;                 /* who have it; more than one writer is one command */
+    uint32_t waiting_readers, waiting_writers; /* who came later */
+    uint64_t walk;    /* of turns.c: somebody earlier in this walk waits for it, ... */
+    bool walk_writer; /* ... to write */
+};
+
+struct pins {
+    uint64_t pins;  /* in all; 0: nothing below means anything */
+    uint64_t held;  /* of them, by who have their keys */
+    unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
+    bool freed;     /* some were given back since the owner last looked */
+    struct pin_key **bucket;
+    uint64_t buckets, keys;
+};
+
+/* One key of a request. */
+struct pin {
+    struct pin_key *key; /* NULL: not in a table */
+    uint32_t shard;
+    bool write, held;
+};
+
+struct pins *shard_pins(struct shard *s);
+
+/* Adds a pin, whose shard and write are set, that waits. False if out of memory. */
+bool pins_add(struct pins *p, uint64_t hash, struct pin *pin);
+/* It has its key from now on. */
+void pins_hold(struct pins *p, struct pin *pin);
+/* Takes it out; nothing if it is in no table. */
+void pins_remove(struct pins *p, struct pin *pin);
+/* NULL if nobody has or wants it. */
+struct pin_key *pins_find(const struct pins *p, uint64_t hash);
+void pins_free(struct pins *p);
+
+/* Does a command under way have this key? */
+bool pins_holds(const struct pins *p, uint64_t hash);
+static inline bool pinned(const struct pins *p, uint64_t hash)
+{
+    return __builtin_expect(p->held != 0, 0) && pins_holds(p, hash);
+}

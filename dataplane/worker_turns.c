@@ -1,0 +1,87 @@
+/* worker_turns.c: requests that take long, and those that wait for the keys of such (turns.h). */
+#include "worker.h"
+
+#include "job.h"
+
+/* The session's job for a request; it stalls until that is done. */
+static struct job *make_job(struct worker *w, struct session *s, const struct request *rq)
+{
+    struct job *j = job_new(JOB_HOP, w->id, &s->client, rq->argc, rq->argv);
+    if (!j)
+        return NULL;
+    j->session = s;
+    j->reply_max = w->pending_max;
+    job_prepare(j, &w->env);
+    if (j->rq.cmd->acl & ACL_TRANSACTION)
+        worker_lend(s, j);
+    s->job = j;
+    s->client.last_command = j->rq.cmd;
+    s->flags |= SESSION_STALLED;
+    return j;
+}
+
+void worker_long(struct worker *w, struct session *s, struct request *rq)
+{
+    struct job *j = make_job(w, s, rq);
+    if (j) {
+        j->silent = rq->out != rq->wire;
+        turns_long(&w->turns, j);
+    } else { /* everybody waits then */
+        command_long(rq, session_write_begin(s));
+    }
+}
+
+void worker_wait(struct worker *w, struct session *s, const struct request *rq)
+{
+    struct job *j = make_job(w, s, rq);
+    if (!j)
+        reply_error(session_write_begin(s), "ERR out of memory for a request that waits for another one");
+    else if (!turns_wait(&w->turns, j))
+        worker_complete(w, j);
+}
+
+bool worker_run_job(struct worker *w, struct job *j)
+{
+    if (turns_any(&w->turns) && turns_conflict(&w->env, &j->rq, false))
+        return !turns_wait(&w->turns, j);
+    enum command_result result = job_run(j, &w->env);
+    if (result == CMD_LONG)
+        turns_long(&w->turns, j);
+    bool done = result != CMD_LONG && (result != CMD_BLOCK || !block_begin(&w->blocking, j));
+    if (block_ready(w->waits))
+        worker_serve(w);
+    return done;
+}
+
+enum command_result worker_run_waiting(void *worker, struct job *j)
+{
+    struct worker *w = worker;
+    bool here =
+        j->lent && j->session && j->home == w->id; /* it may change the client, and the client is here */
+    if (here) {
+        worker_take_back(w, j);
+        j->rq.client = &j->session->client;
+    }
+    enum command_result result = job_run(j, &w->env);
+    if (result != CMD_ELSEWHERE)
+        return result;
+    if (here)
+        worker_lend(j->session, j);
+    j->rq.client = &j->client;
+    j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
+    return result;
+}
+
+bool worker_turns(struct worker *w)
+{
+    bool any = turns_round(&w->turns);
+    for (struct job *j; (j = turns_done(&w->turns));)
+        if (j->done)
+            worker_bring_home(w, j);
+        else
+            worker_send_job(w, j);
+    if (any)
+        worker_serve(w);
+    worker_served(w);
+    return any;
+}
