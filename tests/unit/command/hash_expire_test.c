@@ -310,7 +310,7 @@ static void test_figures(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=1,expires=0,avg_ttl=0\r\n"));
     EXPECT(e, "OBJECT ENCODING g", "$10\r\nlistpackex\r\n");
     EXPECT(e, "HPEXPIRE g 1 FIELDS 1 a", "*1\r\n:1\r\n");
-    engine_sleep(e, 1);
+    engine_sleep(e, 2);
     EXPECT(e, "DBSIZE", ":1\r\n");
     EXPECT(e, "HDEL g b", ":1\r\n"); /* the key goes with the last field that is not gone */
     EXPECT(e, "DBSIZE", ":0\r\n");

@@ -454,7 +454,7 @@ static void test_compaction(void)
     upkeep_all(f.s);
     CU_ASSERT_EQUAL(hash_fields(get(&f, 0, "large")), N / 32);
     for (unsigned i = 16; i < N; i += 32) {
-        shard_set_time(f.s, t + 100000 + i * 3);
+        shard_set_time(f.s, t + 100000 + i * 3 + 1);
         struct entry *e = get(&f, 0, "large");
         CU_ASSERT_EQUAL_FATAL(e ? hash_count(f.s, e) : 0, N / 32 - 1 - i / 32);
     }
