@@ -88,13 +88,18 @@ static void unlink_live(struct session *s)
         s->live_next->live_prev = s->live_prev;
 }
 
+void session_first(struct session *s)
+{
+    unlink_live(s);
+    link_live(s);
+}
+
 void session_holds(struct session *s)
 {
     if (s->flags & SESSION_HOLDS)
         return;
     s->flags |= SESSION_HOLDS;
-    unlink_live(s);
-    link_live(s);
+    session_first(s);
 }
 
 struct session *session_open(struct worker *w, struct tcp_conn *c)
@@ -168,6 +173,7 @@ void session_close(struct session *s, bool conn_gone)
     unlink_live(s);
     if (s->job)
         worker_orphan(s->job);
+    worker_unpaused(w, s);
     if (!conn_gone)
         tcp_close(s->conn, w->env.now_us);
     query_free(s);
@@ -184,6 +190,12 @@ void session_close(struct session *s, bool conn_gone)
     w->free_sessions = s;
 }
 
+/* For a key, or for CLIENT UNPAUSE. */
+static bool waits(const struct session *s)
+{
+    return s->flags & SESSION_PAUSED || (s->job && block_waits(s->job));
+}
+
 bool session_settle(struct session *s)
 {
     if (s->client.flags & CLIENT_CLOSE_AFTER_REPLY)
@@ -192,7 +204,7 @@ bool session_settle(struct session *s)
     bool broken = (s->flags & SESSION_BROKEN) || (s->client.flags & CLIENT_KILLED);
     bool ended = (s->flags & (SESSION_ENDING | SESSION_PEER_CLOSED)) && idle;
     /* Nobody is there for whom a blocked client could wait. */
-    ended |= (s->flags & SESSION_PEER_CLOSED) && s->job && block_waits(s->job);
+    ended |= (s->flags & SESSION_PEER_CLOSED) && waits(s);
     if (!broken && !ended)
         return false;
     session_close(s, false);
@@ -201,7 +213,7 @@ bool session_settle(struct session *s)
 
 void session_measure(struct session *s)
 {
-    bool blocked = s->job && block_waits(s->job);
+    bool blocked = waits(s);
     s->client.flags = (s->client.flags & ~(uint32_t)CLIENT_BLOCKED) | (blocked ? CLIENT_BLOCKED : 0);
     s->client.query_bytes = s->query_len - s->query_off;
     s->client.query_free = s->query_cap - s->query_len;
@@ -405,6 +417,8 @@ enum parse_result session_parse(struct session *s, struct batch *b)
         uint32_t argc = reader->argc;
         if (b->n && argc > BATCH_ARGS - b->args)
             return again(s); /* as the first of an empty batch */
+        if (__builtin_expect(s->worker->paused, 0))
+            b->before[b->n] = session_mark(s);
         if (gathered)
             s->query_off += used;
         else

@@ -26,6 +26,7 @@ enum session_flag {
         32, /* to be closed without delay: limits, protocol errors after their reply, CLIENT KILL */
     SESSION_ENDING = 64,  /* to be closed when everything written has left */
     SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
+    SESSION_PAUSED = 512, /* stalled by CLIENT PAUSE */
     SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
 
@@ -110,5 +111,7 @@ void session_drop_output(struct session *s);
 void session_relieve(struct worker *w);
 /* Before a session holds bytes: puts it where those are looked for. */
 void session_holds(struct session *s);
+/* Puts it before all others of its worker. */
+void session_first(struct session *s);
 /* TCP has room again. */
 void session_drain(struct session *s);

@@ -28,7 +28,7 @@ enum {
     WALL_EVERY_US = 200,
     IDLE_ROUNDS_BUSY = 4000, /* adaptive policy: empty rounds before the first sleep */
     IDLE_SLEEP_US = 1000,
-    IDLE_SLEEP_SHARED_US = 50 /* with several workers a hop may be waiting */
+    IDLE_SLEEP_SHARED_US = 50 /* the first one, and all with several workers: a hop may be waiting */
 };
 
 /* -- frames
@@ -148,6 +148,7 @@ static void finish(struct worker *w, struct session *s)
 static void gather(struct worker *w, struct batch *b)
 {
     batch_begin(b);
+    b->marked = w->paused != PAUSE_OFF;
     while (w->ready_first) {
         struct session *s = w->ready_first;
         enum parse_result r = session_parse(s, b);
@@ -218,7 +219,7 @@ static void run(struct worker *w, struct batch *b)
     prefetch_entries(w, b);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
-        if (runnable(s)) {
+        if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i]);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
@@ -373,6 +374,15 @@ static void upkeep(struct worker *w)
     sweep(w);
 }
 
+/* Each sleep is twice as long as the one before: who has just been busy is waiting for an answer, and a whole
+ * millisecond more would double the round trip of a near client. */
+static unsigned idle_sleep(const struct worker *w)
+{
+    uint64_t slept = w->idle_rounds - IDLE_ROUNDS_BUSY;
+    unsigned us = slept < 5 ? IDLE_SLEEP_SHARED_US << slept : IDLE_SLEEP_US;
+    return w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : us;
+}
+
 static void idle(struct worker *w)
 {
     if (w->conf->idle_policy == IDLE_BUSY) {
@@ -383,7 +393,7 @@ static void idle(struct worker *w)
         return;
     fabric_sleep(w->box->fabric, w->id);
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
-    port_idle(w->queue, w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : IDLE_SLEEP_US);
+    port_idle(w->queue, idle_sleep(w));
     rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
     fabric_wake(w->box->fabric, w->id);
 }
@@ -396,6 +406,8 @@ void worker_round(struct worker *w, uint64_t start)
     unsigned n = port_rx(w->queue, frame, RX_BURST);
     follow_config(w);
     read_clocks(w, start);
+    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
+        worker_follow_pause(w);
     bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);

@@ -21,6 +21,8 @@ struct batch { /* requests read together, executed together */
     struct request rq[BATCH_REQUESTS];
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
+    bool marked; /* clients were paused when it was read: */
+    struct mark before[BATCH_REQUESTS]; /* the reading position before the request */
     struct slice argv[BATCH_ARGS];
     struct slice *big; /* for one request with more arguments than that, alone in its batch */
     size_t big_cap;
@@ -44,6 +46,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(uint64_t) next_client_id;
     _Atomic(unsigned) clients;
     _Atomic(bool) stop;
+    _Atomic(uint64_t) pause; /* CLIENT PAUSE: until when (wall clock, ms) << 2 | enum pause_mode; 0: none */
     _Atomic(bool) control_present;
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
@@ -98,6 +101,9 @@ struct worker {
     struct waits *waits;                      /* the table of this worker's shard */
     struct turns turns;                       /* commands in slices, and those who wait for their keys */
     struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
+    enum pause_mode paused;                   /* as far as this worker has seen */
+    uint64_t waiting_sessions;                /* SESSION_PAUSED ... */
+    struct job *paused_first, *paused_last;   /* ... and jobs that came while it was so */
     struct watch *unwatched;                  /* to be passed on: there was no memory for a job */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
@@ -165,6 +171,17 @@ bool worker_turns(struct worker *w);
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);
 void worker_filter_walk(struct worker *w);
+/* worker_pause.c: box_ops.pause. */
+void worker_pause(struct command_env *env, enum pause_mode mode, uint64_t until_ms);
+/* Looks whether clients are paused, still, or no more. */
+void worker_follow_pause(struct worker *w);
+/* Request i of the batch must not run now: it stays where it was read. False if it may. */
+bool worker_holds_request(struct worker *w, const struct batch *b, unsigned i);
+/* A job must not run now: it is kept. */
+bool worker_holds_job(struct worker *w, struct job *j);
+void worker_unpaused(struct worker *w, struct session *s);
+/* A job that was kept goes on. */
+void worker_resume_job(struct worker *w, struct job *j);
 /* worker_transaction.c: a request of a session has changed what its transaction takes. */
 void worker_recount(struct worker *w, struct session *s);
 /* The session's transaction goes with a job that runs WATCH or EXEC, and comes back with its reply, or ends if

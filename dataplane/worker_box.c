@@ -43,6 +43,8 @@ static void box_stats_sum(struct command_env *env, unsigned id, struct command_s
         out->usec += s->usec;
         out->rejected += s->rejected;
         out->failed += s->failed;
+        for (unsigned k = 0; k < TOOK_BUCKETS; k++)
+            out->took[k] += s->took[k];
     }
 }
 
@@ -63,6 +65,7 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_expired_keys,
         COUNTER_expired_subkeys,
         COUNTER_evicted_keys,
+        COUNTER_lazyfreed_objects,
         COUNTER_resp_protocol_errors,
         COUNTER_client_query_limit_closes,
         COUNTER_client_output_limit_closes,
@@ -128,7 +131,7 @@ static void box_blocked_now(struct command_env *env, uint64_t *clients, uint64_t
 {
     struct box *box = ((struct worker *)env->worker)->box;
     for (unsigned i = 0; i < box->workers; i++) {
-        *clients += box->worker[i]->blocking.clients;
+        *clients += box->worker[i]->blocking.clients + box->worker[i]->waiting_sessions;
         *timeouts += box->worker[i]->blocking.timers;
         *keys += box->worker[i]->waits->keys;
     }
@@ -164,6 +167,7 @@ const struct box_ops worker_box_ops = {
     .clients_now = box_clients_now,
     .blocked_now = box_blocked_now,
     .unblock = box_unblock,
+    .pause = worker_pause,
     .unwatch = worker_unwatch,
     .stall = box_stall,
 };

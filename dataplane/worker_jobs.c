@@ -126,7 +126,7 @@ void worker_complete(struct worker *w, struct job *j)
     struct session *s = j->session;
     if (j->lent)
         worker_take_back(w, j);
-    else if (s && s->queued_bytes)
+    else if (s && j->rq.client == &s->client)
         worker_recount(w, s);
     if (s) {
         s->job = NULL;
@@ -192,6 +192,8 @@ static void received(struct worker *w, struct job *j)
         start_exec(w, j);
         return;
     }
+    if (w->paused && worker_holds_job(w, j))
+        return;
     /* It has hopped here: our shard. */
     if (worker_run_job(w, j))
         send_to(w, j->home, j);
@@ -230,16 +232,19 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
 
 static bool run_barriers(struct worker *w)
 {
-    struct job *finished = NULL, *last = NULL, *list = w->barrier_first;
-    bool wanted = list || turns_wants_stop(&w->turns);
+    struct job *finished = NULL, *last = NULL, *list;
+    bool wanted = w->barrier_first || turns_wants_stop(&w->turns);
     if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
         return wanted;
     count_one(w->counters, COUNTER_barriers);
     block_serve(&w->blocking, true); /* what was to be served with all stopped */
     turns_stopped(&w->turns);
+    list = w->barrier_first;
     w->barrier_first = w->barrier_last = NULL;
     for (struct job *j = list, *next; j; j = next) {
         next = j->next;
+        if (w->paused && worker_holds_job(w, j))
+            continue;
         enum barrier_result result = run_barrier(w, j);
         if (result == FINISHED)
             append(&finished, &last, j);
@@ -255,6 +260,14 @@ static bool run_barriers(struct worker *w)
             worker_complete(w, j);
     }
     return true;
+}
+
+void worker_resume_job(struct worker *w, struct job *j)
+{
+    if (j->kind == JOB_BARRIER)
+        append(&w->barrier_first, &w->barrier_last, j);
+    else
+        received(w, j);
 }
 
 /* One visit a round, of the jobs in turn: clients do not wait longer than for one slice. False if there is
@@ -309,6 +322,8 @@ void worker_free_jobs(struct worker *w)
     w->serve_job = NULL;
     free_list(w->barrier_first);
     free_list(w->outbox_first);
+    free_list(w->paused_first);
+    w->paused_first = w->paused_last = NULL;
     for (struct watch *next; w->unwatched; w->unwatched = next) {
         next = w->unwatched->next;
         watch_drop(w->unwatched);

@@ -362,7 +362,6 @@ static const struct row rows[] = {
     {"set-max-listpack-value", &number, "64", INTO(limits.set_value), 0, INT64_MAX},
     {"zset-max-listpack-entries", &number, "128", INTO(limits.zset_entries), 0, INT64_MAX},
     {"zset-max-listpack-value", &bytes, "64", INTO(limits.zset_value), 0, INT64_MAX},
-    {"hll-sparse-max-bytes", &bytes, "3000", INTO(limits.hll_sparse), 0, INT64_MAX},
     {"stream-node-max-bytes", &bytes, "4096", INTO(limits.stream_bytes), 0, INT64_MAX},
     {"stream-node-max-entries", &number, "100", INTO(limits.stream_entries), 0, INT64_MAX},
     {"requirepass", &text, "", INTO(requirepass)},

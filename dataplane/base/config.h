@@ -39,7 +39,6 @@ struct collection_limits {
     uint64_t set_entries, set_value, zset_entries, zset_value;
     int list_size; /* list-max-listpack-size: elements, or -1 .. -5 = 4 .. 64 KB */
     unsigned list_depth;
-    uint64_t hll_sparse; /* hll-sparse-max-bytes */
     uint64_t stream_bytes, stream_entries;
 };
 

@@ -37,8 +37,36 @@ bool parse_i64(struct slice s, int64_t *out)
 /* Is this a result that strtod reports as out of range and Redis refuses? Denormals pass. */
 #define RANGE_ERROR(v, huge) (errno == ERANGE && ((v) == (huge) || (v) == -(huge) || (v) == 0))
 
+/* Up to 15 digits, perhaps with a point among them: an integer and a power of ten that are exact, whose
+ * quotient is rounded as strtod() rounds (Clinger 1990). False for all other text, right or wrong. */
+static bool parse_plain_double(struct slice s, double *out)
+{
+    static const double power[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
+                                   1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+    const uint8_t *p = s.p, *end = s.p + s.len, *point = NULL;
+    bool negative = p < end && *p == '-';
+    p += negative;
+    if (end - p < 1 || end - p > 15 || *p == '.' || end[-1] == '.')
+        return false;
+    uint64_t v = 0;
+    for (; p < end; p++) {
+        unsigned digit = *p - '0';
+        if (digit <= 9)
+            v = v * 10 + digit;
+        else if (*p == '.' && !point)
+            point = p + 1;
+        else
+            return false;
+    }
+    double magnitude = (double)v / power[point ? end - point : 0];
+    *out = negative ? -magnitude : magnitude;
+    return true;
+}
+
 bool parse_double(struct slice s, double *out)
 {
+    if (parse_plain_double(s, out))
+        return true;
     char text[NUMBER_TEXT], *end;
     if (s.len == 0 || s.len >= sizeof text || isspace(s.p[0]))
         return false;

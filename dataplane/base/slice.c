@@ -3,7 +3,7 @@
 
 #include <strings.h>
 
-bool slice_is(struct slice a, const char *word)
+bool slice_is_caseless(struct slice a, const char *word)
 {
-    return strlen(word) == a.len && strncasecmp((const char *)a.p, word, a.len) == 0;
+    return strncasecmp((const char *)a.p, word, a.len) == 0;
 }

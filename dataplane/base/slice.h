@@ -22,5 +22,12 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
-/* ASCII case-blind comparison with a C string, as Redis compares option words. */
-bool slice_is(struct slice a, const char *word);
+/* Of a word as long as the slice. */
+bool slice_is_caseless(struct slice a, const char *word);
+
+/* ASCII case-blind comparison with a C string, as Redis compares option words. Mostly the length differs
+ * already, which costs nothing where the word is a constant. */
+static inline bool slice_is(struct slice a, const char *word)
+{
+    return a.len == strlen(word) && slice_is_caseless(a, word);
+}

@@ -17,7 +17,7 @@
 
 enum {
     CHANNEL_MAGIC = 0x58554c53, /* "SLUX" */
-    CHANNEL_VERSION = 2,        /* of the layouts and messages below; both ends must agree */
+    CHANNEL_VERSION = 3,        /* of the layouts and messages below; both ends must agree */
     CHANNEL_MESSAGE_MAX = 64 * 1024,
     CHANNEL_PART_MAX = 32 * 1024, /* bytes of a long text carried by one message */
     CHANNEL_RING_BYTES = 1 << 20, /* a power of two */
@@ -77,8 +77,10 @@ struct channel_counter_info {
     char name[CHANNEL_NAME], help[CHANNEL_HELP];
 };
 
+enum { CHANNEL_TOOK = 24 };
 struct channel_command_totals { /* per worker and command */
     uint64_t calls, usec, rejected, failed;
+    uint32_t took[CHANNEL_TOOK]; /* measured calls by time, bucket i below 1024 << i ns */
 };
 
 /* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader

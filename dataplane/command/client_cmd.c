@@ -164,24 +164,34 @@ enum command_result client_caching_run(struct request *rq)
                  "OPTOUT mode enabled");
 }
 
-/* -- pausing and unblocking others: PAUSE checks its arguments, but nothing is ever paused yet -- */
+/* -- pausing and unblocking others -- */
 
 enum command_result client_pause_run(struct request *rq)
 {
     int64_t ms;
+    bool write = rq->argc == 4 && slice_is(rq->argv[3], "write");
     if (rq->argc > 4) {
         server_unknown_subcommand(rq);
         return CMD_DONE;
     }
-    if (rq->argc == 4 && !slice_is(rq->argv[3], "write") && !slice_is(rq->argv[3], "all"))
+    if (rq->argc == 4 && !write && !slice_is(rq->argv[3], "all"))
         return error(rq, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     if (!request_int(rq, 2, &ms, "ERR timeout is not an integer or out of range"))
         return CMD_DONE;
-    return error(rq, ms < 0 ? "ERR timeout is negative" : "ERR CLIENT PAUSE is not supported by this server");
+    if (ms < 0)
+        return error(rq, "ERR timeout is negative");
+    if (ms > INT64_MAX / 8 - (int64_t)rq->env->now_ms)
+        return error(rq, "ERR timeout is out of range");
+    const struct box_ops *box = rq->env->box;
+    if (box && box->pause)
+        box->pause(rq->env, write ? PAUSE_WRITE : PAUSE_ALL, rq->env->now_ms + (uint64_t)ms);
+    return ok(rq);
 }
 
 enum command_result client_unpause_run(struct request *rq)
 {
+    if (rq->env->box && rq->env->box->pause)
+        rq->env->box->pause(rq->env, PAUSE_OFF, 0);
     return ok(rq);
 }
 

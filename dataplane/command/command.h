@@ -34,7 +34,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_ASKING = 1 << 11,
                     CMD_FAST = 1 << 12,
                     CMD_NO_AUTH = 1 << 13, /* runs before authentication */
-                    CMD_MAY_REPLICATE = 1 << 14,
+                    CMD_MAY_REPLICATE = 1 << 14, /* not shown by COMMAND */
                     CMD_NO_ASYNC_LOADING = 1 << 15,
                     CMD_NO_MULTI = 1 << 16,
                     CMD_MOVABLE_KEYS = 1 << 17,
@@ -156,7 +156,8 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[];
+extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
+    commands_hash_expire[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -172,8 +173,10 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
+enum { TOOK_BUCKETS = 24 };
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
+    uint32_t took[TOOK_BUCKETS]; /* calls that were measured, by time: bucket i is below 1024 << i ns */
 };
 
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
@@ -193,6 +196,8 @@ struct block_spec {
     struct slice *instead;
     int instead_at, insteads;
 };
+
+enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
 
 struct box_ops {
     /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
@@ -220,6 +225,9 @@ struct box_ops {
     /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
      * client of this id is blocked. May be NULL. */
     bool (*unblock)(struct command_env *env, uint64_t id, bool error);
+    /* CLIENT PAUSE until a wall clock time in ms, and UNPAUSE (PAUSE_OFF). Only from a CMD_ROUTE_ALL command. May
+     * be NULL. */
+    void (*pause)(struct command_env *env, enum pause_mode mode, uint64_t until_ms);
     /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL: all
      * shards are here. */
     void (*unwatch)(struct command_env *env, struct watch *w);
@@ -290,13 +298,16 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
  * reply, or CMD_BLOCK if it found nothing. Checks and statistics are those of its first run. */
 enum command_result command_again(struct request *rq, struct resp_writer *out, int position);
 
+/* True if a prepared request must not run while clients are paused (CLIENT PAUSE). */
+bool command_pauses(const struct request *rq, enum pause_mode mode);
 /* Runs the handler of a command that has returned CMD_LONG, in one go or, on a coroutine, in slices:
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
 void command_nested(struct request *rq, struct resp_writer *out);
-/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none. */
+/* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
+ */
 enum store_result command_make_room(const struct request *rq);
 
 /* How many keys argv has, and the positions of the first `room` of them; -1 if the command has none or the
@@ -311,6 +322,29 @@ int command_key_uses(const struct command *cmd, int argc, const struct slice *ar
 
 /* The i-th argument as a key with its hash (the first key's is already known). */
 struct key request_key(const struct request *rq, int i);
+
+/* The keys of a command that has many, a group at a time, whose buckets and entries are asked for before they
+ * are needed:
+ *
+ *     struct key_walk walk;
+ *     key_walk_begin(&walk, 1, 1);
+ *     for (const struct key *k; (k = key_walk_next(rq, &walk));)
+ *
+ * goes from the first argument named, by steps, to the last one; `at` is the argument of the key that was
+ * returned last. */
+enum { KEYS_AHEAD = 16 };
+struct key_walk {
+    int next, step, at;
+    unsigned i, n; /* of key[] */
+    struct key key[KEYS_AHEAD];
+};
+static inline void key_walk_begin(struct key_walk *walk, int first, int step)
+{
+    walk->next = first;
+    walk->step = step;
+    walk->i = walk->n = 0;
+}
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk);
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 struct shard *request_shard(const struct request *rq, const struct key *k);
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */

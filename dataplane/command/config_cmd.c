@@ -157,6 +157,7 @@ enum command_result config_rewrite_run(struct request *rq)
 enum command_result config_resetstat_run(struct request *rq)
 {
     rq->env->box->reset_stats(rq->env);
+    rq->env->stats[rq->cmd->id].calls++; /* this call is counted, as in Redis */
     reply_ok(rq->out);
     return CMD_DONE;
 }

@@ -202,5 +202,5 @@ enum command_result reset_run(struct request *rq)
     rq->out = rq->wire;
     set_proto(rq, 2);
     reply_simple(rq->out, "RESET");
-    return CMD_DONE;
+    return CMD_COUNTED;
 }

@@ -1,5 +1,6 @@
 /* digest.c: digests of values and of everything (digest.h). What has an order is mixed into the digest, what
- * has none is XORed. Redis' debug.c: xorObjectDigest, computeDatasetDigest */
+ * has none is XORed. Redis' debug.c: xorObjectDigest, computeDatasetDigest;
+ * times of fields as since 7.4 */
 #include "command/digest.h"
 #include "store/hash.h"
 #include "store/list.h"
@@ -42,12 +43,14 @@ static void mix_number(struct digest *d, uint32_t number)
     mix(d, (struct slice){(const uint8_t *)&bytes, sizeof bytes});
 }
 
-/* Two that belong together, in no order with other twos. */
-static void join_pair(struct digest *d, struct slice a, struct slice b)
+/* Two that belong together, in no order with other twos; and perhaps something that they have. */
+static void join_pair(struct digest *d, struct slice a, struct slice b, struct slice mark)
 {
     struct digest pair = {{0}};
     mix(&pair, a);
     mix(&pair, b);
+    if (mark.len)
+        join(&pair, mark);
     join(d, slice_of(&pair));
 }
 
@@ -85,7 +88,8 @@ static void add_zset(struct digest *d, const struct shard *s, const struct entry
     char score[32];
     zset_open(&z, s, e);
     for (zset_walk(&walk, &z, 0, false); zset_next(&walk, &el);) /* long: */
-        join_pair(d, el.member, text_of(score, snprintf(score, sizeof score, "%.17g", el.score)));
+        join_pair(d, el.member, text_of(score, snprintf(score, sizeof score, "%.17g", el.score)),
+                  (struct slice){0});
 }
 
 static void add_hash(struct digest *d, const struct shard *s, const struct entry *e)
@@ -93,7 +97,7 @@ static void add_hash(struct digest *d, const struct shard *s, const struct entry
     struct hash_cursor at = {0};
     struct hash_pair pair;
     while (hash_next(s, e, &at, &pair)) /* long: */
-        join_pair(d, pair.field, pair.value);
+        join_pair(d, pair.field, pair.value, pair.expire_at ? SLICE_LIT("!!hexpire!!") : (struct slice){0});
 }
 
 /* Entries alone: as in Redis, groups make no difference. */

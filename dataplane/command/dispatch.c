@@ -124,13 +124,11 @@ static bool needs_auth(const struct request *rq)
     return false;
 }
 
-enum store_result command_make_room(const struct request *rq)
+static inline enum store_result make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
-    if (rq->route == ROUTE_SHARD)
+    if (rq->route != ROUTE_ALL) /* without keys that can be told: this worker's shard stands for the box */
         return shard_make_room(ks->shard[rq->shard], 0);
-    if (rq->route == ROUTE_HERE)
-        return STORE_OK;
     int position[MANY_KEYS];
     int n = command_keys(rq->cmd, rq->argc, rq->argv, position, MANY_KEYS);
     for (int i = 0; i < n && i < MANY_KEYS; i++)
@@ -139,10 +137,9 @@ enum store_result command_make_room(const struct request *rq)
     return STORE_OK;
 }
 
-/* What MULTI queues may be for a shard of another worker: transaction_takes() looks at this one's, EXEC at all. */
-static bool lacks_room(const struct request *rq)
+enum store_result command_make_room(const struct request *rq)
 {
-    return !(rq->client->flags & CLIENT_MULTI) && command_make_room(rq) != STORE_OK;
+    return make_room(rq);
 }
 
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
@@ -167,8 +164,9 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
-/* Writes the error of a request that must not run; false if it may. */
-static bool rejected(struct request *rq)
+/* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
+ * another worker: transaction_takes() asks this one for room, EXEC all. */
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -178,7 +176,7 @@ static bool rejected(struct request *rq)
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
-    else if (rq->cmd->flags & CMD_DENYOOM && lacks_room(rq))
+    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
         reply_oom(rq->out);
     else
         return false;
@@ -187,9 +185,15 @@ static bool rejected(struct request *rq)
     return true;
 }
 
+static void note_time(struct command_stats *stats, uint64_t ns)
+{
+    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
+    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
-static enum command_result run(struct request *rq)
+static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
@@ -203,7 +207,8 @@ static enum command_result run(struct request *rq)
     enum command_result result = rq->cmd->run(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0))
+    note_time(stats, cycles * 1000 / rate);
+    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
         slowlog_note(env->slowlog[env->self], rq, cycles / rate);
     return result;
 }
@@ -227,7 +232,8 @@ static void next_reply_mode(struct client *c)
 }
 
 /* Opens the reply: to the client, or nowhere if it wants none. */
-static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out, struct resp_writer *nowhere)
+static struct resp_writer *open_reply(struct request *rq, struct resp_writer *out,
+                                      struct resp_writer *nowhere)
 {
     rq->out = rq->wire = out;
     if (__builtin_expect(rq->client->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP), 0)) {
@@ -237,21 +243,50 @@ static struct resp_writer *open_reply(struct request *rq, struct resp_writer *ou
     return rq->out;
 }
 
+static enum command_result after_refusal(const struct request *rq)
+{
+    return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
+}
+
+static inline void begin(struct request *rq)
+{
+    rq->client->last_ms = rq->env->now_ms;
+    rq->client->commands++;
+    if (rq->cmd)
+        rq->client->last_command = rq->cmd;
+}
+
+/* Of a client that wants no reply, or has MULTI open. */
+static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
+                                                                       struct resp_writer *out)
+{
+    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
+    uint32_t errors = counted->errors;
+    bool in_multi = rq->client->flags & CLIENT_MULTI;
+    begin(rq);
+    bool refused = rejected(rq, in_multi); /* EXEC's refusal ends the transaction */
+    bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
+    enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
+    if (counted->errors != errors)
+        account_errors(rq, counted->errors - errors, !refused && !taken);
+    if (result != CMD_ELSEWHERE)
+        next_reply_mode(rq->client);
+    return result;
+}
+
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
-    uint32_t errors = counted->errors;
-    c->last_ms = rq->env->now_ms;
-    c->commands++;
-    if (rq->cmd)
-        c->last_command = rq->cmd;
-    bool refused = rejected(rq);
-    bool taken = __builtin_expect(c->flags & CLIENT_MULTI, 0) && transaction_takes(rq, refused);
-    enum command_result result = taken ? CMD_COUNTED : refused ? CMD_DONE : run(rq);
-    if (__builtin_expect(counted->errors != errors, 0))
-        account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT), 0) && result != CMD_ELSEWHERE)
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI), 0))
+        return execute_otherwise(rq, out);
+    rq->out = rq->wire = out;
+    uint32_t errors = out->errors;
+    begin(rq);
+    bool refused = rejected(rq, false);
+    enum command_result result = refused ? after_refusal(rq) : run(rq);
+    if (__builtin_expect(out->errors != errors, 0))
+        account_errors(rq, out->errors - errors, !refused);
+    if (__builtin_expect(c->flags & CLIENT_REPLY_SKIP_NEXT, 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
 }
@@ -280,8 +315,14 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
 
 enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
 {
+    struct command_env *env = rq->env;
+    uint64_t begin = __rdtsc();
     rq->served = position;
-    return run_again(rq, out);
+    enum command_result result = run_again(rq, out);
+    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
+    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
+    return result;
 }
 
 /* -- in slices -- */
@@ -439,6 +480,32 @@ struct key request_key(const struct request *rq, int i)
     if (name.p == rq->key.name.p && name.len == rq->key.name.len && rq->route != ROUTE_HERE)
         return rq->key;
     return keyspace_key(rq->env->ks, name);
+}
+
+static void walk_on(const struct request *rq, struct key_walk *walk)
+{
+    unsigned db = rq->client->db;
+    bool several = walk->next + walk->step < rq->argc;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
+        struct key *k = &walk->key[walk->n++];
+        *k = request_key(rq, walk->next);
+        if (several)
+            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
+    }
+    for (unsigned i = 0; several && i < walk->n; i++)
+        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
+}
+
+const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n)
+        walk_on(rq, walk);
+    if (walk->i == walk->n)
+        return NULL;
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
 }
 
 struct shard *request_shard(const struct request *rq, const struct key *k)

@@ -15,10 +15,10 @@ const char *value_type_name(enum value_type type)
 enum command_result del_command(struct request *rq)
 {
     int64_t removed = 0;
-    for (int i = 1; i < rq->argc; i++) {
-        struct key k = request_key(rq, i);
-        removed += store_delete(request_shard(rq, &k), rq->client->db, &k);
-    }
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
+    for (const struct key *k; (k = key_walk_next(rq, &walk));)
+        removed += store_delete(request_shard(rq, k), rq->client->db, k);
     reply_int(rq->out, removed);
     return CMD_DONE;
 }
@@ -31,10 +31,10 @@ enum command_result unlink_command(struct request *rq)
 enum command_result exists_command(struct request *rq)
 {
     int64_t found = 0;
-    for (int i = 1; i < rq->argc; i++) {
-        struct key k = request_key(rq, i);
-        found += request_find(rq, &k, LOOK_READ | LOOK_NOTOUCH) != NULL;
-    }
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
+    for (const struct key *k; (k = key_walk_next(rq, &walk));)
+        found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;
 }
@@ -42,11 +42,11 @@ enum command_result exists_command(struct request *rq)
 enum command_result touch_command(struct request *rq)
 {
     int64_t found = 0;
-    for (int i = 1; i < rq->argc; i++) {
-        struct key k = request_key(rq, i);
-        /* Not request_find: touching is what was asked for, CLIENT NO-TOUCH or not. */
-        found += store_find(request_shard(rq, &k), rq->client->db, &k, LOOK_READ) != NULL;
-    }
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
+    for (const struct key *k;
+         (k = key_walk_next(rq, &walk));) /* Not request_find: to touch is what was asked for. */
+        found += store_find(request_shard(rq, k), rq->client->db, k, LOOK_READ) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;
 }

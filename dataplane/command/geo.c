@@ -95,6 +95,10 @@ enum command_result geoadd_command(struct request *rq)
             return CMD_DONE;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_ZSET, &v))
         return CMD_DONE;
+    if (rq->argc - first > 3 && store_room_for(&v, rq->argv + first, (size_t)(rq->argc - first)) != STORE_OK) {
+        reply_oom(rq->out);
+        return CMD_DONE;
+    }
     for (int i = first; i < rq->argc; i += 3) {
         parse_double(rq->argv[i], &p.longitude);
         parse_double(rq->argv[i + 1], &p.latitude);

@@ -5,7 +5,7 @@
 #include "store/hash.h"
 #include <math.h>
 
-static size_t longest_of(const struct request *rq, int from)
+size_t hash_longest_argument(const struct request *rq, int from)
 {
     size_t longest = 0;
     for (int i = from; i < rq->argc; i++)
@@ -13,12 +13,14 @@ static size_t longest_of(const struct request *rq, int from)
     return longest;
 }
 
-/* Sets all pairs from argument 2 on. Returns how many fields are new, -1 without memory. */
+/* Sets all pairs from argument 2 on. Returns how many fields are new, -1 without memory (for all of them). */
 static int64_t set_pairs(struct request *rq, struct value_at *v)
 {
     int64_t new_fields = 0;
     bool added;
-    if (hash_expect(v, longest_of(rq, 2)) != STORE_OK)
+    if (rq->argc > 4 && store_room_for(v, rq->argv + 2, (size_t)rq->argc - 2) != STORE_OK)
+        return -1;
+    if (hash_expect(v, hash_longest_argument(rq, 2)) != STORE_OK)
         return -1;
     for (int i = 2; i < rq->argc; i += 2) {
         if (hash_set(v, rq->argv[i], rq->argv[i + 1], &added) != STORE_OK)
@@ -103,7 +105,7 @@ enum command_result hincrby_command(struct request *rq)
         return CMD_DONE;
     }
     struct slice sum = {(const uint8_t *)scratch, format_i64(scratch, value)};
-    if (hash_set(&v, rq->argv[2], sum, NULL) == STORE_OK)
+    if (hash_update(&v, rq->argv[2], sum, NULL) == STORE_OK)
         reply_int(rq->out, value);
     else
         reply_oom(rq->out);
@@ -136,7 +138,7 @@ enum command_result hincrbyfloat_command(struct request *rq)
         return CMD_DONE;
     }
     struct slice sum = {(const uint8_t *)text, format_long_double(text, value)};
-    if (hash_set(&v, rq->argv[2], sum, NULL) == STORE_OK)
+    if (hash_update(&v, rq->argv[2], sum, NULL) == STORE_OK)
         reply_bulk(rq->out, sum);
     else
         reply_oom(rq->out);

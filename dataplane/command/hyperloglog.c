@@ -294,7 +294,7 @@ enum command_result pfdebug_command(struct request *rq)
             debug_words[i].run(rq, value);
             return CMD_DONE;
         }
-    reply_errorf(rq->out, "ERR Unknown PFDEBUG subcommand '%.*s'", (int)(word.len < 128 ? word.len : 128),
+    reply_errorf(rq->out, "ERR Unknown PFDEBUG subcommand '%.*s'", (int)(word.len < 900 ? word.len : 900),
                  (const char *)word.p);
     return CMD_DONE;
 }

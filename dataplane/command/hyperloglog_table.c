@@ -42,7 +42,7 @@ struct command commands_hyperloglog[] = {
     {.name = "pfcount",
      .run = pfcount_command,
      .arity = -2,
-     .flags = CMD_READONLY,
+     .flags = CMD_READONLY | CMD_MAY_REPLICATE,
      .acl = ACL_HYPERLOGLOG,
      .key = {KEY_NOTED(1, -1, 1, KEY_RW | KEY_ACCESS,
                        "RW because it may change the internal representation of the key, and propagate to "

@@ -70,6 +70,11 @@ static void clients_memory(struct info *i, const char *name)
     info_u64(i, name, server_clients_memory(i->env));
 }
 
+static void lazy(struct info *i, const char *name)
+{
+    info_u64(i, name, i->memory.lazy);
+}
+
 const struct info_row info_memory[] = {
     INFO_PRINT("used_memory", used),
     INFO_PRINT("allocator_allocated", allocator),
@@ -99,8 +104,8 @@ const struct info_row info_memory[] = {
     INFO_FIXED("mem_aof_buffer", "0"),
     INFO_FIXED("mem_allocator", "sluice-slab"),
     INFO_FIXED("active_defrag_running", "0"),
-    INFO_FIXED("lazyfree_pending_objects", "0"),
-    INFO_FIXED("lazyfreed_objects", "0"),
+    INFO_PRINT("lazyfree_pending_objects", lazy),
+    INFO_COUNTER("lazyfreed_objects", lazyfreed_objects),
     {NULL},
 };
 
@@ -117,6 +122,12 @@ static void last_save(struct info *i, const char *name)
         info_u64(i, name, i->env->start_ms / 1000);
 }
 
+/* Nothing is saved yet: those since the start. */
+static void changes(struct info *i, const char *name)
+{
+    info_u64(i, name, i->memory.changes);
+}
+
 const struct info_row info_persistence[] = {
     INFO_FIXED("loading", "0"),
     INFO_FIXED("async_loading", "0"),
@@ -126,7 +137,7 @@ const struct info_row info_persistence[] = {
     INFO_FIXED("current_fork_perc", "0.00"),
     INFO_FIXED("current_save_keys_processed", "0"),
     INFO_FIXED("current_save_keys_total", "0"),
-    INFO_FACT("rdb_changes_since_last_save", "0"),
+    INFO_PRINT("rdb_changes_since_last_save", changes),
     INFO_FACT("rdb_bgsave_in_progress", "0"),
     INFO_PRINT("rdb_last_save_time", last_save),
     INFO_FACT("rdb_last_bgsave_status", "ok"),

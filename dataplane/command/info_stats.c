@@ -127,9 +127,14 @@ void info_errorstats(struct info *i)
 void info_keyspace(struct info *i)
 {
     for (unsigned db = 0; db < i->env->ks->databases; db++) {
-        uint64_t expires, avg_ttl, keys = server_db_size(i->env, db, &expires, &avg_ttl);
-        if (keys)
-            text_addf(&i->out, "db%u:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=%" PRIu64 "\r\n", db, keys,
-                      expires, avg_ttl);
+        uint64_t expires, avg_ttl, keys = server_db_size(i->env, db, &expires, &avg_ttl), timed = 0;
+        for (unsigned shard = 0; shard < i->env->ks->shards; shard++)
+            timed += shard_db_timed(i->env->ks->shard[shard], db);
+        if (!keys)
+            continue;
+        text_addf(&i->out, "db%u:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=%" PRIu64, db, keys, expires, avg_ttl);
+        if (timed) /* as Redis 7.4 tells it; 7.2's line is untouched where there is none */
+            text_addf(&i->out, ",subexpiry=%" PRIu64, timed);
+        text_addf(&i->out, "\r\n");
     }
 }

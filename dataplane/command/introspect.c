@@ -21,7 +21,6 @@ const struct bit_name command_flag_names[] = {{CMD_WRITE, "write"},
                                               {CMD_ASKING, "asking"},
                                               {CMD_FAST, "fast"},
                                               {CMD_NO_AUTH, "no_auth"},
-                                              {CMD_MAY_REPLICATE, "may_replicate"},
                                               {CMD_NO_ASYNC_LOADING, "no_async_loading"},
                                               {CMD_NO_MULTI, "no_multi"},
                                               {CMD_MOVABLE_KEYS, "movablekeys"},
@@ -340,7 +339,8 @@ static uint32_t key_flags_at(const struct command *cmd, int argc, const struct s
 {
     uint32_t flags = cmd->key[0].flags;
     for (int i = 0; i < 3 && cmd->key[i].flags; i++)
-        if (cmd->key[i].begin == KEYS_AT_INDEX && cmd->key[i].index <= position)
+        if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
+                                               : i > 0 && cmd->key[0].index < position) /* after STORE */
             flags = cmd->key[i].flags;
     if (!(flags & KEY_VARIABLE))
         return flags;

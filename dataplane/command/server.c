@@ -83,6 +83,8 @@ struct store_account server_account(const struct command_env *env)
         sum.limit += one.limit;
         sum.keys += one.keys;
         sum.slab_free += one.slab_free;
+        sum.changes += one.changes;
+        sum.lazy += one.lazy;
     }
     return sum;
 }

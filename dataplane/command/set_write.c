@@ -10,6 +10,10 @@ enum command_result sadd_command(struct request *rq)
     bool added;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_SET, &v))
         return CMD_DONE;
+    if (rq->argc > 3 && store_room_for(&v, rq->argv + 2, (size_t)rq->argc - 2) != STORE_OK) {
+        reply_oom(rq->out);
+        return CMD_DONE;
+    }
     for (int i = 2; i < rq->argc; i++) {
         if (set_add(&v, rq->argv[i], &added) != STORE_OK) {
             reply_oom(rq->out);

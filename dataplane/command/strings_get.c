@@ -38,9 +38,10 @@ enum command_result mget_command(struct request *rq)
 {
     char scratch[24];
     reply_array(rq->out, (size_t)rq->argc - 1);
-    for (int i = 1; i < rq->argc; i++) {
-        struct key k = request_key(rq, i);
-        struct entry *e = request_find(rq, &k, LOOK_READ);
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 1);
+    for (const struct key *k; (k = key_walk_next(rq, &walk));) {
+        struct entry *e = request_find(rq, k, LOOK_READ);
         if (e && entry_type(e) == TYPE_STRING)
             reply_bulk(rq->out, entry_string(e, scratch));
         else

@@ -254,6 +254,8 @@ static bool room_for_pairs(struct request *rq)
     struct shard *last = NULL;
     for (int i = 1; i < rq->argc; i++)
         need += rq->argv[i].len + ENTRY_OVERHEAD / 2;
+    if (rq->route == ROUTE_SHARD)
+        return shard_make_room(rq->env->ks->shard[rq->shard], need) == STORE_OK;
     for (int i = 1; i < rq->argc; i += 2) {
         struct key k = request_key(rq, i);
         struct shard *s = request_shard(rq, &k);
@@ -268,9 +270,10 @@ static enum store_result put_pairs(struct request *rq)
 {
     if (!room_for_pairs(rq))
         return STORE_OOM;
-    for (int i = 1; i < rq->argc; i += 2) {
-        struct key k = request_key(rq, i);
-        if (put(rq, &k, rq->argv[i + 1], 0, 0) != STORE_OK)
+    struct key_walk walk;
+    key_walk_begin(&walk, 1, 2);
+    for (const struct key *k; (k = key_walk_next(rq, &walk));) {
+        if (put(rq, k, rq->argv[walk.at + 1], 0, 0) != STORE_OK)
             return STORE_OOM;
     }
     return STORE_OK;

@@ -204,7 +204,8 @@ static enum command_result error(struct request *rq, const char *text)
 
 static enum command_result out_of_memory(struct request *rq)
 {
-    return error(rq, "ERR out of memory for this transaction");
+    reply_error(rq->out, "ERR out of memory for this transaction");
+    return CMD_COUNTED;
 }
 
 enum command_result multi_run(struct request *rq)
@@ -303,7 +304,8 @@ static void settle(struct transaction *t)
 }
 
 /* The next command of a queue that is settled, prepared; *at from 0 on. False at the end. */
-static bool next_queued(const struct request *rq, const struct transaction *t, size_t *at, struct request *next)
+static bool next_queued(const struct request *rq, const struct transaction *t, size_t *at,
+                        struct request *next)
 {
     if (*at == t->len)
         return false;
@@ -313,9 +315,10 @@ static bool next_queued(const struct request *rq, const struct transaction *t, s
     return true;
 }
 
-/* Where EXEC must run, with what is queued last. */
+/* Where EXEC must run and what it does, with what is queued last. */
 static void note_place(struct transaction *t, const struct request *rq)
 {
+    t->flags |= rq->cmd->flags;
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
     t->spread |= rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
@@ -349,6 +352,17 @@ bool transaction_takes(struct request *rq, bool refused)
         refuse(rq, "ERR out of memory for this transaction");
     t->failed = true;
     return true;
+}
+
+bool command_pauses(const struct request *rq, enum pause_mode mode)
+{
+    const struct client *c = rq->client;
+    if (mode == PAUSE_OFF || !rq->cmd || rq->bad_arity || !(c->flags & CLIENT_AUTHENTICATED))
+        return false;
+    uint32_t flags = rq->cmd->flags;
+    if (rq->cmd->run == exec_run && c->transaction)
+        flags |= c->transaction->flags;
+    return mode == PAUSE_ALL || flags & (CMD_WRITE | CMD_MAY_REPLICATE);
 }
 
 /* -- running -- */

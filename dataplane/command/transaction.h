@@ -11,7 +11,7 @@
 struct watch {
     _Atomic(bool) changed; /* one of them has changed: EXEC does nothing */
     unsigned keys;
-    uint64_t bytes; /* of the nodes, and what they may take in the tables */
+    uint64_t bytes;           /* of the nodes, and what they may take in the tables */
     struct watch_node *first; /* the chain is by node->others */
     struct watch *next;       /* in its worker's list, when nobody has it any more */
 };
@@ -21,6 +21,7 @@ struct transaction {
     bool failed;         /* an error was replied instead of QUEUED */
     bool spread;         /* needs several shards, or more than a shard */
     bool personal;       /* has commands that read or change the client: it runs where the client is */
+    uint32_t flags;      /* enum command_flag of what is queued, together */
     int shard;           /* of its keys; -1: none yet */
     int count;           /* commands queued */
     uint64_t arguments;  /* bytes of their arguments, as the client sent them */
@@ -31,7 +32,8 @@ struct transaction {
 /* MULTI is open, and this command does not run now: queues it, or replies why it cannot. `refused`: an error
  * has been replied already. Otherwise, false: it runs. */
 bool transaction_takes(struct request *rq, bool refused);
-/* EXEC is refused for a reason that has nothing to do with what was queued: EXECABORT, and all is discarded. */
+/* EXEC is refused for a reason that has nothing to do with what was queued: EXECABORT, and all is discarded.
+ */
 void transaction_abort(struct request *rq, const char *reason);
 /* Ends a transaction and forgets the watched keys: the client's connection ends, or RESET. */
 void transaction_end(struct command_env *env, struct client *c);
@@ -44,8 +46,8 @@ bool transaction_is_doomed(const struct client *c);
 /* Keys watched. */
 unsigned transaction_watched(const struct client *c);
 
-/* Takes the nodes of these shards (all, or `shard` alone) out of their tables and frees them. True when none is
- * left: the watch is freed, too. */
+/* Takes the nodes of these shards (all, or `shard` alone) out of their tables and frees them. True when none
+ * is left: the watch is freed, too. */
 enum { EVERY_SHARD = -1 };
 bool watch_leave(struct watch *w, const struct keyspace *ks, int shard);
 /* Frees it although nodes may be left: the tables are no more. */

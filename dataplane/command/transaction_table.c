@@ -1,6 +1,6 @@
 /* transaction_table.c: rows of the transaction commands.
- * https://redis.io/docs/latest/commands/?group=transactions Facts as COMMAND and COMMAND DOCS of Redis 7.2 tell
- * them. */
+ * https://redis.io/docs/latest/commands/?group=transactions Facts as COMMAND and COMMAND DOCS of Redis 7.2
+ * tell them. */
 #include "command/key_rows.h"
 #include "command/transaction_commands.h"
 

@@ -98,6 +98,8 @@ static enum command_result add(struct request *rq, unsigned flags)
             return CMD_DONE;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_ZSET, &v))
         return CMD_DONE;
+    if (rq->argc - first > 2 && store_room_for(&v, rq->argv + first, (size_t)(rq->argc - first)) != STORE_OK)
+        outcome = ZSET_OOM;
     for (int i = first; i < rq->argc && outcome != ZSET_OOM && outcome != ZSET_NAN; i += 2) {
         if (rq->argc - first > 2)
             parse_double(rq->argv[i], &score);

@@ -113,16 +113,17 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
 }
 
 /* The elements come one after the other, as in Redis: a zero loses its sign while the copy is still compact.
- */
+ * Of ranks alone it is known before how many come. */
 static void store_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        bool reverse)
+                        const struct query *q)
 {
     const struct collection_limits *limits = &rq->env->conf->limits;
     struct tally t = {0};
     struct zset_walk w;
     struct zset_element e;
     struct key to = request_key(rq, 1);
-    bool compact = true;
+    bool compact = q->by != BY_RANK || r.end - r.first <= limits->zset_entries;
+    bool reverse = q->way == WAY_REVERSE;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
     t.turn = rq->turn;
     for (uint64_t i = 0; i < r.end - r.first && zset_next(&w, &e); i++) {
@@ -149,7 +150,7 @@ static enum command_result range(struct request *rq, int key, enum by by, enum d
     if (turn_wanted_for(rq, v.e, r.end - r.first, v.e ? zset_count(&z) : 1))
         return CMD_LONG;
     if (q.store)
-        store_range(rq, &z, r, q.way == WAY_REVERSE);
+        store_range(rq, &z, r, &q);
     else
         reply_range(rq, &z, r, &q);
     return CMD_DONE;

@@ -23,7 +23,7 @@
 
 static inline bool hash_time_over(const struct shard *s, uint64_t at)
 {
-    return at != 0 && at <= s->now_ms;
+    return at != 0 && at < s->now_ms; /* as Redis: it is there in its last millisecond */
 }
 
 /* -- what the store asks (any entry) */

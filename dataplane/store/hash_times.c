@@ -141,7 +141,7 @@ static void leave(struct shard *s, struct ordered *o, const struct entry *e)
 
 uint64_t hash_table_gone(const struct shard *s, const struct ordered *o)
 {
-    struct when after = {.at = s->now_ms + 1};
+    struct when after = {.at = s->now_ms};
     struct order_cursor cursor;
     uint64_t word;
     return o->order.count ? order_seek(&o->order, &by_time, key_of(&after), &cursor, &word) : 0;

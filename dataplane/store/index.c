@@ -101,12 +101,40 @@ void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_
     }
 }
 
-void index_prefetch_again(const struct shard *s, struct ahead *ahead)
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
+
+static inline void prefetch_lines(const uint8_t *p, const uint8_t *end)
 {
-    if (!ahead->e && ahead->bucket)
+    for (unsigned i = 0; p < end && i < VALUE_LINES; p += LINE, i++)
+        __builtin_prefetch(p);
+}
+
+/* What a collection's entry, whose first line has come in, has or points to behind it: its other lines, its
+ * memory apart, its body. */
+__attribute__((noinline)) static void prefetch_value(const struct entry *e)
+{
+    struct parts parts = entry_parts(e);
+    if (entry_is_body(e)) {
+        const uint8_t *body = (const uint8_t *)entry_body(e);
+        prefetch_lines(body, body + 2 * LINE);
+    } else if (entry_is_apart(e)) {
+        struct apart root = entry_apart(e);
+        prefetch_lines(root.p, root.p + root.len);
+    } else {
+        prefetch_lines((const uint8_t *)e + PREFETCHED, parts.value + parts.value_len);
+    }
+}
+
+void index_prefetch_again(const struct shard *s, struct ahead *ahead, bool unchanged)
+{
+    bool known = ahead->e;
+    if (!known && ahead->bucket)
         ahead->e = match_in(s, ahead->bucket, ahead->tag);
-    if (ahead->e)
-        prefetch_entry(ahead->e);
+    if (!ahead->e)
+        return;
+    prefetch_entry(ahead->e);
+    if (known && unchanged && entry_type_of(ahead->e) != TYPE_STRING)
+        prefetch_value(ahead->e);
 }
 
 /* -- segments -- */

@@ -75,9 +75,9 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
 /* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in
  * *ahead. */
 void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead);
-/* The same again some look-ups later: what had to wait for a bucket, and what the CPU dropped for lack of
- * room. */
-void index_prefetch_again(const struct shard *s, struct ahead *ahead);
+/* The same again some look-ups later: what had to wait for a bucket, what the CPU dropped for lack of room,
+ * and, if no entry was freed or moved meanwhile (`unchanged`), what a collection's entry points to. */
+void index_prefetch_again(const struct shard *s, struct ahead *ahead, bool unchanged);
 
 typedef void index_visit(struct entry *e, void *arg);
 

@@ -138,7 +138,11 @@ void shard_account(const struct shard *s, struct store_account *out)
                                   .peak = s->peak,
                                   .reserved = s->heap.reserved,
                                   .limit = s->limit,
-                                  .slab_free = s->heap.reserved - s->heap.used};
+                                  .slab_free = s->heap.reserved - s->heap.used,
+                                  .changes = s->dirty,
+                                  .lazy = s->bodies_waiting};
+    for (const struct trash *t = s->trash; t; t = t->next)
+        out->lazy += t->db.index.keys;
     for (unsigned i = 0; i < s->databases; i++) {
         out->keys += s->db[i].index.keys;
         out->data += s->db[i].data;
@@ -154,4 +158,9 @@ void shard_db_size(const struct shard *s, unsigned number, uint64_t *keys, uint6
     *expires = db->expires;
     uint64_t mean = db->expires ? db->expire_total / db->expires : 0;
     *avg_ttl_ms = mean > s->now_ms ? mean - s->now_ms : 0;
+}
+
+uint64_t shard_db_timed(const struct shard *s, unsigned number)
+{
+    return s->db[number].timed;
 }

@@ -1,6 +1,7 @@
 /* list_body.c: a list as the value of its entry: its two forms, when it changes from one to the other, and
  * what OBJECT ENCODING calls it. Redis 7.2's t_list.c has the rules (listTypeTryConversion). */
 #include "store/chunk.h"
+#include "store/rdb_packed.h"
 
 enum {
     BACK_INLINE = ENTRY_INLINE / 2, /* a list of one chunk that got this short goes back into its entry */
@@ -20,21 +21,12 @@ uint64_t list_chunks(const struct entry *e, uint64_t *bytes)
 
 /* -- the size that the same elements have in a Redis listpack */
 
-static uint64_t listpack_element(const struct item *item)
-{
-    uint64_t len = item->text.len, size;
-    if (item->is_number)
-        return item->size == 1 ? 2 : item->size;
-    size = len + (len < 64 ? 1 : len < 4096 ? 2 : 5);
-    return size + (size < 128 ? 1 : size < 16384 ? 2 : size < 2097152 ? 3 : size < 268435456 ? 4 : 5);
-}
-
 static uint64_t listpack_size_from(struct list_cursor c)
 {
     struct item item;
     uint64_t size = LISTPACK_HEADER;
     while (list_next(&c, &item))
-        size += listpack_element(&item);
+        size += listpack_size_of(&item);
     return size;
 }
 

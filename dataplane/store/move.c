@@ -1,6 +1,7 @@
 /* move.c: RENAME, MOVE and COPY, between databases and shards; values that are made aside (draft.h). */
 #include "store/draft.h"
-#include "store/shard.h"
+#include "store/hash_forms.h"
+#include <limits.h>
 
 struct transfer {
     struct shard *from, *to;
@@ -64,7 +65,8 @@ static struct entry *make_copy(const struct transfer *t, const struct entry *e)
                               .value_len = parts.value_len};
     struct pointed own = {0};
     struct place at;
-    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, entry_due(e)))
+    if (!expiry_add(t->to, t->to_db, t->b->hash, 0, t->expire_at) ||
+        !expiry_add(t->to, t->to_db, t->b->hash, t->expire_at, hash_next_time(e)))
         return NULL;
     struct entry *made = shard_alloc(t->to, entry_plan_size(&plan), SLAB_ENTRY);
     bool ok = made && clone_value(t, e, &own) &&
@@ -170,19 +172,30 @@ void draft_begin(struct draft *d, struct shard *s)
     d->v = (struct value_at){.s = s, .db = s->databases, .key = &d->key};
 }
 
+/* Times of fields were filed in the wheel of the drafts' database, where nothing is to expire. */
+static void draft_end(struct shard *s)
+{
+    struct db *db = &s->db[s->databases];
+    unsigned budget = UINT_MAX;
+    if (db->wheel && db->index.keys == 0 && expiry_free(s, db->wheel, &budget))
+        db->wheel = NULL;
+}
+
 enum store_result draft_place(struct draft *d, unsigned db, const struct key *k, uint64_t expire_at)
 {
     struct shard *s = d->v.s;
     uint64_t ms = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
     struct transfer t = {s, s, &s->db[d->v.db], &s->db[db], &d->key, k, true, ms};
-    if (transfer(&t, d->v.e) == STORE_OK)
-        return STORE_OK;
-    draft_drop(d);
-    return STORE_OOM;
+    enum store_result result = transfer(&t, d->v.e);
+    if (result != STORE_OK)
+        value_remove(&d->v);
+    draft_end(s);
+    return result;
 }
 
 void draft_drop(struct draft *d)
 {
     if (d->v.e)
         value_remove(&d->v);
+    draft_end(d->v.s);
 }

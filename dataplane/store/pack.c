@@ -12,7 +12,6 @@ enum {
     INT13_MAX = 4095, /* and -4096 */
     BACK_SHORT = 112, /* bodies up to here need one byte to be stepped over backwards */
     BACK_MIDDLE = BACK_SHORT + 15 * 256,
-    COUNT_LONG = 255,
     HEAD_MOST = 9 /* tag and length of a string, or a whole number */
 };
 
@@ -85,10 +84,18 @@ static inline unsigned back_size(uint8_t tag, uint64_t body)
     return body <= BACK_SHORT ? 1 : body <= BACK_MIDDLE ? 2 : 5;
 }
 
-static inline uint32_t element_size(const uint8_t *p)
+__attribute__((noinline)) static uint32_t long_element_size(const uint8_t *p)
 {
     uint64_t body = body_size(p);
     return (uint32_t)(body + back_size(p[0], body));
+}
+
+/* Most elements are short strings, with one byte before and one behind, or small numbers. */
+static inline uint32_t element_size(const uint8_t *p)
+{
+    if ((p[0] & 0xc0) == TAG_STRING)
+        return 2 + (p[0] & 63u);
+    return p[0] < TAG_STRING ? 1 : long_element_size(p);
 }
 
 static void write_back(uint8_t *p, uint64_t body)
@@ -191,13 +198,8 @@ uint32_t pack_count(struct pack pk)
     return count;
 }
 
-uint32_t pack_end(struct pack pk)
-{
-    return pk.len - (pk.p[pk.len - 1] == COUNT_LONG ? 5 : 1);
-}
-
 /* The element at p, whose size is known. */
-static void read_element(const uint8_t *p, uint32_t size, struct item *item)
+static void read_any_element(const uint8_t *p, uint32_t size, struct item *item)
 {
     uint8_t tag = p[0];
     *item = (struct item){.size = size};
@@ -222,6 +224,14 @@ static void read_element(const uint8_t *p, uint32_t size, struct item *item)
         memcpy(&len, p + 1, 4);
         item->text = (struct slice){p + 5, len};
     }
+}
+
+static inline void read_element(const uint8_t *p, uint32_t size, struct item *item)
+{
+    if ((p[0] & 0xc0) == TAG_STRING)
+        *item = (struct item){.size = size, .text = {p + 1, p[0] & 63u}};
+    else
+        read_any_element(p, size, item);
 }
 
 bool pack_get(struct pack pk, uint32_t at, struct item *item)
@@ -269,21 +279,24 @@ uint32_t pack_seek(struct pack pk, int64_t index)
     return at;
 }
 
+/* As each value has one encoding only, an element whose head and text are equal is equal. Keys of one kind
+ * are often of one length and differ at their end: that byte is looked at first. */
 uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride)
 {
     uint8_t head[HEAD_MOST];
     unsigned head_len = write_head(head, item);
+    const uint8_t *text = item->text.p, first = head[0];
     size_t text_len = item->is_number ? 0 : item->text.len;
-    uint32_t end = pack_end(pk), at = from;
-    while (at < end) {
-        const uint8_t *p = pk.p + at;
-        uint32_t size = element_size(p);
-        if (size == item->size && memcmp(p, head, head_len) == 0 &&
-            (text_len == 0 || memcmp(p + head_len, item->text.p, text_len) == 0))
-            return at;
-        at += size;
-        for (unsigned i = 1; i < stride && at < end; i++)
-            at += element_size(pk.p + at);
+    uint8_t last = text_len ? text[text_len - 1] : head[head_len - 1];
+    uint32_t last_at = head_len + (uint32_t)text_len - 1;
+    const uint8_t *p = pk.p + from, *end = pk.p + pack_end(pk);
+    while (p < end) {
+        if (p[0] == first && item->size <= end - p && p[last_at] == last && memcmp(p, head, head_len) == 0 &&
+            (text_len == 0 || memcmp(p + head_len, text, text_len) == 0))
+            return (uint32_t)(p - pk.p);
+        p += element_size(p);
+        for (unsigned i = 1; i < stride && p < end; i++)
+            p += element_size(p);
     }
     return PACK_NOWHERE;
 }
@@ -327,6 +340,13 @@ uint64_t pack_len_after(struct pack pk, uint64_t added, uint64_t removed, int64_
 
 void pack_insert(struct pack *pk, uint32_t at, const struct item *item)
 {
+    uint32_t end = pack_end(*pk), count = pack_count(*pk) + 1;
+    if (at == end) { /* the count was read before it is written over */
+        assert(pack_len_after(*pk, item->size, 0, 1) <= UINT32_MAX);
+        write_element(pk->p + end, item);
+        write_count(pk, end + item->size, count);
+        return;
+    }
     write_element(reshape(pk, at, 0, item->size, 1), item);
 }
 

@@ -62,7 +62,11 @@ static inline uint32_t pack_first(struct pack pk)
     (void)pk;
     return 0;
 }
-uint32_t pack_end(struct pack pk);
+enum { COUNT_LONG = 255 };
+static inline uint32_t pack_end(struct pack pk)
+{
+    return pk.len - (pk.p[pk.len - 1] == COUNT_LONG ? 5 : 1);
+}
 /* The element at a place, its text a slice into the pack; false at pack_end(). The next place is
  * at + item->size. */
 bool pack_get(struct pack pk, uint32_t at, struct item *item);

@@ -136,7 +136,7 @@ void rdb_put_double(struct rdb_writer *w, double v)
 
 void rdb_put_footer(struct rdb_writer *w)
 {
-    uint16_t version = RDB_VERSION;
+    uint16_t version = w->newest > RDB_VERSION ? w->newest : RDB_VERSION;
     rdb_put(w, &version, sizeof version);
     uint64_t crc = crc64(0, w->p, w->len);
     rdb_put(w, &crc, sizeof crc);
@@ -196,6 +196,15 @@ uint64_t rdb_take_len(struct rdb_reader *r)
     if (special)
         r->bad = true;
     return r->bad ? 0 : len;
+}
+
+uint64_t rdb_take_u64(struct rdb_reader *r)
+{
+    uint64_t v = 0;
+    const uint8_t *p = rdb_take(r, sizeof v);
+    if (p)
+        memcpy(&v, p, sizeof v);
+    return v;
 }
 
 double rdb_take_double(struct rdb_reader *r)

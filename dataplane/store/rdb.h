@@ -1,12 +1,13 @@
 /* rdb.h: a value in the form that RDB files and DUMP payloads give it, version 10 as redis-server 7.0 writes
- * it; read up to version 11 (7.2). https://rdb.fnordig.de/file_format.html, Redis' rdb.h.
+ * it (hashes with fields that expire: 12, as Redis 7.4); read up to version 12.
+ * https://rdb.fnordig.de/file_format.html, Redis' rdb.h.
  *
  * A value is its type's number (one byte, enum rdb_type) and a body of lengths, strings and numbers. The body
  * of each type is written and read by a function in the tables of rdb_value.c; the pieces are here. */
 #pragma once
 #include "store/store.h"
 
-enum { RDB_VERSION = 10, RDB_NEWEST = 11 };
+enum { RDB_VERSION = 10, RDB_NEWEST = 12 };
 
 enum rdb_type {
     RDB_STRING = 0,
@@ -28,6 +29,8 @@ enum rdb_type {
     RDB_STREAM_LISTPACKS_2 = 19,
     RDB_SET_LISTPACK = 20,       /* 7.2 */
     RDB_STREAM_LISTPACKS_3 = 21, /* 7.2 */
+    RDB_HASH_METADATA = 24,      /* 7.4: fields with times to expire */
+    RDB_HASH_LISTPACK_EX = 25,   /* 7.4 */
     RDB_TYPES
 };
 
@@ -42,6 +45,7 @@ struct rdb_writer {
     size_t len, cap;
     bool compress; /* LZF for strings longer than 20 bytes (rdbcompression) */
     bool failed;
+    uint8_t newest; /* the version that has the newest form written, if it is above RDB_VERSION */
 };
 
 void rdb_writer_free(struct rdb_writer *w);
@@ -70,6 +74,7 @@ struct rdb_reader {
 const uint8_t *rdb_take(struct rdb_reader *r, uint64_t n); /* NULL: there are not n bytes */
 uint8_t rdb_take_byte(struct rdb_reader *r);
 uint64_t rdb_take_len(struct rdb_reader *r);
+uint64_t rdb_take_u64(struct rdb_reader *r); /* 8 bytes, little endian */
 double rdb_take_double(struct rdb_reader *r);
 
 /* A string that was read: bytes of the reader's input if it lies there as it is, otherwise memory of its own

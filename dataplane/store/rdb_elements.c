@@ -63,11 +63,19 @@ bool elements_pair(struct elements *els, struct slice *first, struct slice *seco
     return !els->r->bad;
 }
 
+bool elements_third(struct elements *els, struct slice *third)
+{
+    if (!next_into(els, 2, third))
+        els->r->bad = true;
+    return !els->r->bad;
+}
+
 enum rdb_result elements_close(struct elements *els, enum rdb_result result)
 {
     rdb_text_free(&els->whole);
     rdb_text_free(&els->text[0]);
     rdb_text_free(&els->text[1]);
+    rdb_text_free(&els->text[2]);
     return result == RDB_OK ? rdb_verdict(els->r) : result;
 }
 

@@ -1,6 +1,6 @@
 /* rdb_list.c: lists in RDB's form: quicklists, as redis-server 7.0 makes them of elements that are added at
  * the tail. Redis' rdb.c, quicklist.c */
-#include "store/list.h"
+#include "store/chunk.h"
 #include "store/rdb_value.h"
 
 enum { NODE_PLAIN = 1, NODE_PACKED = 2 };
@@ -82,45 +82,74 @@ void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entr
     rdb_put_len_at(w, at, nodes);
 }
 
-/* -- reading -- */
+/* -- reading: into a list that becomes the value as a whole -- */
 
-static enum rdb_result push(struct value_at *v, struct slice element)
+static enum rdb_result push(struct shard *s, struct list *l, struct slice element)
 {
-    return list_push(v, LIST_TAIL, &element, 1) == STORE_OK ? RDB_OK : RDB_OOM;
+    struct item item = item_of(element);
+    return list_draft_add(s, l, &item) ? RDB_OK : RDB_OOM;
 }
 
-enum rdb_result rdb_take_list(struct rdb_reader *r, enum source source, struct value_at *v)
+static enum rdb_result take_elements(struct rdb_reader *r, enum source source, struct shard *s,
+                                     struct list *l)
 {
     struct elements els;
     struct slice element;
     enum rdb_result result = RDB_OK;
     elements_open(&els, r, source, 1);
     while (result == RDB_OK && elements_next(&els, &element)) /* long: */
-        result = push(v, element);
+        result = push(s, l, element);
     return elements_close(&els, result);
 }
 
-static enum rdb_result take_plain(struct rdb_reader *r, struct value_at *v)
+static enum rdb_result take_plain(struct rdb_reader *r, struct shard *s, struct list *l)
 {
     struct rdb_text text;
     if (!rdb_take_element(r, &text))
         return rdb_verdict(r);
-    enum rdb_result result = push(v, text.s);
+    enum rdb_result result = text.s.len ? push(s, l, text.s) : RDB_BAD; /* an empty one is in a listpack */
     rdb_text_free(&text);
     return result;
 }
 
-enum rdb_result rdb_take_quicklist(struct rdb_reader *r, enum source source, struct value_at *v)
+static enum rdb_result take_nodes(struct rdb_reader *r, enum source source, struct shard *s, struct list *l)
 {
     enum rdb_result result = RDB_OK;
     for (uint64_t nodes = rdb_take_len(r); result == RDB_OK && !r->bad && nodes > 0; nodes--) {
         uint64_t kind = source == SOURCE_LISTPACK ? rdb_take_len(r) : NODE_PACKED;
         if (kind == NODE_PLAIN)
-            result = take_plain(r, v);
+            result = take_plain(r, s, l);
         else if (kind == NODE_PACKED)
-            result = rdb_take_list(r, source, v);
+            result = take_elements(r, source, s, l);
         else
             result = RDB_BAD;
     }
     return result == RDB_OK ? rdb_verdict(r) : result;
+}
+
+static enum rdb_result take(struct rdb_reader *r, enum source source, struct value_at *v,
+                            enum rdb_result (*fill)(struct rdb_reader *r, enum source source, struct shard *s,
+                                                    struct list *l))
+{
+    struct list *l = list_draft(v->s);
+    if (!l)
+        return RDB_OOM;
+    enum rdb_result result = fill(r, source, v->s, l);
+    if (result == RDB_OK && l->count == 0)
+        result = RDB_BAD;
+    if (result == RDB_OK && list_draft_store(v, l) != STORE_OK)
+        result = RDB_OOM;
+    if (result != RDB_OK)
+        list_draft_drop(v->s, l);
+    return result;
+}
+
+enum rdb_result rdb_take_list(struct rdb_reader *r, enum source source, struct value_at *v)
+{
+    return take(r, source, v, take_elements);
+}
+
+enum rdb_result rdb_take_quicklist(struct rdb_reader *r, enum source source, struct value_at *v)
+{
+    return take(r, source, v, take_nodes);
 }

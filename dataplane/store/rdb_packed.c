@@ -108,6 +108,28 @@ static unsigned backward_length(uint64_t len, uint8_t out[5])
     return n;
 }
 
+/* Bytes of a number behind the first one, for which sizes there are: 2, 3, 4, 8. */
+static unsigned number_bytes(int64_t v)
+{
+    static const unsigned widths[] = {2, 3, 4};
+    for (unsigned i = 0; i < 3; i++)
+        if (v == signed_of((uint64_t)v, widths[i] * 8))
+            return widths[i];
+    return 8;
+}
+
+uint64_t listpack_size_of(const struct item *item)
+{
+    uint8_t back[5];
+    int64_t v = item->number;
+    uint64_t len = item->text.len, size;
+    if (item->is_number)
+        size = v >= 0 && v < 128 ? 1 : v >= -4096 && v < 4096 ? 2 : 1 + number_bytes(v);
+    else
+        size = len + (len < 64 ? 1 : len < 4096 ? 2 : 5);
+    return size + backward_length(size, back);
+}
+
 static bool next_in_listpack(struct packed *in, struct item *item)
 {
     uint8_t head[5] = {0}, back[5];
@@ -172,10 +194,10 @@ static bool next_in_zipmap(struct packed *in, struct item *item)
 {
     uint64_t len = *in->p, skip = 1, spare = 0;
     if (len == LONG_LENGTH) {
-        if (left_in(in) < 5)
-            return fails(in);
-        len = little_endian(in->p + 1, 4);
+        len = left_in(in) < 5 ? 0 : little_endian(in->p + 1, 4);
         skip = 5;
+        if (len < LONG_LENGTH) /* it has but one form, as in Redis */
+            return fails(in);
     } else if (len > LONG_LENGTH) {
         return fails(in);
     }
@@ -303,7 +325,6 @@ static void put_back(struct rdb_writer *w, uint64_t len)
 
 void listpack_put_number(struct rdb_writer *w, int64_t v)
 {
-    static const unsigned widths[] = {2, 3, 4, 8};
     uint8_t out[9];
     unsigned n;
     if (v >= 0 && v < 128) {
@@ -314,12 +335,10 @@ void listpack_put_number(struct rdb_writer *w, int64_t v)
         out[1] = (uint8_t)v;
         n = 2;
     } else {
-        unsigned i = 0;
-        while (i < 3 && v != signed_of((uint64_t)v, widths[i] * 8))
-            i++;
-        out[0] = (uint8_t)(0xf1 + i);
+        unsigned bytes = number_bytes(v);
+        out[0] = (uint8_t)(bytes == 8 ? 0xf4 : 0xf1 + bytes - 2);
         memcpy(out + 1, &v, sizeof v);
-        n = 1 + widths[i];
+        n = 1 + bytes;
     }
     rdb_put(w, out, n);
     put_back(w, n);

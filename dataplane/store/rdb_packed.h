@@ -33,6 +33,9 @@ bool packed_open(struct packed *in, enum packing packing, struct slice bytes);
  */
 bool packed_next(struct packed *in, struct item *item);
 
+/* Bytes that an element takes in a listpack: Redis' limits of collections are in these. */
+uint64_t listpack_size_of(const struct item *item);
+
 /* -- writing a listpack to the end of w, which is used for nothing else meanwhile */
 
 /* Returns where it begins. */

@@ -41,8 +41,8 @@ struct elements {
     uint64_t left; /* strings to come */
     struct packed packed;
     struct rdb_text whole;   /* the one string, or ... */
-    struct rdb_text text[2]; /* ... the last two strings */
-    char digits[2][PACK_TEXT];
+    struct rdb_text text[3]; /* ... the last strings */
+    char digits[3][PACK_TEXT];
 };
 
 /* each: strings that one of the elements consists of, if they are strings. */
@@ -51,6 +51,8 @@ void elements_open(struct elements *els, struct rdb_reader *r, enum source sourc
 bool elements_next(struct elements *els, struct slice *out);
 /* The next two. An odd one at the end is bad. */
 bool elements_pair(struct elements *els, struct slice *first, struct slice *second);
+/* The one that must come behind a pair, which stays valid. */
+bool elements_third(struct elements *els, struct slice *third);
 /* Frees what was read. The verdict: `result` if it is not RDB_OK, else whether the input was sound. */
 enum rdb_result elements_close(struct elements *els, enum rdb_result result);
 
@@ -60,6 +62,9 @@ static inline enum rdb_result rdb_verdict(const struct rdb_reader *r)
 }
 
 enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct value_at *v);
+/* With times to expire: Redis 7.4. */
+enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source, struct value_at *v);
+enum rdb_result rdb_take_hash_listpack_ex(struct rdb_reader *r, enum source source, struct value_at *v);
 enum rdb_result rdb_take_set(struct rdb_reader *r, enum source source, struct value_at *v);
 enum rdb_result rdb_take_list(struct rdb_reader *r, enum source source, struct value_at *v);
 /* Quicklists: nodes that are ziplists, or listpacks and large elements by themselves. */

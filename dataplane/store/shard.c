@@ -158,7 +158,7 @@ uint64_t entry_due(const struct entry *e)
 
 bool entry_is_over(const struct shard *s, const struct entry *e)
 {
-    if (entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms)
+    if (entry_has_ttl(e) && entry_expire_at(e) < s->now_ms)
         return true;
     return entry_may_be_timed(e) && hash_is_over(s, e);
 }
@@ -181,7 +181,7 @@ void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e
 /* A hash that goes with its last fields counts them, not itself (INFO of Redis 7.4). */
 void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e)
 {
-    if (entry_has_ttl(e) && entry_expire_at(e) <= s->now_ms)
+    if (entry_has_ttl(e) && entry_expire_at(e) < s->now_ms)
         count_one(s->counters, COUNTER_expired_keys);
     else
         count_add(s->counters, COUNTER_expired_subkeys, hash_fields(e));
@@ -217,6 +217,7 @@ bool trash_empty(struct shard *s, unsigned budget)
         if (!trash_slice(s, t, &budget))
             return true;
         s->trash = t->next;
+        count_add(s->counters, COUNTER_lazyfreed_objects, t->db.index.keys);
         shard_free(s, t);
     }
     return s->trash || s->bodies;

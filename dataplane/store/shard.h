@@ -38,10 +38,12 @@ struct shard {
     enum maxmemory_policy policy;
     unsigned samples, lfu_log_factor, lfu_decay_time;
     uint64_t random;  /* state of shard_random() */
+    uint64_t dirty;   /* changes of keys so far */
     uint64_t changes; /* raised when entries were freed or moved behind a caller's back */
     struct counters *counters;
     struct trash *trash;
-    struct body *bodies; /* large values that are freed in slices */
+    struct body *bodies;     /* large values that are freed in slices ... */
+    uint64_t bodies_waiting; /* ... and how many */
     struct collection_limits limits;
     const void *guard[GUARDS]; /* memory that the running operation reads: its entries are not evicted */
     unsigned guards;
@@ -51,6 +53,7 @@ struct shard {
     unsigned upkeep_db;  /* where upkeep goes on */
     struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
     unsigned batch, found;     /* ... its size, and how many were looked up since */
+    uint64_t ahead_changes;    /* `changes` then */
     struct compaction compaction;
     struct pool pool;
     struct waits waits;
@@ -106,9 +109,17 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
 bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Tells those who wait for an entry's key, or watch it, that it comes to be, grows, changes or goes. */
 void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event);
+/* store_changed(), where every instruction counts. */
+static inline void shard_changed(struct shard *s, unsigned db, const struct key *k)
+{
+    s->dirty++;
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+}
 static inline void db_note_key(struct shard *s, const struct db *db, const struct entry *e,
                                enum wait_event event)
 {
+    s->dirty++;
     if (__builtin_expect(s->waits.nodes != 0, 0))
         db_tell_key(s, db, e, event);
 }

@@ -12,6 +12,8 @@ void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
 {
     if (s->found > 0)
         s->batch = s->found = 0;
+    if (s->batch == 0)
+        s->ahead_changes = s->changes;
     index_prefetch_entry(s, &s->db[db].index, hash, &s->ahead[s->batch++ % AHEAD]);
 }
 
@@ -20,7 +22,7 @@ static inline void look_ahead(struct shard *s)
 {
     unsigned next = s->found++ + AHEAD_BY;
     if (next < s->batch)
-        index_prefetch_again(s, &s->ahead[next % AHEAD]);
+        index_prefetch_again(s, &s->ahead[next % AHEAD], s->changes == s->ahead_changes);
 }
 
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
@@ -58,8 +60,7 @@ bool store_delete(struct shard *s, unsigned number, const struct key *k)
 
 void store_changed(struct shard *s, unsigned db, const struct key *k)
 {
-    if (__builtin_expect(s->waits.nodes != 0, 0))
-        waits_note(&s->waits, db, k->name, k->hash, KEY_CHANGED, TYPE_STRING);
+    shard_changed(s, db, k);
 }
 
 /* The same entry with or without room for an expiry, in memory of its own. The value moves along. */
@@ -104,7 +105,7 @@ static enum store_result change_expiry(struct shard *s, struct db *db, const str
     }
     db_note_expiry(db, before, expire_at);
     if (before || expire_at)
-        store_changed(s, (unsigned)(db - s->db), k);
+        shard_changed(s, (unsigned)(db - s->db), k);
     return STORE_OK;
 }
 
@@ -123,14 +124,16 @@ struct databases {
     unsigned a, b;
 };
 
+/* What has expired is removed, for nobody is to find it gone later. */
 static bool is_in_either(void *arg, const struct key *k)
 {
     const struct databases *d = arg;
     struct place at;
-    return index_find(d->s, &d->s->db[d->a].index, k, &at) || index_find(d->s, &d->s->db[d->b].index, k, &at);
+    bool in_a = db_find(d->s, &d->s->db[d->a], k, &at), in_b = db_find(d->s, &d->s->db[d->b], k, &at);
+    return in_a || in_b;
 }
 
-/* Database `a` is to be emptied, or to be exchanged with b. */
+/* Database `a` is to be emptied (b is the same), or to be exchanged with b. */
 static void note_database(struct shard *s, unsigned a, unsigned b)
 {
     struct databases both = {s, a, b};
@@ -141,15 +144,16 @@ static void note_database(struct shard *s, unsigned a, unsigned b)
 /* Without memory for the note that it is to be freed, it is freed at once. */
 static uint64_t flush_one(struct shard *s, struct db *db)
 {
-    uint64_t keys = db->index.keys;
-    struct trash at_once = {.db = *db}, *t = &at_once;
     if (db->index.segments == 0 && !db->wheel)
         return 0;
+    note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
+    uint64_t keys = db->index.keys;
+    struct trash at_once = {.db = *db}, *t = &at_once;
     if (keys > SEGMENT_KEYS)
         t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
-    note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
     memset(db, 0, sizeof *db);
     s->changes++;
+    s->dirty += keys;
     if (t && t != &at_once) {
         *t = at_once;
         t->next = s->trash;
@@ -173,9 +177,9 @@ uint64_t store_flush(struct shard *s, unsigned db)
 
 void store_swap(struct shard *s, unsigned a, unsigned b)
 {
-    struct db db = s->db[a];
     note_database(s, a, b);
     note_database(s, b, a);
+    struct db db = s->db[a];
     s->db[a] = s->db[b];
     s->db[b] = db;
     s->pool.n = 0; /* its candidates name databases */

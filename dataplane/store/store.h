@@ -146,8 +146,8 @@ enum store_result store_set_int(struct shard *s, unsigned db, const struct key *
 enum store_result store_string_grow(struct shard *s, unsigned db, const struct key *k, size_t len,
                                     uint8_t **bytes);
 
-/* Those who watch the key (WATCH) are to know that it has changed. Everything else that changes a value or its
- * expiry sees to that itself. */
+/* Those who watch the key (WATCH) are to know that it has changed. Everything else that changes a value or
+ * its expiry sees to that itself. */
 void store_changed(struct shard *s, unsigned db, const struct key *k);
 
 /* Removes a key. False if there was none (an expired one counts as none). */
@@ -191,6 +191,11 @@ struct value_at {
     bool persist;          /* a value put in place of the present one has no expiry */
 };
 
+/* Room for what n texts need at most as parts of the value's elements, the change of its form included: a command
+ * with several elements asks for it before it stores the first, and then has done all or nothing. STORE_OOM: there is
+ * none, even by eviction. (Memory within the limit that lies in pieces too small may still be missing later.) */
+enum store_result store_room_for(struct value_at *v, const struct slice *texts, size_t n);
+
 /* Keeps an entry and its value where they are, whatever the store does, until it is released. */
 void store_hold(struct entry *e);
 void store_release(struct entry *e);
@@ -217,6 +222,8 @@ struct store_account {
     uint64_t limit;     /* this shard's share of maxmemory or of the arena */
     uint64_t keys;      /* over all databases */
     uint64_t slab_free; /* free bytes inside slab pages */
+    uint64_t changes;   /* of keys, so far */
+    uint64_t lazy;      /* values and flushed keys that are still to be freed in slices */
 };
 void shard_account(const struct shard *s, struct store_account *out);
 
@@ -224,6 +231,8 @@ void shard_account(const struct shard *s, struct store_account *out);
  */
 void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
                    uint64_t *avg_ttl_ms);
+/* Hashes with fields that expire. */
+uint64_t shard_db_timed(const struct shard *s, unsigned db);
 
 /* The shape of what DEBUG shows: an index of the keyspace or of a collection, the chunks of a list. Walks
  * over all of it. */

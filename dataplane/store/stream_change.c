@@ -73,7 +73,7 @@ static bool is_full(const struct shard *s, const struct stream_node *n, uint64_t
     uint64_t most = s->limits.stream_bytes, entries = s->limits.stream_entries;
     if (most == 0 || most > PACK_MOST)
         most = PACK_MOST;
-    return n->len + bytes >= most || (entries && n->added >= entries);
+    return node_listpack_len(n) + bytes >= most || (entries && n->added >= entries);
 }
 
 static struct stream_node *new_node(struct shard *s, struct stream_body *b, struct stream_id id,

@@ -1,5 +1,6 @@
 /* stream_node.c: entries in a node's pack (stream_node.h). */
 #include "store/stream_node.h"
+#include "store/rdb_packed.h"
 #include <assert.h>
 
 enum { AROUND = 4 }; /* elements of an entry beside its fields and values */
@@ -132,6 +133,26 @@ static void push(struct stream_node *n, struct item item)
     n->len = pk.len;
 }
 
+static void push_text(struct stream_node *n, struct slice text)
+{
+    struct item item = item_of(text);
+    n->listpack += (uint32_t)listpack_size_of(&item);
+    push(n, item);
+}
+
+static uint32_t listpack_number(int64_t number)
+{
+    struct item item = item_of_number(number);
+    return (uint32_t)listpack_size_of(&item);
+}
+
+uint64_t node_listpack_len(const struct stream_node *n)
+{
+    enum { HEADER_AND_END = 7 };
+    return HEADER_AND_END + (uint64_t)listpack_number(n->live) + listpack_number(n->added - n->live) +
+           n->listpack;
+}
+
 uint64_t node_first_len(const struct slice *pair, uint32_t pairs)
 {
     uint64_t len = item_of_number(pairs).size + (uint64_t)PACK_OVERHEAD;
@@ -145,9 +166,10 @@ void node_init(struct stream_node *n, struct stream_id id, const struct slice *p
     n->first = n->last = id;
     n->live = n->added = 0;
     n->len = pack_init(n->bytes).len;
+    n->listpack = listpack_number(pairs) + listpack_number(0);
     push(n, item_of_number(pairs));
     for (uint32_t i = 0; i < pairs; i++)
-        push(n, item_of(pair[2 * i]));
+        push_text(n, pair[2 * i]);
 }
 
 static bool has_same_fields(const struct stream_node *n, const struct slice *pair, uint32_t pairs)
@@ -185,14 +207,24 @@ uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d)
     return pack_len_after(node_pack(n), size, 0, (d->same ? d->pairs : d->pairs * 2LL) + AROUND);
 }
 
+/* What an entry has in a listpack beside its texts: flags, differences of the ID, counts. */
+static uint32_t entry_around(const struct stream_node *n, const struct node_draft *d)
+{
+    int64_t elements = d->same ? d->pairs + 3LL : d->pairs * 2LL + 4;
+    return listpack_number(0) + listpack_number((int64_t)(d->id.ms - n->first.ms)) +
+           listpack_number((int64_t)(d->id.seq - n->first.seq)) + (d->same ? 0 : listpack_number(d->pairs)) +
+           listpack_number(elements);
+}
+
 void node_append(struct stream_node *n, const struct node_draft *d)
 {
     push(n, d->own);
     push(n, d->ms);
     push(n, d->seq);
     for (uint32_t i = d->same; i < d->pairs * 2; i += 1u + d->same)
-        push(n, item_of(d->pair[i]));
+        push_text(n, d->pair[i]);
     push(n, d->own);
+    n->listpack += entry_around(n, d);
     n->last = d->id;
     n->live++;
     n->added++;

@@ -6,8 +6,9 @@
  *   m ms seq (field value)*m m           one with m fields of its own
  *
  * ms is the difference to the node's first ID, seq too if ms is 0; else it is seq itself, most often 0. What
- * is deleted leaves the pack at once: there are no tombstones. Bounds count what was ever added, as Redis
- * does, so that `~` trims at the same places. */
+ * is deleted leaves the pack at once: there are no tombstones. Bounds count what was ever added, and its bytes
+ * in a listpack, as Redis does: nodes end at the same entries, so that `~` trims at the same places and a dump
+ * has the same bytes. */
 #pragma once
 #include "store/pack.h"
 #include "store/stream.h"
@@ -16,6 +17,7 @@ struct stream_node {
     struct stream_id first, last; /* ever added */
     uint32_t live, added;         /* entries that there are, and that there ever were */
     uint32_t len, cap;            /* bytes of the pack */
+    uint32_t listpack;            /* bytes that all that was ever added takes in Redis' form of a node */
     uint8_t bytes[];
 };
 
@@ -65,6 +67,8 @@ struct node_draft node_plan(const struct stream_node *n, struct stream_id id, co
                             uint32_t pairs);
 /* The pack's length with this entry; above UINT32_MAX: it does not fit. */
 uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d);
+/* Bytes of the listpack that the node would be in Redis. */
+uint64_t node_listpack_len(const struct stream_node *n);
 /* Adds it; there is room. */
 void node_append(struct stream_node *n, const struct node_draft *d);
 /* Deletes `entries` entries from one place to another. */

@@ -182,7 +182,7 @@ enum store_result store_set_string(struct shard *s, unsigned number, const struc
         expire_at = old ? entry_expire_at(old) : 0;
     if (!put(s, db, k, old, &at, &v, expire_at))
         return STORE_OOM;
-    store_changed(s, number, k);
+    shard_changed(s, number, k);
     return STORE_OK;
 }
 
@@ -194,13 +194,13 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
     if (old && entry_type_of(old) == TYPE_STRING && entry_encoding_of(old) == STRING_INT) {
         memcpy(entry_parts(old).value, &value, sizeof value);
         entry_touch(s, old);
-        store_changed(s, number, k);
+        shard_changed(s, number, k);
         return STORE_OK;
     }
     struct value v = {.encoding = STRING_INT, .number = value};
     if (!put(s, db, k, old, &at, &v, old ? entry_expire_at(old) : 0))
         return STORE_OOM;
-    store_changed(s, number, k);
+    shard_changed(s, number, k);
     return STORE_OK;
 }
 

@@ -321,6 +321,30 @@ void value_remove(struct value_at *v)
     v->e = NULL;
 }
 
+/* What an element may cost beside its bytes: header, size class, a slot of the index, a word of an order; and an index
+ * or a node that grows is there twice for a moment. */
+enum { ELEMENT_COST = 72, GROWING = 2 * SEGMENT_BUCKETS * 64 };
+
+enum store_result store_room_for(struct value_at *v, const struct slice *texts, size_t n)
+{
+    uint64_t bytes = 0, elements = n, len = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += texts[i].len;
+    if (v->e && !entry_is_body(v->e)) {
+        const uint8_t *p = value_bytes(v, &len);
+        bool ints = entry_is_compact(v->e, VALUE_INTS);
+        elements += ints ? len : pack_count((struct pack){(uint8_t *)(uintptr_t)p, (uint32_t)len});
+    }
+    bytes += len;
+    if (v->e)
+        store_hold(v->e);
+    enum store_result result =
+        shard_make_room(v->s, bytes + bytes / 8 + elements * ELEMENT_COST + GROWING);
+    if (v->e)
+        store_release(v->e);
+    return result;
+}
+
 void store_hold(struct entry *e)
 {
     entry_hold(e);
@@ -369,7 +393,9 @@ const char *value_encoding_name(const struct entry *e)
 {
     if (entry_is_body(e) && !entry_body(e)->listpack)
         return ops[entry_type_of(e)].encoding;
-    return entry_is_compact(e, VALUE_INTS) ? "intset" : entry_is_compact(e, VALUE_TIMED) ? "listpackex" : "listpack";
+    return entry_is_compact(e, VALUE_INTS)    ? "intset"
+           : entry_is_compact(e, VALUE_TIMED) ? "listpackex"
+                                              : "listpack";
 }
 
 const struct body_ops *body_ops_of(const struct body *b)
@@ -396,6 +422,7 @@ void body_release(struct shard *s, struct body *b)
     }
     b->next = s->bodies;
     s->bodies = b;
+    s->bodies_waiting++;
 }
 
 bool bodies_slice(struct shard *s, unsigned *budget)
@@ -405,6 +432,8 @@ bool bodies_slice(struct shard *s, unsigned *budget)
         if (!body_ops_of(b)->free(s, b, budget))
             return false;
         s->bodies = b->next;
+        s->bodies_waiting--;
+        count_one(s->counters, COUNTER_lazyfreed_objects);
         shard_free(s, b);
     }
     return !s->bodies;

@@ -84,7 +84,12 @@ void waits_free(struct waits *w);
 
 /* -- for the store, through db_note_key() and value_grew(): one predicted branch while nobody waits */
 
-enum wait_event { KEY_MADE, KEY_GONE, KEY_CHANGED, KEY_GREW /* a reader is to look; whoever watches is not told */ };
+enum wait_event {
+    KEY_MADE,
+    KEY_GONE,
+    KEY_CHANGED,
+    KEY_GREW /* a reader is to look; whoever watches is not told */
+};
 
 void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
                 enum value_type type);

@@ -51,16 +51,21 @@ uint32_t zset_packed_find(struct pack pk, struct slice member)
     return pack_find(pk, 0, &item, 2);
 }
 
+/* Members are looked at only among equal scores. */
 uint32_t zset_packed_place(struct pack pk, const struct zset_element *e)
 {
     char text[PACK_TEXT];
     struct zset_element there;
-    uint32_t at = 0, end = pack_end(pk);
-    while (at < end) {
-        uint32_t next = zset_packed(pk, at, &there, text);
+    struct item score;
+    uint32_t end = pack_end(pk), next;
+    for (uint32_t at = 0; at < end; at = next + score.size) {
+        next = pack_next(pk, at);
+        pack_get(pk, next, &score);
+        if (score_of(&score) < e->score)
+            continue;
+        zset_packed(pk, at, &there, text);
         if (zset_compare(&there, e) >= 0)
             return at;
-        at = next;
     }
     return end;
 }

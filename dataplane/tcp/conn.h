@@ -230,6 +230,8 @@ struct tcp_conn {
     struct tcp_cong cong;
     /* pmtu.c */
     uint32_t pmtu_ms;             /* with CONN_PMTU: when the old size is tried again */
+    uint32_t pmtu_trial_end;      /* where the trial ends that was sent last */
+    uint16_t pmtu_trial;          /* its size, 0 = none */
     uint8_t icmp_type, icmp_code; /* the last ICMP error that was noted, 0 = none */
 } __rte_cache_aligned;
 
@@ -373,6 +375,11 @@ void tcp_orphan(struct tcp_conn *c, uint64_t now_us);
 /* Makes room in the pool for a peer that has proved its address: false if everything is in use. */
 bool tcp_shed(struct tcp_stack *s, uint64_t now_us);
 bool tcp_pool_low(const struct tcp_stack *s);
+/* The retransmission timer of an orphan has fired: it is the first to go. */
+void tcp_orphan_timeout(struct tcp_conn *c);
+/* A user has had to wait for frames: orphans that get nothing delivered give up theirs, at the next retry. */
+void tcp_shed_soon(struct tcp_stack *s);
+void tcp_shed_frames(struct tcp_stack *s, uint64_t now_us);
 
 /* -- ack.c: the ACK field; false if the segment must not be processed further (c may be gone) */
 bool tcp_ack_input(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us);
@@ -396,7 +403,8 @@ bool tcp_queue_split(struct tcp_conn *c, uint16_t len); /* cuts tx_send in two *
 uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us);
 void tcp_queue_drop(struct tcp_conn *c);
 uint32_t tcp_queue_end(const struct tcp_conn *c);
-void tcp_queue_room(struct tcp_conn *c); /* raises TCP_WRITABLE if it is owed and there is room */
+bool tcp_queue_share(const struct tcp_conn *c); /* may it hold one more of the shared frames? */
+void tcp_queue_room(struct tcp_conn *c);        /* raises TCP_WRITABLE if it is owed and there is room */
 
 /* -- output.c */
 void tcp_output(struct tcp_conn *c, uint64_t now_us);

@@ -7,8 +7,10 @@
  * The path remembers the MTU for ten minutes for connections to come; others that stand hear from the router
  * themselves.
  * - Hard errors end a connection only while it is being opened by us (RFC 5461, 4.1); all others are noted.
- * - A full-sized segment that times out three times may be in a black hole: 1280 bytes are tried, after the
- * fifth time 552 (IPv4).
+ * - A full-sized segment that times out three times may be in a black hole, or the path is down: its first
+ * 1280 bytes are tried alone, after the fifth time 552 (IPv4). Only if they arrive and the next full-sized
+ * segment times out as well are segments made smaller. Nothing else is cut before that: a peer that is gone
+ * would hold twice the frames.
  *
  * Skipped: the delay and the check of progress of RFC 5927, 7.2 (a forger inside the window gains segments of
  * 1280 or 552 bytes for ten minutes); probing upwards with padded segments (RFC 4821, 7.3): the old size is
@@ -31,8 +33,8 @@ static uint16_t size_for(const struct tcp_conn *c, uint32_t mtu)
     return (uint16_t)(mtu - headers);
 }
 
-/* Cuts what is longer than a segment behind its first one. False: no memory. */
-static bool cut(struct tcp_conn *c, struct rte_mbuf *m)
+/* Cuts a frame behind its first size bytes, of which it has more. False: no memory. */
+static bool cut(struct tcp_conn *c, struct rte_mbuf *m, uint16_t size)
 {
     struct tcp_frame *f = frame_of(m);
     struct rte_mbuf *rest = rte_pktmbuf_alloc(c->stack->pool);
@@ -43,10 +45,10 @@ static bool cut(struct tcp_conn *c, struct rte_mbuf *m)
     struct tcp_frame *g = frame_of(rest);
     *g = *f;
     g->off = rest->data_off;
-    g->seq = f->seq + c->mss;
-    g->len = (uint16_t)(f->len - c->mss);
-    memcpy((uint8_t *)rest->buf_addr + g->off, (const uint8_t *)m->buf_addr + f->off + c->mss, g->len);
-    f->len = c->mss;
+    g->seq = f->seq + size;
+    g->len = (uint16_t)(f->len - size);
+    memcpy((uint8_t *)rest->buf_addr + g->off, (const uint8_t *)m->buf_addr + f->off + size, g->len);
+    f->len = size;
     f->flags &= (uint8_t)~FRAME_FIN;
     f->next = rest;
     if (c->tx_tail == m)
@@ -72,7 +74,7 @@ static void fit_queue(struct tcp_conn *c, bool resend, uint64_t now_us)
         if (f->len > c->mss) {
             if (seq_before(again, f->seq + f->len))
                 again = f->seq + f->len;
-            if (!cut(c, m))
+            if (!cut(c, m, c->mss))
                 return;
         }
         if (!resend || !flying || !seq_before(f->seq, again) || (f->flags & FRAME_SACKED))
@@ -128,18 +130,37 @@ void tcp_icmp_error(struct tcp_stack *s, const struct net_error *e, uint64_t now
     }
 }
 
-void tcp_pmtu_timeout(struct tcp_conn *c, uint64_t now_us)
+/* A trial has arrived, and what is due now is the first full-sized segment after it. (Had the path only been
+ * down, that would have arrived, or more small ones would have since.) */
+static bool black_hole(const struct tcp_conn *c)
 {
-    bool v4 = ip_is_v4(&c->tuple.remote);
-    if (c->retries != FIRST_GUESS && (c->retries != SECOND_GUESS || !v4))
-        return;
-    uint16_t mss = size_for(c, c->retries == FIRST_GUESS ? GUESS : GUESS_LEAST);
-    if (!c->tx_head || frame_of(c->tx_head)->len <= mss || mss >= c->mss)
-        return;
-    c->mss = mss;
+    return c->pmtu_trial && c->snd_una - c->pmtu_trial_end < c->mss &&
+           frame_of(c->tx_head)->len > c->pmtu_trial && c->pmtu_trial < c->mss;
+}
+
+static void adopt_trial(struct tcp_conn *c, uint64_t now_us)
+{
+    c->mss = c->pmtu_trial;
+    c->pmtu_trial = 0;
     conn_count(c, COUNTER_tcp_mtu_black_holes);
     expire_later(c, now_us);
     fit_queue(c, false, now_us);
+}
+
+void tcp_pmtu_timeout(struct tcp_conn *c, uint64_t now_us)
+{
+    bool v4 = ip_is_v4(&c->tuple.remote);
+    if (black_hole(c)) {
+        adopt_trial(c, now_us);
+        return;
+    }
+    if (c->retries != FIRST_GUESS && (c->retries != SECOND_GUESS || !v4))
+        return;
+    uint16_t size = size_for(c, c->retries == FIRST_GUESS ? GUESS : GUESS_LEAST);
+    if (frame_of(c->tx_head)->len <= size || size >= c->mss || !cut(c, c->tx_head, size))
+        return;
+    c->pmtu_trial = size;
+    c->pmtu_trial_end = c->snd_una + size;
 }
 
 void tcp_pmtu_expire(struct tcp_conn *c, uint64_t now_us)

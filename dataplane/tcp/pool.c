@@ -245,6 +245,7 @@ void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
     uint32_t list = s->starved_list;
     s->starved_list = NO_CONN;
     s->starved_at = UINT64_MAX;
+    tcp_shed_frames(s, now_us);
     while (list != NO_CONN) {
         struct tcp_conn *c = &s->conns[list];
         list = c->next_starved;

@@ -8,12 +8,16 @@
  * data_off and the lengths.
  *
  * Bounded three times: bytes a connection, frames a connection (so that a peer which does not acknowledge
- * cannot pin a buffer for each small reply), and a quarter of the pool over all connections, of which a
- * connection always gets one frame.
+ * cannot pin a buffer for each small reply), and a share of the pool's quarter that all connections have.
  *
  * Bytes: tx_limit, but twice the congestion window if that is more (a window in flight, and one at hand when
  * the ACKs come), up to tx_limit_max: only a connection whose peer has shown that it acknowledges that much
- * holds that much, and only from the first half of the shared frames. */
+ * holds that much.
+ *
+ * Share: a connection may hold as many frames as are free, so nobody holds more than half. Once half is in
+ * use, a quarter of what is free and no more than may be under way; one frame always. (Dynamic thresholds,
+ * Choudhury and Hahne 1998: whoever comes next finds something, however many do not acknowledge.) Who has his
+ * share hears TCP_WRITABLE when something of it is acknowledged. */
 #include "tcp/conn.h"
 
 enum { FRAMES_MOST = UINT16_MAX - 1 }; /* tx_frames counts in 16 bits */
@@ -67,7 +71,7 @@ size_t tcp_tx_unacked(const struct tcp_conn *c)
 static uint32_t byte_limit(const struct tcp_conn *c)
 {
     const struct tcp_stack *s = c->stack;
-    if (likely(c->cwnd <= s->conf.tx_limit / 2) || s->queued > s->queued_max / 2)
+    if (likely(c->cwnd <= s->conf.tx_limit / 2))
         return s->conf.tx_limit;
     uint32_t most = s->conf.tx_limit_max / 2 > c->cwnd ? 2 * c->cwnd : s->conf.tx_limit_max;
     return most > s->conf.tx_limit ? most : s->conf.tx_limit;
@@ -79,6 +83,18 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint32_t bytes)
         return c->stack->frames_max;
     uint32_t frames = 2 * (bytes / TCP_MSS_DEFAULT4) + 32;
     return frames < FRAMES_MOST ? frames : FRAMES_MOST;
+}
+
+bool tcp_queue_share(const struct tcp_conn *c)
+{
+    const struct tcp_stack *s = c->stack;
+    uint32_t left = s->queued_max > s->queued ? s->queued_max - s->queued : 0;
+    if (c->tx_frames == 0)
+        return true;
+    if (likely(left >= s->queued_max / 2))
+        return c->tx_frames < left;
+    uint32_t way = c->cwnd < c->snd_wnd ? c->cwnd : c->snd_wnd;
+    return c->tx_frames < left / 4 && tcp_tx_unacked(c) < 2ull * way;
 }
 
 void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes)
@@ -104,10 +120,15 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         }
     }
     if (space == 0) {
-        bool share = c->stack->queued < c->stack->queued_max || c->tx_frames == 0;
-        if (!share || !append_frame(c)) {
+        bool share = likely(c->tx_frames == 0) || tcp_queue_share(c);
+        if (unlikely(!share || !append_frame(c))) {
             c->flags |= CONN_WANT_WRITE;
-            tcp_starve(c);
+            if (share) {
+                tcp_starve(c);
+            } else {
+                conn_count(c, COUNTER_tcp_share_waits);
+                tcp_shed_soon(c->stack);
+            }
             return NULL;
         }
         space = c->mss;
@@ -138,7 +159,7 @@ void tcp_queue_room(struct tcp_conn *c)
     if (!(c->flags & CONN_WANT_WRITE) || (c->flags & CONN_IN_STARVED))
         return;
     uint32_t limit = byte_limit(c);
-    if (tcp_tx_unacked(c) > limit - limit / 4 || c->tx_frames >= frame_limit(c, limit))
+    if (tcp_tx_unacked(c) > limit - limit / 4 || c->tx_frames >= frame_limit(c, limit) || !tcp_queue_share(c))
         return;
     c->flags &= ~(uint32_t)CONN_WANT_WRITE;
     tcp_raise(c, TCP_WRITABLE);

@@ -7,7 +7,10 @@
  * 3. The pool is empty and a cookie comes back: the newest half-open connection goes (its peer asks again),
  *    else the oldest orphan is reset, else the ACK is dropped (its sender's data try again).
  * 4. Too many orphans: the oldest is reset.
- * 5. The table of TIME_WAIT is full: the record that would end first goes (time_wait.c).
+ * 5. A connection with a user has to wait for frames: orphans that have had a timeout, or stand before a
+ *    closed window, and hold more than a share (queue.c) are reset. Their peers are most likely gone, and
+ *    would pin megabytes for a minute.
+ * 6. The table of TIME_WAIT is full: the record that would end first goes (time_wait.c).
  *
  * Established connections with a user are never shed here. Everything is counted, nothing stays switched on:
  * when the pressure ends, the next SYN is served as ever. */
@@ -24,6 +27,20 @@ void tcp_age_add(struct tcp_conn *c, struct tcp_ages *list)
     else
         s->conns[list->newest].newer = conn_index(c);
     list->newest = conn_index(c);
+    list->n++;
+}
+
+static void age_add_oldest(struct tcp_conn *c, struct tcp_ages *list)
+{
+    struct tcp_stack *s = c->stack;
+    c->flags |= CONN_AGED;
+    c->newer = list->oldest;
+    c->older = NO_CONN;
+    if (list->oldest == NO_CONN)
+        list->newest = conn_index(c);
+    else
+        s->conns[list->oldest].older = conn_index(c);
+    list->oldest = conn_index(c);
     list->n++;
 }
 
@@ -52,6 +69,30 @@ static void reset_oldest_orphan(struct tcp_stack *s, uint64_t now_us)
     count_one(s->counters, COUNTER_tcp_shed_orphans);
     tcp_send_rst(c, now_us);
     tcp_conn_end(c);
+}
+
+void tcp_orphan_timeout(struct tcp_conn *c)
+{
+    tcp_age_remove(c, &c->stack->orphans);
+    age_add_oldest(c, &c->stack->orphans);
+}
+
+void tcp_shed_soon(struct tcp_stack *s)
+{
+    if (s->orphans.n && s->starved_at == UINT64_MAX)
+        s->starved_at = 0; /* the next tcp_timers dates it */
+}
+
+/* Those whose timers have fired stand in front. */
+void tcp_shed_frames(struct tcp_stack *s, uint64_t now_us)
+{
+    while (s->orphans.n && s->queued > s->queued_max / 2) {
+        const struct tcp_conn *c = &s->conns[s->orphans.oldest];
+        bool waits = c->retries || (c->flags & CONN_PERSIST);
+        if (!waits || tcp_queue_share(c))
+            break;
+        reset_oldest_orphan(s, now_us);
+    }
 }
 
 void tcp_orphan(struct tcp_conn *c, uint64_t now_us)

@@ -192,6 +192,8 @@ static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
         conn_count(c, COUNTER_tcp_user_timeouts);
         return give_up(c, now_us);
     }
+    if (c->flags & CONN_ORPHAN)
+        tcp_orphan_timeout(c);
     bool alive = !conn_synchronized(c)     ? handshake_timeout(c, now_us)
                  : c->flags & CONN_PERSIST ? persist_timeout(c, now_us)
                                            : data_timeout(c, now_us);

@@ -28,6 +28,10 @@ ROWS = [  # name, keys, elements a key, command, its words for element i
     ('set, 400 integers below 2^31', 500, 400, 'SADD', lambda i: (70000 + i * 1000,)),
     ('set, 50 members of 12', 2000, 50, 'SADD', lambda i: ('member:%05d' % i,)),
     ('set, 100000 members of 16', 1, 100000, 'SADD', lambda i: ('member:%09d' % i,)),
+    ('zset, 20 members of 11, small scores', 2000, 20, 'ZADD', lambda i: (i, 'member:%04d' % i)),
+    ('zset, 100000 members of 14, times as scores', 1, 100000, 'ZADD', lambda i: (1700000000 + i * 7, 'member:%07d' % i)),
+    ('stream, 20 entries of a field and 64 bytes', 1000, 20, 'XADD', None),
+    ('stream, 20000 entries of a field and 64 bytes', 1, 20000, 'XADD', None),
 ]
 
 
@@ -38,6 +42,12 @@ def used(server):
 def fill(server, keys, elements, command, words):
     pipe = server.pipeline(transaction=False)
     for key in range(keys):
+        if words is None:  # a stream takes one entry at a time
+            for i in range(elements):
+                pipe.execute_command(command, 'key:%06d' % key, '%d-1' % (1700000000000 + i), 'field', '%064d' % i)
+            if len(pipe) > 200:
+                pipe.execute()
+            continue
         args = [word for i in range(elements) for word in words(i)]
         for at in range(0, len(args), 200):
             pipe.execute_command(command, 'key:%06d' % key, *args[at:at + 200])

@@ -157,11 +157,11 @@ class Generator:
         return json.loads(text)
 
 
-def sockets(ctx, redis, seconds, connections, *words):
+def sockets(ctx, redis, seconds, *words):
     """The generator's script over the kernel's TCP, on the client core."""
     path = ctx.folder / "sockets.json"
     path.unlink(missing_ok=True)
-    command = [ctx.generator, "--mode", "sockets", "--peer", redis.address, "--port", redis.port, "--connections", connections,
+    command = [ctx.generator, "--mode", "sockets", "--peer", redis.address, "--port", redis.port,
                "--seconds", seconds, "--json", path, *words]
     with Process("sockets", command, ctx.folder, core=CLIENT_CORE) as process:
         status = process.wait(600)
@@ -231,5 +231,6 @@ def find_build(root, asked):
     build = pathlib.Path(asked) if asked else root / "build-release"
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
-    run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen")
+    run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen",
+        "tests/bench/engine_bench")
     return build.resolve()

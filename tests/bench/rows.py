@@ -7,7 +7,7 @@ import pathlib
 import re
 import typing
 
-from machine import Namespace, Trouble, run, wait_until
+from machine import SERVER_CORE, Namespace, Process, Trouble, run, wait_until
 from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark, sockets
 
 # Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
@@ -129,17 +129,18 @@ def idle_connections(ctx):
 
 SCRIPT = pathlib.Path(__file__).with_name("commands.script")
 DEPTH = 16
+UNDER_WAY = 500  # requests; with the longest replies they just fill the link's queue
 
 
 def commands(names):
     """Rows of commands.script, one after the other, the box over its link and redis-server over loopback, by turns; both sides send the
     same requests and check every reply. Both servers are empty before each row (FLUSHALL is its first line)."""
     def pairs(ctx):
-        words = ("--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
+        words = ("--connections", UNDER_WAY, "--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
         while True:
             a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
             with Redis(ctx, "127.0.0.1", 7377) as redis:
-                b = sockets(ctx, redis, ctx.seconds / 5, CONNECTIONS, *words)
+                b = sockets(ctx, redis, ctx.seconds / 5, *words)
             yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"]})
                    for p, q in zip(a["parts"], b["parts"])}
     return pairs
@@ -153,6 +154,56 @@ def command_measurements():
         rows = [Row(f"commands {name} P{depth}", f"{name}, pipeline {depth}", goal, goal)
                 for name in some for depth, goal in ((1, 5), (DEPTH, 2))]
         yield Measurement(rows, commands(some), "box", "redis-server on loopback", always=False)
+
+
+def engine(ctx, only):
+    """{line: million operations a second} of the command engine in process (C) and of memory (M), on the server core."""
+    command = [ctx.build / "tests/bench/engine_bench", ctx.keys, 3, only]
+    with Process("engine", command, ctx.folder, core=SERVER_CORE) as process:
+        if process.wait(120) != 0:
+            raise Trouble(f"engine_bench: {process.tail()}")
+        return {name: float(rate) * 1e6 for name, rate in re.findall(r"^(\S+) +[\d.]+ ns +([\d.]+) M/s", process.out_path.read_text(), re.M)}
+
+
+def pipelined(ctx):
+    while True:
+        a = box_get(ctx, "--pipeline", 32, "--connections", CONNECTIONS // 32)
+        yield {"G3": (a["rate"], engine(ctx, "GET/32")["GET/32"], notes_of(a))}
+
+
+def batches(ctx):
+    while True:
+        found = engine(ctx, "GET")
+        notes = {"M/1": round(found["M/1"]), "M/32": round(found["M/32"])}
+        yield {"G4 M": (found["GET/32"], found["M/32"], notes), "G4 batch": (found["GET/32"], found["GET/1"], notes)}
+
+
+LOADS = (10, 50, 70, 90)  # percent of what a closed loop reaches
+
+
+def latencies(ctx):
+    """p99.9 in an open loop, the box's and that of a server that does the least there is to do (the reflector, in testpmd's place: the echo
+    answers no TCP), at the same absolute rates; and beside ten GETs of 10 MB a second."""
+    def at(server, rate, *words):
+        return load(ctx, server, ctx.seconds, "--keys", ctx.keys // 4, "--open-rate", round(rate), *words, patience=90)
+
+    def box(path):
+        return Box(ctx, "virtio-user", path, BOX_IP)
+
+    def reflector(path):
+        return Reflector(ctx, path)
+
+    most = box_get(ctx)["rate"]
+    while True:
+        notes, found = {"full_rate": round(most)}, {}
+        for percent in LOADS:
+            a, b = at(box, most * percent / 100, "--fill"), at(reflector, most * percent / 100)
+            for quantile in ("p50", "p99.9"):
+                notes[f"{percent}% {quantile}"] = f"{a['latency_us'][quantile]}/{b['latency_us'][quantile]} us"
+            found[percent] = a["latency_us"]["p99.9"], b["latency_us"]["p99.9"]
+        big = at(box, most * 0.7, "--fill", "--big-rate", 10, "--big-size", 10 << 20)
+        notes["big_bytes"] = big["big_bytes"]
+        yield {"G7 echo": (*found[70], notes), "G7 big": (big["latency_us"]["p99.9"], found[70][0], notes)}
 
 
 def kernel_client(ctx):
@@ -193,6 +244,12 @@ MEASUREMENTS = [
     Measurement([Row("gen", "our generator against a reflector / E", 0.33, 0.45)], generator_limit, "reflector", "echo frames"),
     Measurement([Row("G1", "GET, pipeline 1, 1000 connections / E", 0.10, 0.25)], get_to_echo, "box", "echo frames"),
     Measurement([Row("G2", "the same / redis-server on loopback", 10, 25)], get_to_redis, "box", "redis-server"),
+    Measurement([Row("G3", "GET, pipeline 32 / C: the engine in process, batches of 32", 0.30, 0.50)], pipelined, "box", "engine"),
+    Measurement([Row("G4 M", "C in batches of 32 / M, memory", 0.35, 0.60), Row("G4 batch", "C in batches of 32 / one by one", 3, 5)],
+                batches, "engine", "memory, or the engine one by one"),
+    Measurement([Row("G7 echo", "p99.9 at 70 % load / a reflector's", 4, 2, "us"),
+                 Row("G7 big", "p99.9 with ten 10-MB GETs a second / without", 4, 1.5, "us")],
+                latencies, "box, or beside big GETs", "reflector, or without"),
     Measurement([Row("G5 SET", "SET / GET, TTLs, full memory, eviction", 0.70, 0.90),
                  Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes, "SET or 50/50", "GET"),
     Measurement([Row("G10i 100k", "GET of 1000 connections beside 100 000 idle ones / without them", 0.80, 0.95),

@@ -1,6 +1,7 @@
 /* store_bench.c: nanoseconds per look-up and SET of the store alone, one by one and in batches of 32 with its
  * two prefetch stages, beside M: two dependent cache misses prefetched in the same way (TARGETS: G4, G5).
  *     store_bench [million keys = 10] [huge] */
+#include "../../bench/memory_limit.h"
 #include "store/shard.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,37 +112,6 @@ static void new_queries(struct bench *b, uint64_t from, uint64_t span)
         key_text(from + next_random(&b->random) % span, b->query[i]);
 }
 
-/* M: an array of indices into an array of lines, together as large as the store. */
-static double memory_limit(struct bench *b, bool batched)
-{
-    uint64_t lines = b->keys, *next = NULL;
-    static uint64_t at[QUERIES];
-    uint8_t *mem = aligned_alloc(2 << 20, (lines * 128 + (2 << 20) - 1) >> 21 << 21);
-    if (!mem)
-        return 0;
-    next = (uint64_t *)(void *)mem;
-    for (uint64_t i = 0; i < lines; i++)
-        next[i * 8] = lines + next_random(&b->random) % lines;
-    memset(mem + lines * 64, 1, lines * 64);
-    for (unsigned i = 0; i < QUERIES; i++)
-        at[i] = next_random(&b->random) % lines;
-    unsigned batch = batched ? BATCH : 1;
-    double start = now_ns();
-    for (unsigned i = 0; i < QUERIES; i += batch) {
-        for (unsigned j = 0; j < batch; j++)
-            __builtin_prefetch(&next[at[i + j] * 8]);
-        for (unsigned j = 0; j < batch; j++)
-            __builtin_prefetch(&next[next[at[i + j] * 8] * 8]);
-        for (unsigned j = 0; j < batch; j++)
-            b->sum += next[next[at[i + j] * 8] * 8];
-        if (!batched)
-            __asm__ volatile("lfence" ::: "memory");
-    }
-    double ns = (now_ns() - start) / QUERIES;
-    free(mem);
-    return ns;
-}
-
 static double report(struct bench *b, const char *what, operation *op, bool fresh, uint64_t from,
                      uint64_t span)
 {
@@ -232,7 +202,7 @@ int main(int argc, char **argv)
     shard_account(b.s, &a);
     printf("overhead a key: %.2f B used, %.2f B reserved\n", (double)a.overhead / (double)a.keys,
            (double)(a.reserved - a.data) / (double)a.keys);
-    double m = memory_limit(&b, true), m1 = memory_limit(&b, false);
+    double m = memory_limit(b.keys, BATCH), m1 = memory_limit(b.keys, 1);
     printf("%-34s one by one %7.1f ns   in batches of 32 %6.1f ns   %4.1fx\n", "M: two dependent misses", m1,
            m, m1 / m);
     double get = report(&b, "GET hit", get_one, false, 0, b.keys);

@@ -13,6 +13,7 @@ import batches
 
 SMALL = {'hash-max-listpack-entries': 6, 'hash-max-listpack-value': 20, 'set-max-intset-entries': 6,
          'zset-max-listpack-entries': 6, 'zset-max-listpack-value': 20, 'list-max-listpack-size': 5}
+MORE = (('blocking.py', []), ('transactions.py', []), ('roundtrip.py', ['--count', '70']))  # their clock goes on by itself
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -33,10 +34,10 @@ def wait_for(port, process):
     return False
 
 
-def start(command, port, log, clock):
-    """With the wall clock of a file: clock is (clock_shim, file)."""
+def start(command, port, log, clock=None):
+    """With the wall clock of a file if clock is (clock_shim, file)."""
     shim = {'LD_PRELOAD': clock[0], 'SHARED_CLOCK': clock[1],
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'} if clock else {}
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ, **shim))
     if not wait_for(port, process):
         raise SystemExit('%s ended with status %d' % (command[0], process.returncode))
@@ -52,26 +53,30 @@ def stop(process):
         return process.wait()
 
 
+def run(script, arguments):
+    return subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap'] + arguments, stdout=subprocess.PIPE, text=True, check=False)
+
+
 def compare(programs, workers, options, folder):
     """Both servers, one run: its lines, whether all replies were equal, whether the engine ended cleanly (sanitizers
     count)."""
     engine_server, shim = programs
     oracle_port, box_port = free_port(), free_port()
     clock = (shim, os.path.join(folder, 'clock'))
-    batches.SharedClock(clock[1])
+    shared = batches.SharedClock(clock[1])
     log = open(os.path.join(folder, 'engine%d.log' % workers), 'wb')
     limits = SMALL if workers > 1 else {}
     words = [word for name, value in limits.items() for word in ('--' + name, str(value))]
-    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder] + words, oracle_port,
-                   subprocess.DEVNULL, clock)
+    oracle = start(['redis-server', '--port', str(oracle_port), '--save', '', '--dir', folder, '--enable-debug-command', 'yes'] +
+                   words, oracle_port, subprocess.DEVNULL, clock)
     try:
-        box = start([engine_server, str(box_port), 'workers %d' % workers] +
+        box = start([engine_server, str(box_port), 'workers %d' % workers, 'enable-debug-command yes'] +
                     ['%s %s' % limit for limit in limits.items()], box_port, log, clock)
         try:
-            results = [subprocess.run(['/usr/bin/python3', os.path.join(HERE, script), '--tap',
-                                       '--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port] +
-                                      arguments, stdout=subprocess.PIPE, text=True, check=False)
-                       for script, arguments in (('differential.py', options + ['--clock', clock[1]]), ('blocking.py', []))]
+            servers = ['--oracle', '127.0.0.1:%d' % oracle_port, '--box', '127.0.0.1:%d' % box_port]
+            results = [run('differential.py', servers + options + ['--clock', clock[1]])]
+            with shared.running():
+                results += [run(script, servers + arguments) for script, arguments in MORE]
         finally:
             status = stop(box)
     finally:

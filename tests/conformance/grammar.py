@@ -5,8 +5,10 @@ import functools
 import itertools
 import random
 
+import forms
 import payload
 from rules import RULES
+from values import KINDS, Values
 
 KEYS = [b'a', b'b', b'c', b'{t}1', b'{t}2', b'key with blank', b'', b'\x00\xff\r\n', b'k' * 70]
 OTHER_TYPE_KEY = b'list'
@@ -35,6 +37,20 @@ PLACES = [(b'13.361389', b'38.115556'), (b'15.087269', b'37.502669'), (b'-122.27
           (b'18.95', b'69.65'), (b'-68.3', b'-54.8'), (b'13.4', b'38.1'), (b'13.5', b'38.2')]
 
 
+def names(text):
+    """The commands of a rule, in lower case."""
+    found = []
+    for part in text.split(';'):
+        first = part.split()[0]
+        found += [name for name in first.strip('()').lower().split('|') if first != 'anycommand']
+    return found
+
+
+SEPARATOR = b';'
+NAMES = sorted({name.encode() for family in RULES for _, text in RULES[family] for name in names(text)
+                if family not in ('connection', 'server')} - {b'zrank', b'zrevrank', b'wait', b'client'})  # other rows since 7.2
+
+
 class Grammar:
     """Commands of some families, the same ones for the same seed. With a clock (a function that tells ms) expiries are near
     and may be reached; without one none is reached while two servers answer."""
@@ -42,11 +58,13 @@ class Grammar:
     def __init__(self, seed, families, clock=None, known=None):
         self.random = random.Random(seed)
         self.clock = clock
-        self.first_key = b'a'
-        wanted = [rule for family in families for rule in RULES[family]]
-        self.rules = [compiled(text) for _, text in wanted if known is None or set(names(text)) <= known]
-        weights = [weight for weight, text in wanted if known is None or set(names(text)) <= known]
-        self.weights = list(itertools.accumulate(weights))
+        self.first_key = None
+        self.names = [name for name in NAMES if known is None or name.decode() in known]
+        wanted = [(weight, text) for family in families for weight, text in RULES[family]
+                  if known is None or set(names(text)) <= known]
+        self.rules = [compiled(text) for _, text in wanted]
+        self.weights = list(itertools.accumulate(weight for weight, _ in wanted))
+        self.single = [compiled(text) for _, text in wanted if ';' not in text and 'anycommand' not in text]
 
     def commands(self):
         """The commands of one rule: nearly always one."""
@@ -58,6 +76,14 @@ class Grammar:
         if self.random.random() < 0.02 and not words[1:2][:1] in ([b'{t}l1'], [b'{t}l2']):
             self.spoil(words)
         return [words]
+
+    def command(self):
+        """One that stands alone."""
+        self.first_key = None
+        words = self.make_anycommand()
+        if self.random.random() < 0.02:
+            self.spoil(words)
+        return words
 
     def spoil(self, words):
         """A word too many, too few or out of place: arity and syntax errors."""
@@ -222,15 +248,15 @@ class Grammar:
 
     def make_place(self):
         if self.random.random() < 0.02:
-            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06'])
+            return self.random.choice([b'181 0', b'0 86', b'x 1', b'1 x', b'nan 1', b'-180.1 85.06']).split()
         if self.random.random() < 0.5:
-            return b' '.join(self.random.choice(PLACES))
-        return b'%.6f %.6f' % (self.random.uniform(-180, 180), self.random.uniform(-85, 85))
+            return self.random.choice(PLACES)
+        return [b'%.6f' % self.random.uniform(-180, 180), b'%.6f' % self.random.uniform(-85, 85)]
 
     def make_length(self):
         if self.random.random() < 0.04:
-            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1'])
-        return b'%.3f ' % (10 ** self.random.uniform(0, 4.4)) + self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])
+            return self.random.choice([b'-1 m', b'x km', b'1 foo', b'0 m', b'1']).split()
+        return [b'%.3f' % (10 ** self.random.uniform(0, 4.4)), self.random.choice([b'km', b'km', b'km', b'mi', b'KM', b'm', b'ft'])]
 
     def make_hashfield(self):
         return LONG_FIELD if self.random.random() < 0.01 else self.random.choice(HASH_FIELDS)
@@ -267,6 +293,9 @@ class Grammar:
             return self.make_id()
         return self.random.choice([b'%d-*' % (self.steps // 8), b'%d-%d' % divmod(self.steps, 8), b'%d' % (self.steps // 8)])
 
+    def make_auto(self):
+        return b'*'
+
     def make_startid(self):
         return self.random.choice([b'-', b'-', b'0', b'(' + self.make_id(), self.make_id()])
 
@@ -283,23 +312,34 @@ class Grammar:
         """Names of a batch, so that values become sparse, full and dense: many registers at once."""
         return b'%d' % self.random.randrange(10 ** self.random.randrange(1, 7))
 
+    def make_collection(self):
+        """A payload of a form that redis-server 7.0 knows, sound; without long elements, which Redis leaves in listpacks
+        that come with them."""
+        _, made = getattr(Values(self.random, 18), self.random.choice(KINDS))()
+        form, body = self.random.choice([m for m in made if m[0] not in forms.NEW])
+        return payload.sound(bytes([form]) + body)
+
     def make_payload(self):
         return payload.payload(self.random, self.make_value() * self.random.choice([1, 1, 1, 3, 30]))
 
+    def make_anycommand(self):
+        """Another command of these families."""
+        words = []
+        self.random.choice(self.single)(self, words)
+        return words
+
+    def make_name(self):
+        """Of a command, maybe of one that there is not."""
+        name = self.random.choice(self.names) if self.random.random() < 0.95 else self.random.choice(VALUES)
+        return name.upper() if self.random.random() < 0.3 else name
+
+    def make_timeout(self):
+        if self.random.random() < 0.1:
+            return self.random.choice([b'-1', b'x', b'', b'1e400', b'nan', b'9223372036854775807', b'inf'])
+        return self.random.choice([b'0.01', b'0.5', b'1', b'1e-3', b'0x1'] if self.clock else [b'0.01', b'1e-3'])
+
     def make_small(self):
         return self.random.choice([b'0', b'1', b'2', b'4', b'-1', b'x', b'1000'])
-
-
-SEPARATOR = b';'
-
-
-def names(text):
-    """The commands of a rule, in lower case."""
-    found = []
-    for part in text.split(';'):
-        first = part.split()[0]
-        found += [name for name in first.strip('()').lower().split('|') if name]
-    return found
 
 
 @functools.lru_cache(None)
@@ -345,8 +385,8 @@ def word(text):
     if text == ';':
         return lambda grammar, words: words.append(SEPARATOR)
     name = 'make_' + text
-    if text in ('place', 'length', 'pair'):
-        return lambda grammar, words: words.extend(getattr(grammar, name)().split(b' '))
+    if text in ('place', 'length', 'anycommand'):
+        return lambda grammar, words: words.extend(getattr(grammar, name)())
     if text.islower() and hasattr(Grammar, name):
         return lambda grammar, words: words.append(getattr(grammar, name)())
     upper, lower = text.encode(), text.lower().encode()

@@ -76,11 +76,17 @@ def damage(random, body):
     return bytes([random.choice([22, 99, 255])]) + bytes(10)
 
 
+def sound(body):
+    """With version 10 and its checksum."""
+    body += (10).to_bytes(2, 'little')
+    return body + crc64(body).to_bytes(8, 'little')
+
+
 def payload(random, value):
     body = b'\x00' + string(random, value)
     if random.random() < 0.25:
         body = damage(random, body)
-    version = random.choice([10, 10, 10, 9, 1, 0]) if random.random() < 0.95 else random.choice([12, 256, 65535])
+    version = random.choice([10, 10, 10, 9, 1, 0]) if random.random() < 0.95 else random.choice([13, 256, 65535])
     body += version.to_bytes(2, 'little')
     crc = crc64(body) ^ (1 << random.randrange(64) if random.random() < 0.05 else 0)
     return body + crc.to_bytes(8, 'little')

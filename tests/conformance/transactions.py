@@ -21,7 +21,7 @@ class Different(Exception):
 class Run:
     def __init__(self, options, family, proto):
         self.random = random.Random('%s %d %d' % (family, options.seed, proto))
-        self.grammar = grammar.Grammar('%s %d %d' % (family, options.seed, proto), [family], True)
+        self.grammar = grammar.Grammar('%s %d %d' % (family, options.seed, proto), [family])
         self.sides = [[wire.Connection(address) for _ in range(options.clients)] for address in (options.oracle, options.box)]
         self.queued = [None] * options.clients  # of who has MULTI open
         self.history, self.done, self.aborted = [], 0, 0

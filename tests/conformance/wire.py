@@ -49,14 +49,26 @@ def skip(data, at):
     return at
 
 
+def parts(data):
+    """The replies that an array is made of; none of anything else."""
+    if data[:1] != b'*' or data[:2] == b'*-':
+        return []
+    found, at = [], data.index(b'\r\n') + 2
+    while at < len(data):
+        end = skip(data, at)
+        found.append(data[at:end])
+        at = end
+    return found
+
+
 def pipeline(sides, requests, marker, stalled=None, patience=20):
     """Sends each connection the same bytes, whose last reply is the marker, and returns what each has replied. When nothing
-    comes for some time stalled() is asked: it may move a clock; its False ends the waiting."""
+    comes for some time stalled() gets the connections that have not replied to everything."""
     waiting = {side.socket: [side, requests, side.buffer[side.at:]] for side in sides}
     got = {}
     end = time.monotonic() + patience
     while waiting:
-        readable, writable, _ = select.select(list(waiting), [s for s in waiting if waiting[s][1]], [], 0.05)
+        readable, writable, _ = select.select(list(waiting), [s for s in waiting if waiting[s][1]], [], 0.01)
         for sock in writable:
             try:
                 waiting[sock][1] = waiting[sock][1][sock.send(waiting[sock][1], socket.MSG_DONTWAIT):]
@@ -77,9 +89,11 @@ def pipeline(sides, requests, marker, stalled=None, patience=20):
                 del waiting[sock]
         if readable or writable:
             end = time.monotonic() + patience
-        elif (stalled and not stalled()) or time.monotonic() > end:
+        elif time.monotonic() > end:
             side, _, data = next(iter(waiting.values()))
             raise Closed(side, data, 'no reply')
+        elif stalled:
+            stalled([side for side, _, _ in waiting.values()])
     return [got[side.socket] for side in sides]
 
 

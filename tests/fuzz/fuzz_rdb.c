@@ -14,7 +14,17 @@ static void start(void)
                                        .maxmemory_samples = 5,
                                        .databases = 1,
                                        .workers = 1,
-                                       .arena_size = 16 << 20};
+                                       .arena_size = 16 << 20,
+                                       .limits = {.hash_entries = 8,
+                                                  .hash_value = 64,
+                                                  .set_ints = 8,
+                                                  .set_entries = 8,
+                                                  .set_value = 64,
+                                                  .zset_entries = 8,
+                                                  .zset_value = 64,
+                                                  .list_size = 4,
+                                                  .stream_bytes = 256,
+                                                  .stream_entries = 4}};
     char error[128];
     ks = keyspace_new(&conf, NULL, 7, counter_list, error, sizeof error);
     MUST(ks, "no keyspace");
@@ -44,7 +54,9 @@ static void reads_back(const struct key *k, bool compress)
     if (read_into(&copy, first.p, first.len) == RDB_OK) { /* it may be too large to be there twice */
         rdb_put_value(&again, ks->shard[0], find(&copy));
         MUST(!again.failed, "the copy cannot be written");
-        MUST(first.len == again.len && memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
+        bool any_order = first.p[0] == RDB_HASH || first.p[0] == RDB_HASH_METADATA || first.p[0] == RDB_SET; /* of a table */
+        MUST(first.len == again.len, "the copy is longer or shorter");
+        MUST(any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
         MUST(entry_type(find(k)) == entry_type(find(&copy)), "the copy has another type");
     }
     rdb_writer_free(&first);

@@ -2,7 +2,11 @@
 """seeds.py FOLDER: first inputs for the fuzzers, so that a run begins inside connections and not at random bytes.
 The operations are those of fuzz_box.c, in its order. What a run adds is kept in corpus/ (see README.md)."""
 import pathlib
+import random
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "conformance"))
+import forms  # noqa: E402
 
 OPEN, REQUEST, DATA, STRAY, OPTIONS, SACK, FIN, RESET, TIME, MANNER, RAW, PACKET, NEIGHBOUR, ERROR, FRAGMENTS = range(15)
 GET_LONG = 5
@@ -42,6 +46,27 @@ RDB = {  # the first byte: options
     "long": b"\1\0\x40\x50" + b"0123456789" * 8,
     "length-64": b"\1\0\x81\0\0\0\0\0\0\0\x02xy",
 }
+
+
+def collections():
+    """A small value in each form."""
+    chance = random.Random(1)
+    pairs = [(b"name", b"value"), (b"12", b"-7"), (b"long" * 20, b"70000")]
+    entries = [(5, 1, [b"f", b"v"], False), (5, 2, [b"f", b"12"], True), (9, 0, [b"g", b"v", b"h", b"9"], False)]
+    groups = [(b"g", (5, 1), 1, {b"c": [((5, 1), 1700000000000, 2)], b"d": []})]
+    made = {
+        "hash": forms.hash_forms(pairs, chance),
+        "timed": forms.timed_hash_forms([(b"f", b"v", 1800000000000), (b"12", b"-7", 0), (b"g", b"w", 1800000000500)], chance),
+        "set": forms.set_forms([b"a", b"bc", b"-5"], chance),
+        "numbers": forms.set_forms([b"1", b"-70000", b"5000000000"], chance),
+        "zset": forms.zset_forms([(b"a", -1.5), (b"b", 3.0), (b"c", float("inf"))], chance),
+        "list": forms.list_forms([b"a", b"12", b"long" * 20] * 3, chance),
+        "stream": forms.stream_forms(entries, groups, chance),
+    }
+    return {"%s-%d" % (name, form): b"\1" + bytes([form]) + body for name, rows in made.items() for form, body in rows}
+
+
+RDB.update(collections())
 RESP = {
     "array": b"\0\x05*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\n*1\r\n$4\r\nPING\r\n",
     "inline": b"\x02\x02SET k \"a\\x41\\n\" 'b\\'c'\r\nPING\n\r\n",

@@ -16,8 +16,8 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
         ring *= 2;
     *cl = (struct client){.link = link,
                           .work = work,
-                          .count = o->connections + o->idle,
-                          .timed = o->connections,
+                          .count = o->connections + (o->big_rate > 0) + o->idle,
+                          .timed = o->connections + (o->big_rate > 0),
                           .ring_mask = ring - 1,
                           .peer_port = (uint16_t)o->peer_port,
                           .timestamps = o->timestamps,
@@ -28,6 +28,8 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
     if (!cl->conns)
         return false;
     memset(cl->conns, 0, cl->stride * cl->count);
+    cl->big_size = o->big_size;
+    cl->big = o->big_rate ? conn_at(cl, o->connections) : NULL;
     if (o->script && !(cl->held = calloc(cl->count, sizeof *cl->held)))
         return false;
     output_init(cl);

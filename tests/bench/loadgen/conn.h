@@ -66,7 +66,10 @@ struct client {
     uint64_t cycles_per_ms;
     uint16_t peer_port;
     bool timestamps, allow_miss;
-    uint32_t sweep; /* next connection whose timers are looked at */
+    uint32_t sweep;   /* next connection whose timers are looked at */
+    struct conn *big; /* the one that fetches a large value; NULL = none */
+    uint32_t big_size;
+    uint64_t big_replies, big_bytes;
     uint32_t timed; /* the first so many have timers; idle ones behind them have none */
     uint32_t opening, open, finished;
     uint16_t ip_id;

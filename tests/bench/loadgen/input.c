@@ -321,6 +321,33 @@ static bool take_scripted(struct client *cl, struct conn *c, const uint8_t **at,
     return true;
 }
 
+/* Of a large value the beginning is looked at and the bytes are counted. */
+static bool take_big(struct client *cl, struct conn *c, const uint8_t **at, unsigned *left)
+{
+    while (*left && c->head != c->tail) {
+        uint32_t request = *conn_pending(cl, c, c->head);
+        const struct text *begin = &cl->work->big_reply[request >> 31];
+        uint32_t size = begin->size + (request == REQUEST_BIG_GET ? cl->big_size + 2 : 0);
+        unsigned n = RTE_MIN(*left, size - c->reply_at);
+        if (c->reply_at < begin->size &&
+            memcmp(*at, begin->byte + c->reply_at, RTE_MIN(n, begin->size - c->reply_at)) != 0) {
+            report_wrong(cl, c, *at, *left, "wrong large value");
+            return false;
+        }
+        c->reply_at += n;
+        cl->big_bytes += n;
+        if (c->reply_at == size) {
+            c->head++;
+            c->head_seq += request_size(cl->work, request);
+            c->reply_at = 0;
+            cl->big_replies++;
+        }
+        *at += n;
+        *left -= n;
+    }
+    return true;
+}
+
 /* Replies to GET and SET. */
 static bool take_replies(struct client *cl, struct conn *c, const uint8_t **at, unsigned *left)
 {
@@ -348,7 +375,9 @@ static void take_data(struct client *cl, struct conn *c, const uint8_t *p, unsig
     c->rcv_nxt += n;
     if (c->ack_owed++ == 0)
         c->ack_at = cl->now_ms + DELAYED_ACK_MS;
-    if (!(cl->work->row ? take_scripted : take_replies)(cl, c, &p, &n))
+    if (!(unlikely(c == cl->big)            ? take_big
+          : unlikely(cl->work->row != NULL) ? take_scripted
+                                            : take_replies)(cl, c, &p, &n))
         return;
     if (n) {
         report_wrong(cl, c, p, n, "bytes nobody asked for");

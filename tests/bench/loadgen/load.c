@@ -50,6 +50,8 @@ static void make_idle(struct client *cl, struct conn *c)
 static void next_task(struct client *cl, struct conn *c)
 {
     struct load *l = cl->load;
+    if (unlikely(c == cl->big) && l->phase != LOAD_DRAIN)
+        return; /* it has a clock of its own */
     switch (l->phase) {
     case LOAD_OPENING:
     case LOAD_REST:
@@ -72,6 +74,8 @@ static void next_task(struct client *cl, struct conn *c)
 static void batch_done(struct client *cl, struct conn *c)
 {
     struct load *l = cl->load;
+    if (unlikely(c == cl->big) && l->phase != LOAD_DRAIN)
+        return;
     if (l->measuring)
         histogram_add(&cl->latency, cl->now - c->sent_at);
     if (c->state == CONN_OPEN)
@@ -95,9 +99,23 @@ static void send_due(struct client *cl)
     }
 }
 
+/* The large value's turn: made once, then fetched at its rate unless the one before still comes in. */
+static void send_big(struct client *cl)
+{
+    struct load *l = cl->load;
+    struct conn *c = cl->big;
+    if ((double)cl->now < l->big_due || c->state != CONN_OPEN || c->head != c->tail)
+        return;
+    *conn_pending(cl, c, c->tail++) = cl->big_replies ? REQUEST_BIG_GET : REQUEST_BIG_MAKE;
+    tcp_output(cl, c);
+    l->big_due = (double)cl->now + (double)rte_get_tsc_hz() / l->options->big_rate;
+}
+
 unsigned load_turn(struct client *cl)
 {
     struct load *l = cl->load;
+    if (l->phase == LOAD_RUN && cl->big)
+        send_big(cl);
     if (l->phase == LOAD_RUN && l->options->open_rate)
         send_due(cl);
     if (cl->attack)
@@ -129,8 +147,13 @@ static bool open_all(struct client *cl)
 /* Starts a phase: a few connections a round, so that the first burst is not the whole herd. */
 void load_start(struct load *l, struct client *cl, enum load_phase phase)
 {
+    load_start_some(l, cl, phase, cl->timed);
+}
+
+void load_start_some(struct load *l, struct client *cl, enum load_phase phase, uint32_t connections)
+{
     l->phase = phase;
-    for (uint32_t i = 0; i < cl->timed; i++) {
+    for (uint32_t i = 0; i < connections; i++) {
         struct conn *c = conn_at(cl, i);
         if (c->state == CONN_OPEN && c->head == c->tail)
             next_task(cl, c);

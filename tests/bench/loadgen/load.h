@@ -23,6 +23,7 @@ struct load {
     uint32_t *idle, idle_head, idle_n; /* open loop: connections with nothing to do, oldest first (a ring of
                                           `connections`) */
     double due, interval;              /* open loop: TSC of the next request */
+    double big_due;                    /* of the next large one */
     double fill_seconds, seconds;      /* that they really took */
     unsigned parts;
     struct part part[LOADGEN_PARTS_MAX * LOADGEN_ROUNDS_MAX]; /* more than two a row of a script */
@@ -35,6 +36,8 @@ struct load {
 
 /* -- for flood.c and idle.c, which compare with and without something by turns */
 void load_start(struct load *l, struct client *cl, enum load_phase phase);
+/* The same with the first connections alone. */
+void load_start_some(struct load *l, struct client *cl, enum load_phase phase, uint32_t connections);
 void load_run_for(struct client *cl, double seconds);
 /* Adds a part: what the good clients and the attack do in the next seconds. */
 struct part *load_part(struct load *l, struct client *cl);

@@ -134,6 +134,95 @@ static void test_checksums_are_those_of_rfc_1071(void)
     }
 }
 
+static const char rows[] = "# a comment\n"
+                           "row A 2\n"
+                           "once FLUSHALL => +OK\n"
+                           "fill HSET h:{key} f:{element} {value} => :1\n"
+                           "send HGET h:{key} f:{element} => $64 {value}\n"
+                           "send X {salt} => *3 {any*2} :{int}\n"
+                           "row B 3 sequential\n"
+                           "send Y {key+1} {cycle} => {any}\n";
+
+static struct script *script(const char *text, uint32_t elements)
+{
+    char error[200] = "";
+    struct script *s = script_read(NULL, text, error, sizeof error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    script_size(s, elements);
+    return s;
+}
+
+static void test_a_script_writes_what_its_lines_say(void)
+{
+    struct script *s = script(rows, 10);
+    const struct script_row *a = &s->row[0], *b = &s->row[1];
+    char text[256] = "", want[64] = "";
+    CU_ASSERT_EQUAL(a->keys, 5);
+    CU_ASSERT_EQUAL(script_count(a, &a->line[1]), 10);
+    uint32_t request = script_fill(a, 1, 7);
+    script_write(a, request, (uint8_t *)text);
+    CU_ASSERT_EQUAL(script_request_size(a, request), 4 + 10 + 25 + 12 + 71);
+    CU_ASSERT_NSTRING_EQUAL(text, "*4\r\n$4\r\nHSET\r\n$18\r\nh:", 21);
+    key_text(3, (uint8_t *)want);
+    CU_ASSERT_NSTRING_EQUAL(text + 21, want, 16);
+    CU_ASSERT_NSTRING_EQUAL(text + 37, "\r\n$6\r\nf:0001\r\n$64\r\n", 19);
+    memset(text, 0, sizeof text);
+    script_write(b, script_next(b, 3, 12345), (uint8_t *)text);
+    key_text((3 % b->keys * 7919 + 1) % b->keys, (uint8_t *)want);
+    CU_ASSERT_EQUAL(b->keys, 3);
+    CU_ASSERT_NSTRING_EQUAL(text, "*3\r\n$1\r\nY\r\n$16\r\n", 16);
+    CU_ASSERT_STRING_EQUAL(text + 32, "\r\n$6\r\n000002\r\n");
+    CU_ASSERT_NSTRING_EQUAL(text + 16, want, 16);
+    script_free(s);
+}
+
+static void test_a_script_tells_right_replies_from_wrong_and_unfinished_ones(void)
+{
+    struct script *s = script(rows, 10);
+    const struct script_row *a = &s->row[0];
+    uint32_t get = script_next(a, 0, 99), x = script_next(a, 1, 99);
+    uint8_t reply[256], key[16];
+    char text[256] = "";
+    script_write(a, get, (uint8_t *)text);
+    memcpy(key, strstr(text, "h:") + 2, 16);
+    unsigned size = (unsigned)sprintf((char *)reply, "$64\r\n");
+    value_write(value_seed(key), reply + size, 64);
+    memcpy(reply + size + 64, "\r\n", 2);
+    size += 66;
+    for (unsigned n = 0; n < size; n++) {
+        CU_ASSERT_EQUAL(script_match(a, get, reply, n), 0);
+        reply[n] ^= 1;
+        CU_ASSERT_EQUAL(script_match(a, get, reply, size), -1);
+        reply[n] ^= 1;
+    }
+    CU_ASSERT_EQUAL(script_match(a, get, reply, size), (int)size);
+    static const char any[] = "*3\r\n*2\r\n:1\r\n$-1\r\n$2\r\nab\r\n:-17\r\n";
+    for (unsigned n = 0; n < sizeof any - 1; n++)
+        CU_ASSERT_EQUAL(script_match(a, x, (const uint8_t *)any, n), 0);
+    CU_ASSERT_EQUAL(script_match(a, x, (const uint8_t *)any, sizeof any - 1), (int)sizeof any - 1);
+    CU_ASSERT_EQUAL(script_match(a, x, (const uint8_t *)"*3\r\n-ERR no\r\n", 14), -1);
+    CU_ASSERT_EQUAL(script_match(a, x, (const uint8_t *)"-ERR no\r\n", 9), -1);
+    script_free(s);
+}
+
+static void test_a_script_that_cannot_be_understood_is_refused(void)
+{
+    static const char *const bad[] = {"",
+                                      "send GET a => +OK\n",
+                                      "row A\nsend GET a => +OK\n",
+                                      "row A 0\nsend GET a => +OK\n",
+                                      "row A 1\n",
+                                      "row A 1\nsend GET a\n",
+                                      "row A 1\nsend => +OK\n",
+                                      "row A 1\nsend GET {nonsense} => +OK\n",
+                                      "row A 1\nsend GET {key => +OK\n",
+                                      "row A 1\nsend GET a => +OK\nfill SET a b => +OK\n"};
+    char error[200];
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        CU_ASSERT_PTR_NULL(script_read(NULL, bad[i], error, sizeof error));
+    CU_ASSERT_PTR_NULL(script_read("/nonexistent/file", NULL, error, sizeof error));
+}
+
 static void test_options_are_checked(void)
 {
     static const char *const bad[][3] = {
@@ -161,14 +250,18 @@ static void test_options_are_checked(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_requests_are_what_redis_clients_send),
-                                             UNIT(test_keys_are_sixteen_hexadecimal_digits_and_all_different),
-                                             UNIT(test_a_wrong_byte_anywhere_in_a_reply_is_noticed),
-                                             UNIT(test_the_mix_is_what_was_asked_for),
-                                             UNIT(test_zipf_draws_follow_the_law),
-                                             UNIT(test_quantiles_are_right_within_two_percent),
-                                             UNIT(test_checksums_are_those_of_rfc_1071),
-                                             UNIT(test_options_are_checked),
-                                             {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_requests_are_what_redis_clients_send),
+        UNIT(test_keys_are_sixteen_hexadecimal_digits_and_all_different),
+        UNIT(test_a_wrong_byte_anywhere_in_a_reply_is_noticed),
+        UNIT(test_the_mix_is_what_was_asked_for),
+        UNIT(test_zipf_draws_follow_the_law),
+        UNIT(test_quantiles_are_right_within_two_percent),
+        UNIT(test_checksums_are_those_of_rfc_1071),
+        UNIT(test_a_script_writes_what_its_lines_say),
+        UNIT(test_a_script_tells_right_replies_from_wrong_and_unfinished_ones),
+        UNIT(test_a_script_that_cannot_be_understood_is_refused),
+        UNIT(test_options_are_checked),
+        {NULL, NULL}};
     return unit_main(argc, argv, "bench/loadgen", tests);
 }

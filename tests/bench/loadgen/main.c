@@ -110,6 +110,7 @@ int main(int argc, char **argv)
     const struct workload_config conf = {.keys = o.keys,
                                          .key_size = o.key_size,
                                          .value_size = o.value_size,
+                                         .big_size = o.big_size,
                                          .ttl_s = o.ttl_s,
                                          .zipf = o.zipf,
                                          .seed = o.seed};

@@ -33,6 +33,8 @@ const char options_help[] =
     "  --fill, --fill-pipeline N, --fill-seconds S   SET every key first (off, 16, 120)\n"
     "  --allow-miss                  a GET may find nothing (eviction, expiry)\n"
     "  --open-rate N                 requests a second at fixed times instead of a closed loop; pipeline 1\n"
+    "  --big-rate N, --big-size B    GETs of a large value a second beside, on one more connection (0, "
+    "10485760)\n"
     "  --script FILE                 rows of commands one after the other, each at pipeline 1 and at "
     "--pipeline\n"
     "  --only \"ROW ROW\"             of the script (all)\n"
@@ -106,6 +108,8 @@ static const struct row rows[] = {
     {"--open-rate", WORD64, AT(open_rate), 1, 1e9},
     {"--script", STRING, AT(script), 0, 0},
     {"--only", STRING, AT(only), 0, 0},
+    {"--big-rate", UNSIGNED, AT(big_rate), 0, 1000},
+    {"--big-size", UNSIGNED, AT(big_size), 1, 512 << 20},
     {"--seconds", REAL, AT(seconds), 0.01, 86400},
     {"--warmup", REAL, AT(warmup_s), 0, 3600},
     {"--seed", WORD64, AT(seed), 0, 1e15},
@@ -256,6 +260,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
                           .key_size = 16,
                           .value_size = 64,
                           .keys = 1000000,
+                          .big_size = 10 << 20,
                           .seconds = 5,
                           .warmup_s = 1,
                           .fill_s = 120,

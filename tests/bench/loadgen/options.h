@@ -44,6 +44,7 @@ struct options {
     unsigned connections, pipeline, fill_pipeline;
     unsigned parts, rounds, set_percent[LOADGEN_PARTS_MAX]; /* mixes measured by turns */
     unsigned key_size, value_size, ttl_s;
+    unsigned big_rate, big_size; /* GETs of a large value a second, on a connection of their own; 0 = none */
     uint32_t keys;
     double zipf; /* 0 = uniform */
     bool fill, allow_miss;

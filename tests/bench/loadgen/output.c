@@ -4,7 +4,7 @@
 #include "checksum.h"
 #include "conn.h"
 
-enum { SYN_WINDOW = 65535, WINDOW_SHIFT = 6, OWN_MSS = 1460 };
+enum { SYN_WINDOW = 65535, WINDOW_SHIFT = 6, BIG_WINDOW = (256 << 10) >> WINDOW_SHIFT, OWN_MSS = 1460 };
 
 struct header {
     struct rte_ether_hdr eth;
@@ -51,6 +51,8 @@ static inline void emit(struct client *cl, struct conn *c, struct rte_mbuf *m, u
     h->tcp.src_port = rte_cpu_to_be_16((uint16_t)(LOADGEN_PORT_BASE + i));
     h->tcp.sent_seq = rte_cpu_to_be_32(seq);
     h->tcp.recv_ack = flags & RTE_TCP_ACK_FLAG ? rte_cpu_to_be_32(c->rcv_nxt) : 0;
+    if (unlikely(c == cl->big)) /* less than the link's queue holds */
+        h->tcp.rx_win = RTE_BE16(BIG_WINDOW);
     h->tcp.data_off = (uint8_t)(tcp_size << 2);
     h->tcp.tcp_flags = flags;
     uint32_t pseudo = sum_bytes((const uint8_t *)&h->ip.src_addr, 8) + RTE_BE16(IPPROTO_TCP) +

@@ -116,6 +116,8 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
     /* These are of the whole run: a wrong byte during the fill counts as well. */
     fprintf(f, ",\"mismatches\":%lu,\"errors\":%lu,\"resets\":%lu,\"closed_early\":%lu,\"unclosed\":%u",
             cl->totals.wrong, cl->totals.errors, cl->totals.resets, cl->totals.closed_early, cl->open);
+    if (cl->big)
+        fprintf(f, ",\"big_replies\":%lu,\"big_bytes\":%lu", cl->big_replies, cl->big_bytes);
     if (cl->attack)
         fprintf(f, ",\"attack\":\"%s\",\"attack_conns\":{\"opened\":%lu,\"closed_by_box\":%lu}",
                 cl->attack->kind->name, cl->attack->opened, cl->attack->closed_by_box);

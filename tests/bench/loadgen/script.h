@@ -75,6 +75,13 @@ bool script_chosen(const struct script_row *row, const char *only);
 /* From now on every row has about so many elements (at most 2^20) in all its keys. */
 void script_size(struct script *s, uint32_t elements);
 
+/* How many of all connections take part, so that with any pipeline as many requests are under way as with
+ * none: more than the link's queue holds would measure how TCP repairs losses. */
+static inline unsigned script_connections(unsigned all, unsigned pipeline)
+{
+    return all > pipeline ? all / pipeline : 1;
+}
+
 /* How many requests a line of the filling kinds stands for. */
 uint32_t script_count(const struct script_row *row, const struct script_line *line);
 /* The number of the nth request of a line of the filling kinds. */

@@ -56,7 +56,7 @@ static bool measure_row(struct load *l, struct client *cl, const struct script_r
         return false;
     for (unsigned i = 0; i < (pipelines[1] > 1 ? 2 : 1); i++) {
         l->pipeline = pipelines[i];
-        load_start(l, cl, LOAD_RUN);
+        load_start_some(l, cl, LOAD_RUN, script_connections(cl->timed, pipelines[i]));
         load_run_for(cl, l->options->warmup_s);
         struct part *p = load_part(l, cl);
         p->label = row->name;

@@ -145,8 +145,9 @@ static bool turn(struct sockets *k)
 static bool run_phase(struct sockets *k, enum load_phase phase, double seconds)
 {
     double end = now_s() + seconds;
+    unsigned connections = phase == LOAD_RUN ? script_connections(k->count, k->l->pipeline) : k->count;
     k->l->phase = phase;
-    for (unsigned i = 0; i < k->count; i++)
+    for (unsigned i = 0; i < connections; i++)
         if (k->sock[i].under_way == k->sock[i].answered && !next_batch(k, &k->sock[i]))
             return false;
     while (seconds > 0 ? now_s() < end : k->busy > 0)

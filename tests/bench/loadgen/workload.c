@@ -48,7 +48,7 @@ static bool draw_zipf(struct workload *w, double s)
     return true;
 }
 
-static void make_texts(struct workload *w, unsigned ttl_s)
+static void make_texts(struct workload *w, unsigned ttl_s, unsigned big_size)
 {
     char ttl[16];
     int ttl_size = snprintf(ttl, sizeof ttl, "%u", ttl_s);
@@ -61,6 +61,11 @@ static void make_texts(struct workload *w, unsigned ttl_s)
     else
         TEXT(w->tail, "\r\n");
     TEXT(w->reply_head, "$%u\r\n", w->value_size);
+    int digits = snprintf(NULL, 0, "%u", big_size - 1);
+    TEXT(w->big[0], "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
+    TEXT(w->big[1], "*4\r\n$8\r\nSETRANGE\r\n$3\r\nbig\r\n$%d\r\n%u\r\n$1\r\nx\r\n", digits, big_size - 1);
+    TEXT(w->big_reply[0], "$%u\r\n", big_size);
+    TEXT(w->big_reply[1], ":%u\r\n", big_size);
 #undef TEXT
     w->request_size[0] = w->head[0].size + w->key_size + 2;
     w->request_size[1] = w->head[1].size + w->key_size + w->middle.size + w->value_size + w->tail.size;
@@ -73,7 +78,7 @@ bool workload_init(struct workload *w, const struct workload_config *conf)
     *w = (struct workload){.keys = conf->keys, .key_size = conf->key_size, .value_size = conf->value_size};
     w->rng[0] = mix64(conf->seed + 1);
     w->rng[1] = mix64(conf->seed + 2) | 1;
-    make_texts(w, conf->ttl_s);
+    make_texts(w, conf->ttl_s, conf->big_size ? conf->big_size : 1);
     /* Gray's inversion has a pole at 1 and is uniform at 0. */
     double s = conf->zipf == 1 ? 0.9999 : conf->zipf;
     return s == 0 || w->keys < 3 || draw_zipf(w, s);
@@ -113,6 +118,10 @@ void request_write(const struct workload *w, uint32_t request, uint8_t *to)
 {
     if (w->row) {
         script_write(w->row, request, to);
+        return;
+    }
+    if (__builtin_expect((request & REQUEST_KEY) == REQUEST_BIG_GET, 0)) {
+        put(to, &w->big[request >> 31]);
         return;
     }
     uint8_t *key = put(to, &w->head[request >> 31]);

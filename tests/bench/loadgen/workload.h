@@ -13,10 +13,14 @@ enum { REQUEST_MAX = 16384 + 512 }; /* bytes of the longest request or reply */
 
 struct workload_config {
     uint32_t keys;
-    unsigned key_size, value_size, ttl_s;
+    unsigned key_size, value_size, big_size, ttl_s;
     double zipf;
     uint64_t seed;
 };
+
+/* The two requests of the connection that fetches a large value: it is made, then read. */
+enum { REQUEST_BIG_GET = REQUEST_KEY };
+#define REQUEST_BIG_MAKE (REQUEST_SET | REQUEST_KEY)
 
 struct workload {
     uint32_t keys;
@@ -34,6 +38,7 @@ struct workload {
         char byte[64];
         unsigned size;
     } head[2], middle, tail, reply_head;
+    struct text big[2], big_reply[2]; /* [1] = make it; the beginning of the reply */
 };
 
 /* False if there is no memory. */
@@ -48,6 +53,8 @@ uint32_t workload_next(struct workload *w);
 
 static inline unsigned request_size(const struct workload *w, uint32_t request)
 {
+    if (__builtin_expect((request & REQUEST_KEY) == REQUEST_BIG_GET && !w->row, 0))
+        return w->big[request >> 31].size;
     return w->row ? script_request_size(w->row, request) : w->request_size[request >> 31];
 }
 

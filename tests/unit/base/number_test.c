@@ -69,6 +69,31 @@ static void test_doubles_read(void)
     CU_ASSERT(!parse_double((struct slice){(const uint8_t *)"1\0", 2}, &v));
 }
 
+/* The quick way for short decimals must give what the library gives, to the bit, the sign of zero included.
+ */
+static void test_plain_decimals_are_read_as_strtod_reads_them(void)
+{
+    static const char digits[] = "0123456789.-";
+    uint64_t random = 1;
+    unsigned accepted = 0;
+    for (unsigned i = 0; i < 200000; i++) {
+        char text[32], *end;
+        unsigned n = 0;
+        random = random * 6364136223846793005 + 1442695040888963407;
+        for (unsigned left = 1 + (random >> 33) % 17; n < left; n++) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            text[n] = digits[(random >> 33) % (n ? 11 : 12)];
+        }
+        text[n] = 0;
+        double ours, theirs = strtod(text, &end);
+        bool good = parse_double(slice_str(text), &ours);
+        CU_ASSERT_EQUAL(good, *end == 0);
+        CU_ASSERT_TRUE(!good || memcmp(&ours, &theirs, sizeof ours) == 0);
+        accepted += good;
+    }
+    CU_ASSERT_TRUE(accepted > 50000);
+}
+
 static void test_doubles_printed_as_redis_7_2(void)
 {
     static const struct {
@@ -155,10 +180,14 @@ static void test_memory_sizes(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {
-        UNIT(test_integers_read),     UNIT(test_integers_round_trip),
-        UNIT(test_doubles_read),      UNIT(test_doubles_printed_as_redis_7_2),
-        UNIT(test_doubles_read_back), UNIT(test_long_doubles_printed_as_incrbyfloat),
-        UNIT(test_memory_sizes),      {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_integers_read),
+                                             UNIT(test_integers_round_trip),
+                                             UNIT(test_doubles_read),
+                                             UNIT(test_plain_decimals_are_read_as_strtod_reads_them),
+                                             UNIT(test_doubles_printed_as_redis_7_2),
+                                             UNIT(test_doubles_read_back),
+                                             UNIT(test_long_doubles_printed_as_incrbyfloat),
+                                             UNIT(test_memory_sizes),
+                                             {NULL, NULL}};
     return unit_main(argc, argv, "base/number", tests);
 }

@@ -176,7 +176,8 @@ static void test_later_features_say_so(void)
     EXPECT(e, "CLIENT GETREDIR", ":-1\r\n");
     EXPECT(e, "CLIENT TRACKINGINFO",
            "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
-    EXPECT_STARTS(e, "CLIENT PAUSE 100", "-ERR CLIENT PAUSE is not supported");
+    EXPECT(e, "CLIENT PAUSE 100", "+OK\r\n");
+    EXPECT(e, "CLIENT PAUSE 9223372036854775807", "-ERR timeout is out of range\r\n");
     EXPECT(e, "CLIENT PAUSE x", "-ERR timeout is not an integer or out of range\r\n");
     EXPECT(e, "CLIENT PAUSE -1", "-ERR timeout is negative\r\n");
     EXPECT(e, "CLIENT PAUSE 1 foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n");
@@ -204,7 +205,7 @@ static void test_client_list_line(void)
     /* The running request counts as unread: 26 bytes, both times. */
     static const char line[] = "id=1 addr=127.0.77.1:50001 laddr=127.0.77.2:6379 fd=-1 name=me age=61 idle=0 "
                                "flags=e db=0 sub=0 psub=0 ssub=0 "
-                               "multi=-1 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 "
+                               "multi=-1 watch=0 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 "
                                "omem=0 tot-mem=0 events=r "
                                "cmd=client|%s user=default redir=-1 resp=%d lib-name=lib lib-ver=\n";
     char body[512], want[600];

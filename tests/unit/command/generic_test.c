@@ -20,7 +20,7 @@ static void test_expire_and_ttl_in_time(void)
     EXPECT(e, "PEXPIRETIME k", ":1700000010000\r\n");
     EXPECT(e, "EXPIRE k 5 GT", ":0\r\n");
     EXPECT(e, "EXPIRE k 5 LT", ":1\r\n");
-    engine_sleep(e, 5000);
+    engine_sleep(e, 5001);
     EXPECT(e, "TTL k", ":-2\r\n");
     EXPECT(e, "PERSIST k", ":0\r\n");
     EXPECT(e, "DEL k", ":0\r\n");
@@ -32,7 +32,7 @@ static void test_expired_keys_are_invisible(void)
     e = engine_new(NULL);
     EXPECT(e, "SET k v PX 10", "+OK\r\n");
     EXPECT(e, "SET other v", "+OK\r\n");
-    engine_sleep(e, 10);
+    engine_sleep(e, 11);
     EXPECT(e, "KEYS *", "*1\r\n$5\r\nother\r\n");
     EXPECT(e, "SCAN 0 COUNT 1000", "*2\r\n$1\r\n0\r\n*1\r\n$5\r\nother\r\n");
     EXPECT(e, "RANDOMKEY", "$5\r\nother\r\n");

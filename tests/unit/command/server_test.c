@@ -325,6 +325,26 @@ static void test_latency_has_seen_nothing(void)
     engine_free(e);
 }
 
+static void test_histogram_counts_calls_by_time(void)
+{
+    struct engine *e = engine_new(NULL);
+    e->env.tsc_per_us = 1000;
+    EXPECT(e, "SET a b", "+OK\r\n");
+    EXPECT(e, "SET a c", "+OK\r\n");
+    EXPECT(e, "CLIENT ID", ":1\r\n");
+    struct command_stats *set = &e->env.stats[command_lookup(1, &SLICE_LIT("set"))->id];
+    memset(set->took, 0, sizeof set->took);
+    set->took[0] = 3; /* of 8 calls that were measured */
+    set->took[6] = 5;
+    EXPECT(e, "LATENCY HISTOGRAM set nosuch",
+           "*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n"
+           "*4\r\n:1\r\n:0\r\n:66\r\n:2\r\n");
+    EXPECT_STARTS(e, "LATENCY HISTOGRAM client", "*2\r\n$9\r\nclient|id\r\n*4\r\n$5\r\ncalls\r\n:1\r\n");
+    EXPECT(e, "CONFIG RESETSTAT", "+OK\r\n");
+    EXPECT_STARTS(e, "LATENCY HISTOGRAM", "*2\r\n$16\r\nconfig|resetstat\r\n*4\r\n$5\r\ncalls\r\n:1\r\n");
+    engine_free(e);
+}
+
 static void test_lolwut_ends_with_the_version(void)
 {
     struct engine *e = engine_new(NULL);
@@ -472,6 +492,7 @@ int main(int argc, char **argv)
                                              UNIT(test_debug_shows_how_values_are_kept),
                                              UNIT(test_debug_protocol_in_both_versions),
                                              UNIT(test_latency_has_seen_nothing),
+                                             UNIT(test_histogram_counts_calls_by_time),
                                              UNIT(test_lolwut_ends_with_the_version),
                                              UNIT(test_slowlog_is_empty_without_logs),
                                              UNIT(test_slowlog_merges_the_workers_newest_first),

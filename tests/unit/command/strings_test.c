@@ -12,7 +12,7 @@ static void test_set_with_ex_expires_on_time(void)
     engine_sleep(e, 99);
     EXPECT(e, "GET k", "$1\r\nv\r\n");
     EXPECT(e, "PTTL k", ":1\r\n");
-    engine_sleep(e, 1);
+    engine_sleep(e, 2);
     EXPECT(e, "GET k", "$-1\r\n");
     EXPECT(e, "SETEX k 10 v", "+OK\r\n");
     EXPECT(e, "PTTL k", ":10000\r\n");
@@ -35,7 +35,7 @@ static void test_set_nx_sees_no_expired_key(void)
     e = engine_new(NULL);
     EXPECT(e, "SET k v PX 50", "+OK\r\n");
     EXPECT(e, "SET k w NX", "$-1\r\n");
-    engine_sleep(e, 50);
+    engine_sleep(e, 51);
     EXPECT(e, "SET k w XX", "$-1\r\n");
     EXPECT(e, "SET k w NX GET", "$-1\r\n");
     EXPECT(e, "GET k", "$1\r\nw\r\n");

@@ -16,7 +16,7 @@ static void test_expired_on_access(void)
     struct fixture f;
     fixture_open(&f, 16 << 20, 0, POLICY_NOEVICTION, 1);
     set(&f, 0, "k", "v", shard_time(f.s) + 10);
-    advance(&f, 9);
+    advance(&f, 10);
     CU_ASSERT_TRUE(holds(&f, 0, "k", "v"));
     advance(&f, 1);
     CU_ASSERT_TRUE(holds(&f, 0, "k", NULL));

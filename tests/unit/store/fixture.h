@@ -36,7 +36,6 @@ static inline void fixture_open(struct fixture *f, uint64_t arena, uint64_t maxm
                                          .zset_entries = 128,
                                          .zset_value = 64,
                                          .list_size = -2,
-                                         .hll_sparse = 3000,
                                          .stream_bytes = 4096,
                                          .stream_entries = 100}};
     for (unsigned i = 0; i < 4; i++)

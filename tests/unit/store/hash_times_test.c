@@ -2,8 +2,8 @@
  * at every step of a virtual clock, with allocations that fail, in both forms, with and without upkeep; what upkeep
  * costs and what a time takes. */
 #include "fixture.h"
-#include "store/hash.h"
-#include "store/value.h"
+#include "store/hash_forms.h"
+#include "store/rdb_value.h"
 
 enum { KEYS = 5, FIELDS = 150 };
 
@@ -51,10 +51,10 @@ static struct slice value_number(uint32_t v, char text[80])
 static void let_expire(struct model *m)
 {
     for (unsigned k = 0; k < KEYS; k++) {
-        bool key_over = m->key_expire[k] && m->key_expire[k] <= m->now, left = false;
+        bool key_over = m->key_expire[k] && m->key_expire[k] < m->now, left = false;
         for (unsigned i = 0; i < FIELDS; i++) {
             struct field *f = &m->field[k][i];
-            if (key_over || (f->expire_at && f->expire_at <= m->now))
+            if (key_over || (f->expire_at && f->expire_at < m->now))
                 *f = (struct field){0};
             left |= f->there;
         }
@@ -224,6 +224,28 @@ static void op_copy(struct model *m, unsigned number)
     }
 }
 
+/* Out in RDB's form and in again, over itself. */
+static void op_rdb(struct model *m, unsigned number)
+{
+    char text[16];
+    struct key k = key_number(m, number, text);
+    struct value_at v = open_key(m, &k);
+    struct rdb_writer w = {.compress = true};
+    if (!v.e)
+        return;
+    rdb_put_value(&w, m->f.s, v.e);
+    CU_ASSERT_FALSE_FATAL(w.failed);
+    struct rdb_reader r = {.p = w.p, .left = w.len};
+    struct rdb_target to = {m->f.s, 0, &k, m->key_expire[number]};
+    m->f.s->heap.fail_in = pick(m, 2) ? 0 : 1 + pick(m, 100);
+    enum rdb_result result = rdb_take_value(&r, &to);
+    m->f.s->heap.fail_in = 0;
+    CU_ASSERT_NOT_EQUAL_FATAL(result, RDB_BAD);
+    CU_ASSERT_TRUE_FATAL(result == RDB_OOM || r.left == 0);
+    rdb_writer_free(&w);
+    check(m, number);
+}
+
 static void forget(struct model *m, unsigned number)
 {
     memset(m->field[number], 0, sizeof m->field[number]);
@@ -234,7 +256,10 @@ static void op_other(struct model *m, unsigned number)
 {
     char text[16];
     struct key k = key_number(m, number, text);
-    switch (pick(m, 4)) {
+    switch (pick(m, 5)) {
+    case 4:
+        op_rdb(m, number);
+        break;
     case 0:
         store_delete(m->f.s, 0, &k);
         forget(m, number);
@@ -356,9 +381,9 @@ static void test_upkeep_takes_fields_in_slices(void)
     k = key_of(&f, "large");
     fill(&f, &k, N, t + 5000, 0);
     fill(&f, &k, N / 2, t + 900000, 0); /* these again, for later */
-    shard_set_time(f.s, t + 5000);
+    shard_set_time(f.s, t + 5001);
     CU_ASSERT_EQUAL(hash_count(f.s, get(&f, 0, "large")), N / 2);
-    shard_set_time(f.s, t + 6000);
+    shard_set_time(f.s, t + 6001);
     while (shard_upkeep(f.s, 500)) {
         CU_ASSERT_EQUAL(hash_count(f.s, get(&f, 0, "large")), N / 2);
         slices++;
@@ -394,7 +419,7 @@ static void test_upkeep_alone(void)
         for (unsigned i = 0; i < 1000; i++) {
             uint64_t at = 1000 + i / 10 * 7 + i % 10 * 500;
             gone += at + 64 <= ms;
-            soon += at <= ms;
+            soon += at < ms;
         }
         CU_ASSERT_TRUE_FATAL(expired >= gone && expired <= soon);
     }
@@ -403,7 +428,43 @@ static void test_upkeep_alone(void)
     fixture_close(&f);
 }
 
-/* Keys with field times are not keys with an expiry: a volatile policy leaves them alone. */
+/* Compaction moves elements that lie in the order of times. */
+static void test_compaction(void)
+{
+    enum { N = 20000 };
+    struct fixture f;
+    char field[32];
+    uint64_t t = T0 * 1000ull;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    struct key k = key_of(&f, "large");
+    fill(&f, &k, N, t + 100000, 3);
+    struct value_at v = {f.s, 0, &k, get(&f, 0, "large"), false};
+    for (unsigned i = 0; i < N; i++)
+        if (i % 16)
+            CU_ASSERT_TRUE(hash_delete(&v, field_number(i, field)));
+    uint64_t changes = f.s->changes;
+    compact_begin(f.s);
+    while (compact_run(f.s, 1000))
+        ;
+    CU_ASSERT_TRUE(f.s->changes - changes > N / 32);
+    v.e = get(&f, 0, "large");
+    for (unsigned i = 0; i < N; i += 32)
+        CU_ASSERT_EQUAL_FATAL(hash_expire(&v, field_number(i, field), t + 5000), STORE_OK);
+    shard_set_time(f.s, t + 6000);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(hash_fields(get(&f, 0, "large")), N / 32);
+    for (unsigned i = 16; i < N; i += 32) {
+        shard_set_time(f.s, t + 100000 + i * 3);
+        struct entry *e = get(&f, 0, "large");
+        CU_ASSERT_EQUAL_FATAL(e ? hash_count(f.s, e) : 0, N / 32 - 1 - i / 32);
+    }
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(used(f.s), 0);
+    fixture_close(&f);
+}
+
+/* Keys with field times are not keys with an expiry: a volatile policy leaves them alone, and the wheel does not forget
+ * them meanwhile. */
 static void test_volatile_eviction_passes_them_by(void)
 {
     struct fixture f;
@@ -422,6 +483,9 @@ static void test_volatile_eviction_passes_them_by(void)
     CU_ASSERT_FALSE(evict_one(f.s));
     CU_ASSERT_EQUAL(keys_in(f.s, 0), 50);
     CU_ASSERT_EQUAL(f.s->db[0].timed, 50);
+    shard_set_time(f.s, t + 1000200);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(keys_in(f.s, 0), 0);
     fixture_close(&f);
 }
 
@@ -436,7 +500,7 @@ static void test_copy_to_another_shard(void)
         struct key a = key_of(&f, "a"), b = key_of(&f, "b");
         fill(&f, &a, n, t + 1000, 1000);
         CU_ASSERT_EQUAL_FATAL(store_copy(f.s, 0, &a, f.ks->shard[1], 3, &b), STORE_OK);
-        shard_set_time(f.ks->shard[1], t + 2000);
+        shard_set_time(f.ks->shard[1], t + 2001);
         struct entry *e = store_find(f.ks->shard[1], 3, &b, LOOK_READ);
         CU_ASSERT_EQUAL(hash_count(f.ks->shard[1], e), n - 2);
         CU_ASSERT_EQUAL(f.ks->shard[1]->db[3].timed, 1);
@@ -446,6 +510,90 @@ static void test_copy_to_another_shard(void)
         CU_ASSERT_EQUAL(used(f.ks->shard[1]), 0);
         shard_set_time(f.ks->shard[1], t);
         store_delete(f.s, 0, &a);
+    }
+    fixture_close(&f);
+}
+
+/* -- RDB's forms -- */
+
+static enum rdb_result take(struct fixture *f, const uint8_t *p, size_t n)
+{
+    struct key k = key_of(f, "h");
+    struct rdb_reader r = {.p = p, .left = n};
+    struct rdb_target to = {f->s, 0, &k, 0};
+    enum rdb_result result = rdb_take_value(&r, &to);
+    return result == RDB_OK && r.left ? RDB_BAD : result;
+}
+
+/* Both forms of two fields with times and one without, or what `spoil` makes of them. */
+static void write_form(struct rdb_writer *w, bool listpack, unsigned spoil)
+{
+    static const char *const names[] = {"one", "22", "none"};
+    uint64_t t = T0 * 1000ull + 5000, at[] = {t, t + 77, 0};
+    struct rdb_writer aside = {0};
+    size_t begin = listpack_begin(&aside);
+    at[1] = spoil == 1 ? HASH_LATEST + 1 : at[1];
+    rdb_put_byte(w, listpack ? RDB_HASH_LISTPACK_EX : RDB_HASH_METADATA);
+    rdb_put(w, &t, sizeof t);
+    if (!listpack)
+        rdb_put_len(w, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct item name = item_of(slice_str(names[spoil == 2 ? 0 : i])), time = item_of_number((int64_t)at[i]),
+                    value = item_of(slice_str("value"));
+        if (spoil == 3)
+            time = value;
+        listpack_put(&aside, &name);
+        listpack_put(&aside, &value);
+        if (spoil != 4 || i < 2)
+            listpack_put(&aside, &time);
+        if (!listpack) {
+            rdb_put_len(w, at[i] ? at[i] - t + 1 : 0);
+            rdb_put_string(w, slice_str(names[spoil == 2 ? 0 : i]));
+            rdb_put_string(w, slice_str("value"));
+        }
+    }
+    listpack_end(&aside, begin, spoil == 4 ? 8 : 9);
+    if (listpack)
+        rdb_put_aside(w, &aside);
+    rdb_writer_free(&aside);
+}
+
+static void test_rdb_forms_are_read(void)
+{
+    struct fixture f;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned listpack = 0; listpack < 2; listpack++) {
+        struct rdb_writer w = {0};
+        struct slice value;
+        char scratch[HASH_TEXT];
+        uint64_t at, t = T0 * 1000ull + 5000;
+        write_form(&w, listpack, 0);
+        for (size_t n = 0; n < w.len; n++) {
+            CU_ASSERT_EQUAL(take(&f, w.p, n), RDB_BAD);
+            CU_ASSERT_PTR_NULL(get(&f, 0, "h"));
+        }
+        CU_ASSERT_EQUAL(take(&f, w.p, w.len), RDB_OK);
+        struct entry *e = get(&f, 0, "h");
+        CU_ASSERT_STRING_EQUAL(entry_encoding(e), "listpackex");
+        CU_ASSERT_TRUE(hash_get_until(f.s, e, slice_str("one"), &value, scratch, &at) && at == t);
+        CU_ASSERT_TRUE(hash_get_until(f.s, e, slice_str("22"), &value, scratch, &at) && at == t + 77);
+        CU_ASSERT_TRUE(hash_get_until(f.s, e, slice_str("none"), &value, scratch, &at) && at == 0);
+        CU_ASSERT_TRUE(slice_eq(value, slice_str("value")));
+        shard_set_time(f.s, t + 77 + 128); /* the wheel knows of it */
+        upkeep_all(f.s);
+        CU_ASSERT_EQUAL(hash_fields(get(&f, 0, "h")), 1);
+        shard_set_time(f.s, T0 * 1000ull);
+        store_flush(f.s, 0);
+        upkeep_all(f.s);
+        CU_ASSERT_EQUAL(used(f.s), 0);
+        rdb_writer_free(&w);
+        for (unsigned spoil = 1; spoil <= (listpack ? 4 : 2); spoil++) {
+            w = (struct rdb_writer){0};
+            write_form(&w, listpack, spoil);
+            CU_ASSERT_EQUAL(take(&f, w.p, w.len), RDB_BAD);
+            CU_ASSERT_EQUAL(used(f.s), 0);
+            rdb_writer_free(&w);
+        }
     }
     fixture_close(&f);
 }
@@ -479,7 +627,9 @@ int main(int argc, char **argv)
                                              UNIT(test_upkeep_takes_fields_in_slices),
                                              UNIT(test_upkeep_alone),
                                              UNIT(test_volatile_eviction_passes_them_by),
+                                             UNIT(test_compaction),
                                              UNIT(test_copy_to_another_shard),
+                                             UNIT(test_rdb_forms_are_read),
                                              UNIT(test_bytes_a_field),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/hash_times", tests);

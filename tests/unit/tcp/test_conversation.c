@@ -314,6 +314,32 @@ static void test_goodput_by_loss_rate(void)
     say("reordering", 5, &g);
 }
 
+/* What a path with random loss gives to TCP, near and far: bytes a second = 1.22 MSS / (RTT sqrt(loss))
+ * (Mathis et al. 1997). Repairs in time cost little of it, a timeout a second would halve the near path. */
+static void test_one_percent_lost_costs_no_more_than_it_must(void)
+{
+    enum { BYTES = 2000000, SEEDS = 6 };
+    static const unsigned delay_us[] = {500, 10000};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t took_us = 0;
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+            struct conversation c = base(seed);
+            struct conversation_result r;
+            c.fault = (struct memwire_fault){.loss = 10000, .delay_us = delay_us[i]};
+            c.connections = 1;
+            c.bytes = BYTES;
+            c.write_max = 200000;
+            c.read_max = 600000;
+            c.tcp.rx_window = 1 << 20;
+            CU_ASSERT(run(&c, &r));
+            took_us += r.delivered_us;
+        }
+        double rate = (double)BYTES * SEEDS / (double)took_us, model = 1448 * 12.2 / (2.0 * delay_us[i]);
+        printf("# 1 %% lost, %u us: %.2f MB/s, model %.2f\n", 2 * delay_us[i], rate, model);
+        CU_ASSERT(rate > 0.75 * model);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_clean_wire_needs_no_retransmission),
@@ -332,6 +358,7 @@ int main(int argc, char **argv)
                                              UNIT(test_neighbour_is_found_soon_after_a_blackout),
                                              UNIT(test_a_thousand_seeds),
                                              UNIT(test_goodput_by_loss_rate),
+                                             UNIT(test_one_percent_lost_costs_no_more_than_it_must),
                                              {NULL, NULL}};
     test_eal();
     pool[0] = test_pool("end0", 4095);

@@ -91,10 +91,12 @@ void port_tx_retry(struct port_queue *q)
     (void)q;
 }
 
+unsigned rig_slept_us;
+
 void port_idle(struct port_queue *q, unsigned usec)
 {
     (void)q;
-    (void)usec;
+    rig_slept_us = usec;
 }
 
 /* -- set-up

@@ -30,7 +30,9 @@ struct box_rig {
     uint64_t now_us;
 };
 
-/* Set before a start: the ends have fd00::2/64 (the box) and fd00::1/64 beside 10.0.0.2/24 and 10.0.0.1/24. */
+extern unsigned rig_slept_us; /* how long the box wanted to sleep last */
+/* Set before a start: the ends have fd00::2/64 (the box) and fd00::1/64 beside 10.0.0.2/24 and 10.0.0.1/24.
+ */
 extern bool rig_ipv6;
 /* What the port between them can do: set before rig_start, for all rigs of this process; all of
  * it with TCP_OFFLOAD in the environment. */

@@ -332,10 +332,54 @@ static void test_a_tiny_packet_pool_recovers(void)
         CU_ASSERT_EQUAL(c[i]->got_len, 10 * 100011);
     struct rig_client *fresh = rig_connect(&rig, 8);
     CU_ASSERT_TRUE(rig_says(&rig, fresh, "PING\r\n", "+PONG\r\n"));
-    CU_ASSERT_TRUE(rig.counters.v[COUNTER_mbuf_exhausted] > 0);
+    CU_ASSERT_TRUE(rig.counters.v[COUNTER_tcp_share_waits] > 0);
     CU_ASSERT_TRUE(rig_stop(&rig));
     CU_ASSERT_EQUAL(rte_mempool_avail_count(tiny), 127);
     rte_mempool_free(tiny);
+}
+
+/* What closed clients left undelivered must not leave a frame a round trip to those who come after them. */
+static void test_killed_clients_leave_the_frames_to_others(void)
+{
+    struct box_rig probe = {0};
+    rig_start(&probe, NULL, NULL); /* EAL is up from here on */
+    CU_ASSERT_TRUE(rig_stop(&probe));
+    struct rte_mempool *small =
+        rte_pktmbuf_pool_create("small", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(small);
+    rig_start_as(&rig, NULL, NULL, small);
+    struct rig_client *c[8];
+    for (unsigned i = 0; i < 8; i++)
+        c[i] = rig_connect(&rig, i);
+    CU_ASSERT_TRUE(rig_says(&rig, c[7], "SETRANGE big 99999 x\r\n", ":100000\r\n"));
+    for (unsigned i = 0; i < 7; i++)
+        ask_and_read_nothing(c[i], 10);
+    CU_ASSERT_TRUE(rig_says(&rig, c[7], "CLIENT KILL TYPE normal\r\n", ":7\r\n"));
+    rig_run(&rig, 1000000);
+    uint64_t before = rig.now_us;
+    for (unsigned i = 0; i < 5; i++)
+        rig_exchange(&rig, c[7], "GET big\r\n", 9, c[7]->got_len + 100011);
+    CU_ASSERT_TRUE(rig.now_us - before < 500000);
+    CU_ASSERT_TRUE(rig_stop(&rig));
+    CU_ASSERT_EQUAL(rte_mempool_avail_count(small), 1023);
+    rte_mempool_free(small);
+}
+
+/* A client a millisecond away must not wait a millisecond more than that. */
+static void test_sleeps_begin_short(void)
+{
+    static const char *const pairs[] = {"idle-policy", "adaptive", NULL};
+    static const unsigned naps[] = {50, 100, 200, 400, 800, 1000, 1000};
+    rig_start(&rig, pairs, NULL);
+    struct rig_client *c = rig_connect(&rig, 0);
+    for (unsigned again = 0; again < 2; again++) {
+        CU_ASSERT_TRUE(rig_says(&rig, c, "PING\r\n", "+PONG\r\n"));
+        for (rig_slept_us = 0; rig_slept_us == 0;)
+            rig_run(&rig, 1);
+        for (unsigned i = 0; i < sizeof naps / sizeof *naps; i++, rig_run(&rig, 1))
+            CU_ASSERT_EQUAL(rig_slept_us, naps[i]);
+    }
+    CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
 static void test_a_new_generation_reaches_every_worker(void)
@@ -369,6 +413,8 @@ int main(int argc, char **argv)
         UNIT(test_the_one_that_holds_most_is_closed_at_once),
         UNIT(test_a_clock_set_back_makes_nobody_idle),
         UNIT(test_a_tiny_packet_pool_recovers),
+        UNIT(test_killed_clients_leave_the_frames_to_others),
+        UNIT(test_sleeps_begin_short),
         UNIT(test_a_new_generation_reaches_every_worker),
         {NULL, NULL},
     };
