@@ -169,5 +169,6 @@ const struct box_ops worker_box_ops = {
     .unblock = box_unblock,
     .pause = worker_pause,
     .unwatch = worker_unwatch,
+    .publish = worker_publish,
     .stall = box_stall,
 };

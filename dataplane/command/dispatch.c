@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/connection.h"
 #include "command/slowlog.h"
 #include "command/table.h"
 #include "command/transaction.h"
@@ -164,9 +165,27 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
+/* A RESP2 client that has subscriptions cannot tell replies from messages: only what ends them may run. */
+static bool in_vain(const struct request *rq)
+{
+    command_handler *run = rq->cmd->run;
+    return rq->client->proto == 2 && run != ping_run && run != reset_run && run != quit_run &&
+           !(rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_NOSCRIPT);
+}
+
+static void refuse_listener(struct request *rq)
+{
+    char text[192];
+    snprintf(text, sizeof text,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+             "in this context",
+             rq->cmd->full_name);
+    refuse(rq, text);
+}
+
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
-static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -178,6 +197,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse(rq, "NOAUTH Authentication required.");
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
         reply_oom(rq->out);
+    else if (listens && in_vain(rq))
+        refuse_listener(rq);
     else
         return false;
     if (rq->cmd)
@@ -256,7 +277,7 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
-/* Of a client that wants no reply, or has MULTI open. */
+/* Of a client that wants no reply, has MULTI open, or has subscribed to something. */
 static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
                                                                        struct resp_writer *out)
 {
@@ -264,7 +285,7 @@ static __attribute__((noinline)) enum command_result execute_otherwise(struct re
     uint32_t errors = counted->errors;
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
-    bool refused = rejected(rq, in_multi); /* EXEC's refusal ends the transaction */
+    bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
     bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (counted->errors != errors)
@@ -277,12 +298,12 @@ static __attribute__((noinline)) enum command_result execute_otherwise(struct re
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI), 0))
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB), 0))
         return execute_otherwise(rq, out);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
     begin(rq);
-    bool refused = rejected(rq, false);
+    bool refused = rejected(rq, false, false);
     enum command_result result = refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(out->errors != errors, 0))
         account_errors(rq, out->errors - errors, !refused);
