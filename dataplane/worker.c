@@ -2,6 +2,7 @@
  * been asked for one stage earlier: frames, connections, requests and index buckets, entries, replies. */
 #include "worker.h"
 
+#include "command/notify.h"
 #include "job.h"
 #include "tap.h"
 
@@ -273,6 +274,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->env.conf = conf;
     w->pending_max = w->blocking.bytes_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
+    waits_want_events(w->waits, conf->notify != 0);
     worker_take_filter(w, conf);
 }
 
@@ -499,8 +501,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
+    bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }

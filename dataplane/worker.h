@@ -198,6 +198,8 @@ void worker_unwatch_job(struct worker *w, struct job *j);
 /* worker_pubsub.c: box_ops.publish. */
 enum published worker_publish(struct request *rq, enum topic_kind kind, struct slice channel,
                               struct slice message, uint64_t *receivers);
+/* box_ops.notify. */
+void worker_notify(struct command_env *env, struct slice channel, struct slice message);
 /* A message has come from another worker. */
 void worker_post(struct worker *w, struct job *j);
 /* A slice of the deliveries that are due; not while a session's writer is open that is to be gone on with. */

@@ -170,5 +170,6 @@ const struct box_ops worker_box_ops = {
     .pause = worker_pause,
     .unwatch = worker_unwatch,
     .publish = worker_publish,
+    .notify = worker_notify,
     .stall = box_stall,
 };

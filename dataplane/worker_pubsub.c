@@ -189,6 +189,20 @@ static void await(struct job *j, struct request *rq)
     c->flags |= CLIENT_WAITING;
 }
 
+void worker_notify(struct command_env *env, struct slice channel, struct slice message)
+{
+    static const struct client nobody;
+    struct worker *w = env->worker;
+    const struct slice args[] = {channel, message};
+    if (!interested(w, w->id, TOPIC_CHANNEL, channel) && !interested_elsewhere(w, TOPIC_CHANNEL, channel))
+        return;
+    struct job *j = job_new(JOB_PUBLISH, w->id, &nobody, 2, args);
+    if (j)
+        send(w, j, TOPIC_CHANNEL, w->id);
+    else
+        count_one(w->counters, COUNTER_notify_drop_memory);
+}
+
 enum published worker_publish(struct request *rq, enum topic_kind kind, struct slice channel,
                               struct slice message, uint64_t *receivers)
 {

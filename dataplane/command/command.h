@@ -237,6 +237,8 @@ struct box_ops {
      * command is over; or the reply comes later. NULL: nobody can. */
     enum published (*publish)(struct request *rq, enum topic_kind kind, struct slice channel,
                               struct slice message, uint64_t *receivers);
+    /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
+    void (*notify)(struct command_env *env, struct slice channel, struct slice message);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -259,6 +261,7 @@ struct command_env { /* one a worker */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
+    bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */

@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "command/connection.h"
+#include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
 #include "command/transaction.h"
@@ -212,6 +213,25 @@ static void note_time(struct command_stats *stats, uint64_t ns)
     stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
 }
 
+/* Keyspace notifications are on. */
+static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
+{
+    struct command_env *env = rq->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
+    enum command_result result = rq->cmd->run(rq);
+    notify_of(rq);
+    uint64_t cycles = __rdtsc() - begin;
+    stats->calls++;
+    if (rate == 0)
+        return result;
+    stats->usec += (cycles + rate / 2) / rate;
+    note_time(stats, cycles * 1000 / rate);
+    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, cycles / rate))
+        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    return result;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
@@ -222,6 +242,8 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
         weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
+    if (__builtin_expect(env->conf->notify != 0, 0))
+        return run_and_notify(rq);
     if (stats->calls++ % weight || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
@@ -329,6 +351,8 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     enum command_result result = rq->cmd->run(rq);
+    if (__builtin_expect(rq->env->conf->notify != 0, 0))
+        notify_of(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;
