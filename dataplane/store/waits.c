@@ -62,6 +62,17 @@ static struct wait_key *make(struct waits *w, unsigned db, const struct key *nam
     return k;
 }
 
+static void free_table(struct waits *w)
+{
+    for (uint64_t i = 0; i < w->buckets; i++)
+        for (struct wait_key *k = w->bucket[i], *next; k; k = next) {
+            next = k->bucket_next;
+            free(k);
+        }
+    free(w->bucket);
+    *w = (struct waits){.nodes = w->nodes & WAITS_EVENTS, .events = w->events};
+}
+
 static void drop_if_idle(struct waits *w, struct wait_key *k)
 {
     if (k->first || k->watching || k->ready || k->pinned)
@@ -72,7 +83,7 @@ static void drop_if_idle(struct waits *w, struct wait_key *k)
     *at = k->bucket_next;
     free(k);
     if (--w->keys == 0 && w->buckets > BUCKETS_KEPT)
-        waits_free(w);
+        free_table(w);
 }
 
 bool waits_add(struct waits *w, unsigned db, const struct key *name, struct wait_node *node)
@@ -331,11 +342,11 @@ void waits_note_all(struct waits *w, unsigned db)
 
 void waits_free(struct waits *w)
 {
-    for (uint64_t i = 0; i < w->buckets; i++)
-        for (struct wait_key *k = w->bucket[i], *next; k; k = next) {
-            next = k->bucket_next;
-            free(k);
-        }
-    free(w->bucket);
-    *w = (struct waits){.nodes = w->nodes & WAITS_EVENTS, .events = w->events};
+    free_table(w);
+    if (w->events) {
+        waits_forget_noted(w);
+        free(w->events->noted);
+        free(w->events);
+    }
+    *w = (struct waits){0};
 }

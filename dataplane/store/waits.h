@@ -119,7 +119,7 @@ void waits_forget_noted(struct waits *w);
 /* Tells of what is about to happen to a key by itself. */
 void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name);
 
-/* Frees the table, not the nodes. */
+/* Frees the table and what was noted, not the nodes. */
 void waits_free(struct waits *w);
 
 /* -- for the store, through db_note_key() and value_grew(): one predicted branch while nobody waits */

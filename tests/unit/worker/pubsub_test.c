@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static struct box_rig rig;
 static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
@@ -289,13 +290,57 @@ static void test_who_does_not_read_is_closed(void)
     each_number_of_workers(limits);
 }
 
+/* Keyspace notifications: by commands, by EXEC, by several shards at once, by what expires or is evicted. */
+static void events(void)
+{
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1);
+    static const char *const pairs[] = {"notify-keyspace-events", "Eg$lxn", NULL};
+    rig_reconfigure(&rig, pairs);
+    CU_ASSERT(says(a, "PSUBSCRIBE __key*\r\n", "*3\r\n$10\r\npsubscribe\r\n$6\r\n__key*\r\n:1\r\n"));
+    a->got_len = 0;
+#define EVENT(length, name, key)                                                                             \
+    "*4\r\n$8\r\npmessage\r\n$6\r\n__key*\r\n$" length "\r\n__keyevent@0__:" name "\r\n$1\r\n" key "\r\n"
+    CU_ASSERT(says(b, "SET a 1 EX 100\r\n", "+OK\r\n"));
+    CU_ASSERT(heard(a, EVENT("18", "new", "a") EVENT("18", "set", "a") EVENT("21", "expire", "a")));
+    CU_ASSERT(says(b, "RENAME a b\r\nSADD s x\r\nGET nope\r\n", "+OK\r\n:1\r\n$-1\r\n"));
+    CU_ASSERT(heard(a, EVENT("26", "rename_from", "a") EVENT("18", "new", "b") EVENT("24", "rename_to", "b")
+                           EVENT("18", "new", "s")));
+    CU_ASSERT(says(b, "MULTI\r\nRPUSH l 1\r\nLPOP l\r\nEXEC\r\n",
+                   "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n$1\r\n1\r\n"));
+    CU_ASSERT(heard(a, EVENT("18", "new", "l") EVENT("20", "rpush", "l") EVENT("19", "lpop", "l")
+                           EVENT("18", "del", "l")));
+    CU_ASSERT(says(b, "PEXPIRE b 1\r\n", ":1\r\n"));
+    struct timespec wait = {.tv_nsec = 5000000};
+    nanosleep(&wait, NULL); /* the wall clock is the machine's */
+    CU_ASSERT(says(b, "GET b\r\n", "$-1\r\n"));
+    CU_ASSERT(heard(a, EVENT("21", "expire", "b") EVENT("22", "expired", "b")));
+    CU_ASSERT(says(b, "DEL s\r\nDEL s\r\n", ":1\r\n:0\r\n"));
+    CU_ASSERT(heard(a, EVENT("18", "del", "s")));
+    static const char *const off[] = {"notify-keyspace-events", "", NULL};
+    rig_reconfigure(&rig, off);
+    CU_ASSERT(says(b, "SET a 1\r\n", "+OK\r\n"));
+    CU_ASSERT(heard(a, ""));
+    for (unsigned i = 0; i < rig.box.workers; i++)
+        CU_ASSERT_EQUAL(rig.box.worker[i]->waits->nodes, 0);
+}
+
+static void test_keyspace_notifications(void)
+{
+    each_number_of_workers(events);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
-        UNIT(test_channels_patterns_and_shards), UNIT(test_a_subscribed_client_may_do_little),
-        UNIT(test_pushes_and_transactions),      UNIT(test_everybody_sees_one_order),
-        UNIT(test_many_patterns_go_in_slices),   UNIT(test_connections_that_end),
-        UNIT(test_who_does_not_read_is_closed),  {NULL, NULL},
+        UNIT(test_channels_patterns_and_shards),
+        UNIT(test_a_subscribed_client_may_do_little),
+        UNIT(test_pushes_and_transactions),
+        UNIT(test_everybody_sees_one_order),
+        UNIT(test_many_patterns_go_in_slices),
+        UNIT(test_connections_that_end),
+        UNIT(test_who_does_not_read_is_closed),
+        UNIT(test_keyspace_notifications),
+        {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/pubsub", tests);
 }
