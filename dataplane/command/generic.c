@@ -174,7 +174,7 @@ enum command_result move_command(struct request *rq)
 static struct entry *object_find(struct request *rq, struct key *k)
 {
     *k = request_key(rq, 2);
-    struct entry *e = request_find(rq, k, LOOK_READ | LOOK_NOTOUCH);
+    struct entry *e = request_find(rq, k, LOOK_READ | LOOK_NOTOUCH | LOOK_QUIET);
     if (!e)
         reply_null(rq->out);
     return e;

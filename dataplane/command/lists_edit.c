@@ -99,7 +99,8 @@ enum command_result ltrim_command(struct request *rq)
         list_drop(&v, LIST_TAIL, (uint64_t)(kept ? len - 1 - stop : len));
         if (kept)
             list_drop(&v, LIST_HEAD, (uint64_t)start);
-        request_changed(rq, &rq->key);
+        if (kept) /* a list that has gone was told of */
+            request_changed(rq, &rq->key);
     }
     reply_ok(rq->out);
     return CMD_DONE;

@@ -68,7 +68,7 @@ static void tell_of(const struct request *rq, const struct notify_rule *rule, co
 {
     struct slice key = {k->name, k->len};
     const char *event = rule->other && !is_source(rq, k) ? rule->other : rule->event;
-    if (k->made)
+    if (k->made && !(rule->how & RULE_ANEW))
         tell(rq->env, NOTIFY_NEW, "new", k->db, key);
     if (event && !(k->gone && rule->how & RULE_ONLY_DEL))
         tell(rq->env, rule->class, event, k->db, key);
@@ -87,14 +87,18 @@ static bool is_mine(const struct request *rq, const struct noted_key *k, bool sh
     return !shared;
 }
 
-enum which { SOURCE, OTHERS, EVERY };
+enum which { SOURCE, OTHERS, EVERY, MADE };
 
 static void tell_each(const struct request *rq, const struct notify_rule *rule,
                       const struct key_events *noted, enum which which, bool shared)
 {
     for (unsigned i = 0; i < noted->n; i++) {
         const struct noted_key *k = &noted->noted[i];
-        if (is_mine(rq, k, shared) && (which == EVERY || is_source(rq, k) == (which == SOURCE)))
+        if (!is_mine(rq, k, shared))
+            continue;
+        if (which == MADE && k->remade && !k->gone)
+            tell(rq->env, NOTIFY_NEW, "new", k->db, (struct slice){k->name, k->len});
+        else if (which == EVERY || (which != MADE && is_source(rq, k) == (which == SOURCE)))
             tell_of(rq, rule, k);
     }
 }
@@ -121,6 +125,24 @@ static void tell_pass(const struct request *rq, const struct notify_rule *rule, 
     }
 }
 
+/* MSET tells of a key as often as it is named. */
+static void tell_pairs(const struct request *rq, const struct notify_rule *rule)
+{
+    const struct keyspace *ks = rq->env->ks;
+    for (int at = 1; at < rq->argc; at += 2) {
+        const struct waits *w = shard_waits(ks->shard[keyspace_shard_of(ks, rq->argv[at])]);
+        struct key_events *noted = w->events;
+        for (unsigned i = 0; noted && i < noted->n; i++) {
+            struct noted_key *k = &noted->noted[i];
+            if (k->db != rq->client->db || !slice_eq(rq->argv[at], (struct slice){k->name, k->len}))
+                continue;
+            tell_of(rq, rule, k);
+            k->made = false;
+            break;
+        }
+    }
+}
+
 static void forget_all(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
@@ -140,7 +162,11 @@ void notify_of(struct request *rq)
     struct notify_rule rule;
     if (notify_rule_of(rq, &rule)) {
         bool backwards = rule.how & RULE_BACKWARDS;
-        if (rule.other) {
+        if (rule.how & RULE_ANEW)
+            tell_pass(rq, &rule, MADE);
+        if (rule.how & RULE_PAIRS) {
+            tell_pairs(rq, &rule);
+        } else if (rule.other) {
             tell_pass(rq, &rule, backwards ? OTHERS : SOURCE);
             tell_pass(rq, &rule, backwards ? SOURCE : OTHERS);
         } else {

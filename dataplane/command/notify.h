@@ -17,7 +17,9 @@ void notify_by_itself(void *ctx, enum key_event event, unsigned db, struct slice
 enum rule_how {
     RULE_ONLY_DEL = 1, /* of a key that goes, "del" is all there is to say */
     RULE_NO_DEL = 2,   /* nor that */
-    RULE_BACKWARDS = 4 /* the key of the second event is told of first */
+    RULE_BACKWARDS = 4, /* the key of the second event is told of first */
+    RULE_ANEW = 8,      /* "new", and before all else, also when it takes the place of another value */
+    RULE_PAIRS = 16     /* keys and values in turn: once for each */
 };
 
 struct notify_rule {

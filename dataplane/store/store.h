@@ -95,7 +95,8 @@ enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */
        LOOK_WRITE = 1,   /* touches the access clock, counts nothing */
        LOOK_NOTOUCH = 2, /* leaves the access clock (OBJECT, TYPE, CLIENT NO-TOUCH) */
-       LOOK_NOSTAT = 4   /* counts nothing */
+       LOOK_NOSTAT = 4,  /* counts nothing */
+       LOOK_QUIET = 8    /* a miss is no event (OBJECT) */
 };
 
 /* The live entry of a key or NULL. An entry whose time has come is removed (and counted) and not returned. */

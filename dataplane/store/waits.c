@@ -304,8 +304,8 @@ static void collect(struct key_events *e, unsigned db, struct slice name, uint64
         return;
     }
     k->made |= event == KEY_MADE && !k->gone;
+    k->remade |= event == KEY_MADE;
     k->gone = event == KEY_GONE;
-    k->changed = true;
 }
 
 void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,

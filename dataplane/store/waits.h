@@ -57,7 +57,8 @@ typedef void key_event_fn(void *ctx, enum key_event event, unsigned db, struct s
 
 struct noted_key {
     unsigned db;
-    bool made, gone, changed; /* gone: and not made anew */
+    bool made, gone; /* gone: and not made anew */
+    bool remade;     /* made where another one had been */
     uint64_t hash;
     uint32_t len;
     uint8_t *name; /* of malloc() */

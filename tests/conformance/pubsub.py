@@ -44,19 +44,21 @@ class Side:
 
 def sync(side, number):
     """What has come to each listening client until a message that all get."""
-    got = []
-    for client in side.clients[1:]:
+    got = [[] for _ in side.clients[1:]]
+    for client, mine in zip(side.clients[1:], got):
         client.send([b'PSUBSCRIBE', MARK])
-    side.clients[0].send([b'PUBLISH', MARK, b'%d' % number])
-    for client in side.clients[1:]:
-        mine = []
+        while True:
+            tree = texts(client.reply().tree)
+            if tree[:2] == [b'psubscribe', MARK]:
+                break
+            mine.append(tree)
+    side.clients[0].command('PUBLISH', MARK, b'%d' % number)
+    for client, mine in zip(side.clients[1:], got):
         while True:
             reply = client.reply()
             tree = texts(reply.tree)
             if isinstance(tree, list) and tree[0] == b'pmessage' and tree[1] == MARK:
                 break
-            if isinstance(tree, list) and tree[0] == b'psubscribe' and tree[1] == MARK:
-                continue
             if not (isinstance(tree, list) and len(tree) == 4 and tree[2] == MARK) and not (
                     isinstance(tree, list) and len(tree) == 3 and tree[1] == MARK):
                 mine.append(tree)
@@ -65,7 +67,6 @@ def sync(side, number):
             tree = texts(client.reply().tree)
             if isinstance(tree, list) and tree[0] == b'punsubscribe' and tree[1] == MARK:
                 break
-        got.append(mine)
     return got
 
 
@@ -94,7 +95,7 @@ def notifications(options, family, proto):
     history, count = [], 0
     try:
         for side in sides:
-            side.clients[0].command('CONFIG', 'SET', 'notify-keyspace-events', 'KEA' + ('nm' if options.seed % 2 else 'n'))
+            side.clients[0].command('CONFIG', 'SET', 'notify-keyspace-events', 'KEAn' if family == 'sort' else 'KEAnm')
             side.clients[1].command('PSUBSCRIBE', '__key*')
             side.clients[0].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x')
         for side in sides:
