@@ -362,6 +362,8 @@ struct shard *request_shard(const struct request *rq, const struct key *k);
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
 /* The key has changed in a way that the store does not see: store_changed(). */
 void request_changed(const struct request *rq, const struct key *k);
+/* It has changed for keyspace notifications, but not for WATCH: groups of streams. */
+void request_event(const struct request *rq, const struct key *k);
 /* The value of a key for an operation on this type (store/value.h): v->e is NULL if there is no such key, and
  * k must outlive v. False after replying WRONGTYPE. */
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,

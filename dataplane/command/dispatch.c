@@ -573,6 +573,11 @@ void request_changed(const struct request *rq, const struct key *k)
     store_changed(request_shard(rq, k), rq->client->db, k);
 }
 
+void request_event(const struct request *rq, const struct key *k)
+{
+    waits_note_event(shard_waits(request_shard(rq, k)), rq->client->db, k);
+}
+
 bool request_value(struct request *rq, const struct key *k, unsigned how, enum value_type type,
                    struct value_at *v)
 {

@@ -182,5 +182,7 @@ struct stream_consumer *request_stream_consumer(struct request *rq, struct value
         c = stream_consumer_add(v, g, name);
     if (!c)
         reply_oom(rq->out);
+    else if (*made)
+        request_event(rq, v->key);
     return c;
 }

@@ -307,6 +307,7 @@ enum command_result xsetid_command(struct request *rq)
         st->entries_added = (uint64_t)o.added;
     if (stream_id_compare(o.max_deleted, STREAM_ID_MIN) > 0)
         st->max_deleted = o.max_deleted;
+    request_event(rq, &rq->key);
     reply_ok(rq->out);
     return CMD_DONE;
 }

@@ -81,6 +81,7 @@ enum command_result xgroup_create_command(struct request *rq)
     } else if (stream_group_find(stream_of(&v), rq->argv[3])) {
         reply_error(rq->out, "BUSYGROUP Consumer Group name already exists");
     } else if (stream_group_add(&v, rq->argv[3], id, o.entries_read)) {
+        request_event(rq, &rq->key);
         reply_ok(rq->out);
     } else {
         if (made)
@@ -106,6 +107,7 @@ enum command_result xgroup_setid_command(struct request *rq)
     }
     g->last = id;
     g->entries_read = o.entries_read;
+    request_event(rq, &rq->key);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -116,8 +118,10 @@ enum command_result xgroup_destroy_command(struct request *rq)
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_STREAM, &v) || !require_key(rq, &v))
         return CMD_DONE;
     struct stream_group *g = stream_group_find(stream_of(&v), rq->argv[3]);
-    if (g)
+    if (g) {
         stream_group_remove(&v, g);
+        request_event(rq, &rq->key);
+    }
     reply_int(rq->out, g != NULL);
     return CMD_DONE;
 }
@@ -128,12 +132,14 @@ enum command_result xgroup_createconsumer_command(struct request *rq)
     struct stream_group *g;
     if (!require_group(rq, &v, &g))
         return CMD_DONE;
-    if (stream_consumer_find(g, rq->argv[4]))
+    if (stream_consumer_find(g, rq->argv[4])) {
         reply_int(rq->out, 0);
-    else if (stream_consumer_add(&v, g, rq->argv[4]))
+    } else if (stream_consumer_add(&v, g, rq->argv[4])) {
+        request_event(rq, &rq->key);
         reply_int(rq->out, 1);
-    else
+    } else {
         reply_oom(rq->out);
+    }
     return CMD_DONE;
 }
 
@@ -148,6 +154,7 @@ enum command_result xgroup_delconsumer_command(struct request *rq)
     if (c) {
         pending = (int64_t)c->pending.count;
         stream_consumer_remove(&v, g, c);
+        request_event(rq, &rq->key);
     }
     reply_int(rq->out, pending);
     return CMD_DONE;

@@ -308,6 +308,12 @@ static void collect(struct key_events *e, unsigned db, struct slice name, uint64
     k->gone = event == KEY_GONE;
 }
 
+void waits_note_event(struct waits *w, unsigned db, const struct key *k)
+{
+    if (w->nodes & WAITS_EVENTS)
+        collect(w->events, db, k->name, k->hash, KEY_CHANGED);
+}
+
 void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
                 enum value_type type)
 {

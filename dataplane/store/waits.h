@@ -117,6 +117,8 @@ void waits_release(struct waits *w);
 bool waits_events(struct waits *w, unsigned databases, key_event_fn *tell, void *ctx);
 void waits_want_events(struct waits *w, bool wanted);
 void waits_forget_noted(struct waits *w);
+/* Notes a change that is no change for who watches the key. */
+void waits_note_event(struct waits *w, unsigned db, const struct key *k);
 /* Tells of what is about to happen to a key by itself. */
 void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name);
 
