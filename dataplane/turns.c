@@ -7,12 +7,8 @@
 #include <stdlib.h>
 #include <x86intrin.h>
 
-enum {
-    STACK = 1 << 20 /* liblzf has a table of 512 KiB on it */,
-    LOOK_EACH = 16,
-    SHORT_A_ROUND = 32,
-    KEYS_HERE = 64
-};
+/* liblzf has a table of half a megabyte on the stack. */
+enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64 };
 
 struct slice_run {    /* a coroutine, and the command on it */
     struct turn turn; /* first */

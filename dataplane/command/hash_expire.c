@@ -1,6 +1,6 @@
-/* hash_expire.c: commands on the times at which fields of a hash expire: HEXPIRE, HTTL, HEXPIRETIME and their kin,
- * HPERSIST (Redis 7.4), HGETEX, HSETEX, HGETDEL (Redis 8.0). https://redis.io/docs/latest/commands/hexpire/, httl/,
- * hgetex/, hsetex/ */
+/* hash_expire.c: commands on the times at which fields of a hash expire: HEXPIRE, HTTL, HEXPIRETIME and their
+ * kin, HPERSIST (Redis 7.4), HGETEX, HSETEX, HGETDEL (Redis 8.0).
+ * https://redis.io/docs/latest/commands/hexpire/, httl/, hgetex/, hsetex/ */
 #include "command/hash_commands.h"
 #include "store/hash.h"
 #include <stdlib.h>
@@ -9,8 +9,8 @@ enum { NO_FIELD = -2, NO_TIME = -1, NOT_MET = 0, DONE = 1, DELETED = 2 }; /* wha
 
 /* -- arguments -- */
 
-/* FIELDS numfields field ...: argument `at` and all that follow. False after an error, whose text for the number is
- * the command's. */
+/* FIELDS numfields field ...: argument `at` and all that follow. False after an error, whose text for the
+ * number is the command's. */
 static bool parse_fields(struct request *rq, int at, const char *bad_number)
 {
     int64_t n = 0;
@@ -56,7 +56,8 @@ static const struct life_word {
     const char *word;
     int64_t unit;
     bool from_now;
-} life_words[] = {{"EX", 1000, true}, {"PX", 1, true}, {"EXAT", 1000, false}, {"PXAT", 1, false}, {NULL, 0, false}};
+} life_words[] = {
+    {"EX", 1000, true}, {"PX", 1, true}, {"EXAT", 1000, false}, {"PXAT", 1, false}, {NULL, 0, false}};
 
 static const struct life_word *life_word(struct slice word)
 {
@@ -109,8 +110,8 @@ static bool condition_holds(enum when when, uint64_t now_at, uint64_t at)
 }
 
 /* Gives a field a time, or none (at = 0), and says in *code how that went. False without memory. */
-static bool expire_field(struct request *rq, struct value_at *v, struct slice field, enum when when, uint64_t at,
-                         int8_t *code)
+static bool expire_field(struct request *rq, struct value_at *v, struct slice field, enum when when,
+                         uint64_t at, int8_t *code)
 {
     struct slice value;
     char scratch[HASH_TEXT];
@@ -286,7 +287,8 @@ enum command_result hgetex_command(struct request *rq)
     return reply_values(rq, &v, fields + 2, past);
 }
 
-/* -- HSETEX key [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] FIELDS numfields field value [...] -- */
+/* -- HSETEX key [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] FIELDS numfields field value [...] --
+ */
 
 struct set_options {
     bool fnx, fxx, keep_time;

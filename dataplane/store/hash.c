@@ -7,7 +7,8 @@ static uint64_t pack_live(const struct shard *s, const struct hash_pack *h)
 {
     uint64_t n = pack_count(h->pk) / h->stride;
     if (h->stride == 3)
-        for (uint32_t at = h->first; at < pack_end(h->pk); at = pack_next(h->pk, pack_next(h->pk, pack_next(h->pk, at))))
+        for (uint32_t at = h->first; at < pack_end(h->pk);
+             at = pack_next(h->pk, pack_next(h->pk, pack_next(h->pk, at))))
             n -= hash_time_over(s, hash_pack_time(h, at));
     return n;
 }
@@ -27,7 +28,7 @@ bool hash_get_until(const struct shard *s, const struct entry *e, struct slice f
 {
     if (entry_is_body(e)) {
         const struct entry *element = table_find(s, &hash_table_of(e)->table, field);
-        if (!element || entry_expired(s, element))
+        if (!element || hash_time_over(s, entry_expire_at(element)))
             return false;
         *value = entry_string(element, scratch);
         *expire_at = entry_expire_at(element);
@@ -84,7 +85,7 @@ static bool next_of_table(const struct shard *s, const struct entry *e, struct h
     const struct entry *element;
     do
         element = table_next(s, &hash_table_of(e)->table, &at);
-    while (element && entry_expired(s, element));
+    while (element && hash_time_over(s, entry_expire_at(element)));
     cursor->at = (uint64_t)at.segment << 32 | at.slot;
     if (element)
         pair_of_element(element, pair);
@@ -125,7 +126,7 @@ static void visit_element(struct entry *element, void *arg)
 {
     const struct visitor *v = arg;
     struct hash_pair pair;
-    if (entry_expired(v->s, element))
+    if (hash_time_over(v->s, entry_expire_at(element)))
         return;
     pair_of_element(element, &pair);
     v->visit(&pair, v->arg);
@@ -160,7 +161,7 @@ static void random_of_table(struct shard *s, const struct entry *e, struct hash_
 {
     for (unsigned i = 0; i < RANDOM_TRIES; i++) {
         const struct entry *element = table_random(s, &hash_table_of(e)->table);
-        if (entry_expired(s, element))
+        if (hash_time_over(s, entry_expire_at(element)))
             continue;
         pair_of_element(element, pair);
         return;

@@ -1,14 +1,14 @@
 /* hash.h: hashes. Up to hash-max-listpack-entries fields of up to hash-max-listpack-value bytes are a pack of
  * fields and values by turns, above that a table. https://redis.io/docs/latest/develop/data-types/hashes/
- * Fields may have a time to expire (Redis 7.4, HEXPIRE): from that millisecond on they are absent to every function
- * here, and a hash without any other field is no key.
+ * Fields may have a time to expire (Redis 7.4, HEXPIRE): from that millisecond on they are absent to every
+ * function here, and a hash without any other field is no key.
  *
  * Slices handed out point into the value or into the scratch of the call: good until the shard changes.
  * Slices handed in must not lie in the hash that is changed. */
 #pragma once
 #include "store/store.h"
 
-enum { HASH_TEXT = 24 };                    /* scratch for a number's digits */
+enum { HASH_TEXT = 24 };                      /* scratch for a number's digits */
 #define HASH_LATEST ((UINT64_C(1) << 46) - 1) /* the latest time of a field, as in Redis */
 
 struct hash_pair {
@@ -49,12 +49,13 @@ bool hash_sample(struct shard *s, const struct entry *e, uint64_t n, hash_visit 
 
 /* Fields or values of this length are about to come: a pack that may not hold them becomes a table. */
 enum store_result hash_expect(struct value_at *v, size_t longest);
-/* Sets a field, which does not expire then. STORE_OOM: the hash is as it was. *added (may be NULL): the field is
- * new. */
+/* Sets a field, which does not expire then. STORE_OOM: the hash is as it was. *added (may be NULL): the field
+ * is new. */
 enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added);
 /* The same, but the field keeps its time to expire. */
 enum store_result hash_update(struct value_at *v, struct slice field, struct slice value, bool *added);
-/* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it was. */
+/* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it
+ * was. */
 enum store_result hash_expire(struct value_at *v, struct slice field, uint64_t expire_at);
 /* Removes a field; the key goes with the last one. False if there was none. */
 bool hash_delete(struct value_at *v, struct slice field);

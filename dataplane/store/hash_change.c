@@ -1,5 +1,5 @@
-/* hash_change.c: changing hashes: fields, their values and the times at which they expire, and from one form to the
- * next (hash.h, hash_forms.h). */
+/* hash_change.c: changing hashes: fields, their values and the times at which they expire, and from one form
+ * to the next (hash.h, hash_forms.h). */
 #include "store/hash_forms.h"
 
 #define PACK_LONGEST (1u << 30) /* a longer pack becomes a table, whatever the limits say */
@@ -35,7 +35,8 @@ static enum store_result become_table(struct value_at *v)
 }
 
 /* Appends a field with its time to a timed pack that has room. */
-static void append(struct hash_pack *h, const struct item *field, const struct item *value, uint64_t expire_at)
+static void append(struct hash_pack *h, const struct item *field, const struct item *value,
+                   uint64_t expire_at)
 {
     struct item time = hash_time_item(expire_at);
     pack_insert(&h->pk, pack_end(h->pk), field);
@@ -77,7 +78,7 @@ static enum store_result set_in_table(struct value_at *v, struct slice field, st
     struct ordered *o = hash_table_of(v->e);
     uint64_t data = o->table.body.data, next = hash_next_time(v->e);
     struct entry *old = next ? table_find(v->s, &o->table, field) : NULL;
-    bool timed = old && entry_has_ttl(old), gone = timed && entry_expired(v->s, old), ok;
+    bool timed = old && entry_has_ttl(old), gone = timed && hash_time_over(v->s, entry_expire_at(old)), ok;
     entry_hold(v->e);
     if (!timed)
         ok = table_put(v->s, &o->table, field, value, added) != NULL;
@@ -272,7 +273,7 @@ static bool delete_in_table(struct value_at *v, struct slice field)
     struct ordered *o = hash_table_of(v->e);
     struct entry *element = table_find(v->s, &o->table, field);
     uint64_t data = o->table.body.data, next = hash_next_time(v->e);
-    if (!element || entry_expired(v->s, element))
+    if (!element || hash_time_over(v->s, entry_expire_at(element)))
         return false;
     if (is_last(v, next)) {
         value_remove(v);

@@ -1,18 +1,19 @@
-/* hash_forms.h: the forms of a hash, for hash*.c and for what the store must know of fields that expire. Private to
- * the store.
+/* hash_forms.h: the forms of a hash, for hash*.c and for what the store must know of fields that expire.
+ * Private to the store.
  *
- * Without times: a pack of field, value, field, value ..., or a struct ordered whose order is empty. Once a field has
- * been given a time:
+ * Without times: a pack of field, value, field, value ..., or a struct ordered whose order is empty. Once a
+ * field has been given a time:
  *
  *   timed pack   ┌──────┬───────┬───────┬──────┬───────┬───────┬──────┬ …      next: the soonest of the times
  *                │ next │ field │ value │ time │ field │ value │ time │        time: 0, or HASH_EPOCH + ms,
  *                └──────┴───────┴───────┴──────┴───────┴───────┴──────┴ …      1 or 8 bytes
- *   table        its elements with a time have that as their expiry, and are words of the order, by time and field
+ *   table        its elements with a time have that as their expiry, and are words of the order, by time and
+ * field
  *
- * That is 8 bytes a field with a time, 1 without, and 8 for the pack; or 6 and a word of the order, about 16. A field
- * whose time has come is absent to every reader from that millisecond on, wherever it still lies: it is taken out by
- * upkeep (the wheel has an item for the soonest time of the hash, expiry.h) or overwritten. A hash has a field that is
- * not gone, or the next look-up of its key removes it. */
+ * That is 8 bytes a field with a time, 1 without, and 8 for the pack; or 6 and a word of the order, about 16.
+ * A field whose time has come is absent to every reader from that millisecond on, wherever it still lies: it
+ * is taken out by upkeep (the wheel has an item for the soonest time of the hash, expiry.h) or overwritten. A
+ * hash has a field that is not gone, or the next look-up of its key removes it. */
 #pragma once
 #include "store/hash.h"
 #include "store/ordered.h"

@@ -1,7 +1,6 @@
 /* move.c: RENAME, MOVE and COPY, between databases and shards; values that are made aside (draft.h). */
 #include "store/draft.h"
 #include "store/hash_forms.h"
-#include <limits.h>
 
 struct transfer {
     struct shard *from, *to;
@@ -172,15 +171,6 @@ void draft_begin(struct draft *d, struct shard *s)
     d->v = (struct value_at){.s = s, .db = s->databases, .key = &d->key};
 }
 
-/* Times of fields were filed in the wheel of the drafts' database, where nothing is to expire. */
-static void draft_end(struct shard *s)
-{
-    struct db *db = &s->db[s->databases];
-    unsigned budget = UINT_MAX;
-    if (db->wheel && db->index.keys == 0 && expiry_free(s, db->wheel, &budget))
-        db->wheel = NULL;
-}
-
 enum store_result draft_place(struct draft *d, unsigned db, const struct key *k, uint64_t expire_at)
 {
     struct shard *s = d->v.s;
@@ -188,8 +178,7 @@ enum store_result draft_place(struct draft *d, unsigned db, const struct key *k,
     struct transfer t = {s, s, &s->db[d->v.db], &s->db[db], &d->key, k, true, ms};
     enum store_result result = transfer(&t, d->v.e);
     if (result != STORE_OK)
-        value_remove(&d->v);
-    draft_end(s);
+        draft_drop(d);
     return result;
 }
 
@@ -197,5 +186,4 @@ void draft_drop(struct draft *d)
 {
     if (d->v.e)
         value_remove(&d->v);
-    draft_end(d->v.s);
 }

@@ -1,5 +1,5 @@
-/* ordered.h: a table whose elements, all or some of them, also stand in an order: sorted sets by their scores, hashes
- * by the times of their fields. What both need to be compacted. Private to the store. */
+/* ordered.h: a table whose elements, all or some of them, also stand in an order: sorted sets by their
+ * scores, hashes by the times of their fields. What both need to be compacted. Private to the store. */
 #pragma once
 #include "store/order.h"
 #include "store/table.h"

@@ -1,21 +1,22 @@
-/* hash_expire_test.c: HEXPIRE, HTTL, HPERSIST, HGETEX, HSETEX, HGETDEL and their kin against replies written by hand from
- * the documentation (the oracle is too old to know them), in the forms of a hash, with the clock moved by the test. */
+/* hash_expire_test.c: HEXPIRE, HTTL, HPERSIST, HGETEX, HSETEX, HGETDEL and their kin against replies written
+ * by hand from the documentation (the oracle is too old to know them), in the forms of a hash, with the clock
+ * moved by the test. */
 #include "engine.h"
 #include "unit.h"
 #include "store/shard.h"
 #include <stdio.h>
 
-#define NO_FIELDS(key)    EXPECT(e, "EXISTS " key, ":0\r\n")
-#define ERR_FIELDS        "-ERR Mandatory argument FIELDS is missing or not at the right position\r\n"
-#define ERR_MATCH         "-ERR The `numfields` parameter must match the number of arguments\r\n"
-#define ERR_NUMBER        "-ERR Number of fields must be a positive integer\r\n"
-#define ERR_INTEGER       "-ERR value is not an integer or out of range\r\n"
-#define ERR_NEGATIVE      "-ERR invalid expire time, must be >= 0\r\n"
-#define WRONG_TYPE        "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
-#define ERR_LIFE          "-ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified\r\n"
-#define ERR_CONDITION     "-ERR Only one of FXX or FNX arguments can be specified\r\n"
-#define INVALID(command)  "-ERR invalid expire time in '" command "' command\r\n"
-#define ARITY(command)    "-ERR wrong number of arguments for '" command "' command\r\n"
+#define NO_FIELDS(key)   EXPECT(e, "EXISTS " key, ":0\r\n")
+#define ERR_FIELDS       "-ERR Mandatory argument FIELDS is missing or not at the right position\r\n"
+#define ERR_MATCH        "-ERR The `numfields` parameter must match the number of arguments\r\n"
+#define ERR_NUMBER       "-ERR Number of fields must be a positive integer\r\n"
+#define ERR_INTEGER      "-ERR value is not an integer or out of range\r\n"
+#define ERR_NEGATIVE     "-ERR invalid expire time, must be >= 0\r\n"
+#define WRONG_TYPE       "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+#define ERR_LIFE         "-ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified\r\n"
+#define ERR_CONDITION    "-ERR Only one of FXX or FNX arguments can be specified\r\n"
+#define INVALID(command) "-ERR invalid expire time in '" command "' command\r\n"
+#define ARITY(command)   "-ERR wrong number of arguments for '" command "' command\r\n"
 
 /* Runs a test with hashes as packs, then as tables. */
 static void in_both_forms(void (*test)(struct engine *e, bool table))
@@ -297,12 +298,14 @@ static void test_figures(void)
     EXPECT(e, "HSETEX h PX 100 FIELDS 2 a 1 b 2", ":1\r\n");
     EXPECT(e, "HSETEX g PX 900 FIELDS 1 a 1", ":1\r\n");
     EXPECT(e, "HSET g b 1", ":1\r\n");
-    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=2,expires=0,avg_ttl=0,subexpiry=2\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=2,expires=0,avg_ttl=0,subexpiry=2\r\n"));
     engine_sleep(e, 101);
     NO_FIELDS("h");
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO stats"), "\r\nexpired_subkeys:2\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO stats"), "\r\nexpired_keys:0\r\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=1,expires=0,avg_ttl=0,subexpiry=1\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=1,expires=0,avg_ttl=0,subexpiry=1\r\n"));
     EXPECT(e, "HPERSIST g FIELDS 1 a", "*1\r\n:1\r\n");
     CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO keyspace"), "db0:keys=1,expires=0,avg_ttl=0\r\n"));
     EXPECT(e, "OBJECT ENCODING g", "$10\r\nlistpackex\r\n");
@@ -314,8 +317,8 @@ static void test_figures(void)
     engine_free(e);
 }
 
-/* Whatever allocation of the store fails: an OOM error, or it was done; and no field is lost. Returns whether all
- * allocations of the command were passed. */
+/* Whatever allocation of the store fails: an OOM error, or it was done; and no field is lost. Returns whether
+ * all allocations of the command were passed. */
 static bool run_failing(const char *command, bool table, unsigned n, unsigned *refused)
 {
     struct engine *e = engine_new(table ? "hash-max-listpack-entries 0\n" : NULL);
@@ -351,8 +354,8 @@ static void test_dump_and_restore(void)
         CU_ASSERT_FATAL(n < sizeof payload);
         memcpy(payload, text, n);
         CU_ASSERT_EQUAL(payload[n - 10], 12);
-        struct slice words[] = {slice_str("RESTORE"), slice_str("r"), slice_str("0"),
-                                {(const uint8_t *)payload, n}};
+        struct slice words[] = {
+            slice_str("RESTORE"), slice_str("r"), slice_str("0"), {(const uint8_t *)payload, n}};
         CU_ASSERT(engine_same(engine_argv(e, 4, words), "+OK\r\n"));
         EXPECT(e, "HPTTL r FIELDS 3 a b c", "*3\r\n:700\r\n:900\r\n:-1\r\n");
         engine_sleep(e, 701);
@@ -369,9 +372,9 @@ static void test_dump_and_restore(void)
 
 static void test_without_memory(void)
 {
-    static const char *const commands[] = {"HEXPIRE h 100 FIELDS 3 a b z", "HGETEX h EX 100 FIELDS 1 a",
-                                           "HPERSIST h FIELDS 1 t", "HSETEX h EX 100 FIELDS 1 a 1234567890123",
-                                           "HINCRBY h t 1234567890123"};
+    static const char *const commands[] = {
+        "HEXPIRE h 100 FIELDS 3 a b z", "HGETEX h EX 100 FIELDS 1 a", "HPERSIST h FIELDS 1 t",
+        "HSETEX h EX 100 FIELDS 1 a 1234567890123", "HINCRBY h t 1234567890123"};
     unsigned refused = 0;
     for (unsigned table = 0; table < 2; table++)
         for (unsigned c = 0; c < sizeof commands / sizeof *commands; c++)
@@ -380,11 +383,12 @@ static void test_without_memory(void)
     CU_ASSERT_TRUE(refused > 8);
 }
 
-/* Commands with several elements do all or nothing at the memory limit, in every form and with every bit of room. */
+/* Commands with several elements do all or nothing at the memory limit, in every form and with every bit of
+ * room. */
 static void test_all_or_nothing_at_the_limit(void)
 {
-    static const char *const commands[][2] = {{"HSET", "HLEN"},  {"HSETEX k EX 100 FIELDS 40", "HLEN"},
-                                              {"SADD", "SCARD"}, {"ZADD", "ZCARD"},
+    static const char *const commands[][2] = {{"HSET", "HLEN"},    {"HSETEX k EX 100 FIELDS 40", "HLEN"},
+                                              {"SADD", "SCARD"},   {"ZADD", "ZCARD"},
                                               {"GEOADD", "ZCARD"}, {"RPUSH", "LLEN"}};
     char line[4096], add[4096], want[32];
     for (unsigned c = 0; c < 6; c++) {

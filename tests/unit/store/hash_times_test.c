@@ -1,6 +1,6 @@
-/* hash_times_test.c: random operations on hashes whose fields expire, and on plain arrays beside them, which must agree
- * at every step of a virtual clock, with allocations that fail, in both forms, with and without upkeep; what upkeep
- * costs and what a time takes. */
+/* hash_times_test.c: random operations on hashes whose fields expire, and on plain arrays beside them, which
+ * must agree at every step of a virtual clock, with allocations that fail, in both forms, with and without
+ * upkeep; what upkeep costs and what a time takes. */
 #include "fixture.h"
 #include "store/hash_forms.h"
 #include "store/rdb_value.h"
@@ -16,7 +16,7 @@ struct field {
 struct model {
     struct fixture f;
     uint64_t random, now;
-    bool active;          /* upkeep runs */
+    bool active; /* upkeep runs */
     uint64_t key_expire[KEYS];
     struct field field[KEYS][FIELDS];
 };
@@ -463,8 +463,8 @@ static void test_compaction(void)
     fixture_close(&f);
 }
 
-/* Keys with field times are not keys with an expiry: a volatile policy leaves them alone, and the wheel does not forget
- * them meanwhile. */
+/* Keys with field times are not keys with an expiry: a volatile policy leaves them alone, and the wheel does
+ * not forget them meanwhile. */
 static void test_volatile_eviction_passes_them_by(void)
 {
     struct fixture f;
@@ -538,8 +538,8 @@ static void write_form(struct rdb_writer *w, bool listpack, unsigned spoil)
     if (!listpack)
         rdb_put_len(w, 3);
     for (unsigned i = 0; i < 3; i++) {
-        struct item name = item_of(slice_str(names[spoil == 2 ? 0 : i])), time = item_of_number((int64_t)at[i]),
-                    value = item_of(slice_str("value"));
+        struct item name = item_of(slice_str(names[spoil == 2 ? 0 : i])),
+                    time = item_of_number((int64_t)at[i]), value = item_of(slice_str("value"));
         if (spoil == 3)
             time = value;
         listpack_put(&aside, &name);
@@ -598,8 +598,8 @@ static void test_rdb_forms_are_read(void)
     fixture_close(&f);
 }
 
-/* MEMORY USAGE beside the same hash without times: at most 8 bytes a field and 8 in a pack (before the rounding to a
- * size class), 18 in a table. */
+/* MEMORY USAGE beside the same hash without times: at most 8 bytes a field and 8 in a pack (before the
+ * rounding to a size class), 18 in a table. */
 static void test_bytes_a_field(void)
 {
     static const unsigned counts[] = {10, 100, 1000, 100000};
