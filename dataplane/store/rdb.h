@@ -69,6 +69,7 @@ struct rdb_reader {
     size_t left;
     bool bad;
     bool no_memory; /* `bad` because memory was short */
+    struct turn *turn; /* taken for each element; NULL: none */
 };
 
 const uint8_t *rdb_take(struct rdb_reader *r, uint64_t n); /* NULL: there are not n bytes */
@@ -113,4 +114,4 @@ enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to
 
 void rdb_put_footer(struct rdb_writer *w);
 /* False: too short, too new, or damaged. *body: the value. */
-bool rdb_check_payload(struct slice payload, struct slice *body);
+bool rdb_check_payload(struct slice payload, struct slice *body, struct turn *turn);

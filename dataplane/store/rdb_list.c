@@ -97,7 +97,7 @@ static enum rdb_result take_elements(struct rdb_reader *r, enum source source, s
     struct slice element;
     enum rdb_result result = RDB_OK;
     elements_open(&els, r, source, 1);
-    while (result == RDB_OK && elements_next(&els, &element)) /* long: */
+    while (result == RDB_OK && elements_next(&els, &element))
         result = push(s, l, element);
     return elements_close(&els, result);
 }

@@ -166,6 +166,9 @@ enum store_result store_copy(struct shard *from, unsigned from_db, const struct 
 /* Empties one database of this shard (db < databases) or all of them (db = UINT_MAX). Returns at once; memory
  * comes back in shard_upkeep. Number of keys removed. */
 uint64_t store_flush(struct shard *s, unsigned db);
+/* May it be emptied although commands in slices have keys? Not while one changes something, nor without memory
+ * to keep what they read until they have ended. */
+bool store_may_flush(struct shard *s);
 void store_swap(struct shard *s, unsigned a, unsigned b);
 
 /* -- walking
