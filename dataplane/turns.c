@@ -278,11 +278,19 @@ static void swap(struct slice_run *r)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
+/* A read whose client has gone ends. The client of another worker is not looked at from here. */
+static bool is_vain(const struct turns *t, const struct job *j)
+{
+    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE);
+}
+
 static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
     bool stopped = j->seat.stopped;
     count_one(t->env->counters, COUNTER_long_command_slices);
+    if (is_vain(t, j))
+        r->turn.gone = j->out.failed = true;
     swap(r);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;

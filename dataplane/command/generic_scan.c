@@ -68,7 +68,7 @@ static void list_visit(struct entry *e, void *arg)
 static void list_reply(struct resp_writer *out, const struct key_list *l, struct turn *turn)
 {
     reply_array(out, l->count);
-    for (size_t i = 0; i < l->count; i++, turn_take(turn))
+    for (size_t i = 0; i < l->count && turn_goes_on(turn); i++)
         reply_bulk(out, l->key[i]);
 }
 
@@ -82,10 +82,9 @@ enum command_result keys_command(struct request *rq)
     list_init(&l, &rq->argv[1], NULL);
     for (unsigned i = 0; i < ks->shards; i++) {
         uint64_t cursor = 0;
-        do {
+        do
             cursor = store_scan(ks->shard[i], rq->client->db, cursor, STRIDE, list_visit, &l);
-            turn_take(rq->turn);
-        } while (cursor);
+        while (turn_goes_on(rq->turn) && cursor);
     }
     if (l.failed)
         reply_oom(rq->out);

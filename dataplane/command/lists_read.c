@@ -73,10 +73,8 @@ enum command_result lrange_command(struct request *rq)
     reply_array(rq->out, (size_t)n);
     if (n)
         list_seek(v.e, start, &c);
-    for (; n > 0 && list_next(&c, &item); n--) {
+    for (; n > 0 && turn_goes_on(rq->turn) && list_next(&c, &item); n--)
         reply_item(rq->out, &item);
-        turn_take(rq->turn);
-    }
     return CMD_DONE;
 }
 

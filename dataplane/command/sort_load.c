@@ -140,5 +140,6 @@ bool sort_load(struct sort *o, struct entry *e)
 void sort_free(struct sort *o)
 {
     free(o->member);
+    free(o->order);
     free(o->key);
 }

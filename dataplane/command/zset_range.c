@@ -108,7 +108,7 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
     if (count == 0)
         return;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
-    for (; count-- > 0 && zset_next(&w, &e); turn_take(rq->turn))
+    while (count-- > 0 && turn_goes_on(rq->turn) && zset_next(&w, &e))
         reply_element(rq->out, &e, q->with_scores);
 }
 
