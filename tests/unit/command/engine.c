@@ -314,7 +314,7 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_LONG)
+    if (e->result == CMD_LONG && !e->leaves_long)
         run_in_slices(e, &sink.w);
     if (e->result == CMD_ELSEWHERE) /* every shard is here */
         e->result = command_execute(&e->request, &sink.w);

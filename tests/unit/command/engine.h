@@ -12,6 +12,7 @@
 
 struct engine {
     struct command_env env;
+    bool leaves_long; /* CMD_LONG is the caller's: see `request` */
     uint64_t slices; /* of commands that were run in slices, with ENGINE_SLICES in the environment */
     struct client *client; /* the one that engine_* calls speak for */
     struct client clients[8];
