@@ -45,7 +45,7 @@ static void pop(struct request *rq, struct value_at *v, enum list_end end, uint6
 {
     struct list_cursor c;
     struct item item;
-    list_seek(v->e, end == LIST_HEAD ? 0 : (int64_t)list_len(v->e), &c);
+    list_seek(v->e, end == LIST_HEAD ? 0 : (int64_t)list_len(v->e), &c, rq->turn);
     for (uint64_t i = 0; i < n; i++) {
         turn_take(rq->turn);
         (end == LIST_HEAD ? list_next : list_prev)(&c, &item);
@@ -183,7 +183,7 @@ static void reply_end(struct request *rq, const struct value_at *v, enum list_en
 {
     struct list_cursor c;
     struct item item;
-    list_seek(v->e, end == LIST_HEAD ? 0 : -1, &c);
+    list_seek(v->e, end == LIST_HEAD ? 0 : -1, &c, rq->turn);
     list_next(&c, &item);
     reply_item(rq->out, &item);
 }

@@ -74,7 +74,7 @@ void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entr
     uint64_t nodes = 0;
     rdb_put_byte(w, RDB_LIST_QUICKLIST_2);
     size_t at = w->len;
-    list_seek(e, 0, &c);
+    list_seek(e, 0, &c, NULL);
     while (list_next(&c, &item)) /* long: */
         put_in_node(w, &node, limit, &item, &nodes);
     end_node(w, &node, &nodes);
