@@ -55,8 +55,10 @@ static void reads_back(const struct key *k, bool compress)
         rdb_put_value(&again, ks->shard[0], find(&copy));
         MUST(!again.failed, "the copy cannot be written");
         bool any_order = first.p[0] == RDB_HASH || first.p[0] == RDB_HASH_METADATA || first.p[0] == RDB_SET; /* of a table */
-        MUST(first.len == again.len, "the copy is longer or shorter");
-        MUST(any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
+        /* A small hash in the form with times, all of which are over: the copy has the form without. */
+        bool settled = first.p[0] == RDB_HASH && again.p[0] == RDB_HASH_LISTPACK;
+        MUST(settled || first.len == again.len, "the copy is longer or shorter");
+        MUST(settled || any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
         MUST(entry_type(find(k)) == entry_type(find(&copy)), "the copy has another type");
     }
     rdb_writer_free(&first);
