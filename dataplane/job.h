@@ -30,9 +30,9 @@ struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h
     struct pin *pin;
     int pins;
     bool everything; /* it reads all keys, and has them */
-    bool longer;  /* its handler has returned CMD_LONG */
-    bool whole;   /* it waits for all commands in slices */
-    bool stopped; /* it runs with all other workers stopped */
+    bool longer;     /* its handler has returned CMD_LONG */
+    bool whole;      /* it waits for all commands in slices */
+    bool stopped;    /* it runs with all other workers stopped */
 };
 
 struct job {

@@ -12,8 +12,8 @@
 enum { CURSOR_BITS = 48 };
 static const uint64_t cursor_mask = (UINT64_C(1) << CURSOR_BITS) - 1;
 
-/* Keys that passed the filters. Nothing changes a shard before they are replied (CMD_ALL_KEYS), so slices stay
- * good. */
+/* Keys that passed the filters. Nothing changes a shard before they are replied (CMD_ALL_KEYS), so slices
+ * stay good. */
 struct key_list {
     const struct slice *pattern; /* NULL: all */
     const struct slice *type;    /* NULL: all */

@@ -23,7 +23,8 @@ int64_t clamp_range(int64_t len, int64_t *start, int64_t *stop);
 
 /* What a blocking command tries now and again: pops up to count elements of the first of these keys that has
  * some and replies them with the key, or replies an error. CMD_BLOCK: all are empty, nothing was replied. */
-enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end, int64_t count);
+enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end,
+                                  int64_t count);
 /* The same for one element, in the form of BLPOP. False: all are empty. */
 bool list_pop_try(struct request *rq, int first_key, int keys, enum list_end end);
 

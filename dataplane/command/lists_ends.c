@@ -103,7 +103,8 @@ enum command_result rpop_command(struct request *rq)
     return pop_command(rq, LIST_TAIL);
 }
 
-enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end, int64_t count)
+enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end,
+                                  int64_t count)
 {
     for (int i = first_key; i < first_key + keys; i++) {
         struct value_at v;

@@ -46,7 +46,8 @@ uint64_t list_way(const struct entry *e, int64_t index)
     const struct list *l = entry_is_body(e) ? entry_list(e) : NULL;
     if (!l || l->body.memory < NEAR)
         return 0;
-    uint64_t at = index < 0 ? 0 - (uint64_t)index : (uint64_t)index, far = at < l->count / 2 ? at : l->count - at;
+    uint64_t at = index < 0 ? 0 - (uint64_t)index : (uint64_t)index,
+             far = at < l->count / 2 ? at : l->count - at;
     return at >= l->count ? 0 : far / 64 + l->body.memory / PAGE * far / l->count;
 }
 

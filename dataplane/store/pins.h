@@ -17,12 +17,13 @@ struct pin_key {
 };
 
 struct pins {
-    uint64_t pins;  /* in all; 0: nothing below means anything */
-    uint64_t held;  /* of them, by who have their keys, ... */
+    uint64_t pins;    /* in all; 0: nothing below means anything */
+    uint64_t held;    /* of them, by who have their keys, ... */
     uint64_t writing; /* ... and change them */
     uint64_t elder;   /* of those held, what was so when a database was flushed: they read what is gone */
     uint64_t flushes; /* while some were held */
-    unsigned everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
+    unsigned
+        everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
     struct pin_key **bucket;

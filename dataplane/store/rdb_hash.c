@@ -76,7 +76,8 @@ enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct v
     return elements_close(&els, result);
 }
 
-static enum rdb_result set_timed(struct value_at *v, struct slice field, struct slice value, uint64_t expire_at)
+static enum rdb_result set_timed(struct value_at *v, struct slice field, struct slice value,
+                                 uint64_t expire_at)
 {
     bool added;
     if (expire_at > HASH_LATEST)
@@ -88,7 +89,8 @@ static enum rdb_result set_timed(struct value_at *v, struct slice field, struct 
     return !expire_at || hash_expire(v, field, expire_at) == STORE_OK ? RDB_OK : RDB_OOM;
 }
 
-/* The soonest time; then for each field its time, 0 = none, otherwise the distance from the soonest plus one. */
+/* The soonest time; then for each field its time, 0 = none, otherwise the distance from the soonest plus one.
+ */
 enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source, struct value_at *v)
 {
     struct elements els;

@@ -29,7 +29,7 @@ struct trash {
     uint32_t segment; /* the next one to free */
 };
 
-enum { GUARDS = sizeof ((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
+enum { GUARDS = sizeof((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
 
 struct shard {
     struct slab_heap heap;

@@ -171,8 +171,8 @@ static uint64_t count_in_node(const struct stream_node *n, struct stream_id from
     return count;
 }
 
-uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to,
-                      uint64_t most, struct turn *turn)
+uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to, uint64_t most,
+                      struct turn *turn)
 {
     struct order_cursor cursor;
     uint64_t rank, count = 0;

@@ -43,7 +43,8 @@ struct server {
     struct engine *engine;
     struct box_ops box;
     struct blocking blocking;
-    struct turns turns; /* with ENGINE_INTERLEAVED in the environment: long commands give way at each element */
+    struct turns
+        turns; /* with ENGINE_INTERLEAVED in the environment: long commands give way at each element */
     bool interleaved;
     struct connection connection[CONNECTIONS];
     struct pollfd poll[CONNECTIONS + 1]; /* the last one listens */

@@ -294,7 +294,8 @@ static void sliced_command(void *arg)
 
 static void run_in_slices(struct engine *e, struct resp_writer *out)
 {
-    struct sliced s = {.turn = {.left = 1, .look = give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
+    struct sliced s = {
+        .turn = {.left = 1, .look = give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
     struct keyspace *ks = e->env.ks;
     e->request.turn = &s.turn;
     for (unsigned i = 0; i < ks->shards; i++)

@@ -104,7 +104,8 @@ static void compare(struct fixture *f, const struct key *k)
         CU_ASSERT_FATAL(slice_eq(item_text(&item, scratch), text_of(model[i], text)));
     }
     CU_ASSERT_FATAL(!list_prev(&c, &item));
-    CU_ASSERT_FATAL(!list_seek(v.e, (int64_t)count + 1, &c, NULL) && !list_seek(v.e, -(int64_t)count - 1, &c, NULL));
+    CU_ASSERT_FATAL(!list_seek(v.e, (int64_t)count + 1, &c, NULL) &&
+                    !list_seek(v.e, -(int64_t)count - 1, &c, NULL));
 }
 
 static void step_push(struct value_at *v, uint64_t *seed, uint64_t r)

@@ -67,7 +67,8 @@ static void what_was_flushed_goes_when_its_readers_have_ended(void)
     sends(client[0], "SMEMBERS a\r\n");
     CU_ASSERT(rig_says(&rig, client[1], "FLUSHALL\r\n", "+OK\r\n"));
     CU_ASSERT_EQUAL(p->elder, 1);
-    CU_ASSERT(rig_says(&rig, client[1], "MSET b 1 c 2\r\nSETRANGE text 1000000 x\r\n", "+OK\r\n:1000001\r\n"));
+    CU_ASSERT(
+        rig_says(&rig, client[1], "MSET b 1 c 2\r\nSETRANGE text 1000000 x\r\n", "+OK\r\n:1000001\r\n"));
     sends(client[2], "GET text\r\n");
     CU_ASSERT_EQUAL(p->elder, 1);
     CU_ASSERT_EQUAL(p->held, 2);
