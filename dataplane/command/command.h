@@ -44,12 +44,11 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 stopped (INFO, KEYS, FLUSHALL) */
                     CMD_WHOLE = 1 << 27,     /* changes or reads all of the keyspace: waits until no command
                                                 in slices is under way (FLUSHALL) */
-                    CMD_ALL_KEYS =
-                        1 << 29, /* CMD_WHOLE, and merely reads which keys there are: waits for who changes
-                                    something; in slices nobody else changes anything (KEYS) */
-                    CMD_DETACHES = 1 << 28, /* CMD_WHOLE, and leaves what is merely read to its readers: waits
-                                               for who changes something alone (FLUSHALL) */
-                    CMD_SYSCMD = 1 << 25,   /* doc_flags of COMMAND DOCS: for internal use */
+                    CMD_ALL_KEYS = 1 << 29,  /* CMD_WHOLE, but reads which keys there are: goes with other
+                                                readers, and nobody changes a key meanwhile (KEYS) */
+                    CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
+                                                for who changes something (FLUSHALL) */
+                    CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
 
