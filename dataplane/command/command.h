@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "base/turn.h"
 #include "command/client.h"
+#include "command/pubsub.h"
 #include "resp/writer.h"
 #include "store/store.h"
 
@@ -161,7 +162,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[];
+    commands_hash_expire[], commands_pubsub[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -202,6 +203,7 @@ struct block_spec {
 };
 
 enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
+enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
     /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
@@ -235,6 +237,12 @@ struct box_ops {
     /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL:
      * all shards are here. */
     void (*unwatch)(struct command_env *env, struct watch *w);
+    /* Brings a message (copied) to all who have subscribed. PUBLISHED: *receivers are told, and get it when the
+     * command is over; or the reply comes later. NULL: nobody can. */
+    enum published (*publish)(struct request *rq, enum topic_kind kind, struct slice channel,
+                              struct slice message, uint64_t *receivers);
+    /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
+    void (*notify)(struct command_env *env, struct slice channel, struct slice message);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -256,6 +264,9 @@ struct command_env { /* one a worker */
     void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
+    struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
+    bool trimmed;              /* by the last XADD */
+    bool stopped;              /* all other workers are stopped */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */
     bool turns;                /* ... if the box can */

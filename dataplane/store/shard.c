@@ -182,10 +182,16 @@ void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e
 /* A hash that goes with its last fields counts them, not itself (INFO of Redis 7.4). */
 void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e)
 {
-    if (entry_has_ttl(e) && entry_expire_at(e) < s->now_ms)
+    bool own = entry_has_ttl(e) && entry_expire_at(e) < s->now_ms;
+    if (own)
         count_one(s->counters, COUNTER_expired_keys);
     else
         count_add(s->counters, COUNTER_expired_subkeys, hash_fields(e));
+    if (__builtin_expect(s->waits.nodes != 0, 0)) {
+        if (!own)
+            waits_tell(&s->waits, EVENT_FIELDS_EXPIRED, (unsigned)(db - s->db), entry_key(e));
+        waits_tell(&s->waits, own ? EVENT_EXPIRED : EVENT_EMPTIED, (unsigned)(db - s->db), entry_key(e));
+    }
     db_remove(s, db, at, e);
 }
 

@@ -41,8 +41,11 @@ struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsi
 {
     struct place at;
     struct entry *e = db_find(s, &s->db[db], k, &at);
-    if (!(how & (LOOK_WRITE | LOOK_NOSTAT)))
+    if (!(how & (LOOK_WRITE | LOOK_NOSTAT))) {
         count_one(s->counters, e ? COUNTER_keyspace_hits : COUNTER_keyspace_misses);
+        if (!e && __builtin_expect(s->waits.nodes != 0, 0))
+            waits_tell(&s->waits, EVENT_MISSED, db, k->name);
+    }
     if (e && !(how & LOOK_NOTOUCH))
         entry_touch(s, e);
     return e;
