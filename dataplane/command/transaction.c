@@ -321,7 +321,7 @@ static void note_place(struct transaction *t, const struct request *rq)
     t->flags |= rq->cmd->flags;
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
-    t->spread |= rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
+    t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING || (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
     t->personal |= rq->route == ROUTE_HERE && rq->cmd->run != ping_run && rq->cmd->run != echo_run;
 }
 
