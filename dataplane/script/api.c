@@ -53,6 +53,8 @@ int api_error_handler(lua_State *L)
         lua_createtable(L, 0, 3);
         if (lua_isstring(L, 1))
             lua_pushfstring(L, "ERR %s", lua_tostring(L, 1));
+        else if (lua_isboolean(L, 1))
+            lua_pushfstring(L, "ERR %s", lua_toboolean(L, 1) ? "true" : "false");
         else
             lua_pushfstring(L, "ERR %s", luaL_typename(L, 1));
         lua_setfield(L, -2, "err");
@@ -117,11 +119,6 @@ static void open_reply(struct script_host *h)
     h->out.end = h->reply + h->reply_cap;
 }
 
-static bool alone(const struct script_host *h)
-{
-    return h->rq->env->workers == 1 || h->rq->route == ROUTE_ALL || h->rq->client->flags & CLIENT_DENY_BLOCKING;
-}
-
 /* May this script write where it is? One that names other keys only if it says so may. */
 static bool confined(const struct script_host *h)
 {
@@ -131,7 +128,7 @@ static bool confined(const struct script_host *h)
 /* It needs more than the shard it runs on: ends it, to start anew. */
 static const char *stay(lua_State *L, struct script_host *h, const struct request *rq)
 {
-    if (alone(h))
+    if (script_is_alone(h->rq))
         return NULL;
     bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
     bool may_spread = rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE) && !confined(h);

@@ -13,12 +13,6 @@ static enum command_result error(struct request *rq, const char *text)
     return CMD_DONE;
 }
 
-/* Are all shards ours at this moment? Within EXEC they are: it stops all workers for a script. */
-static bool is_alone(const struct request *rq)
-{
-    return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
-}
-
 /* It has not run yet: it does with all workers stopped. */
 static enum command_result stop_first(struct request *rq)
 {
@@ -48,7 +42,7 @@ static enum command_result run(struct request *rq, struct script_host *h, struct
                                bool read_only)
 {
     bool wide = keys == 0 || atomic_load_explicit(&s->wide, memory_order_relaxed);
-    if (wide && !is_alone(rq))
+    if (wide && !script_is_alone(rq))
         return stop_first(rq);
     enum command_result result = script_run(h, s, rq, 3, keys, read_only);
     return result == CMD_ELSEWHERE ? stop_first(rq) : result;
@@ -88,7 +82,7 @@ static enum command_result eval(struct request *rq, bool read_only)
         return CMD_DONE;
     script_sha(rq->argv[1], sha);
     struct script *s = scripts_find(rq->env->scripts, sha);
-    if (!s && !is_alone(rq))
+    if (!s && !script_is_alone(rq))
         return stop_first(rq);
     if (!s)
         s = take_in(rq, h, sha, rq->argv[1], false);

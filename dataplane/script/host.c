@@ -110,6 +110,11 @@ struct script_host *script_host_of(struct command_env *env)
         h = env->script_host = calloc(1, sizeof *h);
     if (!h)
         return NULL;
+    if (!h->rng[0]) {
+        uint64_t seed = env_random(env);
+        memcpy(h->rng, &seed, sizeof h->rng);
+        h->rng[0] |= 1;
+    }
     uint64_t now = scripts_generation(env->scripts);
     if ((!h->L || h->generation != now) && !fresh_state(h))
         return NULL;
@@ -279,6 +284,18 @@ static int protected_run(lua_State *L)
     return 0;
 }
 
+/* Is memory short where it may write? */
+static bool is_short(const struct request *rq)
+{
+    const struct keyspace *ks = rq->env->ks;
+    if (!script_is_alone(rq))
+        return command_make_room(rq) != STORE_OK;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (shard_make_room(ks->shard[i], 0) != STORE_OK)
+            return true;
+    return false;
+}
+
 static void begin(struct script_host *h, struct script *s, struct request *rq, bool read_only)
 {
     const struct client *c = rq->client;
@@ -289,9 +306,7 @@ static void begin(struct script_host *h, struct script *s, struct request *rq, b
     h->read_only = read_only || s->flags & SCRIPT_NO_WRITES;
     h->resp = 2;
     h->ended = h->again = h->dirty = h->replying = false;
-    h->oom = command_make_room(rq) != STORE_OK;
-    h->rng[0] = 0x330e;
-    h->rng[1] = h->rng[2] = 0;
+    h->oom = is_short(rq);
     h->deadline_us = clock_us() + (ms && ms < SCRIPT_MS_MOST ? ms : SCRIPT_MS_MOST) * 1000;
     h->client = (struct client){.id = c->id, .db = c->db, .proto = 2, .worker = c->worker, .peer = c->peer,
                                 .local = c->local, .created_ms = c->created_ms, .last_ms = c->last_ms};

@@ -26,7 +26,7 @@ struct script_host {
     unsigned compiled; /* functions kept */
     unsigned runs;
     int name[NAMES];         /* references to the strings */
-    unsigned short rng[3];   /* math.random: the same sequence for every script */
+    unsigned short rng[3];   /* math.random */
     uint64_t deadline_us;    /* of the monotonic clock */
     bool ended;              /* it must end: every hook raises again */
     bool again;              /* because it is to start anew elsewhere */

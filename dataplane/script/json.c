@@ -150,7 +150,7 @@ static void encode_key(struct text *t, const struct options *o)
         encode_string(t, s, len);
         put_char(t, ':');
     } else {
-        luaL_error(L, "Cannot serialise table: table key must be a number or string");
+        encode_fail(L, type, "table key must be a number or string");
     }
 }
 
@@ -158,7 +158,7 @@ static void encode_table(struct text *t, const struct options *o, int depth)
 {
     lua_State *L = t->L;
     if (depth > o->encode_depth || !lua_checkstack(L, 5))
-        luaL_error(L, "Cannot serialise, excessive depth (%d)", depth);
+        luaL_error(L, "Cannot serialise, excessive nesting (%d)", depth);
     int n = array_length(L, o);
     if (n > 0) {
         for (int i = 1; i <= n; i++) {

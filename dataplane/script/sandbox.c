@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char real_tables, globals_key, string_meta; /* addresses are keys of the registry */
+static const char real_tables, globals_key, string_meta, globals_meta; /* addresses are keys of the registry */
 
 #define READONLY "Attempt to modify a readonly table"
 
@@ -145,6 +145,10 @@ static int safe_getmetatable(lua_State *L)
         get_key(L, &string_meta);
         return 1;
     }
+    if (lua_rawequal(L, 1, LUA_GLOBALSINDEX)) {
+        get_key(L, &globals_meta);
+        return 1;
+    }
     if (sandbox_real(L, 1) || !lua_getmetatable(L, 1)) {
         lua_pushnil(L);
         return 1;
@@ -249,7 +253,28 @@ static int safe_load(lua_State *L)
     return loaded(L, lua_load(L, next_piece, &p, name));
 }
 
-/* -- math.random: every script sees the same sequence. Numbers are those of lrand48(3). */
+/* What redis.call has thrown is a text to whoever catches it. */
+static int safe_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    if (lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0) == 0)
+        return lua_gettop(L);
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "err");
+        lua_rawget(L, -2);
+        if (lua_isstring(L, -1))
+            lua_replace(L, -2);
+        else
+            lua_pop(L, 1);
+    }
+    lua_pushboolean(L, 0);
+    lua_replace(L, 1);
+    return 2;
+}
+
+/* -- math.random: the numbers of lrand48(3), the same after the same seed on every box */
 
 static int random_number(lua_State *L)
 {
@@ -309,12 +334,13 @@ static int no_such_global(lua_State *L)
 static void fill_globals(lua_State *L)
 {
     static const char *const same[] = {"xpcall",       "tostring",  "next",   "assert", "tonumber", "rawequal",
-                                       "collectgarbage", "gcinfo",  "pcall",  "type",   "error",    "ipairs",
+                                       "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
                                        "select",       "unpack",    "_VERSION"};
     static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
     static const luaL_Reg ours[] = {{"rawset", safe_rawset},
                                     {"rawget", safe_rawget},
                                     {"next", safe_next},
+                                    {"pcall", safe_pcall},
                                     {"pairs", safe_pairs},
                                     {"getmetatable", safe_getmetatable},
                                     {"setmetatable", safe_setmetatable},
@@ -370,6 +396,9 @@ void sandbox_open(lua_State *L)
     wrap(L, "math", "random", random_number);
     wrap(L, "math", "randomseed", random_seed);
     protect_string_meta(L);
+    lua_newtable(L);
+    sandbox_protect(L);
+    set_key(L, &globals_meta);
     lua_newtable(L);
     fill_globals(L);
     int real = lua_gettop(L);

@@ -73,6 +73,12 @@ uint64_t script_host_bytes(const struct script_host *h);
 
 /* Does it compile? Otherwise an error in text. */
 bool script_compiles(struct script_host *h, struct slice body, char *error, size_t size);
+/* Are all shards this worker's at this moment? Within EXEC they are: it stops all workers for a script. */
+static inline bool script_is_alone(const struct request *rq)
+{
+    return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
+}
+
 /* A run of rq: first key at argument `at`. CMD_ELSEWHERE: nothing was done, see above. */
 enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int at, int keys,
                                bool read_only);

@@ -76,7 +76,7 @@ static bool control(struct reading *r, char option)
     case '!':
         n = number_or(r, sizeof(long));
         if (n == 0 || n & (n - 1))
-            luaL_error(r->L, "alignment is not a power of 2");
+            luaL_error(r->L, "alignment %d is not a power of 2", (int)n);
         r->align = n;
         return true;
     default: return false;
@@ -122,7 +122,7 @@ static size_t put_text(struct reading *r, luaL_Buffer *b, char option, int arg, 
     const char *s = luaL_checklstring(r->L, arg, &len);
     if (option == 's' || size == 0)
         size = len;
-    luaL_argcheck(r->L, len >= size, arg, "string too short");
+    luaL_argcheck(r->L, len >= size, arg + 1, "string too short"); /* as the library counts */
     luaL_addlstring(b, s, size);
     if (option == 's') {
         luaL_addchar(b, 0);
@@ -260,8 +260,7 @@ static int struct_size(lua_State *L)
             luaL_argerror(L, 1, "option 's' has no fixed size");
         else if (option == 'c' && size == 0)
             luaL_argerror(L, 1, "option 'c0' has no fixed size");
-        if (!strchr("bBhHlLTiIfdcx", option) && !control(&r, option))
-            return bad_option(&r, option);
+        control(&r, option);
         if (at > INT_MAX - size)
             return luaL_error(L, "integral size overflow");
         at += size;
