@@ -248,7 +248,8 @@ static void reply_failure(lua_State *L, struct script_host *h)
     }
     const char *text = error_field(L, at, "err"), *source = error_field(L, at, "source");
     const char *line = error_field(L, at, "line");
-    lua_getfield(L, at, "ignore_error_stats_update");
+    lua_pushliteral(L, "ignore_error_stats_update");
+    lua_rawget(L, at);
     uint32_t errors = out->errors;
     bool counted = lua_toboolean(L, -1);
     lua_pushfstring(L, " script: %s, on %s:%s.", h->script->sha, source ? source : "", line ? line : "");

@@ -274,6 +274,30 @@ static int safe_pcall(lua_State *L)
     return 2;
 }
 
+/* The handler of the script, at upvalue 1, unless the script is to end: the hook that says so would not end it. */
+static int handle(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (script_host_from(L)->ended)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int safe_xpcall(lua_State *L)
+{
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    lua_pushcclosure(L, handle, 1);
+    lua_insert(L, 1);
+    int status = lua_pcall(L, 0, LUA_MULTRET, 1);
+    lua_pushboolean(L, status == 0);
+    lua_replace(L, 1);
+    return lua_gettop(L);
+}
+
 /* -- math.random: the numbers of lrand48(3), the same after the same seed on every box */
 
 static int random_number(lua_State *L)
@@ -333,7 +357,7 @@ static int no_such_global(lua_State *L)
 /* The real table of globals: on top. */
 static void fill_globals(lua_State *L)
 {
-    static const char *const same[] = {"xpcall",       "tostring",  "next",   "assert", "tonumber", "rawequal",
+    static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
                                        "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
                                        "select",       "unpack",    "_VERSION"};
     static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
@@ -341,6 +365,7 @@ static void fill_globals(lua_State *L)
                                     {"rawget", safe_rawget},
                                     {"next", safe_next},
                                     {"pcall", safe_pcall},
+                                    {"xpcall", safe_xpcall},
                                     {"pairs", safe_pairs},
                                     {"getmetatable", safe_getmetatable},
                                     {"setmetatable", safe_setmetatable},
