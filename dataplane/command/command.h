@@ -14,6 +14,8 @@
 struct command;
 struct rates;
 struct request;
+struct script_host;
+struct scripts;
 struct slowlog;
 struct watch;
 
@@ -40,6 +42,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_NO_MULTI = 1 << 16,
                     CMD_MOVABLE_KEYS = 1 << 17,
                     CMD_ALLOW_BUSY = 1 << 18,
+                    CMD_NO_MANDATORY_KEYS = 1 << 19,
                     /* Ours, not shown by COMMAND. */
                     CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
                                                 stopped (INFO, KEYS, FLUSHALL) */
@@ -162,7 +165,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_pubsub[];
+    commands_hash_expire[], commands_pubsub[], commands_script[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -267,6 +270,8 @@ struct command_env { /* one a worker */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
+    struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
+    struct script_host *script_host; /* NULL until the first script */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */
     bool turns;                /* ... if the box can */

@@ -8,6 +8,7 @@
 #include "command/transaction.h"
 #include "base/coroutine.h"
 #include "resp/reader.h"
+#include "script/script.h"
 
 enum { MAX_PAIRS = 64, MAX_ARGS = 4096 };
 
@@ -179,6 +180,7 @@ static bool make_env(struct engine *e)
                                   .run_id = "0123456789abcdef0123456789abcdef01234567",
                                   .random = 1,
                                   .box = &box,
+                                  .scripts = scripts_new(),
                                   .worker = e};
     e->env.turns =
         getenv("ENGINE_SLICES") != NULL; /* each long command in slices, and each that could be is long */
@@ -210,6 +212,8 @@ void engine_free(struct engine *e)
         transaction_end(&e->env, &e->clients[i]);
         client_release(&e->clients[i]);
     }
+    script_host_free(e->env.script_host);
+    scripts_free(e->env.scripts);
     if (e->env.ks)
         keyspace_free(e->env.ks);
     command_table_free();
