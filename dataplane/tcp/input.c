@@ -185,7 +185,6 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *seg, ui
 /* An ACK for a segment that was not acceptable. Without data it may be half of a war of ACKs: limited. */
 static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
-    conn_count(c, COUNTER_tcp_drop_window);
     uint32_t now_ms = (uint32_t)(now_us / 1000);
     if (seg->payload == 0 && !(seg->flags & TCP_FIN)) {
         if (now_ms - c->oow_ms < TCP_CHALLENGE_GAP_MS)
@@ -213,10 +212,12 @@ static bool step_sequence(struct tcp_conn *c, const struct tcp_segment *seg, uin
     }
     if (left && seq_upto(seg->seq, c->rcv_adv))
         return true;
-    if (seg->flags & TCP_SYN)
+    if (seg->flags & TCP_SYN) {
         tcp_challenge_ack(c, now_us);
-    else
+    } else {
+        conn_count(c, COUNTER_tcp_drop_window);
         answer_unacceptable(c, seg, now_us);
+    }
     return false;
 }
 
