@@ -40,9 +40,10 @@ struct publication { /* of a JOB_PUBLISH: its arguments are channel and message 
 struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h); zero when it is made */
     struct pin *pin;
     int pins;
-    bool longer;  /* its handler has returned CMD_LONG */
-    bool whole;   /* it waits for all commands in slices */
-    bool stopped; /* it runs with all other workers stopped */
+    bool everything; /* it reads all keys, and has them */
+    bool longer;     /* its handler has returned CMD_LONG */
+    bool whole;      /* it waits for all commands in slices */
+    bool stopped;    /* it runs with all other workers stopped */
 };
 
 struct job {

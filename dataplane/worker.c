@@ -4,6 +4,7 @@
 
 #include "command/notify.h"
 #include "job.h"
+#include "script/script.h"
 #include "tap.h"
 
 #include <rte_cycles.h>
@@ -480,6 +481,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.pubsub = box->pubsub;
     w->env.slowlog = box->slowlog;
     box->slowlog[id] = &w->slowlog;
+    if (!box->scripts)
+        box->scripts = scripts_new();
+    w->env.scripts = box->scripts;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
         .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
@@ -528,6 +532,11 @@ void worker_free(struct worker *w)
     turns_free(&w->turns);
     blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);
+    script_host_free(w->env.script_host);
+    if (w->box && w->id == 0) {
+        scripts_free(w->box->scripts);
+        w->box->scripts = NULL;
+    }
     batch_begin(&w->batch);
     free(w->batch.big);
     resp_reader_reset(&w->reader);

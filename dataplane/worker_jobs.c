@@ -57,7 +57,7 @@ static void flush_outbox(struct worker *w)
 
 static void dispatch(struct worker *w, struct job *j)
 {
-    if (j->kind == JOB_BARRIER)
+    if (j->kind == JOB_BARRIER || (j->kind == JOB_EXEC && !j->done && j->rq.route == ROUTE_ALL))
         append(&w->barrier_first, &w->barrier_last, j);
     else
         send_to(w, destination(w, j), j);
@@ -262,10 +262,7 @@ static bool run_barriers(struct worker *w)
     fabric_resume(w->box->fabric, w->id);
     for (struct job *j = finished, *next; j; j = next) {
         next = j->next;
-        if (j->kind == JOB_EXEC)
-            send_to(w, j->home, j);
-        else
-            worker_complete(w, j);
+        worker_bring_home(w, j);
     }
     return true;
 }

@@ -47,6 +47,12 @@ bool worker_run_job(struct worker *w, struct job *j)
     enum command_result result = job_run(j, &w->env);
     if (result == CMD_LONG)
         turns_long(&w->turns, j);
+    if (result == CMD_ELSEWHERE) {
+        if (j->kind != JOB_EXEC)
+            j->kind = JOB_BARRIER;
+        worker_send_job(w, j);
+        return false;
+    }
     bool done = result != CMD_LONG && (result != CMD_BLOCK || !block_begin(&w->blocking, j));
     if (block_ready(w->waits))
         worker_serve(w);
@@ -68,7 +74,8 @@ enum command_result worker_run_waiting(void *worker, struct job *j)
     if (here)
         worker_lend(j->session, j);
     j->rq.client = &j->client;
-    j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
+    if (j->kind != JOB_EXEC)
+        j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
     return result;
 }
 

@@ -125,7 +125,7 @@ static uint64_t arrival_time(struct direction *d, uint64_t leave, bool reordered
     uint64_t hold = 1 + next_random(w) % (w->fault.delay_us + w->fault.jitter_us + REORDER_HOLD_US);
     uint64_t arrival = leave + w->fault.delay_us + jitter;
     if (reordered)
-        return arrival + hold;
+        return arrival + (w->fault.hold_us ? w->fault.hold_us : hold);
     if (arrival < d->last_arrival)
         arrival = d->last_arrival;
     d->last_arrival = arrival;

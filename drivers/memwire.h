@@ -8,6 +8,7 @@ struct memwire;
 struct memwire_fault { /* probabilities in 1/1,000,000 a frame */
     uint32_t loss, duplicate, corrupt, reorder;
     uint64_t delay_us, jitter_us; /* one way */
+    uint64_t hold_us;             /* what a reordered frame waits more; 0 = drawn for each */
     uint64_t rate_bps;            /* 0 = no limit */
     uint32_t queue_frames;        /* frames waiting for the rate, beyond: dropped; 0 = 1000 */
 };

@@ -413,6 +413,7 @@ static const struct row rows[] = {
     {"client-output-buffer-limit", &limits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", 0, 0},
     {"notify-keyspace-events", &events, "", 0, 0},
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
+    {"busy-reply-threshold", &number, "5000", INTO(busy_reply_threshold_ms), 0, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"hll-sparse-max-bytes", &bytes, "3000", INTO(hll_sparse_max_bytes), 0, INT64_MAX},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},

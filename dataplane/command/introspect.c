@@ -23,6 +23,7 @@ const struct bit_name command_flag_names[] = {{CMD_WRITE, "write"},
                                               {CMD_NO_AUTH, "no_auth"},
                                               {CMD_NO_ASYNC_LOADING, "no_async_loading"},
                                               {CMD_NO_MULTI, "no_multi"},
+                                              {CMD_NO_MANDATORY_KEYS, "no_mandatory_keys"},
                                               {CMD_MOVABLE_KEYS, "movablekeys"},
                                               {CMD_ALLOW_BUSY, "allow_busy"},
                                               {0}};

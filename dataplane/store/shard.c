@@ -1,5 +1,6 @@
 /* shard.c: a shard's memory within its limit, and the few steps that every operation is made of. */
 #include "store/hash_forms.h"
+#include <stdlib.h>
 
 /* xorshift64* (Vigna 2016): eviction samples and LFU chances need no secret. */
 uint64_t shard_random(struct shard *s)
@@ -29,7 +30,7 @@ static bool fits(const struct shard *s, uint64_t bytes)
 /* What was flushed goes before anything is evicted. */
 static bool free_something(struct shard *s)
 {
-    if (s->trash || s->bodies) {
+    if ((s->trash && !trash_waits(s)) || s->bodies) {
         trash_empty(s, 256);
         return true;
     }
@@ -199,6 +200,41 @@ static void free_visited(struct entry *e, void *arg)
     entry_free(arg, e);
 }
 
+struct trash *trash_new(struct shard *s)
+{
+    struct trash *t = s->spare;
+    if (!t)
+        return calloc(1, sizeof *t);
+    s->spare = t->next;
+    s->spares--;
+    *t = (struct trash){0};
+    return t;
+}
+
+static void trash_return(struct shard *s, struct trash *t)
+{
+    if (s->spares == s->databases) {
+        free(t);
+        return;
+    }
+    t->next = s->spare;
+    s->spare = t;
+    s->spares++;
+}
+
+bool store_may_flush(struct shard *s)
+{
+    if (s->pins.writing || s->pins.everything)
+        return false;
+    while (s->pins.held && s->spares < s->databases) {
+        struct trash *t = calloc(1, sizeof *t);
+        if (!t)
+            return false;
+        trash_return(s, t);
+    }
+    return true;
+}
+
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget)
 {
     for (; t->segment < t->db.index.segments; t->segment++) {
@@ -218,13 +254,13 @@ bool trash_empty(struct shard *s, unsigned budget)
 {
     if (!bodies_slice(s, &budget))
         return true;
-    while (s->trash && budget > 0) {
+    while (s->trash && budget > 0 && !trash_waits(s)) {
         struct trash *t = s->trash;
         if (!trash_slice(s, t, &budget))
             return true;
         s->trash = t->next;
         count_add(s->counters, COUNTER_lazyfreed_objects, t->db.index.keys);
-        shard_free(s, t);
+        trash_return(s, t);
     }
-    return s->trash || s->bodies;
+    return (s->trash && !trash_waits(s)) || s->bodies;
 }

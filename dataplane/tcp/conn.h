@@ -49,7 +49,7 @@ enum {
     TCP_RST_BURST = 100,            /* resets to closed ports: burst, and refill a second */
     TCP_RST_RATE = 1000,
     TCP_STARVED_RETRY = 1000, /* when the packet pool was empty */
-    TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole */
+    TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole, by default */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
@@ -200,9 +200,8 @@ struct tcp_conn {
     uint32_t cwnd_credit; /* bytes acknowledged towards the next increase in congestion avoidance */
     uint32_t next_starved;
     uint8_t backoff, retries, probes;
-    uint8_t ooo_frames;
     uint16_t listener; /* index, while SYN_RECEIVED */
-    uint16_t peer_mss;
+    uint16_t peer_mss, ooo_frames;
     struct rte_mbuf *ooo; /* beyond a hole, ascending, numbers in hash.usr */
     uint32_t rx_wraps, tx_wraps;
     uint32_t retransmits;
@@ -225,6 +224,7 @@ struct tcp_conn {
     uint8_t reo_mult, reo_persist;           /* RACK.reo_wnd_mult - 1, RACK.reo_wnd_persist */
     uint8_t frto;                            /* enum frto_step */
     uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
+    uint8_t undo_timeout : 1;                /* the repair began with a timeout */
     /* end of loss */
     /* congestion.c, cubic.c, ecn.c */
     struct tcp_cong cong;
@@ -492,7 +492,7 @@ uint32_t tcp_limited_transmit(const struct tcp_conn *c); /* bytes above cwnd aft
 
 /* -- spurious.c: repairs that were not needed */
 enum frto_step { FRTO_OFF, FRTO_FIRST_ACK, FRTO_SECOND_ACK }; /* waiting for which */
-void tcp_spurious_save(struct tcp_conn *c);
+void tcp_spurious_save(struct tcp_conn *c, bool timeout);     /* a repair begins, after a timeout or not */
 void tcp_spurious_dsack(struct tcp_conn *c, const struct tcp_news *news);
 void tcp_frto_ack(struct tcp_conn *c, const struct tcp_news *news);
 

@@ -242,7 +242,9 @@ static void cubic_timeout(struct tcp_conn *c, uint32_t flight)
 
 static void cubic_undo(struct tcp_conn *c)
 {
-    if (c->cong.mode > CONSERVATIVE)
+    if (c->ssthresh == UINT32_MAX)
+        cubic_start(c);
+    else if (c->cong.mode > CONSERVATIVE)
         forget_epoch(c, c->cong.cubic.prior_w_max, 0);
 }
 

@@ -35,6 +35,8 @@ static void default_sizes(struct tcp_config *conf)
         conf->time_wait_us = TCP_TIME_WAIT_DEFAULT;
     if (conf->time_waits == 0)
         conf->time_waits = TCP_TIME_WAITS_DEFAULT;
+    if (conf->out_of_order == 0)
+        conf->out_of_order = TCP_OUT_OF_ORDER;
     if (conf->orphans == 0)
         conf->orphans = conf->max_conns / 4 + 1;
 }

@@ -40,14 +40,11 @@ void tcp_rack_begin(struct tcp_conn *c)
         c->min_rtt = c->srtt_us;
 }
 
-/* Whose ACK is it, of a frame sent more than once? (step 2: timestamp echo, then min_RTT) */
-static bool ack_of_original(const struct tcp_conn *c, const struct tcp_frame *f,
-                            const struct tcp_segment *seg, uint32_t rtt)
+/* Does the echo name a time before the frame's last sending? (The echo of a selective ACK always does.) */
+static bool echo_is_older(const struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg)
 {
     uint32_t sent_ts = (uint32_t)(f->sent_us / 1000) + c->ts_offset;
-    if ((c->flags & CONN_TS) && (seg->options & TCP_OPT_TS) && seq_before(seg->ts_ecr, sent_ts))
-        return true;
-    return rtt < c->min_rtt;
+    return (c->flags & CONN_TS) && (seg->options & TCP_OPT_TS) && seq_before(seg->ts_ecr, sent_ts);
 }
 
 void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const struct tcp_segment *seg,
@@ -57,19 +54,21 @@ void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_frame *f, const str
     uint32_t end = f->seq + frame_span(f);
     if (rtt == 0)
         rtt = 1;
+    /* Whose ACK is it, of a frame sent more than once? (step 2: timestamp echo, then min_RTT) That of an
+     * original below fack is reordering too, if both agree: each alone may err. */
+    bool resent = f->flags & FRAME_RESENT, older = resent && echo_is_older(c, f, seg);
+    bool soon = resent && rtt < c->min_rtt;
     if (seq_after(end, c->fack))
         c->fack = end;
-    else if (!(f->flags & FRAME_RESENT))
+    else if (!resent || (soon && (older || !(c->flags & CONN_TS))))
         c->flags |= CONN_REORDERED;
-    if (f->flags & FRAME_RESENT) {
-        if (ack_of_original(c, f, seg, rtt))
-            return;
-    } else if (c->min_rtt == 0 || rtt < c->min_rtt) {
+    if (older || soon)
+        return;
+    if (!resent && (c->min_rtt == 0 || rtt < c->min_rtt))
         c->min_rtt = rtt;
-    }
     if (c->rack_rtt == 0 || compare_with_rack(c, f) > 0) {
         c->rack_xmit = xmit;
-        c->rack_resent = !!(f->flags & FRAME_RESENT);
+        c->rack_resent = resent;
         c->rack_end = end;
     }
     c->rack_rtt = rtt;

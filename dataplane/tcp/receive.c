@@ -110,7 +110,7 @@ static void ooo_insert(struct tcp_conn *c, struct rte_mbuf *m)
     }
     if (prev && end_of(prev) == seq_of(m) && pack(prev, m))
         return;
-    if (c->ooo_frames >= TCP_OUT_OF_ORDER || !may_hold(c)) {
+    if (c->ooo_frames >= c->stack->conf.out_of_order || !may_hold(c)) {
         conn_count(c, COUNTER_tcp_drop_memory);
         rte_pktmbuf_free_seg(m);
         return;

@@ -117,7 +117,7 @@ static void proportional_rate(struct tcp_conn *c, uint32_t delivered, bool safe)
 
 static void enter(struct tcp_conn *c, uint64_t now_us)
 {
-    tcp_spurious_save(c);
+    tcp_spurious_save(c, false);
     c->recover = c->snd_nxt;
     c->flags = (c->flags & ~(uint32_t)(CONN_TAIL_PROBE | CONN_PROBE_RESENT)) | CONN_RECOVERY;
     tcp_cc_lost(c, c->snd_nxt - c->snd_una);
@@ -265,7 +265,7 @@ void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us)
 {
     bool fresh = !conn_in_repair(c);
     if (fresh)
-        tcp_spurious_save(c);
+        tcp_spurious_save(c, true);
     if (fresh && c->sacked == 0)
         tcp_rack_begin(c);
     mark_after_timeout(c, now_us);

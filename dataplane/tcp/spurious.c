@@ -11,8 +11,9 @@
 #include "tcp/congestion.h"
 #include "tcp/conn.h"
 
-void tcp_spurious_save(struct tcp_conn *c)
+void tcp_spurious_save(struct tcp_conn *c, bool timeout)
 {
+    c->undo_timeout = timeout;
     c->prior_cwnd = c->cwnd;
     c->prior_ssthresh = c->ssthresh;
     c->undo_from = c->snd_una;
@@ -44,6 +45,8 @@ void tcp_spurious_dsack(struct tcp_conn *c, const struct tcp_news *news)
     if (c->undo_resent)
         return;
     conn_count(c, COUNTER_tcp_spurious_repairs);
+    if (!c->undo_timeout) /* nothing was lost, so what looked like it was late */
+        c->flags |= CONN_REORDERED;
     undo(c, c->prior_cwnd, c->prior_ssthresh);
 }
 

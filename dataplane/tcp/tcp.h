@@ -21,6 +21,7 @@ struct tcp_config {
     unsigned orphans;    /* connections closed by us and not yet by the peer, 0 = a quarter of max_conns */
     uint64_t user_timeout_us; /* for bytes without an ACK (tcp-user-timeout), 0 = as retransmissions go */
     uint32_t rx_window;       /* bytes a connection may have in flight to us and unread, e.g. 256 KiB */
+    unsigned out_of_order;    /* frames a connection may hold beyond a hole, 0 = 64 */
     uint32_t tx_limit; /* bytes of payload a connection may hold queued and unacknowledged, e.g. 256 KiB */
     uint32_t tx_limit_max; /* what it may hold once its congestion window asks for more and frames abound; at
                               least tx_limit (0: the same) */

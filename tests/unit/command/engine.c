@@ -8,6 +8,7 @@
 #include "command/transaction.h"
 #include "base/coroutine.h"
 #include "resp/reader.h"
+#include "script/script.h"
 
 enum { MAX_PAIRS = 64, MAX_ARGS = 4096 };
 
@@ -179,6 +180,7 @@ static bool make_env(struct engine *e)
                                   .run_id = "0123456789abcdef0123456789abcdef01234567",
                                   .random = 1,
                                   .box = &box,
+                                  .scripts = scripts_new(),
                                   .worker = e};
     e->env.turns =
         getenv("ENGINE_SLICES") != NULL; /* each long command in slices, and each that could be is long */
@@ -210,6 +212,8 @@ void engine_free(struct engine *e)
         transaction_end(&e->env, &e->clients[i]);
         client_release(&e->clients[i]);
     }
+    script_host_free(e->env.script_host);
+    scripts_free(e->env.scripts);
     if (e->env.ks)
         keyspace_free(e->env.ks);
     command_table_free();
@@ -294,7 +298,8 @@ static void sliced_command(void *arg)
 
 static void run_in_slices(struct engine *e, struct resp_writer *out)
 {
-    struct sliced s = {.turn = {1, give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
+    struct sliced s = {
+        .turn = {.left = 1, .look = give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
     struct keyspace *ks = e->env.ks;
     e->request.turn = &s.turn;
     for (unsigned i = 0; i < ks->shards; i++)
@@ -314,7 +319,7 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_LONG)
+    if (e->result == CMD_LONG && !e->leaves_long)
         run_in_slices(e, &sink.w);
     if (e->result == CMD_ELSEWHERE) /* every shard is here */
         e->result = command_execute(&e->request, &sink.w);

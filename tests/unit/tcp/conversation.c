@@ -47,11 +47,17 @@ static uint8_t byte_at(unsigned id, unsigned from, uint32_t at)
     return (uint8_t)((at * 2654435761u) >> 21 ^ id * 37 ^ from * 101);
 }
 
+/* What that end of a connection sends in all. */
+static uint32_t bytes_of(const struct run *r, unsigned end)
+{
+    return end == 0 && r->c->one_way ? 0 : r->c->bytes;
+}
+
 static void write_some(struct run *r, struct talker *t)
 {
-    uint32_t want = 1 + (uint32_t)draw(r, r->c->write_max);
-    while (want && t->sent < r->c->bytes) {
-        size_t room, left = r->c->bytes - t->sent;
+    uint32_t want = 1 + (uint32_t)draw(r, r->c->write_max), all = bytes_of(r, t->end);
+    while (want && t->sent < all) {
+        size_t room, left = all - t->sent;
         uint8_t *p = tcp_tx_reserve(t->conn, &room);
         if (!p) {
             t->waiting = true;
@@ -97,7 +103,7 @@ static void finish(struct run *r, struct talker *t, bool broken)
 
 static bool complete(const struct run *r, const struct talker *t)
 {
-    return t->sent == r->c->bytes && t->received == r->c->bytes;
+    return t->sent == bytes_of(r, t->end) && t->received == bytes_of(r, !t->end);
 }
 
 static bool may_close(const struct run *r, const struct talker *t)
@@ -115,7 +121,7 @@ static void talk(struct run *r, struct talker *t)
         return;
     if (tcp_rx_available(t->conn) && t->next_read_us <= r->now)
         read_some(r, t);
-    if (t->sent < r->c->bytes && !t->waiting && t->next_write_us <= r->now)
+    if (t->sent < bytes_of(r, t->end) && !t->waiting && t->next_write_us <= r->now)
         write_some(r, t);
     if (complete(r, t) && may_close(r, t)) {
         tcp_close(t->conn, r->now);
@@ -187,7 +193,7 @@ static uint64_t next_time(const struct run *r)
         next = end->timers_next < next ? end->timers_next : next;
         for (unsigned i = 0; i < r->c->connections; i++) {
             const struct talker *t = &end->talker[i];
-            if (t->conn && t->sent < r->c->bytes && !t->waiting && t->next_write_us < next)
+            if (t->conn && t->sent < bytes_of(r, t->end) && !t->waiting && t->next_write_us < next)
                 next = t->next_write_us;
             if (t->conn && tcp_rx_available(t->conn) && t->next_read_us < next)
                 next = t->next_read_us;

@@ -13,6 +13,7 @@ struct conversation {
     uint32_t bytes; /* each way, a connection */
     uint32_t write_max, read_max;
     bool lazy_reader; /* pauses of some ms between reads */
+    bool one_way;     /* only the server sends */
     bool both_close;  /* each end closes as soon as it is done, not the server after the client */
     struct memwire_fault fault;
     uint64_t blackout_at_us, blackout_us; /* nothing arrives from then on for that long; 0 = never */

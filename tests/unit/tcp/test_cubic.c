@@ -336,6 +336,10 @@ static void test_undo_of_the_first_loss_returns_to_slow_start(void)
     uint32_t before = c->cwnd;
     slow_round(c, 50000);
     CU_ASSERT(near(c->cwnd, before * 2, 0.05));
+    slow_round(c, 70000); /* and HyStart++ watches again */
+    before = c->cwnd;
+    slow_round(c, 70000);
+    CU_ASSERT(c->cwnd < before * 3 / 2);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,583 @@
+/* json.c: cjson: JSON (RFC 8259) as the module of Lua-CJSON 2.1 does it, with its options.
+ * https://kyne.com.au/~mark/software/lua-cjson-manual.html
+ *
+ * Both ways are recursive with a depth that the options bound; text is made in Lua's own buffers, so that a
+ * script's memory bound holds for it, too. */
+#include "script/host.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct options {
+    bool convert_sparse;
+    int sparse_ratio, sparse_safe;
+    int encode_depth, decode_depth;
+    int invalid_encode; /* 0: error, 1: as they are, 2: null */
+    bool invalid_decode;
+    bool keep_buffer;
+    int precision;
+};
+
+enum { DEPTH_MOST = 1000 }; /* of decoding: each level takes C stack */
+
+static struct options *options_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* -- text that grows: a userdata on the stack, so that errors cannot lose it -- */
+
+struct text {
+    lua_State *L;
+    int at; /* stack index of the block */
+    char *p;
+    size_t len, cap;
+};
+
+static void text_begin(struct text *t, lua_State *L)
+{
+    *t = (struct text){.L = L, .cap = 256};
+    t->p = lua_newuserdata(L, t->cap);
+    t->at = lua_gettop(L);
+}
+
+static char *text_room(struct text *t, size_t more)
+{
+    if (t->cap - t->len < more) {
+        size_t cap = t->cap;
+        while (cap - t->len < more)
+            cap *= 2;
+        char *p = lua_newuserdata(t->L, cap);
+        memcpy(p, t->p, t->len);
+        lua_replace(t->L, t->at);
+        t->p = p;
+        t->cap = cap;
+    }
+    return t->p + t->len;
+}
+
+static void put(struct text *t, const char *s, size_t n)
+{
+    memcpy(text_room(t, n), s, n);
+    t->len += n;
+}
+
+static void put_char(struct text *t, char c)
+{
+    *text_room(t, 1) = c;
+    t->len++;
+}
+
+/* -- encoding -- */
+
+static void encode_value(struct text *t, const struct options *o, int depth);
+
+static void encode_string(struct text *t, const char *s, size_t len)
+{
+    char escaped[8];
+    text_room(t, len + 2);
+    put_char(t, '"');
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        const char *plain = "\"\\/\b\f\n\r\t", *letter = "\"\\/bfnrt", *found = c ? strchr(plain, c) : NULL;
+        if (found) {
+            put_char(t, '\\');
+            put_char(t, letter[found - plain]);
+        } else if (c < 32 || c == 127) {
+            put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
+        } else {
+            put_char(t, (char)c);
+        }
+    }
+    put_char(t, '"');
+}
+
+static void encode_fail(lua_State *L, int type, const char *why)
+{
+    luaL_error(L, "Cannot serialise %s: %s", lua_typename(L, type), why);
+}
+
+static void encode_number(struct text *t, const struct options *o)
+{
+    char text[64];
+    double v = lua_tonumber(t->L, -1);
+    if (isfinite(v) || (o->invalid_encode == 1 && !isnan(v))) {
+        put(t, text, (size_t)snprintf(text, sizeof text, "%.*g", o->precision, v));
+    } else if (o->invalid_encode == 0) {
+        encode_fail(t->L, LUA_TNUMBER, "must not be NaN or Inf");
+    } else if (o->invalid_encode == 1) {
+        put(t, "nan", 3);
+    } else {
+        put(t, "null", 4);
+    }
+}
+
+/* Elements of the table on top as an array; -1: it is an object. */
+static int array_length(lua_State *L, const struct options *o)
+{
+    int most = 0, items = 0;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        double k = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+        if (!(k >= 1 && k <= 2147483647 && floor(k) == k)) {
+            lua_pop(L, 2);
+            return -1;
+        }
+        most = k > most ? (int)k : most;
+        items++;
+    }
+    if (o->sparse_ratio > 0 && most > (int64_t)items * o->sparse_ratio && most > o->sparse_safe) {
+        if (!o->convert_sparse)
+            encode_fail(L, LUA_TTABLE, "excessively sparse array");
+        return -1;
+    }
+    return most;
+}
+
+static void encode_key(struct text *t, const struct options *o)
+{
+    lua_State *L = t->L;
+    size_t len;
+    int type = lua_type(L, -2);
+    if (type == LUA_TNUMBER) {
+        put_char(t, '"');
+        lua_pushvalue(L, -2);
+        encode_number(t, o);
+        lua_pop(L, 1);
+        put(t, "\":", 2);
+    } else if (type == LUA_TSTRING) {
+        const char *s = lua_tolstring(L, -2, &len);
+        encode_string(t, s, len);
+        put_char(t, ':');
+    } else {
+        encode_fail(L, type, "table key must be a number or string");
+    }
+}
+
+static void encode_table(struct text *t, const struct options *o, int depth)
+{
+    lua_State *L = t->L;
+    if (depth > o->encode_depth || !lua_checkstack(L, 5))
+        luaL_error(L, "Cannot serialise, excessive nesting (%d)", depth);
+    int n = array_length(L, o);
+    if (n > 0) {
+        for (int i = 1; i <= n; i++) {
+            put_char(t, i == 1 ? '[' : ',');
+            lua_rawgeti(L, -1, i);
+            encode_value(t, o, depth);
+            lua_pop(L, 1);
+        }
+        put_char(t, ']');
+        return;
+    }
+    char before = '{';
+    put_char(t, before);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (before == ',')
+            put_char(t, before);
+        before = ',';
+        encode_key(t, o);
+        encode_value(t, o, depth);
+    }
+    put_char(t, '}');
+}
+
+/* The value on top stays there. */
+static void encode_value(struct text *t, const struct options *o, int depth)
+{
+    lua_State *L = t->L;
+    size_t len;
+    int type = lua_type(L, -1);
+    if (type == LUA_TSTRING) {
+        const char *s = lua_tolstring(L, -1, &len);
+        encode_string(t, s, len);
+    } else if (type == LUA_TNUMBER) {
+        encode_number(t, o);
+    } else if (type == LUA_TBOOLEAN) {
+        put(t, lua_toboolean(L, -1) ? "true" : "false", lua_toboolean(L, -1) ? 4 : 5);
+    } else if (type == LUA_TTABLE) {
+        encode_table(t, o, depth + 1);
+    } else if (type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1))) {
+        put(t, "null", 4);
+    } else {
+        encode_fail(L, type, "type not supported");
+    }
+}
+
+static int json_encode(lua_State *L)
+{
+    struct text t;
+    luaL_argcheck(L, lua_gettop(L) == 1, 1, "expected 1 argument");
+    text_begin(&t, L);
+    lua_pushvalue(L, 1);
+    encode_value(&t, options_of(L), 0);
+    lua_pushlstring(L, t.p, t.len);
+    return 1;
+}
+
+/* -- decoding -- */
+
+struct decoder {
+    lua_State *L;
+    const struct options *o;
+    const char *begin, *p, *end;
+    char *text; /* of strings: as long as the whole input */
+    int depth;
+};
+
+/* What stands where something else was expected. */
+static const char *token_name(const struct decoder *d)
+{
+    if (d->p >= d->end)
+        return "T_END";
+    switch (*d->p) {
+    case '{': return "T_OBJ_BEGIN";
+    case '}': return "T_OBJ_END";
+    case '[': return "T_ARR_BEGIN";
+    case ']': return "T_ARR_END";
+    case ',': return "T_COMMA";
+    case ':': return "T_COLON";
+    case '"': return "T_STRING";
+    case 't':
+    case 'f': return "T_BOOLEAN";
+    case 'n': return "T_NULL";
+    default: return (*d->p >= '0' && *d->p <= '9') || *d->p == '-' ? "T_NUMBER" : NULL;
+    }
+}
+
+static void expected(struct decoder *d, const char *what, const char *found)
+{
+    if (!found)
+        found = token_name(d);
+    luaL_error(d->L, "Expected %s but found %s at character %d", what, found ? found : "invalid token",
+               (int)(d->p - d->begin) + 1);
+}
+
+static void skip_space(struct decoder *d)
+{
+    while (d->p < d->end && strchr(" \t\r\n", *d->p) && *d->p)
+        d->p++;
+}
+
+static int hex4(const char *p, const char *end)
+{
+    int v = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = p + i < end ? p[i] : 'x';
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0)
+            return -1;
+        v = v << 4 | digit;
+    }
+    return v;
+}
+
+static size_t put_utf8(char *to, unsigned v)
+{
+    unsigned more = v < 0x80 ? 0 : v < 0x800 ? 1 : v < 0x10000 ? 2 : 3;
+    static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
+    to[0] = (char)(lead[more] | v >> (6 * more));
+    for (unsigned i = 1; i <= more; i++)
+        to[i] = (char)(0x80 | (v >> (6 * (more - i)) & 0x3f));
+    return more + 1;
+}
+
+/* \uXXXX at p, perhaps a pair; how many bytes of input it has, 0 = invalid. */
+static size_t unicode_escape(struct decoder *d, const char *p, char *to, size_t *made)
+{
+    int v = hex4(p + 2, d->end);
+    if (v < 0 || (v & 0xfc00) == 0xdc00)
+        return 0;
+    if ((v & 0xfc00) != 0xd800) {
+        *made = put_utf8(to, (unsigned)v);
+        return 6;
+    }
+    int low = p + 7 < d->end && p[6] == '\\' && p[7] == 'u' ? hex4(p + 8, d->end) : -1;
+    if (low < 0 || (low & 0xfc00) != 0xdc00)
+        return 0;
+    *made = put_utf8(to, (((unsigned)v & 0x3ff) << 10 | ((unsigned)low & 0x3ff)) + 0x10000);
+    return 12;
+}
+
+static void decode_string(struct decoder *d, const char *what)
+{
+    size_t n = 0;
+    const char *p = d->p + 1;
+    while (p < d->end && *p != '"') {
+        if (*p != '\\') {
+            if ((unsigned char)*p < 32) {
+                d->p = p;
+                expected(d, what, "invalid token");
+            }
+            d->text[n++] = *p++;
+            continue;
+        }
+        char c = p + 1 < d->end ? p[1] : 0;
+        const char *letter = "\"\\/bfnrt", *found = c ? strchr(letter, c) : NULL;
+        size_t used = found ? 2 : 0, made = 1;
+        if (found)
+            d->text[n] = "\"\\/\b\f\n\r\t"[found - letter];
+        else if (c == 'u')
+            used = unicode_escape(d, p, d->text + n, &made);
+        if (!used) {
+            d->p = p;
+            expected(d, what, c == 'u' ? "invalid unicode escape code" : "invalid escape code");
+        }
+        n += made;
+        p += used;
+    }
+    if (p >= d->end) {
+        d->p = d->end;
+        expected(d, what, "unexpected end of string");
+    }
+    d->p = p + 1;
+    lua_pushlstring(d->L, d->text, n);
+}
+
+/* A number as JSON has it; with invalid numbers allowed what strtod() takes, too. */
+static bool is_number(const struct decoder *d)
+{
+    const char *p = d->p;
+    if (*p == '-')
+        p++;
+    bool digit = p < d->end && *p >= '0' && *p <= '9';
+    if (d->o->invalid_decode)
+        return digit || strncasecmp(p, "inf", 3) == 0 || strncasecmp(p, "nan", 3) == 0;
+    return digit && !(*p == '0' && p + 1 < d->end && ((p[1] >= '0' && p[1] <= '9') || p[1] == 'x' || p[1] == 'X'));
+}
+
+static bool word(struct decoder *d, const char *text)
+{
+    size_t n = strlen(text);
+    if ((size_t)(d->end - d->p) < n || memcmp(d->p, text, n) != 0)
+        return false;
+    d->p += n;
+    return true;
+}
+
+static void decode_value(struct decoder *d);
+
+static void deeper(struct decoder *d)
+{
+    d->p++;
+    if (++d->depth > d->o->decode_depth || !lua_checkstack(d->L, 3))
+        luaL_error(d->L, "Found too many nested data structures (%d) at character %d", d->depth,
+                   (int)(d->p - d->begin));
+}
+
+static void decode_object(struct decoder *d)
+{
+    deeper(d);
+    lua_newtable(d->L);
+    skip_space(d);
+    for (bool first = true; d->p >= d->end || *d->p != '}'; first = false) {
+        if (!first) {
+            if (d->p >= d->end || *d->p != ',')
+                expected(d, "comma or object end", NULL);
+            d->p++;
+            skip_space(d);
+        }
+        const char *what = first ? "object key string or object end" : "object key string";
+        if (d->p >= d->end || *d->p != '"')
+            expected(d, "object key string", NULL);
+        decode_string(d, what);
+        skip_space(d);
+        if (d->p >= d->end || *d->p != ':')
+            expected(d, "colon", NULL);
+        d->p++;
+        decode_value(d);
+        lua_rawset(d->L, -3);
+        skip_space(d);
+    }
+    d->p++;
+    d->depth--;
+}
+
+static void decode_array(struct decoder *d)
+{
+    deeper(d);
+    lua_newtable(d->L);
+    skip_space(d);
+    for (int i = 1; d->p >= d->end || *d->p != ']'; i++) {
+        if (i > 1) {
+            if (d->p >= d->end || *d->p != ',')
+                expected(d, "comma or array end", NULL);
+            d->p++;
+        }
+        decode_value(d);
+        lua_rawseti(d->L, -2, i);
+        skip_space(d);
+    }
+    d->p++;
+    d->depth--;
+}
+
+static void decode_value(struct decoder *d)
+{
+    char *end;
+    skip_space(d);
+    char c = d->p < d->end ? *d->p : 0;
+    if (c == '{') {
+        decode_object(d);
+    } else if (c == '[') {
+        decode_array(d);
+    } else if (c == '"') {
+        decode_string(d, "value");
+    } else if (c && is_number(d)) {
+        lua_pushnumber(d->L, strtod(d->p, &end));
+        d->p = end;
+    } else if (c && word(d, "true")) {
+        lua_pushboolean(d->L, 1);
+    } else if (c && word(d, "false")) {
+        lua_pushboolean(d->L, 0);
+    } else if (c && word(d, "null")) {
+        lua_pushlightuserdata(d->L, NULL);
+    } else {
+        const char *name = token_name(d);
+        bool half = name && strchr("tfn-0", c) && c;
+        expected(d, "value", half ? (strchr("-0", c) ? "invalid number" : "invalid token") : name);
+    }
+}
+
+static int json_decode(lua_State *L)
+{
+    size_t len;
+    luaL_argcheck(L, lua_gettop(L) == 1, 1, "expected 1 argument");
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct decoder d = {L, options_of(L), text, text, text + len, NULL, 0};
+    if (len >= 2 && (!text[0] || !text[1])) /* UTF-16 and UTF-32 */
+        luaL_error(L, "JSON parser does not support UTF-16 or UTF-32");
+    d.text = lua_newuserdata(L, len + 4);
+    decode_value(&d);
+    skip_space(&d);
+    if (d.p < d.end)
+        expected(&d, "the end", NULL);
+    return 1;
+}
+
+/* -- options -- */
+
+static int integer_option(lua_State *L, int *value, int least, int most)
+{
+    char text[64];
+    luaL_argcheck(L, lua_gettop(L) <= 1, 2, "found too many arguments");
+    if (!lua_isnoneornil(L, 1)) {
+        int v = luaL_checkint(L, 1);
+        snprintf(text, sizeof text, "expected integer between %d and %d", least, most);
+        luaL_argcheck(L, v >= least && v <= most, 1, text);
+        *value = v;
+    }
+    lua_pushinteger(L, *value);
+    return 1;
+}
+
+static int json_encode_max_depth(lua_State *L)
+{
+    return integer_option(L, &options_of(L)->encode_depth, 1, 0x7fffffff);
+}
+
+static int json_decode_max_depth(lua_State *L)
+{
+    struct options *o = options_of(L);
+    int pushed = integer_option(L, &o->decode_depth, 1, 0x7fffffff);
+    if (o->decode_depth > DEPTH_MOST)
+        o->decode_depth = DEPTH_MOST;
+    return pushed;
+}
+
+static int json_precision(lua_State *L)
+{
+    return integer_option(L, &options_of(L)->precision, 1, 14);
+}
+
+static int json_keep_buffer(lua_State *L)
+{
+    struct options *o = options_of(L);
+    if (!lua_isnoneornil(L, 1))
+        o->keep_buffer = lua_toboolean(L, 1);
+    lua_pushboolean(L, o->keep_buffer);
+    return 1;
+}
+
+static int json_sparse(lua_State *L)
+{
+    struct options *o = options_of(L);
+    luaL_argcheck(L, lua_gettop(L) <= 3, 4, "found too many arguments");
+    if (!lua_isnoneornil(L, 1)) {
+        luaL_checktype(L, 1, LUA_TBOOLEAN);
+        o->convert_sparse = lua_toboolean(L, 1);
+    }
+    if (!lua_isnoneornil(L, 2))
+        o->sparse_ratio = luaL_checkint(L, 2) < 0 ? 0 : luaL_checkint(L, 2);
+    if (!lua_isnoneornil(L, 3))
+        o->sparse_safe = luaL_checkint(L, 3) < 0 ? 0 : luaL_checkint(L, 3);
+    lua_pushboolean(L, o->convert_sparse);
+    lua_pushinteger(L, o->sparse_ratio);
+    lua_pushinteger(L, o->sparse_safe);
+    return 3;
+}
+
+static int json_encode_invalid(lua_State *L)
+{
+    static const char *const words[] = {"off", "on", "null", NULL};
+    struct options *o = options_of(L);
+    if (lua_isboolean(L, 1))
+        o->invalid_encode = lua_toboolean(L, 1);
+    else if (!lua_isnoneornil(L, 1))
+        o->invalid_encode = luaL_checkoption(L, 1, NULL, words);
+    if (o->invalid_encode == 2)
+        lua_pushliteral(L, "null");
+    else
+        lua_pushboolean(L, o->invalid_encode);
+    return 1;
+}
+
+static int json_decode_invalid(lua_State *L)
+{
+    static const char *const words[] = {"off", "on", NULL};
+    struct options *o = options_of(L);
+    if (lua_isboolean(L, 1))
+        o->invalid_decode = lua_toboolean(L, 1);
+    else if (!lua_isnoneornil(L, 1))
+        o->invalid_decode = luaL_checkoption(L, 1, NULL, words);
+    lua_pushboolean(L, o->invalid_decode);
+    return 1;
+}
+
+static int json_new(lua_State *L)
+{
+    json_open(L);
+    return 1;
+}
+
+void json_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"encode", json_encode},
+                                         {"decode", json_decode},
+                                         {"encode_sparse_array", json_sparse},
+                                         {"encode_max_depth", json_encode_max_depth},
+                                         {"decode_max_depth", json_decode_max_depth},
+                                         {"encode_number_precision", json_precision},
+                                         {"encode_keep_buffer", json_keep_buffer},
+                                         {"encode_invalid_numbers", json_encode_invalid},
+                                         {"decode_invalid_numbers", json_decode_invalid},
+                                         {"new", json_new}};
+    lua_newtable(L);
+    struct options *o = lua_newuserdata(L, sizeof *o);
+    *o = (struct options){.sparse_ratio = 2, .sparse_safe = 10, .encode_depth = DEPTH_MOST,
+                          .decode_depth = DEPTH_MOST, .invalid_decode = true, .keep_buffer = true,
+                          .precision = 14};
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        lua_pushvalue(L, -1);
+        lua_pushcclosure(L, functions[i].func, 1);
+        lua_setfield(L, -3, functions[i].name);
+    }
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    lua_pushliteral(L, "cjson");
+    lua_setfield(L, -2, "_NAME");
+    lua_pushliteral(L, "2.1.0");
+    lua_setfield(L, -2, "_VERSION");
+}

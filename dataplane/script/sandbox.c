@@ -1,0 +1,442 @@
+/* sandbox.c: what a script sees: Lua 5.1 without files, bytecode and debugging, and nothing that a script could
+ * leave behind for the next one. https://redis.io/docs/latest/develop/interact/programmability/lua-api/
+ *
+ * Lua 5.1 has no tables that cannot be changed: scripts get an empty one whose metatable reads from the real
+ * one and refuses writes. What would look past a metatable is replaced here. */
+#include "script/host.h"
+
+#include <lua-bitop.h>
+#include <lualib.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char real_tables, globals_key, string_meta, globals_meta; /* addresses are keys of the registry */
+
+#define READONLY "Attempt to modify a readonly table"
+
+static int refuse_write(lua_State *L)
+{
+    return luaL_error(L, READONLY);
+}
+
+static int refuse_raw(lua_State *L)
+{
+    lua_pushliteral(L, READONLY);
+    return lua_error(L);
+}
+
+static void push_key(lua_State *L, const char *key)
+{
+    lua_pushlightuserdata(L, (void *)(uintptr_t)key);
+}
+
+static void get_key(lua_State *L, const char *key)
+{
+    push_key(L, key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+/* registry[key] = the value on top, popped. */
+static void set_key(lua_State *L, const char *key)
+{
+    push_key(L, key);
+    lua_insert(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+bool sandbox_real(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    lua_pop(L, 1);
+    lua_pushvalue(L, index);
+    get_key(L, &real_tables);
+    lua_insert(L, -2);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (!lua_isnil(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+void sandbox_protect(lua_State *L)
+{
+    int real = lua_gettop(L);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushvalue(L, real);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_setmetatable(L, -2);
+    get_key(L, &real_tables);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, real);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    lua_replace(L, real);
+}
+
+void sandbox_functions(lua_State *L, const luaL_Reg *list)
+{
+    for (; list->name; list++) {
+        lua_pushcfunction(L, list->func);
+        lua_setfield(L, -2, list->name);
+    }
+}
+
+void sandbox_globals(lua_State *L)
+{
+    get_key(L, &globals_key);
+}
+
+/* -- replacements */
+
+static int safe_rawset(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    if (sandbox_real(L, 1))
+        return refuse_raw(L);
+    lua_settop(L, 3);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+static int safe_rawget(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    if (sandbox_real(L, 1))
+        lua_replace(L, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+static int safe_next(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    if (sandbox_real(L, 1))
+        lua_replace(L, 1);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int safe_pairs(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_pushcfunction(L, safe_next);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+static int safe_getmetatable(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        get_key(L, &string_meta);
+        return 1;
+    }
+    if (lua_rawequal(L, 1, LUA_GLOBALSINDEX)) {
+        get_key(L, &globals_meta);
+        return 1;
+    }
+    if (sandbox_real(L, 1) || !lua_getmetatable(L, 1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luaL_getmetafield(L, 1, "__metatable");
+    return 1;
+}
+
+static int safe_setmetatable(lua_State *L)
+{
+    int t = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argcheck(L, t == LUA_TNIL || t == LUA_TTABLE, 2, "nil or table expected");
+    if (sandbox_real(L, 1))
+        return refuse_raw(L);
+    if (luaL_getmetafield(L, 1, "__metatable"))
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* table.insert writes without asking a metatable. */
+static int safe_insert(lua_State *L)
+{
+    if (sandbox_real(L, 1))
+        return refuse_raw(L);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* "" a thousand million times would take seconds. */
+static int safe_rep(lua_State *L)
+{
+    size_t len;
+    luaL_checklstring(L, 1, &len);
+    lua_Integer n = luaL_checkinteger(L, 2);
+    if (len == 0 || n <= 0) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if ((size_t)n > script_host_from(L)->limit / len)
+        return luaL_error(L, "not enough memory");
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int no_bytecode(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "attempt to load a binary chunk");
+    return 2;
+}
+
+static int loaded(lua_State *L, int status)
+{
+    if (status == 0)
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static int safe_loadstring(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *name = luaL_optstring(L, 2, text);
+    if (len && text[0] == LUA_SIGNATURE[0])
+        return no_bytecode(L);
+    return loaded(L, luaL_loadbuffer(L, text, len, name));
+}
+
+struct pieces {
+    bool begun;
+};
+
+/* Calls the function at 1 for more; keeps what it gave at 3. */
+static const char *next_piece(lua_State *L, void *arg, size_t *size)
+{
+    struct pieces *p = arg;
+    luaL_checkstack(L, 2, "too many nested functions");
+    lua_pushvalue(L, 1);
+    lua_call(L, 0, 1);
+    *size = 0;
+    if (lua_isnil(L, -1))
+        return NULL;
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "reader function must return a string");
+    lua_replace(L, 3);
+    const char *text = lua_tolstring(L, 3, size);
+    if (!p->begun && *size && text[0] == LUA_SIGNATURE[0])
+        luaL_error(L, "attempt to load a binary chunk");
+    p->begun |= *size > 0;
+    return text;
+}
+
+static int safe_load(lua_State *L)
+{
+    struct pieces p = {0};
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    const char *name = luaL_optstring(L, 2, "=(load)");
+    lua_settop(L, 3);
+    return loaded(L, lua_load(L, next_piece, &p, name));
+}
+
+/* What redis.call has thrown is a text to whoever catches it. */
+static int safe_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    if (lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0) == 0)
+        return lua_gettop(L);
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "err");
+        lua_rawget(L, -2);
+        if (lua_isstring(L, -1))
+            lua_replace(L, -2);
+        else
+            lua_pop(L, 1);
+    }
+    lua_pushboolean(L, 0);
+    lua_replace(L, 1);
+    return 2;
+}
+
+/* The handler of the script, at upvalue 1, unless the script is to end: the hook that says so would not end it. */
+static int handle(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (script_host_from(L)->ended)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int safe_xpcall(lua_State *L)
+{
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    lua_pushcclosure(L, handle, 1);
+    lua_insert(L, 1);
+    int status = lua_pcall(L, 0, LUA_MULTRET, 1);
+    lua_pushboolean(L, status == 0);
+    lua_replace(L, 1);
+    return lua_gettop(L);
+}
+
+/* -- math.random: the numbers of lrand48(3), the same after the same seed on every box */
+
+static int random_number(lua_State *L)
+{
+    enum { MOST = 0x7fffffff };
+    lua_Number r = (lua_Number)(nrand48(script_host_from(L)->rng) % MOST) / (lua_Number)MOST;
+    int n = lua_gettop(L);
+    if (n == 0) {
+        lua_pushnumber(L, r);
+        return 1;
+    }
+    if (n > 2)
+        return luaL_error(L, "wrong number of arguments");
+    int low = n == 1 ? 1 : luaL_checkint(L, 1), high = luaL_checkint(L, n);
+    luaL_argcheck(L, low <= high, n, "interval is empty");
+    lua_pushnumber(L, floor(r * (n == 1 ? (lua_Number)high : (lua_Number)high - low + 1)) + low);
+    return 1;
+}
+
+static int random_seed(lua_State *L)
+{
+    uint32_t seed = (uint32_t)luaL_checkint(L, 1);
+    unsigned short *rng = script_host_from(L)->rng;
+    rng[0] = 0x330e;
+    rng[1] = (unsigned short)seed;
+    rng[2] = (unsigned short)(seed >> 16);
+    return 0;
+}
+
+/* -- opening */
+
+static void open_library(lua_State *L, lua_CFunction open, const char *name)
+{
+    lua_pushcfunction(L, open);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 0);
+}
+
+/* globals[library][field] = function that has the one it replaces as its upvalue. */
+static void wrap(lua_State *L, const char *library, const char *field, lua_CFunction f)
+{
+    lua_getglobal(L, library);
+    lua_getfield(L, -1, field);
+    lua_pushcclosure(L, f, 1);
+    lua_setfield(L, -2, field);
+    lua_pop(L, 1);
+}
+
+static int no_such_global(lua_State *L)
+{
+    size_t len;
+    lua_settop(L, 2);
+    const char *name = lua_tolstring(L, 2, &len);
+    return luaL_error(L, "Script attempted to access nonexistent global variable '%s'", name ? name : "");
+}
+
+/* The real table of globals: on top. */
+static void fill_globals(lua_State *L)
+{
+    static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
+                                       "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
+                                       "select",       "unpack",    "_VERSION"};
+    static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
+    static const luaL_Reg ours[] = {{"rawset", safe_rawset},
+                                    {"rawget", safe_rawget},
+                                    {"next", safe_next},
+                                    {"pcall", safe_pcall},
+                                    {"xpcall", safe_xpcall},
+                                    {"pairs", safe_pairs},
+                                    {"getmetatable", safe_getmetatable},
+                                    {"setmetatable", safe_setmetatable},
+                                    {"load", safe_load},
+                                    {"loadstring", safe_loadstring},
+                                    {NULL, NULL}};
+    static const struct {
+        const char *name;
+        void (*open)(lua_State *L);
+    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        lua_getglobal(L, same[i]);
+        lua_setfield(L, -2, same[i]);
+    }
+    sandbox_functions(L, ours);
+    for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+        lua_getglobal(L, libraries[i]);
+        sandbox_protect(L);
+        lua_setfield(L, -2, libraries[i]);
+    }
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        more[i].open(L);
+        sandbox_protect(L);
+        lua_setfield(L, -2, more[i].name);
+    }
+}
+
+/* What getmetatable("") gives. */
+static void protect_string_meta(lua_State *L)
+{
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_newtable(L);
+    lua_getfield(L, -2, "__index");
+    sandbox_protect(L);
+    lua_setfield(L, -2, "__index");
+    sandbox_protect(L);
+    set_key(L, &string_meta);
+    lua_pop(L, 2);
+}
+
+void sandbox_open(lua_State *L)
+{
+    lua_newtable(L);
+    set_key(L, &real_tables);
+    open_library(L, luaopen_base, "");
+    open_library(L, luaopen_table, LUA_TABLIBNAME);
+    open_library(L, luaopen_string, LUA_STRLIBNAME);
+    open_library(L, luaopen_math, LUA_MATHLIBNAME);
+    open_library(L, luaopen_bit, "bit");
+    wrap(L, "table", "insert", safe_insert);
+    wrap(L, "string", "rep", safe_rep);
+    wrap(L, "math", "random", random_number);
+    wrap(L, "math", "randomseed", random_seed);
+    protect_string_meta(L);
+    lua_newtable(L);
+    sandbox_protect(L);
+    set_key(L, &globals_meta);
+    lua_newtable(L);
+    fill_globals(L);
+    int real = lua_gettop(L);
+    lua_newtable(L);
+    lua_pushcfunction(L, no_such_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, real);
+    lua_pushvalue(L, real);
+    sandbox_protect(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, real, "_G");
+    lua_pushvalue(L, real);
+    set_key(L, &globals_key);
+    lua_replace(L, LUA_GLOBALSINDEX); /* the protected one */
+    lua_settop(L, real - 1);
+}
