@@ -8,6 +8,7 @@
 #include <lua-bitop.h>
 #include <lualib.h>
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -194,6 +195,21 @@ static int safe_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+/* That of Lua 5.1 counts in an int, which may overflow. */
+static int safe_unpack(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int64_t from = luaL_optint(L, 2, 1);
+    int64_t to = lua_isnoneornil(L, 3) ? (int64_t)lua_objlen(L, 1) : luaL_checkint(L, 3);
+    if (from > to)
+        return 0;
+    if (to - from >= INT_MAX || !lua_checkstack(L, (int)(to - from + 1)))
+        return luaL_error(L, "too many results to unpack");
+    for (int64_t i = from; i <= to; i++)
+        lua_rawgeti(L, 1, (int)i);
+    return (int)(to - from + 1);
+}
+
 static int no_bytecode(lua_State *L)
 {
     lua_pushnil(L);
@@ -359,13 +375,14 @@ static void fill_globals(lua_State *L)
 {
     static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
                                        "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
-                                       "select",       "unpack",    "_VERSION"};
+                                       "select",       "_VERSION"};
     static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
     static const luaL_Reg ours[] = {{"rawset", safe_rawset},
                                     {"rawget", safe_rawget},
                                     {"next", safe_next},
                                     {"pcall", safe_pcall},
                                     {"xpcall", safe_xpcall},
+                                    {"unpack", safe_unpack},
                                     {"pairs", safe_pairs},
                                     {"getmetatable", safe_getmetatable},
                                     {"setmetatable", safe_setmetatable},

@@ -20,6 +20,9 @@ LEFT_OUT = {
     'slowlog|get': ITSELF, 'slowlog|len': ITSELF, 'bgsave': ELSEWHERE, 'save': ELSEWHERE, 'bgrewriteaof': ELSEWHERE, 'failover': ELSEWHERE,
     'migrate': ELSEWHERE, 'replicaof': ELSEWHERE, 'slaveof': ELSEWHERE, 'config|rewrite': ELSEWHERE,
 }
+SCRIPTS = 'a language: scripts/scripting_*.txt'
+LEFT_OUT.update({name: SCRIPTS for name in ('eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'script|debug', 'script|exists', 'script|flush',
+                                            'script|help', 'script|kill', 'script|load')})
 LEFT_OUT.update({name: NEWER for name in (
     'hexpire', 'hpexpire', 'hexpireat', 'hpexpireat', 'hpersist', 'httl', 'hpttl', 'hexpiretime', 'hpexpiretime', 'hgetex', 'hsetex', 'hgetdel')})
 
