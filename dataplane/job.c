@@ -120,6 +120,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client.flags |= CLIENT_PROXY;
     j->client.lib_name = j->client.lib_ver = NULL;
     j->client.transaction = NULL;
+    j->client.subscriber = NULL;
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);

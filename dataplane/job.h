@@ -17,6 +17,7 @@ enum job_kind {
     JOB_FORGET,  /* waits no more: visits the shards that still have it in their tables */
     JOB_UNWATCH, /* takes watched keys out of the tables of the shards they are in */
     JOB_ASK,     /* control answers it */
+    JOB_PUBLISH, /* a message on its way through the workers (worker_pubsub.c) */
     JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
     JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
 };
@@ -26,12 +27,23 @@ struct inspection { /* of a JOB_INSPECT */
     struct visit visit;
 };
 
+struct publication { /* of a JOB_PUBLISH: its arguments are channel and message */
+    enum topic_kind kind;
+    unsigned first; /* worker that had it first */
+    unsigned next;  /* that is to have it next */
+    bool awaited;   /* its publisher waits for the number of receivers */
+    bool begun;
+    uint64_t receivers;
+    uint64_t until; /* number of the last subscription here that came before it */
+};
+
 struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h); zero when it is made */
     struct pin *pin;
     int pins;
-    bool longer;  /* its handler has returned CMD_LONG */
-    bool whole;   /* it waits for all commands in slices */
-    bool stopped; /* it runs with all other workers stopped */
+    bool everything; /* it reads all keys, and has them */
+    bool longer;     /* its handler has returned CMD_LONG */
+    bool whole;      /* it waits for all commands in slices */
+    bool stopped;    /* it runs with all other workers stopped */
 };
 
 struct job {
@@ -52,6 +64,7 @@ struct job {
     bool streams; /* what it replies from now on goes into chunks, which its session takes over as they are */
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
+    struct publication publication;
     struct inspection *inspection; /* NULL for other kinds */
     struct waiter wait;
     struct seat seat;

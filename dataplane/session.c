@@ -2,6 +2,7 @@
  * worker's batch. */
 #include "session.h"
 
+#include "command/pubsub.h"
 #include "command/transaction.h"
 #include "job.h"
 #include "worker.h"
@@ -180,6 +181,8 @@ void session_close(struct session *s, bool conn_gone)
     forget_request(s);
     w->query_bytes -= s->queued_bytes;
     transaction_end(&w->env, &s->client);
+    if (s->client.subscriber)
+        pubsub_leave(w->box->pubsub[w->id], &s->client);
     client_release(&s->client);
     session_drop_output(s);
     w->sessions--;

@@ -81,7 +81,9 @@ void session_relieve(struct worker *w)
  * hard limit, and beyond the soft limit when that lasts. */
 static bool over_limit(struct session *s)
 {
-    const struct output_limit *limit = &s->worker->conf->limit_normal;
+    const struct config *conf = s->worker->conf;
+    const struct output_limit *limit =
+        s->client.flags & CLIENT_PUBSUB ? &conf->limit_pubsub : &conf->limit_normal;
     uint64_t now = s->worker->env.now_ms;
     if (limit->hard && s->chunk_bytes > limit->hard)
         return true;

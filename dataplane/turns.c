@@ -108,6 +108,21 @@ static bool any_held(const struct command_env *env, const struct request *rq)
     return false;
 }
 
+/* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
+static bool goes_with_readers(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || rq->cmd->flags & CMD_ALL_KEYS;
+    for (unsigned i = 0; may && i < ks->shards; i++)
+        may = detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0;
+    return may;
+}
+
+static bool whole_conflict(const struct command_env *env, const struct request *rq)
+{
+    return any_held(env, rq) && !goes_with_readers(env, rq);
+}
+
 static bool in_the_way(const struct pin_key *k, bool write, bool held)
 {
     if (k->writers || (write && k->readers))
@@ -122,7 +137,7 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
     if (rq->client->flags & CLIENT_MULTI && rq->cmd && !(rq->cmd->flags & CMD_NOT_QUEUED))
         return false;
     if (is_whole(rq))
-        return any_held(env, rq);
+        return whole_conflict(env, rq);
     if (!find_keys(rq, &k))
         return true;
     bool conflict = false;
@@ -130,7 +145,7 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
         const struct pin_key *found = pins_find(pins, key.hash);
-        conflict = found && in_the_way(found, k.write[i], held);
+        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything);
     }
     free(k.block);
     return conflict;
@@ -145,6 +160,9 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
 
 static void give_back(struct turns *t, struct job *j)
 {
+    const struct keyspace *ks = t->env->ks;
+    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
+        pins_remove_all(shard_pins(ks->shard[i]));
     for (int i = 0; i < j->seat.pins; i++)
         pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
     free(j->seat.pin);
@@ -180,6 +198,10 @@ static bool take_seat(struct turns *t, struct job *j)
 
 static void hold_seat(struct turns *t, struct job *j)
 {
+    const struct keyspace *ks = t->env->ks;
+    j->seat.everything = (j->rq.cmd->flags & CMD_ALL_KEYS) != 0;
+    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
+        pins_hold_all(shard_pins(ks->shard[i]));
     for (int i = 0; i < j->seat.pins; i++)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
@@ -256,11 +278,19 @@ static void swap(struct slice_run *r)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
+/* A read whose client has gone ends. The client of another worker is not looked at from here. */
+static bool is_vain(const struct turns *t, const struct job *j)
+{
+    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE);
+}
+
 static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
     bool stopped = j->seat.stopped;
     count_one(t->env->counters, COUNTER_long_command_slices);
+    if (is_vain(t, j))
+        r->turn.gone = j->out.failed = true;
     swap(r);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
@@ -311,9 +341,11 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
 static bool may_go(const struct turns *t, const struct job *j)
 {
     const struct seat *seat = &j->seat;
-    if (seat->whole && t->pins->held)
+    if (seat->whole && whole_conflict(t->env, &j->rq))
         return false;
     for (int i = 0; i < seat->pins; i++) {
+        if (seat->pin[i].write && pins_of(t, &seat->pin[i])->everything)
+            return false;
         const struct pin_key *k = seat->pin[i].key;
         bool write = seat->pin[i].write, earlier = k->walk == t->walk;
         if (in_the_way(k, write, true) || (earlier && (write || k->walk_writer)))

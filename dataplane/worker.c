@@ -2,6 +2,7 @@
  * been asked for one stage earlier: frames, connections, requests and index buckets, entries, replies. */
 #include "worker.h"
 
+#include "command/notify.h"
 #include "job.h"
 #include "script/script.h"
 #include "tap.h"
@@ -178,6 +179,8 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_defer(w, s, rq);
     else
         worker_recount(w, s);
+    if (w->posts_first)
+        worker_posts(w);
 }
 
 static void execute(struct worker *w, struct session *s, struct request *rq)
@@ -272,6 +275,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->env.conf = conf;
     w->pending_max = w->blocking.bytes_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
+    waits_want_events(w->waits, conf->notify != 0);
     worker_take_filter(w, conf);
 }
 
@@ -305,7 +309,7 @@ static void sweep_one(struct worker *w, struct session *s)
     uint64_t idle_ms = w->conf->timeout_s * 1000ull;
     session_over_limit(s);
     /* The wall clock may have been set back since. */
-    if (idle_ms && !(s->flags & SESSION_STALLED) && w->env.now_ms > s->client.last_ms &&
+    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & CLIENT_PUBSUB) && w->env.now_ms > s->client.last_ms &&
         w->env.now_ms - s->client.last_ms > idle_ms) {
         count_one(w->counters, COUNTER_client_idle_closes);
         s->flags |= SESSION_BROKEN;
@@ -364,6 +368,8 @@ static void upkeep(struct worker *w)
         uint64_t next = net_tick(w->nif, now);
         w->next_net_us = next < now + 10000 ? next : now + 10000;
     }
+    if (unlikely(w->box->pubsub[w->id]->gone))
+        pubsub_tidy(w->box->pubsub[w->id]);
     block_timers(&w->blocking);
     if (now >= w->next_upkeep_us) {
         bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
@@ -472,6 +478,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.box = &worker_box_ops;
     w->env.worker = w;
     w->env.rates = &box->rates;
+    w->env.pubsub = box->pubsub;
     w->env.slowlog = box->slowlog;
     box->slowlog[id] = &w->slowlog;
     if (!box->scripts)
@@ -497,8 +504,10 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
+    box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
+    bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
@@ -513,8 +522,11 @@ void worker_free(struct worker *w)
     if (w->tcp)
         tcp_stack_free(w->tcp);
     session_free_slabs(w);
-    if (w->box)
+    if (w->box) {
         worker_free_jobs(w);
+        pubsub_free(w->box->pubsub[w->id]);
+        w->box->pubsub[w->id] = NULL;
+    }
     if (w->turns.run)
         turns_end(&w->turns);
     turns_free(&w->turns);

@@ -51,6 +51,7 @@ struct box { /* what the workers share; written by the main thread before they s
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct scripts *scripts;                 /* changed with all workers stopped */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
+    struct pubsub *pubsub[CONFIG_WORKERS];   /* each worker's own */
     struct rates rates;                      /* fed by worker 0 */
 };
 
@@ -105,6 +106,8 @@ struct worker {
     enum pause_mode paused;                   /* as far as this worker has seen */
     uint64_t waiting_sessions;                /* SESSION_PAUSED ... */
     struct job *paused_first, *paused_last;   /* ... and jobs that came while it was so */
+    struct job *posts_first, *posts_last;     /* messages for subscribers here, in order */
+    unsigned posts;
     struct watch *unwatched;                  /* to be passed on: there was no memory for a job */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
@@ -157,7 +160,7 @@ void worker_free_jobs(struct worker *w);
 void worker_block(struct worker *w, struct session *s, const struct request *rq);
 /* Serves what a command has made ready. */
 void worker_serve(struct worker *w);
-/* Brings the replies of those who were served home; not while a session's writer is open. */
+/* Brings the replies of those who were served home, and messages to subscribers; not while a session's writer is open. */
 void worker_served(struct worker *w);
 /* worker_turns.c: a request of a session has returned CMD_LONG, or must wait because of turns_conflict(). */
 void worker_long(struct worker *w, struct session *s, struct request *rq);
@@ -193,6 +196,15 @@ void worker_take_back(struct worker *w, struct job *j);
 void worker_unwatch(struct command_env *env, struct watch *watch);
 void worker_unwatch_more(struct worker *w);
 void worker_unwatch_job(struct worker *w, struct job *j);
+/* worker_pubsub.c: box_ops.publish. */
+enum published worker_publish(struct request *rq, enum topic_kind kind, struct slice channel,
+                              struct slice message, uint64_t *receivers);
+/* box_ops.notify. */
+void worker_notify(struct command_env *env, struct slice channel, struct slice message);
+/* A message has come from another worker. */
+void worker_post(struct worker *w, struct job *j);
+/* A slice of the deliveries that are due; not while a session's writer is open that is to be gone on with. */
+void worker_posts(struct worker *w);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

@@ -36,4 +36,6 @@ void worker_served(struct worker *w)
 {
     for (struct job *j; (j = block_done(&w->blocking));)
         worker_bring_home(w, j);
+    if (w->posts_first)
+        worker_posts(w);
 }

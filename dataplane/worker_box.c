@@ -169,5 +169,7 @@ const struct box_ops worker_box_ops = {
     .unblock = box_unblock,
     .pause = worker_pause,
     .unwatch = worker_unwatch,
+    .publish = worker_publish,
+    .notify = worker_notify,
     .stall = box_stall,
 };

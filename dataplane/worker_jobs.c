@@ -33,6 +33,8 @@ static unsigned destination(const struct worker *w, const struct job *j)
         return block_next(j);
     if (j->kind == JOB_UNWATCH)
         return j->watch->first->shard;
+    if (j->kind == JOB_PUBLISH)
+        return j->done ? j->home : j->publication.next;
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
     if (j->kind == JOB_INSPECT)
@@ -188,6 +190,10 @@ static void received(struct worker *w, struct job *j)
         worker_unwatch_job(w, j);
         return;
     }
+    if (j->kind == JOB_PUBLISH) {
+        worker_post(w, j);
+        return;
+    }
     if (j->kind == JOB_EXEC && !j->rq.env) {
         start_exec(w, j);
         return;
@@ -237,6 +243,7 @@ static bool run_barriers(struct worker *w)
     if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
         return wanted;
     count_one(w->counters, COUNTER_barriers);
+    w->env.stopped = true;
     block_serve(&w->blocking, true); /* what was to be served with all stopped */
     turns_stopped(&w->turns);
     list = w->barrier_first;
@@ -251,6 +258,7 @@ static bool run_barriers(struct worker *w)
         else if (result == NOT_YET)
             append(&w->barrier_first, &w->barrier_last, j);
     }
+    w->env.stopped = false;
     fabric_resume(w->box->fabric, w->id);
     for (struct job *j = finished, *next; j; j = next) {
         next = j->next;
@@ -302,7 +310,7 @@ bool worker_messages(struct worker *w)
     any |= run_barriers(w);
     worker_served(w);
     any |= run_inspections(w);
-    return any;
+    return any || w->posts_first;
 }
 
 static void free_list(struct job *j)
@@ -320,6 +328,8 @@ void worker_free_jobs(struct worker *w)
     free_list(w->barrier_first);
     free_list(w->outbox_first);
     free_list(w->paused_first);
+    free_list(w->posts_first);
+    w->posts_first = w->posts_last = NULL;
     w->paused_first = w->paused_last = NULL;
     for (struct watch *next; w->unwatched; w->unwatched = next) {
         next = w->unwatched->next;

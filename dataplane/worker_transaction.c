@@ -1,4 +1,4 @@
-/* worker_transaction.c: transactions of sessions: what they take, their way to other workers and back, and
+/* worker_transaction.c: transactions of sessions: what they (and subscriptions) take, their way to other workers and back, and
  * watched keys that nobody needs any more (command/transaction.h). */
 #include "worker.h"
 
@@ -8,13 +8,13 @@
 void worker_recount(struct worker *w, struct session *s)
 {
     const struct transaction *t = s->client.transaction;
-    uint64_t now = transaction_bytes(&s->client);
+    uint64_t now = transaction_bytes(&s->client) + pubsub_bytes(&s->client);
     w->query_bytes += now - s->queued_bytes;
     s->queued_bytes = now;
     if (!now)
         return;
     session_holds(s);
-    if (t->arguments + s->query_len - s->query_off > w->conf->client_query_buffer_limit) {
+    if (t && t->arguments + s->query_len - s->query_off > w->conf->client_query_buffer_limit) {
         count_one(w->counters, COUNTER_client_query_limit_closes);
         s->flags |= SESSION_BROKEN;
     }

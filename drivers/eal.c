@@ -176,7 +176,9 @@ bool eal_start(const struct config *conf, const char *instance, unsigned worker_
                     instance);
     leave_open = link_kind(conf)->leave_open;
     bool ok = add_all(&arguments, conf, instance, worker_lcore, error, size);
-    if (ok && rte_eal_init((int)arguments.n, arguments.arg) < 0)
+    static struct arguments given;
+    given = arguments; /* EAL puts the program's name in the last one's place */
+    if (ok && rte_eal_init((int)given.n, given.arg) < 0)
         ok = fail(error, size, "EAL does not start: %s", rte_strerror(rte_errno));
     if (!ok) {
         drop_arguments();

@@ -185,6 +185,46 @@ static void print_limits(const struct config *c, const struct row *row, char *te
     }
 }
 
+/* In the order in which Redis prints them. */
+static const struct {
+    char letter;
+    unsigned class;
+} notify_letters[] = {{'A', NOTIFY_ALL},      {'g', NOTIFY_GENERIC}, {'$', NOTIFY_STRING},
+                      {'l', NOTIFY_LIST},     {'s', NOTIFY_SET},     {'h', NOTIFY_HASH},
+                      {'z', NOTIFY_ZSET},     {'x', NOTIFY_EXPIRED}, {'e', NOTIFY_EVICTED},
+                      {'t', NOTIFY_STREAM},   {'d', NOTIFY_MODULE},  {'K', NOTIFY_KEYSPACE},
+                      {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_MISS},    {'n', NOTIFY_NEW}};
+enum { NOTIFY_LETTERS = sizeof notify_letters / sizeof *notify_letters };
+
+static bool parse_events(struct config *c, const struct row *row, const char *text)
+{
+    (void)row;
+    c->notify = 0;
+    for (; *text; text++) {
+        unsigned i = 0;
+        while (i < NOTIFY_LETTERS && notify_letters[i].letter != *text)
+            i++;
+        if (i == NOTIFY_LETTERS)
+            return false;
+        c->notify |= notify_letters[i].class;
+    }
+    return true;
+}
+
+static void print_events(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    (void)row;
+    unsigned left = c->notify;
+    for (unsigned i = 0; i < NOTIFY_LETTERS && size > 1; i++) {
+        if ((left & notify_letters[i].class) != notify_letters[i].class)
+            continue;
+        *text++ = notify_letters[i].letter;
+        size--;
+        left &= ~notify_letters[i].class;
+    }
+    *text = 0;
+}
+
 /* "auto", or one core a worker in order; workers beyond the list get a core of the box's choice. */
 static bool parse_cores(struct config *c, const struct row *row, const char *text)
 {
@@ -293,32 +333,29 @@ static void print_routes(const struct config *c, const struct row *row, char *te
         char to[ENDPOINT_TEXT], hop[ENDPOINT_TEXT];
         ip_format(&c->route[i].prefix, to);
         ip_format(&c->route[i].gateway, hop);
-        used += (size_t)snprintf(text + used, size - used, "%s%s/%u via %s", i ? " " : "", to, c->route[i].bits,
-                                 hop);
+        used += (size_t)snprintf(text + used, size - used, "%s%s/%u via %s", i ? " " : "", to,
+                                 c->route[i].bits, hop);
     }
 }
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
 
-static const struct kind number = {parse_number, print_number, "a whole number within its bounds"},
-                         bytes = {parse_size, print_number,
-                                  "a size such as 1048576, 100mb or 2gb, within its bounds"},
-                         word = {parse_word, print_word, "one of its words"},
-                         text = {parse_text, print_text, "a text"},
-                         limits = {parse_limits, print_limits,
-                                   "CLASS HARD SOFT SECONDS with the class normal, replica or pubsub"},
-                         cores = {parse_cores, print_cores,
-                                  "auto, or core numbers with blanks between, at most 64"},
-                         address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
-                         gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"},
-                         route = {parse_route, print_routes,
-                                  "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"},
-                         filter = {config_parse_filter, config_print_filters,
-                                   "permit|deny|reject [tcp|icmp|any] [from PREFIX] [to PREFIX] [port "
-                                   "N|N-M], at most 1024 of them"},
-                         rate_prefix = {config_parse_rate_prefix, config_print_rate_prefix,
-                                        "two numbers of bits: of IPv4 (1 to 32) and of IPv6 (1 to 128)"};
+static const struct kind
+    number = {parse_number, print_number, "a whole number within its bounds"},
+    bytes = {parse_size, print_number, "a size such as 1048576, 100mb or 2gb, within its bounds"},
+    word = {parse_word, print_word, "one of its words"}, text = {parse_text, print_text, "a text"},
+    limits = {parse_limits, print_limits, "CLASS HARD SOFT SECONDS with the class normal, replica or pubsub"},
+    events = {parse_events, print_events, "letters of Ag$lshzxeKEtmdn"},
+    cores = {parse_cores, print_cores, "auto, or core numbers with blanks between, at most 64"},
+    address = {parse_address, print_addresses, "ADDRESS/BITS, at most 8 of them"},
+    gateway = {parse_gateway, print_gateways, "an IPv4 or IPv6 address"},
+    route = {parse_route, print_routes, "PREFIX/BITS via GATEWAY, both of one family, at most 64 of them"},
+    filter = {config_parse_filter, config_print_filters,
+              "permit|deny|reject [tcp|icmp|any] [from PREFIX] [to PREFIX] [port "
+              "N|N-M], at most 1024 of them"},
+    rate_prefix = {config_parse_rate_prefix, config_print_rate_prefix,
+                   "two numbers of bits: of IPv4 (1 to 32) and of IPv6 (1 to 128)"};
 
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
@@ -374,6 +411,7 @@ static const struct row rows[] = {
     {"proto-max-bulk-len", &bytes, "512mb", INTO(proto_max_bulk_len), MIB, INT64_MAX},
     {"client-query-buffer-limit", &bytes, "1gb", INTO(client_query_buffer_limit), MIB, INT64_MAX},
     {"client-output-buffer-limit", &limits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", 0, 0},
+    {"notify-keyspace-events", &events, "", 0, 0},
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"busy-reply-threshold", &number, "5000", INTO(busy_reply_threshold_ms), 0, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},

@@ -42,6 +42,24 @@ struct collection_limits {
     uint64_t stream_bytes, stream_entries;
 };
 
+enum notify_class { /* the letters of notify-keyspace-events */
+    NOTIFY_KEYSPACE = 1 << 0, /* K */
+    NOTIFY_KEYEVENT = 1 << 1, /* E */
+    NOTIFY_GENERIC = 1 << 2,  /* g */
+    NOTIFY_STRING = 1 << 3,   /* $ */
+    NOTIFY_LIST = 1 << 4,     /* l */
+    NOTIFY_SET = 1 << 5,      /* s */
+    NOTIFY_HASH = 1 << 6,     /* h */
+    NOTIFY_ZSET = 1 << 7,     /* z */
+    NOTIFY_EXPIRED = 1 << 8,  /* x */
+    NOTIFY_EVICTED = 1 << 9,  /* e */
+    NOTIFY_STREAM = 1 << 10,  /* t */
+    NOTIFY_MODULE = 1 << 11,  /* d: no modules here, no events */
+    NOTIFY_NEW = 1 << 12,     /* n */
+    NOTIFY_MISS = 1 << 13,    /* m */
+    NOTIFY_ALL = 0xffc        /* A */
+};
+
 struct config {
     uint64_t generation;
 
@@ -58,6 +76,7 @@ struct config {
     unsigned maxclients;
     uint64_t proto_max_bulk_len, client_query_buffer_limit;
     struct output_limit limit_normal, limit_pubsub, limit_replica;
+    unsigned notify; /* notify-keyspace-events: enum notify_class */
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */

@@ -4,12 +4,14 @@
  * Over a turn the keys that a request names stay as they are, with all that hangs on them. Whatever else was
  * read of the store may have changed. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 struct turn {
     uint32_t left;               /* elements until the clock is looked at */
+    bool gone;                   /* nobody waits for the outcome any more, and it changes nothing */
     void (*look)(struct turn *); /* sets `left` anew */
 };
 
@@ -17,6 +19,13 @@ static inline void turn_take(struct turn *t)
 {
     if (t && --t->left == 0)
         t->look(t);
+}
+
+/* The same. False: it is in vain to go on. */
+static inline bool turn_goes_on(struct turn *t)
+{
+    turn_take(t);
+    return !t || !t->gone;
 }
 
 /* memcpy() in pieces, with turns. */

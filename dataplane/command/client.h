@@ -5,6 +5,7 @@
 #include "base/slice.h"
 
 struct command;
+struct subscriber;
 struct transaction;
 
 enum client_flag {
@@ -22,6 +23,7 @@ enum client_flag {
     CLIENT_DENY_BLOCKING = 4096, /* its commands run inside another one (MULTI, a script) and must not wait */
     CLIENT_BLOCKED = 2048,       /* waits in a blocking command: as far as CLIENT LIST is concerned */
     CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
+    CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
@@ -39,6 +41,7 @@ struct client {
     uint64_t created_ms, last_ms;    /* wall clock */
     const struct command *last_command;
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
+    struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     /* Filled by the session when it is asked (CLIENT LIST). */
     uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
     uint64_t commands, bytes_in, bytes_out;

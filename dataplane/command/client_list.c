@@ -12,6 +12,8 @@
 static void flag_letters(const struct client *c, char text[9])
 {
     char *p = text;
+    if (c->flags & CLIENT_PUBSUB)
+        *p++ = 'P';
     if (c->flags & CLIENT_MULTI)
         *p++ = 'x';
     if (c->flags & (CLIENT_WAITING | CLIENT_BLOCKED))
@@ -64,28 +66,45 @@ static void describe(struct text *t, const struct request *rq, const struct clie
               (unsigned long long)seconds_since(env->now_ms, c->created_ms),
               (unsigned long long)seconds_since(env->now_ms, c->last_ms), flags, c->db);
     text_addf(t,
-              " sub=0 psub=0 ssub=0 multi=%d watch=%u qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=%llu "
+              " sub=%llu psub=%llu ssub=%llu multi=%d watch=%u qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=%llu "
               "rbs=0 rbp=0 obl=0"
               " oll=%llu omem=%llu tot-mem=%llu events=%s",
-              transaction_count(c), transaction_watched(c),
+              (unsigned long long)pubsub_count(c, TOPIC_CHANNEL),
+              (unsigned long long)pubsub_count(c, TOPIC_PATTERN),
+              (unsigned long long)pubsub_count(c, TOPIC_SHARD), transaction_count(c), transaction_watched(c),
               (unsigned long long)(c->query_bytes + (c == rq->client ? request_bytes(rq) : 0)),
               (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
               (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
-              (unsigned long long)(c->memory_bytes + transaction_bytes(c)), c->output_bytes ? "rw" : "r");
+              (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)), c->output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
               c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),
               or_empty(c->lib_ver));
 }
 
-static bool normal_type(struct slice type, bool *normal)
+/* Redis' classes of clients; nobody here is a master or a replica. */
+enum client_class { CLASS_NORMAL, CLASS_PUBSUB, CLASS_NOBODY, CLASS_ANY };
+
+static bool class_named(struct slice type, enum client_class *class)
 {
-    static const char *const types[] = {"normal", "master", "slave", "replica", "pubsub"};
+    static const struct {
+        const char *name;
+        enum client_class class;
+    } types[] = {{"normal", CLASS_NORMAL},
+                 {"pubsub", CLASS_PUBSUB},
+                 {"master", CLASS_NOBODY},
+                 {"slave", CLASS_NOBODY},
+                 {"replica", CLASS_NOBODY}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (slice_is(type, types[i])) {
-            *normal = i == 0;
+        if (slice_is(type, types[i].name)) {
+            *class = types[i].class;
             return true;
         }
     return false;
+}
+
+static bool in_class(const struct client *c, enum client_class class)
+{
+    return class == CLASS_ANY || class == (c->flags & CLIENT_PUBSUB ? CLASS_PUBSUB : CLASS_NORMAL);
 }
 
 static void unknown_type(struct request *rq, struct slice type)
@@ -110,6 +129,7 @@ struct listing {
     const int64_t *id; /* those asked for, or NULL for all */
     const struct client **found;
     int ids;
+    enum client_class class;
 };
 
 static void list_client(struct client *c, void *arg)
@@ -117,7 +137,7 @@ static void list_client(struct client *c, void *arg)
     struct listing *l = arg;
     if (c->flags & CLIENT_INTERNAL)
         return;
-    if (!l->id)
+    if (!l->id && in_class(c, l->class))
         describe(&l->text, l->rq, c);
     for (int i = 0; l->id && i < l->ids; i++)
         if ((uint64_t)l->id[i] == c->id)
@@ -153,17 +173,15 @@ static void list_by_id(struct request *rq, struct listing *l)
 
 enum command_result client_list_run(struct request *rq)
 {
-    struct listing l = {.rq = rq};
-    bool normal = true;
+    struct listing l = {.rq = rq, .class = CLASS_ANY};
     if (rq->argc > 3 && slice_is(rq->argv[2], "id")) {
         list_by_id(rq, &l);
     } else if (rq->argc == 4 && slice_is(rq->argv[2], "type")) {
-        if (!normal_type(rq->argv[3], &normal)) {
+        if (!class_named(rq->argv[3], &l.class)) {
             unknown_type(rq, rq->argv[3]);
             return CMD_DONE;
         }
-        if (normal)
-            rq->env->box->each_client(rq->env, list_client, &l);
+        rq->env->box->each_client(rq->env, list_client, &l);
         text_reply(&l.text, rq->out);
     } else if (rq->argc == 2) {
         rq->env->box->each_client(rq->env, list_client, &l);
@@ -179,7 +197,8 @@ enum command_result client_list_run(struct request *rq)
 struct kill {
     const struct slice *addr, *laddr;
     int64_t id; /* 0: any */
-    bool nobody, skip_me;
+    enum client_class class;
+    bool skip_me;
     uint64_t me; /* an id: the request's client may be a copy (CLIENT_PROXY) */
     int64_t killed;
 };
@@ -196,7 +215,7 @@ static bool address_differs(const struct slice *want, const struct endpoint *hav
 static void kill_client(struct client *c, void *arg)
 {
     struct kill *k = arg;
-    if (c->flags & CLIENT_INTERNAL || k->nobody || (k->id && c->id != (uint64_t)k->id) ||
+    if (c->flags & CLIENT_INTERNAL || !in_class(c, k->class) || (k->id && c->id != (uint64_t)k->id) ||
         (c->id == k->me && k->skip_me) || address_differs(k->addr, &c->peer) ||
         address_differs(k->laddr, &c->local))
         return;
@@ -207,7 +226,7 @@ static void kill_client(struct client *c, void *arg)
 /* One "option value" pair. False after an error reply. */
 static bool kill_option(struct request *rq, struct kill *k, struct slice option, const struct slice *value)
 {
-    bool normal;
+    enum client_class class = CLASS_ANY;
     if (slice_is(option, "id")) {
         if (parse_i64(*value, &k->id) && k->id > 0)
             return true;
@@ -215,11 +234,11 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
         return false;
     }
     if (slice_is(option, "type")) {
-        if (!normal_type(*value, &normal)) {
+        if (!class_named(*value, &class)) {
             unknown_type(rq, *value);
             return false;
         }
-        k->nobody |= !normal;
+        k->class = k->class == CLASS_ANY || k->class == class ? class : CLASS_NOBODY;
     } else if (slice_is(option, "addr")) {
         k->addr = value;
     } else if (slice_is(option, "laddr")) {
@@ -241,7 +260,7 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
 
 enum command_result client_kill_run(struct request *rq)
 {
-    struct kill k = {.me = rq->client->id, .skip_me = rq->argc > 3};
+    struct kill k = {.me = rq->client->id, .class = CLASS_ANY, .skip_me = rq->argc > 3};
     if (rq->argc == 3) { /* the old form: one address, an error if there is no such client */
         k.addr = &rq->argv[2];
         rq->env->box->each_client(rq->env, kill_client, &k);

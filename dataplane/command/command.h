@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "base/turn.h"
 #include "command/client.h"
+#include "command/pubsub.h"
 #include "resp/writer.h"
 #include "store/store.h"
 
@@ -35,7 +36,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_SKIP_SLOWLOG = 1 << 10,
                     CMD_ASKING = 1 << 11,
                     CMD_FAST = 1 << 12,
-                    CMD_NO_AUTH = 1 << 13, /* runs before authentication */
+                    CMD_NO_AUTH = 1 << 13,       /* runs before authentication */
                     CMD_MAY_REPLICATE = 1 << 14, /* not shown by COMMAND */
                     CMD_NO_ASYNC_LOADING = 1 << 15,
                     CMD_NO_MULTI = 1 << 16,
@@ -47,6 +48,10 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 stopped (INFO, KEYS, FLUSHALL) */
                     CMD_WHOLE = 1 << 27,     /* changes or reads all of the keyspace: waits until no command
                                                 in slices is under way (FLUSHALL) */
+                    CMD_ALL_KEYS = 1 << 29,  /* CMD_WHOLE, but reads which keys there are: goes with other
+                                                readers, and nobody changes a key meanwhile (KEYS) */
+                    CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
+                                                for who changes something (FLUSHALL) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
@@ -116,10 +121,10 @@ struct command_arg {  /* for COMMAND DOCS */
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
 
 enum command_result {
-    CMD_DONE,      /* the reply has been written */
-    CMD_WAIT,      /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
-                    */
-    CMD_BLOCK,     /* nothing was replied: the client waits for what env->block says (request_block) */
+    CMD_DONE,  /* the reply has been written */
+    CMD_WAIT,  /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
+                */
+    CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
     CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
     CMD_COUNTED,   /* done; and the bytes that the client's transaction takes have changed */
     CMD_LONG       /* nothing was replied or changed: it is to run once more in slices (turn_wanted) */
@@ -160,7 +165,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_script[];
+    commands_hash_expire[], commands_pubsub[], commands_script[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -201,6 +206,7 @@ struct block_spec {
 };
 
 enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
+enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
     /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
@@ -228,12 +234,18 @@ struct box_ops {
     /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
      * client of this id is blocked. May be NULL. */
     bool (*unblock)(struct command_env *env, uint64_t id, bool error);
-    /* CLIENT PAUSE until a wall clock time in ms, and UNPAUSE (PAUSE_OFF). Only from a CMD_ROUTE_ALL command. May
-     * be NULL. */
+    /* CLIENT PAUSE until a wall clock time in ms, and UNPAUSE (PAUSE_OFF). Only from a CMD_ROUTE_ALL command.
+     * May be NULL. */
     void (*pause)(struct command_env *env, enum pause_mode mode, uint64_t until_ms);
-    /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL: all
-     * shards are here. */
+    /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL:
+     * all shards are here. */
     void (*unwatch)(struct command_env *env, struct watch *w);
+    /* Brings a message (copied) to all who have subscribed. PUBLISHED: *receivers are told, and get it when the
+     * command is over; or the reply comes later. NULL: nobody can. */
+    enum published (*publish)(struct request *rq, enum topic_kind kind, struct slice channel,
+                              struct slice message, uint64_t *receivers);
+    /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
+    void (*notify)(struct command_env *env, struct slice channel, struct slice message);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -255,7 +267,10 @@ struct command_env { /* one a worker */
     void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
-    struct scripts *scripts;         /* of the box (script/script.h); NULL: it runs none */
+    struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
+    bool trimmed;              /* by the last XADD */
+    bool stopped;              /* all other workers are stopped */
+    struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
     struct script_host *script_host; /* NULL until the first script */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */

@@ -8,10 +8,19 @@
 #include "command/transaction.h"
 #include "command/version.h"
 
+static void pong_among_messages(struct request *rq)
+{
+    reply_array(rq->out, 2);
+    reply_bulk_str(rq->out, "pong");
+    reply_bulk(rq->out, rq->argc == 2 ? rq->argv[1] : (struct slice){0});
+}
+
 enum command_result ping_run(struct request *rq)
 {
     if (rq->argc > 2)
         reply_error(rq->out, "ERR wrong number of arguments for 'ping' command");
+    else if (rq->client->flags & CLIENT_PUBSUB && rq->client->proto == 2)
+        pong_among_messages(rq);
     else if (rq->argc == 2)
         reply_bulk(rq->out, rq->argv[1]);
     else
@@ -198,6 +207,8 @@ enum command_result hello_run(struct request *rq)
 enum command_result reset_run(struct request *rq)
 {
     transaction_end(rq->env, rq->client);
+    if (rq->client->subscriber)
+        pubsub_leave(rq->env->pubsub[rq->env->self], rq->client);
     client_reset(rq->client, password_set(rq));
     rq->out = rq->wire;
     set_proto(rq, 2);

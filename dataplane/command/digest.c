@@ -67,7 +67,7 @@ static void add_list(struct digest *d, const struct shard *s, const struct entry
     struct item item;
     char scratch[PACK_TEXT];
     (void)s;
-    list_seek(e, 0, &c);
+    list_seek(e, 0, &c, NULL);
     while (list_next(&c, &item)) /* long: */
         mix(d, item_text(&item, scratch));
 }

@@ -8,6 +8,8 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/connection.h"
+#include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
 #include "command/transaction.h"
@@ -164,9 +166,27 @@ static void refuse_arity(struct request *rq)
     refuse(rq, text);
 }
 
+/* A RESP2 client that has subscriptions cannot tell replies from messages: only what ends them may run. */
+static bool in_vain(const struct request *rq)
+{
+    command_handler *run = rq->cmd->run;
+    return rq->client->proto == 2 && run != ping_run && run != reset_run && run != quit_run &&
+           !(rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_NOSCRIPT);
+}
+
+static void refuse_listener(struct request *rq)
+{
+    char text[192];
+    snprintf(text, sizeof text,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+             "in this context",
+             rq->cmd->full_name);
+    refuse(rq, text);
+}
+
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
-static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi)
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -178,6 +198,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse(rq, "NOAUTH Authentication required.");
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
         reply_oom(rq->out);
+    else if (listens && in_vain(rq))
+        refuse_listener(rq);
     else
         return false;
     if (rq->cmd)
@@ -191,6 +213,25 @@ static void note_time(struct command_stats *stats, uint64_t ns)
     stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
 }
 
+/* Keyspace notifications are on. */
+static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
+{
+    struct command_env *env = rq->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
+    enum command_result result = rq->cmd->run(rq);
+    notify_of(rq);
+    uint64_t cycles = __rdtsc() - begin;
+    stats->calls++;
+    if (rate == 0)
+        return result;
+    stats->usec += (cycles + rate / 2) / rate;
+    note_time(stats, cycles * 1000 / rate);
+    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, cycles / rate))
+        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    return result;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
  * for times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
@@ -201,6 +242,8 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
         weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
+    if (__builtin_expect(env->conf->notify != 0, 0))
+        return run_and_notify(rq);
     if (stats->calls++ % weight || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
@@ -256,7 +299,7 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
-/* Of a client that wants no reply, or has MULTI open. */
+/* Of a client that wants no reply, has MULTI open, or has subscribed to something. */
 static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
                                                                        struct resp_writer *out)
 {
@@ -264,7 +307,7 @@ static __attribute__((noinline)) enum command_result execute_otherwise(struct re
     uint32_t errors = counted->errors;
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
-    bool refused = rejected(rq, in_multi); /* EXEC's refusal ends the transaction */
+    bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
     bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (counted->errors != errors)
@@ -277,12 +320,12 @@ static __attribute__((noinline)) enum command_result execute_otherwise(struct re
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI), 0))
+    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB), 0))
         return execute_otherwise(rq, out);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
     begin(rq);
-    bool refused = rejected(rq, false);
+    bool refused = rejected(rq, false, false);
     enum command_result result = refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(out->errors != errors, 0))
         account_errors(rq, out->errors - errors, !refused);
@@ -308,6 +351,8 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     enum command_result result = rq->cmd->run(rq);
+    if (__builtin_expect(rq->env->conf->notify != 0, 0))
+        notify_of(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;

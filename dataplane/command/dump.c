@@ -84,10 +84,10 @@ static bool parse_ttl(struct request *rq, struct restore *o)
 static void restore(struct request *rq, const struct restore *o, struct slice body)
 {
     struct shard *s = request_shard(rq, &rq->key);
-    struct rdb_reader r = {.p = body.p, .left = body.len};
+    struct rdb_reader r = {.p = body.p, .left = body.len, .turn = rq->turn};
     struct rdb_target to = {
         .shard = s, .db = rq->client->db, .key = &rq->key, .expire_at = o->dead ? 0 : (uint64_t)o->ttl};
-    enum rdb_result result = rdb_take_value(&r, &to); /* long: */
+    enum rdb_result result = rdb_take_value(&r, &to);
     if (result == RDB_BAD) {
         reply_error(rq->out, "ERR Bad data format");
     } else if (result == RDB_OOM) {
@@ -114,7 +114,9 @@ enum command_result restore_command(struct request *rq)
     }
     if (!parse_ttl(rq, &o))
         return CMD_DONE;
-    if (rdb_check_payload(rq->argv[3], &body))
+    if (turn_wanted(rq, rq->argv[3].len / 16))
+        return CMD_LONG;
+    if (rdb_check_payload(rq->argv[3], &body, rq->turn))
         restore(rq, &o, body);
     else
         reply_error(rq->out, "ERR DUMP payload version or checksum are wrong");

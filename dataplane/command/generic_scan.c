@@ -6,12 +6,14 @@
 #include "base/number.h"
 #include "command/generic.h"
 #include "command/scan.h"
+#include "command/server.h"
 #include <stdlib.h>
 
 enum { CURSOR_BITS = 48 };
 static const uint64_t cursor_mask = (UINT64_C(1) << CURSOR_BITS) - 1;
 
-/* Keys that passed the filters. Nothing changes a shard before they are replied, so slices stay good. */
+/* Keys that passed the filters. Nothing changes a shard before they are replied (CMD_ALL_KEYS), so slices
+ * stay good. */
 struct key_list {
     const struct slice *pattern; /* NULL: all */
     const struct slice *type;    /* NULL: all */
@@ -63,29 +65,31 @@ static void list_visit(struct entry *e, void *arg)
         l->key[l->count++] = name;
 }
 
-static void list_reply(struct resp_writer *out, const struct key_list *l)
+static void list_reply(struct resp_writer *out, const struct key_list *l, struct turn *turn)
 {
     reply_array(out, l->count);
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count && turn_goes_on(turn); i++)
         reply_bulk(out, l->key[i]);
 }
 
 enum command_result keys_command(struct request *rq)
 {
-    enum { STRIDE = 1024 };
+    enum { STRIDE = 16 };
     const struct keyspace *ks = rq->env->ks;
     struct key_list l;
+    if (turn_wanted(rq, server_db_size(rq->env, rq->client->db, NULL, NULL)))
+        return CMD_LONG;
     list_init(&l, &rq->argv[1], NULL);
     for (unsigned i = 0; i < ks->shards; i++) {
         uint64_t cursor = 0;
         do
             cursor = store_scan(ks->shard[i], rq->client->db, cursor, STRIDE, list_visit, &l);
-        while (cursor);
+        while (turn_goes_on(rq->turn) && cursor);
     }
     if (l.failed)
         reply_oom(rq->out);
     else
-        list_reply(rq->out, &l);
+        list_reply(rq->out, &l, rq->turn);
     list_free(&l);
     return CMD_DONE;
 }
@@ -175,7 +179,7 @@ enum command_result scan_command(struct request *rq)
         reply_oom(rq->out);
     } else {
         reply_scan(rq->out, cursor);
-        list_reply(rq->out, &l);
+        list_reply(rq->out, &l, NULL);
     }
     list_free(&l);
     return CMD_DONE;

@@ -99,7 +99,7 @@ static enum command_result reply_all(struct request *rq, unsigned parts)
         reply_map(rq->out, n);
     else
         reply_array(rq->out, n);
-    for (; v.e && hash_next(v.s, v.e, &cursor, &pair); turn_take(rq->turn))
+    while (v.e && turn_goes_on(rq->turn) && hash_next(v.s, v.e, &cursor, &pair))
         reply_pair(rq->out, &pair, parts);
     return CMD_DONE;
 }

@@ -27,6 +27,21 @@ static void output_kbps(struct info *i, const char *name)
     kbps(i, name, RATE_OUTPUT);
 }
 
+static void channels(struct info *i, const char *name)
+{
+    info_u64(i, name, pubsub_topics(i->env, TOPIC_CHANNEL));
+}
+
+static void patterns(struct info *i, const char *name)
+{
+    info_u64(i, name, pubsub_topics(i->env, TOPIC_PATTERN));
+}
+
+static void shard_channels(struct info *i, const char *name)
+{
+    info_u64(i, name, pubsub_topics(i->env, TOPIC_SHARD));
+}
+
 static void rounds_per_second(struct info *i, const char *name)
 {
     info_u64(i, name, rates_get(i->env->rates, RATE_ROUNDS));
@@ -59,9 +74,9 @@ const struct info_row info_stats[] = {
     INFO_FIXED("current_eviction_exceeded_time", "0"),
     INFO_COUNTER("keyspace_hits", keyspace_hits),
     INFO_COUNTER("keyspace_misses", keyspace_misses),
-    INFO_FIXED("pubsub_channels", "0"),
-    INFO_FIXED("pubsub_patterns", "0"),
-    INFO_FIXED("pubsubshard_channels", "0"),
+    INFO_PRINT("pubsub_channels", channels),
+    INFO_PRINT("pubsub_patterns", patterns),
+    INFO_PRINT("pubsubshard_channels", shard_channels),
     INFO_FIXED("latest_fork_usec", "0"),
     INFO_FIXED("total_forks", "0"),
     INFO_FIXED("migrate_cached_sockets", "0"),

@@ -22,9 +22,10 @@ bool request_least(struct request *rq, int i, int64_t least, int64_t *out, const
 int64_t clamp_range(int64_t len, int64_t *start, int64_t *stop);
 
 /* What a blocking command tries now and again: pops up to count elements of the first of these keys that has
- * some and replies them with the key, or replies an error. False: all are empty, nothing was replied. */
-bool list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end, int64_t count);
-/* list_mpop_try for one element, in the form of BLPOP. */
+ * some and replies them with the key, or replies an error. CMD_BLOCK: all are empty, nothing was replied. */
+enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end,
+                                  int64_t count);
+/* The same for one element, in the form of BLPOP. False: all are empty. */
 bool list_pop_try(struct request *rq, int first_key, int keys, enum list_end end);
 
 struct list_mpop { /* the arguments of LMPOP from numkeys on */
@@ -35,5 +36,5 @@ struct list_mpop { /* the arguments of LMPOP from numkeys on */
 /* Reads them from argument `at` on; false after replying the error. */
 bool request_list_mpop(struct request *rq, int at, struct list_mpop *m);
 
-/* list_mpop_try for moving an element between the keys in arguments `from` and `to`. */
+/* list_pop_try for moving an element between the keys in arguments `from` and `to`. */
 bool list_move_try(struct request *rq, int from, int to, enum list_end from_end, enum list_end to_end);

@@ -45,9 +45,8 @@ enum command_result blmpop_command(struct request *rq)
     if (!request_list_mpop(rq, 2, &m) || !request_timeout(rq, 1, &timeout))
         return CMD_DONE;
     struct keys k = keys_of(rq, 3, m.keys);
-    if (list_mpop_try(rq, k.first, k.count, m.end, m.count))
-        return CMD_DONE;
-    return wait_for(rq, 3, m.keys, timeout);
+    enum command_result result = list_mpop_try(rq, k.first, k.count, m.end, m.count);
+    return result == CMD_BLOCK ? wait_for(rq, 3, m.keys, timeout) : result;
 }
 
 /* It waits for the source; the destination may lie in another shard. */

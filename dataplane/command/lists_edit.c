@@ -16,6 +16,8 @@ enum command_result lset_command(struct request *rq)
         return CMD_DONE;
     int64_t len = (int64_t)list_len(v.e), at = index < 0 && index >= -len ? index + len : index;
     bool there = at >= 0 && at < len;
+    if (there && turn_wanted(rq, list_way(v.e, at)))
+        return CMD_LONG;
     /* As in Redis, a list that this would have made too large is a quicklist, whether it did or not. */
     if (!there && list_growing(&v, rq->argv[3].len, 1) == STORE_OK)
         reply_error(rq->out, "ERR index out of range");
@@ -38,7 +40,7 @@ static bool find_first(struct turn *turn, const struct entry *e, struct slice va
 {
     struct list_cursor c;
     struct item sought = item_of(value), item;
-    list_seek(e, 0, &c);
+    list_seek(e, 0, &c, turn);
     for (*index = 0; list_next(&c, &item); ++*index) {
         if (item_eq(&item, &sought))
             return true;

@@ -45,7 +45,7 @@ static void pop(struct request *rq, struct value_at *v, enum list_end end, uint6
 {
     struct list_cursor c;
     struct item item;
-    list_seek(v->e, end == LIST_HEAD ? 0 : (int64_t)list_len(v->e), &c);
+    list_seek(v->e, end == LIST_HEAD ? 0 : (int64_t)list_len(v->e), &c, rq->turn);
     for (uint64_t i = 0; i < n; i++) {
         turn_take(rq->turn);
         (end == LIST_HEAD ? list_next : list_prev)(&c, &item);
@@ -59,6 +59,12 @@ static void pop_array(struct request *rq, struct value_at *v, enum list_end end,
     uint64_t len = list_len(v->e), n = (uint64_t)count < len ? (uint64_t)count : len;
     reply_array(rq->out, n);
     pop(rq, v, end, n);
+}
+
+/* Is it much, to pop so many of the elements that there are? */
+static bool is_long(const struct request *rq, const struct value_at *v, int64_t count)
+{
+    return turn_wanted(rq, (uint64_t)count) && turn_wanted(rq, list_len(v->e));
 }
 
 static enum command_result pop_command(struct request *rq, enum list_end end)
@@ -80,7 +86,7 @@ static enum command_result pop_command(struct request *rq, enum list_end end)
         reply_null(rq->out);
     else if (!counted)
         pop(rq, &v, end, 1);
-    else if (turn_wanted(rq, (uint64_t)count) && turn_wanted(rq, list_len(v.e)))
+    else if (is_long(rq, &v, count))
         return CMD_LONG;
     else
         pop_array(rq, &v, end, count);
@@ -97,21 +103,24 @@ enum command_result rpop_command(struct request *rq)
     return pop_command(rq, LIST_TAIL);
 }
 
-bool list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end, int64_t count)
+enum command_result list_mpop_try(struct request *rq, int first_key, int keys, enum list_end end,
+                                  int64_t count)
 {
     for (int i = first_key; i < first_key + keys; i++) {
         struct value_at v;
         struct key k = request_key(rq, i);
         if (!request_value(rq, &k, LOOK_WRITE, TYPE_LIST, &v))
-            return true;
-        if (v.e) {
-            reply_array(rq->out, 2);
-            reply_bulk(rq->out, k.name);
-            pop_array(rq, &v, end, count);
-            return true;
-        }
+            return CMD_DONE;
+        if (!v.e)
+            continue;
+        if (is_long(rq, &v, count))
+            return CMD_LONG;
+        reply_array(rq->out, 2);
+        reply_bulk(rq->out, k.name);
+        pop_array(rq, &v, end, count);
+        return CMD_DONE;
     }
-    return false;
+    return CMD_BLOCK;
 }
 
 bool list_pop_try(struct request *rq, int first_key, int keys, enum list_end end)
@@ -160,8 +169,12 @@ bool request_list_mpop(struct request *rq, int at, struct list_mpop *m)
 enum command_result lmpop_command(struct request *rq)
 {
     struct list_mpop m;
-    if (request_list_mpop(rq, 1, &m) && !list_mpop_try(rq, 2, m.keys, m.end, m.count))
-        reply_null_array(rq->out);
+    if (!request_list_mpop(rq, 1, &m))
+        return CMD_DONE;
+    enum command_result result = list_mpop_try(rq, 2, m.keys, m.end, m.count);
+    if (result != CMD_BLOCK)
+        return result;
+    reply_null_array(rq->out);
     return CMD_DONE;
 }
 
@@ -171,7 +184,7 @@ static void reply_end(struct request *rq, const struct value_at *v, enum list_en
 {
     struct list_cursor c;
     struct item item;
-    list_seek(v->e, end == LIST_HEAD ? 0 : -1, &c);
+    list_seek(v->e, end == LIST_HEAD ? 0 : -1, &c, rq->turn);
     list_next(&c, &item);
     reply_item(rq->out, &item);
 }

@@ -50,7 +50,9 @@ enum command_result lindex_command(struct request *rq)
         reply_null(rq->out);
     else if (!request_int(rq, 2, &index, NULL))
         return CMD_DONE;
-    else if (list_seek(v.e, index, &c) && list_next(&c, &item))
+    else if (turn_wanted(rq, list_way(v.e, index)))
+        return CMD_LONG;
+    else if (list_seek(v.e, index, &c, rq->turn) && list_next(&c, &item))
         reply_item(rq->out, &item);
     else
         reply_null(rq->out);
@@ -68,15 +70,13 @@ enum command_result lrange_command(struct request *rq)
         return CMD_DONE;
     int64_t len = v.e ? (int64_t)list_len(v.e) : 0;
     int64_t n = clamp_range(len, &start, &stop);
-    if (turn_wanted_for(rq, v.e, (uint64_t)n, (uint64_t)len))
+    if (turn_wanted_for(rq, v.e, (uint64_t)n, (uint64_t)len) || (n && turn_wanted(rq, list_way(v.e, start))))
         return CMD_LONG;
     reply_array(rq->out, (size_t)n);
     if (n)
-        list_seek(v.e, start, &c);
-    for (; n > 0 && list_next(&c, &item); n--) {
+        list_seek(v.e, start, &c, rq->turn);
+    for (; n > 0 && turn_goes_on(rq->turn) && list_next(&c, &item); n--)
         reply_item(rq->out, &item);
-        turn_take(rq->turn);
-    }
     return CMD_DONE;
 }
 
@@ -131,7 +131,7 @@ static int64_t find_matches(struct request *rq, const struct entry *e, const str
     int64_t len = (int64_t)list_len(e), seen = 0, found = 0, rank = o->rank < 0 ? -o->rank : o->rank;
     int64_t look = o->maxlen && o->maxlen < len ? o->maxlen : len;
     struct list_cursor c;
-    list_seek(e, o->rank < 0 ? len : 0, &c);
+    list_seek(e, o->rank < 0 ? len : 0, &c, rq->turn);
     for (int64_t i = 0; i < look && found < want; i++) {
         turn_take(rq->turn);
         (o->rank < 0 ? list_prev : list_next)(&c, &item);

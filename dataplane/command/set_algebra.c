@@ -92,8 +92,8 @@ static uint64_t algebra_each(const struct algebra *a, uint64_t limit,
     for (int i = 0; i < (a->operation == UNITE ? a->n : 1); i++) {
         struct set_cursor cursor = {0};
         const struct source *source = &a->source[i];
-        while (source->e && found < limit && set_next(source->s, source->e, &cursor, &member)) {
-            turn_take(a->turn);
+        while (source->e && found < limit && turn_goes_on(a->turn) &&
+               set_next(source->s, source->e, &cursor, &member)) {
             if (!belongs(a, i, member.text))
                 continue;
             found++;

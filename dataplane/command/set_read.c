@@ -43,7 +43,7 @@ enum command_result smembers_command(struct request *rq)
     if (turn_wanted_for(rq, v.e, n, n))
         return CMD_LONG;
     reply_set(rq->out, n);
-    for (; v.e && set_next(v.s, v.e, &cursor, &member); turn_take(rq->turn))
+    while (v.e && turn_goes_on(rq->turn) && set_next(v.s, v.e, &cursor, &member))
         reply_bulk(rq->out, member.text);
     return CMD_DONE;
 }

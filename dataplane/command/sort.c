@@ -146,7 +146,7 @@ static void reply_sorted(struct sort *o, int64_t outputs)
 {
     reply_array(o->rq->out, (size_t)outputs);
     for (int64_t i = o->start; i <= o->end; i++, turn_take(o->rq->turn))
-        each_output(o, &o->member[i], put_reply, NULL);
+        each_output(o, sort_nth(o, i), put_reply, NULL);
 }
 
 struct draft {
@@ -174,7 +174,7 @@ static bool fill(struct sort *o, struct draft *d)
     if (!d->list)
         return false;
     for (int64_t i = o->start; i <= o->end; i++, turn_take(o->rq->turn))
-        if (!each_output(o, &o->member[i], put_stored, d))
+        if (!each_output(o, sort_nth(o, i), put_stored, d))
             return false;
     return true;
 }

@@ -26,6 +26,7 @@ struct sort {
     unsigned gets;                    /* GET options */
     int64_t limit_start, limit_count; /* as given; count -1: all */
     struct sort_member *member;
+    const struct sort_member **order; /* the members in their order; NULL: as they are */
     int64_t members;
     int64_t start, end; /* what is replied: [start, end] of the members */
     bool not_a_number;  /* a score could not be read */
@@ -45,6 +46,10 @@ bool sort_load(struct sort *o, struct entry *e);
 /* Reads the weights and orders the members. */
 void sort_order(struct sort *o);
 void sort_free(struct sort *o);
+static inline const struct sort_member *sort_nth(const struct sort *o, int64_t i)
+{
+    return o->order ? o->order[i] : &o->member[i];
+}
 
 /* The value that a pattern leads to from an element, of a string, or of a hash's field ("*->field"); false if
  * there is none. *from: the entry it lies in, NULL if that is the element's. A number has no text then. */

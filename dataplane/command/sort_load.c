@@ -49,7 +49,7 @@ static bool load_list(struct sort *o, struct entry *e)
     if (!reserve(o, part.n))
         return false;
     if (part.n > 0)
-        list_seek(e, part.from + part.backward, &c);
+        list_seek(e, part.from + part.backward, &c, o->rq->turn);
     for (; o->members < part.n; o->members++, turn_take(o->rq->turn))
         (part.backward ? list_prev : list_next)(&c, &o->member[o->members].element);
     return true;
@@ -140,5 +140,6 @@ bool sort_load(struct sort *o, struct entry *e)
 void sort_free(struct sort *o)
 {
     free(o->member);
+    free(o->order);
     free(o->key);
 }

@@ -146,7 +146,8 @@ static int compare_weights(const struct item *a, const struct item *b, bool coll
 static int compare(const void *left, const void *right, void *arg)
 {
     const struct sort *o = arg;
-    const struct sort_member *a = left, *b = right;
+    const struct sort_member *a = *(const struct sort_member *const *)left;
+    const struct sort_member *b = *(const struct sort_member *const *)right;
     int order;
     turn_take(o->rq->turn);
     if (o->alpha)
@@ -159,12 +160,23 @@ static int compare(const void *left, const void *right, void *arg)
     return o->desc ? -order : order;
 }
 
+/* Pointers: the members themselves would be put in place in one go, without turns. */
+static void order_members(struct sort *o)
+{
+    o->order = malloc((size_t)o->members * sizeof *o->order);
+    o->no_memory = !o->order;
+    for (int64_t i = 0; o->order && i < o->members; i++, turn_take(o->rq->turn))
+        o->order[i] = &o->member[i];
+    if (o->order)
+        qsort_r(o->order, (size_t)o->members, sizeof *o->order, compare, o);
+}
+
 void sort_order(struct sort *o)
 {
     if (o->unsorted)
         return;
     for (int64_t i = 0; i < o->members && !o->no_memory; i++, turn_take(o->rq->turn))
         weigh(o, &o->member[i]);
-    if (o->members > 1 && !o->not_a_number)
-        qsort_r(o->member, (size_t)o->members, sizeof *o->member, compare, o);
+    if (o->members > 1 && !o->not_a_number && !o->no_memory)
+        order_members(o);
 }

@@ -134,15 +134,15 @@ void reply_stream_entry_of(struct resp_writer *out, const struct stream *st, str
         reply_stream_entry(out, &w);
 }
 
-void reply_stream_range(struct resp_writer *out, const struct stream *st, struct stream_id from,
+void reply_stream_range(struct request *rq, const struct stream *st, struct stream_id from,
                         struct stream_id to, uint64_t most, bool reverse)
 {
     struct stream_walk w;
-    uint64_t count = stream_count(st, from, to, most);
-    reply_array(out, count);
+    uint64_t count = stream_count(st, from, to, most, rq->turn);
+    reply_array(rq->out, count);
     stream_walk(&w, st, from, to, reverse);
-    for (; count > 0 && stream_walk_next(&w); count--)
-        reply_stream_entry(out, &w);
+    for (; count > 0 && turn_goes_on(rq->turn) && stream_walk_next(&w); count--)
+        reply_stream_entry(rq->out, &w);
 }
 
 void reply_stream_help(struct resp_writer *out, const char *const *lines, unsigned count)

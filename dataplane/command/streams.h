@@ -22,7 +22,7 @@ void reply_stream_entry(struct resp_writer *out, struct stream_walk *w);
 /* The entry of an ID, which is there. */
 void reply_stream_entry_of(struct resp_writer *out, const struct stream *st, struct stream_id id);
 /* An array of the entries from one ID to another, `most` at most (UINT64_MAX: all). */
-void reply_stream_range(struct resp_writer *out, const struct stream *st, struct stream_id from,
+void reply_stream_range(struct request *rq, const struct stream *st, struct stream_id from,
                         struct stream_id to, uint64_t most, bool reverse);
 void reply_stream_help(struct resp_writer *out, const char *const *lines, unsigned count);
 /* "unknown subcommand or wrong number of arguments" */

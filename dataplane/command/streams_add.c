@@ -198,8 +198,7 @@ enum command_result xadd_command(struct request *rq)
         return CMD_DONE;
     }
     reply_stream_id(rq->out, id);
-    if (o.trims)
-        stream_trim(&v, &o.trim);
+    rq->env->trimmed = o.trims && stream_trim(&v, &o.trim) > 0;
     return CMD_DONE;
 }
 

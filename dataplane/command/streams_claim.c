@@ -91,13 +91,14 @@ static void reply_pending(struct request *rq, const struct stream_pending *p)
 
 /* Counts the entries of the list that are asked for, and replies them if told so. */
 static uint64_t list_pending(struct request *rq, const struct pending_options *o, const struct order *list,
-                             bool reply) /* long: */
+                             bool reply)
 {
     struct order_cursor cursor;
     uint64_t count = 0;
     struct stream_pending *p = stream_pending_seek(list, o->from, &cursor, NULL);
     for (; p && count < (uint64_t)o->count && stream_id_compare(p->id, o->to) <= 0;
          p = next_pending(&cursor)) {
+        turn_take(rq->turn);
         if (o->idle && idle_time(rq, p) < o->idle)
             continue;
         count++;
@@ -125,6 +126,8 @@ enum command_result xpending_command(struct request *rq)
     const struct stream_consumer *c = o.consumer ? stream_consumer_find(g, rq->argv[o.consumer]) : NULL;
     const struct order *list = c ? &c->pending : &g->pending;
     bool nobody = o.consumer && !c;
+    if (!nobody && turn_wanted(rq, (uint64_t)o.count) && turn_wanted(rq, list->count))
+        return CMD_LONG;
     reply_array(rq->out, nobody ? 0 : list_pending(rq, &o, list, false));
     if (!nobody)
         list_pending(rq, &o, list, true);
@@ -353,11 +356,12 @@ static bool read_autoclaim(struct request *rq, struct claim *cl, struct stream_i
 /* Finds what is to be claimed and what is pending without being there any more, and reserves memory. *next:
  * where the next call is to go on. False without memory. */
 static bool find_claims(struct request *rq, struct claim *cl, struct stream_id start, int64_t count,
-                        struct stream_id *next) /* long: */
+                        struct stream_id *next)
 {
     struct order_cursor cursor;
     struct stream_pending *p = stream_pending_seek(&cl->g->pending, start, &cursor, NULL);
     for (int64_t tries = count * ATTEMPTS; tries > 0 && count > 0 && p; tries--, p = next_pending(&cursor)) {
+        turn_take(rq->turn);
         bool there = stream_has(stream_of(&cl->v), p->id);
         if (there && cl->min_idle > 0 && idle_time(rq, p) < cl->min_idle)
             continue;
@@ -383,7 +387,7 @@ static void run_autoclaim(struct request *rq, struct claim *cl, struct stream_id
         return;
     }
     cl->c->seen = (int64_t)rq->env->now_ms;
-    for (size_t i = 0; i < cl->claimed.count; i++) {
+    for (size_t i = 0; i < cl->claimed.count; i++, turn_take(rq->turn)) {
         struct stream_pending *p = stream_pending_find(cl->g, cl->claimed.id[i]);
         stream_pending_take(&cl->v, cl->c, p);
         p->delivered = cl->c->active = (int64_t)rq->env->now_ms;
@@ -393,7 +397,7 @@ static void run_autoclaim(struct request *rq, struct claim *cl, struct stream_id
     reply_stream_id(rq->out, next);
     reply_claimed(rq, cl);
     reply_array(rq->out, cl->deleted.count);
-    for (size_t i = 0; i < cl->deleted.count; i++) {
+    for (size_t i = 0; i < cl->deleted.count; i++, turn_take(rq->turn)) {
         stream_pending_remove(&cl->v, cl->g, cl->deleted.id[i]);
         reply_stream_id(rq->out, cl->deleted.id[i]);
     }
@@ -404,8 +408,11 @@ enum command_result xautoclaim_command(struct request *rq)
     struct claim cl = {0};
     struct stream_id start;
     int64_t count;
-    if (read_autoclaim(rq, &cl, &start, &count) && request_stream_group(rq, &cl.v, &cl.g))
-        run_autoclaim(rq, &cl, start, count);
+    if (!read_autoclaim(rq, &cl, &start, &count) || !request_stream_group(rq, &cl.v, &cl.g))
+        return CMD_DONE;
+    if (turn_wanted(rq, 4 * (uint64_t)count) && turn_wanted(rq, 4 * cl.g->pending.count))
+        return CMD_LONG;
+    run_autoclaim(rq, &cl, start, count);
     claim_end(&cl);
     return CMD_DONE;
 }

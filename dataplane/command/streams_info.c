@@ -84,11 +84,13 @@ static void reply_full_group(struct resp_writer *out, const struct stream *st, c
     }
 }
 
-static void reply_full(struct resp_writer *out, const struct stream *st, uint64_t most) /* long: */
+/* The writer takes the turns. */
+static void reply_full(struct request *rq, const struct stream *st, uint64_t most)
 {
+    struct resp_writer *out = rq->out;
     const struct stream_group *g;
     reply_bulk_str(out, "entries");
-    reply_stream_range(out, st, STREAM_ID_MIN, STREAM_ID_MAX, most, false);
+    reply_stream_range(rq, st, STREAM_ID_MIN, STREAM_ID_MAX, most, false);
     reply_bulk_str(out, "groups");
     reply_array(out, st->groups.count);
     for (uint64_t i = 0; (g = stream_group_at(st, i)) != NULL; i++)
@@ -107,6 +109,16 @@ static void key_edge(struct resp_writer *out, const char *key, const struct stre
         reply_stream_entry(out, &w);
     else
         reply_null(out);
+}
+
+/* What FULL replies: so many entries, and pending ones of each group, twice. */
+static uint64_t work_of(const struct stream *st, uint64_t count)
+{
+    const struct stream_group *g;
+    uint64_t most = count ? count : UINT64_MAX, work = at_most(st->length, most);
+    for (uint64_t i = 0; (g = stream_group_at(st, i)) != NULL; i++)
+        work += 1 + g->consumers.count + 2 * at_most(g->pending.count, most);
+    return work;
 }
 
 /* FULL and COUNT; false after replying an error. */
@@ -145,6 +157,8 @@ enum command_result xinfo_stream_command(struct request *rq)
     if (!require_stream(rq, &v) || !read_options(rq, &full, &count))
         return CMD_DONE;
     const struct stream *st = stream_of(&v);
+    if (full && turn_wanted(rq, work_of(st, (uint64_t)count)))
+        return CMD_LONG;
     reply_map(out, full ? 9 : 10);
     key_int(out, "length", (int64_t)st->length);
     key_int(out, "radix-tree-keys", (int64_t)st->nodes.count);
@@ -154,7 +168,7 @@ enum command_result xinfo_stream_command(struct request *rq)
     key_int(out, "entries-added", (int64_t)st->entries_added);
     key_id(out, "recorded-first-entry-id", st->first);
     if (full) {
-        reply_full(out, st, count ? (uint64_t)count : UINT64_MAX);
+        reply_full(rq, st, count ? (uint64_t)count : UINT64_MAX);
         return CMD_DONE;
     }
     key_int(out, "groups", (int64_t)st->groups.count);

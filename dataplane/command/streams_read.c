@@ -33,14 +33,14 @@ static enum command_result range(struct request *rq, bool reverse)
         return CMD_DONE;
     uint64_t most = count < 0 ? UINT64_MAX : (uint64_t)count;
     if (v.e && turn_wanted(rq, most) &&
-        turn_wanted(rq, stream_count(stream_of(&v), from, to, rq->env->turn_work + 1)))
+        turn_wanted(rq, stream_count(stream_of(&v), from, to, rq->env->turn_work + 1, NULL)))
         return CMD_LONG;
     if (!v.e)
         reply_array(rq->out, 0);
     else if (count == 0)
         reply_null_array(rq->out);
     else
-        reply_stream_range(rq->out, stream_of(&v), from, to, most, reverse);
+        reply_stream_range(rq, stream_of(&v), from, to, most, reverse);
     return CMD_DONE;
 }
 
@@ -222,7 +222,6 @@ static void find_entries(struct request *rq, const struct read_options *o, struc
                          struct reading *r)
 {
     const struct stream *st = stream_of(&r->v);
-    request_find(rq, &r->key, LOOK_READ); /* Redis looks twice, and counts both */
     r->serve = r->history;
     if (!st || !st->length || r->history)
         return;
@@ -234,12 +233,12 @@ static void find_entries(struct request *rq, const struct read_options *o, struc
     r->serve = true;
     uint64_t most = o->count ? (uint64_t)o->count : UINT64_MAX;
     if (!r->news) {
-        r->count = stream_count(st, from, STREAM_ID_MAX, most);
+        r->count = stream_count(st, from, STREAM_ID_MAX, most, rq->turn);
         return;
     }
     struct stream_walk w;
     stream_walk(&w, st, from, STREAM_ID_MAX, false);
-    for (; r->count < most && stream_walk_next(&w); r->count++) {
+    for (; r->count < most && stream_walk_next(&w); r->count++, turn_take(rq->turn)) {
         r->until = w.id;
         if (r->count == 0) {
             r->walk = w;
@@ -264,7 +263,7 @@ static bool reserve(struct request *rq, const struct read_options *o, struct rea
     if (!r->news || !r->serve || o->noack)
         return true;
     struct stream_walk w = walk_news(r);
-    while (stream_walk_next(&w))
+    for (; stream_walk_next(&w); turn_take(rq->turn))
         if (stream_pending_reserve(&r->v, r->g, r->c, w.id, true) != STORE_OK) {
             reply_oom(rq->out);
             return false;
@@ -324,7 +323,7 @@ static void reply_old(struct request *rq, const struct stream *st, struct stream
 /* Counts what is pending for the consumer behind an ID, and replies it if told so. The same command may have
  * reserved more than that, for another reading of the same stream. */
 static uint64_t list_history(struct request *rq, const struct read_options *o, const struct reading *r,
-                             bool reply) /* long: */
+                             bool reply)
 {
     struct order_cursor cursor;
     struct stream_id from = r->after;
@@ -333,6 +332,7 @@ static uint64_t list_history(struct request *rq, const struct read_options *o, c
         stream_id_next(&from) ? stream_pending_seek(&r->c->pending, from, &cursor, NULL) : NULL;
     for (; p && (!o->count || count < (uint64_t)o->count);
          p = (struct stream_pending *)(uintptr_t)order_next(&cursor)) {
+        turn_take(rq->turn);
         if (p->consumer != r->c)
             continue;
         count++;
@@ -342,12 +342,12 @@ static uint64_t list_history(struct request *rq, const struct read_options *o, c
     return count;
 }
 
-static void reply_news(struct request *rq, const struct read_options *o, struct reading *r) /* long: */
+static void reply_news(struct request *rq, const struct read_options *o, struct reading *r)
 {
     const struct stream *st = stream_of(&r->v);
     struct stream_walk w = walk_news(r);
     reply_array(rq->out, r->count);
-    while (stream_walk_next(&w)) {
+    for (; stream_walk_next(&w); turn_take(rq->turn)) {
         stream_group_advance(st, r->g, w.id);
         reply_stream_entry(rq->out, &w);
         if (o->noack)
@@ -376,7 +376,7 @@ static void reply_reading(struct request *rq, const struct read_options *o, stru
         reply_news(rq, o, r);
     } else {
         stream_id_next(&from);
-        reply_stream_range(rq->out, stream_of(&r->v), from, STREAM_ID_MAX, r->count, false);
+        reply_stream_range(rq, stream_of(&r->v), from, STREAM_ID_MAX, r->count, false);
     }
 }
 
@@ -422,13 +422,18 @@ static enum command_result wait_for(struct request *rq, const struct read_option
     return CMD_DONE;
 }
 
-/* How many entries XREAD replies of a key, as far as that matters to turn_wanted(). */
-static uint64_t news_of(const struct request *rq, const struct read_options *o, const struct reading *r)
+/* How many entries of a key are replied, as far as that matters to turn_wanted(). */
+static uint64_t work_of(const struct request *rq, const struct read_options *o, const struct reading *r)
 {
+    const struct stream *st = stream_of(&r->v);
     uint64_t most = rq->env->turn_work + 1;
-    if (o->count && (uint64_t)o->count < most)
-        return 0;
-    return stream_count(stream_of(&r->v), r->after, r->until, most);
+    if (r->history) {
+        const struct stream_consumer *c = stream_consumer_find(r->g, o->consumer);
+        return c ? c->pending.count : 0;
+    }
+    if (!st || (o->count && (uint64_t)o->count < most))
+        return st ? (uint64_t)o->count : 0;
+    return stream_count(st, r->news ? r->g->last : r->after, STREAM_ID_MAX, most, NULL);
 }
 
 static enum command_result read_all(struct request *rq, const struct read_options *o, struct reading *all)
@@ -439,12 +444,15 @@ static enum command_result read_all(struct request *rq, const struct read_option
         if (!read_key(rq, o, i, &all[i]))
             return CMD_DONE;
     for (int i = 0; i < o->streams; i++) {
-        find_entries(rq, o, all, &all[i]);
-        served += all[i].serve;
-        entries += all[i].serve && !o->in_group ? news_of(rq, o, &all[i]) : 0;
+        request_find(rq, &all[i].key, LOOK_READ); /* Redis looks twice, and counts both */
+        entries += work_of(rq, o, &all[i]);
     }
     if (turn_wanted(rq, entries))
         return CMD_LONG;
+    for (int i = 0; i < o->streams; i++) {
+        find_entries(rq, o, all, &all[i]);
+        served += all[i].serve;
+    }
     if (o->in_group && !reserve_all(rq, o, all))
         return CMD_DONE;
     if (!served && o->blocks)

@@ -321,7 +321,10 @@ static void note_place(struct transaction *t, const struct request *rq)
     t->flags |= rq->cmd->flags;
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
-    t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING || (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
+    t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING ||
+                 (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
+    /* How many have received a message is known only with all workers stopped. */
+    t->spread |= rq->env->workers > 1 && rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_MAY_REPLICATE;
     t->personal |= rq->route == ROUTE_HERE && rq->cmd->run != ping_run && rq->cmd->run != echo_run;
 }
 

@@ -14,9 +14,9 @@ struct zset_mpop { /* the arguments of ZMPOP from numkeys on */
 /* Reads them from argument `at` on; false after replying the error. */
 bool request_zset_mpop(struct request *rq, int at, struct zset_mpop *m);
 /* What a blocking command tries now and again: pops from the first of these keys that has elements and
- * replies as ZMPOP, or one element as BZPOPMIN, or replies an error. False: all are empty, nothing was
- * replied. */
-bool zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count);
+ * replies as ZMPOP, or one element as BZPOPMIN, or replies an error. CMD_BLOCK, or false: all are empty,
+ * nothing was replied. */
+enum command_result zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count);
 bool zset_pop_try(struct request *rq, int first, int keys, bool greatest);
 
 /* A double argument, replying `error` if it is none. */

@@ -33,8 +33,9 @@ enum command_result bzmpop_command(struct request *rq)
 {
     struct zset_mpop m;
     uint64_t timeout;
-    if (!request_zset_mpop(rq, 2, &m) || !request_timeout(rq, 1, &timeout) ||
-        zset_mpop_try(rq, rq->served ? rq->served : 3, rq->served ? 1 : m.keys, m.greatest, m.count))
+    if (!request_zset_mpop(rq, 2, &m) || !request_timeout(rq, 1, &timeout))
         return CMD_DONE;
-    return wait_for(rq, 3, m.keys, timeout);
+    enum command_result result =
+        zset_mpop_try(rq, rq->served ? rq->served : 3, rq->served ? 1 : m.keys, m.greatest, m.count);
+    return result == CMD_BLOCK ? wait_for(rq, 3, m.keys, timeout) : result;
 }

@@ -9,20 +9,32 @@
 
 /* Replies the `count` least or greatest elements, from the end on, and removes them. */
 static void pop(struct request *rq, struct value_at *v, const struct zset *z, bool greatest, uint64_t count,
-                bool nested) /* long: */
+                bool nested)
 {
     uint64_t length = zset_count(z);
     struct zset_walk w;
     struct zset_element e;
     zset_walk(&w, z, greatest ? length - 1 : 0, greatest);
     reply_array(rq->out, nested ? count : count * 2);
-    for (uint64_t i = 0; i < count && zset_next(&w, &e); i++) {
+    for (uint64_t i = 0; i < count && zset_next(&w, &e); i++, turn_take(rq->turn)) {
         if (nested)
             reply_array(rq->out, 2);
         reply_bulk(rq->out, e.member);
         reply_double(rq->out, e.score);
     }
     zset_remove_ranks(v, greatest ? length - count : 0, greatest ? length : count);
+}
+
+/* How many go: what an element takes to be removed is more than to be replied. */
+static uint64_t popped_of(const struct zset *z, int64_t count)
+{
+    uint64_t length = zset_count(z);
+    return (uint64_t)count < length ? (uint64_t)count : length;
+}
+
+static bool is_long(const struct request *rq, uint64_t popped)
+{
+    return turn_wanted(rq, 4 * popped);
 }
 
 static enum command_result pop_one_key(struct request *rq, bool greatest)
@@ -42,9 +54,10 @@ static enum command_result pop_one_key(struct request *rq, bool greatest)
         reply_array(rq->out, 0);
         return CMD_DONE;
     }
-    uint64_t length = zset_count(&z);
-    pop(rq, &v, &z, greatest, (uint64_t)count < length ? (uint64_t)count : length,
-        rq->argc == 3 && rq->out->proto > 2);
+    uint64_t n = popped_of(&z, count);
+    if (is_long(rq, n))
+        return CMD_LONG;
+    pop(rq, &v, &z, greatest, n, rq->argc == 3 && rq->out->proto > 2);
     return CMD_DONE;
 }
 
@@ -95,19 +108,21 @@ static int first_filled(struct request *rq, int first, int keys, struct key *k, 
     return 0;
 }
 
-bool zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count)
+enum command_result zset_mpop_try(struct request *rq, int first, int keys, bool greatest, int64_t count)
 {
     struct value_at v;
     struct zset z;
     struct key k;
     int found = first_filled(rq, first, keys, &k, &v, &z);
     if (found <= 0)
-        return found < 0;
-    uint64_t length = zset_count(&z);
+        return found < 0 ? CMD_DONE : CMD_BLOCK;
+    uint64_t n = popped_of(&z, count);
+    if (is_long(rq, n))
+        return CMD_LONG;
     reply_array(rq->out, 2);
     reply_bulk(rq->out, k.name);
-    pop(rq, &v, &z, greatest, (uint64_t)count < length ? (uint64_t)count : length, true);
-    return true;
+    pop(rq, &v, &z, greatest, n, true);
+    return CMD_DONE;
 }
 
 bool zset_pop_try(struct request *rq, int first, int keys, bool greatest)
@@ -134,8 +149,12 @@ bool zset_pop_try(struct request *rq, int first, int keys, bool greatest)
 enum command_result zmpop_command(struct request *rq)
 {
     struct zset_mpop m;
-    if (request_zset_mpop(rq, 1, &m) && !zset_mpop_try(rq, 2, m.keys, m.greatest, m.count))
-        reply_null_array(rq->out);
+    if (!request_zset_mpop(rq, 1, &m))
+        return CMD_DONE;
+    enum command_result result = zset_mpop_try(rq, 2, m.keys, m.greatest, m.count);
+    if (result != CMD_BLOCK)
+        return result;
+    reply_null_array(rq->out);
     return CMD_DONE;
 }
 

@@ -97,8 +97,7 @@ static struct rank_range find_range(const struct zset *z, const struct query *q)
     return limited(q->by == BY_SCORE ? score_range_in(z, &q->score) : lex_range_in(z, &q->lex, reverse), q);
 }
 
-static void reply_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        const struct query *q)
+static void reply_range(struct request *rq, const struct zset *z, struct rank_range r, const struct query *q)
 {
     uint64_t count = r.end - r.first;
     struct zset_walk w;
@@ -108,14 +107,13 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
     if (count == 0)
         return;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
-    for (; count-- > 0 && zset_next(&w, &e); turn_take(rq->turn))
+    while (count-- > 0 && turn_goes_on(rq->turn) && zset_next(&w, &e))
         reply_element(rq->out, &e, q->with_scores);
 }
 
 /* The elements come one after the other, as in Redis: a zero loses its sign while the copy is still compact.
  * Of ranks alone it is known before how many come. */
-static void store_range(struct request *rq, const struct zset *z, struct rank_range r,
-                        const struct query *q)
+static void store_range(struct request *rq, const struct zset *z, struct rank_range r, const struct query *q)
 {
     const struct collection_limits *limits = &rq->env->conf->limits;
     struct tally t = {0};

@@ -143,7 +143,7 @@ static int compile(lua_State *L, struct slice body)
 {
     if (body.len && body.p[0] == LUA_SIGNATURE[0])
         return luaL_error(L, "user_script:1: bytecode is not allowed");
-    return luaL_loadbuffer(L, (const char *)body.p, body.len, "@user_script");
+    return sandbox_load_text(L, (const char *)body.p, body.len, "@user_script");
 }
 
 struct attempt {

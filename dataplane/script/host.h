@@ -55,6 +55,9 @@ void sandbox_globals(lua_State *L);
 /* As luaL_register would, into the table on top. */
 void sandbox_functions(lua_State *L, const luaL_Reg *list);
 
+/* luaL_loadbuffer(), with a name that outlives the parser. */
+int sandbox_load_text(lua_State *L, const char *text, size_t len, const char *name);
+
 /* redis.* (api.c), pushed as a table. */
 void api_open(lua_State *L);
 /* The handler of errors of a run: makes a table of them, with source and line. */

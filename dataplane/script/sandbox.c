@@ -226,6 +226,36 @@ static int loaded(lua_State *L, int status)
     return 2;
 }
 
+/* The parser keeps the chunk's name where the collector does not see it (CVE-2025-49844): an equal string on the
+ * stack keeps it alive. */
+static int sandbox_load(lua_State *L, lua_Reader reader, void *arg, const char *name)
+{
+    lua_pushstring(L, name);
+    int status = lua_load(L, reader, arg, lua_tostring(L, -1));
+    lua_remove(L, -2);
+    return status;
+}
+
+struct whole {
+    const char *text;
+    size_t len;
+};
+
+static const char *whole_piece(lua_State *L, void *arg, size_t *size)
+{
+    struct whole *w = arg;
+    (void)L;
+    *size = w->len;
+    w->len = 0;
+    return *size ? w->text : NULL;
+}
+
+int sandbox_load_text(lua_State *L, const char *text, size_t len, const char *name)
+{
+    struct whole w = {text, len};
+    return sandbox_load(L, whole_piece, &w, name);
+}
+
 static int safe_loadstring(lua_State *L)
 {
     size_t len;
@@ -233,7 +263,7 @@ static int safe_loadstring(lua_State *L)
     const char *name = luaL_optstring(L, 2, text);
     if (len && text[0] == LUA_SIGNATURE[0])
         return no_bytecode(L);
-    return loaded(L, luaL_loadbuffer(L, text, len, name));
+    return loaded(L, sandbox_load_text(L, text, len, name));
 }
 
 struct pieces {
@@ -266,7 +296,7 @@ static int safe_load(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     const char *name = luaL_optstring(L, 2, "=(load)");
     lua_settop(L, 3);
-    return loaded(L, lua_load(L, next_piece, &p, name));
+    return loaded(L, sandbox_load(L, next_piece, &p, name));
 }
 
 /* What redis.call has thrown is a text to whoever catches it. */

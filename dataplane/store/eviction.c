@@ -115,6 +115,8 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
     if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
         entry_guarded(s, e) || pinned(&s->pins, hash))
         return false;
+    if (__builtin_expect(s->waits.nodes != 0, 0))
+        waits_tell(&s->waits, EVENT_EVICTED, number, entry_key(e));
     db_remove(s, db, &at, e);
     count_one(s->counters, COUNTER_evicted_keys);
     access_evicted(s);

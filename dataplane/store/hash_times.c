@@ -308,6 +308,11 @@ void hash_collect(struct value_at *v, unsigned *budget)
     *budget -= n < *budget ? n : *budget;
     count_add(v->s->counters, COUNTER_expired_subkeys, n);
     db_note_timed(db, before, hash_next_time(v->e));
-    if (hash_fields(v->e) == 0)
+    if (n && __builtin_expect(v->s->waits.nodes != 0, 0))
+        waits_tell(&v->s->waits, EVENT_FIELDS_EXPIRED, v->db, entry_key(v->e));
+    if (hash_fields(v->e) == 0) {
+        if (__builtin_expect(v->s->waits.nodes != 0, 0))
+            waits_tell(&v->s->waits, EVENT_EMPTIED, v->db, entry_key(v->e));
         value_remove(v);
+    }
 }

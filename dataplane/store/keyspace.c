@@ -55,6 +55,14 @@ struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64
     return ks;
 }
 
+static void trash_free(struct trash *t)
+{
+    for (struct trash *next; t; t = next) {
+        next = t->next;
+        free(t);
+    }
+}
+
 void keyspace_free(struct keyspace *ks)
 {
     if (!ks)
@@ -62,6 +70,8 @@ void keyspace_free(struct keyspace *ks)
     for (unsigned i = 0; i < ks->shards; i++) {
         waits_free(&ks->shard[i]->waits);
         pins_free(&ks->shard[i]->pins);
+        trash_free(ks->shard[i]->trash);
+        trash_free(ks->shard[i]->spare);
         free(ks->shard[i]->db);
         free(ks->shard[i]);
     }

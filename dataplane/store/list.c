@@ -19,23 +19,39 @@ static void cursor_to(struct list_cursor *c, const struct chunk *chunk, int64_t 
 }
 
 /* Walks chunks from the nearer end. */
-static void seek_chunk(const struct list *l, uint64_t index, struct list_cursor *c)
+static void seek_chunk(const struct list *l, uint64_t index, struct list_cursor *c, struct turn *turn)
 {
     const struct chunk *chunk = l->head;
     if (index <= l->count / 2) {
-        for (uint32_t n; index > (n = pack_count(chunk_pack(chunk))); chunk = chunk->next)
+        for (uint32_t n; index > (n = pack_count(chunk_pack(chunk))); chunk = chunk->next) {
             index -= n;
+            turn_take(turn);
+        }
         cursor_to(c, chunk, (int64_t)index);
         return;
     }
     uint64_t left = l->count - index;
     chunk = l->tail;
-    for (uint32_t n; left > (n = pack_count(chunk_pack(chunk))); chunk = chunk->prev)
+    for (uint32_t n; left > (n = pack_count(chunk_pack(chunk))); chunk = chunk->prev) {
         left -= n;
+        turn_take(turn);
+    }
     cursor_to(c, chunk, pack_count(chunk_pack(chunk)) - (int64_t)left);
 }
 
-bool list_seek(const struct entry *e, int64_t index, struct list_cursor *c)
+/* A chunk that is passed is about two elements' work, and has a page or two. */
+uint64_t list_way(const struct entry *e, int64_t index)
+{
+    enum { NEAR = 1 << 20, PAGE = 4096 };
+    const struct list *l = entry_is_body(e) ? entry_list(e) : NULL;
+    if (!l || l->body.memory < NEAR)
+        return 0;
+    uint64_t at = index < 0 ? 0 - (uint64_t)index : (uint64_t)index,
+             far = at < l->count / 2 ? at : l->count - at;
+    return at >= l->count ? 0 : far / 64 + l->body.memory / PAGE * far / l->count;
+}
+
+bool list_seek(const struct entry *e, int64_t index, struct list_cursor *c, struct turn *turn)
 {
     int64_t count = (int64_t)list_len(e);
     if (index < 0)
@@ -43,7 +59,7 @@ bool list_seek(const struct entry *e, int64_t index, struct list_cursor *c)
     if (index < 0 || index > count)
         return false;
     if (entry_is_body(e)) {
-        seek_chunk(entry_list(e), (uint64_t)index, c);
+        seek_chunk(entry_list(e), (uint64_t)index, c, turn);
         return true;
     }
     struct pack pk = inline_pack(e);
@@ -202,7 +218,7 @@ void list_drop(struct value_at *v, enum list_end end, uint64_t n)
 static void peek(const struct entry *e, enum list_end end, struct item *item)
 {
     struct list_cursor c;
-    list_seek(e, end == LIST_HEAD ? 0 : -1, &c);
+    list_seek(e, end == LIST_HEAD ? 0 : -1, &c, NULL);
     list_next(&c, item);
 }
 

@@ -25,7 +25,9 @@ struct list_cursor { /* between two elements: the next one is at `at` */
 
 /* Before element `index` (0..list_len), from the end if negative (-1: before the last one). False if there is
  * no such place. */
-bool list_seek(const struct entry *e, int64_t index, struct list_cursor *c);
+bool list_seek(const struct entry *e, int64_t index, struct list_cursor *c, struct turn *turn);
+/* The work of getting there (turn_wanted). */
+uint64_t list_way(const struct entry *e, int64_t index);
 /* The next element and the place behind it; the one before and the place before that. False at the end. */
 bool list_next(struct list_cursor *c, struct item *item);
 bool list_prev(struct list_cursor *c, struct item *item);

@@ -33,7 +33,7 @@ static uint64_t listpack_size_from(struct list_cursor c)
 static uint64_t listpack_size(const struct entry *e)
 {
     struct list_cursor c;
-    return list_seek(e, 0, &c) ? listpack_size_from(c) : LISTPACK_HEADER;
+    return list_seek(e, 0, &c, NULL) ? listpack_size_from(c) : LISTPACK_HEADER;
 }
 
 /* Ours is rarely more than one byte an element smaller: most often there is nothing to count. */

@@ -28,7 +28,7 @@ static bool insert_chunk(struct value_at *v, uint64_t index, const struct item *
 {
     struct list *l = entry_list(v->e);
     struct list_cursor c;
-    list_seek(v->e, (int64_t)index, &c);
+    list_seek(v->e, (int64_t)index, &c, v->s->turn);
     struct chunk *chunk = (struct chunk *)(uintptr_t)c.chunk;
     return chain_insert(v->s, l, chunk_limit_in(v->s), chunk, c.at, item);
 }
@@ -70,7 +70,7 @@ static struct chunk *find_chunk(const struct value_at *v, uint64_t index, uint32
 {
     struct list_cursor c;
     struct item item;
-    list_seek(v->e, (int64_t)index, &c);
+    list_seek(v->e, (int64_t)index, &c, v->s->turn);
     list_next(&c, &item);
     *at = c.at - item.size;
     return (struct chunk *)(uintptr_t)c.chunk;
@@ -103,7 +103,7 @@ enum store_result list_set(struct value_at *v, uint64_t index, struct slice valu
     uint64_t len = 0;
     if (list_growing(v, value.len, 1) != STORE_OK)
         return STORE_OOM;
-    list_seek(v->e, (int64_t)index, &c);
+    list_seek(v->e, (int64_t)index, &c, v->s->turn);
     list_next(&c, &old);
     if (choose_form(v, item.size, old.size, 0, &len) != STORE_OK)
         return STORE_OOM;

@@ -16,7 +16,7 @@ struct pin_key *pins_find(const struct pins *p, uint64_t hash)
 bool pins_holds(const struct pins *p, uint64_t hash)
 {
     const struct pin_key *k = pins_find(p, hash);
-    return k && (k->readers || k->writers);
+    return p->everything || (k && (k->readers || k->writers));
 }
 
 static void put(struct pins *p, struct pin_key *k)
@@ -74,7 +74,32 @@ void pins_hold(struct pins *p, struct pin *pin)
     *(pin->write ? &k->waiting_writers : &k->waiting_readers) -= 1;
     *(pin->write ? &k->writers : &k->readers) += 1;
     pin->held = true;
+    pin->flushes = p->flushes;
     p->held++;
+    p->writing += pin->write;
+}
+
+void pins_hold_all(struct pins *p)
+{
+    p->everything++;
+    p->held++;
+    p->pins++;
+}
+
+void pins_remove_all(struct pins *p)
+{
+    p->everything--;
+    p->held--;
+    p->pins--;
+    p->freed = true;
+}
+
+void pins_flush(struct pins *p)
+{
+    if (p->held == 0)
+        return;
+    p->elder = p->held;
+    p->flushes++;
 }
 
 static uint32_t *counted_in(const struct pin *pin)
@@ -92,7 +117,11 @@ void pins_remove(struct pins *p, struct pin *pin)
         return;
     --*counted_in(pin);
     p->pins--;
-    p->held -= pin->held;
+    if (pin->held) {
+        p->held--;
+        p->writing -= pin->write;
+        p->elder -= pin->flushes != p->flushes;
+    }
     p->freed = true;
     pin->key = NULL;
     if (--k->pins > 0)

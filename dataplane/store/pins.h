@@ -17,8 +17,13 @@ struct pin_key {
 };
 
 struct pins {
-    uint64_t pins;  /* in all; 0: nothing below means anything */
-    uint64_t held;  /* of them, by who have their keys */
+    uint64_t pins;    /* in all; 0: nothing below means anything */
+    uint64_t held;    /* of them, by who have their keys, ... */
+    uint64_t writing; /* ... and change them */
+    uint64_t elder;   /* of those held, what was so when a database was flushed: they read what is gone */
+    uint64_t flushes; /* while some were held */
+    unsigned
+        everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
     struct pin_key **bucket;
@@ -30,6 +35,7 @@ struct pin {
     struct pin_key *key; /* NULL: not in a table */
     uint32_t shard;
     bool write, held;
+    uint64_t flushes; /* when it became held */
 };
 
 struct pins *shard_pins(struct shard *s);
@@ -38,6 +44,11 @@ struct pins *shard_pins(struct shard *s);
 bool pins_add(struct pins *p, uint64_t hash, struct pin *pin);
 /* It has its key from now on. */
 void pins_hold(struct pins *p, struct pin *pin);
+/* A database is flushed: what is held reads what is freed only when `elder` is 0 again. */
+void pins_flush(struct pins *p);
+/* A command that reads all keys begins, or ends. */
+void pins_hold_all(struct pins *p);
+void pins_remove_all(struct pins *p);
 /* Takes it out; nothing if it is in no table. */
 void pins_remove(struct pins *p, struct pin *pin);
 /* NULL if nobody has or wants it. */

@@ -134,11 +134,20 @@ void rdb_put_double(struct rdb_writer *w, double v)
     rdb_put(w, &v, sizeof v);
 }
 
+static uint64_t sum_of(const uint8_t *p, size_t n, struct turn *turn)
+{
+    enum { PIECE = 4096 };
+    uint64_t crc = 0;
+    for (; n > PIECE; n -= PIECE, p += PIECE, turn_take(turn))
+        crc = crc64(crc, p, PIECE);
+    return crc64(crc, p, n);
+}
+
 void rdb_put_footer(struct rdb_writer *w)
 {
     uint16_t version = w->newest > RDB_VERSION ? w->newest : RDB_VERSION;
     rdb_put(w, &version, sizeof version);
-    uint64_t crc = crc64(0, w->p, w->len);
+    uint64_t crc = sum_of(w->p, w->len, w->turn);
     rdb_put(w, &crc, sizeof crc);
 }
 
@@ -277,7 +286,7 @@ void rdb_text_free(struct rdb_text *text)
     text->s = (struct slice){0};
 }
 
-bool rdb_check_payload(struct slice payload, struct slice *body)
+bool rdb_check_payload(struct slice payload, struct slice *body, struct turn *turn)
 {
     uint16_t version;
     uint64_t crc;
@@ -286,5 +295,5 @@ bool rdb_check_payload(struct slice payload, struct slice *body)
     *body = (struct slice){payload.p, payload.len - FOOTER};
     memcpy(&version, payload.p + body->len, sizeof version);
     memcpy(&crc, payload.p + body->len + sizeof version, sizeof crc);
-    return version <= RDB_NEWEST && crc == crc64(0, payload.p, payload.len - sizeof crc);
+    return version <= RDB_NEWEST && crc == sum_of(payload.p, payload.len - sizeof crc, turn);
 }

@@ -68,7 +68,8 @@ struct rdb_reader {
     const uint8_t *p;
     size_t left;
     bool bad;
-    bool no_memory; /* `bad` because memory was short */
+    bool no_memory;    /* `bad` because memory was short */
+    struct turn *turn; /* taken for each element; NULL: none */
 };
 
 const uint8_t *rdb_take(struct rdb_reader *r, uint64_t n); /* NULL: there are not n bytes */
@@ -103,9 +104,9 @@ struct rdb_target {
 enum rdb_result { RDB_OK, RDB_BAD, RDB_OOM };
 
 /* Reads type and body and stores the value, replacing what was there. Otherwise than RDB_OK nothing has
- * changed. Everything is checked, as Redis does with sanitize-dump-payload yes, and more: what the store takes
- * for granted, such as the order of a stream's entries. Bytes behind the value are left. long: as long as the
- * value. */
+ * changed. Everything is checked, as Redis does with sanitize-dump-payload yes, and more: what the store
+ * takes for granted, such as the order of a stream's entries. Bytes behind the value are left. long: as long
+ * as the value. */
 enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to);
 
 /* -- DUMP payloads: value, version (2 bytes, little endian), CRC-64 of all before it
@@ -113,4 +114,4 @@ enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to
 
 void rdb_put_footer(struct rdb_writer *w);
 /* False: too short, too new, or damaged. *body: the value. */
-bool rdb_check_payload(struct slice payload, struct slice *body);
+bool rdb_check_payload(struct slice payload, struct slice *body, struct turn *turn);

@@ -31,6 +31,7 @@ bool rdb_take_element(struct rdb_reader *r, struct rdb_text *text)
 static bool next_into(struct elements *els, unsigned slot, struct slice *out)
 {
     struct item item;
+    turn_take(els->r->turn);
     if (els->r->bad)
         return false;
     if (els->source == SOURCE_STRINGS) {

@@ -68,7 +68,7 @@ enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct v
     enum rdb_result result = RDB_OK;
     bool added;
     elements_open(&els, r, source, 2);
-    while (result == RDB_OK && elements_pair(&els, &field, &value)) /* long: */
+    while (result == RDB_OK && elements_pair(&els, &field, &value))
         if (hash_set(v, field, value, &added) != STORE_OK)
             result = RDB_OOM;
         else if (!added)
@@ -76,7 +76,8 @@ enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct v
     return elements_close(&els, result);
 }
 
-static enum rdb_result set_timed(struct value_at *v, struct slice field, struct slice value, uint64_t expire_at)
+static enum rdb_result set_timed(struct value_at *v, struct slice field, struct slice value,
+                                 uint64_t expire_at)
 {
     bool added;
     if (expire_at > HASH_LATEST)
@@ -88,7 +89,8 @@ static enum rdb_result set_timed(struct value_at *v, struct slice field, struct 
     return !expire_at || hash_expire(v, field, expire_at) == STORE_OK ? RDB_OK : RDB_OOM;
 }
 
-/* The soonest time; then for each field its time, 0 = none, otherwise the distance from the soonest plus one. */
+/* The soonest time; then for each field its time, 0 = none, otherwise the distance from the soonest plus one.
+ */
 enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source, struct value_at *v)
 {
     struct elements els;
@@ -96,7 +98,7 @@ enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source,
     enum rdb_result result = RDB_OK;
     uint64_t next = rdb_take_u64(r);
     elements_open(&els, r, source, 2);
-    while (result == RDB_OK && els.left > 0) { /* long: */
+    while (result == RDB_OK && els.left > 0) {
         uint64_t after = rdb_take_len(r);
         if (!elements_pair(&els, &field, &value))
             break;
@@ -116,7 +118,7 @@ enum rdb_result rdb_take_hash_listpack_ex(struct rdb_reader *r, enum source sour
     int64_t expire_at;
     rdb_take_u64(r);
     elements_open(&els, r, source, 3);
-    while (result == RDB_OK && elements_pair(&els, &field, &value)) { /* long: */
+    while (result == RDB_OK && elements_pair(&els, &field, &value)) {
         if (!elements_third(&els, &time))
             break;
         result = parse_i64(time, &expire_at) ? set_timed(v, field, value, (uint64_t)expire_at) : RDB_BAD;
@@ -165,7 +167,7 @@ enum rdb_result rdb_take_set(struct rdb_reader *r, enum source source, struct va
     enum rdb_result result = RDB_OK;
     bool added;
     elements_open(&els, r, source, 1);
-    while (result == RDB_OK && elements_next(&els, &member)) /* long: */
+    while (result == RDB_OK && elements_next(&els, &member))
         if (set_add(v, member, &added) != STORE_OK)
             result = RDB_OOM;
         else if (!added)

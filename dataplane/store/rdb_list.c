@@ -74,7 +74,7 @@ void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entr
     uint64_t nodes = 0;
     rdb_put_byte(w, RDB_LIST_QUICKLIST_2);
     size_t at = w->len;
-    list_seek(e, 0, &c);
+    list_seek(e, 0, &c, NULL);
     while (list_next(&c, &item)) /* long: */
         put_in_node(w, &node, limit, &item, &nodes);
     end_node(w, &node, &nodes);
@@ -97,7 +97,7 @@ static enum rdb_result take_elements(struct rdb_reader *r, enum source source, s
     struct slice element;
     enum rdb_result result = RDB_OK;
     elements_open(&els, r, source, 1);
-    while (result == RDB_OK && elements_next(&els, &element)) /* long: */
+    while (result == RDB_OK && elements_next(&els, &element))
         result = push(s, l, element);
     return elements_close(&els, result);
 }

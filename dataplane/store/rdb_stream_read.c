@@ -37,6 +37,7 @@ struct pairs {
 struct node_reader {
     struct shard *s;
     struct stream_body *b;
+    struct turn *turn;
     struct packed in;
     struct stream_id first;   /* the node's key */
     struct pairs node, entry; /* the node's fields, with empty values; an entry's */
@@ -160,7 +161,7 @@ static bool read_node(struct node_reader *n)
     uint64_t live, deleted;
     if (!next_number(n, &live) || !next_number(n, &deleted) || !read_fields(n))
         return false;
-    while (n->in.p < n->in.end) /* long: */
+    for (; n->in.p < n->in.end; turn_take(n->turn))
         if (!read_entry(n, &live, &deleted))
             return false;
     struct item none;
@@ -182,9 +183,9 @@ static enum rdb_result take_node(struct rdb_reader *r, struct node_reader *n)
 
 static enum rdb_result take_nodes(struct rdb_reader *r, struct shard *s, struct stream_body *b)
 {
-    struct node_reader n = {.s = s, .b = b};
+    struct node_reader n = {.s = s, .b = b, .turn = r->turn};
     enum rdb_result result = RDB_OK;
-    for (uint64_t nodes = rdb_take_len(r); result == RDB_OK && nodes > 0; nodes--) /* long: */
+    for (uint64_t nodes = rdb_take_len(r); result == RDB_OK && nodes > 0; nodes--)
         result = take_node(r, &n);
     pairs_free(&n.node);
     pairs_free(&n.entry);
@@ -196,7 +197,7 @@ static enum rdb_result take_nodes(struct rdb_reader *r, struct shard *s, struct 
 static enum rdb_result take_pending(struct rdb_reader *r, struct shard *s, struct stream_body *b,
                                     struct stream_group *g)
 {
-    for (uint64_t n = rdb_take_len(r); n > 0; n--) { /* long: */
+    for (uint64_t n = rdb_take_len(r); n > 0; n--, turn_take(r->turn)) {
         struct stream_id id = take_raw_id(r);
         int64_t delivered = take_time(r), deliveries = (int64_t)rdb_take_len(r);
         if (r->bad || stream_pending_find(g, id))
@@ -214,7 +215,7 @@ static enum rdb_result take_pending(struct rdb_reader *r, struct shard *s, struc
 static enum rdb_result take_owned(struct rdb_reader *r, struct shard *s, struct stream_group *g,
                                   struct stream_consumer *c)
 {
-    for (uint64_t n = rdb_take_len(r); n > 0; n--) { /* long: */
+    for (uint64_t n = rdb_take_len(r); n > 0; n--, turn_take(r->turn)) {
         struct stream_id id = take_raw_id(r);
         struct stream_pending *p = r->bad ? NULL : stream_pending_find(g, id);
         if (!p || p->consumer)

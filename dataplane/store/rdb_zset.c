@@ -89,7 +89,7 @@ static enum rdb_result take_elements(struct elements *els, struct shard *s, stru
                                      double (*take_score)(struct rdb_reader *r), size_t *longest)
 {
     struct zset_element el;
-    while (elements_next(els, &el.member)) { /* long: */
+    while (elements_next(els, &el.member)) {
         el.score = take_score(els->r);
         if (els->r->bad || isnan(el.score) || table_find(s, &b->table, el.member))
             return RDB_BAD;
@@ -126,7 +126,7 @@ static enum rdb_result take_packed(struct rdb_reader *r, enum source source, str
     enum rdb_result result = RDB_OK;
     double score;
     elements_open(&els, r, source, 2);
-    while (result == RDB_OK && elements_pair(&els, &member, &text)) /* long: */
+    while (result == RDB_OK && elements_pair(&els, &member, &text))
         result = parse_double(text, &score) ? add(v, member, score) : RDB_BAD;
     return elements_close(&els, result);
 }

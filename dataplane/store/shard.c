@@ -1,5 +1,6 @@
 /* shard.c: a shard's memory within its limit, and the few steps that every operation is made of. */
 #include "store/hash_forms.h"
+#include <stdlib.h>
 
 /* xorshift64* (Vigna 2016): eviction samples and LFU chances need no secret. */
 uint64_t shard_random(struct shard *s)
@@ -29,7 +30,7 @@ static bool fits(const struct shard *s, uint64_t bytes)
 /* What was flushed goes before anything is evicted. */
 static bool free_something(struct shard *s)
 {
-    if (s->trash || s->bodies) {
+    if ((s->trash && !trash_waits(s)) || s->bodies) {
         trash_empty(s, 256);
         return true;
     }
@@ -181,16 +182,57 @@ void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e
 /* A hash that goes with its last fields counts them, not itself (INFO of Redis 7.4). */
 void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e)
 {
-    if (entry_has_ttl(e) && entry_expire_at(e) < s->now_ms)
+    bool own = entry_has_ttl(e) && entry_expire_at(e) < s->now_ms;
+    if (own)
         count_one(s->counters, COUNTER_expired_keys);
     else
         count_add(s->counters, COUNTER_expired_subkeys, hash_fields(e));
+    if (__builtin_expect(s->waits.nodes != 0, 0)) {
+        if (!own)
+            waits_tell(&s->waits, EVENT_FIELDS_EXPIRED, (unsigned)(db - s->db), entry_key(e));
+        waits_tell(&s->waits, own ? EVENT_EXPIRED : EVENT_EMPTIED, (unsigned)(db - s->db), entry_key(e));
+    }
     db_remove(s, db, at, e);
 }
 
 static void free_visited(struct entry *e, void *arg)
 {
     entry_free(arg, e);
+}
+
+struct trash *trash_new(struct shard *s)
+{
+    struct trash *t = s->spare;
+    if (!t)
+        return calloc(1, sizeof *t);
+    s->spare = t->next;
+    s->spares--;
+    *t = (struct trash){0};
+    return t;
+}
+
+static void trash_return(struct shard *s, struct trash *t)
+{
+    if (s->spares == s->databases) {
+        free(t);
+        return;
+    }
+    t->next = s->spare;
+    s->spare = t;
+    s->spares++;
+}
+
+bool store_may_flush(struct shard *s)
+{
+    if (s->pins.writing || s->pins.everything)
+        return false;
+    while (s->pins.held && s->spares < s->databases) {
+        struct trash *t = calloc(1, sizeof *t);
+        if (!t)
+            return false;
+        trash_return(s, t);
+    }
+    return true;
 }
 
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget)
@@ -212,13 +254,13 @@ bool trash_empty(struct shard *s, unsigned budget)
 {
     if (!bodies_slice(s, &budget))
         return true;
-    while (s->trash && budget > 0) {
+    while (s->trash && budget > 0 && !trash_waits(s)) {
         struct trash *t = s->trash;
         if (!trash_slice(s, t, &budget))
             return true;
         s->trash = t->next;
         count_add(s->counters, COUNTER_lazyfreed_objects, t->db.index.keys);
-        shard_free(s, t);
+        trash_return(s, t);
     }
-    return s->trash || s->bodies;
+    return (s->trash && !trash_waits(s)) || s->bodies;
 }

@@ -29,7 +29,7 @@ struct trash {
     uint32_t segment; /* the next one to free */
 };
 
-enum { GUARDS = sizeof ((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
+enum { GUARDS = sizeof((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
 
 struct shard {
     struct slab_heap heap;
@@ -41,7 +41,8 @@ struct shard {
     uint64_t dirty;   /* changes of keys so far */
     uint64_t changes; /* raised when entries were freed or moved behind a caller's back */
     struct counters *counters;
-    struct trash *trash;
+    struct trash *trash, *spare;
+    unsigned spares;         /* at most one a database */
     struct body *bodies;     /* large values that are freed in slices ... */
     uint64_t bodies_waiting; /* ... and how many */
     struct collection_limits limits;
@@ -150,3 +151,10 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 /* Frees a slice of what was flushed. Returns true if there is more. */
 bool trash_empty(struct shard *s, unsigned budget);
+/* A note, zero, of the spare ones if there is any; NULL without memory. */
+struct trash *trash_new(struct shard *s);
+/* What is flushed stays while commands in slices read it. */
+static inline bool trash_waits(const struct shard *s)
+{
+    return s->pins.elder > 0;
+}

@@ -41,8 +41,11 @@ struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsi
 {
     struct place at;
     struct entry *e = db_find(s, &s->db[db], k, &at);
-    if (!(how & (LOOK_WRITE | LOOK_NOSTAT)))
+    if (!(how & (LOOK_WRITE | LOOK_NOSTAT))) {
         count_one(s->counters, e ? COUNTER_keyspace_hits : COUNTER_keyspace_misses);
+        if (!e && __builtin_expect(s->waits.nodes != 0, 0))
+            waits_tell(&s->waits, EVENT_MISSED, db, k->name);
+    }
     if (e && !(how & LOOK_NOTOUCH))
         entry_touch(s, e);
     return e;
@@ -141,7 +144,8 @@ static void note_database(struct shard *s, unsigned a, unsigned b)
     waits_note_all(&s->waits, a);
 }
 
-/* Without memory for the note that it is to be freed, it is freed at once. */
+/* Without memory for the note that it is to be freed, it is freed at once; while somebody reads it there is
+ * memory for that (store_may_flush). */
 static uint64_t flush_one(struct shard *s, struct db *db)
 {
     if (db->index.segments == 0 && !db->wheel)
@@ -149,12 +153,13 @@ static uint64_t flush_one(struct shard *s, struct db *db)
     note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
     uint64_t keys = db->index.keys;
     struct trash at_once = {.db = *db}, *t = &at_once;
-    if (keys > SEGMENT_KEYS)
-        t = shard_alloc_quietly(s, sizeof *t, SLAB_OTHER);
+    if (keys > SEGMENT_KEYS || s->pins.held)
+        t = trash_new(s);
     memset(db, 0, sizeof *db);
     s->changes++;
     s->dirty += keys;
     if (t && t != &at_once) {
+        pins_flush(&s->pins);
         *t = at_once;
         t->next = s->trash;
         s->trash = t;

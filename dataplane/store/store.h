@@ -166,6 +166,9 @@ enum store_result store_copy(struct shard *from, unsigned from_db, const struct 
 /* Empties one database of this shard (db < databases) or all of them (db = UINT_MAX). Returns at once; memory
  * comes back in shard_upkeep. Number of keys removed. */
 uint64_t store_flush(struct shard *s, unsigned db);
+/* May it be emptied although commands in slices have keys? Not while one changes something, nor without
+ * memory to keep what they read until they have ended. */
+bool store_may_flush(struct shard *s);
 void store_swap(struct shard *s, unsigned a, unsigned b);
 
 /* -- walking
@@ -191,17 +194,18 @@ struct value_at {
     bool persist;          /* a value put in place of the present one has no expiry */
 };
 
-/* Room for what n texts need at most as parts of the value's elements, the change of its form included: a command
- * with several elements asks for it before it stores the first, and then has done all or nothing. STORE_OOM: there is
- * none, even by eviction. (Memory within the limit that lies in pieces too small may still be missing later.) */
+/* Room for what n texts need at most as parts of the value's elements, the change of its form included: a
+ * command with several elements asks for it before it stores the first, and then has done all or nothing.
+ * STORE_OOM: there is none, even by eviction. (Memory within the limit that lies in pieces too small may
+ * still be missing later.) */
 enum store_result store_room_for(struct value_at *v, const struct slice *texts, size_t n);
 
 /* Keeps an entry and its value where they are, whatever the store does, until it is released. */
 void store_hold(struct entry *e);
 void store_release(struct entry *e);
 
-/* What a shard is to a command in slices while it runs: its time stands still, and turns are taken. Swapped in
- * before a slice and out behind it; begins as {turn, time of its start}. */
+/* What a shard is to a command in slices while it runs: its time stands still, and turns are taken. Swapped
+ * in before a slice and out behind it; begins as {turn, time of its start}. */
 struct shard_turn {
     struct turn *turn;
     uint64_t now_ms;

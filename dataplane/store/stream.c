@@ -171,15 +171,15 @@ static uint64_t count_in_node(const struct stream_node *n, struct stream_id from
     return count;
 }
 
-uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to,
-                      uint64_t most) /* long: */
+uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to, uint64_t most,
+                      struct turn *turn)
 {
     struct order_cursor cursor;
     uint64_t rank, count = 0;
     uint64_t word = word_of(stream_node_for(st, from, &rank, &cursor));
     if (!word)
         word = order_at(&st->nodes, 0, &cursor);
-    for (; word && count < most; word = order_next(&cursor)) {
+    for (; word && count < most; word = order_next(&cursor), turn_take(turn)) {
         if (stream_id_compare(node_of(word)->first, to) > 0)
             break;
         count += count_in_node(node_of(word), from, to, most - count);

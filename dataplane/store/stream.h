@@ -124,7 +124,8 @@ bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice 
 
 bool stream_has(const struct stream *st, struct stream_id id);
 /* Entries from one ID to another, `most` at most. */
-uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to, uint64_t most);
+uint64_t stream_count(const struct stream *st, struct stream_id from, struct stream_id to, uint64_t most,
+                      struct turn *turn);
 /* The ID of the last entry there is (length > 0). */
 struct stream_id stream_last_entry(const struct stream *st);
 

@@ -132,6 +132,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         entry_new_clock(s, e);
         index_insert(s, &db->index, k->hash, e);
     }
+    if (!old && __builtin_expect(s->waits.nodes != 0, 0))
+        waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_MADE, TYPE_STRING);
     if (old && was != TYPE_STRING && s->waits.nodes)
         waits_note(&s->waits, (unsigned)(db - s->db), k->name, k->hash, KEY_GONE, was);
     if (old_root.p && !t->root_is_old)

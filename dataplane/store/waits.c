@@ -62,6 +62,17 @@ static struct wait_key *make(struct waits *w, unsigned db, const struct key *nam
     return k;
 }
 
+static void free_table(struct waits *w)
+{
+    for (uint64_t i = 0; i < w->buckets; i++)
+        for (struct wait_key *k = w->bucket[i], *next; k; k = next) {
+            next = k->bucket_next;
+            free(k);
+        }
+    free(w->bucket);
+    *w = (struct waits){.nodes = w->nodes & WAITS_EVENTS, .events = w->events};
+}
+
 static void drop_if_idle(struct waits *w, struct wait_key *k)
 {
     if (k->first || k->watching || k->ready || k->pinned)
@@ -72,7 +83,7 @@ static void drop_if_idle(struct waits *w, struct wait_key *k)
     *at = k->bucket_next;
     free(k);
     if (--w->keys == 0 && w->buckets > BUCKETS_KEPT)
-        waits_free(w);
+        free_table(w);
 }
 
 bool waits_add(struct waits *w, unsigned db, const struct key *name, struct wait_node *node)
@@ -213,10 +224,96 @@ void waits_release(struct waits *w)
     w->held_first = w->held_last = NULL;
 }
 
+/* -- events -- */
+
+bool waits_events(struct waits *w, unsigned databases, key_event_fn *tell, void *ctx)
+{
+    w->events = calloc(1, sizeof *w->events);
+    if (w->events)
+        *w->events = (struct key_events){.tell = tell, .ctx = ctx, .databases = databases};
+    return w->events;
+}
+
+void waits_want_events(struct waits *w, bool wanted)
+{
+    if (!w->events)
+        return;
+    w->nodes = wanted ? w->nodes | WAITS_EVENTS : w->nodes & ~WAITS_EVENTS;
+    if (!wanted)
+        waits_forget_noted(w);
+}
+
+void waits_forget_noted(struct waits *w)
+{
+    struct key_events *e = w->events;
+    while (e->n)
+        free(e->noted[--e->n].name);
+    if (e->cap <= NOTED_KEPT)
+        return;
+    free(e->noted);
+    e->noted = NULL;
+    e->cap = 0;
+}
+
+void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name)
+{
+    if (!(w->nodes & WAITS_EVENTS) || db >= w->events->databases)
+        return;
+    w->events->told |= event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
+    w->events->tell(w->events->ctx, event, db, name);
+}
+
+static struct noted_key *noted(struct key_events *e, unsigned db, struct slice name, uint64_t hash)
+{
+    for (unsigned i = e->n; i-- > 0;) { /* nearly always the last one */
+        struct noted_key *k = &e->noted[i];
+        if (k->hash == hash && k->db == db && slice_eq((struct slice){k->name, k->len}, name))
+            return k;
+        if (e->n - i > NOTED_KEPT)
+            break;
+    }
+    if (e->n == e->cap) {
+        unsigned cap = e->cap ? 2 * e->cap : NOTED_KEPT;
+        struct noted_key *p = realloc(e->noted, cap * sizeof *p);
+        if (!p)
+            return NULL;
+        e->noted = p;
+        e->cap = cap;
+    }
+    uint8_t *copy = malloc(name.len + 1);
+    if (!copy)
+        return NULL;
+    if (name.len)
+        memcpy(copy, name.p, name.len);
+    struct noted_key *k = &e->noted[e->n++];
+    *k = (struct noted_key){.db = db, .hash = hash, .len = (uint32_t)name.len, .name = copy};
+    return k;
+}
+
+static void collect(struct key_events *e, unsigned db, struct slice name, uint64_t hash,
+                    enum wait_event event)
+{
+    bool told = e->told && event == KEY_GONE;
+    if (told)
+        e->told = false;
+    if (told || event == KEY_GREW || db >= e->databases)
+        return;
+    struct noted_key *k = noted(e, db, name, hash);
+    if (!k) {
+        e->tell(e->ctx, EVENT_LOST, db, name);
+        return;
+    }
+    k->made |= event == KEY_MADE && !k->gone;
+    k->gone = event == KEY_GONE;
+    k->changed = true;
+}
+
 void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, enum wait_event event,
                 enum value_type type)
 {
-    struct wait_key *k = find(w, db, name, hash);
+    if (w->nodes & WAITS_EVENTS)
+        collect(w->events, db, name, hash, event);
+    struct wait_key *k = w->buckets ? find(w, db, name, hash) : NULL;
     if (!k)
         return;
     if (event != KEY_GREW)
@@ -245,11 +342,11 @@ void waits_note_all(struct waits *w, unsigned db)
 
 void waits_free(struct waits *w)
 {
-    for (uint64_t i = 0; i < w->buckets; i++)
-        for (struct wait_key *k = w->bucket[i], *next; k; k = next) {
-            next = k->bucket_next;
-            free(k);
-        }
-    free(w->bucket);
+    free_table(w);
+    if (w->events) {
+        waits_forget_noted(w);
+        free(w->events->noted);
+        free(w->events);
+    }
     *w = (struct waits){0};
 }

@@ -43,8 +43,41 @@ struct wait_key {
     uint8_t name[];
 };
 
+/* Events of keys (keyspace notifications). What a command does to a key is collected until
+ * waits_take_noted(); what happens by itself is told at once. */
+enum key_event {
+    EVENT_EXPIRED,
+    EVENT_EVICTED,
+    EVENT_FIELDS_EXPIRED,
+    EVENT_EMPTIED,
+    EVENT_MISSED,
+    EVENT_LOST
+};
+typedef void key_event_fn(void *ctx, enum key_event event, unsigned db, struct slice name);
+
+struct noted_key {
+    unsigned db;
+    bool made, gone, changed; /* gone: and not made anew */
+    uint64_t hash;
+    uint32_t len;
+    uint8_t *name; /* of malloc() */
+};
+
+struct key_events {
+    key_event_fn *tell;
+    void *ctx;
+    unsigned databases; /* drafts are in one behind them */
+    bool told;          /* the key that goes next has been told of */
+    struct noted_key *noted;
+    unsigned n, cap;
+};
+
+enum { NOTED_KEPT = 64 };
+#define WAITS_EVENTS (UINT64_C(1) << 62)
+
 struct waits {
-    uint64_t nodes; /* 0: nobody waits, nobody watches */
+    uint64_t nodes;            /* 0: nobody waits, nobody watches, nobody wants events */
+    struct key_events *events; /* NULL: none can be wanted */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
@@ -79,7 +112,14 @@ void waits_unpin(struct waits *w, struct wait_key *key);
 void waits_hold(struct waits *w, struct wait_key *key);
 void waits_release(struct waits *w);
 
-/* Frees the table, not the nodes. */
+/* From now on events can be wanted: waits_want_events(). False if out of memory. */
+bool waits_events(struct waits *w, unsigned databases, key_event_fn *tell, void *ctx);
+void waits_want_events(struct waits *w, bool wanted);
+void waits_forget_noted(struct waits *w);
+/* Tells of what is about to happen to a key by itself. */
+void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name);
+
+/* Frees the table and what was noted, not the nodes. */
 void waits_free(struct waits *w);
 
 /* -- for the store, through db_note_key() and value_grew(): one predicted branch while nobody waits */

@@ -308,6 +308,19 @@ static bool step_ack(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t
     return true;
 }
 
+/* New text for nobody (RFC 1122 section 4.2.2.13): the peer is told with a reset, but not before it has
+ * acknowledged our FIN and so all that it was still to get. False: the connection is gone. */
+static bool step_unwanted(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
+{
+    if (c->state != TCP_STATE_FIN_WAIT_2 || !(c->flags & CONN_ORPHAN) || seg->payload == 0 ||
+        seq_upto(seg->seq + seg->payload, c->rcv_nxt))
+        return true;
+    conn_count(c, COUNTER_tcp_drop_orphan);
+    tcp_send_rst(c, now_us);
+    tcp_conn_end(c);
+    return false;
+}
+
 /* Seventh: text. Consumes m. True: to be acknowledged at once (RFC 5681 section 4.2). */
 static bool step_text(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg, uint32_t skip)
 {
@@ -378,7 +391,7 @@ static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segmen
         syn_sent_input(c, seg, now_us);
     } else if (repeated_syn(c, seg, now_us) && step_sequence(c, seg, now_us) &&
                step_timestamp(c, seg, now_us) && step_rst(c, seg, now_us) && step_syn(c, seg, now_us) &&
-               step_ack(c, seg, now_us)) {
+               step_ack(c, seg, now_us) && step_unwanted(c, seg, now_us)) {
         c->last_rx_ms = (uint32_t)(now_us / 1000);
         if (c->flags & CONN_ECN)
             tcp_ecn_received(c, seg);

@@ -35,6 +35,9 @@ static void fill(uint64_t n)
         if (set_add(&v[0], member, &added) != STORE_OK || zset_add(&v[1], member, &score, 0) == ZSET_OOM ||
             list_push(&v[2], LIST_TAIL, &member, 1) != STORE_OK)
             abort();
+        struct key k = keyspace_key(ks, member); /* and so many keys */
+        if (store_set_string(s, 0, &k, member, 0, 0) != STORE_OK)
+            abort();
     }
     uint8_t *bytes;
     struct key big = keyspace_key(ks, slice_str("text"));
@@ -84,6 +87,10 @@ int main(int argc, char **argv)
                                            "COPY zset zset3 REPLACE",
                                            "SORT list ALPHA LIMIT 0 10",
                                            "LREM list 0 nothing",
+                                           "LPOP list 10000000",
+                                           "ZPOPMIN zset 10000000",
+                                           "DUMP zset",
+                                           "KEYS *",
                                            "DEL zset2",
                                            "FLUSHALL"};
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300000;

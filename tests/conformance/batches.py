@@ -94,7 +94,7 @@ class Conversation:
             side.close()
         self.sides = []
         for side, address in zip(self.look, self.addresses):
-            for name, value in list(FIXED.items()) + list(self.thresholds.items()):
+            for name, value in list(self.thresholds.items()) + list(FIXED.items()):
                 side.command('CONFIG', 'SET', name, value)
             side.command('FLUSHALL')
             self.sides.append(wire.Connection(address))
@@ -102,6 +102,11 @@ class Conversation:
                 self.sides[-1].command('HELLO', '3')
 
     def close(self):
+        """Leaves both servers with the thresholds of the start, as the scripts expect them."""
+        for side in self.look:
+            with contextlib.suppress(OSError, wire.Broken): # it may have gone
+                for name, value in self.thresholds.items():
+                    side.command('CONFIG', 'SET', name, value)
         for side in self.sides + self.look:
             side.close()
 

@@ -264,16 +264,18 @@ class Run:
         self.say('  script, %d lines: %s\n%s' % (len(lines), path, text if len(lines) < 20 else ''))
 
     def prepare(self):
-        """What the box can do and what its thresholds are."""
+        """What the box can do and what its thresholds are; the oracle's, which may have been another box's before, are the same."""
         self.clock = batches.SharedClock(self.options.clock) if self.options.clock else None
-        box = wire.Connection(self.options.box)
+        box, oracle = wire.Connection(self.options.box), wire.Connection(self.options.oracle)
         self.known = {name[1].decode() for name in box.command('COMMAND', 'LIST').tree[1]}
         self.thresholds = {}
-        for name in batches.THRESHOLDS:
+        for name in list(batches.THRESHOLDS) + list(batches.FIXED):
             value = box.command('CONFIG', 'GET', name).tree[1]
             if value:
                 self.thresholds[name] = value[1][1]
+                oracle.command('CONFIG', 'SET', name, value[1][1])
         box.close()
+        oracle.close()
 
     def covered(self):
         box = wire.Connection(self.options.box)

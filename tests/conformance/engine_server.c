@@ -21,6 +21,7 @@
 #include "engine.h"
 #include "job.h"
 #include "resp/reader.h"
+#include "turns.h"
 
 enum { CONNECTIONS = 8, READ_SIZE = 65536, UPKEEP_MS = 100, TIMERS_MS = 2, UPKEEP_BUDGET = 1000 };
 
@@ -42,6 +43,9 @@ struct server {
     struct engine *engine;
     struct box_ops box;
     struct blocking blocking;
+    struct turns
+        turns; /* with ENGINE_INTERLEAVED in the environment: long commands give way at each element */
+    bool interleaved;
     struct connection connection[CONNECTIONS];
     struct pollfd poll[CONNECTIONS + 1]; /* the last one listens */
 };
@@ -215,6 +219,45 @@ static void serve_keys(struct server *s)
         bring_home(s, j);
 }
 
+/* -- long commands in slices, the others' commands in between, in one shard -- */
+
+static struct job *make_job(struct server *s, struct connection *c, int argc)
+{
+    struct job *j = job_new(JOB_HOP, 0, c->client, argc, c->argv);
+    job_prepare(j, &s->engine->env);
+    return c->job = j;
+}
+
+/* Does it wait for another one's keys? */
+static bool must_wait(struct server *s, struct connection *c, int argc)
+{
+    struct request rq = {0};
+    command_prepare(&rq, &s->engine->env, c->client, argc, c->argv);
+    bool waits = turns_any(&s->turns) && turns_conflict(&s->engine->env, &rq, false);
+    return waits && turns_wait(&s->turns, make_job(s, c, argc));
+}
+
+static enum command_result run_waiting(void *server, struct job *j)
+{
+    return job_run(j, &((struct server *)server)->engine->env);
+}
+
+static void take_turns(struct server *s)
+{
+    turns_round(&s->turns);
+    for (struct job *j; (j = turns_done(&s->turns));)
+        bring_home(s, j);
+}
+
+static bool interleave(struct server *s)
+{
+    struct command_env *env = &s->engine->env;
+    s->interleaved = s->engine->leaves_long = turns_init(&s->turns, env, &s->blocking, run_waiting, s);
+    s->turns.each = 1;
+    env->turn_work = 1;
+    return s->interleaved;
+}
+
 /* -- what is control's elsewhere -- */
 
 /* CONFIG SET: the next generation has the pairs there are, and those of the request. */
@@ -272,7 +315,13 @@ static bool run_request(struct server *s, struct connection *c, struct slice win
         c->argv[i] = resp_arg(&c->reader, window, i);
     struct engine *e = s->engine;
     e->client = c->client;
+    if (s->interleaved && must_wait(s, c, (int)argc))
+        return true;
     engine_argv(e, (int)argc, c->argv);
+    if (e->result == CMD_LONG) {
+        turns_long(&s->turns, make_job(s, c, (int)argc));
+        return true;
+    }
     if (e->result == CMD_BLOCK) {
         block(s, c);
         return true;
@@ -337,9 +386,11 @@ static void resume(struct server *s)
 static void serve(struct server *s)
 {
     while (!stopped) {
-        poll(s->poll, CONNECTIONS + 1, s->blocking.timers ? TIMERS_MS : UPKEEP_MS);
+        poll(s->poll, CONNECTIONS + 1, s->turns.jobs ? 0 : s->blocking.timers ? TIMERS_MS : UPKEEP_MS);
         set_time(s->engine);
         block_timers(&s->blocking);
+        if (s->interleaved)
+            take_turns(s);
         serve_keys(s);
         for (unsigned i = 0; i < CONNECTIONS; i++)
             if (s->connection[i].fd >= 0 && s->poll[i].revents && !readable(s, &s->connection[i]))
@@ -381,6 +432,8 @@ int main(int argc, char **argv)
     s.box.blocked_now = blocked_now;
     s.engine->env.box = &s.box;
     blocking_init(&s.blocking, &s.engine->env, true, UINT64_MAX);
+    if (getenv("ENGINE_INTERLEAVED") && !interleave(&s))
+        return 2;
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         s.connection[i].fd = -1;
         s.poll[i] = (struct pollfd){.fd = -1, .events = POLLIN};
@@ -393,6 +446,11 @@ int main(int argc, char **argv)
         if (s.connection[i].fd >= 0)
             hang_up(&s, i);
     close(s.poll[CONNECTIONS].fd);
+    if (s.interleaved) {
+        turns_end(&s.turns);
+        take_turns(&s);
+        turns_free(&s.turns);
+    }
     blocking_free(&s.blocking);
     engine_free(s.engine);
     return 0;

@@ -55,8 +55,10 @@ static void reads_back(const struct key *k, bool compress)
         rdb_put_value(&again, ks->shard[0], find(&copy));
         MUST(!again.failed, "the copy cannot be written");
         bool any_order = first.p[0] == RDB_HASH || first.p[0] == RDB_HASH_METADATA || first.p[0] == RDB_SET; /* of a table */
-        MUST(first.len == again.len, "the copy is longer or shorter");
-        MUST(any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
+        /* A small hash in the form with times, all of which are over: the copy has the form without. */
+        bool settled = first.p[0] == RDB_HASH && again.p[0] == RDB_HASH_LISTPACK;
+        MUST(settled || first.len == again.len, "the copy is longer or shorter");
+        MUST(settled || any_order || memcmp(first.p, again.p, first.len) == 0, "the copy is another value");
         MUST(entry_type(find(k)) == entry_type(find(&copy)), "the copy has another type");
     }
     rdb_writer_free(&first);
@@ -72,8 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct key k = keyspace_key(ks, SLICE_LIT("key"));
     store_set_string(ks->shard[0], 0, &k, SLICE_LIT("old"), 0, 0);
     if (read_into(&k, data + 1, size - 1) == RDB_OK) {
-        MUST(find(&k), "taken, but not there");
-        reads_back(&k, data[0] & 1);
+        bool over = data[1] == RDB_HASH_METADATA || data[1] == RDB_HASH_LISTPACK_EX; /* all its fields may be */
+        MUST(over || find(&k), "taken, but not there");
+        if (find(&k))
+            reads_back(&k, data[0] & 1);
     } else {
         char scratch[24];
         struct entry *e = find(&k);

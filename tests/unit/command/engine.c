@@ -298,7 +298,8 @@ static void sliced_command(void *arg)
 
 static void run_in_slices(struct engine *e, struct resp_writer *out)
 {
-    struct sliced s = {.turn = {1, give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
+    struct sliced s = {
+        .turn = {.left = 1, .look = give_way}, .co = coroutine_new(1 << 20), .e = e, .out = out};
     struct keyspace *ks = e->env.ks;
     e->request.turn = &s.turn;
     for (unsigned i = 0; i < ks->shards; i++)
@@ -318,7 +319,7 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_LONG)
+    if (e->result == CMD_LONG && !e->leaves_long)
         run_in_slices(e, &sink.w);
     if (e->result == CMD_ELSEWHERE) /* every shard is here */
         e->result = command_execute(&e->request, &sink.w);

@@ -12,7 +12,8 @@
 
 struct engine {
     struct command_env env;
-    uint64_t slices; /* of commands that were run in slices, with ENGINE_SLICES in the environment */
+    bool leaves_long;      /* CMD_LONG is the caller's: see `request` */
+    uint64_t slices;       /* of commands that were run in slices, with ENGINE_SLICES in the environment */
     struct client *client; /* the one that engine_* calls speak for */
     struct client clients[8];
     unsigned nclients;
@@ -60,7 +61,7 @@ void engine_sleep(struct engine *e, uint64_t ms);
 bool engine_same(const char *got, const char *want);
 bool engine_starts(const char *got, const char *want);
 
-#define EXPECT(e, command, reply)        CU_ASSERT(engine_same(engine_cmd((e), "%s", (command)), (reply)))
+#define EXPECT(e, command, reply) CU_ASSERT(engine_same(engine_cmd((e), "%s", (command)), (reply)))
 /* A command counts so many keyspace hits and misses. */
 #define EXPECT_HITS(e, command, hits, misses) CU_ASSERT(engine_counts((e), (command), (hits), (misses)))
-#define EXPECT_STARTS(e, command, reply) CU_ASSERT(engine_starts(engine_cmd((e), "%s", (command)), (reply)))
+#define EXPECT_STARTS(e, command, reply)      CU_ASSERT(engine_starts(engine_cmd((e), "%s", (command)), (reply)))

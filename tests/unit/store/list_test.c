@@ -93,7 +93,7 @@ static void compare(struct fixture *f, const struct key *k)
     CU_ASSERT_EQUAL_FATAL(list_len(v.e), count);
     if (entry_is_body(v.e))
         check_chain(v.e, (struct chunk_limit){65536, UINT32_MAX});
-    CU_ASSERT_FATAL(list_seek(v.e, 0, &c));
+    CU_ASSERT_FATAL(list_seek(v.e, 0, &c, NULL));
     for (unsigned i = 0; i < count; i++) {
         CU_ASSERT_FATAL(list_next(&c, &item));
         CU_ASSERT_FATAL(slice_eq(item_text(&item, scratch), text_of(model[i], text)));
@@ -104,7 +104,8 @@ static void compare(struct fixture *f, const struct key *k)
         CU_ASSERT_FATAL(slice_eq(item_text(&item, scratch), text_of(model[i], text)));
     }
     CU_ASSERT_FATAL(!list_prev(&c, &item));
-    CU_ASSERT_FATAL(!list_seek(v.e, (int64_t)count + 1, &c) && !list_seek(v.e, -(int64_t)count - 1, &c));
+    CU_ASSERT_FATAL(!list_seek(v.e, (int64_t)count + 1, &c, NULL) &&
+                    !list_seek(v.e, -(int64_t)count - 1, &c, NULL));
 }
 
 static void step_push(struct value_at *v, uint64_t *seed, uint64_t r)

@@ -88,15 +88,15 @@ static void test_any_flipped_bit_fails_the_checksum(void)
     fixture_open(&f, 16 << 20, 0, POLICY_NOEVICTION, 1);
     set(&f, 0, "k", "some text of a value", 0);
     struct slice payload = dumped(&f, &w, "k");
-    CU_ASSERT_TRUE(rdb_check_payload(payload, &body));
+    CU_ASSERT_TRUE(rdb_check_payload(payload, &body, NULL));
     CU_ASSERT_EQUAL(body.len, payload.len - 10);
     for (size_t bit = 0; bit < 8 * payload.len; bit++) {
         w.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        CU_ASSERT_FALSE(rdb_check_payload(payload, &body));
+        CU_ASSERT_FALSE(rdb_check_payload(payload, &body, NULL));
         w.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t len = 0; len < payload.len; len++)
-        CU_ASSERT_FALSE(rdb_check_payload((struct slice){w.p, len}, &body));
+        CU_ASSERT_FALSE(rdb_check_payload((struct slice){w.p, len}, &body, NULL));
     rdb_writer_free(&w);
     fixture_close(&f);
 }

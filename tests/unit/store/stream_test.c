@@ -146,8 +146,8 @@ static void check_range(unsigned from, unsigned end, struct stream_id a, struct 
         same_entry(&w, &model[i]);
     }
     CU_ASSERT_FALSE_FATAL(stream_walk_next(&w));
-    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, UINT64_MAX), end - from);
-    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, 5), end - from < 5 ? end - from : 5);
+    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, UINT64_MAX, NULL), end - from);
+    CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, 5, NULL), end - from < 5 ? end - from : 5);
 }
 
 static void check_nodes(void)

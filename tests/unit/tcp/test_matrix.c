@@ -37,7 +37,7 @@ static struct bench b;
 
 /* -- the model: what RFC 9293 section 3.3.1 keeps, and what must leave */
 
-enum answer { NOTHING, ACK, RESET, RESET_ACK, SYN_ACK, NOTHING_OR_ACK };
+enum answer { NOTHING, ACK, RESET, RESET_ACK, OWN_RESET, SYN_ACK, NOTHING_OR_ACK };
 
 struct machine {
     enum row row;
@@ -175,6 +175,16 @@ static void seventh_and_eighth(struct machine *m, const struct arrival *a)
                                                   : TCP_STATE_TIME_WAIT;
 }
 
+/* Nobody reads any more, and all of ours has arrived. RFC 1122 section 4.2.2.13 */
+static bool unwanted(struct machine *m, const struct arrival *a)
+{
+    if (m->state != TCP_STATE_FIN_WAIT_2 || a->len == 0 || seq_upto(a->seq + a->len, m->rcv_nxt))
+        return false;
+    m->state = TCP_STATE_CLOSED;
+    m->answer = OWN_RESET;
+    return true;
+}
+
 static void other_states(struct machine *m, struct arrival a)
 {
     bool own_syn =
@@ -194,7 +204,7 @@ static void other_states(struct machine *m, struct arrival a)
             drop(m, in_window(m, a.seq) ? ACK : NOTHING);
     } else if (!acceptable(m, &a) || has(&a, TCP_SYN)) { /* first; fourth, RFC 5961 section 4.2 */
         drop(m, ACK);
-    } else if (fifth(m, &a)) {
+    } else if (fifth(m, &a) && !unwanted(m, &a)) {
         seventh_and_eighth(m, &a);
     }
 }
@@ -351,6 +361,8 @@ static bool answered(const struct machine *m)
         return g->flags == TCP_RST && g->seq == m->number && n == 1;
     case RESET_ACK:
         return g->flags == (TCP_RST | TCP_ACK) && g->seq == 0 && g->ack == m->number && n == 1;
+    case OWN_RESET: /* of a connection: with its own numbers */
+        return g->flags == (TCP_RST | TCP_ACK) && g->seq == m->nxt && g->ack == m->rcv_nxt && n == 1;
     case SYN_ACK:
         return g->flags == (TCP_SYN | TCP_ACK) && g->ack == m->rcv_nxt && n == 1;
     default:

@@ -1,100 +1,10 @@
 /* turns_test.c: commands in slices, over whole workers in virtual time: what goes on meanwhile, what waits,
  * and in which order (dataplane/turns.h). A slice is one element here, so every place to stop at is one. */
-#include "box_rig.h"
-#include "job.h"
+#include "turns_rig.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-enum { MEMBERS = 300 };
-
-static struct box_rig rig;
-static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
-static struct rig_client *client[6];
-
-static void begin(const char *const *pairs)
-{
-    rig_start(&rig, pairs, NULL);
-    for (unsigned i = 0; i < rig.box.workers; i++) {
-        rig.box.worker[i]->turns.each = 1;
-        rig.box.worker[i]->env.turn_work = 10;
-    }
-    for (unsigned i = 0; i < 6; i++)
-        client[i] = rig_connect(&rig, i);
-}
-
-static uint64_t pins(void)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < rig.box.workers; i++)
-        n += shard_pins(rig.box.ks->shard[i])->pins + shard_pins(rig.box.ks->shard[i])->held +
-             shard_pins(rig.box.ks->shard[i])->keys + shard_pins(rig.box.ks->shard[i])->whole;
-    return n;
-}
-
-static bool end(void)
-{
-    bool none = pins() == 0;
-    return rig_stop(&rig) && none;
-}
-
-/* A key of a worker's shard. */
-static const char *key_of(unsigned shard)
-{
-    static char text[2][8];
-    for (unsigned i = 0;; i++) {
-        sprintf(text[shard % 2], "s%u", i);
-        if (keyspace_shard_of(rig.box.ks, slice_str(text[shard % 2])) == shard % rig.box.workers)
-            return text[shard % 2];
-    }
-}
-
-/* Adds the elements 0 ... n - 1 by a command and a key. */
-static void add(const char *command, const char *key, unsigned n)
-{
-    char text[64], expected[16];
-    for (unsigned i = 0; i < n; i++) {
-        sprintf(text, "%s %s %u\r\n", command, key, i);
-        sprintf(expected, ":%u\r\n", *command == 'S' ? 1 : i + 1);
-        CU_ASSERT(rig_says(&rig, client[5], text, expected));
-    }
-}
-
-static void sends(struct rig_client *c, const char *request)
-{
-    c->got_len = 0;
-    rig_exchange(&rig, c, request, strlen(request), 0);
-    rig_run(&rig, 2000);
-}
-
-/* What has come is the reply, nothing else and nothing less. */
-static bool has(struct rig_client *c, const char *expected)
-{
-    bool same = c->got_len == strlen(expected) && memcmp(c->got, expected, c->got_len) == 0;
-    if (!same)
-        printf("# expected: %s\n# got: %.*s\n", expected, (int)c->got_len, (char *)c->got);
-    return same;
-}
-
-static size_t members_size(unsigned n)
-{
-    size_t size = (size_t)sprintf((char[16]){0}, "*%u\r\n", n);
-    for (unsigned i = 0; i < n; i++)
-        size += (size_t)sprintf((char[32]){0}, "$%d\r\n%u\r\n", i < 10 ? 1 : i < 100 ? 2 : 3, i);
-    return size;
-}
-
-/* Runs until a long reply is there. */
-static bool completes(struct rig_client *c, size_t size)
-{
-    for (unsigned i = 0; i < 10000 && c->got_len < size; i++)
-        rig_run(&rig, 100);
-    rig_run(&rig, 2000);
-    if (c->got_len != size)
-        printf("# %zu bytes, not %zu\n", c->got_len, size);
-    return c->got_len == size;
-}
+#include <string.h>
 
 static void others_are_served_meanwhile(void)
 {
@@ -144,7 +54,7 @@ static void what_concerns_all_keys_waits(void)
     begin(one);
     add("SADD", "set", MEMBERS);
     sends(client[0], "SMEMBERS set\r\n");
-    sends(client[1], "FLUSHALL\r\n");
+    sends(client[1], "SWAPDB 0 1\r\n");
     sends(client[2], "SMEMBERS set\r\n");                           /* long ones wait behind it, */
     CU_ASSERT(rig_says(&rig, client[3], "SET a 1\r\n", "+OK\r\n")); /* short ones do not */
     CU_ASSERT_EQUAL(client[1]->got_len + client[2]->got_len, 0);
@@ -268,7 +178,7 @@ static void what_stops_all_workers_waits_too(void)
     sends(client[0], text);
     sprintf(text, "SMOVE %s %s 7\r\n", key_of(0), key_of(1));
     sends(client[1], text);
-    sends(client[2], "FLUSHALL\r\n");
+    sends(client[2], "SWAPDB 0 1\r\n");
     sprintf(text, "SCARD %s\r\n", key_of(0));
     sends(client[3], text); /* behind SMOVE */
     CU_ASSERT(rig_says(&rig, client[4], "GET other\r\n", "$1\r\n1\r\n"));
