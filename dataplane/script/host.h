@@ -70,7 +70,8 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end);
 /* The Lua value on top as a reply; popped. Takes no memory but the stack's. */
 void value_to_reply(struct script_host *h, struct resp_writer *out);
 
-/* cjson, cmsgpack, struct: pushed as tables. */
+/* bit, cjson, cmsgpack, struct: pushed as tables. */
+void bit_open(lua_State *L);
 void json_open(lua_State *L);
 void msgpack_open(lua_State *L);
 void struct_open(lua_State *L);

@@ -5,7 +5,6 @@
  * one and refuses writes. What would look past a metatable is replaced here. */
 #include "script/host.h"
 
-#include <lua-bitop.h>
 #include <lualib.h>
 
 #include <limits.h>
@@ -406,7 +405,7 @@ static void fill_globals(lua_State *L)
     static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
                                        "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
                                        "select",       "_VERSION"};
-    static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
+    static const char *const libraries[] = {"string", "math", "table", "coroutine"};
     static const luaL_Reg ours[] = {{"rawset", safe_rawset},
                                     {"rawget", safe_rawget},
                                     {"next", safe_next},
@@ -422,7 +421,7 @@ static void fill_globals(lua_State *L)
     static const struct {
         const char *name;
         void (*open)(lua_State *L);
-    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}};
+    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}, {"bit", bit_open}};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
         lua_getglobal(L, same[i]);
         lua_setfield(L, -2, same[i]);
@@ -462,7 +461,6 @@ void sandbox_open(lua_State *L)
     open_library(L, luaopen_table, LUA_TABLIBNAME);
     open_library(L, luaopen_string, LUA_STRLIBNAME);
     open_library(L, luaopen_math, LUA_MATHLIBNAME);
-    open_library(L, luaopen_bit, "bit");
     wrap(L, "table", "insert", safe_insert);
     wrap(L, "string", "rep", safe_rep);
     wrap(L, "math", "random", random_number);
