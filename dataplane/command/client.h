@@ -25,6 +25,7 @@ enum client_flag {
     CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
     CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
+    CLIENT_SCRIPT = 1 << 22,     /* its commands are those of a script */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 

@@ -232,8 +232,8 @@ static enum command_result sort_key(struct request *rq, bool read_only)
     }
     if (e && turn_wanted(rq, sort_work(e)))
         return CMD_LONG;
-    /* A set has no order of its own that would be worth storing. */
-    if (o.unsorted && o.store && e && entry_type(e) == TYPE_SET) {
+    /* A set has no order of its own that would be worth storing, or that a script could rely on. */
+    if (o.unsorted && (o.store || rq->client->flags & CLIENT_SCRIPT) && e && entry_type(e) == TYPE_SET) {
         o.unsorted = false;
         o.alpha = true;
         o.by = 0;

@@ -108,6 +108,10 @@ static bool read_option(struct request *rq, struct read_options *o, int *i)
     bool group = slice_is(word, "GROUP") && more >= 2, noack = slice_is(word, "NOACK");
     if (slice_is(word, "BLOCK") && more) {
         o->blocks = true;
+        if (rq->client->flags & CLIENT_SCRIPT) {
+            reply_errorf(rq->out, "ERR %s command is not allowed with BLOCK option from scripts", rq->cmd->name);
+            return false;
+        }
         return block_option(rq, ++*i, &o->timeout_ms);
     }
     if (slice_is(word, "COUNT") && more) {

@@ -143,7 +143,7 @@ static int compile(lua_State *L, struct slice body)
 {
     if (body.len && body.p[0] == LUA_SIGNATURE[0])
         return luaL_error(L, "user_script:1: bytecode is not allowed");
-    return luaL_loadbuffer(L, (const char *)body.p, body.len, "@user_script");
+    return sandbox_load_text(L, (const char *)body.p, body.len, "@user_script");
 }
 
 struct attempt {
@@ -311,7 +311,7 @@ static void begin(struct script_host *h, struct script *s, struct request *rq, b
     h->deadline_us = clock_us() + (ms && ms < SCRIPT_MS_MOST ? ms : SCRIPT_MS_MOST) * 1000;
     h->client = (struct client){.id = c->id, .db = c->db, .proto = 2, .worker = c->worker, .peer = c->peer,
                                 .local = c->local, .created_ms = c->created_ms, .last_ms = c->last_ms};
-    h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY |
+    h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
                       (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT));
     lua_gc(h->L, LUA_GCRESTART, 0);
     lua_sethook(h->L, look_at_clock, LUA_MASKCOUNT, LOOK_EACH);

@@ -55,6 +55,9 @@ void sandbox_globals(lua_State *L);
 /* As luaL_register would, into the table on top. */
 void sandbox_functions(lua_State *L, const luaL_Reg *list);
 
+/* luaL_loadbuffer(), with a name that outlives the parser. */
+int sandbox_load_text(lua_State *L, const char *text, size_t len, const char *name);
+
 /* redis.* (api.c), pushed as a table. */
 void api_open(lua_State *L);
 /* The handler of errors of a run: makes a table of them, with source and line. */
@@ -67,7 +70,8 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end);
 /* The Lua value on top as a reply; popped. Takes no memory but the stack's. */
 void value_to_reply(struct script_host *h, struct resp_writer *out);
 
-/* cjson, cmsgpack, struct: pushed as tables. */
+/* bit, cjson, cmsgpack, struct: pushed as tables. */
+void bit_open(lua_State *L);
 void json_open(lua_State *L);
 void msgpack_open(lua_State *L);
 void struct_open(lua_State *L);

@@ -5,9 +5,9 @@
  * one and refuses writes. What would look past a metatable is replaced here. */
 #include "script/host.h"
 
-#include <lua-bitop.h>
 #include <lualib.h>
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -194,6 +194,21 @@ static int safe_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+/* That of Lua 5.1 counts in an int, which may overflow. */
+static int safe_unpack(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int64_t from = luaL_optint(L, 2, 1);
+    int64_t to = lua_isnoneornil(L, 3) ? (int64_t)lua_objlen(L, 1) : luaL_checkint(L, 3);
+    if (from > to)
+        return 0;
+    if (to - from >= INT_MAX || !lua_checkstack(L, (int)(to - from + 1)))
+        return luaL_error(L, "too many results to unpack");
+    for (int64_t i = from; i <= to; i++)
+        lua_rawgeti(L, 1, (int)i);
+    return (int)(to - from + 1);
+}
+
 static int no_bytecode(lua_State *L)
 {
     lua_pushnil(L);
@@ -210,6 +225,36 @@ static int loaded(lua_State *L, int status)
     return 2;
 }
 
+/* The parser keeps the chunk's name where the collector does not see it (CVE-2025-49844): an equal string on the
+ * stack keeps it alive. */
+static int sandbox_load(lua_State *L, lua_Reader reader, void *arg, const char *name)
+{
+    lua_pushstring(L, name);
+    int status = lua_load(L, reader, arg, lua_tostring(L, -1));
+    lua_remove(L, -2);
+    return status;
+}
+
+struct whole {
+    const char *text;
+    size_t len;
+};
+
+static const char *whole_piece(lua_State *L, void *arg, size_t *size)
+{
+    struct whole *w = arg;
+    (void)L;
+    *size = w->len;
+    w->len = 0;
+    return *size ? w->text : NULL;
+}
+
+int sandbox_load_text(lua_State *L, const char *text, size_t len, const char *name)
+{
+    struct whole w = {text, len};
+    return sandbox_load(L, whole_piece, &w, name);
+}
+
 static int safe_loadstring(lua_State *L)
 {
     size_t len;
@@ -217,7 +262,7 @@ static int safe_loadstring(lua_State *L)
     const char *name = luaL_optstring(L, 2, text);
     if (len && text[0] == LUA_SIGNATURE[0])
         return no_bytecode(L);
-    return loaded(L, luaL_loadbuffer(L, text, len, name));
+    return loaded(L, sandbox_load_text(L, text, len, name));
 }
 
 struct pieces {
@@ -250,7 +295,7 @@ static int safe_load(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     const char *name = luaL_optstring(L, 2, "=(load)");
     lua_settop(L, 3);
-    return loaded(L, lua_load(L, next_piece, &p, name));
+    return loaded(L, sandbox_load(L, next_piece, &p, name));
 }
 
 /* What redis.call has thrown is a text to whoever catches it. */
@@ -359,13 +404,14 @@ static void fill_globals(lua_State *L)
 {
     static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
                                        "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
-                                       "select",       "unpack",    "_VERSION"};
-    static const char *const libraries[] = {"string", "math", "table", "coroutine", "bit"};
+                                       "select",       "_VERSION"};
+    static const char *const libraries[] = {"string", "math", "table", "coroutine"};
     static const luaL_Reg ours[] = {{"rawset", safe_rawset},
                                     {"rawget", safe_rawget},
                                     {"next", safe_next},
                                     {"pcall", safe_pcall},
                                     {"xpcall", safe_xpcall},
+                                    {"unpack", safe_unpack},
                                     {"pairs", safe_pairs},
                                     {"getmetatable", safe_getmetatable},
                                     {"setmetatable", safe_setmetatable},
@@ -375,7 +421,7 @@ static void fill_globals(lua_State *L)
     static const struct {
         const char *name;
         void (*open)(lua_State *L);
-    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}};
+    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}, {"bit", bit_open}};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
         lua_getglobal(L, same[i]);
         lua_setfield(L, -2, same[i]);
@@ -415,7 +461,6 @@ void sandbox_open(lua_State *L)
     open_library(L, luaopen_table, LUA_TABLIBNAME);
     open_library(L, luaopen_string, LUA_STRLIBNAME);
     open_library(L, luaopen_math, LUA_MATHLIBNAME);
-    open_library(L, luaopen_bit, "bit");
     wrap(L, "table", "insert", safe_insert);
     wrap(L, "string", "rep", safe_rep);
     wrap(L, "math", "random", random_number);

@@ -20,6 +20,9 @@ LEFT_OUT = {
     'slowlog|get': ITSELF, 'slowlog|len': ITSELF, 'bgsave': ELSEWHERE, 'save': ELSEWHERE, 'bgrewriteaof': ELSEWHERE, 'failover': ELSEWHERE,
     'migrate': ELSEWHERE, 'replicaof': ELSEWHERE, 'slaveof': ELSEWHERE, 'config|rewrite': ELSEWHERE,
 }
+SCRIPTS = 'a language: scripts/scripting_*.txt'
+LEFT_OUT.update({name: SCRIPTS for name in ('eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'script|debug', 'script|exists', 'script|flush',
+                                            'script|help', 'script|kill', 'script|load')})
 LEFT_OUT.update({name: 'needs several connections: pubsub.py' for name in (
     'subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe', 'publish', 'spublish', 'pubsub', 'pubsub|channels',
     'pubsub|help', 'pubsub|numpat', 'pubsub|numsub', 'pubsub|shardchannels', 'pubsub|shardnumsub')})
