@@ -178,6 +178,7 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;
     open_reply(h);
     command_nested(&rq, &h->out);
+    lua_settop(L, 0); /* many arguments leave no room for the reply */
     if (h->out.failed)
         luaL_error(L, "not enough memory");
     const uint8_t *at = h->reply;
