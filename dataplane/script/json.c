@@ -231,17 +231,27 @@ static const char *token_name(const struct decoder *d)
     if (d->p >= d->end)
         return "T_END";
     switch (*d->p) {
-    case '{': return "T_OBJ_BEGIN";
-    case '}': return "T_OBJ_END";
-    case '[': return "T_ARR_BEGIN";
-    case ']': return "T_ARR_END";
-    case ',': return "T_COMMA";
-    case ':': return "T_COLON";
-    case '"': return "T_STRING";
+    case '{':
+        return "T_OBJ_BEGIN";
+    case '}':
+        return "T_OBJ_END";
+    case '[':
+        return "T_ARR_BEGIN";
+    case ']':
+        return "T_ARR_END";
+    case ',':
+        return "T_COMMA";
+    case ':':
+        return "T_COLON";
+    case '"':
+        return "T_STRING";
     case 't':
-    case 'f': return "T_BOOLEAN";
-    case 'n': return "T_NULL";
-    default: return (*d->p >= '0' && *d->p <= '9') || *d->p == '-' ? "T_NUMBER" : NULL;
+    case 'f':
+        return "T_BOOLEAN";
+    case 'n':
+        return "T_NULL";
+    default:
+        return (*d->p >= '0' && *d->p <= '9') || *d->p == '-' ? "T_NUMBER" : NULL;
     }
 }
 
@@ -264,8 +274,10 @@ static int hex4(const char *p, const char *end)
     int v = 0;
     for (int i = 0; i < 4; i++) {
         char c = p + i < end ? p[i] : 'x';
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             return -1;
         v = v << 4 | digit;
@@ -344,7 +356,8 @@ static bool is_number(const struct decoder *d)
     bool digit = p < d->end && *p >= '0' && *p <= '9';
     if (d->o->invalid_decode)
         return digit || strncasecmp(p, "inf", 3) == 0 || strncasecmp(p, "nan", 3) == 0;
-    return digit && !(*p == '0' && p + 1 < d->end && ((p[1] >= '0' && p[1] <= '9') || p[1] == 'x' || p[1] == 'X'));
+    return digit &&
+           !(*p == '0' && p + 1 < d->end && ((p[1] >= '0' && p[1] <= '9') || p[1] == 'x' || p[1] == 'X'));
 }
 
 static bool word(struct decoder *d, const char *text)
@@ -565,8 +578,12 @@ void json_open(lua_State *L)
                                          {"new", json_new}};
     lua_newtable(L);
     struct options *o = lua_newuserdata(L, sizeof *o);
-    *o = (struct options){.sparse_ratio = 2, .sparse_safe = 10, .encode_depth = DEPTH_MOST,
-                          .decode_depth = DEPTH_MOST, .invalid_decode = true, .keep_buffer = true,
+    *o = (struct options){.sparse_ratio = 2,
+                          .sparse_safe = 10,
+                          .encode_depth = DEPTH_MOST,
+                          .decode_depth = DEPTH_MOST,
+                          .invalid_decode = true,
+                          .keep_buffer = true,
                           .precision = 14};
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         lua_pushvalue(L, -1);
