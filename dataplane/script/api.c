@@ -135,7 +135,8 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     if (!elsewhere && !may_spread)
         return NULL;
     if (h->dirty)
-        return "-ERR Script has written and names a key of another shard now: declare it, or give the script the "
+        return "-ERR Script has written and names a key of another shard now: declare it, or give the script "
+               "the "
                "flag allow-cross-slot-keys";
     h->again = h->ended = true;
     h->why = "Script starts anew";
@@ -178,6 +179,7 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;
     open_reply(h);
     command_nested(&rq, &h->out);
+    lua_settop(L, 0); /* many arguments leave no room for the reply */
     if (h->out.failed)
         luaL_error(L, "not enough memory");
     const uint8_t *at = h->reply;
@@ -357,9 +359,15 @@ void api_open(lua_State *L)
     static const struct {
         const char *name;
         int value;
-    } numbers[] = {{"LOG_DEBUG", 0},       {"LOG_VERBOSE", 1},          {"LOG_NOTICE", 2},
-                   {"LOG_WARNING", 3},     {"REPL_NONE", REPL_NONE},    {"REPL_AOF", REPL_AOF},
-                   {"REPL_SLAVE", REPL_REPLICA}, {"REPL_REPLICA", REPL_REPLICA}, {"REPL_ALL", REPL_ALL}};
+    } numbers[] = {{"LOG_DEBUG", 0},
+                   {"LOG_VERBOSE", 1},
+                   {"LOG_NOTICE", 2},
+                   {"LOG_WARNING", 3},
+                   {"REPL_NONE", REPL_NONE},
+                   {"REPL_AOF", REPL_AOF},
+                   {"REPL_SLAVE", REPL_REPLICA},
+                   {"REPL_REPLICA", REPL_REPLICA},
+                   {"REPL_ALL", REPL_ALL}};
     lua_newtable(L);
     sandbox_functions(L, functions);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {

@@ -2,5 +2,5 @@
 #pragma once
 #include "command/command.h"
 
-command_handler eval_command, evalsha_command, eval_ro_command, evalsha_ro_command, script_load, script_exists,
-    script_flush, script_kill, script_debug, script_help;
+command_handler eval_command, evalsha_command, eval_ro_command, evalsha_ro_command, script_load,
+    script_exists, script_flush, script_kill, script_debug, script_help;

@@ -1,5 +1,6 @@
 /* host.c: the interpreter of a worker: its memory, the time a script may take, and one run of a script.
- * https://www.lua.org/manual/5.1/manual.html#3, https://redis.io/docs/latest/develop/interact/programmability/ */
+ * https://www.lua.org/manual/5.1/manual.html#3,
+ * https://redis.io/docs/latest/develop/interact/programmability/ */
 #include "script/host.h"
 
 #include <stdio.h>
@@ -7,11 +8,11 @@
 #include <time.h>
 
 enum {
-    LOOK_EACH = 10000,        /* instructions between two looks at the clock */
-    COMPILED_MOST = 1000,     /* functions kept */
-    TIDY_BYTES = 4 << 20,     /* beyond it everything is collected after a run */
-    KEEP_BYTES = 64 << 10,    /* of buffers, from run to run */
-    SPARE_BYTES = 1 << 20     /* for making the reply of an error when memory was short */
+    LOOK_EACH = 10000,     /* instructions between two looks at the clock */
+    COMPILED_MOST = 1000,  /* functions kept */
+    TIDY_BYTES = 4 << 20,  /* beyond it everything is collected after a run */
+    KEEP_BYTES = 64 << 10, /* of buffers, from run to run */
+    SPARE_BYTES = 1 << 20  /* for making the reply of an error when memory was short */
 };
 
 static const char host_key, functions_key;
@@ -65,8 +66,8 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
 
 static int open_state(lua_State *L)
 {
-    static const char *const names[NAMES] = {"err", "ok",         "double",          "map",    "set",
-                                             "big_number", "verbatim_string", "format", "string"};
+    static const char *const names[NAMES] = {
+        "err", "ok", "double", "map", "set", "big_number", "verbatim_string", "format", "string"};
     struct script_host *h = lua_touserdata(L, 1);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&host_key);
     lua_pushlightuserdata(L, h);
@@ -309,8 +310,14 @@ static void begin(struct script_host *h, struct script *s, struct request *rq, b
     h->ended = h->again = h->dirty = h->replying = false;
     h->oom = is_short(rq);
     h->deadline_us = clock_us() + (ms && ms < SCRIPT_MS_MOST ? ms : SCRIPT_MS_MOST) * 1000;
-    h->client = (struct client){.id = c->id, .db = c->db, .proto = 2, .worker = c->worker, .peer = c->peer,
-                                .local = c->local, .created_ms = c->created_ms, .last_ms = c->last_ms};
+    h->client = (struct client){.id = c->id,
+                                .db = c->db,
+                                .proto = 2,
+                                .worker = c->worker,
+                                .peer = c->peer,
+                                .local = c->local,
+                                .created_ms = c->created_ms,
+                                .last_ms = c->last_ms};
     h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
                       (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT));
     lua_gc(h->L, LUA_GCRESTART, 0);
@@ -346,8 +353,8 @@ enum command_result script_run(struct script_host *h, struct script *s, struct r
 {
     struct run r = {h, rq, at, keys, false};
     begin(h, s, rq, read_only);
-    bool refused = h->oom && s->flags & SCRIPT_SHEBANG && !(s->flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES)) &&
-                   !read_only;
+    bool refused = h->oom && s->flags & SCRIPT_SHEBANG &&
+                   !(s->flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES)) && !read_only;
     atomic_store_explicit(&s->used, rq->env->now_ms, memory_order_relaxed);
     if (refused)
         reply_oom(rq->out);

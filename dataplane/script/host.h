@@ -25,18 +25,18 @@ struct script_host {
     uint64_t generation;
     unsigned compiled; /* functions kept */
     unsigned runs;
-    int name[NAMES];         /* references to the strings */
-    unsigned short rng[3];   /* math.random */
-    uint64_t deadline_us;    /* of the monotonic clock */
-    bool ended;              /* it must end: every hook raises again */
-    bool again;              /* because it is to start anew elsewhere */
-    const char *why;         /* what ended says */
-    struct request *rq;      /* who runs the script */
-    struct client client;    /* in whose name its commands run */
+    int name[NAMES];       /* references to the strings */
+    unsigned short rng[3]; /* math.random */
+    uint64_t deadline_us;  /* of the monotonic clock */
+    bool ended;            /* it must end: every hook raises again */
+    bool again;            /* because it is to start anew elsewhere */
+    const char *why;       /* what ended says */
+    struct request *rq;    /* who runs the script */
+    struct client client;  /* in whose name its commands run */
     struct script *script;
-    uint8_t resp;            /* 2 or 3: redis.setresp */
+    uint8_t resp; /* 2 or 3: redis.setresp */
     bool read_only, dirty, oom, replying;
-    struct resp_writer out;  /* replies of commands, into reply */
+    struct resp_writer out; /* replies of commands, into reply */
     uint8_t *reply;
     size_t reply_cap;
     struct slice *argv;

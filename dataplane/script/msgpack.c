@@ -259,30 +259,51 @@ static void unpack_signed(struct unpack *u, unsigned n)
 static void unpack_named(struct unpack *u, uint8_t c, int depth)
 {
     switch (c) {
-    case 0xc0: lua_pushnil(u->L); break;
+    case 0xc0:
+        lua_pushnil(u->L);
+        break;
     case 0xc2:
-    case 0xc3: lua_pushboolean(u->L, c & 1); break;
+    case 0xc3:
+        lua_pushboolean(u->L, c & 1);
+        break;
     case 0xc4:
-    case 0xd9: take_text(u, (size_t)take(u, 1)); break;
+    case 0xd9:
+        take_text(u, (size_t)take(u, 1));
+        break;
     case 0xc5:
-    case 0xda: take_text(u, (size_t)take(u, 2)); break;
+    case 0xda:
+        take_text(u, (size_t)take(u, 2));
+        break;
     case 0xc6:
-    case 0xdb: take_text(u, (size_t)take(u, 4)); break;
+    case 0xdb:
+        take_text(u, (size_t)take(u, 4));
+        break;
     case 0xca:
-    case 0xcb: unpack_float(u, c == 0xca ? 4 : 8); break;
+    case 0xcb:
+        unpack_float(u, c == 0xca ? 4 : 8);
+        break;
     case 0xcc:
     case 0xcd:
     case 0xce:
-    case 0xcf: lua_pushnumber(u->L, (lua_Number)take(u, 1u << (c - 0xcc))); break;
+    case 0xcf:
+        lua_pushnumber(u->L, (lua_Number)take(u, 1u << (c - 0xcc)));
+        break;
     case 0xd0:
     case 0xd1:
     case 0xd2:
-    case 0xd3: unpack_signed(u, 1u << (c - 0xd0)); break;
+    case 0xd3:
+        unpack_signed(u, 1u << (c - 0xd0));
+        break;
     case 0xdc:
-    case 0xdd: unpack_array(u, (size_t)take(u, c == 0xdc ? 2 : 4), depth + 1); break;
+    case 0xdd:
+        unpack_array(u, (size_t)take(u, c == 0xdc ? 2 : 4), depth + 1);
+        break;
     case 0xde:
-    case 0xdf: unpack_map(u, (size_t)take(u, c == 0xde ? 2 : 4), depth + 1); break;
-    default: luaL_error(u->L, "Bad data format in input.");
+    case 0xdf:
+        unpack_map(u, (size_t)take(u, c == 0xde ? 2 : 4), depth + 1);
+        break;
+    default:
+        luaL_error(u->L, "Bad data format in input.");
     }
 }
 
@@ -313,7 +334,8 @@ static int unpack_some(lua_State *L, int limit, lua_Number offset)
     size_t len;
     const uint8_t *text = (const uint8_t *)luaL_checklstring(L, 1, &len);
     if (offset < 0 || limit < 0)
-        return luaL_error(L, "Invalid request to unpack with offset of %d and limit of %d.", (int)offset, (int)len);
+        return luaL_error(L, "Invalid request to unpack with offset of %d and limit of %d.", (int)offset,
+                          (int)len);
     if (offset > (lua_Number)len)
         return luaL_error(L, "Start offset %d greater than input length %d.", (int)offset, (int)len);
     struct unpack u = {L, text + (size_t)offset, text + len};
@@ -355,8 +377,9 @@ void msgpack_open(lua_State *L)
                                          {"unpack_one", msgpack_unpack_one},
                                          {"unpack_limit", msgpack_unpack_limit},
                                          {NULL, NULL}};
-    static const char *const texts[] = {"_NAME", "cmsgpack", "_VERSION", "lua-cmsgpack 0.4.0", "_DESCRIPTION",
-                                        "MessagePack C implementation for Lua"};
+    static const char *const texts[] = {"_NAME",        "cmsgpack",
+                                        "_VERSION",     "lua-cmsgpack 0.4.0",
+                                        "_DESCRIPTION", "MessagePack C implementation for Lua"};
     lua_newtable(L);
     sandbox_functions(L, functions);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i += 2) {

@@ -1,5 +1,5 @@
-/* sandbox.c: what a script sees: Lua 5.1 without files, bytecode and debugging, and nothing that a script could
- * leave behind for the next one. https://redis.io/docs/latest/develop/interact/programmability/lua-api/
+/* sandbox.c: what a script sees: Lua 5.1 without files, bytecode and debugging, and nothing that a script
+ * could leave behind for the next one. https://redis.io/docs/latest/develop/interact/programmability/lua-api/
  *
  * Lua 5.1 has no tables that cannot be changed: scripts get an empty one whose metatable reads from the real
  * one and refuses writes. What would look past a metatable is replaced here. */
@@ -11,7 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char real_tables, globals_key, string_meta, globals_meta; /* addresses are keys of the registry */
+static const char real_tables, globals_key, string_meta,
+    globals_meta; /* addresses are keys of the registry */
 
 #define READONLY "Attempt to modify a readonly table"
 
@@ -225,8 +226,8 @@ static int loaded(lua_State *L, int status)
     return 2;
 }
 
-/* The parser keeps the chunk's name where the collector does not see it (CVE-2025-49844): an equal string on the
- * stack keeps it alive. */
+/* The parser keeps the chunk's name where the collector does not see it (CVE-2025-49844): an equal string on
+ * the stack keeps it alive. */
 static int sandbox_load(lua_State *L, lua_Reader reader, void *arg, const char *name)
 {
     lua_pushstring(L, name);
@@ -319,7 +320,8 @@ static int safe_pcall(lua_State *L)
     return 2;
 }
 
-/* The handler of the script, at upvalue 1, unless the script is to end: the hook that says so would not end it. */
+/* The handler of the script, at upvalue 1, unless the script is to end: the hook that says so would not end
+ * it. */
 static int handle(lua_State *L)
 {
     lua_settop(L, 1);
@@ -402,9 +404,8 @@ static int no_such_global(lua_State *L)
 /* The real table of globals: on top. */
 static void fill_globals(lua_State *L)
 {
-    static const char *const same[] = {"tostring",  "next",   "assert", "tonumber", "rawequal",
-                                       "collectgarbage", "gcinfo",  "type",   "error",    "ipairs",
-                                       "select",       "_VERSION"};
+    static const char *const same[] = {"tostring", "next", "assert", "tonumber", "rawequal", "collectgarbage",
+                                       "gcinfo",   "type", "error",  "ipairs",   "select",   "_VERSION"};
     static const char *const libraries[] = {"string", "math", "table", "coroutine"};
     static const luaL_Reg ours[] = {{"rawset", safe_rawset},
                                     {"rawget", safe_rawget},
@@ -421,7 +422,11 @@ static void fill_globals(lua_State *L)
     static const struct {
         const char *name;
         void (*open)(lua_State *L);
-    } more[] = {{"redis", api_open}, {"cjson", json_open}, {"cmsgpack", msgpack_open}, {"struct", struct_open}, {"bit", bit_open}};
+    } more[] = {{"redis", api_open},
+                {"cjson", json_open},
+                {"cmsgpack", msgpack_open},
+                {"struct", struct_open},
+                {"bit", bit_open}};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
         lua_getglobal(L, same[i]);
         lua_setfield(L, -2, same[i]);

@@ -22,7 +22,8 @@ enum script_flag { /* of the shebang line */
 };
 
 /* -- the texts (cache.c): changed only with all workers stopped, read by every worker
- * ---------------------------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct script {
     char sha[SCRIPT_SHA + 1];
@@ -56,7 +57,8 @@ void script_sha(struct slice text, char sha[SCRIPT_SHA + 1]);
 bool script_shebang(struct slice text, unsigned *flags, struct slice *body, char *error, size_t size);
 
 /* -- the interpreter of a worker (host.c)
- * ---------------------------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* A script has so much memory, with the replies it reads; beyond it ends with an error. */
 enum { SCRIPT_MEMORY = 128 << 20 };

@@ -1,5 +1,5 @@
-/* script_table.c: rows of the scripting commands. https://redis.io/docs/latest/commands/?group=scripting Facts as
- * COMMAND and COMMAND DOCS of Redis 7.2 tell them. CMD_WHOLE: a script may name any key. */
+/* script_table.c: rows of the scripting commands. https://redis.io/docs/latest/commands/?group=scripting
+ * Facts as COMMAND and COMMAND DOCS of Redis 7.2 tell them. CMD_WHOLE: a script may name any key. */
 #include "script/eval.h"
 
 enum {
@@ -10,16 +10,17 @@ enum {
 
 #define DEPENDS "Depends on the script that is executed."
 #define DECLARED(flags_, notes_)                                                                             \
-    {{.flags = (flags_),                                                                                     \
-      .begin = KEYS_AT_INDEX,                                                                                \
-      .index = 2,                                                                                            \
-      .find = KEYS_NUM,                                                                                      \
-      .limit = 1,                                                                                            \
-      .step = 1,                                                                                             \
-      .notes = (notes_)}}
+    {                                                                                                        \
+        {                                                                                                    \
+            .flags = (flags_), .begin = KEYS_AT_INDEX, .index = 2, .find = KEYS_NUM, .limit = 1, .step = 1,  \
+            .notes = (notes_)                                                                                \
+        }                                                                                                    \
+    }
 
-static const char *const nodes_succeeded[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
-static const char *const shards_and[] = {"request_policy:all_shards", "response_policy:agg_logical_and", NULL};
+static const char *const nodes_succeeded[] = {"request_policy:all_nodes", "response_policy:all_succeeded",
+                                              NULL};
+static const char *const shards_and[] = {"request_policy:all_shards", "response_policy:agg_logical_and",
+                                         NULL};
 static const char *const shards_one[] = {"request_policy:all_shards", "response_policy:one_succeeded", NULL};
 
 static const struct command_arg eval_args[] = {
@@ -34,7 +35,8 @@ static const struct command_arg evalsha_args[] = {
     {.name = "key", .type = "key", .flags = ARG_OPTIONAL | ARG_MULTIPLE, .key_spec = 1},
     {.name = "arg", .type = "string", .flags = ARG_OPTIONAL | ARG_MULTIPLE},
     {0}};
-static const struct command_arg exists_args[] = {{.name = "sha1", .type = "string", .flags = ARG_MULTIPLE}, {0}};
+static const struct command_arg exists_args[] = {{.name = "sha1", .type = "string", .flags = ARG_MULTIPLE},
+                                                 {0}};
 static const struct command_arg load_args[] = {{.name = "script", .type = "string"}, {0}};
 static const struct command_arg debug_modes[] = {{.name = "yes", .type = "pure-token", .token = "YES"},
                                                  {.name = "sync", .type = "pure-token", .token = "SYNC"},

@@ -1,5 +1,5 @@
-/* struct.c: struct.pack, struct.unpack, struct.size: binary data in the formats of Roberto Ierusalimschy's struct
- * library 0.2, as scripts of Redis have it. http://www.inf.puc-rio.br/~roberto/struct/ */
+/* struct.c: struct.pack, struct.unpack, struct.size: binary data in the formats of Roberto Ierusalimschy's
+ * struct library 0.2, as scripts of Redis have it. http://www.inf.puc-rio.br/~roberto/struct/ */
 #include "script/host.h"
 
 #include <ctype.h>
@@ -35,23 +35,32 @@ static size_t size_of(struct reading *r, char option)
     size_t n;
     switch (option) {
     case 'B':
-    case 'b': return 1;
+    case 'b':
+        return 1;
     case 'H':
-    case 'h': return sizeof(short);
+    case 'h':
+        return sizeof(short);
     case 'L':
-    case 'l': return sizeof(long);
-    case 'T': return sizeof(size_t);
-    case 'f': return sizeof(float);
-    case 'd': return sizeof(double);
-    case 'x': return 1;
-    case 'c': return number_or(r, 1);
+    case 'l':
+        return sizeof(long);
+    case 'T':
+        return sizeof(size_t);
+    case 'f':
+        return sizeof(float);
+    case 'd':
+        return sizeof(double);
+    case 'x':
+        return 1;
+    case 'c':
+        return number_or(r, 1);
     case 'I':
     case 'i':
         n = number_or(r, sizeof(int));
         if (n > INTEGER_MOST)
             luaL_error(r->L, "integral size %d is larger than limit of %d", (int)n, INTEGER_MOST);
         return n;
-    default: return 0;
+    default:
+        return 0;
     }
 }
 
@@ -70,16 +79,22 @@ static bool control(struct reading *r, char option)
 {
     size_t n;
     switch (option) {
-    case ' ': return true;
-    case '>': r->little = false; return true;
-    case '<': r->little = true; return true;
+    case ' ':
+        return true;
+    case '>':
+        r->little = false;
+        return true;
+    case '<':
+        r->little = true;
+        return true;
     case '!':
         n = number_or(r, sizeof(long));
         if (n == 0 || n & (n - 1))
             luaL_error(r->L, "alignment %d is not a power of 2", (int)n);
         r->align = n;
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -96,7 +111,8 @@ static void put_integer(struct reading *r, luaL_Buffer *b, int arg, size_t size)
     char text[INTEGER_MOST];
     lua_Number n = luaL_checknumber(r->L, arg);
     uint64_t v = n < 0 ? (uint64_t)(n >= -9223372036854775808.0 ? (int64_t)n : INT64_MIN)
-                       : n < 18446744073709551616.0 ? (uint64_t)n : 0;
+                 : n < 18446744073709551616.0 ? (uint64_t)n
+                                              : 0;
     for (size_t i = 0; i < size; i++) {
         text[r->little ? i : size - 1 - i] = i < 8 ? (char)(v & 0xff) : 0;
         v >>= 8;
@@ -190,7 +206,8 @@ static lua_Number get_float(const struct reading *r, const unsigned char *p, siz
 }
 
 /* The value of an option at data, pushed; how many bytes it takes. */
-static size_t get_value(struct reading *r, char option, size_t size, const unsigned char *data, size_t left, int *n)
+static size_t get_value(struct reading *r, char option, size_t size, const unsigned char *data, size_t left,
+                        int *n)
 {
     lua_State *L = r->L;
     if (option == 's') {

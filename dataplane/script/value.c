@@ -256,7 +256,7 @@ static bool special(struct script_host *h, struct resp_writer *out, enum host_na
 
 static void table_to_reply(struct script_host *h, struct resp_writer *out)
 {
-    static const enum host_name kinds[] = {NAME_ERR, NAME_OK,  NAME_DOUBLE,     NAME_MAP,
+    static const enum host_name kinds[] = {NAME_ERR, NAME_OK,         NAME_DOUBLE,  NAME_MAP,
                                            NAME_SET, NAME_BIG_NUMBER, NAME_VERBATIM};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         field(h, kinds[i]);

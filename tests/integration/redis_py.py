@@ -260,5 +260,25 @@ def _(o):
     assert client(o).pipeline().set("t", 1).incr("t").execute() == [True, 2]
 
 
+@tap.test("scripts: register_script, pipelines of them, Lock")
+def _(o):
+    r = client(o)
+    r.script_flush()
+    count = r.register_script(
+        "local n=redis.call('incrby',KEYS[1],ARGV[1]) redis.call('pexpire',KEYS[1],ARGV[2]) return n"
+    )
+    assert [count(keys=["script:a"], args=[5, 10000]) for _ in range(3)] == [5, 10, 15]
+    p = r.pipeline()
+    count(keys=["script:a"], args=[1, 10000], client=p)
+    p.get("script:a")
+    assert p.execute() == [16, b"16"]
+    with r.lock("script:lock", timeout=5) as lock:
+        assert lock.locked() and lock.extend(3)
+        assert not r.lock("script:lock", blocking=False).acquire()
+    assert not r.exists("script:lock")
+    assert r.eval("return redis.call('get',ARGV[1])", 0, "script:a") == b"16"
+    raises(redis.ResponseError, r.eval, "return redis.call('nosuch')", 0, text="Unknown Redis command called from script")
+
+
 if __name__ == "__main__":
     tap.main()

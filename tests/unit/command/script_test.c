@@ -37,7 +37,8 @@ static void test_endless_scripts_end(void)
         "while true do coroutine.wrap(function() while true do end end)() end",
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
         "redis.call('set','k','v') while true do redis.pcall('get','k') end",
-        "local t=setmetatable({},{__index=function(t,k) return t[k+1] end}) while true do pcall(function() return t[1] end) end",
+        "local t=setmetatable({},{__index=function(t,k) return t[k+1] end}) while true do pcall(function() "
+        "return t[1] end) end",
         "repeat until xpcall(function() while true do end end, function() while true do end end) == 5",
     };
     e = engine_new("busy-reply-threshold 50\n");
@@ -63,7 +64,8 @@ static void test_memory_is_bounded(void)
         "local s=string.rep('x',1e6) local t={} for i=1,1000 do t[i]=s end return table.concat(t)",
         "local s=string.rep('x',1e6) local t={} for i=1,1000 do t[i]=s end return cjson.encode(t)",
         "local s=string.rep('x',1e6) local t={} for i=1,1000 do t[i]=s end return cmsgpack.pack(t)",
-        "redis.call('set','k',string.rep('x',2e6)) local t={} for i=1,1000 do t[i]=redis.call('get','k')..i end",
+        "redis.call('set','k',string.rep('x',2e6)) local t={} for i=1,1000 do t[i]=redis.call('get','k')..i "
+        "end",
         "local s=string.rep('a',1e6) return (s:gsub('a',string.rep('b',1000)))",
     };
     e = engine_new(NULL);
@@ -111,16 +113,31 @@ static void test_deep_values(void)
 static void test_nothing_stays(void)
 {
     static const char *const scripts[] = {
-        "x=1", "_G.x=1", "rawset(_G,'x',1)", "rawset(redis,'x',1)", "redis.x=1", "string.x=1", "string.len=nil",
-        "getmetatable('').__index=nil", "getmetatable('').__add=1", "setmetatable(string,{})",
-        "getmetatable('').__index.len=1", "table.insert(redis,1)", "table.insert(_G,1)", "getmetatable(_G).x=1",
-        "loadstring('x=1')()", "for k,v in pairs({_G,redis,math,table,coroutine,bit,struct,cjson,cmsgpack}) do v.x=1 end",
-        "return load(function() return '\\27Lua' end)()", "return loadstring('\\27LuaQ')()", "collectgarbage('stop')",
+        "x=1",
+        "_G.x=1",
+        "rawset(_G,'x',1)",
+        "rawset(redis,'x',1)",
+        "redis.x=1",
+        "string.x=1",
+        "string.len=nil",
+        "getmetatable('').__index=nil",
+        "getmetatable('').__add=1",
+        "setmetatable(string,{})",
+        "getmetatable('').__index.len=1",
+        "table.insert(redis,1)",
+        "table.insert(_G,1)",
+        "getmetatable(_G).x=1",
+        "loadstring('x=1')()",
+        "for k,v in pairs({_G,redis,math,table,coroutine,bit,struct,cjson,cmsgpack}) do v.x=1 end",
+        "return load(function() return '\\27Lua' end)()",
+        "return loadstring('\\27LuaQ')()",
+        "collectgarbage('stop')",
     };
     e = engine_new(NULL);
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         eval(scripts[i]);
-        eval("return {rawget(_G,'x') or 0,rawget(redis,'x') or 0,#redis,('abc'):len(),rawget(string,'x') or 0,#_G}");
+        eval("return {rawget(_G,'x') or 0,rawget(redis,'x') or 0,#redis,('abc'):len(),rawget(string,'x') or "
+             "0,#_G}");
         CU_ASSERT(engine_same(e->reply, "*6\r\n:0\r\n:0\r\n:0\r\n:3\r\n:0\r\n:0\r\n"));
     }
     engine_free(e);
@@ -186,7 +203,8 @@ static void test_the_cache_is_bounded(void)
 
 static bool run_failing(const char *text, long n)
 {
-    struct slice argv[] = {slice_str("EVAL"), slice_str(text), slice_str("1"), slice_str("key"), slice_str("arg")};
+    struct slice argv[] = {slice_str("EVAL"), slice_str(text), slice_str("1"), slice_str("key"),
+                           slice_str("arg")};
     e->chunk = 8192;
     fail_at = n;
     engine_argv(e, 5, argv);
@@ -228,12 +246,12 @@ static void test_without_memory(void)
 
 static void test_decoders_take_anything(void)
 {
-    static const char *const texts[] = {"return {pcall(cjson.decode,ARGV[1])}", "return {pcall(cmsgpack.unpack,ARGV[1])}",
-                                        "return {pcall(struct.unpack,ARGV[1],ARGV[2])}",
-                                        "return {pcall(struct.pack,ARGV[1],ARGV[2],1,2,3)}",
-                                        "return {pcall(struct.size,ARGV[1])}",
-                                        "return {pcall(cmsgpack.unpack_limit,ARGV[1],2,1)}"};
-    static const char json[] = "{}[]\",:0123456789.-+eEtruefalsnl\\u \t\n", formats[] = "bBhHlLTiIfdxsc0123456789!<> ";
+    static const char *const texts[] = {
+        "return {pcall(cjson.decode,ARGV[1])}",          "return {pcall(cmsgpack.unpack,ARGV[1])}",
+        "return {pcall(struct.unpack,ARGV[1],ARGV[2])}", "return {pcall(struct.pack,ARGV[1],ARGV[2],1,2,3)}",
+        "return {pcall(struct.size,ARGV[1])}",           "return {pcall(cmsgpack.unpack_limit,ARGV[1],2,1)}"};
+    static const char json[] = "{}[]\",:0123456789.-+eEtruefalsnl\\u \t\n",
+                      formats[] = "bBhHlLTiIfdxsc0123456789!<> ";
     uint64_t state = 7;
     e = engine_new(NULL);
     for (int round = 0; round < 3000; round++) {
@@ -247,8 +265,11 @@ static void test_decoders_take_anything(void)
         }
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
             const char *first = k == 0 ? random[0] : k == 1 || k == 5 ? random[2] : random[1];
-            struct slice argv[] = {slice_str("EVAL"), slice_str(texts[k]), slice_str("0"),
-                                   {(const uint8_t *)first, len}, {(const uint8_t *)random[2], len}};
+            struct slice argv[] = {slice_str("EVAL"),
+                                   slice_str(texts[k]),
+                                   slice_str("0"),
+                                   {(const uint8_t *)first, len},
+                                   {(const uint8_t *)random[2], len}};
             engine_argv(e, 5, argv);
             CU_ASSERT_EQUAL(e->reply[0], '*');
         }
@@ -259,8 +280,8 @@ static void test_decoders_take_anything(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
-        UNIT(test_endless_scripts_end), UNIT(test_memory_is_bounded), UNIT(test_deep_values),
-        UNIT(test_nothing_stays),       UNIT(test_error_objects),     UNIT(test_the_cache_is_bounded),
+        UNIT(test_endless_scripts_end), UNIT(test_memory_is_bounded),      UNIT(test_deep_values),
+        UNIT(test_nothing_stays),       UNIT(test_error_objects),          UNIT(test_the_cache_is_bounded),
         UNIT(test_without_memory),      UNIT(test_decoders_take_anything), {NULL, NULL},
     };
     return unit_main(argc, argv, "command/script", tests);

@@ -1,5 +1,5 @@
-/* script_test.c: scripts over whole workers in virtual time: their keys on this worker, on another one, on both,
- * undeclared; known texts and new ones; inside EXEC and without replies.
+/* script_test.c: scripts over whole workers in virtual time: their keys on this worker, on another one, on
+ * both, undeclared; known texts and new ones; inside EXEC and without replies.
  * https://redis.io/docs/latest/develop/interact/programmability/eval-intro/ */
 #include "box_rig.h"
 #include "unit.h"
@@ -70,8 +70,9 @@ static void undeclared(struct rig_client *c)
         CU_ASSERT(says(c, "EVAL \"return redis.call('mset','%1$s','a','%2$s','b')\" 0\r\n", "+OK\r\n"));
         CU_ASSERT(says(c, "EVAL \"return redis.call('get','%2$s')\" 1 %1$s\r\n", "$1\r\nb\r\n"));
         CU_ASSERT(says(c, "EVAL \"return redis.call('get','%1$s')\" 1 %2$s\r\n", "$1\r\na\r\n"));
-        CU_ASSERT(says(c, "EVAL \"pcall(redis.call,'get','%1$s') pcall(redis.call,'get','%2$s') return 1\" 1 %2$s\r\n",
-                       ":1\r\n"));
+        CU_ASSERT(says(
+            c, "EVAL \"pcall(redis.call,'get','%1$s') pcall(redis.call,'get','%2$s') return 1\" 1 %2$s\r\n",
+            ":1\r\n"));
         CU_ASSERT(says(c,
                        "EVAL \"redis.call('append','%1$s','x') redis.call('append','%2$s','x') return "
                        "redis.call('strlen','%1$s')+redis.call('strlen','%2$s')\" 1 %2$s\r\n",
@@ -102,12 +103,15 @@ static void test_what_cannot_start_anew(void)
     snprintf(request, sizeof request, "%s\r\n", text);
     CU_ASSERT(says(c, request, ":1\r\n"));
     snprintf(request, sizeof request, "%s late\r\n", text);
-    CU_ASSERT(says(c, request,
-                   "$122\r\nERR Script has written and names a key of another shard now: declare it, or give the "
-                   "script the flag allow-cross-slot-keys\r\n"));
+    CU_ASSERT(
+        says(c, request,
+             "$122\r\nERR Script has written and names a key of another shard now: declare it, or give the "
+             "script the flag allow-cross-slot-keys\r\n"));
     CU_ASSERT(says(c, "GET %1$s\r\n", "$1\r\na\r\n"));
-    CU_ASSERT(says(c, "EVAL \"#!lua\\nlocal v=redis.call('get','%2$s') redis.call('set',KEYS[1],v) return v\" 1 %1$s\r\n",
-                   "$1\r\nb\r\n"));
+    CU_ASSERT(says(
+        c,
+        "EVAL \"#!lua\\nlocal v=redis.call('get','%2$s') redis.call('set',KEYS[1],v) return v\" 1 %1$s\r\n",
+        "$1\r\nb\r\n"));
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
@@ -115,13 +119,14 @@ static void cached(struct rig_client *c)
 {
     CU_ASSERT(says(c, "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\n",
                    "-NOSCRIPT No matching script. Please use EVAL.\r\n"));
-    CU_ASSERT(says(c,
-                   "SCRIPT LOAD \"return 1\"\r\nEVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %1$s\r\n"
-                   "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\nEVALSHA "
-                   "E0e1f9fabfc9d4800c877a703b823ac0578ff8db 0\r\nSCRIPT FLUSH\r\nEVALSHA "
-                   "e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\n",
-                   "$40\r\ne0e1f9fabfc9d4800c877a703b823ac0578ff8db\r\n:1\r\n:1\r\n:1\r\n+OK\r\n-NOSCRIPT No matching "
-                   "script. Please use EVAL.\r\n"));
+    CU_ASSERT(says(
+        c,
+        "SCRIPT LOAD \"return 1\"\r\nEVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %1$s\r\n"
+        "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\nEVALSHA "
+        "E0e1f9fabfc9d4800c877a703b823ac0578ff8db 0\r\nSCRIPT FLUSH\r\nEVALSHA "
+        "e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\n",
+        "$40\r\ne0e1f9fabfc9d4800c877a703b823ac0578ff8db\r\n:1\r\n:1\r\n:1\r\n+OK\r\n-NOSCRIPT No matching "
+        "script. Please use EVAL.\r\n"));
     CU_ASSERT(says(c, "EVAL \"return 1\" 0\r\nEVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 %2$s\r\n",
                    ":1\r\n:1\r\n"));
 }
@@ -134,15 +139,18 @@ static void test_the_cache_is_everybodys(void)
 static void in_exec(struct rig_client *c)
 {
     CU_ASSERT(says(c,
-                   "MULTI\r\nEVAL " SET_GET " 1 %2$s x\r\nEVAL \"return redis.call('get','%2$s')\" 1 %1$s\r\nGET "
+                   "MULTI\r\nEVAL " SET_GET
+                   " 1 %2$s x\r\nEVAL \"return redis.call('get','%2$s')\" 1 %1$s\r\nGET "
                    "%2$s\r\nEXEC\r\n",
                    "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n"));
     CU_ASSERT(says(c,
-                   "CLIENT REPLY SKIP\r\nEVAL " SET_GET " 1 %2$s y\r\nPING\r\nCLIENT REPLY OFF\r\nEVAL " SET_GET
-                   " 0 z\r\nEVAL " SET_GET " 1 %1$s z\r\nCLIENT REPLY ON\r\nMGET %1$s %2$s\r\n",
+                   "CLIENT REPLY SKIP\r\nEVAL " SET_GET
+                   " 1 %2$s y\r\nPING\r\nCLIENT REPLY OFF\r\nEVAL " SET_GET " 0 z\r\nEVAL " SET_GET
+                   " 1 %1$s z\r\nCLIENT REPLY ON\r\nMGET %1$s %2$s\r\n",
                    "+PONG\r\n+OK\r\n*2\r\n$1\r\nz\r\n$1\r\ny\r\n"));
-    CU_ASSERT(says(c, "SELECT 3\r\nEVAL " SET_GET " 1 %2$s three\r\nEVAL \"return redis.call('select',4)\" 0\r\n",
-                   "+OK\r\n$5\r\nthree\r\n+OK\r\n"));
+    CU_ASSERT(
+        says(c, "SELECT 3\r\nEVAL " SET_GET " 1 %2$s three\r\nEVAL \"return redis.call('select',4)\" 0\r\n",
+             "+OK\r\n$5\r\nthree\r\n+OK\r\n"));
     CU_ASSERT(says(c, "GET %2$s\r\nSELECT 0\r\nGET %2$s\r\n", "$5\r\nthree\r\n+OK\r\n$1\r\ny\r\n"));
 }
 
@@ -161,7 +169,8 @@ static void test_waiting_clients_are_served(void)
     char request[200];
     snprintf(request, sizeof request, "BLPOP %s 0\r\n", there);
     rig_exchange(&rig, d, request, strlen(request), 0);
-    CU_ASSERT(says(c, "EVAL \"redis.call('rpush',KEYS[1],'a') return redis.call('llen',KEYS[1])\" 1 %2$s\r\n", ":1\r\n"));
+    CU_ASSERT(says(c, "EVAL \"redis.call('rpush',KEYS[1],'a') return redis.call('llen',KEYS[1])\" 1 %2$s\r\n",
+                   ":1\r\n"));
     rig_run(&rig, 3000);
     snprintf(request, sizeof request, "*2\r\n$2\r\n%s\r\n$1\r\na\r\n", there);
     CU_ASSERT_EQUAL(d->got_len, strlen(request));
