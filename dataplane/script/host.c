@@ -324,6 +324,16 @@ static void begin(struct script_host *h, struct script *s, struct request *rq, b
     lua_sethook(h->L, look_at_clock, LUA_MASKCOUNT, LOOK_EACH);
 }
 
+/* Lua's buffer for joining strings becomes smaller by half with each collection. */
+static void collect(struct script_host *h)
+{
+    uint64_t before;
+    do {
+        before = h->used;
+        lua_gc(h->L, LUA_GCCOLLECT, 0);
+    } while (h->used > TIDY_BYTES && h->used < before - before / 4);
+}
+
 static void end(struct script_host *h)
 {
     enum { TIDY_RUNS = 50 };
@@ -331,7 +341,7 @@ static void end(struct script_host *h)
     lua_sethook(h->L, NULL, 0, 0);
     h->limit = SCRIPT_MEMORY;
     if (h->used > TIDY_BYTES)
-        lua_gc(h->L, LUA_GCCOLLECT, 0);
+        collect(h);
     else if (++h->runs % TIDY_RUNS == 0)
         lua_gc(h->L, LUA_GCSTEP, 1);
     if (h->reply_cap > KEEP_BYTES) {
