@@ -147,6 +147,16 @@ void job_free(struct job *j)
     free(j);
 }
 
+void job_append(struct job **first, struct job **last, struct job *j)
+{
+    j->next = NULL;
+    if (*last)
+        (*last)->next = j;
+    else
+        *first = j;
+    *last = j;
+}
+
 void job_prepare(struct job *j, struct command_env *env)
 {
     command_prepare(&j->rq, env, &j->client, j->rq.argc, j->argv);

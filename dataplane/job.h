@@ -75,6 +75,8 @@ struct job {
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv);
 void job_free(struct job *j);
+/* Puts j behind the last of a list; first and last of an empty one are NULL. */
+void job_append(struct job **first, struct job **last, struct job *j);
 
 /* Prepares the copy as a request of env; j->rq.route says where it must run. */
 void job_prepare(struct job *j, struct command_env *env);

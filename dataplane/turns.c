@@ -206,23 +206,13 @@ static void hold_seat(struct turns *t, struct job *j)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
 
-static void append(struct job **first, struct job **last, struct job *j)
-{
-    j->next = NULL;
-    if (*last)
-        (*last)->next = j;
-    else
-        *first = j;
-    *last = j;
-}
-
 /* The command has run, wholly or, with CMD_BLOCK, in vain. */
 static void finish(struct turns *t, struct job *j, enum command_result result, bool stopped)
 {
     give_back(t, j);
     if (result != CMD_BLOCK || !block_begin(t->blocking, j)) {
         j->done = result != CMD_ELSEWHERE;
-        append(&t->done_first, &t->done_last, j);
+        job_append(&t->done_first, &t->done_last, j);
     } else {
         t->jobs--;
     }
@@ -400,7 +390,7 @@ static void walk(struct turns *t)
         t->look |= budget == 0;
         wait_on(t, j);
         whole |= j->seat.whole; /* or it would wait for ever */
-        append(&t->waiting_first, &t->waiting_last, j);
+        job_append(&t->waiting_first, &t->waiting_last, j);
     }
 }
 
@@ -412,7 +402,7 @@ bool turns_wait(struct turns *t, struct job *j)
         job_refuse(j, "ERR out of memory for a request that waits for another one");
         return false;
     }
-    append(&t->waiting_first, &t->waiting_last, j);
+    job_append(&t->waiting_first, &t->waiting_last, j);
     t->jobs++;
     return true;
 }
@@ -434,7 +424,7 @@ void turns_long(struct turns *t, struct job *j)
         return;
     }
     j->seat.longer = true;
-    append(&t->waiting_first, &t->waiting_last, j);
+    job_append(&t->waiting_first, &t->waiting_last, j);
     t->look = true;
 }
 

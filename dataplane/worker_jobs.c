@@ -7,22 +7,12 @@
 
 #include <stdlib.h>
 
-static void append(struct job **first, struct job **last, struct job *j)
-{
-    j->next = NULL;
-    if (*last)
-        (*last)->next = j;
-    else
-        *first = j;
-    *last = j;
-}
-
 /* A full ring makes the job wait in the outbox: back-pressure, never a loss. */
 static void send_to(struct worker *w, unsigned to, struct job *j)
 {
     j->rq.out = NULL;
     if (w->outbox_first || !fabric_send(w->box->fabric, w->id, to, j))
-        append(&w->outbox_first, &w->outbox_last, j);
+        job_append(&w->outbox_first, &w->outbox_last, j);
     else
         count_one(w->counters, COUNTER_hops_sent);
 }
@@ -58,7 +48,7 @@ static void flush_outbox(struct worker *w)
 static void dispatch(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_BARRIER || (j->kind == JOB_EXEC && !j->done && j->rq.route == ROUTE_ALL))
-        append(&w->barrier_first, &w->barrier_last, j);
+        job_append(&w->barrier_first, &w->barrier_last, j);
     else
         send_to(w, destination(w, j), j);
 }
@@ -94,7 +84,7 @@ void worker_want_stop(struct worker *w)
 {
     if (!w->serve_job) /* it waits for its turn already */
         return;
-    append(&w->barrier_first, &w->barrier_last, w->serve_job);
+    job_append(&w->barrier_first, &w->barrier_last, w->serve_job);
     w->serve_job = NULL;
 }
 
@@ -164,7 +154,7 @@ static void start_exec(struct worker *w, struct job *j)
 {
     job_prepare(j, &w->env);
     if (j->rq.route == ROUTE_ALL && w->box->workers > 1) {
-        append(&w->barrier_first, &w->barrier_last, j);
+        job_append(&w->barrier_first, &w->barrier_last, j);
         return;
     }
     bool here = j->rq.route != ROUTE_SHARD || j->rq.shard == w->id;
@@ -175,7 +165,7 @@ static void start_exec(struct worker *w, struct job *j)
 static void received(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_INSPECT) {
-        append(&w->inspect_first, &w->inspect_last, j);
+        job_append(&w->inspect_first, &w->inspect_last, j);
         return;
     }
     if (j->kind == JOB_ASK || (j->done && j->home == w->id)) {
@@ -254,9 +244,9 @@ static bool run_barriers(struct worker *w)
             continue;
         enum barrier_result result = run_barrier(w, j);
         if (result == FINISHED)
-            append(&finished, &last, j);
+            job_append(&finished, &last, j);
         else if (result == NOT_YET)
-            append(&w->barrier_first, &w->barrier_last, j);
+            job_append(&w->barrier_first, &w->barrier_last, j);
     }
     w->env.stopped = false;
     fabric_resume(w->box->fabric, w->id);
@@ -270,7 +260,7 @@ static bool run_barriers(struct worker *w)
 void worker_resume_job(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_BARRIER)
-        append(&w->barrier_first, &w->barrier_last, j);
+        job_append(&w->barrier_first, &w->barrier_last, j);
     else
         received(w, j);
 }
@@ -287,7 +277,7 @@ static bool run_inspections(struct worker *w)
         w->inspect_last = NULL;
     enum verdict verdict = inspect_visit(j, w, w->box->workers);
     if (verdict == VISIT_AGAIN || verdict == VISIT_WAIT) {
-        append(&w->inspect_first, &w->inspect_last, j);
+        job_append(&w->inspect_first, &w->inspect_last, j);
         return verdict == VISIT_AGAIN;
     }
     j->done = verdict == VISIT_ENOUGH || w->id + 1 == w->box->workers;

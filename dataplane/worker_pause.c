@@ -72,12 +72,7 @@ bool worker_holds_job(struct worker *w, struct job *j)
 {
     if ((j->kind != JOB_HOP && j->kind != JOB_BARRIER) || !command_pauses(&j->rq, w->paused))
         return false;
-    j->next = NULL;
-    if (w->paused_last)
-        w->paused_last->next = j;
-    else
-        w->paused_first = j;
-    w->paused_last = j;
+    job_append(&w->paused_first, &w->paused_last, j);
     return true;
 }
 

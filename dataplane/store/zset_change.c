@@ -229,27 +229,43 @@ void zset_remove_ranks(struct value_at *v, uint64_t first, uint64_t end)
 /* -- replacing
  * ------------------------------------------------------------------------------------------------- */
 
-static enum store_result replace_by_pack(struct value_at *v, const struct zset_element *e, uint64_t count)
+static uint64_t packed_size(const struct zset_element *e)
 {
     struct score_text text;
+    return (uint64_t)item_of(e->member).size + zset_score_item(e->score, &text).size;
+}
+
+static void pack_add(struct pack *pk, const struct zset_element *e)
+{
+    struct score_text text;
+    struct item member = item_of(e->member), score = zset_score_item(e->score, &text);
+    pack_insert(pk, pack_end(*pk), &member);
+    pack_insert(pk, pack_end(*pk), &score);
+}
+
+/* pk, memory of the shard, becomes the value; STORE_OOM: it is freed. */
+static enum store_result adopt_pack(struct value_at *v, struct pack pk)
+{
+    if (value_adopt(v, TYPE_ZSET, VALUE_PACK, pk.p, pk.len) == STORE_OK)
+        return STORE_OK;
+    shard_free(v->s, pk.p);
+    return STORE_OOM;
+}
+
+static enum store_result replace_by_pack(struct value_at *v, const struct zset_element *e, uint64_t count)
+{
     uint64_t size = 0;
     for (uint64_t i = 0; i < count; i++)
-        size += item_of(e[i].member).size + (uint64_t)zset_score_item(e[i].score, &text).size;
+        size += packed_size(&e[i]);
     hold(v);
     uint8_t *p = shard_alloc(v->s, size + PACK_OVERHEAD, SLAB_OTHER);
     release(v);
     if (!p)
         return STORE_OOM;
     struct pack pk = pack_init(p);
-    for (uint64_t i = 0; i < count; i++) {
-        struct item member = item_of(e[i].member), score = zset_score_item(e[i].score, &text);
-        pack_insert(&pk, pack_end(pk), &member);
-        pack_insert(&pk, pack_end(pk), &score);
-    }
-    if (value_adopt(v, TYPE_ZSET, VALUE_PACK, p, pk.len) == STORE_OK)
-        return STORE_OK;
-    shard_free(v->s, p);
-    return STORE_OOM;
+    for (uint64_t i = 0; i < count; i++)
+        pack_add(&pk, &e[i]);
+    return adopt_pack(v, pk);
 }
 
 static enum store_result replace_by_body(struct value_at *v, const struct zset_element *e,
@@ -284,12 +300,11 @@ enum store_result zset_replace(struct value_at *v, const struct zset_element *e,
 
 static enum store_result adopt_as_pack(struct value_at *v, const struct zset_body *b)
 {
-    struct score_text text;
     struct order_cursor c;
     uint64_t size = PACK_OVERHEAD;
     for (uint64_t word = order_at(&b->order, 0, &c); word; word = order_next(&c)) {
         struct zset_element e = zset_element_of((const struct entry *)(uintptr_t)word);
-        size += item_of(e.member).size + (uint64_t)zset_score_item(e.score, &text).size;
+        size += packed_size(&e);
     }
     uint8_t *p = shard_alloc(v->s, size, SLAB_OTHER);
     if (!p)
@@ -297,14 +312,9 @@ static enum store_result adopt_as_pack(struct value_at *v, const struct zset_bod
     struct pack pk = pack_init(p);
     for (uint64_t word = order_at(&b->order, 0, &c); word; word = order_next(&c)) {
         struct zset_element e = zset_element_of((const struct entry *)(uintptr_t)word);
-        struct item member = item_of(e.member), score = zset_score_item(e.score, &text);
-        pack_insert(&pk, pack_end(pk), &member);
-        pack_insert(&pk, pack_end(pk), &score);
+        pack_add(&pk, &e);
     }
-    if (value_adopt(v, TYPE_ZSET, VALUE_PACK, p, pk.len) == STORE_OK)
-        return STORE_OK;
-    shard_free(v->s, p);
-    return STORE_OOM;
+    return adopt_pack(v, pk);
 }
 
 enum store_result zset_adopt_body(struct value_at *v, struct zset_body *b, size_t longest)

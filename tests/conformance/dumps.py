@@ -126,6 +126,8 @@ def group_of(data):
 def stream(data):
     entries = [e for _ in range(data.length()) for e in entries_of(data.string(), listpack(data.string()))]
     facts = [data.length() for _ in range(8)]
+    if not entries:
+        facts[3:5] = [0, 0]  # the ID of the first entry: Redis has 2^64-1 where a node is left, with deleted ones alone
     return entries, facts, [group_of(data) for _ in range(data.length())]
 
 
