@@ -66,7 +66,7 @@ static enum rdb_result add(struct value_at *v, struct slice member, double score
 {
     if (isnan(score))
         return RDB_BAD;
-    enum zset_outcome outcome = zset_add(v, member, &score, 0);
+    enum zset_outcome outcome = zset_add(v, member, &score, ZSET_ANY_LENGTH);
     return outcome == ZSET_ADDED ? RDB_OK : outcome == ZSET_OOM ? RDB_OOM : RDB_BAD;
 }
 

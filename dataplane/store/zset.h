@@ -76,7 +76,14 @@ uint64_t zset_scan(const struct zset *z, uint64_t cursor, uint64_t want,
 /* -- changing: v->e is NULL or of TYPE_ZSET
  * --------------------------------------------------------------------------------- */
 
-enum { ZSET_NX = 1, ZSET_XX = 2, ZSET_GT = 4, ZSET_LT = 8, ZSET_INCR = 16 };
+enum {
+    ZSET_NX = 1,
+    ZSET_XX = 2,
+    ZSET_GT = 4,
+    ZSET_LT = 8,
+    ZSET_INCR = 16,
+    ZSET_ANY_LENGTH = 32, /* a long member stays compact among others that do: a pack is read as it was written */
+};
 
 enum zset_outcome {
     ZSET_SAME,    /* there, with that score */

@@ -141,7 +141,7 @@ static enum zset_outcome add_packed(struct value_at *v, struct slice member, dou
         return outcome;
     e.score = *score;
     uint64_t count = v->e ? pack_count(pk) / 2 + 1 : 1;
-    bool compact = there || stays_compact(v->s, count, member.len);
+    bool compact = there || stays_compact(v->s, count, flags & ZSET_ANY_LENGTH ? 0 : member.len);
     bool ok = compact ? put_packed(v, at, &e) : grow_into_body(v, &e);
     return ok ? outcome : ZSET_OOM;
 }
