@@ -446,6 +446,21 @@ void session_rewind(struct session *s, struct mark m)
     forget_request(s);
 }
 
+uint8_t *session_give_query(struct session *s, struct mark *after)
+{
+    size_t rest = s->query_len - after->query_off;
+    uint8_t *given = s->query, *left = rest ? malloc(rest) : NULL;
+    if (rest && !left)
+        return NULL;
+    if (rest)
+        memcpy(left, given + after->query_off, rest);
+    s->worker->query_bytes -= after->query_off;
+    s->query = left;
+    s->query_len = s->query_cap = rest;
+    s->query_off = after->query_off = 0;
+    return given;
+}
+
 void session_consumed(struct session *s)
 {
     if (s->rx_off)

@@ -90,6 +90,9 @@ struct mark {
 };
 struct mark session_mark(const struct session *s);
 void session_rewind(struct session *s, struct mark m);
+/* Gives the memory away in which a request lies that came in many frames, up to mark `after`: what was read behind it is
+ * copied, and the mark is right again. NULL without memory. */
+uint8_t *session_give_query(struct session *s, struct mark *after);
 
 /* -- out
  * -------------------------------------------------------------------------------------------------------- */

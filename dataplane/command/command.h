@@ -324,8 +324,9 @@ bool command_pauses(const struct request *rq, enum pause_mode mode);
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
-/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
-void command_nested(struct request *rq, struct resp_writer *out);
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next: only
+ * if it has a turn, that of its EXEC. */
+enum command_result command_nested(struct request *rq, struct resp_writer *out);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */
 enum store_result command_make_room(const struct request *rq);
@@ -396,6 +397,12 @@ static inline bool turn_wanted(const struct request *rq, uint64_t work)
 static inline uint64_t turn_bytes(uint64_t bytes)
 {
     return bytes / 256;
+}
+
+/* Is it, for its many arguments? */
+static inline bool turn_wanted_many(const struct request *rq)
+{
+    return turn_wanted(rq, 4 * (uint64_t)rq->argc);
 }
 
 /* Is it, to reply n of the elements of a collection? */
