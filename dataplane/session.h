@@ -37,6 +37,8 @@ struct session {
     uint32_t flags;
     struct session *ready_next;            /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
+    uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
+    uint8_t due;     /* a bit for each walk that it was put in front of before its turn */
 
     /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
      * `query`. */
@@ -67,6 +69,20 @@ void session_close(struct session *s, bool conn_gone);
 void session_free_slabs(struct worker *w);
 /* Closes the session if what has happened to it says so. True if it is gone. */
 bool session_settle(struct session *s);
+/* A walk over the sessions of a worker that others may run in between: once over all that were there when it began and
+ * still are. The worker is this one, or all others are stopped. */
+enum { SESSION_WALKS = 8 };
+struct session_walk {
+    struct worker *worker;
+    struct session *at;
+    uint32_t begun, last;
+    unsigned slot;
+    bool front; /* it has been through, and looks for those that were put in front: they are few, and nobody may run in between */
+};
+/* False if too many are under way: this one may not be interrupted. */
+bool session_walk_begin(struct session_walk *walk, struct worker *w);
+struct session *session_walk_next(struct session_walk *walk);
+void session_walk_end(struct session_walk *walk);
 /* Bytes for CLIENT LIST. */
 void session_measure(struct session *s);
 

@@ -114,6 +114,9 @@ struct worker {
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
+    struct session_walk *walk[SESSION_WALKS]; /* over all sessions, under way: `walks` of them */
+    unsigned walks;
+    uint32_t placed;          /* sessions put at the front of the live ones so far */
     struct session *sweep_at; /* where the pass over all sessions goes on; NULL = between two passes */
     unsigned doomed;          /* sessions that session_relieve has chosen and that are still open */
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */

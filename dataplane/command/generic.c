@@ -36,6 +36,7 @@ enum command_result exists_command(struct request *rq)
     struct key_walk walk;
     if (turn_wanted_many(rq))
         return CMD_LONG;
+    turn_counts(rq);
     key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn))
         found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
