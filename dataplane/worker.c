@@ -223,6 +223,7 @@ static void run(struct worker *w, struct batch *b)
     prefetch_entries(w, b);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
+        b->at = i;
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i]);
             if (s->flags & SESSION_STALLED)
@@ -371,6 +372,8 @@ static void upkeep(struct worker *w)
     if (unlikely(w->box->pubsub[w->id]->gone))
         pubsub_tidy(w->box->pubsub[w->id]);
     block_timers(&w->blocking);
+    if (block_rows(w->waits))
+        worker_rows(w);
     if (now >= w->next_upkeep_us) {
         bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
@@ -512,6 +515,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         return false;
     }
     w->serve_job->kind = JOB_SERVE;
+    w->blocking.slice = w->turns.slice;
     take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
     return true;

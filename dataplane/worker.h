@@ -7,6 +7,7 @@
 #include "command/slowlog.h"
 #include "drivers/port.h"
 #include "fabric/fabric.h"
+#include "job.h"
 #include "session.h"
 #include "tcp/tcp.h"
 #include "turns.h"
@@ -18,6 +19,7 @@ enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK =
 
 struct batch { /* requests read together, executed together */
     unsigned n, args;
+    unsigned at; /* the one that is executed */
     struct request rq[BATCH_REQUESTS];
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
@@ -112,6 +114,9 @@ struct worker {
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
+    struct session_walk *walk[SESSION_WALKS]; /* over all sessions, under way: `walks` of them */
+    unsigned walks;
+    uint32_t placed;          /* sessions put at the front of the live ones so far */
     struct session *sweep_at; /* where the pass over all sessions goes on; NULL = between two passes */
     unsigned doomed;          /* sessions that session_relieve has chosen and that are still open */
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
@@ -141,6 +146,8 @@ void worker_ready(struct worker *w, struct session *s);
 /* A request cannot run here and now: makes its job and stalls the session. False if out of memory (an error
  * was replied). */
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq);
+/* The session's job for the request that is executed; the session stalls until it is done. NULL if out of memory. */
+struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq);
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
@@ -158,8 +165,9 @@ void worker_send_job(struct worker *w, struct job *j);
 void worker_free_jobs(struct worker *w);
 /* worker_block.c: a request of a session has returned CMD_BLOCK. */
 void worker_block(struct worker *w, struct session *s, const struct request *rq);
-/* Serves what a command has made ready. */
+/* Serves what a command has made ready, and the rows that are served in slices. */
 void worker_serve(struct worker *w);
+void worker_rows(struct worker *w);
 /* Brings the replies of those who were served home, and messages to subscribers; not while a session's writer is open. */
 void worker_served(struct worker *w);
 /* worker_turns.c: a request of a session has returned CMD_LONG, or must wait because of turns_conflict(). */

@@ -209,9 +209,10 @@ enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
-    /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
-     * The client's query_/output_ fields are up to date. */
-    void (*each_client)(struct command_env *env, void (*fn)(struct client *c, void *arg), void *arg);
+    /* Calls fn for every client of every worker, with turns in between (NULL: none): clients may come and go meanwhile.
+     * Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED. The client's query_/output_ fields are up to date. */
+    void (*each_client)(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
+                        void *arg);
     /* Sum of a counter over all workers; sum of per-command statistics (id) over all workers. */
     uint64_t (*counter_sum)(struct command_env *env, enum counter which);
     void (*stats_sum)(struct command_env *env, unsigned id, struct command_stats *out);
@@ -324,8 +325,9 @@ bool command_pauses(const struct request *rq, enum pause_mode mode);
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
-/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
-void command_nested(struct request *rq, struct resp_writer *out);
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next: only
+ * if it has a turn, that of its EXEC. */
+enum command_result command_nested(struct request *rq, struct resp_writer *out);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */
 enum store_result command_make_room(const struct request *rq);
@@ -396,6 +398,18 @@ static inline bool turn_wanted(const struct request *rq, uint64_t work)
 static inline uint64_t turn_bytes(uint64_t bytes)
 {
     return bytes / 256;
+}
+
+/* Is it, for its many arguments? */
+static inline bool turn_wanted_many(const struct request *rq)
+{
+    return turn_wanted(rq, 4 * (uint64_t)(rq->argc - 2));
+}
+
+/* What it looks up in slices from now on counts as hits and misses: it was not looked up before CMD_LONG. */
+static inline void turn_counts(const struct request *rq)
+{
+    rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
 }
 
 /* Is it, to reply n of the elements of a collection? */

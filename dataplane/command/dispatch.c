@@ -334,14 +334,15 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     return result;
 }
 
-void command_nested(struct request *rq, struct resp_writer *out)
+enum command_result command_nested(struct request *rq, struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     rq->client->last_command = rq->cmd;
-    run(rq);
+    enum command_result result = run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
+    return result;
 }
 
 /* -- once more: blocked commands -- */
@@ -374,8 +375,8 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 
 bool request_may_turn(const struct request *rq)
 {
-    return rq->env->turns && !rq->again && !rq->served && !(rq->client->flags & CLIENT_DENY_BLOCKING) &&
-           !(rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv));
+    bool alone = !(rq->client->flags & CLIENT_DENY_BLOCKING) || rq->turn; /* or a part of an EXEC in slices */
+    return rq->env->turns && !rq->again && !rq->served && alone;
 }
 
 enum command_result command_long(struct request *rq, struct resp_writer *out)

@@ -35,6 +35,7 @@ struct shard {
     struct slab_heap heap;
     uint64_t seed, now_ms;
     uint64_t limit, peak;
+    uint64_t limit_wanted; /* below `limit` while upkeep evicts what is too much */
     enum maxmemory_policy policy;
     unsigned samples, lfu_log_factor, lfu_decay_time;
     uint64_t random;  /* state of shard_random() */
@@ -147,6 +148,9 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
     return __builtin_expect(e->head & (ENTRY_TTL | ENTRY_RICH), 0) && entry_is_over(s, e);
 }
 
+/* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not yet as
+ * wanted. */
+bool shard_shrink(struct shard *s, unsigned budget);
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 /* Frees a slice of what was flushed. Returns true if there is more. */

@@ -251,6 +251,10 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes)
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
     bool more = trash_empty(s, budget);
+    if (s->pins.alone)
+        return more;
+    if (s->limit > s->limit_wanted)
+        more |= shard_shrink(s, budget / 4);
     for (unsigned i = 0; i < s->databases && budget > 0 && !s->keeps_expired; i++) {
         more |= expiry_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */

@@ -141,6 +141,8 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
 /* Stores an integer into a new or existing string (INCR and its kin), keeping the expiry. */
 enum store_result store_set_int(struct shard *s, unsigned db, const struct key *k, int64_t value);
 
+/* Bytes that must be written or copied for a string (NULL: none) to become `len` bytes long. */
+uint64_t store_string_growth(const struct entry *e, size_t len);
 /* Makes the string of k `len` bytes long (new bytes are zero; never shorter than it is), creating the key
  * when absent, and hands out its bytes for writing in *bytes: APPEND, SETRANGE, SETBIT, BITFIELD. Growth is
  * amortised. Encoding "raw". If what is written makes a difference, store_changed() is due. */
@@ -214,6 +216,8 @@ struct shard_turn {
     unsigned guards;
 };
 void shard_swap_turn(struct shard *s, struct shard_turn *t);
+/* What the store does next takes this turn; NULL: none. */
+void shard_set_turn(struct shard *s, struct turn *turn);
 
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */
