@@ -250,7 +250,9 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes)
 
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
-    bool more = trash_empty(s, budget);
+    bool had_trash = s->trash || s->bodies, more = trash_empty(s, budget);
+    if (had_trash && !s->trash && !s->bodies)
+        slab_trim(&s->heap); /* each class keeps its last slab otherwise */
     for (unsigned i = 0; i < s->databases && budget > 0 && !s->keeps_expired; i++) {
         more |= expiry_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */
