@@ -250,7 +250,9 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes)
 
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
-    bool more = trash_empty(s, budget);
+    bool had_trash = s->trash || s->bodies, more = trash_empty(s, budget);
+    if (had_trash && !s->trash && !s->bodies)
+        slab_trim(&s->heap); /* each class keeps its last slab otherwise */
     if (s->pins.alone)
         return more;
     if (s->limit > s->limit_wanted)
