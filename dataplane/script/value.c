@@ -106,6 +106,18 @@ static void sized_from(lua_State *L, uint8_t kind, const uint8_t **at, const uin
         array_from(L, at, end, n);
 }
 
+/* Of a reply with an attribute in front a script sees the reply. */
+static void behind_attribute(lua_State *L, const uint8_t **at, const uint8_t *end, struct slice pairs)
+{
+    int64_t n = 0;
+    parse_i64(pairs, &n);
+    for (int64_t i = 0; i < 2 * n && *at < end; i++) {
+        value_from_resp(L, at, end);
+        lua_pop(L, 1);
+    }
+    value_from_resp(L, at, end);
+}
+
 void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
 {
     luaL_checkstack(L, 6, "reply too deep");
@@ -135,6 +147,8 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
     } else if (kind == '(') {
         push_slice(L, s);
         wrap_in(L, "big_number");
+    } else if (kind == '|') {
+        behind_attribute(L, at, end, s);
     } else {
         lua_pushnil(L);
     }
