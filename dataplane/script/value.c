@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "script/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* -- RESP to Lua: what our own writer has written, so it is well formed -- */
@@ -163,9 +164,10 @@ static void field(struct script_host *h, enum host_name name)
     lua_rawget(h->L, -2);
 }
 
-static void write_text(struct resp_writer *out, const char *text, size_t len, char kind)
+/* Line ends become blanks. */
+static void write_text(struct resp_writer *out, const char *prefix, const char *text, size_t len)
 {
-    reply_raw(out, &kind, 1);
+    reply_raw(out, prefix, strlen(prefix));
     for (size_t i = 0, from = 0; i <= len; i++)
         if (i == len || text[i] == '\r' || text[i] == '\n') {
             reply_raw(out, text + from, i - from);
@@ -236,6 +238,14 @@ static bool verbatim_to_reply(struct script_host *h, struct resp_writer *out)
     return is;
 }
 
+static void write_big_number(struct resp_writer *out, const char *digits, size_t len)
+{
+    char prefix[32] = "(";
+    if (out->proto == 2)
+        snprintf(prefix, sizeof prefix, "$%zu\r\n", len);
+    write_text(out, prefix, digits, len);
+}
+
 /* The field on top says what its table stands for; false if it does not. */
 static bool special(struct script_host *h, struct resp_writer *out, enum host_name name)
 {
@@ -258,11 +268,9 @@ static bool special(struct script_host *h, struct resp_writer *out, enum host_na
     if (name == NAME_ERR)
         reply_error(out, text);
     else if (name == NAME_OK)
-        write_text(out, text, strlen(text), '+');
-    else if (name == NAME_BIG_NUMBER && out->proto > 2)
-        write_text(out, text, len, '(');
+        write_text(out, "+", text, strlen(text));
     else if (name == NAME_BIG_NUMBER)
-        reply_bulk(out, (struct slice){(const uint8_t *)text, len});
+        write_big_number(out, text, len);
     else
         return false;
     return true;
