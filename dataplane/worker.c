@@ -356,6 +356,15 @@ static void sweep(struct worker *w)
     w->next_sweep_us = w->sweep_at ? now + SWEEP_SLICE_US : w->next_pass_us;
 }
 
+/* What expires and what is freed in slices. */
+static bool tend_shard(struct worker *w)
+{
+    uint64_t begin = rte_rdtsc();
+    bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
+    latency_note(&w->env, LATENCY_EXPIRE, (uint64_t)((double)(rte_rdtsc() - begin) * w->us_per_cycle));
+    return more;
+}
+
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
@@ -375,7 +384,7 @@ static void upkeep(struct worker *w)
     if (block_rows(w->waits))
         worker_rows(w);
     if (now >= w->next_upkeep_us) {
-        bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
+        bool more = tend_shard(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
@@ -484,6 +493,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.pubsub = box->pubsub;
     w->env.slowlog = box->slowlog;
     box->slowlog[id] = &w->slowlog;
+    w->env.latency = box->latency;
+    box->latency[id] = &w->latency;
+    w->env.debug = &box->debug;
     if (!box->scripts)
         box->scripts = scripts_new();
     w->env.scripts = box->scripts;

@@ -3,6 +3,8 @@
 #pragma once
 #include "block.h"
 #include "command/command.h"
+#include "command/debug.h"
+#include "command/latency.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
 #include "drivers/port.h"
@@ -53,6 +55,8 @@ struct box { /* what the workers share; written by the main thread before they s
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct scripts *scripts;                 /* changed with all workers stopped */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
+    struct latency *latency[CONFIG_WORKERS]; /* likewise */
+    struct debug_switches debug;             /* changed with all workers stopped */
     struct pubsub *pubsub[CONFIG_WORKERS];   /* each worker's own */
     struct rates rates;                      /* fed by worker 0 */
 };
@@ -75,6 +79,7 @@ struct worker {
     struct counters *counters;
     struct command_env env;
     struct slowlog slowlog;
+    struct latency latency;
     struct config *conf;    /* the generation this worker works with */
     struct tap *tap;        /* the capture of this round */
     uint64_t generation;    /* its number: a new one may stand where an old one stood */

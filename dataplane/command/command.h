@@ -12,6 +12,8 @@
 #include "store/store.h"
 
 struct command;
+struct debug_switches;
+struct latency;
 struct rates;
 struct request;
 struct script_host;
@@ -149,6 +151,9 @@ struct command {
     /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
      * stopped. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
+    /* True if the arguments say that it changes nothing, although its flags do not (a script with no-writes).
+     * NULL: never. */
+    bool (*reads)(const struct request *rq);
     /* Filled by command_table_init. */
     const struct command *parent;
     uint16_t id;           /* dense: index into per-command statistics */
@@ -268,6 +273,8 @@ struct command_env { /* one a worker */
     void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
+    struct latency **latency;  /* [workers], a monitor each (command/latency.h), or NULL */
+    struct debug_switches *debug; /* of the box, changed with all workers stopped (command/debug.h), or NULL */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */

@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "command/connection.h"
+#include "command/latency.h"
 #include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
@@ -16,9 +17,8 @@
 #include "command/transaction_commands.h"
 
 enum {
-    WATCH_FAST_US = 1000, /* a slow log below this looks at every command */
-    MANY_KEYS = 64,       /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64     /* one in so many fast commands is measured and counted so many times */
+    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
+    MEASURE_EACH = 64 /* one in so many fast commands is measured and counted so many times */
 };
 
 /* -- prepare -- */
@@ -144,6 +144,20 @@ enum store_result command_make_room(const struct request *rq)
     return make_room(rq);
 }
 
+static __attribute__((noinline)) enum store_result make_room_watched(const struct request *rq)
+{
+    uint64_t begin = __rdtsc(), rate = rq->env->tsc_per_us;
+    enum store_result result = make_room(rq);
+    if (rate)
+        latency_note(rq->env, LATENCY_EVICTION, (__rdtsc() - begin) / rate);
+    return result;
+}
+
+static inline bool no_room(const struct request *rq)
+{
+    return (latency_watched(rq->env) ? make_room_watched(rq) : make_room(rq)) != STORE_OK;
+}
+
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
 static bool is_http(const struct request *rq)
 {
@@ -196,7 +210,7 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
-    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
+    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
         refuse_listener(rq);
@@ -213,6 +227,23 @@ static void note_time(struct command_stats *stats, uint64_t ns)
     stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
 }
 
+/* It took as long as the slow log or the latency monitor waits for. A blocked command is one for the slow log
+ * when it ends. */
+static __attribute__((noinline)) void note_long(const struct request *rq, enum command_result result,
+                                                enum latency_event event, uint64_t usec)
+{
+    const struct command_env *env = rq->env;
+    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec);
+    latency_note(env, event, usec);
+}
+
+static inline void note_if_long(const struct request *rq, enum command_result result, uint64_t usec)
+{
+    if (__builtin_expect(usec >= rq->env->conf->long_us, 0))
+        note_long(rq, result, rq->cmd->flags & CMD_FAST ? LATENCY_FAST_COMMAND : LATENCY_COMMAND, usec);
+}
+
 /* Keyspace notifications are on. */
 static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
 {
@@ -227,19 +258,18 @@ static __attribute__((noinline)) enum command_result run_and_notify(struct reque
         return result;
     stats->usec += (cycles + rate / 2) / rate;
     note_time(stats, cycles * 1000 / rate);
-    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, cycles / rate))
-        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    note_if_long(rq, result, cycles / rate);
     return result;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
- * for times that fast ones reach. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for times
+ * that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
     uint64_t rate = env->tsc_per_us, weight = 1;
-    if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
+    if (rq->cmd->flags & CMD_FAST && !env->conf->times_all)
         weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->conf->notify != 0, 0))
@@ -251,8 +281,7 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
     note_time(stats, cycles * 1000 / rate);
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
-        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    note_if_long(rq, result, cycles / rate);
     return result;
 }
 
@@ -366,8 +395,8 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     rq->served = position;
     enum command_result result = run_again(rq, out);
     uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
-    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
-        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
+    if (env->tsc_per_us && usec >= env->conf->long_us)
+        note_long(rq, result, LATENCY_UNBLOCKING, usec);
     return result;
 }
 
@@ -394,8 +423,7 @@ void command_took(struct request *rq, uint64_t cycles)
     if (env->tsc_per_us == 0)
         return;
     env->stats[rq->cmd->id].usec += cycles / env->tsc_per_us;
-    if (slowlog_wanted(env, rq->cmd, cycles / env->tsc_per_us))
-        slowlog_note(env->slowlog[env->self], rq, cycles / env->tsc_per_us);
+    note_if_long(rq, CMD_DONE, cycles / env->tsc_per_us);
 }
 
 bool request_may_block(const struct request *rq)

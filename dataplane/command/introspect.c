@@ -369,6 +369,11 @@ static enum command_result reply_keys(struct request *rq, bool with_flags)
         error = "ERR Invalid number of arguments specified for command";
     int *position = error ? NULL : malloc((size_t)argc * sizeof *position);
     int n = position ? command_keys(cmd, argc, argv, position, argc) : -1;
+    if (position && n <= 0 && cmd->flags & CMD_NO_MANDATORY_KEYS) {
+        reply_array(rq->out, 0);
+        free(position);
+        return CMD_DONE;
+    }
     if (n <= 0) {
         reply_error(rq->out, error ? error : "ERR Invalid arguments specified for command");
         free(position);

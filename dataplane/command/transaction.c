@@ -317,10 +317,17 @@ static bool next_queued(const struct request *rq, const struct transaction *t, s
     return true;
 }
 
+/* Flags of a command, as far as it changes something. */
+static uint32_t flags_of(const struct request *rq)
+{
+    bool reads = rq->cmd->reads && rq->cmd->reads(rq);
+    return reads ? rq->cmd->flags & ~(uint32_t)(CMD_WRITE | CMD_MAY_REPLICATE) : rq->cmd->flags;
+}
+
 /* Where EXEC must run and what it does, with what is queued last. */
 static void note_place(struct transaction *t, const struct request *rq)
 {
-    t->flags |= rq->cmd->flags;
+    t->flags |= flags_of(rq);
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
     t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING ||
@@ -367,10 +374,12 @@ bool command_pauses(const struct request *rq, enum pause_mode mode)
     const struct client *c = rq->client;
     if (mode == PAUSE_OFF || !rq->cmd || rq->bad_arity || !(c->flags & CLIENT_AUTHENTICATED))
         return false;
-    uint32_t flags = rq->cmd->flags;
+    if (mode == PAUSE_ALL)
+        return true;
+    uint32_t flags = flags_of(rq);
     if (rq->cmd->run == exec_run && c->transaction)
         flags |= c->transaction->flags;
-    return mode == PAUSE_ALL || flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+    return flags & (CMD_WRITE | CMD_MAY_REPLICATE);
 }
 
 /* -- running -- */

@@ -175,6 +175,7 @@ static bool make_env(struct engine *e)
                                   .conf = e->conf,
                                   .counters = &e->counters,
                                   .stats = e->stats,
+                                  .debug = &e->debug,
                                   .now_ms = 1700000000000,
                                   .now_us = 1000000000,
                                   .start_ms = 1700000000000,
