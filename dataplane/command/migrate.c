@@ -354,10 +354,10 @@ enum command_result migrate_command(struct request *rq)
         result = CMD_LONG;
     else if (rq->turn)
         migrate(&m);
+    else if (rq->again)
+        reply_error(rq->out, "ERR too many commands wait for other servers, try again");
     else
-        reply_error(rq->out,
-                    "ERR MIGRATE waits for another server: not in a transaction or a script, and a few "
-                    "at a time of keys on several workers");
+        reply_error(rq->out, "ERR MIGRATE waits for another server: not in a transaction or a script");
     free(m.parcel);
     return result;
 }

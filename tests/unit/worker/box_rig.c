@@ -314,13 +314,24 @@ static void client_turn(struct box_rig *r, struct rig_client *c)
     client_write(r, c);
 }
 
+void rig_serve(struct box_rig *r, uint16_t port)
+{
+    if (!tcp_listen(r->client_tcp, port))
+        abort();
+    for (unsigned i = 0; i < RIG_SERVED; i++) {
+        r->served[i].got = malloc(RIG_REPLY);
+        if (!r->served[i].got)
+            abort();
+    }
+}
+
 /* The box has connected to us. */
 static struct rig_client *accepts(struct box_rig *r, struct tcp_conn *conn)
 {
     if (r->accepted == RIG_SERVED)
         return NULL;
     struct rig_client *c = &r->served[r->accepted++];
-    *c = (struct rig_client){.conn = conn, .got = malloc(RIG_REPLY)};
+    c->conn = conn;
     tcp_set_user(conn, c);
     return c;
 }

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where the target listens: the fake port gives worker 0 the flows to an even port that begin at an odd one.
@@ -16,7 +17,7 @@ static void start(const char *const *pairs)
     begin(pairs);
     for (unsigned i = 0; i < rig.box.workers; i++)
         rig.box.worker[i]->turns.each = 0;
-    CU_ASSERT(tcp_listen(rig.client_tcp, PORT));
+    rig_serve(&rig, PORT);
 }
 
 static struct rig_client *target(unsigned i)
@@ -131,8 +132,8 @@ static void options_and_what_is_left_of_time_are_sent(void)
     struct rig_client *t = target(0);
     CU_ASSERT(hears(t, "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$6\r\nsecret\r\n", "+OK\r\n") &&
               hears(t, SELECT, "+OK\r\n"));
-    CU_ASSERT(memcmp(t->got, "*5\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$", 26) == 0);
-    long ms = atol((char *)t->got + 29);
+    CU_ASSERT(memcmp(t->got, "*5\r\n$7\r\nRESTORE\r\n$1\r\nk\r\n$", 25) == 0);
+    long ms = atol((char *)t->got + 28);
     CU_ASSERT(ms > 90000 && ms <= 100000);
     CU_ASSERT(memcmp(t->got + t->got_len - 13, "$7\r\nREPLACE\r\n", 13) == 0);
     CU_ASSERT(hears_restore(t, "k", "+OK\r\n") && has(client[0], "+OK\r\n"));
@@ -262,7 +263,7 @@ static void long_values_and_many_keys(void)
     enum { KEYS = 2000, BYTES = 3000000 };
     static char text[KEYS * 16 + BYTES + 100], answers[KEYS * 5 + 1];
     start(one);
-    int n = sprintf(text, "SET long ");
+    int n = sprintf(text, "*3\r\n$3\r\nSET\r\n$4\r\nlong\r\n$%d\r\n", BYTES);
     for (unsigned i = 0; i < BYTES; i++)
         text[n++] = (char)('a' + (i * i) % 23);
     sprintf(text + n, "\r\n");
@@ -319,7 +320,7 @@ static void notifications_and_watch_tell_of_it(void)
     sends(client[0], MOVE("k"));
     CU_ASSERT(hears(target(0), SELECT, "+OK\r\n") && hears_restore(target(0), "k", "+OK\r\n"));
     CU_ASSERT(has(client[2],
-                  "*4\r\n$8\r\npmessage\r\n$12\r\n__keyevent*\r\n$18\r\n__keyevent@0__:del\r\n$1\r\nk\r\n"));
+                  "*4\r\n$8\r\npmessage\r\n$11\r\n__keyevent*\r\n$18\r\n__keyevent@0__:del\r\n$1\r\nk\r\n"));
     CU_ASSERT(rig_says(&rig, client[1], "MULTI\r\nPING\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*-1\r\n"));
     CU_ASSERT(end());
 }
@@ -355,10 +356,11 @@ static void any_allocation_may_fail(void)
         rig_run(&rig, 600000);
         done = fail_at >= 0;
         fail_at = -1;
-        bool moved = has(client[0], "+OK\r\n");
+        bool moved = client[0]->got_len && client[0]->got[0] == '+';
         refused += !moved;
         CU_ASSERT(moved || client[0]->peer_closed || client[0]->got[0] == '-');
-        CU_ASSERT(rig_says(&rig, client[4], "EXISTS k\r\n", moved ? ":0\r\n" : ":1\r\n"));
+        if (client[0]->got_len) /* without memory for the reply nobody is told what became of the key */
+            CU_ASSERT(rig_says(&rig, client[4], "EXISTS k\r\n", moved ? ":0\r\n" : ":1\r\n"));
         CU_ASSERT(end());
     }
     CU_ASSERT(refused > 3);
