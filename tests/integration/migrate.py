@@ -165,10 +165,15 @@ def _(o):
         assert connect(other.host, other.port, PASSWORD, db=8).get("k") == b"2"
 
 
+# (What is left at a target that refuses AUTH or SELECT differs: the box sends no key there.)
 @tap.test("errors are those of redis-server")
 def _(o):
     def told(source, target):
-        source.mset({"k": 1, "a": 2, "b": 3})
+        def outcome(words):
+            source.mset({"k": 1, "a": 2, "b": 3})
+            target.flushall()
+            target.set("k", 9)
+            return error_of(source.execute_command, *words), source.exists("k", "a", "b")
         nobody = (target.host, own_address(o)[1])
         tries = [("MIGRATE",), ("MIGRATE", "h", 1, "none", 0, 10), ("MIGRATE", "h", 1, "k", "x", 10), ("MIGRATE", "h", 1, "k", 0, "x"),
                  ("MIGRATE", "h", 1, "k", 0, 10, "AUTH"), ("MIGRATE", "h", 1, "k", 0, 10, "AUTH2", "u"), ("MIGRATE", "h", 1, "k", 0, 10, "NO"),
@@ -179,11 +184,10 @@ def _(o):
                  ("MIGRATE", target.host, target.port, "k", 0, 1000, "COPY"), ("MIGRATE", target.host, target.port, "k", 0, 1000),
                  ("MIGRATE", target.host, target.port, "", 0, 1000, "KEYS", "a", "k", "b"),
                  ("MIGRATE", target.host, target.port, "", 0, 1000, "COPY", "KEYS", "k", "k"),
-                 ("MIGRATE", target.host, target.port, "k", 0, 1000, "REPLACE"), ("EXISTS", "k", "a", "b")]
-        return [error_of(source.execute_command, *words) for words in tries]
+                 ("MIGRATE", target.host, target.port, "k", 0, 1000, "REPLACE")]
+        return [outcome(words) for words in tries]
     with server(o) as other, server(o) as third:
         expected = told(other, third)
-        third.flushall()
         got = told(box(o), third)
         for i, (mine, theirs) in enumerate(zip(got, expected)):
             assert mine == theirs, f"{i}: {mine!r}, redis-server: {theirs!r}"
