@@ -223,6 +223,79 @@ static void nonsense_is_no_success(void)
     CU_ASSERT(end());
 }
 
+static void replies_may_come_in_pieces(void)
+{
+    static const char *const pieces[] = {"+", "OK", "\r", "\n+OK\r\n-", "ERR", " full\r", "\n"};
+    start(one);
+    CU_ASSERT(rig_says(&rig, client[1], "MSET a 1 b 2\r\n", "+OK\r\n"));
+    sends(client[0], "MIGRATE 10.0.0.1 7000 \"\" 9 500 KEYS a b\r\n");
+    for (unsigned i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        CU_ASSERT_EQUAL(client[0]->got_len, 0);
+        rig_send(target(0), pieces[i]);
+        rig_run(&rig, 400000); /* the time limit begins anew with each */
+    }
+    CU_ASSERT(has(client[0], "-ERR Target instance replied with error: ERR full\r\n"));
+    CU_ASSERT(rig_says(&rig, client[1], "EXISTS a\r\nEXISTS b\r\n", ":0\r\n:1\r\n"));
+    CU_ASSERT(end());
+}
+
+/* Over a wire that loses, doubles and reorders. */
+static void losses_do_not_matter(void)
+{
+    enum { KEYS = 200 };
+    static const struct memwire_fault fault = {
+        .loss = 50000, .duplicate = 20000, .reorder = 50000, .delay_us = 200};
+    static char text[KEYS * 16], answers[KEYS * 5 + 1];
+    rig_start(&rig, one, &fault);
+    rig_serve(&rig, PORT);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        client[i] = rig_connect(&rig, i);
+    int n = sprintf(text, "MSET");
+    for (unsigned i = 0; i < KEYS; i++)
+        n += sprintf(text + n, " k%u %u", i, i);
+    sprintf(text + n, "\r\n");
+    rig_exchange(&rig, client[1], text, strlen(text), 5);
+    n = sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 60000 KEYS");
+    for (unsigned i = 0; i < KEYS; i++)
+        n += sprintf(text + n, " k%u", i);
+    sprintf(text + n, "\r\n");
+    rig_exchange(&rig, client[0], text, strlen(text), 0);
+    for (unsigned i = 0; i < 1000 && !rig.accepted; i++)
+        rig_run(&rig, 10000);
+    rig_send(target(0), "+OK\r\n");
+    for (unsigned i = 0; i < 1000 && !memmem(target(0)->got, target(0)->got_len, "\r\nk199\r\n", 8); i++)
+        rig_run(&rig, 10000);
+    for (unsigned i = 0; i < KEYS; i++)
+        memcpy(answers + 5 * i, "+OK\r\n", 5);
+    rig_send(target(0), answers);
+    for (unsigned i = 0; i < 1000 && !client[0]->got_len; i++)
+        rig_run(&rig, 10000);
+    CU_ASSERT(has(client[0], "+OK\r\n"));
+    client[1]->got_len = 0;
+    rig_exchange(&rig, client[1], "DBSIZE\r\n", 8, 4);
+    CU_ASSERT(has(client[1], ":0\r\n"));
+    CU_ASSERT(end());
+}
+
+/* What concerns all keys waits for it. */
+static void a_flush_waits(void)
+{
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        start(workers == 1 ? one : two);
+        CU_ASSERT(rig_says(&rig, client[1], "SET x 1\r\n", "+OK\r\n"));
+        sends(client[0], MOVE("x"));
+        sends(client[1], "FLUSHALL\r\n");
+        rig_run(&rig, WAIT_US);
+        CU_ASSERT_EQUAL(client[1]->got_len, 0);
+        CU_ASSERT(rig_says(&rig, client[2], "PING\r\n", "+PONG\r\n"));
+        CU_ASSERT(hears(target(0), SELECT, "+OK\r\n") && hears_restore(target(0), "x", "-ERR no\r\n"));
+        rig_run(&rig, WAIT_US);
+        CU_ASSERT(client[0]->got_len > 0 && has(client[1], "+OK\r\n"));
+        CU_ASSERT(rig_says(&rig, client[2], "EXISTS x\r\n", ":0\r\n"));
+        CU_ASSERT(end());
+    }
+}
+
 static void a_key_goes_although_the_client_has_gone(void)
 {
     start(one);
@@ -377,6 +450,9 @@ int main(int argc, char **argv)
                                              UNIT(nobody_there),
                                              UNIT(nonsense_is_no_success),
                                              UNIT(a_key_goes_although_the_client_has_gone),
+                                             UNIT(replies_may_come_in_pieces),
+                                             UNIT(losses_do_not_matter),
+                                             UNIT(a_flush_waits),
                                              UNIT(four_at_a_time),
                                              UNIT(long_values_and_many_keys),
                                              UNIT(not_within_a_transaction),
