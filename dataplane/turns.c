@@ -15,6 +15,7 @@ struct slice_run {    /* a coroutine, and the command on it */
     struct turns *turns;
     struct coroutine *co;
     struct job *job; /* NULL: free */
+    bool parked;
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
     uint64_t now_ms, now_us;
@@ -298,6 +299,26 @@ static void look(struct turn *turn)
         coroutine_yield(r->co);
 }
 
+static void park(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->parked = true;
+    r->turns->stopped -= r->job->seat.stopped;
+    coroutine_yield(r->co);
+}
+
+void turns_wake(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->turns->stopped += r->parked && r->job->seat.stopped;
+    r->parked = false;
+}
+
+static bool is_remote(const struct job *j)
+{
+    return j->rq.cmd->flags & CMD_REMOTE;
+}
+
 static void run_command(void *arg)
 {
     struct slice_run *r = arg;
@@ -348,12 +369,15 @@ static void give_slice(struct turns *t, struct slice_run *r)
     r->job = NULL;
     t->running--;
     t->stopped -= stopped;
+    t->remote -= is_remote(j);
     command_took(&j->rq, r->cycles);
     finish(t, j, r->result, stopped);
 }
 
-static struct slice_run *free_run(const struct turns *t)
+static struct slice_run *free_run(const struct turns *t, const struct job *j)
 {
+    if (t->remote == TURNS_REMOTE && is_remote(j))
+        return NULL;
     for (unsigned i = 0; t->running < TURNS_MOST && i < TURNS_MOST; i++)
         if (!t->run[i].job)
             return &t->run[i];
@@ -376,10 +400,11 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->now_us = t->env->now_us;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
         r->shard[i] = (struct shard_turn){.turn = &r->turn, .now_ms = t->env->now_ms};
-    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look};
+    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
+    t->remote += is_remote(j);
 }
 
 /* -- those who wait */
@@ -424,7 +449,7 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         }
         j->seat.longer = true;
     }
-    struct slice_run *r = no_long ? NULL : free_run(t);
+    struct slice_run *r = no_long ? NULL : free_run(t, j);
     if (r)
         start(t, r, j);
     return r != NULL;
@@ -488,7 +513,7 @@ void turns_long(struct turns *t, struct job *j)
 
 void turns_long_stopped(struct turns *t, struct job *j)
 {
-    struct slice_run *r = free_run(t);
+    struct slice_run *r = free_run(t, j);
     j->rq.env = t->env;
     t->jobs++;
     if (!r || !take_seat(t, j)) {
@@ -526,7 +551,7 @@ static struct slice_run *next_run(struct turns *t, bool stopped)
 {
     for (unsigned i = 0; i < TURNS_MOST; i++) {
         struct slice_run *r = &t->run[(t->next + i) % TURNS_MOST];
-        if (r->job && r->job->seat.stopped == stopped) {
+        if (r->job && !r->parked && r->job->seat.stopped == stopped) {
             t->next = (t->next + i + 1) % TURNS_MOST;
             return r;
         }

@@ -114,6 +114,10 @@ static bool events(struct worker *w)
     bool any = false;
     while ((c = tcp_next_event(w->tcp, &ev))) {
         any = true;
+        if (unlikely(w->peers.n) && tcp_is_active(c)) {
+            peers_event(&w->peers, c, ev, w->env.now_us);
+            continue;
+        }
         struct session *s = tcp_user(c);
         if ((ev & TCP_OPENED) && !(ev & TCP_CLOSED))
             s = session_open(w, c);
@@ -390,6 +394,8 @@ static void upkeep(struct worker *w)
             worker_serve(w);
     }
     worker_served(w);
+    if (unlikely(w->peers.n))
+        peers_round(&w->peers, now);
     sweep(w);
 }
 
@@ -458,6 +464,7 @@ int worker_main(void *arg)
         worker_round(w, rte_rdtsc());
     while (w->live_sessions) /* clients see an orderly end */
         session_close(w->live_sessions, false);
+    peers_end(&w->peers, w->env.now_us);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
     port_tx_retry(w->queue);
@@ -513,12 +520,15 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
         .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
+        .owns = port_owns,
+        .owns_ctx = w->queue,
     };
     resp_reader_init(&w->reader);
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
+    w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
@@ -535,6 +545,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
 
 void worker_free(struct worker *w)
 {
+    peers_end(&w->peers, w->env.now_us);
     if (w->tcp)
         tcp_stack_free(w->tcp);
     session_free_slabs(w);
@@ -545,6 +556,7 @@ void worker_free(struct worker *w)
     }
     if (w->turns.run)
         turns_end(&w->turns);
+    peers_free(&w->peers);
     turns_free(&w->turns);
     blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);

@@ -10,6 +10,7 @@
 #include "drivers/port.h"
 #include "fabric/fabric.h"
 #include "job.h"
+#include "peer.h"
 #include "session.h"
 #include "tcp/tcp.h"
 #include "turns.h"
@@ -109,6 +110,7 @@ struct worker {
     struct blocking blocking;                 /* clients that wait for keys */
     struct waits *waits;                      /* the table of this worker's shard */
     struct turns turns;                       /* commands in slices, and those who wait for their keys */
+    struct peers peers;                       /* connections to other servers */
     struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
     enum pause_mode paused;                   /* as far as this worker has seen */
     uint64_t waiting_sessions;                /* SESSION_PAUSED ... */

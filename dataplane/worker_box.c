@@ -178,5 +178,6 @@ const struct box_ops worker_box_ops = {
     .unwatch = worker_unwatch,
     .publish = worker_publish,
     .notify = worker_notify,
+    .remote = &worker_remote_ops,
     .stall = box_stall,
 };

@@ -13,6 +13,7 @@ struct turn {
     uint32_t left;               /* elements until the clock is looked at */
     bool gone;                   /* nobody waits for the outcome any more, and it changes nothing */
     void (*look)(struct turn *); /* sets `left` anew */
+    void (*park)(struct turn *); /* gives way until what it waits for has come (turns_wake()) */
 };
 
 static inline void turn_take(struct turn *t)

@@ -15,6 +15,7 @@ struct command;
 struct debug_switches;
 struct latency;
 struct rates;
+struct remote_ops;
 struct request;
 struct script_host;
 struct scripts;
@@ -54,6 +55,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 readers, and nobody changes a key meanwhile (KEYS) */
                     CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
                                                 for who changes something (FLUSHALL) */
+                    CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
@@ -170,7 +172,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_pubsub[], commands_script[];
+    commands_hash_expire[], commands_pubsub[], commands_script[], commands_migrate[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -252,6 +254,7 @@ struct box_ops {
                               struct slice message, uint64_t *receivers);
     /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
     void (*notify)(struct command_env *env, struct slice channel, struct slice message);
+    const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };

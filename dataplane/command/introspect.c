@@ -342,7 +342,7 @@ static uint32_t key_flags_at(const struct command *cmd, int argc, const struct s
     for (int i = 0; i < 3 && cmd->key[i].flags; i++)
         if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
                                                : i > 0 && cmd->key[0].index < position) /* after STORE */
-            flags = cmd->key[i].flags;
+            flags = cmd->key[i].flags & ~(uint32_t)KEY_INCOMPLETE; /* that is said of the specification */
     if (!(flags & KEY_VARIABLE))
         return flags;
     bool get = false, change = false;

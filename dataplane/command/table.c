@@ -21,7 +21,8 @@ static struct command *const families[] = {
     commands_introspect, commands_hash,        commands_set,     commands_lists,      commands_zset,
     commands_zset_more,  commands_geo,         commands_sort,    commands_streams,    commands_stream_groups,
     commands_blocking,   commands_hyperloglog, commands_dump,
-    commands_transactions, commands_hash_expire, commands_pubsub, commands_script};
+    commands_transactions, commands_hash_expire, commands_pubsub, commands_script,
+    commands_migrate};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */

@@ -431,6 +431,12 @@ static void test_slowlog_cuts_long_commands_and_hides_secrets(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, "$2\r\n77\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, "$10\r\n(redacted)\r\n"));
     CU_ASSERT_PTR_NULL(strstr(e->reply, "topsecret"));
+    const struct slice move[] = {SLICE_LIT("migrate"), SLICE_LIT("h"),     SLICE_LIT("1"),    SLICE_LIT("k"),
+                                 SLICE_LIT("0"),       SLICE_LIT("99"),    SLICE_LIT("copy"), SLICE_LIT("auth2"),
+                                 SLICE_LIT("me"),      SLICE_LIT("secret")};
+    note(e, &log, 1, 10, move);
+    engine_cmd(e, "SLOWLOG GET 1");
+    CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, "$5\r\nauth2\r\n$10\r\n(redacted)\r\n$10\r\n(redacted)\r\n"));
     slowlog_clear(&log);
     engine_free(e);
 }
