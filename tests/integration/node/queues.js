@@ -3,6 +3,7 @@
 // and cjson, streams with XREAD BLOCK, BZPOPMIN, BRPOPLPUSH, Pub/Sub. Empties the server.
 'use strict';
 const assert = require('node:assert/strict');
+const util = require('node:util');
 const { load, main, options, test, until } = require('./lib/tap.js');
 
 const { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } = load('bullmq');
@@ -39,9 +40,14 @@ async function withQueue(fn) {
   assert.deepEqual(errors, []);
 }
 
-// The counts of all states, those of `want` and nothing else.
+// Waits for the counts of all states to be those of `want` and nothing else.
 async function counted(queue, want) {
-  assert.deepEqual({ ...(await queue.getJobCounts('completed', ...Object.keys(EMPTY))) }, { completed: 0, ...EMPTY, ...want });
+  const wanted = { completed: 0, ...EMPTY, ...want };
+  let counts;
+  await until(async () => {
+    counts = await queue.getJobCounts('completed', ...Object.keys(EMPTY));
+    return util.isDeepStrictEqual(counts, wanted);
+  }).catch(() => assert.deepEqual(counts, wanted));
 }
 
 test('bullmq: 2000 jobs, four workers of 25 at once: each done once, none lost', () =>
