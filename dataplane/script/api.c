@@ -98,10 +98,11 @@ static int take_args(lua_State *L, struct script_host *h, int argc)
     return 1;
 }
 
+/* One buffer that is moved when it grows: what is final stays before w->start. */
 static bool grow_reply(struct resp_writer *w)
 {
     struct script_host *h = (struct script_host *)((char *)w - offsetof(struct script_host, out));
-    size_t have = resp_written(w), cap = h->reply_cap ? h->reply_cap * 2 : 4096;
+    size_t have = w->bytes, cap = h->reply_cap ? h->reply_cap * 2 : 4096;
     uint8_t *p = cap < h->limit / 2 ? realloc(h->reply, cap) : NULL; /* w->cur is set anew below */
     if (!p)
         return false;
