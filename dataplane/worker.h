@@ -19,6 +19,7 @@ enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK =
 struct batch { /* requests read together, executed together */
     unsigned n, args;
     struct request rq[BATCH_REQUESTS];
+    struct ahead ahead[BATCH_REQUESTS]; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
     bool marked; /* clients were paused when it was read: */
