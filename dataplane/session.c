@@ -409,7 +409,9 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     struct request *rq = &b->rq[b->n];
     command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_prefetch_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
+        store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
+    else
+        b->ahead[b->n] = (struct ahead){0};
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;

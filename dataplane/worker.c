@@ -208,13 +208,6 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         worker_serve(w);
 }
 
-static void prefetch_entries(struct worker *w, const struct batch *b)
-{
-    for (unsigned i = 0; i < b->n; i++)
-        if (b->rq[i].route == ROUTE_SHARD && b->rq[i].shard == w->id)
-            store_prefetch_entry(w->env.ks->shard[w->id], b->rq[i].client->db, b->rq[i].key.hash);
-}
-
 /* Requests that must not run any more: a stalled session's wait, an ended one's are dropped. */
 static bool runnable(const struct session *s)
 {
@@ -224,10 +217,10 @@ static bool runnable(const struct session *s)
 
 static void run(struct worker *w, struct batch *b)
 {
-    prefetch_entries(w, b);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
+        store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i]);
             if (s->flags & SESSION_STALLED)

@@ -160,10 +160,10 @@ struct command {
     const struct command *parent;
     uint16_t id;           /* dense: index into per-command statistics */
     uint8_t key_kind;      /* COMMAND_NO_KEY ... : how command_prepare finds the first key */
-    uint8_t key_first;     /* COMMAND_ONE_KEY: its position */
+    uint8_t key_first;     /* COMMAND_ONE_KEY, COMMAND_KEY_FIRST (and others may follow): its position */
     const char *full_name; /* "client|list" */
 };
-enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
+enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEY_FIRST, COMMAND_KEYS };
 
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
@@ -369,6 +369,7 @@ struct key_walk {
     int next, step, at;
     unsigned i, n; /* of key[] */
     struct key key[KEYS_AHEAD];
+    struct ahead ahead[KEYS_AHEAD];
 };
 static inline void key_walk_begin(struct key_walk *walk, int first, int step)
 {
@@ -376,9 +377,23 @@ static inline void key_walk_begin(struct key_walk *walk, int first, int step)
     walk->step = step;
     walk->i = walk->n = 0;
 }
-const struct key *key_walk_next(const struct request *rq, struct key_walk *walk);
+/* The next group. False if there is none. */
+bool key_walk_on(const struct request *rq, struct key_walk *walk);
+static inline const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n && !key_walk_on(rq, walk))
+        return NULL;
+    if (walk->n > 1)
+        store_look_ahead(rq->env->ks->shard[rq->shard], walk->ahead, walk->n, walk->i);
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
+}
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
-struct shard *request_shard(const struct request *rq, const struct key *k);
+static inline struct shard *request_shard(const struct request *rq, const struct key *k)
+{
+    const struct keyspace *ks = rq->env->ks;
+    return ks->shard[rq->route == ROUTE_SHARD ? rq->shard : keyspace_shard_of(ks, k->name)];
+}
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
 /* The key has changed in a way that the store does not see: store_changed(). */

@@ -18,7 +18,7 @@
 
 enum {
     MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64 /* one in so many fast commands is measured and counted so many times */
+    MEASURE_EACH = 64 /* a power of two: one in so many fast commands is measured and counted so many times */
 };
 
 /* -- prepare -- */
@@ -70,9 +70,9 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
         rq->bad_arity = true;
         return;
     }
-    if (key_kind == COMMAND_ONE_KEY)
+    if (key_kind == COMMAND_ONE_KEY || (key_kind == COMMAND_KEY_FIRST && env->ks->shards == 1))
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
-    else if (key_kind == COMMAND_KEYS)
+    else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
         rq->route = ROUTE_ALL;
@@ -274,7 +274,7 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->conf->notify != 0, 0))
         return run_and_notify(rq);
-    if (stats->calls++ % weight || rate == 0)
+    if ((stats->calls++ & (weight - 1)) || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
@@ -556,38 +556,23 @@ struct key request_key(const struct request *rq, int i)
     return keyspace_key(rq->env->ks, name);
 }
 
-static void walk_on(const struct request *rq, struct key_walk *walk)
-{
-    unsigned db = rq->client->db;
-    bool several = walk->next + walk->step < rq->argc;
-    walk->at = walk->next - walk->step;
-    walk->i = walk->n = 0;
-    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
-        struct key *k = &walk->key[walk->n++];
-        *k = request_key(rq, walk->next);
-        if (several)
-            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
-    }
-    for (unsigned i = 0; several && i < walk->n; i++)
-        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
-}
-
-const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
-{
-    if (walk->i == walk->n)
-        walk_on(rq, walk);
-    if (walk->i == walk->n)
-        return NULL;
-    walk->at += walk->step;
-    return &walk->key[walk->i++];
-}
-
-struct shard *request_shard(const struct request *rq, const struct key *k)
+bool key_walk_on(const struct request *rq, struct key_walk *walk)
 {
     const struct keyspace *ks = rq->env->ks;
-    if (rq->route == ROUTE_SHARD)
-        return ks->shard[rq->shard];
-    return ks->shard[keyspace_shard_of(ks, k->name)];
+    unsigned db = rq->client->db;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: no others to be quicker for */
+        walk->key[walk->n++] = request_key(rq, walk->next);
+        walk->next += walk->step;
+        return true;
+    }
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step, walk->n++) {
+        struct key *k = &walk->key[walk->n];
+        *k = keyspace_key(ks, rq->argv[walk->next]);
+        store_ahead_bucket(request_shard(rq, k), db, k->hash, &walk->ahead[walk->n]);
+    }
+    return walk->n > 0;
 }
 
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)

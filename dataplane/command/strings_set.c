@@ -20,19 +20,21 @@ enum {
 };
 
 /* A word may be repeated, but not stand beside one it excludes. */
+#define WORD(text) text, sizeof text - 1
 static const struct {
     const char *word;
+    size_t len;
     unsigned option, excludes;
 } option_words[] = {
-    {"EX", OPT_EX, OPT_LIFE & ~OPT_EX},
-    {"PX", OPT_PX, OPT_LIFE & ~OPT_PX},
-    {"NX", OPT_NX, OPT_XX},
-    {"XX", OPT_XX, OPT_NX},
-    {"GET", OPT_GET, 0},
-    {"KEEPTTL", OPT_KEEPTTL, OPT_LIFE & ~OPT_KEEPTTL},
-    {"PERSIST", OPT_PERSIST, OPT_LIFE & ~OPT_PERSIST},
-    {"EXAT", OPT_EXAT, OPT_LIFE & ~OPT_EXAT},
-    {"PXAT", OPT_PXAT, OPT_LIFE & ~OPT_PXAT},
+    {WORD("EX"), OPT_EX, OPT_LIFE & ~OPT_EX},
+    {WORD("PX"), OPT_PX, OPT_LIFE & ~OPT_PX},
+    {WORD("NX"), OPT_NX, OPT_XX},
+    {WORD("XX"), OPT_XX, OPT_NX},
+    {WORD("GET"), OPT_GET, 0},
+    {WORD("KEEPTTL"), OPT_KEEPTTL, OPT_LIFE & ~OPT_KEEPTTL},
+    {WORD("PERSIST"), OPT_PERSIST, OPT_LIFE & ~OPT_PERSIST},
+    {WORD("EXAT"), OPT_EXAT, OPT_LIFE & ~OPT_EXAT},
+    {WORD("PXAT"), OPT_PXAT, OPT_LIFE & ~OPT_PXAT},
 };
 
 struct options {
@@ -51,7 +53,7 @@ void reply_stored(struct request *rq, enum store_result result)
 static unsigned option_of(struct slice word, unsigned allowed, unsigned set)
 {
     for (size_t i = 0; i < sizeof option_words / sizeof option_words[0]; i++)
-        if (slice_is(word, option_words[i].word))
+        if (word.len == option_words[i].len && slice_is_caseless(word, option_words[i].word))
             return set & option_words[i].excludes ? 0 : option_words[i].option & allowed;
     return 0;
 }

@@ -25,7 +25,7 @@ static uint64_t ttl_score(struct shard *s, struct entry *e)
     return (SOONEST - step) << 32 | access_score(s, e);
 }
 
-static uint64_t score_of(struct shard *s, struct entry *e)
+static inline uint64_t score_of(struct shard *s, struct entry *e)
 {
     switch (s->policy) {
     case POLICY_ALLKEYS_LRU:
@@ -40,13 +40,9 @@ static uint64_t score_of(struct shard *s, struct entry *e)
     }
 }
 
-/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
-static void pool_offer(struct shard *s, unsigned db, struct entry *e)
+static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, struct entry *e, uint64_t score)
 {
     struct pool *pool = &s->pool;
-    uint64_t score = score_of(s, e);
-    if (pool->n == POOL_SIZE && score <= pool->best[0].score)
-        return;
     unsigned at = 0;
     for (unsigned i = 0; i < pool->n; i++) {
         if (pool->best[i].e == e)
@@ -59,6 +55,14 @@ static void pool_offer(struct shard *s, unsigned db, struct entry *e)
         memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
     pool->best[at] =
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
+}
+
+/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
+static inline void pool_offer(struct shard *s, unsigned db, struct entry *e)
+{
+    uint64_t score = score_of(s, e);
+    if (s->pool.n < POOL_SIZE || score > s->pool.best[0].score)
+        pool_insert(s, db, e, score);
 }
 
 /* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds

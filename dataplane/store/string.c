@@ -33,8 +33,7 @@ static uint32_t inline_len(const struct value *v)
 
 static void write_text(uint8_t *to, const struct value *v)
 {
-    if (v->text.len)
-        memmove(to, v->text.p, v->text.len);
+    bytes_move(to, v->text.p, v->text.len);
     if (v->len > v->text.len)
         memset(to + v->text.len, 0, v->len - v->text.len);
 }
@@ -157,6 +156,31 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     return e;
 }
 
+/* A string of the same form and length as the one that is there, to expire no sooner, as most are that are set again:
+ * nothing is taken and nothing moves. False, and nothing done, if it is not such a one. */
+static bool write_over(struct shard *s, struct db *db, struct entry *e, const struct value *v, uint64_t expire_at)
+{
+    enum { FORM = ENTRY_TYPE | 7 << 3 | ENTRY_TTL };
+    unsigned form = TYPE_STRING | v->encoding << 3 | (expire_at ? ENTRY_TTL : 0);
+    if ((e->head & FORM) != form || v->encoding == STRING_APART || e->value_len == ENTRY_LONG ||
+        e->value_len != inline_len(v))
+        return false;
+    struct parts parts = entry_parts(e);
+    if (expire_at) {
+        uint64_t before = entry_expire_at(e), at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
+        if (before > at)
+            return false;
+        entry_write_expiry(parts.expiry, at);
+        db_note_expiry(db, before, at);
+    }
+    if (v->encoding == STRING_INT)
+        memcpy(parts.value, &v->number, sizeof v->number);
+    else
+        bytes_move(parts.value, v->text.p, v->len);
+    entry_touch(s, e);
+    return true;
+}
+
 /* Stores a value under a key whose present entry is old (NULL = none). Returns the entry, NULL without
  * memory. */
 static struct entry *put(struct shard *s, struct db *db, const struct key *k, struct entry *old,
@@ -195,7 +219,7 @@ enum store_result store_set_string(struct shard *s, unsigned number, const struc
     struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    if (!put(s, db, k, old, &at, &v, expire_at))
+    if (!(old && write_over(s, db, old, &v, expire_at)) && !put(s, db, k, old, &at, &v, expire_at))
         return STORE_OOM;
     shard_changed(s, number, k);
     return STORE_OK;
