@@ -29,6 +29,20 @@ static inline bool turn_goes_on(struct turn *t)
     return !t || !t->gone;
 }
 
+/* For loops that go over elements in bunches: how many may pass before turn_passed(), and that so many have.
+ */
+static inline uint32_t turn_bunch(const struct turn *t)
+{
+    return t ? t->left : UINT32_MAX;
+}
+
+static inline bool turn_passed(struct turn *t, uint32_t n)
+{
+    if (t && (t->left -= n) == 0)
+        t->look(t);
+    return !t || !t->gone;
+}
+
 /* memcpy() and memset() to zero in pieces, with turns. n may be 0. */
 enum { TURN_PIECE = 16384 };
 static inline void turn_copy(struct turn *t, void *to, const void *from, size_t n)

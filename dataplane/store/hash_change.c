@@ -176,7 +176,7 @@ static enum store_result set_in_pack(struct value_at *v, struct slice field, str
     uint64_t count = 0, size = (uint64_t)items[0].size + items[1].size, len = PACK_EMPTY + size;
     if (v->e) {
         h = hash_pack_of(v->e);
-        at = hash_pack_find(&h, &items[0]);
+        at = hash_pack_find(&h, &items[0], 0);
         count = hash_fields(v->e);
         len = pack_len_after(h.pk, size + (h.stride == 3 ? none.size : 0), 0, h.stride);
     }
@@ -250,7 +250,7 @@ static enum store_result expire_in_pack(struct value_at *v, struct slice field, 
     struct item item = item_of(field), time = hash_time_item(expire_at);
     if (h.stride == 2)
         return expire_at ? become_timed(v, field, expire_at) : STORE_OK;
-    return replace_in_pack(v, &h, hash_pack_find(&h, &item), NULL, &time);
+    return replace_in_pack(v, &h, hash_pack_find(&h, &item, 0), NULL, &time);
 }
 
 /* The wheel comes by in time; not for a draft (draft.h), which gets its item when it is placed. */
@@ -300,7 +300,7 @@ bool hash_delete(struct value_at *v, struct slice field)
         return v->e && delete_in_table(v, field);
     struct hash_pack h = hash_pack_of(v->e);
     struct item item = item_of(field);
-    uint32_t at = hash_pack_find(&h, &item);
+    uint32_t at = hash_pack_find(&h, &item, 0);
     uint64_t next = hash_next_time(v->e);
     if (at == PACK_NOWHERE || hash_time_over(v->s, hash_pack_time(&h, at)))
         return false;

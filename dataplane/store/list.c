@@ -78,6 +78,18 @@ bool list_next(struct list_cursor *c, struct item *item)
     return true;
 }
 
+bool list_run(struct list_cursor *c, struct pack_run *run)
+{
+    while (c->at == pack_end(c->pk)) {
+        if (!c->chunk || !c->chunk->next)
+            return false;
+        cursor_to(c, c->chunk->next, 0);
+    }
+    *run = pack_run_from(c->pk, c->at);
+    c->at = pack_end(c->pk);
+    return true;
+}
+
 bool list_prev(struct list_cursor *c, struct item *item)
 {
     if (c->at == 0 && c->chunk && c->chunk->prev)

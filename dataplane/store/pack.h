@@ -1,7 +1,7 @@
 /* pack.h: a pack, the compact form of a small collection: a run of elements, each a string or a 64-bit
  * integer, readable from both ends. Bytes only: it allocates nothing and knows no shard; whoever owns the
- * buffer makes sure of room (pack_len_after()) before it inserts. Private to the store, but that list.h hands
- * out items.
+ * buffer makes sure of room (pack_len_after()) before it inserts. Private to the store, but for items
+ * (list.h) and runs of elements (pack_run.h) that it hands out.
  *
  *   ┌─────────┬─────────┬─ … ─┬─────────┬────────┐     count: 1 byte below 255, else 4 bytes and 255
  *   │ element │ element │     │ element │ count  │
@@ -82,6 +82,9 @@ uint32_t pack_seek(struct pack pk, int64_t index);
 /* The first place at or after `from` whose element is the item, looking at every stride-th element only (2
  * for the fields of field-value pairs); PACK_NOWHERE if there is none. */
 uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride);
+/* The same before the place `to`. */
+uint32_t pack_find_before(struct pack pk, uint32_t from, uint32_t to, const struct item *item,
+                          unsigned stride);
 
 /* -- changing: the buffer has room for what pack_len_after() says (never less than it has now) */
 
