@@ -43,6 +43,7 @@ struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h
     bool everything; /* it reads all keys, and has them */
     bool longer;     /* its handler has returned CMD_LONG */
     bool whole;      /* it waits for all commands in slices */
+    bool alone;      /* a script that has begun: it has its shards for itself */
     bool stopped;    /* it runs with all other workers stopped */
 };
 
@@ -86,6 +87,8 @@ bool job_replace(struct job *j, int at, int n, const struct slice *with);
 /* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(); CMD_LONG: see
  * turns_long(). */
 enum command_result job_run(struct job *j, struct command_env *env);
+/* Refuses it because others are busy: done. */
+void job_busy(struct job *j, struct command_env *env, const char *busy);
 /* Opens the reply for more bytes behind those it has, and closes it. */
 struct resp_writer *job_write_begin(struct job *j);
 void job_write_end(struct job *j);

@@ -17,6 +17,7 @@ struct slice_run {    /* a coroutine, and the command on it */
     struct job *job; /* NULL: free */
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
+    uint64_t begin_us;
     uint64_t now_ms, now_us;
     struct shard_turn shard[CONFIG_WORKERS];
 };
@@ -108,6 +109,24 @@ static bool any_held(const struct command_env *env, const struct request *rq)
     return false;
 }
 
+/* Has a script a shard for itself that this request looks at? */
+static bool is_shut(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    if (rq->route != ROUTE_ALL)
+        return shard_pins(ks->shard[env->self])->alone;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (shard_pins(ks->shard[i])->alone)
+            return true;
+    return false;
+}
+
+/* Without naming keys? */
+static bool looks_at_keys(const struct request *rq)
+{
+    return rq->cmd && !rq->bad_arity && !rq->cmd->key[0].flags && rq->cmd->flags & (CMD_READONLY | CMD_WRITE);
+}
+
 /* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
 static bool goes_with_readers(const struct command_env *env, const struct request *rq)
 {
@@ -120,7 +139,7 @@ static bool goes_with_readers(const struct command_env *env, const struct reques
 
 static bool whole_conflict(const struct command_env *env, const struct request *rq)
 {
-    return any_held(env, rq) && !goes_with_readers(env, rq);
+    return any_held(env, rq) && (is_shut(env, rq) || !goes_with_readers(env, rq));
 }
 
 static bool in_the_way(const struct pin_key *k, bool write, bool held)
@@ -138,6 +157,8 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         return false;
     if (is_whole(rq))
         return whole_conflict(env, rq);
+    if (looks_at_keys(rq))
+        return is_shut(env, rq);
     if (!find_keys(rq, &k))
         return true;
     bool conflict = false;
@@ -145,10 +166,23 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
         const struct pin_key *found = pins_find(pins, key.hash);
-        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything);
+        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
     }
     free(k.block);
     return conflict;
+}
+
+const char *turns_busy(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    const char *busy = NULL;
+    if (!rq->cmd || rq->bad_arity || rq->cmd->flags & CMD_ALLOW_BUSY)
+        return NULL;
+    if (rq->route != ROUTE_ALL)
+        return shard_pins(ks->shard[env->self])->busy;
+    for (unsigned i = 0; i < ks->shards && !busy; i++)
+        busy = shard_pins(ks->shard[i])->busy;
+    return busy;
 }
 
 /* -- seats */
@@ -158,9 +192,20 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
     return shard_pins(t->env->ks->shard[pin->shard]);
 }
 
+/* The shards that a job's slices may touch. */
+static void each_shard(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
+{
+    const struct keyspace *ks = t->env->ks;
+    bool all = j->seat.stopped;
+    for (unsigned i = all ? 0 : t->env->self; i < (all ? ks->shards : t->env->self + 1); i++)
+        fn(shard_pins(ks->shard[i]));
+}
+
 static void give_back(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
+    if (j->seat.alone)
+        each_shard(t, j, pins_remove_alone);
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_remove_all(shard_pins(ks->shard[i]));
     for (int i = 0; i < j->seat.pins; i++)
@@ -175,10 +220,10 @@ static bool take_seat(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
     struct seat *seat = &j->seat;
-    struct keys k;
+    struct keys k = {0};
     if (seat->pin)
         return true;
-    if (!find_keys(&j->rq, &k))
+    if (!j->rq.busy && !find_keys(&j->rq, &k))
         return false;
     seat->whole = is_whole(&j->rq);
     seat->pin = calloc(k.n > 0 ? (size_t)k.n : 1, sizeof *seat->pin);
@@ -199,6 +244,11 @@ static bool take_seat(struct turns *t, struct job *j)
 static void hold_seat(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
+    j->seat.alone = j->rq.busy != NULL;
+    if (j->seat.alone) {
+        each_shard(t, j, pins_hold_alone);
+        return;
+    }
     j->seat.everything = (j->rq.cmd->flags & CMD_ALL_KEYS) != 0;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_hold_all(shard_pins(ks->shard[i]));
@@ -268,25 +318,43 @@ static void swap(struct slice_run *r)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
+/* It has taken longer than busy-reply-threshold: who waits is told. */
+static void tell_busy(const struct turns *t, const struct job *j)
+{
+    const struct keyspace *ks = t->env->ks;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self) {
+            shard_pins(ks->shard[i])->busy = j->rq.busy;
+            shard_pins(ks->shard[i])->freed = true;
+        }
+}
+
 /* A read whose client has gone ends. The client of another worker is not looked at from here. */
 static bool is_vain(const struct turns *t, const struct job *j)
 {
-    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE);
+    return j->streams && j->home == t->env->self && !j->session && !j->seat.alone && !(j->rq.cmd->flags & CMD_WRITE);
 }
 
 static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
-    bool stopped = j->seat.stopped;
+    bool stopped = j->seat.stopped, alone = j->seat.alone;
+    uint64_t threshold_us = t->env->conf->busy_reply_threshold_ms * 1000;
     count_one(t->env->counters, COUNTER_long_command_slices);
     if (is_vain(t, j))
         r->turn.gone = j->out.failed = true;
     swap(r);
+    if (alone)
+        each_shard(t, j, pins_lift_alone);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
     bool more = coroutine_resume(r->co);
     r->cycles += __rdtsc() - begin;
+    if (alone)
+        each_shard(t, j, pins_lower_alone);
     swap(r);
+    if (more && alone && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
+        tell_busy(t, j);
     if (more)
         return;
     r->job = NULL;
@@ -316,13 +384,21 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->job = j;
     r->cycles = 0;
     r->now_ms = t->env->now_ms;
-    r->now_us = t->env->now_us;
+    r->now_us = r->begin_us = t->env->now_us;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
-        r->shard[i] = (struct shard_turn){.turn = &r->turn, .now_ms = t->env->now_ms};
+        r->shard[i] = (struct shard_turn){.turn = j->seat.alone ? NULL : &r->turn, .now_ms = t->env->now_ms};
     r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
+}
+
+/* Without memory for pins it runs in one go. */
+static void at_once(struct turns *t, struct job *j, bool stopped)
+{
+    enum command_result result = command_long(&j->rq, job_write_begin(j));
+    job_write_end(j);
+    finish(t, j, result, stopped);
 }
 
 /* -- those who wait */
@@ -333,8 +409,11 @@ static bool may_go(const struct turns *t, const struct job *j)
     const struct seat *seat = &j->seat;
     if (seat->whole && whole_conflict(t->env, &j->rq))
         return false;
+    if (looks_at_keys(&j->rq) && is_shut(t->env, &j->rq))
+        return false;
     for (int i = 0; i < seat->pins; i++) {
-        if (seat->pin[i].write && pins_of(t, &seat->pin[i])->everything)
+        const struct pins *pins = pins_of(t, &seat->pin[i]);
+        if (pins->alone || (seat->pin[i].write && pins->everything))
             return false;
         const struct pin_key *k = seat->pin[i].key;
         bool write = seat->pin[i].write, earlier = k->walk == t->walk;
@@ -356,8 +435,14 @@ static void wait_on(const struct turns *t, struct job *j)
 /* Runs it, or starts it. False if it must wait. */
 static bool go(struct turns *t, struct job *j, bool no_long)
 {
-    if (!may_go(t, j))
-        return false;
+    if (!may_go(t, j)) {
+        const char *busy = turns_busy(t->env, &j->rq);
+        if (!busy)
+            return false;
+        job_busy(j, t->env, busy);
+        finish(t, j, CMD_DONE, false);
+        return true;
+    }
     if (!j->seat.longer) {
         enum command_result result = t->run_job(t->ctx, j);
         if (result != CMD_LONG) {
@@ -366,10 +451,13 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         }
         j->seat.longer = true;
     }
-    struct slice_run *r = no_long ? NULL : free_run(t);
+    bool begun = j->rq.busy;
+    struct slice_run *r = no_long && !begun ? NULL : free_run(t);
     if (r)
         start(t, r, j);
-    return r != NULL;
+    else if (begun)
+        at_once(t, j, false);
+    return r || begun;
 }
 
 /* One walk over all who wait. It ends early when many have run. */
@@ -407,23 +495,20 @@ bool turns_wait(struct turns *t, struct job *j)
     return true;
 }
 
-/* Without memory for pins it runs in one go. */
-static void at_once(struct turns *t, struct job *j, bool stopped)
-{
-    enum command_result result = command_long(&j->rq, job_write_begin(j));
-    job_write_end(j);
-    finish(t, j, result, stopped);
-}
-
 void turns_long(struct turns *t, struct job *j)
 {
     j->rq.env = t->env;
     t->jobs++;
-    if (!take_seat(t, j)) {
+    struct slice_run *r = j->rq.busy ? free_run(t) : NULL;
+    if ((j->rq.busy && !r) || !take_seat(t, j)) {
         at_once(t, j, false);
         return;
     }
     j->seat.longer = true;
+    if (r) {
+        start(t, r, j);
+        return;
+    }
     job_append(&t->waiting_first, &t->waiting_last, j);
     t->look = true;
 }

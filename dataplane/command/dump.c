@@ -5,10 +5,15 @@
 
 #include <strings.h>
 
+bool dump_compresses(const struct config *conf)
+{
+    const char *compression = config_text(conf, "rdbcompression");
+    return !compression || strcasecmp(compression, "no") != 0;
+}
+
 enum command_result dump_command(struct request *rq)
 {
-    const char *compression = config_text(rq->env->conf, "rdbcompression");
-    struct rdb_writer w = {.compress = !compression || strcasecmp(compression, "no") != 0};
+    struct rdb_writer w = {.compress = dump_compresses(rq->env->conf)};
     const struct entry *e = request_find(rq, &rq->key, LOOK_READ);
     if (!e) {
         reply_null(rq->out);

@@ -8,5 +8,7 @@ command_handler del_command, unlink_command, exists_command, touch_command, type
     expiretime_command, pexpiretime_command, persist_command, object_encoding_command, object_freq_command,
     object_help_command, object_idletime_command, object_refcount_command, dump_command, restore_command;
 
+/* rdbcompression: are strings in payloads compressed? */
+bool dump_compresses(const struct config *conf);
 /* Redis' name of a type: "string", "list", ... */
 const char *value_type_name(enum value_type type);

@@ -401,6 +401,22 @@ static int no_such_global(lua_State *L)
     return luaL_error(L, "Script attempted to access nonexistent global variable '%s'", name ? name : "");
 }
 
+void sandbox_strict(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushcfunction(L, no_such_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+}
+
+void sandbox_show(lua_State *L)
+{
+    lua_getmetatable(L, LUA_GLOBALSINDEX);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
 /* The real table of globals: on top. */
 static void fill_globals(lua_State *L)
 {
@@ -477,10 +493,7 @@ void sandbox_open(lua_State *L)
     lua_newtable(L);
     fill_globals(L);
     int real = lua_gettop(L);
-    lua_newtable(L);
-    lua_pushcfunction(L, no_such_global);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, real);
+    sandbox_strict(L);
     lua_pushvalue(L, real);
     sandbox_protect(L);
     lua_pushvalue(L, -1);

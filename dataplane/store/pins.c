@@ -94,6 +94,31 @@ void pins_remove_all(struct pins *p)
     p->freed = true;
 }
 
+void pins_hold_alone(struct pins *p)
+{
+    pins_hold_all(p);
+    p->alone = true;
+}
+
+void pins_lift_alone(struct pins *p)
+{
+    p->everything--;
+    p->held--;
+}
+
+void pins_lower_alone(struct pins *p)
+{
+    p->everything++;
+    p->held++;
+}
+
+void pins_remove_alone(struct pins *p)
+{
+    pins_remove_all(p);
+    p->alone = false;
+    p->busy = NULL;
+}
+
 void pins_flush(struct pins *p)
 {
     if (p->held == 0)

@@ -24,6 +24,8 @@ struct pins {
     uint64_t flushes; /* while some were held */
     unsigned
         everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
+    bool alone;     /* one of them is a script, which changes what it likes: nobody else does anything */
+    const char *busy; /* what the others are told, because it takes long; NULL: they wait */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
     struct pin_key **bucket;
@@ -49,6 +51,11 @@ void pins_flush(struct pins *p);
 /* A command that reads all keys begins, or ends. */
 void pins_hold_all(struct pins *p);
 void pins_remove_all(struct pins *p);
+/* A script has the shard for itself, from one slice to the next; during one nobody else looks at it. */
+void pins_hold_alone(struct pins *p);
+void pins_lift_alone(struct pins *p);
+void pins_lower_alone(struct pins *p);
+void pins_remove_alone(struct pins *p);
 /* Takes it out; nothing if it is in no table. */
 void pins_remove(struct pins *p, struct pin *pin);
 /* NULL if nobody has or wants it. */
