@@ -134,10 +134,10 @@ enum command_result function_delete(struct request *rq)
     return CMD_DONE;
 }
 
-static enum command_result refuse_arguments(struct request *rq, const char *sub)
+static enum command_result refuse_arguments(struct request *rq)
 {
-    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%s'. Try FUNCTION HELP.",
-                 sub);
+    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
+                 (int)rq->argv[1].len, rq->argv[1].p);
     return CMD_DONE;
 }
 
@@ -145,7 +145,7 @@ enum command_result function_flush(struct request *rq)
 {
     bool mode = rq->argc == 3 && (slice_is(rq->argv[2], "sync") || slice_is(rq->argv[2], "async"));
     if (rq->argc > 3)
-        return refuse_arguments(rq, "flush");
+        return refuse_arguments(rq);
     if (rq->argc == 3 && !mode)
         return error(rq, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
     if (libraries(rq))
@@ -210,7 +210,7 @@ enum command_result function_restore(struct request *rq)
     char why[ERROR_TEXT];
     struct slice body;
     if (rq->argc > 4)
-        return refuse_arguments(rq, "restore");
+        return refuse_arguments(rq);
     enum restore_policy policy = rq->argc == 4 ? policy_of(rq->argv[3]) : APPEND;
     if (policy == NO_POLICY)
         return error(rq, "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.");

@@ -197,10 +197,11 @@ static void run_text(lua_State *L, struct script_host *h, struct slice body)
     sandbox_show(L);
     if (status == 0)
         return;
-    if (lua_istable(L, -1))
+    bool text = !lua_istable(L, -1);
+    if (!text)
         lua_getfield(L, -1, "err");
     const char *why = lua_tostring(L, -1);
-    lua_pushfstring(L, "ERR Error registering functions: %s", why ? why : "unknown error");
+    lua_pushfstring(L, "ERR Error registering functions: %s%s", text ? "ERR " : "", why ? why : "unknown error");
     lua_error(L);
 }
 

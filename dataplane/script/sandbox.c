@@ -488,6 +488,8 @@ void sandbox_open(lua_State *L)
     wrap(L, "math", "randomseed", random_seed);
     protect_string_meta(L);
     lua_newtable(L);
+    lua_pushcfunction(L, no_such_global);
+    lua_setfield(L, -2, "__index");
     sandbox_protect(L);
     set_key(L, &globals_meta);
     lua_newtable(L);
