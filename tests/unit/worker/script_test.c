@@ -318,7 +318,9 @@ static void test_nobody_comes_between(void)
 {
     static const char *const kinds[] = {"1 %1$s\r\n", "0\r\n"};
     for (unsigned i = 0; i < 4; i++) {
-        start_patient(i / 2);
+        rig_start(&rig, i / 2 ? two : one, NULL);
+        here = key_of(0, 0);
+        there = key_of(1, 1);
         struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 3);
         char request[300], text[300];
         snprintf(text, sizeof text, "BLPOP %s 0\r\n", "l{%1$s}");
