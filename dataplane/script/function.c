@@ -102,10 +102,20 @@ static const struct library *make(struct script_host *h, struct libraries *all, 
     return NULL;
 }
 
+/* Libraries are not counted in maxmemory, but where nothing more fits they are refused as everything is. */
+static bool is_full(struct request *rq, struct slice text)
+{
+    if (shard_make_room(rq->env->ks->shard[rq->env->self], text.len) == STORE_OK)
+        return false;
+    reply_oom(rq->out);
+    return true;
+}
+
 enum command_result function_load(struct request *rq)
 {
     char why[ERROR_TEXT];
     bool replace = false;
+    struct slice code = rq->argv[rq->argc - 1];
     for (int i = 2; i < rq->argc - 1; i++) {
         if (!slice_is(rq->argv[i], "replace")) {
             reply_errorf(rq->out, "ERR Unknown option given: %.*s", (int)rq->argv[i].len, rq->argv[i].p);
@@ -113,10 +123,12 @@ enum command_result function_load(struct request *rq)
         }
         replace = true;
     }
+    if (is_full(rq, code))
+        return CMD_DONE;
     struct script_host *h = function_host_of(rq->env);
     if (!h)
         return out_of_memory(rq);
-    const struct library *l = make(h, libraries(rq), rq->argv[rq->argc - 1], replace, why, sizeof why);
+    const struct library *l = make(h, libraries(rq), code, replace, why, sizeof why);
     if (!l)
         return error(rq, why);
     reply_bulk(rq->out, l->name);
@@ -216,6 +228,8 @@ enum command_result function_restore(struct request *rq)
         return error(rq, "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.");
     if (!rdb_check_payload(rq->argv[2], &body, NULL))
         return error(rq, "ERR DUMP payload version or checksum are wrong");
+    if (is_full(rq, body))
+        return CMD_DONE;
     struct libraries *read = libraries_new();
     struct script_host *h = read ? function_host_of(rq->env) : NULL;
     if (!h) {
