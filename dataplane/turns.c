@@ -8,13 +8,14 @@
 #include <x86intrin.h>
 
 /* liblzf has a table of half a megabyte on the stack. */
-enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64 };
+enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64, KEYS_MOST = 256 };
 
 struct slice_run {    /* a coroutine, and the command on it */
     struct turn turn; /* first */
     struct turns *turns;
     struct coroutine *co;
     struct job *job; /* NULL: free */
+    bool parked;
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
     uint64_t begin_us;
@@ -65,9 +66,10 @@ void turns_free(struct turns *t)
 /* -- keys */
 
 /* The keys of a request: how many, in *position and *write, which are the caller's room or, if that is too
- * small, one block of malloc() to be freed. -1 if out of memory. */
+ * small, one block of malloc() to be freed. A command with very many is as one that may name any. */
 struct keys {
     int n, *position;
+    bool any; /* n is 0 then */
     bool *write;
     void *block;
     int here[KEYS_HERE];
@@ -80,7 +82,10 @@ static bool find_keys(const struct request *rq, struct keys *k)
     if (!rq->cmd || rq->bad_arity)
         return true;
     k->n = command_key_uses(rq->cmd, rq->argc, rq->argv, k->position, k->write, KEYS_HERE);
-    if (k->n > KEYS_HERE) {
+    k->any = k->n > KEYS_MOST;
+    if (k->any) {
+        k->n = 0;
+    } else if (k->n > KEYS_HERE) {
         k->block = malloc((size_t)k->n * (sizeof(int) + sizeof(bool)));
         if (!k->block)
             return false;
@@ -91,47 +96,59 @@ static bool find_keys(const struct request *rq, struct keys *k)
     return true;
 }
 
-static bool is_whole(const struct request *rq)
+static bool reaches(const struct request *rq)
 {
-    return rq->cmd && !rq->bad_arity &&
-           (rq->cmd->flags & CMD_WHOLE || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)));
+    return rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv);
 }
 
-/* Does anybody have a key, of this worker's shard or of all? */
+static bool is_whole(const struct request *rq)
+{
+    return rq->cmd && !rq->bad_arity && (rq->cmd->flags & CMD_WHOLE || reaches(rq));
+}
+
+/* Nobody changes a key while it runs in slices. */
+static bool reads_all(const struct request *rq)
+{
+    return rq->cmd->flags & CMD_ALL_KEYS || reaches(rq);
+}
+
+/* Has a command a shard to itself that this one looks at, although it names no key? */
+static bool is_shut_out(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    bool out = false;
+    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
+        return false;
+    for (unsigned i = rq->route == ROUTE_ALL ? 0 : env->self; i < ks->shards && !out; i++)
+        out = (rq->route == ROUTE_ALL || i == env->self) && shard_pins(ks->shard[i])->alone;
+    return out;
+}
+
+/* Does anybody have a key, or wait for one, of this worker's shard or of all? */
+static bool any_pinned(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    uint64_t n = shard_pins(ks->shard[env->self])->pins;
+    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
+        n += shard_pins(ks->shard[i])->pins;
+    return n > 0;
+}
+
+/* Does anybody have one? */
 static bool any_held(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
-    if (rq->route != ROUTE_ALL)
-        return shard_pins(ks->shard[env->self])->held > 0;
-    for (unsigned i = 0; i < ks->shards; i++)
-        if (shard_pins(ks->shard[i])->held)
-            return true;
-    return false;
-}
-
-/* Has a script a shard for itself that this request looks at? */
-static bool is_shut(const struct command_env *env, const struct request *rq)
-{
-    const struct keyspace *ks = env->ks;
-    if (rq->route != ROUTE_ALL)
-        return shard_pins(ks->shard[env->self])->alone;
-    for (unsigned i = 0; i < ks->shards; i++)
-        if (shard_pins(ks->shard[i])->alone)
-            return true;
-    return false;
-}
-
-/* Without naming keys? */
-static bool looks_at_keys(const struct request *rq)
-{
-    return rq->cmd && !rq->bad_arity && !rq->cmd->key[0].flags && rq->cmd->flags & (CMD_READONLY | CMD_WRITE);
+    uint64_t n = shard_pins(ks->shard[env->self])->held;
+    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
+        n += shard_pins(ks->shard[i])->held;
+    return n > 0;
 }
 
 /* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
 static bool goes_with_readers(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
-    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || rq->cmd->flags & CMD_ALL_KEYS;
+    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || reads_all(rq);
     for (unsigned i = 0; may && i < ks->shards; i++)
         may = detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0;
     return may;
@@ -139,7 +156,7 @@ static bool goes_with_readers(const struct command_env *env, const struct reques
 
 static bool whole_conflict(const struct command_env *env, const struct request *rq)
 {
-    return any_held(env, rq) && (is_shut(env, rq) || !goes_with_readers(env, rq));
+    return any_held(env, rq) && !goes_with_readers(env, rq);
 }
 
 static bool in_the_way(const struct pin_key *k, bool write, bool held)
@@ -157,11 +174,9 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         return false;
     if (is_whole(rq))
         return whole_conflict(env, rq);
-    if (looks_at_keys(rq))
-        return is_shut(env, rq);
     if (!find_keys(rq, &k))
         return true;
-    bool conflict = false;
+    bool conflict = is_shut_out(env, rq) || (k.any && (held ? any_held(env, rq) : any_pinned(env, rq)));
     for (int i = 0; i < k.n && !conflict; i++) {
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
@@ -192,22 +207,21 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
     return shard_pins(t->env->ks->shard[pin->shard]);
 }
 
-/* The shards that a job's slices may touch. */
-static void each_shard(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
+/* The shards that a job has to itself, if it has any. */
+static void each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
 {
     const struct keyspace *ks = t->env->ks;
-    bool all = j->seat.stopped;
-    for (unsigned i = all ? 0 : t->env->self; i < (all ? ks->shards : t->env->self + 1); i++)
-        fn(shard_pins(ks->shard[i]));
+    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self)
+            fn(shard_pins(ks->shard[i]));
 }
 
 static void give_back(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
-    if (j->seat.alone)
-        each_shard(t, j, pins_remove_alone);
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_remove_all(shard_pins(ks->shard[i]));
+    each_own(t, j, pins_remove_shard);
     for (int i = 0; i < j->seat.pins; i++)
         pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
     free(j->seat.pin);
@@ -225,7 +239,7 @@ static bool take_seat(struct turns *t, struct job *j)
         return true;
     if (!j->rq.busy && !find_keys(&j->rq, &k))
         return false;
-    seat->whole = is_whole(&j->rq);
+    seat->whole = is_whole(&j->rq) || k.any;
     seat->pin = calloc(k.n > 0 ? (size_t)k.n : 1, sizeof *seat->pin);
     bool ok = seat->pin != NULL;
     for (int i = 0; ok && i < k.n; i++) {
@@ -241,18 +255,29 @@ static bool take_seat(struct turns *t, struct job *j)
     return ok;
 }
 
+/* What has expired goes before: nothing of a pinned key does. */
+static void collect_expired(struct turns *t, struct job *j)
+{
+    const struct keyspace *ks = t->env->ks;
+    struct keys k;
+    if (!find_keys(&j->rq, &k))
+        return;
+    for (int i = 0; i < k.n; i++) {
+        struct key key = keyspace_key(ks, j->argv[k.position[i]]);
+        store_find(ks->shard[keyspace_shard_of(ks, key.name)], j->client.db, &key, LOOK_NOTOUCH | LOOK_NOSTAT);
+    }
+    free(k.block);
+}
+
 static void hold_seat(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
-    j->seat.alone = j->rq.busy != NULL;
-    if (j->seat.alone) {
-        each_shard(t, j, pins_hold_alone);
-        return;
-    }
-    j->seat.everything = (j->rq.cmd->flags & CMD_ALL_KEYS) != 0;
+    j->seat.everything = reads_all(&j->rq);
+    j->seat.alone = j->seat.whole && !j->seat.everything;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_hold_all(shard_pins(ks->shard[i]));
-    for (int i = 0; i < j->seat.pins; i++)
+    each_own(t, j, pins_hold_shard);
+    for (int i = 0; !j->rq.busy && i < j->seat.pins; i++)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
 
@@ -291,6 +316,26 @@ static void look(struct turn *turn)
     turn->left = t->each ? t->each : LOOK_EACH;
     if (t->each || __rdtsc() >= r->until)
         coroutine_yield(r->co);
+}
+
+static void park(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->parked = true;
+    r->turns->stopped -= r->job->seat.stopped;
+    coroutine_yield(r->co);
+}
+
+void turns_wake(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->turns->stopped += r->parked && r->job->seat.stopped;
+    r->parked = false;
+}
+
+static bool is_remote(const struct job *j)
+{
+    return j->rq.cmd->flags & CMD_REMOTE;
 }
 
 static void run_command(void *arg)
@@ -332,40 +377,42 @@ static void tell_busy(const struct turns *t, const struct job *j)
 /* A read whose client has gone ends. The client of another worker is not looked at from here. */
 static bool is_vain(const struct turns *t, const struct job *j)
 {
-    return j->streams && j->home == t->env->self && !j->session && !j->seat.alone && !(j->rq.cmd->flags & CMD_WRITE);
+    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE) &&
+           !j->seat.alone;
 }
 
 static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
-    bool stopped = j->seat.stopped, alone = j->seat.alone;
+    bool stopped = j->seat.stopped;
     uint64_t threshold_us = t->env->conf->busy_reply_threshold_ms * 1000;
     count_one(t->env->counters, COUNTER_long_command_slices);
     if (is_vain(t, j))
         r->turn.gone = j->out.failed = true;
     swap(r);
-    if (alone)
-        each_shard(t, j, pins_lift_alone);
+    each_own(t, j, pins_lift_shard);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
     bool more = coroutine_resume(r->co);
     r->cycles += __rdtsc() - begin;
-    if (alone)
-        each_shard(t, j, pins_lower_alone);
+    each_own(t, j, pins_lower_shard);
     swap(r);
-    if (more && alone && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
+    if (more && j->rq.busy && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
         tell_busy(t, j);
     if (more)
         return;
     r->job = NULL;
     t->running--;
     t->stopped -= stopped;
+    t->remote -= is_remote(j);
     command_took(&j->rq, r->cycles);
     finish(t, j, r->result, stopped);
 }
 
-static struct slice_run *free_run(const struct turns *t)
+static struct slice_run *free_run(const struct turns *t, const struct job *j)
 {
+    if (t->remote == TURNS_REMOTE && is_remote(j))
+        return NULL;
     for (unsigned i = 0; t->running < TURNS_MOST && i < TURNS_MOST; i++)
         if (!t->run[i].job)
             return &t->run[i];
@@ -375,6 +422,8 @@ static struct slice_run *free_run(const struct turns *t)
 /* Its keys are its own. */
 static void start(struct turns *t, struct slice_run *r, struct job *j)
 {
+    if (!j->rq.busy)
+        collect_expired(t, j);
     hold_seat(t, j);
     count_one(t->env->counters, COUNTER_long_commands);
     j->rq.env = t->env;
@@ -386,11 +435,12 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->now_ms = t->env->now_ms;
     r->now_us = r->begin_us = t->env->now_us;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
-        r->shard[i] = (struct shard_turn){.turn = j->seat.alone ? NULL : &r->turn, .now_ms = t->env->now_ms};
-    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look};
+        r->shard[i] = (struct shard_turn){.turn = j->rq.busy ? NULL : &r->turn, .now_ms = t->env->now_ms};
+    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
+    t->remote += is_remote(j);
 }
 
 /* Without memory for pins it runs in one go. */
@@ -407,9 +457,7 @@ static void at_once(struct turns *t, struct job *j, bool stopped)
 static bool may_go(const struct turns *t, const struct job *j)
 {
     const struct seat *seat = &j->seat;
-    if (seat->whole && whole_conflict(t->env, &j->rq))
-        return false;
-    if (looks_at_keys(&j->rq) && is_shut(t->env, &j->rq))
+    if (seat->whole ? whole_conflict(t->env, &j->rq) : is_shut_out(t->env, &j->rq))
         return false;
     for (int i = 0; i < seat->pins; i++) {
         const struct pins *pins = pins_of(t, &seat->pin[i]);
@@ -452,7 +500,7 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         j->seat.longer = true;
     }
     bool begun = j->rq.busy;
-    struct slice_run *r = no_long && !begun ? NULL : free_run(t);
+    struct slice_run *r = no_long && !begun ? NULL : free_run(t, j);
     if (r)
         start(t, r, j);
     else if (begun)
@@ -499,7 +547,7 @@ void turns_long(struct turns *t, struct job *j)
 {
     j->rq.env = t->env;
     t->jobs++;
-    struct slice_run *r = j->rq.busy ? free_run(t) : NULL;
+    struct slice_run *r = j->rq.busy ? free_run(t, j) : NULL;
     if ((j->rq.busy && !r) || !take_seat(t, j)) {
         at_once(t, j, false);
         return;
@@ -515,7 +563,7 @@ void turns_long(struct turns *t, struct job *j)
 
 void turns_long_stopped(struct turns *t, struct job *j)
 {
-    struct slice_run *r = free_run(t);
+    struct slice_run *r = free_run(t, j);
     j->rq.env = t->env;
     t->jobs++;
     if (!r || !take_seat(t, j)) {
@@ -553,7 +601,7 @@ static struct slice_run *next_run(struct turns *t, bool stopped)
 {
     for (unsigned i = 0; i < TURNS_MOST; i++) {
         struct slice_run *r = &t->run[(t->next + i) % TURNS_MOST];
-        if (r->job && r->job->seat.stopped == stopped) {
+        if (r->job && !r->parked && r->job->seat.stopped == stopped) {
             t->next = (t->next + i + 1) % TURNS_MOST;
             return r;
         }

@@ -11,9 +11,16 @@ bool dump_compresses(const struct config *conf)
     return !compression || strcasecmp(compression, "no") != 0;
 }
 
+void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e)
+{
+    *w = (struct rdb_writer){.compress = dump_compresses(rq->env->conf), .turn = rq->turn};
+    rdb_put_value(w, s, e);
+    rdb_put_footer(w);
+}
+
 enum command_result dump_command(struct request *rq)
 {
-    struct rdb_writer w = {.compress = dump_compresses(rq->env->conf)};
+    struct rdb_writer w;
     const struct entry *e = request_find(rq, &rq->key, LOOK_READ);
     if (!e) {
         reply_null(rq->out);
@@ -21,9 +28,7 @@ enum command_result dump_command(struct request *rq)
     }
     if (turn_wanted(rq, entry_user_bytes(e) / 16))
         return CMD_LONG;
-    w.turn = rq->turn;
-    rdb_put_value(&w, request_shard(rq, &rq->key), e);
-    rdb_put_footer(&w);
+    dump_value(&w, rq, request_shard(rq, &rq->key), e);
     if (w.failed)
         reply_oom(rq->out);
     else

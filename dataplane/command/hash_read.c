@@ -229,6 +229,8 @@ enum command_result hscan_command(struct request *rq)
     }
     if (!request_scan_options(rq, 3, false, &o))
         return CMD_DONE;
+    if (scan_is_long(rq, &o, hash_count(v.s, v.e)))
+        return CMD_LONG;
     struct scan_reply r = {.options = &o};
     next = hash_scan(v.s, v.e, cursor, (uint64_t)o.count, scan_pair, &r);
     reply_scan(rq->out, next);

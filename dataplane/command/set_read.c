@@ -139,6 +139,8 @@ enum command_result sscan_command(struct request *rq)
     }
     if (!request_scan_options(rq, 3, false, &o))
         return CMD_DONE;
+    if (scan_is_long(rq, &o, set_count(v.e)))
+        return CMD_LONG;
     struct scan_reply r = {.options = &o};
     next = set_scan(v.s, v.e, cursor, (uint64_t)o.count, scan_member, &r);
     reply_scan(rq->out, next);

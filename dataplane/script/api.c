@@ -1,5 +1,6 @@
 /* api.c: redis.*: what a script may ask of the box.
  * https://redis.io/docs/latest/develop/interact/programmability/lua-api/#redis_object */
+#include "command/debug.h"
 #include "command/version.h"
 #include "script/host.h"
 
@@ -97,10 +98,11 @@ static int take_args(lua_State *L, struct script_host *h, int argc)
     return 1;
 }
 
+/* One buffer that is moved when it grows: what is final stays before w->start. */
 static bool grow_reply(struct resp_writer *w)
 {
     struct script_host *h = (struct script_host *)((char *)w - offsetof(struct script_host, out));
-    size_t have = resp_written(w), cap = h->reply_cap ? h->reply_cap * 2 : 4096;
+    size_t have = w->bytes, cap = h->reply_cap ? h->reply_cap * 2 : 4096;
     uint8_t *p = cap < h->limit / 2 ? realloc(h->reply, cap) : NULL; /* w->cur is set anew below */
     if (!p)
         return false;
@@ -131,7 +133,8 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     if (script_is_alone(h->rq))
         return NULL;
     bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
-    bool may_spread = rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE) && !confined(h);
+    bool may_spread = !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */
+                                    (rq->cmd->flags & CMD_WRITE && !confined(h)));
     if (!elsewhere && !may_spread)
         return NULL;
     if (h->dirty)
@@ -146,6 +149,12 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     return NULL;
 }
 
+/* DEBUG SET-DISABLE-DENY-SCRIPTS 1 */
+static bool may_debug(const struct request *rq)
+{
+    return rq->cmd->run == debug_run && rq->env->debug && rq->env->debug->in_scripts;
+}
+
 /* Why this command must not run, in the order of Redis' script.c. */
 static const char *refusal(const struct script_host *h, const struct request *rq)
 {
@@ -153,7 +162,7 @@ static const char *refusal(const struct script_host *h, const struct request *rq
         return "Unknown Redis command called from script";
     if (rq->bad_arity)
         return "Wrong number of args calling Redis command from script";
-    if (rq->cmd->flags & CMD_NOSCRIPT)
+    if (rq->cmd->flags & CMD_NOSCRIPT && !may_debug(rq))
         return "This Redis command is not allowed from script";
     if (h->read_only && rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "Write commands are not allowed from read-only scripts.";

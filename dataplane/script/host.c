@@ -397,7 +397,7 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
     h->resp = 2;
     h->killed = h->again = h->dirty = h->replying = h->failed = false;
     h->status = 0;
-    h->may_turn = h->co && request_may_turn(rq);
+    h->may_turn = h->co && request_may_turn(rq) && !(rq->client->flags & CLIENT_DENY_BLOCKING);
     h->begun_us = clock_us();
     h->oom = is_short(rq);
     h->client = (struct client){.id = c->id,

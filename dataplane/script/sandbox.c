@@ -195,6 +195,19 @@ static int safe_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+/* Lua 5.1 matches each repetition and capture of a pattern one call deeper: so many fit the stack. */
+static int safe_pattern(lua_State *L)
+{
+    enum { DEEPEST = 10000 };
+    size_t len, deep = 0;
+    const char *pattern = lua_tolstring(L, 2, &len);
+    for (size_t i = 0; pattern && i < len; i++)
+        deep += pattern[i] && strchr("?*+-()", pattern[i]);
+    if (deep > DEEPEST)
+        return luaL_error(L, "pattern too complex");
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 /* That of Lua 5.1 counts in an int, which may overflow. */
 static int safe_unpack(lua_State *L)
 {
@@ -484,6 +497,9 @@ void sandbox_open(lua_State *L)
     open_library(L, luaopen_math, LUA_MATHLIBNAME);
     wrap(L, "table", "insert", safe_insert);
     wrap(L, "string", "rep", safe_rep);
+    static const char *const matching[] = {"find", "match", "gmatch", "gsub"};
+    for (size_t i = 0; i < sizeof matching / sizeof matching[0]; i++)
+        wrap(L, "string", matching[i], safe_pattern);
     wrap(L, "math", "random", random_number);
     wrap(L, "math", "randomseed", random_seed);
     protect_string_meta(L);

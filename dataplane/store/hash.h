@@ -52,7 +52,9 @@ enum store_result hash_expect(struct value_at *v, size_t longest);
 /* Sets a field, which does not expire then. STORE_OOM: the hash is as it was. *added (may be NULL): the field
  * is new. */
 enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added);
-/* The same, but the field keeps its time to expire. */
+/* hash_set() for a pack that is read as it was written: however long the texts, only their number counts. */
+enum store_result hash_load(struct value_at *v, struct slice field, struct slice value, bool *added);
+/* hash_set(), but the field keeps its time to expire. */
 enum store_result hash_update(struct value_at *v, struct slice field, struct slice value, bool *added);
 /* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it
  * was. */

@@ -200,10 +200,9 @@ enum store_result hash_expect(struct value_at *v, size_t longest)
     return become_table(v);
 }
 
-static enum store_result set_field(struct value_at *v, struct slice field, struct slice value,
+static enum store_result set_field(struct value_at *v, struct slice field, struct slice value, size_t longest,
                                    enum field_time how, bool *added)
 {
-    size_t longest = field.len > value.len ? field.len : value.len;
     if (v->e && entry_is_body(v->e))
         return set_in_table(v, field, value, how, added);
     if (longest > v->s->limits.hash_value)
@@ -211,14 +210,24 @@ static enum store_result set_field(struct value_at *v, struct slice field, struc
     return set_in_pack(v, field, value, how, added);
 }
 
+static size_t longer(struct slice field, struct slice value)
+{
+    return field.len > value.len ? field.len : value.len;
+}
+
 enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added)
 {
-    return set_field(v, field, value, FORGET_TIME, added);
+    return set_field(v, field, value, longer(field, value), FORGET_TIME, added);
 }
 
 enum store_result hash_update(struct value_at *v, struct slice field, struct slice value, bool *added)
 {
-    return set_field(v, field, value, KEEP_TIME, added);
+    return set_field(v, field, value, longer(field, value), KEEP_TIME, added);
+}
+
+enum store_result hash_load(struct value_at *v, struct slice field, struct slice value, bool *added)
+{
+    return set_field(v, field, value, 0, FORGET_TIME, added);
 }
 
 static enum store_result expire_in_table(struct value_at *v, struct slice field, uint64_t expire_at)

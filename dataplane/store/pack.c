@@ -162,6 +162,11 @@ struct item item_of(struct slice value)
     return sized(item);
 }
 
+struct item item_of_text(struct slice text)
+{
+    return sized((struct item){.text = text});
+}
+
 struct item item_of_number(int64_t number)
 {
     return sized((struct item){.number = number, .is_number = true});
@@ -408,6 +413,34 @@ void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t f
     assert(from <= pack_end(other) && bytes <= pack_end(other) - from);
     if (bytes)
         memcpy(reshape(pk, at, 0, bytes, count), other.p + from, bytes);
+}
+
+/* -- bare elements */
+
+uint32_t bare_size(const struct item *item)
+{
+    if (item->size == 1)
+        return 1;
+    return item->size - (item->size <= BACK_SHORT + 1 ? 1 : item->size <= BACK_MIDDLE + 2 ? 2 : 5);
+}
+
+uint32_t bare_write(uint8_t *p, const struct item *item)
+{
+    uint32_t head = write_head(p, item), len = item->is_number ? 0 : (uint32_t)item->text.len;
+    if (len)
+        memcpy(p + head, item->text.p, len);
+    return head + len;
+}
+
+uint32_t bare_read(const uint8_t *p, struct item *item)
+{
+    read_element(p, (uint32_t)body_size(p), item);
+    return item->size;
+}
+
+uint32_t bare_skip(const uint8_t *p)
+{
+    return (uint32_t)body_size(p);
 }
 
 /* The size of the element at p if it is well-formed and within `room` bytes, else 0. */

@@ -49,6 +49,8 @@ enum {
 
 struct item item_of(struct slice value); /* the slice must stay valid and must not lie in the pack changed */
 struct item item_of_number(int64_t number);
+/* A string even if it reads as a number: in packs there is none. */
+struct item item_of_text(struct slice text);
 /* The item's bytes as the user sees them; a number's digits are written to scratch. */
 struct slice item_text(const struct item *item, char scratch[PACK_TEXT]);
 size_t item_text_len(const struct item *item);
@@ -104,6 +106,15 @@ void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t f
  * needed behind): p moves, the other elements stay where they are. */
 void pack_push_front(struct pack *pk, const struct item *item);
 void pack_drop_front(struct pack *pk, uint32_t count);
+
+/* -- bare elements: the same without what is there for stepping back, for a run that is only read forwards.
+ * Each returns the bytes that the element takes; read sets item->size to it. */
+
+uint32_t bare_size(const struct item *item);
+uint32_t bare_write(uint8_t *p, const struct item *item);
+uint32_t bare_read(const uint8_t *p, struct item *item);
+uint32_t bare_skip(const uint8_t *p);
+enum { BARE_FREE_TAG = 0xf9 }; /* no element begins with it */
 
 /* True if the bytes are a well-formed pack: for tests and for what comes from outside. */
 bool pack_check(const uint8_t *p, uint64_t len);

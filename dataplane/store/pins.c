@@ -94,29 +94,34 @@ void pins_remove_all(struct pins *p)
     p->freed = true;
 }
 
-void pins_hold_alone(struct pins *p)
+void pins_hold_shard(struct pins *p)
 {
-    pins_hold_all(p);
-    p->alone = true;
-}
-
-void pins_lift_alone(struct pins *p)
-{
-    p->everything--;
-    p->held--;
-}
-
-void pins_lower_alone(struct pins *p)
-{
-    p->everything++;
+    p->alone++;
     p->held++;
+    p->pins++;
+    p->writing++;
 }
 
-void pins_remove_alone(struct pins *p)
+void pins_remove_shard(struct pins *p)
 {
-    pins_remove_all(p);
-    p->alone = false;
+    p->alone--;
+    p->held--;
+    p->pins--;
+    p->writing--;
+    p->freed = true;
     p->busy = NULL;
+}
+
+void pins_lift_shard(struct pins *p)
+{
+    p->held--;
+    p->writing--;
+}
+
+void pins_lower_shard(struct pins *p)
+{
+    p->held++;
+    p->writing++;
 }
 
 void pins_flush(struct pins *p)

@@ -242,22 +242,104 @@ def _(o):
     assert client(o).ping() and slow.ping()
 
 
-@tap.test("RESP3 (protocol=3)")
+@tap.test("RESP3 (protocol=3): maps, sets, doubles, nulls")
 def _(o):
     try:
-        r = client(o, protocol=3)
+        r = client(o, protocol=3, decode_responses=True)
     except TypeError:
         raise Skip(f"python3-redis {redis.__version__} has no RESP3") from None
-    assert r.ping() and r.config_get("maxmemory") == {"maxmemory": "0"}
+    assert r.ping() and r.config_get("databases") == {"databases": "16"}
+    r.delete("h", "s", "z")
+    assert r.hset("h", mapping={"a": 1}) == 1 and r.hgetall("h") == {"a": "1"} and r.hget("h", "b") is None
+    assert r.sadd("s", "a", "b") == 2 and set(r.smembers("s")) == {"a", "b"}
+    assert r.zadd("z", {"m": 1.5}) == 1 and r.zscore("z", "m") == 1.5
+    assert r.zrange("z", 0, -1, withscores=True) == [["m", 1.5]] and r.execute_command("HELLO")["proto"] == 3
+    assert r.pipeline().set("t", 1).incr("t").execute() == [True, 2]
 
 
-@tap.test("transactions")
+@tap.test("pipeline(transaction=True): all or nothing, errors at their place, EXECABORT")
 def _(o):
+    r = client(o)
+    r.delete("t")
+    assert r.pipeline().set("t", 1).incr("t").execute() == [True, 2]
+    out = r.pipeline().set("t", "x").incr("t").get("t").execute(raise_on_error=False)
+    assert out[0] is True and isinstance(out[1], redis.ResponseError) and out[2] == b"x"
+    refused = r.pipeline().set("t", "never")
+    refused.execute_command("NOSUCH")
+    raises(redis.ResponseError, refused.execute, text="unknown command")
+    assert r.get("t") == b"x"
+    big = r.pipeline()
+    for i in range(3000):
+        big.set(f"t{i}", i)
+    assert big.execute() == [True] * 3000 and r.mget("t0", "t2999") == [b"0", b"2999"]
+
+
+@tap.test("WATCH: the loser starts anew; ten threads that add 20 each lose nothing", limit=90)
+def _(o):
+    r = client(o)
+    r.set("balance", 0)
+    with r.pipeline() as p:
+        p.watch("balance")
+        r.set("balance", 5)
+        p.multi()
+        p.set("balance", 99)
+        raises(redis.WatchError, p.execute)
+    r.set("balance", 0)
+
+    def add(p):
+        value = int(p.get("balance"))
+        p.multi()
+        p.set("balance", value + 1)
+
+    def work():
+        mine = client(o)
+        for _ in range(20):
+            mine.transaction(add, "balance")
+    threads = [threading.Thread(target=work) for _ in range(10)]
+    [t.start() for t in threads]
+    [t.join(60) for t in threads]
+    assert r.get("balance") == b"200"
+
+
+@tap.test("a Pub/Sub thread: channels, patterns, handlers, and the end")
+def _(o):
+    r, got = client(o), []
+    listener = client(o).pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(**{"news": lambda m: got.append(("news", m["data"]))})
+    listener.psubscribe(**{"n?ws": lambda m: got.append(("n?ws", m["channel"], m["data"]))})
+    thread = listener.run_in_thread(sleep_time=0.01)
     try:
-        client(o).execute_command("MULTI")
-    except redis.ResponseError:
-        raise Skip("the server has no MULTI") from None
-    assert client(o).pipeline().set("t", 1).incr("t").execute() == [True, 2]
+        until(lambda: r.publish("news", "first") == 2)
+        assert [r.publish("news", n) for n in range(500)] == [2] * 500
+        assert until(lambda: ("n?ws", b"news", b"499") in got)
+    finally:
+        thread.stop()
+        thread.join(10)
+    assert [data for kind, data in (one for one in got if len(one) == 2)][-500:] == [b"%d" % n for n in range(500)]
+    assert until(lambda: r.publish("news", "nobody") == 0)
+
+
+@tap.test("a lock that eight threads want: one at a time; one that was lost is not released")
+def _(o):
+    inside, most = [], []
+
+    def work():
+        mine = client(o)
+        for _ in range(5):
+            with mine.lock("lock:shared", timeout=20, sleep=0.002):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join(30) for t in threads]
+    assert most == [1] * 40
+    r = client(o)
+    lost = r.lock("lock:lost", timeout=0.05)
+    assert lost.acquire() and until(lambda: not r.exists("lock:lost"))
+    assert r.lock("lock:lost", timeout=5).acquire()
+    raises(redis.exceptions.LockError, lost.release)
+    assert r.exists("lock:lost") and r.delete("lock:lost")
 
 
 @tap.test("scripts: register_script, pipelines of them, Lock")

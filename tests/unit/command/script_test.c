@@ -79,6 +79,23 @@ static void test_memory_is_bounded(void)
     engine_free(e);
 }
 
+/* The first long reply of a worker's first script: the buffer grows while it is written. */
+static void test_long_replies_arrive_whole(void)
+{
+    for (unsigned width = 0; width <= 300; width = width ? width * 17 : 1) {
+        char text[512];
+        e = engine_new(NULL);
+        snprintf(text, sizeof text,
+                 "for i=1,3000 do redis.call('rpush','l',i..string.rep('x',%u)) end "
+                 "local t=redis.call('lrange','l',0,-1) "
+                 "for i=1,3000 do if t[i]~=i..string.rep('x',%u) then return i end end return #t",
+                 width, width);
+        eval(text);
+        CU_ASSERT(engine_same(e->reply, ":3000\r\n"));
+        engine_free(e);
+    }
+}
+
 /* A list that is huge may be returned; one that holds itself ends where the stack does. */
 static void test_deep_values(void)
 {
@@ -101,6 +118,10 @@ static void test_deep_values(void)
     CU_ASSERT_EQUAL(e->reply[0], '-');
     eval("return {unpack({},1,1e8)}");
     CU_ASSERT_EQUAL(e->reply[0], '-');
+    eval("return string.match(string.rep('a',1e6),string.rep('a?',1e6))");
+    CU_ASSERT(holds("pattern too complex"));
+    eval("return #string.match(string.rep('a',9e3),string.rep('a?',9e3))");
+    CU_ASSERT(engine_same(e->reply, ":9000\r\n"));
     eval("return redis.call(unpack({},1,7000))");
     CU_ASSERT_EQUAL(e->reply[0], '-');
     eval("return 'well'");
@@ -280,9 +301,16 @@ static void test_decoders_take_anything(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
-        UNIT(test_endless_scripts_end), UNIT(test_memory_is_bounded),      UNIT(test_deep_values),
-        UNIT(test_nothing_stays),       UNIT(test_error_objects),          UNIT(test_the_cache_is_bounded),
-        UNIT(test_without_memory),      UNIT(test_decoders_take_anything), {NULL, NULL},
+        UNIT(test_endless_scripts_end),
+        UNIT(test_memory_is_bounded),
+        UNIT(test_long_replies_arrive_whole),
+        UNIT(test_deep_values),
+        UNIT(test_nothing_stays),
+        UNIT(test_error_objects),
+        UNIT(test_the_cache_is_bounded),
+        UNIT(test_without_memory),
+        UNIT(test_decoders_take_anything),
+        {NULL, NULL},
     };
     return unit_main(argc, argv, "command/script", tests);
 }

@@ -33,6 +33,15 @@ function within(seconds, promise, what = 'no end') {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+// Waits until condition() is true, looking often; fails when it never was.
+async function until(condition, seconds = 10, what = 'it never was') {
+  const end = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`${what} in ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 async function main(suite) {
   const chosen = tests.filter((t) => t.name.includes(options.only));
   let failed = 0;
@@ -61,5 +70,6 @@ module.exports = {
   main,
   options,
   test,
+  until,
   within,
 };
