@@ -133,8 +133,9 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     if (script_is_alone(h->rq))
         return NULL;
     bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
-    bool may_spread = !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */
-                                    (rq->cmd->flags & CMD_WRITE && !confined(h)));
+    bool may_spread =
+        !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */
+                      (rq->cmd->flags & CMD_WRITE && !confined(h)));
     if (!elsewhere && !may_spread)
         return NULL;
     if (h->dirty)
@@ -399,12 +400,9 @@ void api_open(lua_State *L)
                                           {"breakpoint", redis_nothing},
                                           {"debug", redis_nothing},
                                           {NULL, NULL}};
-    static const struct constant numbers[] = {{"REPL_NONE", REPL_NONE},
-                                              {"REPL_AOF", REPL_AOF},
-                                              {"REPL_SLAVE", REPL_REPLICA},
-                                              {"REPL_REPLICA", REPL_REPLICA},
-                                              {"REPL_ALL", REPL_ALL},
-                                              {NULL, 0}};
+    static const struct constant numbers[] = {{"REPL_NONE", REPL_NONE},     {"REPL_AOF", REPL_AOF},
+                                              {"REPL_SLAVE", REPL_REPLICA}, {"REPL_REPLICA", REPL_REPLICA},
+                                              {"REPL_ALL", REPL_ALL},       {NULL, 0}};
     lua_newtable(L);
     add_basics(L);
     sandbox_functions(L, functions);

@@ -72,8 +72,8 @@ static const struct function *taken(const struct libraries *all, const struct li
 }
 
 /* Makes a library of a text and puts it into all. NULL, nothing changed, with an error in text. */
-static const struct library *make(struct script_host *h, struct libraries *all, struct slice code, bool replace,
-                                  char *why, size_t size)
+static const struct library *make(struct script_host *h, struct libraries *all, struct slice code,
+                                  bool replace, char *why, size_t size)
 {
     struct library_head head;
     uint64_t count, functions, bytes;
@@ -148,7 +148,8 @@ enum command_result function_delete(struct request *rq)
 
 static enum command_result refuse_arguments(struct request *rq)
 {
-    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
+    reply_errorf(rq->out,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
                  (int)rq->argv[1].len, rq->argv[1].p);
     return CMD_DONE;
 }
@@ -194,8 +195,9 @@ static bool read_payload(struct script_host *h, struct slice body, struct librar
         struct rdb_text code;
         uint8_t type = rdb_take_byte(&r);
         if (type != LIBRARY_OPCODE) {
-            snprintf(why, size, type == LIBRARY_OPCODE_OLD ? "ERR Pre-release function format not supported."
-                                                           : "ERR given type is not a function");
+            snprintf(why, size,
+                     type == LIBRARY_OPCODE_OLD ? "ERR Pre-release function format not supported."
+                                                : "ERR given type is not a function");
             return false;
         }
         if (!rdb_take_string(&r, &code)) {
@@ -214,7 +216,10 @@ enum restore_policy { APPEND, REPLACE, FLUSH, NO_POLICY };
 
 static enum restore_policy policy_of(struct slice s)
 {
-    return slice_is(s, "append") ? APPEND : slice_is(s, "replace") ? REPLACE : slice_is(s, "flush") ? FLUSH : NO_POLICY;
+    return slice_is(s, "append")    ? APPEND
+           : slice_is(s, "replace") ? REPLACE
+           : slice_is(s, "flush")   ? FLUSH
+                                    : NO_POLICY;
 }
 
 enum command_result function_restore(struct request *rq)
@@ -351,7 +356,7 @@ static void reply_running(struct resp_writer *out, const struct script_host *h)
     for (int i = 0; i < h->rq->argc; i++)
         reply_bulk(out, h->rq->argv[i]);
     reply_bulk_str(out, "duration_ms");
-    reply_int(out, (int64_t)(host_run_us(h) / 1000));
+    reply_int(out, (int64_t)((host_clock_us() - h->begun_us) / 1000));
 }
 
 /* What runs in slices, a function rather than a script. */
@@ -446,12 +451,15 @@ enum command_result function_help(struct request *rq)
         "    Return a serialized payload representing the current libraries, can be restored using FUNCTION "
         "RESTORE command",
         "RESTORE <PAYLOAD> [FLUSH|APPEND|REPLACE]",
-        "    Restore the libraries represented by the given payload, it is possible to give a restore policy to",
+        "    Restore the libraries represented by the given payload, it is possible to give a restore policy "
+        "to",
         "    control how to handle existing libraries (default APPEND):",
         "    * FLUSH: delete all existing libraries.",
         "    * APPEND: appends the restored libraries to the existing libraries. On collision, abort.",
-        "    * REPLACE: appends the restored libraries to the existing libraries, On collision, replace the old",
-        "      libraries with the new libraries (notice that even on this option there is a chance of failure",
+        "    * REPLACE: appends the restored libraries to the existing libraries, On collision, replace the "
+        "old",
+        "      libraries with the new libraries (notice that even on this option there is a chance of "
+        "failure",
         "      in case of functions name collision with another library).",
         "HELP",
         "    Prints this help."};

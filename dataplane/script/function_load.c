@@ -201,7 +201,8 @@ static void run_text(lua_State *L, struct script_host *h, struct slice body)
     if (!text)
         lua_getfield(L, -1, "err");
     const char *why = lua_tostring(L, -1);
-    lua_pushfstring(L, "ERR Error registering functions: %s%s", text ? "ERR " : "", why ? why : "unknown error");
+    lua_pushfstring(L, "ERR Error registering functions: %s%s", text ? "ERR " : "",
+                    why ? why : "unknown error");
     lua_error(L);
 }
 

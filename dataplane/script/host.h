@@ -5,8 +5,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#define BUSY "BUSY Redis is busy running a script. You can only call "
-#define BUSY_SCRIPT BUSY "SCRIPT KILL or SHUTDOWN NOSAVE."
+#define BUSY          "BUSY Redis is busy running a script. You can only call "
+#define BUSY_SCRIPT   BUSY "SCRIPT KILL or SHUTDOWN NOSAVE."
 #define BUSY_FUNCTION BUSY "FUNCTION KILL or SHUTDOWN NOSAVE."
 
 /* Names that replies are made of: kept so that making one takes no memory. */
@@ -36,21 +36,21 @@ struct script_host {
     bool may_turn;         /* it gives way to others ... */
     uint64_t until;        /* ... when the TSC says so */
     bool killed;
-    uint64_t begun_us;     /* as deadline_us */
-    int keys, status;      /* of the run: how many keys, and lua_cpcall()'s result */
-    bool failed;           /* the script ended with an error */
-    bool ended;            /* it must end: every hook raises again */
-    bool again;            /* because it is to start anew elsewhere */
-    const char *why;       /* what ended says */
-    struct request *rq;    /* who runs the script */
-    struct client client;  /* in whose name its commands run */
-    struct program *program;   /* what runs: one of the two */
+    uint64_t begun_us;       /* as deadline_us */
+    int keys, status;        /* of the run: how many keys, and lua_cpcall()'s result */
+    bool failed;             /* the script ended with an error */
+    bool ended;              /* it must end: every hook raises again */
+    bool again;              /* because it is to start anew elsewhere */
+    const char *why;         /* what ended says */
+    struct request *rq;      /* who runs the script */
+    struct client client;    /* in whose name its commands run */
+    struct program *program; /* what runs: one of the two */
     struct script *script;
     struct function *function;
-    bool functions;          /* it is that of the libraries, which are also counted: */
+    bool functions; /* it is that of the libraries, which are also counted: */
     uint64_t deletions;
     struct library *loading; /* registers its functions, if it is not known yet which ones it has */
-    uint8_t resp; /* 2 or 3: redis.setresp */
+    uint8_t resp;            /* 2 or 3: redis.setresp */
     bool read_only, dirty, oom, replying;
     struct resp_writer out; /* replies of commands, into reply */
     uint8_t *reply;
@@ -90,13 +90,15 @@ void api_push_error(lua_State *L, const char *text, size_t len);
 int host_compile(lua_State *L, struct script_host *h, struct slice body);
 /* Lets others have the worker when a slice is over. */
 void host_give_way(struct script_host *h);
-/* How long what runs has taken. */
-uint64_t host_run_us(const struct script_host *h);
+/* Monotonic. */
+uint64_t host_clock_us(void);
 /* Gives what runs next so much time; `why` is the error when it is over. */
 void host_limit_time(struct script_host *h, uint64_t us, const char *why);
 /* The table of what is kept compiled, by id, pushed; and an empty one in its place. */
 void host_compiled(lua_State *L);
 void host_forget(lua_State *L);
+/* Pushes the function of a script, compiled when it is first wanted. */
+void script_push(lua_State *L, struct script_host *h);
 /* Pushes the function of a library, which is loaded when it is first wanted (function_load.c). */
 void library_push(lua_State *L, struct script_host *h);
 /* Forgets libraries that there are no more. */

@@ -28,8 +28,8 @@ bool library_name_ok(struct slice name)
 }
 
 /* Words of the first line: engine, then name=value. */
-static bool read_head(const struct resp_reader *r, struct slice window, struct library_head *head, char *error,
-                      size_t size)
+static bool read_head(const struct resp_reader *r, struct slice window, struct library_head *head,
+                      char *error, size_t size)
 {
     struct slice engine = resp_arg(r, window, 0), name = {0};
     for (unsigned i = 1; i < r->argc; i++) {
@@ -75,8 +75,8 @@ bool library_head(struct slice code, struct library_head *head, char *error, siz
         return false;
     head->body = (struct slice){end, code.len - (size_t)(end - code.p)};
     resp_reader_init(&r); /* words and quotes are those of a request in a line */
-    bool ok = resp_read(&r, &limits, line, &used, &need) == RESP_REQUEST &&
-              read_head(&r, line, head, error, size);
+    bool ok =
+        resp_read(&r, &limits, line, &used, &need) == RESP_REQUEST && read_head(&r, line, head, error, size);
     resp_reader_reset(&r);
     return ok;
 }

@@ -49,10 +49,11 @@ void libraries_flush(struct libraries *all);
 /* Counts flushes, and what else made libraries go: interpreters forget them then. */
 uint64_t libraries_flushes(const struct libraries *all);
 uint64_t libraries_deletions(const struct libraries *all);
-void libraries_measure(const struct libraries *all, uint64_t *libraries, uint64_t *functions, uint64_t *bytes);
+void libraries_measure(const struct libraries *all, uint64_t *libraries, uint64_t *functions,
+                       uint64_t *bytes);
 
 #define LIBRARY_BAD_NAME                                                                                     \
-    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character "  \
+    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character " \
     "long"
 /* A name's letters, digits and underscores, at least one. */
 bool library_name_ok(struct slice name);
@@ -66,6 +67,6 @@ void library_free(struct library *l);
 
 /* -- the interpreter (function_load.c) */
 
-/* Runs the text of a library that was read and has no functions yet: it registers them. False with an error in
- * text. */
+/* Runs the text of a library that was read and has no functions yet: it registers them. False with an error
+ * in text. */
 bool library_load(struct script_host *h, struct library *l, struct slice body, char *error, size_t size);

@@ -59,7 +59,8 @@ void scripts_flush(struct scripts *all);
 /* Counts flushes: interpreters begin anew, too. */
 uint64_t scripts_generation(const struct scripts *all);
 void scripts_measure(const struct scripts *all, uint64_t *count, uint64_t *bytes);
-/* The interpreter of a worker that is in the middle of a script, to be read with all workers stopped; or NULL. */
+/* The interpreter of a worker that is in the middle of a script, to be read with all workers stopped; or
+ * NULL. */
 struct script_host **scripts_running(struct scripts *all, unsigned worker);
 /* The libraries of functions (library.h). */
 struct libraries *scripts_libraries(const struct scripts *all);
@@ -78,8 +79,8 @@ bool script_shebang(struct slice text, unsigned *flags, struct slice *body, char
 
 /* A script has so much memory, with the replies it reads; beyond it ends with an error. */
 enum { SCRIPT_MEMORY = 128 << 20 };
-/* Where it must run in one go (within EXEC), it is ended after busy-reply-threshold, or after this if that is 0 or
- * more: a worker has other clients. */
+/* Where it must run in one go (within EXEC), it is ended after busy-reply-threshold, or after this if that is
+ * 0 or more: a worker has other clients. */
 enum { SCRIPT_MS_MOST = 30000 };
 
 /* That of env, made if there is none. NULL if out of memory. */

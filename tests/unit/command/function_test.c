@@ -1,5 +1,5 @@
-/* function_test.c: libraries of functions: what outlives what, what bounds a load, every allocation that may fail.
- * https://redis.io/docs/latest/develop/interact/programmability/functions-intro/ */
+/* function_test.c: libraries of functions: what outlives what, what bounds a load, every allocation that may
+ * fail. https://redis.io/docs/latest/develop/interact/programmability/functions-intro/ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,8 +80,9 @@ static void test_restore_is_all_or_nothing(void)
     EXPECT(e, "FCALL f2 0", ":2\r\n");
     CU_ASSERT(engine_same(restore(payload, "FLUSH"), "+OK\r\n"));
     EXPECT(e, "FCALL f1 0", ":1\r\n");
-    EXPECT(e, "FUNCTION STATS", "*4\r\n$14\r\nrunning_script\r\n$-1\r\n$7\r\nengines\r\n*2\r\n$3\r\nLUA\r\n*4\r\n$15\r\n"
-                                "libraries_count\r\n:2\r\n$15\r\nfunctions_count\r\n:2\r\n");
+    EXPECT(e, "FUNCTION STATS",
+           "*4\r\n$14\r\nrunning_script\r\n$-1\r\n$7\r\nengines\r\n*2\r\n$3\r\nLUA\r\n*4\r\n$15\r\n"
+           "libraries_count\r\n:2\r\n$15\r\nfunctions_count\r\n:2\r\n");
     for (size_t cut = 0; cut < payload.len; cut++) {
         restore((struct slice){payload.p, cut}, "FLUSH");
         CU_ASSERT(is_error(e->reply, "DUMP payload version or checksum are wrong"));
@@ -115,10 +116,12 @@ static bool fails_well(int argc, const struct slice *argv, long n)
 
 static void test_without_memory(void)
 {
-    static const char code[] = "#!lua name=a\nredis.register_function{function_name='count', description='it counts', "
-                               "callback=function(k, a) return {k, a} end, flags={'no-writes'}}";
+    static const char code[] =
+        "#!lua name=a\nredis.register_function{function_name='count', description='it counts', "
+        "callback=function(k, a) return {k, a} end, flags={'no-writes'}}";
     struct slice loads[] = {slice_str("FUNCTION"), slice_str("LOAD"), slice_str(code)};
-    struct slice calls[] = {slice_str("FCALL"), slice_str("count"), slice_str("1"), slice_str("k"), slice_str("a")};
+    struct slice calls[] = {slice_str("FCALL"), slice_str("count"), slice_str("1"), slice_str("k"),
+                            slice_str("a")};
     e = engine_new(NULL);
     CU_ASSERT(engine_same(engine_argv(e, 3, loads), "$1\r\na\r\n"));
     struct slice payload = dump();

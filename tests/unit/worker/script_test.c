@@ -181,8 +181,10 @@ static void test_waiting_clients_are_served(void)
 
 static const char *const one_patient[] = {"workers", "1", "busy-reply-threshold", "50", NULL};
 static const char *const two_patient[] = {"workers", "2", "busy-reply-threshold", "50", NULL};
-#define BUSY_SCRIPT "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
-#define BUSY_FUNCTION "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n"
+#define BUSY_SCRIPT                                                                                          \
+    "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+#define BUSY_FUNCTION                                                                                        \
+    "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n"
 #define ENDLESS "EVAL \"while true do end\" "
 
 static void start_patient(bool several)
@@ -235,9 +237,10 @@ static void test_busy_and_killed(void)
         CU_ASSERT(says(b, "GET %1$s\r\n", BUSY_SCRIPT));
         CU_ASSERT(says(b, "NOSUCH\r\n", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n"));
         CU_ASSERT(says(b, "MULTI\r\nGET %1$s\r\n", "+OK\r\n" BUSY_SCRIPT));
-        CU_ASSERT(says(b, "EXEC\r\n",
-                       "-EXECABORT Transaction discarded because of: BUSY Redis is busy running a script. You can "
-                       "only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"));
+        CU_ASSERT(
+            says(b, "EXEC\r\n",
+                 "-EXECABORT Transaction discarded because of: BUSY Redis is busy running a script. You can "
+                 "only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"));
         CU_ASSERT(says(b, "FUNCTION KILL\r\n", BUSY_SCRIPT));
         CU_ASSERT(says(b, "FUNCTION STATS\r\n", BUSY_SCRIPT));
         CU_ASSERT(says(b, "SCRIPT KILL\r\n", "+OK\r\n"));
@@ -283,10 +286,11 @@ static void test_unkillable(void)
         struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 2);
         sends(a, "EVAL \"redis.call('set',KEYS[1],'x') while true do end\" 1 %1$s\r\n");
         rig_run(&rig, 60000);
-        CU_ASSERT(says(b, "SCRIPT KILL\r\n",
-                       "-UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
-                       "either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
-                       "command.\r\n"));
+        CU_ASSERT(says(
+            b, "SCRIPT KILL\r\n",
+            "-UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
+            "either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
+            "command.\r\n"));
         CU_ASSERT_EQUAL(a->got_len, 0);
         CU_ASSERT_TRUE(rig_stop(&rig));
     }
@@ -297,7 +301,9 @@ static void test_functions_are_killed_by_their_own_command(void)
     for (unsigned several = 0; several < 2; several++) {
         start_patient(several);
         struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 2);
-        CU_ASSERT(says(a, "FUNCTION LOAD \"#!lua name=l\\nredis.register_function('f',function() while true do end end)\"\r\n",
+        CU_ASSERT(says(a,
+                       "FUNCTION LOAD \"#!lua name=l\\nredis.register_function('f',function() while true do "
+                       "end end)\"\r\n",
                        "$1\r\nl\r\n"));
         sends(a, "FCALL f 1 %1$s x\r\n");
         rig_run(&rig, 60000);
@@ -305,10 +311,12 @@ static void test_functions_are_killed_by_their_own_command(void)
         CU_ASSERT(says(b, "SCRIPT KILL\r\n", BUSY_FUNCTION));
         CU_ASSERT(says(b, "FUNCTION FLUSH\r\n", BUSY_FUNCTION));
         sends(b, "FUNCTION STATS\r\n");
-        CU_ASSERT(has_got(b, "$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*5\r\n$5\r\nFCALL\r\n"));
+        CU_ASSERT(has_got(b, "$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*"
+                             "5\r\n$5\r\nFCALL\r\n"));
         b->got_len = 0;
         CU_ASSERT(says(b, "FUNCTION KILL\r\n", "+OK\r\n"));
-        CU_ASSERT(has_got(a, "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:2."));
+        CU_ASSERT(
+            has_got(a, "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:2."));
         CU_ASSERT_TRUE(rig_stop(&rig));
     }
 }
@@ -326,7 +334,8 @@ static void test_nobody_comes_between(void)
         snprintf(text, sizeof text, "BLPOP %s 0\r\n", "l{%1$s}");
         sends(d, text);
         snprintf(request, sizeof request,
-                 "EVAL \"local k,l='%%1$s','l{%%1$s}' redis.call('rpush',l,'a') for i=1,20000 do redis.call('incr',k) "
+                 "EVAL \"local k,l='%%1$s','l{%%1$s}' redis.call('rpush',l,'a') for i=1,20000 do "
+                 "redis.call('incr',k) "
                  "end return {redis.call('get',k),redis.call('lpop',l)}\" %s",
                  kinds[i % 2]);
         sends(a, request);
