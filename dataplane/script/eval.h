@@ -10,3 +10,5 @@ command_handler fcall_command, fcall_ro_command, function_load, function_delete,
 /* A text or a known script whose first line says no-writes. */
 bool eval_reads(const struct request *rq);
 bool evalsha_reads(const struct request *rq);
+/* A known function of that kind. */
+bool fcall_reads(const struct request *rq);

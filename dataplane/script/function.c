@@ -47,6 +47,13 @@ static enum command_result fcall(struct request *rq, bool read_only)
     return result == CMD_ELSEWHERE ? script_stop_first(rq) : result;
 }
 
+bool fcall_reads(const struct request *rq)
+{
+    const struct libraries *all = libraries(rq);
+    const struct function *f = all ? libraries_function(all, rq->argv[1]) : NULL;
+    return f && f->run.flags & SCRIPT_NO_WRITES;
+}
+
 enum command_result fcall_command(struct request *rq)
 {
     return fcall(rq, false);

@@ -303,6 +303,7 @@ struct command commands_script[] = {
      .sub = script_subs},
     {.name = "fcall",
      .run = fcall_command,
+     .reads = fcall_reads,
      .arity = -3,
      .flags = CHANGES,
      .acl = ACL_SCRIPTING,
