@@ -208,6 +208,14 @@ enum command_result job_run(struct job *j, struct command_env *env)
     return result;
 }
 
+void job_busy(struct job *j, struct command_env *env, const char *busy)
+{
+    j->rq.env = env;
+    command_refuse(&j->rq, job_write_begin(j), busy);
+    job_write_end(j);
+    j->done = true;
+}
+
 struct resp_writer *job_write_begin(struct job *j)
 {
     resp_writer_init(&j->out, &job_sink, j->client.proto);

@@ -92,6 +92,8 @@ bool job_replace(struct job *j, int at, int n, const struct slice *with);
 /* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(); CMD_LONG: see
  * turns_long(). */
 enum command_result job_run(struct job *j, struct command_env *env);
+/* Refuses it because others are busy: done. */
+void job_busy(struct job *j, struct command_env *env, const char *busy);
 /* Opens the reply for more bytes behind those it has, and closes it. */
 struct resp_writer *job_write_begin(struct job *j);
 void job_write_end(struct job *j);

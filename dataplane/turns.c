@@ -18,6 +18,7 @@ struct slice_run {    /* a coroutine, and the command on it */
     bool parked;
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
+    uint64_t begin_us;
     uint64_t now_ms, now_us;
     struct shard_turn shard[CONFIG_WORKERS];
 };
@@ -116,7 +117,7 @@ static bool is_shut_out(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
     bool out = false;
-    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL))
+    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
         return false;
     for (unsigned i = rq->route == ROUTE_ALL ? 0 : env->self; i < ks->shards && !out; i++)
         out = (rq->route == ROUTE_ALL || i == env->self) && shard_pins(ks->shard[i])->alone;
@@ -186,6 +187,19 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
     return conflict;
 }
 
+const char *turns_busy(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    const char *busy = NULL;
+    if (!rq->cmd || rq->bad_arity || rq->cmd->flags & CMD_ALLOW_BUSY)
+        return NULL;
+    if (rq->route != ROUTE_ALL)
+        return shard_pins(ks->shard[env->self])->busy;
+    for (unsigned i = 0; i < ks->shards && !busy; i++)
+        busy = shard_pins(ks->shard[i])->busy;
+    return busy;
+}
+
 /* -- seats */
 
 static struct pins *pins_of(const struct turns *t, const struct pin *pin)
@@ -193,14 +207,21 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
     return shard_pins(t->env->ks->shard[pin->shard]);
 }
 
+/* The shards that a job has to itself, if it has any. */
+static void each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
+{
+    const struct keyspace *ks = t->env->ks;
+    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self)
+            fn(shard_pins(ks->shard[i]));
+}
+
 static void give_back(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_remove_all(shard_pins(ks->shard[i]));
-    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
-        if (j->seat.stopped || i == t->env->self)
-            pins_remove_shard(shard_pins(ks->shard[i]));
+    each_own(t, j, pins_remove_shard);
     for (int i = 0; i < j->seat.pins; i++)
         pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
     free(j->seat.pin);
@@ -213,10 +234,10 @@ static bool take_seat(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
     struct seat *seat = &j->seat;
-    struct keys k;
+    struct keys k = {0};
     if (seat->pin)
         return true;
-    if (!find_keys(&j->rq, &k))
+    if (!j->rq.busy && !find_keys(&j->rq, &k))
         return false;
     seat->whole = is_whole(&j->rq) || k.any;
     seat->pin = calloc(k.n > 0 ? (size_t)k.n : 1, sizeof *seat->pin);
@@ -255,10 +276,8 @@ static void hold_seat(struct turns *t, struct job *j)
     j->seat.alone = j->seat.whole && !j->seat.everything;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_hold_all(shard_pins(ks->shard[i]));
-    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
-        if (j->seat.stopped || i == t->env->self)
-            pins_hold_shard(shard_pins(ks->shard[i]));
-    for (int i = 0; i < j->seat.pins; i++)
+    each_own(t, j, pins_hold_shard);
+    for (int i = 0; !j->rq.busy && i < j->seat.pins; i++)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
 
@@ -344,6 +363,17 @@ static void swap(struct slice_run *r)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
+/* It has taken longer than busy-reply-threshold: who waits is told. */
+static void tell_busy(const struct turns *t, const struct job *j)
+{
+    const struct keyspace *ks = t->env->ks;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self) {
+            shard_pins(ks->shard[i])->busy = j->rq.busy;
+            shard_pins(ks->shard[i])->freed = true;
+        }
+}
+
 /* A read whose client has gone ends. The client of another worker is not looked at from here. */
 static bool is_vain(const struct turns *t, const struct job *j)
 {
@@ -355,15 +385,20 @@ static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
     bool stopped = j->seat.stopped;
+    uint64_t threshold_us = t->env->conf->busy_reply_threshold_ms * 1000;
     count_one(t->env->counters, COUNTER_long_command_slices);
     if (is_vain(t, j))
         r->turn.gone = j->out.failed = true;
     swap(r);
+    each_own(t, j, pins_lift_shard);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
     bool more = coroutine_resume(r->co);
     r->cycles += __rdtsc() - begin;
+    each_own(t, j, pins_lower_shard);
     swap(r);
+    if (more && j->rq.busy && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
+        tell_busy(t, j);
     if (more)
         return;
     r->job = NULL;
@@ -387,7 +422,8 @@ static struct slice_run *free_run(const struct turns *t, const struct job *j)
 /* Its keys are its own. */
 static void start(struct turns *t, struct slice_run *r, struct job *j)
 {
-    collect_expired(t, j);
+    if (!j->rq.busy)
+        collect_expired(t, j);
     hold_seat(t, j);
     count_one(t->env->counters, COUNTER_long_commands);
     j->rq.env = t->env;
@@ -397,14 +433,22 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->job = j;
     r->cycles = 0;
     r->now_ms = t->env->now_ms;
-    r->now_us = t->env->now_us;
+    r->now_us = r->begin_us = t->env->now_us;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
-        r->shard[i] = (struct shard_turn){.turn = &r->turn, .now_ms = t->env->now_ms};
+        r->shard[i] = (struct shard_turn){.turn = j->rq.busy ? NULL : &r->turn, .now_ms = t->env->now_ms};
     r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
     t->remote += is_remote(j);
+}
+
+/* Without memory for pins it runs in one go. */
+static void at_once(struct turns *t, struct job *j, bool stopped)
+{
+    enum command_result result = command_long(&j->rq, job_write_begin(j));
+    job_write_end(j);
+    finish(t, j, result, stopped);
 }
 
 /* -- those who wait */
@@ -439,8 +483,14 @@ static void wait_on(const struct turns *t, struct job *j)
 /* Runs it, or starts it. False if it must wait. */
 static bool go(struct turns *t, struct job *j, bool no_long)
 {
-    if (!may_go(t, j))
-        return false;
+    if (!may_go(t, j)) {
+        const char *busy = turns_busy(t->env, &j->rq);
+        if (!busy)
+            return false;
+        job_busy(j, t->env, busy);
+        finish(t, j, CMD_DONE, false);
+        return true;
+    }
     if (!j->seat.longer) {
         enum command_result result = t->run_job(t->ctx, j);
         if (result != CMD_LONG) {
@@ -449,10 +499,13 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         }
         j->seat.longer = true;
     }
-    struct slice_run *r = no_long ? NULL : free_run(t, j);
+    bool begun = j->rq.busy;
+    struct slice_run *r = no_long && !begun ? NULL : free_run(t, j);
     if (r)
         start(t, r, j);
-    return r != NULL;
+    else if (begun)
+        at_once(t, j, false);
+    return r || begun;
 }
 
 /* One walk over all who wait. It ends early when many have run. */
@@ -490,23 +543,20 @@ bool turns_wait(struct turns *t, struct job *j)
     return true;
 }
 
-/* Without memory for pins it runs in one go. */
-static void at_once(struct turns *t, struct job *j, bool stopped)
-{
-    enum command_result result = command_long(&j->rq, job_write_begin(j));
-    job_write_end(j);
-    finish(t, j, result, stopped);
-}
-
 void turns_long(struct turns *t, struct job *j)
 {
     j->rq.env = t->env;
     t->jobs++;
-    if (!take_seat(t, j)) {
+    struct slice_run *r = j->rq.busy ? free_run(t, j) : NULL;
+    if ((j->rq.busy && !r) || !take_seat(t, j)) {
         at_once(t, j, false);
         return;
     }
     j->seat.longer = true;
+    if (r) {
+        start(t, r, j);
+        return;
+    }
     job_append(&t->waiting_first, &t->waiting_last, j);
     t->look = true;
 }

@@ -12,6 +12,10 @@
  * One that waits for another server (CMD_REMOTE) parks: it has its keys and its coroutine, but gets no slices
  * until it is woken. At most half of the coroutines are theirs.
  *
+ * A script runs on a coroutine of its own (script/host.c) and returns CMD_LONG when it is in the middle
+ * (request.busy): it has its shard, or all of them, to itself from then on, and its handler goes on with it
+ * slice by slice. Who wants what it has waits; after busy-reply-threshold he is told instead.
+ *
  * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. What needs several shards
  * runs with all other workers stopped, and so does each slice of it.
  *
@@ -62,6 +66,9 @@ static inline bool turns_any(const struct turns *t)
 /* Must this request wait because of what has been pinned? All shards of its keys may be looked at: they are
  * this worker's, or all others are stopped. held: by who has it, not by who merely waits. */
 bool turns_conflict(const struct command_env *env, const struct request *rq, bool held);
+
+/* What this worker's clients are told because a script has taken long; NULL: nothing. */
+const char *turns_busy(const struct command_env *env, const struct request *rq);
 
 /* The job's request waits for its keys. False if out of memory: it is done, with an error as its reply. */
 bool turns_wait(struct turns *t, struct job *j);

@@ -195,10 +195,8 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         worker_defer(w, s, rq);
         return;
     }
-    if (turns_any(&w->turns) && turns_conflict(&w->env, rq, false)) {
-        worker_wait(w, s, rq);
+    if (turns_any(&w->turns) && worker_is_held(w, s, rq))
         return;
-    }
     struct resp_writer *out = session_write_begin(s);
     enum command_result result = command_execute(rq, out);
     if (unlikely(result != CMD_DONE))
@@ -547,6 +545,7 @@ void worker_free(struct worker *w)
         pubsub_free(w->box->pubsub[w->id]);
         w->box->pubsub[w->id] = NULL;
     }
+    script_end_all(&w->env);
     if (w->turns.run)
         turns_end(&w->turns);
     peers_free(&w->peers);
@@ -554,6 +553,7 @@ void worker_free(struct worker *w)
     blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);
     script_host_free(w->env.script_host);
+    script_host_free(w->env.function_host);
     if (w->box && w->id == 0) {
         scripts_free(w->box->scripts);
         w->box->scripts = NULL;

@@ -180,7 +180,8 @@ void worker_rows(struct worker *w);
 void worker_served(struct worker *w);
 /* worker_turns.c: a request of a session has returned CMD_LONG, or must wait because of turns_conflict(). */
 void worker_long(struct worker *w, struct session *s, struct request *rq);
-void worker_wait(struct worker *w, struct session *s, const struct request *rq);
+/* True if it must wait, or has been refused. */
+bool worker_is_held(struct worker *w, struct session *s, struct request *rq);
 /* Runs a job that has come to its shard. True if it is done; otherwise it has gone where it is to wait. */
 bool worker_run_job(struct worker *w, struct job *j);
 /* The same for one that has waited (turns_init()). */

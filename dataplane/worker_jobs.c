@@ -251,8 +251,14 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
     enum command_result result = CMD_DONE;
     if (j->session || j->kind == JOB_EXEC) {
         if (turns_conflict(&w->env, &j->rq, true)) {
-            turns_queue(&w->turns, j);
-            return NOT_YET;
+            const char *busy = turns_busy(&w->env, &j->rq);
+            if (!busy) {
+                turns_queue(&w->turns, j);
+                return NOT_YET;
+            }
+            turns_leave(&w->turns, j);
+            job_busy(j, &w->env, busy);
+            return FINISHED;
         }
         turns_leave(&w->turns, j);
         result = job_run(j, &w->env);

@@ -16,6 +16,7 @@ void worker_long(struct worker *w, struct session *s, struct request *rq)
 {
     struct job *j = make_job(w, s, rq);
     if (j) {
+        j->rq.busy = rq->busy;
         j->silent = rq->out != rq->wire;
         turns_long(&w->turns, j);
     } else { /* everybody waits then */
@@ -23,7 +24,7 @@ void worker_long(struct worker *w, struct session *s, struct request *rq)
     }
 }
 
-void worker_wait(struct worker *w, struct session *s, const struct request *rq)
+static void wait(struct worker *w, struct session *s, const struct request *rq)
 {
     struct job *j = make_job(w, s, rq);
     if (!j)
@@ -32,10 +33,29 @@ void worker_wait(struct worker *w, struct session *s, const struct request *rq)
         worker_complete(w, j);
 }
 
+bool worker_is_held(struct worker *w, struct session *s, struct request *rq)
+{
+    const char *busy = turns_busy(&w->env, rq);
+    if (busy) {
+        if (command_refuse(rq, session_write_begin(s), busy) == CMD_COUNTED)
+            worker_recount(w, s);
+        return true;
+    }
+    if (!turns_conflict(&w->env, rq, false))
+        return false;
+    wait(w, s, rq);
+    return true;
+}
+
 bool worker_run_job(struct worker *w, struct job *j)
 {
-    if (turns_any(&w->turns) && turns_conflict(&w->env, &j->rq, false))
-        return !turns_wait(&w->turns, j);
+    if (turns_any(&w->turns) && turns_conflict(&w->env, &j->rq, false)) {
+        const char *busy = turns_busy(&w->env, &j->rq);
+        if (!busy)
+            return !turns_wait(&w->turns, j);
+        job_busy(j, &w->env, busy);
+        return true;
+    }
     enum command_result result = job_run(j, &w->env);
     if (result == CMD_LONG)
         turns_long(&w->turns, j);
@@ -66,10 +86,6 @@ enum command_result worker_run_waiting(void *worker, struct job *j)
     if (here)
         worker_lend(j->session, j);
     j->rq.client = &j->client;
-    if (result == CMD_LONG)
-        return result;
-    if (j->kind != JOB_EXEC)
-        j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
     return result;
 }
 
@@ -77,10 +93,13 @@ bool worker_turns(struct worker *w)
 {
     bool any = turns_round(&w->turns);
     for (struct job *j; (j = turns_done(&w->turns));)
-        if (j->done)
+        if (j->done) {
             worker_bring_home(w, j);
-        else
+        } else {
+            if (j->kind != JOB_EXEC)
+                j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
             worker_send_job(w, j);
+        }
     if (any)
         worker_serve(w);
     worker_served(w);

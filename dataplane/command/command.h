@@ -282,7 +282,7 @@ struct command_env { /* one a worker */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
-    struct script_host *script_host; /* NULL until the first script */
+    struct script_host *script_host, *function_host; /* NULL until the first script or library */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */
     bool turns;                /* ... if the box can */
@@ -309,6 +309,9 @@ struct request { /* one command on its way; lives in the worker's batch */
     unsigned shard; /* owner of the first key */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
     bool bad_arity;
+    /* It has begun, and returned CMD_LONG for a slice to others: it alone has the shards that it may touch until
+     * it ends. What is said to others who want them, when it takes long. NULL: it has not begun. */
+    const char *busy;
     bool again; /* it has returned CMD_LONG and is not to do so any more */
     int served; /* position of the key that has become ready, when a blocked command runs again; 0 = first run
                  */
@@ -324,6 +327,9 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
 /* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
  * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
 enum command_result command_execute(struct request *rq, struct resp_writer *out);
+
+/* Refuses a command because others are busy; EXEC's refusal ends the transaction. */
+enum command_result command_refuse(struct request *rq, struct resp_writer *out, const char *busy);
 
 /* Runs the handler of a blocked command once more, because of the key at this position: CMD_DONE with a
  * reply, or CMD_BLOCK if it found nothing. Checks and statistics are those of its first run. */

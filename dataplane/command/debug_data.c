@@ -158,7 +158,7 @@ void debug_reload(struct request *rq)
         reply_error(rq->out,
                     "ERR Error trying to load the RDB dump: the box keeps none, reload without NOSAVE");
     else if (!flush && !merge)
-        reply_error(rq->out, "ERR NOFLUSH needs MERGE: each key would be there already");
+        reply_error(rq->out, "ERR Error trying to load the RDB dump: NOFLUSH needs MERGE, each key would be there already");
     else
         reload(rq, flush);
 }

@@ -328,15 +328,20 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
-/* Of a client that wants no reply, has MULTI open, or has subscribed to something. */
-static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq,
-                                                                       struct resp_writer *out)
+/* Of a client that wants no reply, has MULTI open, or has subscribed to something; or all are refused. */
+static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq, struct resp_writer *out,
+                                                                       const char *busy)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
     bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+    if (busy && !refused) {
+        refuse(rq, busy);
+        rq->env->stats[rq->cmd->id].rejected++;
+        refused = true;
+    }
     bool taken = rq->client->flags & CLIENT_MULTI && transaction_takes(rq, refused);
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (counted->errors != errors)
@@ -350,7 +355,7 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
     if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB), 0))
-        return execute_otherwise(rq, out);
+        return execute_otherwise(rq, out, NULL);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
     begin(rq);
@@ -361,6 +366,11 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     if (__builtin_expect(c->flags & CLIENT_REPLY_SKIP_NEXT, 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
+}
+
+enum command_result command_refuse(struct request *rq, struct resp_writer *out, const char *busy)
+{
+    return execute_otherwise(rq, out, busy);
 }
 
 enum command_result command_nested(struct request *rq, struct resp_writer *out)

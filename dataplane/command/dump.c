@@ -5,11 +5,15 @@
 
 #include <strings.h>
 
+bool dump_compresses(const struct config *conf)
+{
+    const char *compression = config_text(conf, "rdbcompression");
+    return !compression || strcasecmp(compression, "no") != 0;
+}
+
 void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e)
 {
-    const char *compression = config_text(rq->env->conf, "rdbcompression");
-    *w = (struct rdb_writer){.compress = !compression || strcasecmp(compression, "no") != 0,
-                             .turn = rq->turn};
+    *w = (struct rdb_writer){.compress = dump_compresses(rq->env->conf), .turn = rq->turn};
     rdb_put_value(w, s, e);
     rdb_put_footer(w);
 }

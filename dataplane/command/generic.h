@@ -15,5 +15,7 @@ int migrate_getkeys(int argc, const struct slice *argv, int *position, int room)
 struct rdb_writer;
 void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e);
 
+/* rdbcompression: are strings in payloads compressed? */
+bool dump_compresses(const struct config *conf);
 /* Redis' name of a type: "string", "list", ... */
 const char *value_type_name(enum value_type type);

@@ -44,10 +44,12 @@ extern const struct info_row info_server[], info_clients[], info_memory[], info_
 void info_commandstats(struct info *i);
 void info_errorstats(struct info *i);
 void info_keyspace(struct info *i);
-/* Lines about scripts (script/eval.c). */
+/* Lines about scripts and functions (script/eval.c, function.c). */
 void info_scripts(struct info *i, const char *name);
 void info_script_totals(struct info *i, const char *name);
 void info_script_texts(struct info *i, const char *name);
+void info_functions(struct info *i, const char *name);
+void info_function_texts(struct info *i, const char *name);
 
 void info_u64(struct info *i, const char *name, uint64_t v);
 void info_text(struct info *i, const char *name, const char *v);

@@ -375,7 +375,10 @@ static enum command_result reply_keys(struct request *rq, bool with_flags)
         return CMD_DONE;
     }
     if (n <= 0) {
-        reply_error(rq->out, error ? error : "ERR Invalid arguments specified for command");
+        if (!error && cmd->flags & CMD_NO_MANDATORY_KEYS)
+            reply_array(rq->out, 0);
+        else
+            reply_error(rq->out, error ? error : "ERR Invalid arguments specified for command");
         free(position);
         return CMD_DONE;
     }

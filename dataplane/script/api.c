@@ -124,7 +124,7 @@ static void open_reply(struct script_host *h)
 /* May this script write where it is? One that names other keys only if it says so may. */
 static bool confined(const struct script_host *h)
 {
-    return h->script->flags & SCRIPT_SHEBANG && !(h->script->flags & SCRIPT_ALLOW_CROSS_SLOT);
+    return h->program->flags & SCRIPT_SHEBANG && !(h->program->flags & SCRIPT_ALLOW_CROSS_SLOT);
 }
 
 /* It needs more than the shard it runs on: ends it, to start anew. */
@@ -133,7 +133,9 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     if (script_is_alone(h->rq))
         return NULL;
     bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
-    bool may_spread = rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE) && !confined(h);
+    bool may_spread =
+        !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */
+                      (rq->cmd->flags & CMD_WRITE && !confined(h)));
     if (!elsewhere && !may_spread)
         return NULL;
     if (h->dirty)
@@ -142,7 +144,7 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
                "flag allow-cross-slot-keys";
     h->again = h->ended = true;
     h->why = "Script starts anew";
-    atomic_store_explicit(&h->script->wide, true, memory_order_relaxed);
+    atomic_store_explicit(&h->program->wide, true, memory_order_relaxed);
     lua_pushstring(L, h->why);
     lua_error(L);
     return NULL;
@@ -165,7 +167,7 @@ static const char *refusal(const struct script_host *h, const struct request *rq
         return "This Redis command is not allowed from script";
     if (h->read_only && rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "Write commands are not allowed from read-only scripts.";
-    if (h->oom && !h->dirty && rq->cmd->flags & CMD_DENYOOM && !(h->script->flags & SCRIPT_ALLOW_OOM))
+    if (h->oom && !h->dirty && rq->cmd->flags & CMD_DENYOOM && !(h->program->flags & SCRIPT_ALLOW_OOM))
         return "-" RESP_OOM;
     return NULL;
 }
@@ -208,6 +210,7 @@ static int call(lua_State *L, bool raise)
 {
     struct script_host *h = script_host_from(L);
     int argc = lua_gettop(L);
+    host_give_way(h);
     if (argc == 0)
         api_push_error(L, "Please specify at least one argument for this redis lib call", 60);
     else if (!take_args(L, h, argc))
@@ -349,41 +352,61 @@ static lua_Number version_number(void)
     return part[0] << 16 | part[1] << 8 | part[2];
 }
 
-void api_open(lua_State *L)
+struct constant {
+    const char *name; /* NULL ends a list */
+    int value;
+};
+
+static void add_numbers(lua_State *L, const struct constant *list)
 {
-    static const luaL_Reg functions[] = {{"call", redis_call},
-                                         {"pcall", redis_pcall},
-                                         {"log", redis_log},
-                                         {"setresp", redis_setresp},
-                                         {"error_reply", redis_error_reply},
-                                         {"status_reply", redis_status_reply},
-                                         {"sha1hex", redis_sha1hex},
-                                         {"replicate_commands", redis_replicate_commands},
-                                         {"set_repl", redis_set_repl},
-                                         {"breakpoint", redis_nothing},
-                                         {"debug", redis_nothing},
-                                         {"acl_check_cmd", redis_acl_check_cmd},
-                                         {NULL, NULL}};
-    static const struct {
-        const char *name;
-        int value;
-    } numbers[] = {{"LOG_DEBUG", 0},
-                   {"LOG_VERBOSE", 1},
-                   {"LOG_NOTICE", 2},
-                   {"LOG_WARNING", 3},
-                   {"REPL_NONE", REPL_NONE},
-                   {"REPL_AOF", REPL_AOF},
-                   {"REPL_SLAVE", REPL_REPLICA},
-                   {"REPL_REPLICA", REPL_REPLICA},
-                   {"REPL_ALL", REPL_ALL}};
-    lua_newtable(L);
-    sandbox_functions(L, functions);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        lua_pushinteger(L, numbers[i].value);
-        lua_setfield(L, -2, numbers[i].name);
+    for (; list->name; list++) {
+        lua_pushinteger(L, list->value);
+        lua_setfield(L, -2, list->name);
     }
+}
+
+/* What there is also while a library is loaded, into the table on top. */
+static void add_basics(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"log", redis_log}, {NULL, NULL}};
+    static const struct constant numbers[] = {
+        {"LOG_DEBUG", 0}, {"LOG_VERBOSE", 1}, {"LOG_NOTICE", 2}, {"LOG_WARNING", 3}, {NULL, 0}};
+    sandbox_functions(L, functions);
+    add_numbers(L, numbers);
     lua_pushliteral(L, REDIS_VERSION);
     lua_setfield(L, -2, "REDIS_VERSION");
     lua_pushnumber(L, version_number());
     lua_setfield(L, -2, "REDIS_VERSION_NUM");
+}
+
+void api_open_load(lua_State *L)
+{
+    lua_newtable(L);
+    add_basics(L);
+}
+
+void api_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"call", redis_call},
+                                         {"pcall", redis_pcall},
+                                         {"setresp", redis_setresp},
+                                         {"error_reply", redis_error_reply},
+                                         {"status_reply", redis_status_reply},
+                                         {"sha1hex", redis_sha1hex},
+                                         {"set_repl", redis_set_repl},
+                                         {"acl_check_cmd", redis_acl_check_cmd},
+                                         {NULL, NULL}};
+    static const luaL_Reg of_scripts[] = {{"replicate_commands", redis_replicate_commands},
+                                          {"breakpoint", redis_nothing},
+                                          {"debug", redis_nothing},
+                                          {NULL, NULL}};
+    static const struct constant numbers[] = {{"REPL_NONE", REPL_NONE},     {"REPL_AOF", REPL_AOF},
+                                              {"REPL_SLAVE", REPL_REPLICA}, {"REPL_REPLICA", REPL_REPLICA},
+                                              {"REPL_ALL", REPL_ALL},       {NULL, 0}};
+    lua_newtable(L);
+    add_basics(L);
+    sandbox_functions(L, functions);
+    if (!script_host_from(L)->functions)
+        sandbox_functions(L, of_scripts);
+    add_numbers(L, numbers);
 }

@@ -1,6 +1,6 @@
 /* cache.c: the texts of scripts by their SHA-1. https://redis.io/docs/latest/commands/script-load/ */
 #include "base/sha1.h"
-#include "script/script.h"
+#include "script/library.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,18 +10,38 @@ enum { BUCKETS = 1024 };
 struct scripts {
     struct script *bucket[BUCKETS];
     uint64_t count, evals, bytes, generation, ids;
+    struct libraries *libraries;
+    struct script_host *running[CONFIG_WORKERS];
 };
 
 struct scripts *scripts_new(void)
 {
-    return calloc(1, sizeof(struct scripts));
+    struct scripts *all = calloc(1, sizeof *all);
+    if (all)
+        all->libraries = libraries_new();
+    if (all && all->libraries)
+        return all;
+    free(all);
+    return NULL;
 }
 
 void scripts_free(struct scripts *all)
 {
-    if (all)
-        scripts_flush(all);
+    if (!all)
+        return;
+    scripts_flush(all);
+    libraries_free(all->libraries);
     free(all);
+}
+
+struct script_host **scripts_running(struct scripts *all, unsigned worker)
+{
+    return &all->running[worker];
+}
+
+struct libraries *scripts_libraries(const struct scripts *all)
+{
+    return all->libraries;
 }
 
 void script_sha(struct slice text, char sha[SCRIPT_SHA + 1])
@@ -94,7 +114,7 @@ struct script *scripts_add(struct scripts *all, const char *sha, struct slice te
         memcpy(copy, text.p, text.len);
     memcpy(s->sha, sha, SCRIPT_SHA);
     s->text = (struct slice){copy, text.len};
-    s->flags = flags;
+    s->run = (struct program){.name = {(const uint8_t *)s->sha, SCRIPT_SHA}, .flags = flags};
     s->kept = kept;
     s->id = ++all->ids;
     s->used = now_ms;
@@ -159,18 +179,34 @@ static bool same(struct slice s, const char *text)
     return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
 }
 
+const char *script_flag_name(unsigned i, unsigned *flag)
+{
+    if (i >= sizeof flag_names / sizeof flag_names[0])
+        return NULL;
+    *flag = flag_names[i].flag;
+    return flag_names[i].name;
+}
+
+unsigned script_flag(struct slice name, bool ignore_case)
+{
+    unsigned flag;
+    const char *known;
+    for (unsigned i = 0; (known = script_flag_name(i, &flag)); i++)
+        if (ignore_case ? slice_is(name, known) : same(name, known))
+            return flag;
+    return 0;
+}
+
 static bool read_flags(struct slice list, unsigned *flags, char *error, size_t size)
 {
     while (list.len) {
         struct slice one = cut(&list, ',');
-        unsigned i = 0, n = sizeof flag_names / sizeof flag_names[0];
-        while (i < n && !same(one, flag_names[i].name))
-            i++;
-        if (i == n) {
+        unsigned flag = script_flag(one, false);
+        if (!flag) {
             snprintf(error, size, "ERR Unexpected flag in script shebang: %.*s", (int)one.len, one.p);
             return false;
         }
-        *flags |= flag_names[i].flag;
+        *flags |= flag;
     }
     return true;
 }

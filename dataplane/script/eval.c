@@ -13,21 +13,21 @@ static enum command_result error(struct request *rq, const char *text)
     return CMD_DONE;
 }
 
-/* It has not run yet: it does with all workers stopped. */
-static enum command_result stop_first(struct request *rq)
+enum command_result script_stop_first(struct request *rq)
 {
     rq->env->stats[rq->cmd->id].calls--;
     rq->env->counters->v[COUNTER_commands_processed]--;
     rq->client->commands--;
     rq->route = ROUTE_ALL;
+    rq->again = false;
+    rq->busy = NULL;
     return CMD_ELSEWHERE;
 }
 
-/* The number of keys; -1 after an error. */
-static int read_keys(struct request *rq)
+int script_keys(struct request *rq, const char *not_a_number)
 {
     int64_t keys;
-    if (!request_int(rq, 2, &keys, NULL))
+    if (!request_int(rq, 2, &keys, not_a_number))
         return -1;
     if (keys > rq->argc - 3)
         reply_error(rq->out, "ERR Number of keys can't be greater than number of args");
@@ -41,11 +41,10 @@ static int read_keys(struct request *rq)
 static enum command_result run(struct request *rq, struct script_host *h, struct script *s, int keys,
                                bool read_only)
 {
-    bool wide = keys == 0 || atomic_load_explicit(&s->wide, memory_order_relaxed);
-    if (wide && !script_is_alone(rq))
-        return stop_first(rq);
-    enum command_result result = script_run(h, s, rq, 3, keys, read_only);
-    return result == CMD_ELSEWHERE ? stop_first(rq) : result;
+    if (script_is_wide(rq, &s->run, keys))
+        return script_stop_first(rq);
+    enum command_result result = script_run(h, s, rq, keys, read_only);
+    return result == CMD_ELSEWHERE ? script_stop_first(rq) : result;
 }
 
 /* Takes a text in; NULL after an error. All workers are stopped. */
@@ -74,7 +73,7 @@ static struct script_host *host(struct request *rq)
 static enum command_result eval(struct request *rq, bool read_only)
 {
     char sha[SCRIPT_SHA + 1];
-    int keys = read_keys(rq);
+    int keys = script_keys(rq, NULL);
     if (keys < 0)
         return CMD_DONE;
     struct script_host *h = host(rq);
@@ -83,7 +82,7 @@ static enum command_result eval(struct request *rq, bool read_only)
     script_sha(rq->argv[1], sha);
     struct script *s = scripts_find(rq->env->scripts, sha);
     if (!s && !script_is_alone(rq))
-        return stop_first(rq);
+        return script_stop_first(rq);
     if (!s)
         s = take_in(rq, h, sha, rq->argv[1], false);
     return s ? run(rq, h, s, keys, read_only) : CMD_DONE;
@@ -108,7 +107,7 @@ static enum command_result evalsha(struct request *rq, bool read_only)
     struct script *s = named(rq, 1);
     if (rq->argv[1].len != SCRIPT_SHA)
         return error(rq, "NOSCRIPT No matching script. Please use EVAL.");
-    int keys = read_keys(rq);
+    int keys = script_keys(rq, NULL);
     if (keys < 0)
         return CMD_DONE;
     if (!s)
@@ -134,7 +133,7 @@ bool eval_reads(const struct request *rq)
 bool evalsha_reads(const struct request *rq)
 {
     const struct script *s = named(rq, 1);
-    return s && is_reader(s->flags);
+    return s && is_reader(s->run.flags);
 }
 
 enum command_result eval_command(struct request *rq)
@@ -172,7 +171,7 @@ void info_scripts(struct info *i, const char *name)
 
 void info_script_totals(struct info *i, const char *name)
 {
-    info_bytes(i, name, script_host_bytes(i->env->script_host));
+    info_bytes(i, name, script_host_bytes(i->env->script_host) + script_host_bytes(i->env->function_host));
 }
 
 void info_script_texts(struct info *i, const char *name)
@@ -220,10 +219,9 @@ enum command_result script_flush(struct request *rq)
     return CMD_DONE;
 }
 
-/* A script holds up its worker, and is ended by time (host.c): none is ever seen running. */
 enum command_result script_kill(struct request *rq)
 {
-    return error(rq, "NOTBUSY No scripts in execution right now.");
+    return script_kill_running(rq, false);
 }
 
 enum command_result script_debug(struct request *rq)

@@ -4,7 +4,11 @@
 
 command_handler eval_command, evalsha_command, eval_ro_command, evalsha_ro_command, script_load,
     script_exists, script_flush, script_kill, script_debug, script_help;
+command_handler fcall_command, fcall_ro_command, function_load, function_delete, function_flush,
+    function_dump, function_restore, function_list, function_stats, function_kill, function_help;
 
 /* A text or a known script whose first line says no-writes. */
 bool eval_reads(const struct request *rq);
 bool evalsha_reads(const struct request *rq);
+/* A known function of that kind. */
+bool fcall_reads(const struct request *rq);

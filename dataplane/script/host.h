@@ -1,9 +1,13 @@
 /* host.h: a worker's interpreter, for the files of this folder. */
 #pragma once
-#include "script/script.h"
+#include "script/library.h"
 
 #include <lauxlib.h>
 #include <lua.h>
+
+#define BUSY          "BUSY Redis is busy running a script. You can only call "
+#define BUSY_SCRIPT   BUSY "SCRIPT KILL or SHUTDOWN NOSAVE."
+#define BUSY_FUNCTION BUSY "FUNCTION KILL or SHUTDOWN NOSAVE."
 
 /* Names that replies are made of: kept so that making one takes no memory. */
 enum host_name {
@@ -28,13 +32,25 @@ struct script_host {
     int name[NAMES];       /* references to the strings */
     unsigned short rng[3]; /* math.random */
     uint64_t deadline_us;  /* of the monotonic clock */
-    bool ended;            /* it must end: every hook raises again */
-    bool again;            /* because it is to start anew elsewhere */
-    const char *why;       /* what ended says */
-    struct request *rq;    /* who runs the script */
-    struct client client;  /* in whose name its commands run */
+    struct coroutine *co;  /* what it runs on; NULL: on whatever stack its command runs on */
+    bool may_turn;         /* it gives way to others ... */
+    uint64_t until;        /* ... when the TSC says so */
+    bool killed;
+    uint64_t begun_us;       /* as deadline_us */
+    int keys, status;        /* of the run: how many keys, and lua_cpcall()'s result */
+    bool failed;             /* the script ended with an error */
+    bool ended;              /* it must end: every hook raises again */
+    bool again;              /* because it is to start anew elsewhere */
+    const char *why;         /* what ended says */
+    struct request *rq;      /* who runs the script */
+    struct client client;    /* in whose name its commands run */
+    struct program *program; /* what runs: one of the two */
     struct script *script;
-    uint8_t resp; /* 2 or 3: redis.setresp */
+    struct function *function;
+    bool functions; /* it is that of the libraries, which are also counted: */
+    uint64_t deletions;
+    struct library *loading; /* registers its functions, if it is not known yet which ones it has */
+    uint8_t resp;            /* 2 or 3: redis.setresp */
     bool read_only, dirty, oom, replying;
     struct resp_writer out; /* replies of commands, into reply */
     uint8_t *reply;
@@ -52,18 +68,41 @@ bool sandbox_real(lua_State *L, int index);
 void sandbox_protect(lua_State *L);
 /* The table of globals that scripts see but cannot change, pushed. */
 void sandbox_globals(lua_State *L);
+/* Reading what is not in the table on top is an error from now on. */
+void sandbox_strict(lua_State *L);
+/* Scripts see the table on top, popped, instead of the globals; of a table of `globals` again. */
+void sandbox_show(lua_State *L);
 /* As luaL_register would, into the table on top. */
 void sandbox_functions(lua_State *L, const luaL_Reg *list);
 
 /* luaL_loadbuffer(), with a name that outlives the parser. */
 int sandbox_load_text(lua_State *L, const char *text, size_t len, const char *name);
 
-/* redis.* (api.c), pushed as a table. */
+/* redis.* (api.c), pushed as a table; and what of it there is while a library is loaded. */
 void api_open(lua_State *L);
+void api_open_load(lua_State *L);
 /* The handler of errors of a run: makes a table of them, with source and line. */
 int api_error_handler(lua_State *L);
 /* Pushes a table of the error text: "-CODE text" or "text". */
 void api_push_error(lua_State *L, const char *text, size_t len);
+
+/* Compiles, as luaL_loadbuffer() with the name of scripts or of functions. */
+int host_compile(lua_State *L, struct script_host *h, struct slice body);
+/* Lets others have the worker when a slice is over. */
+void host_give_way(struct script_host *h);
+/* Monotonic. */
+uint64_t host_clock_us(void);
+/* Gives what runs next so much time; `why` is the error when it is over. */
+void host_limit_time(struct script_host *h, uint64_t us, const char *why);
+/* The table of what is kept compiled, by id, pushed; and an empty one in its place. */
+void host_compiled(lua_State *L);
+void host_forget(lua_State *L);
+/* Pushes the function of a script, compiled when it is first wanted. */
+void script_push(lua_State *L, struct script_host *h);
+/* Pushes the function of a library, which is loaded when it is first wanted (function_load.c). */
+void library_push(lua_State *L, struct script_host *h);
+/* Forgets libraries that there are no more. */
+void library_sweep(struct script_host *h, const struct libraries *all);
 
 /* RESP to a Lua value, pushed; *at moves on. Raises errors. */
 void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end);

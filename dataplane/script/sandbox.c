@@ -195,6 +195,19 @@ static int safe_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+/* Lua 5.1 matches each repetition and capture of a pattern one call deeper: so many fit the stack. */
+static int safe_pattern(lua_State *L)
+{
+    enum { DEEPEST = 10000 };
+    size_t len, deep = 0;
+    const char *pattern = lua_tolstring(L, 2, &len);
+    for (size_t i = 0; pattern && i < len; i++)
+        deep += pattern[i] && strchr("?*+-()", pattern[i]);
+    if (deep > DEEPEST)
+        return luaL_error(L, "pattern too complex");
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 /* That of Lua 5.1 counts in an int, which may overflow. */
 static int safe_unpack(lua_State *L)
 {
@@ -401,6 +414,22 @@ static int no_such_global(lua_State *L)
     return luaL_error(L, "Script attempted to access nonexistent global variable '%s'", name ? name : "");
 }
 
+void sandbox_strict(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushcfunction(L, no_such_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+}
+
+void sandbox_show(lua_State *L)
+{
+    lua_getmetatable(L, LUA_GLOBALSINDEX);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
 /* The real table of globals: on top. */
 static void fill_globals(lua_State *L)
 {
@@ -468,19 +497,21 @@ void sandbox_open(lua_State *L)
     open_library(L, luaopen_math, LUA_MATHLIBNAME);
     wrap(L, "table", "insert", safe_insert);
     wrap(L, "string", "rep", safe_rep);
+    static const char *const matching[] = {"find", "match", "gmatch", "gsub"};
+    for (size_t i = 0; i < sizeof matching / sizeof matching[0]; i++)
+        wrap(L, "string", matching[i], safe_pattern);
     wrap(L, "math", "random", random_number);
     wrap(L, "math", "randomseed", random_seed);
     protect_string_meta(L);
     lua_newtable(L);
+    lua_pushcfunction(L, no_such_global);
+    lua_setfield(L, -2, "__index");
     sandbox_protect(L);
     set_key(L, &globals_meta);
     lua_newtable(L);
     fill_globals(L);
     int real = lua_gettop(L);
-    lua_newtable(L);
-    lua_pushcfunction(L, no_such_global);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, real);
+    sandbox_strict(L);
     lua_pushvalue(L, real);
     sandbox_protect(L);
     lua_pushvalue(L, -1);

@@ -21,16 +21,22 @@ enum script_flag { /* of the shebang line */
                    SCRIPT_SHEBANG = 32 /* it has one: flags mean something */
 };
 
+/* What runs: a script, or a function of a library. */
+struct program {
+    struct slice name; /* its SHA-1, or its name; ended by a zero */
+    unsigned flags;
+    _Atomic(bool) wide; /* has needed more than a shard once */
+};
+
 /* -- the texts (cache.c): changed only with all workers stopped, read by every worker
  * ----------------------------------------------------------------------------------------------------------
  */
 
 struct script {
+    struct program run;
     char sha[SCRIPT_SHA + 1];
-    unsigned flags;
     bool kept;              /* by SCRIPT LOAD; texts that EVAL brought make room for others */
     uint64_t id;            /* never used twice */
-    _Atomic(bool) wide;     /* has needed more than a shard once */
     _Atomic(uint64_t) used; /* ms, last */
     struct script *next;    /* in its bucket */
     struct slice text;      /* behind it */
@@ -39,6 +45,8 @@ struct script {
 /* Limits of a box. Texts of EVAL beyond SCRIPT_EVALS make the one that was not used for longest go. */
 enum { SCRIPT_EVALS = 500, SCRIPT_TEXTS_BYTES = 64 << 20 };
 
+struct libraries;
+struct script_host;
 struct scripts *scripts_new(void); /* NULL if out of memory */
 void scripts_free(struct scripts *all);
 struct script *scripts_find(const struct scripts *all, const char *sha);
@@ -51,7 +59,16 @@ void scripts_flush(struct scripts *all);
 /* Counts flushes: interpreters begin anew, too. */
 uint64_t scripts_generation(const struct scripts *all);
 void scripts_measure(const struct scripts *all, uint64_t *count, uint64_t *bytes);
+/* The interpreter of a worker that is in the middle of a script, to be read with all workers stopped; or
+ * NULL. */
+struct script_host **scripts_running(struct scripts *all, unsigned worker);
+/* The libraries of functions (library.h). */
+struct libraries *scripts_libraries(const struct scripts *all);
 void script_sha(struct slice text, char sha[SCRIPT_SHA + 1]);
+/* A name of a flag; 0: there is none. */
+unsigned script_flag(struct slice name, bool ignore_case);
+/* The i-th name and its flag; NULL behind the last. */
+const char *script_flag_name(unsigned i, unsigned *flag);
 /* Reads the shebang line, if any: *body is what is behind it, in the same line numbers. False with an error
  * in text. */
 bool script_shebang(struct slice text, unsigned *flags, struct slice *body, char *error, size_t size);
@@ -62,16 +79,21 @@ bool script_shebang(struct slice text, unsigned *flags, struct slice *body, char
 
 /* A script has so much memory, with the replies it reads; beyond it ends with an error. */
 enum { SCRIPT_MEMORY = 128 << 20 };
-/* It is ended after busy-reply-threshold, or after this if that is 0 or more: a worker has other clients. */
+/* Where it must run in one go (within EXEC), it is ended after busy-reply-threshold, or after this if that is
+ * 0 or more: a worker has other clients. */
 enum { SCRIPT_MS_MOST = 30000 };
-
-struct script_host;
 
 /* That of env, made if there is none. NULL if out of memory. */
 struct script_host *script_host_of(struct command_env *env);
 void script_host_free(struct script_host *h);
 /* Bytes it holds. */
 uint64_t script_host_bytes(const struct script_host *h);
+
+/* The one that libraries have for themselves: functions live as long as it does. */
+struct script_host *function_host_of(struct command_env *env);
+
+/* Ends what they run, before they are freed. */
+void script_end_all(struct command_env *env);
 
 /* Does it compile? Otherwise an error in text. */
 bool script_compiles(struct script_host *h, struct slice body, char *error, size_t size);
@@ -81,6 +103,25 @@ static inline bool script_is_alone(const struct request *rq)
     return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
 }
 
-/* A run of rq: first key at argument `at`. CMD_ELSEWHERE: nothing was done, see above. */
-enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int at, int keys,
+/* Must it not run here, now that other workers go on? */
+static inline bool script_is_wide(const struct request *rq, const struct program *p, int keys)
+{
+    return (keys == 0 || atomic_load_explicit(&p->wide, memory_order_relaxed)) && !script_is_alone(rq);
+}
+
+/* A run of rq, whose keys begin at its argument 3. CMD_ELSEWHERE: nothing was done, see above. CMD_LONG with
+ * rq->busy: it is in the middle; called again it goes on. */
+enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
                                bool read_only);
+struct function;
+enum command_result function_run(struct script_host *h, struct function *f, struct request *rq, int keys,
+                                 bool read_only);
+
+/* -- for the handlers (eval.c) */
+
+/* The number of keys, argument 2; -1 after an error. */
+int script_keys(struct request *rq, const char *not_a_number);
+/* SCRIPT KILL and FUNCTION KILL. */
+enum command_result script_kill_running(struct request *rq, bool function);
+/* It has not run: it does with all workers stopped. */
+enum command_result script_stop_first(struct request *rq);

@@ -109,6 +109,19 @@ void pins_remove_shard(struct pins *p)
     p->pins--;
     p->writing--;
     p->freed = true;
+    p->busy = NULL;
+}
+
+void pins_lift_shard(struct pins *p)
+{
+    p->held--;
+    p->writing--;
+}
+
+void pins_lower_shard(struct pins *p)
+{
+    p->held++;
+    p->writing++;
 }
 
 void pins_flush(struct pins *p)

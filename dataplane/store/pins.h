@@ -24,6 +24,7 @@ struct pins {
     uint64_t flushes; /* while some were held */
     unsigned everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
     unsigned alone; /* a command under way that has the shard to itself; counts in `writing`, too */
+    const char *busy; /* what others are told, because that one takes long; NULL: they wait */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
     struct pin_key **bucket;
@@ -53,6 +54,9 @@ void pins_remove_all(struct pins *p);
  * key is over before it takes a turn, so keys may be evicted, but by nobody else. */
 void pins_hold_shard(struct pins *p);
 void pins_remove_shard(struct pins *p);
+/* It has a turn, and is not in its own way meanwhile; and has had it. */
+void pins_lift_shard(struct pins *p);
+void pins_lower_shard(struct pins *p);
 /* Takes it out; nothing if it is in no table. */
 void pins_remove(struct pins *p, struct pin *pin);
 /* NULL if nobody has or wants it. */

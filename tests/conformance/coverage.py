@@ -22,7 +22,9 @@ LEFT_OUT = {
 }
 SCRIPTS = 'a language: scripts/scripting_*.txt'
 LEFT_OUT.update({name: SCRIPTS for name in ('eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'script|debug', 'script|exists', 'script|flush',
-                                            'script|help', 'script|kill', 'script|load')})
+                                            'script|help', 'script|kill', 'script|load', 'fcall', 'fcall_ro', 'function|delete', 'function|dump',
+                                            'function|flush', 'function|help', 'function|kill', 'function|list', 'function|load', 'function|restore',
+                                            'function|stats')})
 LEFT_OUT.update({name: 'needs several connections: pubsub.py' for name in (
     'subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe', 'publish', 'spublish', 'pubsub', 'pubsub|channels',
     'pubsub|help', 'pubsub|numpat', 'pubsub|numsub', 'pubsub|shardchannels', 'pubsub|shardnumsub')})

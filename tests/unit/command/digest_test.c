@@ -96,7 +96,7 @@ static void test_reload_leaves_the_data(void)
     EXPECT(e, "DEBUG RELOAD FOO",
            "-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.\r\n");
     EXPECT_STARTS(e, "DEBUG RELOAD NOSAVE", "-ERR Error trying to load the RDB dump");
-    EXPECT_STARTS(e, "DEBUG RELOAD NOFLUSH", "-ERR NOFLUSH needs MERGE");
+    EXPECT_STARTS(e, "DEBUG RELOAD NOFLUSH", "-ERR Error trying to load the RDB dump: NOFLUSH needs MERGE");
     EXPECT(e, "DEBUG DIGEST", WHOLE);
     engine_free(e);
 }

@@ -215,6 +215,7 @@ void engine_free(struct engine *e)
         client_release(&e->clients[i]);
     }
     script_host_free(e->env.script_host);
+    script_host_free(e->env.function_host);
     scripts_free(e->env.scripts);
     if (e->env.ks)
         keyspace_free(e->env.ks);

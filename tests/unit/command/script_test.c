@@ -118,6 +118,10 @@ static void test_deep_values(void)
     CU_ASSERT_EQUAL(e->reply[0], '-');
     eval("return {unpack({},1,1e8)}");
     CU_ASSERT_EQUAL(e->reply[0], '-');
+    eval("return string.match(string.rep('a',1e6),string.rep('a?',1e6))");
+    CU_ASSERT(holds("pattern too complex"));
+    eval("return #string.match(string.rep('a',9e3),string.rep('a?',9e3))");
+    CU_ASSERT(engine_same(e->reply, ":9000\r\n"));
     eval("return redis.call(unpack({},1,7000))");
     CU_ASSERT_EQUAL(e->reply[0], '-');
     eval("return 'well'");

@@ -177,6 +177,176 @@ static void test_waiting_clients_are_served(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+/* -- scripts that take long -- */
+
+static const char *const one_patient[] = {"workers", "1", "busy-reply-threshold", "50", NULL};
+static const char *const two_patient[] = {"workers", "2", "busy-reply-threshold", "50", NULL};
+#define BUSY_SCRIPT                                                                                          \
+    "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+#define BUSY_FUNCTION                                                                                        \
+    "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n"
+#define ENDLESS "EVAL \"while true do end\" "
+
+static void start_patient(bool several)
+{
+    rig_start(&rig, several ? two_patient : one_patient, NULL);
+    here = key_of(0, 0);
+    there = key_of(1, 1);
+}
+
+/* Sends without waiting for a reply. */
+static void sends(struct rig_client *c, const char *format)
+{
+    static char request[2][400];
+    char *text = request[c != &rig.client[0]];
+    snprintf(text, sizeof request[0], format, here, there);
+    c->got_len = 0;
+    rig_exchange(&rig, c, text, strlen(text), 0);
+    rig_run(&rig, 2000);
+}
+
+/* What has come, now or soon, contains a text. */
+static bool has_got(struct rig_client *c, const char *part)
+{
+    char text[1000];
+    for (unsigned i = 0; i < 100 && c->got_len == 0; i++)
+        rig_run(&rig, 1000);
+    size_t n = c->got_len < sizeof text - 1 ? c->got_len : sizeof text - 1;
+    memcpy(text, c->got, n);
+    text[n] = 0;
+    bool found = strstr(text, part) != NULL;
+    if (!found)
+        printf("# got: %s\n# not in it: %s\n", text, part);
+    return found;
+}
+
+/* Others are served, or told, and can end it. */
+static void test_busy_and_killed(void)
+{
+    for (unsigned several = 0; several < 2; several++) {
+        start_patient(several);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 2), *d = rig_connect(&rig, 4);
+        CU_ASSERT(says(a, "SET %1$s v\r\n", "+OK\r\n"));
+        sends(a, ENDLESS "1 %1$s\r\n");
+        CU_ASSERT(says(b, "PING\r\n", "+PONG\r\n"));
+        sends(d, "GET %1$s\r\n");
+        CU_ASSERT_EQUAL(d->got_len, 0);
+        rig_run(&rig, 60000);
+        CU_ASSERT(has_got(d, BUSY_SCRIPT));
+        CU_ASSERT(says(b, "PING\r\n", BUSY_SCRIPT));
+        CU_ASSERT(says(b, "GET %1$s\r\n", BUSY_SCRIPT));
+        CU_ASSERT(says(b, "NOSUCH\r\n", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n"));
+        CU_ASSERT(says(b, "MULTI\r\nGET %1$s\r\n", "+OK\r\n" BUSY_SCRIPT));
+        CU_ASSERT(
+            says(b, "EXEC\r\n",
+                 "-EXECABORT Transaction discarded because of: BUSY Redis is busy running a script. You can "
+                 "only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"));
+        CU_ASSERT(says(b, "FUNCTION KILL\r\n", BUSY_SCRIPT));
+        CU_ASSERT(says(b, "FUNCTION STATS\r\n", BUSY_SCRIPT));
+        CU_ASSERT(says(b, "SCRIPT KILL\r\n", "+OK\r\n"));
+        CU_ASSERT(has_got(a, "-ERR Script killed by user with SCRIPT KILL. script: "));
+        CU_ASSERT(says(b, "GET %1$s\r\nSCRIPT KILL\r\n",
+                       "$1\r\nv\r\n-NOTBUSY No scripts in execution right now.\r\n"));
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
+/* Its shard alone waits for it; one that names no key keeps all, on any worker. */
+static void test_other_shards_go_on(void)
+{
+    start_patient(true);
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 3);
+    CU_ASSERT(says(a, "SCRIPT LOAD \"while true do end\"\r\n",
+                   "$40\r\n694a5fe1ddb97a4c6a1bf299d9537c7d3d0f84e7\r\n"));
+    sends(a, ENDLESS "1 %1$s\r\n");
+    rig_run(&rig, 60000);
+    CU_ASSERT(says(b, "SET %2$s w\r\nPING\r\n", "+OK\r\n+PONG\r\n"));
+    CU_ASSERT(says(b, "GET %1$s\r\n", BUSY_SCRIPT));
+    CU_ASSERT(says(b, "MGET %1$s %2$s\r\n", BUSY_SCRIPT));
+    CU_ASSERT(says(b, "DBSIZE\r\n", BUSY_SCRIPT));
+    CU_ASSERT(says(b, "SCRIPT KILL\r\n", "+OK\r\n"));
+    CU_ASSERT(has_got(a, "-ERR Script killed by user"));
+    sends(a, ENDLESS "0\r\n");
+    sends(d, "GET %2$s\r\n");
+    CU_ASSERT(says(b, "PING\r\n", "+PONG\r\n"));
+    rig_run(&rig, 60000);
+    CU_ASSERT(has_got(d, BUSY_SCRIPT));
+    CU_ASSERT(says(b, "PING\r\n", BUSY_SCRIPT));
+    CU_ASSERT(says(b, "SCRIPT KILL\r\n", "+OK\r\n"));
+    CU_ASSERT(has_got(a, "-ERR Script killed by user"));
+    CU_ASSERT(says(b, "MGET %1$s %2$s\r\n", "*2\r\n$-1\r\n$1\r\nw\r\n"));
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
+/* One that has written cannot be killed, but goes when the box does. */
+static void test_unkillable(void)
+{
+    for (unsigned several = 0; several < 2; several++) {
+        start_patient(several);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 2);
+        sends(a, "EVAL \"redis.call('set',KEYS[1],'x') while true do end\" 1 %1$s\r\n");
+        rig_run(&rig, 60000);
+        CU_ASSERT(says(
+            b, "SCRIPT KILL\r\n",
+            "-UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
+            "either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
+            "command.\r\n"));
+        CU_ASSERT_EQUAL(a->got_len, 0);
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
+static void test_functions_are_killed_by_their_own_command(void)
+{
+    for (unsigned several = 0; several < 2; several++) {
+        start_patient(several);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 2);
+        CU_ASSERT(says(a,
+                       "FUNCTION LOAD \"#!lua name=l\\nredis.register_function('f',function() while true do "
+                       "end end)\"\r\n",
+                       "$1\r\nl\r\n"));
+        sends(a, "FCALL f 1 %1$s x\r\n");
+        rig_run(&rig, 60000);
+        CU_ASSERT(says(b, "PING\r\n", BUSY_FUNCTION));
+        CU_ASSERT(says(b, "SCRIPT KILL\r\n", BUSY_FUNCTION));
+        CU_ASSERT(says(b, "FUNCTION FLUSH\r\n", BUSY_FUNCTION));
+        sends(b, "FUNCTION STATS\r\n");
+        CU_ASSERT(has_got(b, "$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*"
+                             "5\r\n$5\r\nFCALL\r\n"));
+        b->got_len = 0;
+        CU_ASSERT(says(b, "FUNCTION KILL\r\n", "+OK\r\n"));
+        CU_ASSERT(
+            has_got(a, "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:2."));
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
+/* Nobody sees it half done, and who waits for a key is served when it has ended. */
+static void test_nobody_comes_between(void)
+{
+    static const char *const kinds[] = {"1 %1$s\r\n", "0\r\n"};
+    for (unsigned i = 0; i < 4; i++) {
+        rig_start(&rig, i / 2 ? two : one, NULL);
+        here = key_of(0, 0);
+        there = key_of(1, 1);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 3);
+        char request[300], text[300];
+        snprintf(text, sizeof text, "BLPOP %s 0\r\n", "l{%1$s}");
+        sends(d, text);
+        snprintf(request, sizeof request,
+                 "EVAL \"local k,l='%%1$s','l{%%1$s}' redis.call('rpush',l,'a') for i=1,20000 do "
+                 "redis.call('incr',k) "
+                 "end return {redis.call('get',k),redis.call('lpop',l)}\" %s",
+                 kinds[i % 2]);
+        sends(a, request);
+        sends(b, "INCR %1$s\r\n");
+        CU_ASSERT(has_got(a, "*2\r\n$5\r\n20000\r\n$1\r\na\r\n"));
+        CU_ASSERT(has_got(b, ":20001\r\n"));
+        CU_ASSERT_EQUAL(d->got_len, 0);
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -186,6 +356,11 @@ int main(int argc, char **argv)
         UNIT(test_the_cache_is_everybodys),
         UNIT(test_in_exec_and_unheard),
         UNIT(test_waiting_clients_are_served),
+        UNIT(test_busy_and_killed),
+        UNIT(test_other_shards_go_on),
+        UNIT(test_unkillable),
+        UNIT(test_functions_are_killed_by_their_own_command),
+        UNIT(test_nobody_comes_between),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/script", tests);

@@ -1,0 +1,324 @@
+/* run.c: one run of a script or a function: its arguments, its slices, its reply or error.
+ * https://redis.io/docs/latest/develop/interact/programmability/ */
+#include "base/coroutine.h"
+#include "script/host.h"
+
+#include <stdlib.h>
+#include <x86intrin.h>
+
+enum {
+    FIRST_US = 50,         /* then others come, ... */
+    SLICE_US = 10,         /* ... and the clock of its slices is looked at so often */
+    TIDY_BYTES = 4 << 20,  /* beyond it everything is collected after a run */
+    KEEP_BYTES = 64 << 10, /* of buffers, from run to run */
+};
+
+/* Pushes a list of the arguments from..to. */
+static void push_list(lua_State *L, const struct request *rq, int from, int to)
+{
+    lua_createtable(L, to - from, 0);
+    for (int i = from; i < to; i++) {
+        lua_pushlstring(L, (const char *)rq->argv[i].p, rq->argv[i].len);
+        lua_rawseti(L, -2, i - from + 1);
+    }
+}
+
+/* globals[name] = the table on top, popped. */
+static void set_global(lua_State *L, const char *name)
+{
+    sandbox_globals(L);
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
+/* Pushes what is to be called and its arguments; returns how many these are. A script finds them in globals.
+ */
+static int push_call(lua_State *L, struct script_host *h)
+{
+    enum { FIRST = 3 };
+    const struct request *rq = h->rq;
+    bool script = h->script;
+    push_list(L, rq, FIRST, FIRST + h->keys);
+    if (script)
+        set_global(L, "KEYS");
+    push_list(L, rq, FIRST + h->keys, rq->argc);
+    if (script)
+        set_global(L, "ARGV");
+    if (script) {
+        script_push(L, h);
+        return 0;
+    }
+    library_push(L, h); /* may give way, and the arguments are others' then */
+    lua_insert(L, -3);
+    return 2;
+}
+
+/* Pops the field of the error at index, if it is text or a number. */
+static const char *error_field(lua_State *L, int index, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+    return lua_isstring(L, -1) ? lua_tostring(L, -1) : NULL; /* stays on the stack */
+}
+
+static void reply_failure(lua_State *L, struct script_host *h)
+{
+    struct resp_writer *out = h->rq->out;
+    int at = lua_gettop(L);
+    if (!lua_istable(L, at)) {
+        const char *text = lua_tostring(L, at);
+        const char *why = h->ended ? h->why : text ? text : "unknown error";
+        reply_errorf(out, "ERR %s script: %s, on @%s.", why, (const char *)h->program->name.p,
+                     h->functions ? "user_function" : "user_script");
+        return;
+    }
+    const char *text = error_field(L, at, "err"), *source = error_field(L, at, "source");
+    const char *line = error_field(L, at, "line");
+    lua_pushliteral(L, "ignore_error_stats_update");
+    lua_rawget(L, at);
+    uint32_t errors = out->errors;
+    bool counted = lua_toboolean(L, -1);
+    lua_pushfstring(L, " script: %s, on %s:%s.", (const char *)h->program->name.p, source ? source : "",
+                    line ? line : "");
+    lua_pushstring(L, text ? text : "ERR unknown error");
+    lua_insert(L, -2);
+    if (source && line)
+        lua_concat(L, 2);
+    else
+        lua_pop(L, 1);
+    reply_error(out, lua_tostring(L, -1));
+    if (counted) /* as that of the command that made it */
+        out->errors = errors;
+}
+
+static int protected_run(lua_State *L)
+{
+    struct script_host *h = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    lua_pushcfunction(L, api_error_handler);
+    int args = push_call(L, h);
+    h->failed = lua_pcall(L, args, 1, 1) != 0;
+    lua_sethook(L, NULL, 0, 0);
+    h->limit = SIZE_MAX; /* what follows cannot be taken back */
+    if (h->again)
+        return 0;
+    h->replying = true;
+    if (h->failed)
+        reply_failure(L, h);
+    else
+        value_to_reply(h, h->rq->out);
+    return 0;
+}
+
+/* Is memory short where it may write? */
+static bool is_short(const struct request *rq)
+{
+    const struct keyspace *ks = rq->env->ks;
+    if (!script_is_alone(rq))
+        return command_make_room(rq) != STORE_OK;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (shard_make_room(ks->shard[i], 0) != STORE_OK)
+            return true;
+    return false;
+}
+
+/* What a script may take that keeps everybody waiting. */
+static uint64_t threshold_ms(const struct request *rq)
+{
+    uint64_t ms = rq->env->conf->busy_reply_threshold_ms;
+    return ms && ms < SCRIPT_MS_MOST ? ms : SCRIPT_MS_MOST;
+}
+
+static void begin(struct script_host *h, struct request *rq, bool read_only)
+{
+    const struct client *c = rq->client;
+    h->rq = rq;
+    h->limit = SCRIPT_MEMORY;
+    h->read_only = read_only || h->program->flags & SCRIPT_NO_WRITES;
+    h->resp = 2;
+    h->killed = h->again = h->dirty = h->replying = h->failed = false;
+    h->status = 0;
+    h->may_turn = h->co && request_may_turn(rq) && !(rq->client->flags & CLIENT_DENY_BLOCKING);
+    h->begun_us = host_clock_us();
+    h->oom = is_short(rq);
+    h->client = (struct client){.id = c->id,
+                                .db = c->db,
+                                .proto = 2,
+                                .worker = c->worker,
+                                .peer = c->peer,
+                                .local = c->local,
+                                .created_ms = c->created_ms,
+                                .last_ms = c->last_ms};
+    h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
+                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT));
+    lua_gc(h->L, LUA_GCRESTART, 0);
+    host_limit_time(h, threshold_ms(rq) * 1000, "Script took longer than busy-reply-threshold and was ended");
+}
+
+/* Lua's buffer for joining strings becomes smaller by half with each collection. */
+static void collect(struct script_host *h)
+{
+    uint64_t before;
+    do {
+        before = h->used;
+        lua_gc(h->L, LUA_GCCOLLECT, 0);
+    } while (h->used > TIDY_BYTES && h->used < before - before / 4);
+}
+
+static void end(struct script_host *h)
+{
+    enum { TIDY_RUNS = 50 };
+    lua_settop(h->L, 0);
+    lua_sethook(h->L, NULL, 0, 0);
+    h->limit = SCRIPT_MEMORY;
+    h->may_turn = false;
+    if (h->used > TIDY_BYTES)
+        collect(h);
+    else if (++h->runs % TIDY_RUNS == 0)
+        lua_gc(h->L, LUA_GCSTEP, 1);
+    if (h->reply_cap > KEEP_BYTES) {
+        free(h->reply);
+        h->reply = NULL;
+        h->reply_cap = 0;
+    }
+    if (h->argv_cap > KEEP_BYTES / sizeof *h->argv) {
+        free(h->argv);
+        h->argv = NULL;
+        h->argv_cap = 0;
+    }
+    h->rq = NULL;
+    h->program = NULL;
+    h->script = NULL;
+    h->function = NULL;
+}
+
+/* With flags of its own it is held to them before it begins. True after an error. */
+static bool is_refused(const struct script_host *h, struct request *rq, bool read_only)
+{
+    unsigned flags = h->program->flags;
+    if (!(flags & SCRIPT_SHEBANG))
+        return false;
+    if (h->oom && !(flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES)))
+        reply_oom(rq->out);
+    else if (read_only && !(flags & SCRIPT_NO_WRITES))
+        reply_error(rq->out, "ERR Can not execute a script with write flag using *_ro command.");
+    else
+        return false;
+    return true;
+}
+
+static void run_on_stack(void *host)
+{
+    struct script_host *h = host;
+    h->status = lua_cpcall(h->L, protected_run, h);
+}
+
+/* It has run to its end. */
+static enum command_result finish(struct script_host *h)
+{
+    struct resp_writer *out = h->rq->out;
+    bool again = h->again;
+    if (h->status != 0) {
+        const char *why = lua_tostring(h->L, -1);
+        if (h->replying)
+            out->failed = true; /* half a reply was written */
+        else if (!again)
+            reply_errorf(out, "ERR %s", why ? why : "not enough memory");
+    }
+    end(h);
+    return again ? CMD_ELSEWHERE : CMD_DONE;
+}
+
+/* Lets it run until it ends. In the middle, when it has taken long: gives way to others (rq->turn), after
+ * CMD_LONG if the request is not made for that yet. */
+static enum command_result go_on(struct script_host *h, struct request *rq, unsigned us)
+{
+    struct script_host **running = scripts_running(rq->env->scripts, rq->env->self);
+    struct turn *turn = rq->turn;
+    h->rq = rq;
+    rq->turn = NULL; /* that of the stack below */
+    if (rq->again && !turn) {
+        h->may_turn = false; /* nobody gets a turn, so it may not take long */
+        h->deadline_us = host_clock_us() + threshold_ms(rq) * 1000;
+    }
+    *running = h;
+    for (;;) {
+        h->until = __rdtsc() + us * rq->env->tsc_per_us;
+        if (!coroutine_resume(h->co))
+            break;
+        if (!rq->again) {
+            rq->busy = h->functions ? BUSY_FUNCTION : BUSY_SCRIPT;
+            h->rq = NULL;
+            return CMD_LONG;
+        }
+        if (turn) {
+            turn->left = 1;
+            turn_take(turn);
+        }
+        us = SLICE_US;
+    }
+    *running = NULL;
+    rq->turn = turn;
+    return finish(h);
+}
+
+static enum command_result run(struct script_host *h, struct request *rq, int keys, bool read_only)
+{
+    h->keys = keys;
+    begin(h, rq, read_only);
+    if (is_refused(h, rq, read_only))
+        return finish(h);
+    if (h->co) {
+        coroutine_begin(h->co, run_on_stack, h);
+        return go_on(h, rq, FIRST_US);
+    }
+    run_on_stack(h);
+    return finish(h);
+}
+
+enum command_result script_kill_running(struct request *rq, bool function)
+{
+    const char *why = "NOTBUSY No scripts in execution right now.";
+    for (unsigned i = 0; rq->env->scripts && i < rq->env->workers; i++) {
+        struct script_host *h = *scripts_running(rq->env->scripts, i);
+        if (!h)
+            continue;
+        if (h->dirty) {
+            why = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
+                  "either "
+                  "wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
+                  "command.";
+        } else if (h->functions != function) {
+            why = h->functions ? BUSY_FUNCTION : BUSY_SCRIPT;
+        } else {
+            h->killed = true;
+            reply_ok(rq->out);
+            return CMD_DONE;
+        }
+    }
+    reply_error(rq->out, why);
+    return CMD_DONE;
+}
+
+enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
+                               bool read_only)
+{
+    if (h->program)
+        return go_on(h, rq, SLICE_US);
+    h->program = &s->run;
+    h->script = s;
+    atomic_store_explicit(&s->used, rq->env->now_ms, memory_order_relaxed);
+    return run(h, rq, keys, read_only);
+}
+
+enum command_result function_run(struct script_host *h, struct function *f, struct request *rq, int keys,
+                                 bool read_only)
+{
+    if (h->program)
+        return go_on(h, rq, SLICE_US);
+    h->program = &f->run;
+    h->function = f;
+    return run(h, rq, keys, read_only);
+}
