@@ -383,6 +383,40 @@ static void not_within_a_transaction(void)
     CU_ASSERT(end());
 }
 
+static void nor_within_a_script(void)
+{
+    start(one);
+    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
+    sends(client[1], "EVAL \"return redis.call('MIGRATE','10.0.0.1','7000',KEYS[1],'9','500')\" 1 k\r\n");
+    CU_ASSERT(memcmp(client[1]->got, "-ERR MIGRATE waits for another server", 37) == 0);
+    CU_ASSERT(rig_says(&rig, client[1], "GET k\r\n", "$1\r\n1\r\n"));
+    CU_ASSERT(end());
+}
+
+/* Keys of several workers have no queue to wait in; other stops of all workers go on meanwhile. */
+static void a_fifth_over_several_workers_is_refused(void)
+{
+    enum { MOST = 5 };
+    start(two);
+    for (unsigned i = 0; i < MOST; i++) {
+        struct rig_client *c = rig_connect(&rig, 6 + 2 * i); /* all of one worker */
+        char text[128], a[16], b[16];
+        sprintf(a, "{%s}%u", key_of(0), i);
+        sprintf(b, "{%s}%u", key_of(1), i);
+        sprintf(text, "MSET %s 1 %s 2\r\n", a, b);
+        CU_ASSERT(rig_says(&rig, c, text, "+OK\r\n"));
+        sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 500 KEYS %s %s\r\n", a, b);
+        sends(c, text);
+    }
+    CU_ASSERT(has(&rig.client[14], "-ERR too many commands wait for other servers, try again\r\n"));
+    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
+    rig_run(&rig, 600000);
+    for (unsigned i = 0; i + 1 < MOST; i++)
+        CU_ASSERT(has(&rig.client[6 + 2 * i], READING));
+    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
+    CU_ASSERT(end());
+}
+
 static void notifications_and_watch_tell_of_it(void)
 {
     static const char *const events[] = {"workers", "1", "notify-keyspace-events", "KEA", NULL};
@@ -456,6 +490,8 @@ int main(int argc, char **argv)
                                              UNIT(four_at_a_time),
                                              UNIT(long_values_and_many_keys),
                                              UNIT(not_within_a_transaction),
+                                             UNIT(nor_within_a_script),
+                                             UNIT(a_fifth_over_several_workers_is_refused),
                                              UNIT(notifications_and_watch_tell_of_it),
                                              UNIT(the_box_ends_meanwhile),
                                              UNIT(any_allocation_may_fail),
