@@ -78,10 +78,11 @@ static bool is_usable(const struct peer *p)
     return p->opened && !p->closed && p->result == REMOTE_OK && p->got == p->parsed;
 }
 
-static struct peer *find_idle(const struct peers *ps, const struct endpoint *to)
+static struct peer *find_idle(const struct peers *ps, const struct endpoint *to, bool login)
 {
     for (struct peer *p = ps->first; p; p = p->next)
-        if (is_idle(p) && is_usable(p) && p->to.port == to->port && ip_equal(&p->to.ip, &to->ip))
+        if (is_idle(p) && is_usable(p) && p->remote.login == login && p->to.port == to->port &&
+            ip_equal(&p->to.ip, &to->ip))
             return p;
     return NULL;
 }
@@ -128,14 +129,15 @@ static void peer_release(struct remote *r, bool keep)
 }
 
 static enum remote_result peer_open(struct command_env *env, struct turn *turn, const struct endpoint *to,
-                                    uint64_t timeout_ms, struct remote **r)
+                                    bool login, uint64_t timeout_ms, struct remote **r)
 {
     struct peers *ps = &((struct worker *)env->worker)->peers;
-    struct peer *p = find_idle(ps, to);
+    struct peer *p = find_idle(ps, to, login);
     if (!p)
         p = peer_new(ps, to);
     if (!p)
         return REMOTE_NOWHERE;
+    p->remote.login = login;
     p->turn = turn;
     p->timeout_us = timeout_ms > UINT64_MAX / 2000 ? UINT64_MAX / 2 : timeout_ms * 1000;
     enum remote_result result = await(p, WISH_OPEN);
@@ -189,11 +191,10 @@ static enum remote_result peer_line(struct remote *r, bool wait, struct slice *l
     if (end > begin && end[-1] == '\r')
         end--;
     *line = (struct slice){p->line, (size_t)(end - begin)};
-    if (line->len <= REMOTE_LINE)
-        memcpy(p->line, begin, line->len);
-    else
-        p->result = REMOTE_GARBAGE;
-    return p->result;
+    if (line->len > REMOTE_LINE)
+        return p->result = REMOTE_GARBAGE;
+    memcpy(p->line, begin, line->len);
+    return REMOTE_OK;
 }
 
 const struct remote_ops worker_remote_ops = {

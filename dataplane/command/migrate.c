@@ -3,7 +3,8 @@
  *
  * It runs in slices, and parked while the network is waited for; its keys are its own until it ends. Other
  * than in Redis, AUTH and SELECT are answered before a key is sent (a key never comes into a wrong database),
- * replies are read while keys are sent, and only "+" is taken for success. */
+ * nobody profits from another one's AUTH, replies are read while keys are sent, and only "+" is taken for
+ * success. */
 #include "base/number.h"
 #include "command/generic.h"
 #include "command/notify.h"
@@ -12,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { DEFAULT_TIMEOUT_MS = 1000, DELETIONS = 64 };
+enum { DEFAULT_TIMEOUT_MS = 1000, DELETIONS = 64, MANY_KEYS = 256 };
 
 struct parcel {
     int at; /* the key's argument */
@@ -305,8 +306,8 @@ static enum remote_result attempt(struct migration *m, const struct endpoint *to
 {
     m->sent = m->answered = 0;
     m->fault = connecting;
-    enum remote_result result =
-        m->remote->open(m->rq->env, m->rq->turn, to, (uint64_t)m->timeout_ms, &m->target);
+    enum remote_result result = m->remote->open(m->rq->env, m->rq->turn, to, m->password.p != NULL,
+                                                (uint64_t)m->timeout_ms, &m->target);
     if (result == REMOTE_CLOSED)
         m->fault = writing; /* that is how Redis learns of it */
     if (result != REMOTE_OK)
@@ -343,21 +344,22 @@ static void migrate(struct migration *m)
 enum command_result migrate_command(struct request *rq)
 {
     struct migration m = {.rq = rq, .remote = rq->env->box ? rq->env->box->remote : NULL};
-    enum command_result result = CMD_DONE;
+    bool may_wait = request_may_turn(rq) && m.remote;
     if (!parse(&m))
         return CMD_DONE;
+    if (may_wait && m.key_args > MANY_KEYS) /* even to look for them takes long */
+        return CMD_LONG;
     if (!find_keys(&m))
         reply_error(rq->out, "ERR out of memory for a table of the keys");
     else if (m.parcels == 0)
         reply_simple(rq->out, "NOKEY");
-    else if (request_may_turn(rq) && m.remote)
-        result = CMD_LONG;
     else if (rq->turn)
         migrate(&m);
     else if (rq->again)
         reply_error(rq->out, "ERR too many commands wait for other servers, try again");
-    else
+    else if (!may_wait)
         reply_error(rq->out, "ERR MIGRATE waits for another server: not in a transaction or a script");
+    bool later = may_wait && m.parcels > 0;
     free(m.parcel);
-    return result;
+    return later ? CMD_LONG : CMD_DONE;
 }

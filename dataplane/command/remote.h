@@ -27,12 +27,14 @@ enum { REMOTE_LINE = 1024 }; /* a longer line is no reply */
 
 struct remote {
     int64_t db; /* the user's: what is selected there, -1 = unknown, and so at first */
+    bool login; /* whoever has had it has logged in there */
 };
 
 struct remote_ops {
-    /* An idle connection to this server, or a new one, which is open. *r is set with REMOTE_OK alone. */
+    /* An idle connection to this server, or a new one, which is open. *r is set with REMOTE_OK alone. login:
+     * the caller is going to log in; nobody else gets a connection on which that was done. */
     enum remote_result (*open)(struct command_env *env, struct turn *turn, const struct endpoint *to,
-                               uint64_t timeout_ms, struct remote **r);
+                               bool login, uint64_t timeout_ms, struct remote **r);
     /* Few bytes are kept to leave with those that follow, many are read until send returns. */
     enum remote_result (*send)(struct remote *r, struct slice bytes);
     /* All that was sent is on its way. */

@@ -205,11 +205,12 @@ def _(o):
         errors, again = [], connect(o.host, o.port, o.password)
         begin = time.monotonic()
         waiting.start()
+        served = 0
         while waiting.is_alive():
-            asked = time.monotonic()
             assert again.get("x") == b"2"
-            assert time.monotonic() - asked < 0.5, "another client waited"
-        assert errors == ["IOERR error or timeout reading to target instance"] and 0.9 < time.monotonic() - begin < 2.5, errors
+            served += 1
+        assert errors == ["IOERR error or timeout reading to target instance"] and time.monotonic() - begin > 0.9, errors
+        assert served >= 5, "another client waited"
         assert b.get("k") == b"1"
         stuck.join()
 

@@ -12,6 +12,9 @@
  */
 enum { PORT = 7000, WAIT_US = 3000 };
 
+/* Long values stay long, and TCP takes little of them. */
+static const char *const plain[] = {"workers", "1", "rdbcompression", "no", "tcp-send-buffer", "256kb", NULL};
+
 static void start(const char *const *pairs)
 {
     begin(pairs);
@@ -168,6 +171,52 @@ static void what_is_refused_stays(void)
         CU_ASSERT(rig_says(&rig, client[1], "GET x\r\n", "$1\r\n2\r\n"));
         CU_ASSERT(end());
     }
+}
+
+/* Whoever has logged in leaves nobody else a connection. */
+static void a_login_is_nobody_elses(void)
+{
+    start(one);
+    CU_ASSERT(rig_says(&rig, client[1], "MSET a 1 b 2 c 3\r\n", "+OK\r\n"));
+    sends(client[0], "MIGRATE 10.0.0.1 7000 a 9 500 AUTH p\r\n");
+    CU_ASSERT(hears(target(0), "*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n", "+OK\r\n"));
+    CU_ASSERT(hears(target(0), SELECT, "+OK\r\n") && hears_restore(target(0), "a", "+OK\r\n"));
+    sends(client[2], MOVE("b"));
+    CU_ASSERT(hears(target(1), SELECT, "-NOAUTH log in\r\n"));
+    CU_ASSERT(has(client[2], "-ERR Target instance replied with error: NOAUTH log in\r\n"));
+    sends(client[2], "MIGRATE 10.0.0.1 7000 c 9 500 AUTH p\r\n");
+    CU_ASSERT(hears(target(0), "*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n", "+OK\r\n"));
+    CU_ASSERT(hears_restore(target(0), "c", "+OK\r\n") && has(client[2], "+OK\r\n"));
+    CU_ASSERT_EQUAL(rig.accepted, 2);
+    CU_ASSERT(end());
+}
+
+/* The first key has arrived, the second has not, wholly. */
+static void what_was_answered_before_a_reset_counts(void)
+{
+    enum { BYTES = 3000000 };
+    static char text[BYTES + 100];
+    start(plain);
+    int n = sprintf(text, "*3\r\n$3\r\nSET\r\n$4\r\nlong\r\n$%d\r\n", BYTES);
+    memset(text + n, 'x', BYTES);
+    strcpy(text + n + BYTES, "\r\n");
+    CU_ASSERT(rig_says(&rig, client[1], text, "+OK\r\n"));
+    CU_ASSERT(rig_says(&rig, client[1], "SET a 1\r\n", "+OK\r\n"));
+    sends(client[0], "MIGRATE 10.0.0.1 7000 \"\" 9 500 KEYS a long\r\n");
+    struct rig_client *t = target(0);
+    rig_run(&rig, WAIT_US);
+    t->paused = true; /* what follows finds no room */
+    rig_send(t, "+OK\r\n");
+    rig_run(&rig, 100000);
+    rig_send(t, "+OK\r\n");
+    rig_run(&rig, 100000);
+    tcp_abort(t->conn, rig.now_us);
+    t->closed = true;
+    rig_run(&rig, WAIT_US);
+    CU_ASSERT(has(client[0], WRITING));
+    CU_ASSERT(rig_says(&rig, client[1], "EXISTS a\r\nSTRLEN long\r\n", ":0\r\n:3000000\r\n"));
+    CU_ASSERT_EQUAL(rig.accepted, 1); /* it is not tried again */
+    CU_ASSERT(end());
 }
 
 static void a_silent_target_is_given_up(void)
@@ -335,12 +384,11 @@ static void long_values_and_many_keys(void)
 {
     enum { KEYS = 2000, BYTES = 3000000 };
     static char text[KEYS * 16 + BYTES + 100], answers[KEYS * 5 + 1];
-    start(one);
+    start(plain);
     int n = sprintf(text, "*3\r\n$3\r\nSET\r\n$4\r\nlong\r\n$%d\r\n", BYTES);
     for (unsigned i = 0; i < BYTES; i++)
         text[n++] = (char)('a' + (i * i) % 23);
     sprintf(text + n, "\r\n");
-    sends(client[0], "CONFIG SET rdbcompression no\r\n");
     CU_ASSERT(rig_says(&rig, client[1], text, "+OK\r\n"));
     n = sprintf(text, "MSET");
     for (unsigned i = 0; i < KEYS; i++)
@@ -380,6 +428,40 @@ static void not_within_a_transaction(void)
     sends(client[1], "EXEC\r\n");
     CU_ASSERT(memcmp(client[1]->got, "*1\r\n-ERR MIGRATE waits for another server", 41) == 0);
     CU_ASSERT(rig_says(&rig, client[1], "GET k\r\n", "$1\r\n1\r\n"));
+    CU_ASSERT(end());
+}
+
+static void nor_within_a_script(void)
+{
+    start(one);
+    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
+    sends(client[1], "EVAL \"return redis.call('MIGRATE','10.0.0.1','7000',KEYS[1],'9','500')\" 1 k\r\n");
+    CU_ASSERT(memcmp(client[1]->got, "-ERR MIGRATE waits for another server", 37) == 0);
+    CU_ASSERT(rig_says(&rig, client[1], "GET k\r\n", "$1\r\n1\r\n"));
+    CU_ASSERT(end());
+}
+
+/* Keys of several workers have no queue to wait in; other stops of all workers go on meanwhile. */
+static void a_fifth_over_several_workers_is_refused(void)
+{
+    enum { MOST = 5 };
+    start(two);
+    for (unsigned i = 0; i < MOST; i++) {
+        struct rig_client *c = rig_connect(&rig, 6 + 2 * i); /* all of one worker */
+        char text[128], a[16], b[16];
+        sprintf(a, "{%s}%u", key_of(0), i);
+        sprintf(b, "{%s}%u", key_of(1), i);
+        sprintf(text, "MSET %s 1 %s 2\r\n", a, b);
+        CU_ASSERT(rig_says(&rig, c, text, "+OK\r\n"));
+        sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 500 KEYS %s %s\r\n", a, b);
+        sends(c, text);
+    }
+    CU_ASSERT(has(&rig.client[14], "-ERR too many commands wait for other servers, try again\r\n"));
+    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
+    rig_run(&rig, 600000);
+    for (unsigned i = 0; i + 1 < MOST; i++)
+        CU_ASSERT(has(&rig.client[6 + 2 * i], READING));
+    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
     CU_ASSERT(end());
 }
 
@@ -446,6 +528,8 @@ int main(int argc, char **argv)
                                              UNIT(a_connection_that_has_died_is_replaced),
                                              UNIT(options_and_what_is_left_of_time_are_sent),
                                              UNIT(what_is_refused_stays),
+                                             UNIT(a_login_is_nobody_elses),
+                                             UNIT(what_was_answered_before_a_reset_counts),
                                              UNIT(a_silent_target_is_given_up),
                                              UNIT(nobody_there),
                                              UNIT(nonsense_is_no_success),
@@ -456,6 +540,8 @@ int main(int argc, char **argv)
                                              UNIT(four_at_a_time),
                                              UNIT(long_values_and_many_keys),
                                              UNIT(not_within_a_transaction),
+                                             UNIT(nor_within_a_script),
+                                             UNIT(a_fifth_over_several_workers_is_refused),
                                              UNIT(notifications_and_watch_tell_of_it),
                                              UNIT(the_box_ends_meanwhile),
                                              UNIT(any_allocation_may_fail),
