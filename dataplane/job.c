@@ -73,7 +73,7 @@ static bool job_grow(struct resp_writer *w)
     }
     if (j->streams)
         return job_chunk(j);
-    bool ok = j->reply_len <= j->reply_max && job_room(j, 2 * RESP_CHUNK_MIN);
+    bool ok = j->reply_len <= j->reply_max && job_room(j, 1);
     if (ok)
         job_window(j);
     return ok;
@@ -220,7 +220,7 @@ struct resp_writer *job_write_begin(struct job *j)
 {
     resp_writer_init(&j->out, &job_sink, j->client.proto);
     if (!j->streams) {
-        job_room(j, 2 * RESP_CHUNK_MIN);
+        job_room(j, 1);
         job_window(j);
     } else if (!j->chunk_last && !job_chunk(j)) {
         j->out.failed = true;

@@ -155,33 +155,6 @@ void session_attach(struct session *s, struct out_chunk *first, struct out_chunk
         session_drain(s);
 }
 
-/* Copies bytes into TCP while it has room, the rest into chunks. */
-static void stream(struct session *s, const uint8_t *p, size_t n)
-{
-    while (n && !s->chunk_first) {
-        size_t room;
-        uint8_t *to = tcp_tx_reserve(s->conn, &room);
-        if (!to)
-            break;
-        size_t part = n < room ? n : room;
-        memcpy(to, p, part);
-        tcp_tx_commit(s->conn, part);
-        count_out(s, part);
-        p += part;
-        n -= part;
-    }
-    while (n) {
-        if ((!s->chunk_last || s->chunk_last->len == s->chunk_last->cap) && !chunk_append(s))
-            return;
-        struct out_chunk *c = s->chunk_last;
-        size_t part = n < c->cap - c->len ? n : c->cap - c->len;
-        memcpy(c->data + c->len, p, part);
-        chunk_wrote(s, part);
-        p += part;
-        n -= part;
-    }
-}
-
 static void window(struct session_out *o, uint8_t *p, size_t room)
 {
     o->w.start = o->w.cur = p;
@@ -201,9 +174,6 @@ static void settle(struct session_out *o)
     case OUT_CHUNK:
         chunk_wrote(s, n);
         break;
-    case OUT_BOUNCE:
-        stream(s, o->bounce, n);
-        break;
     default:
         break;
     }
@@ -211,24 +181,19 @@ static void settle(struct session_out *o)
     o->where = OUT_NONE;
 }
 
-/* Finds the next place with at least RESP_CHUNK_MIN bytes of room. */
+/* Finds the next place with room. */
 static bool place(struct session_out *o)
 {
     struct session *s = o->session;
     size_t room = 0;
     uint8_t *p = s->chunk_first ? NULL : tcp_tx_reserve(s->conn, &room);
-    if (p && room >= RESP_CHUNK_MIN) {
+    if (p) {
         o->where = OUT_TCP;
         window(o, p, room);
         return true;
     }
-    if (p) { /* the frame is nearly full: write beside it, then split */
-        o->where = OUT_BOUNCE;
-        window(o, o->bounce, sizeof o->bounce);
-        return true;
-    }
     struct out_chunk *c = s->chunk_last;
-    if ((!c || c->cap - c->len < RESP_CHUNK_MIN) && !chunk_append(s))
+    if ((!c || c->len == c->cap) && !chunk_append(s))
         return false;
     c = s->chunk_last;
     o->where = OUT_CHUNK;
@@ -255,7 +220,7 @@ struct resp_writer *session_write_begin(struct session *s)
     resp_writer_init(&o->w, &session_sink, s->client.proto);
     o->session = s;
     if (!place(o))
-        window(o, o->bounce, 0); /* broken: the first byte asks for room and fails */
+        window(o, NULL, 0); /* broken: the first byte asks for room and fails */
     return &o->w;
 }
 

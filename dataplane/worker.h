@@ -66,8 +66,7 @@ struct box { /* what the workers share; written by the main thread before they s
 struct session_out { /* the one writer that is open at a time */
     struct resp_writer w;
     struct session *session;
-    enum { OUT_NONE, OUT_TCP, OUT_BOUNCE, OUT_CHUNK, OUT_NOWHERE } where;
-    uint8_t bounce[512];
+    enum { OUT_NONE, OUT_TCP, OUT_CHUNK } where;
 };
 
 struct worker {

@@ -38,7 +38,9 @@ static inline uint32_t turn_bunch(const struct turn *t)
 
 static inline bool turn_passed(struct turn *t, uint32_t n)
 {
-    if (t && (t->left -= n) == 0)
+    if (t && t->left > n)
+        t->left -= n;
+    else if (t)
         t->look(t);
     return !t || !t->gone;
 }

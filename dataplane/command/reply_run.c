@@ -2,7 +2,7 @@
 #include "command/reply_run.h"
 #include "resp/bulk.h"
 
-/* One that needs a chunk's end or a long copy. */
+/* What is not a short text in the middle of a chunk. */
 static __attribute__((noinline)) uint8_t *reply_text(struct resp_writer *w, uint8_t *to, struct slice text)
 {
     w->cur = to;
@@ -27,7 +27,7 @@ static inline __attribute__((always_inline)) uint64_t reply_part(struct resp_wri
     for (struct slice text; n < most && run.p < run.end; n++) {
         int64_t number;
         if (!pack_run_take(&run, &text, &number))
-            to = w->end - to >= BULK_NUMBER ? put_bulk_number(to, number) : reply_number(w, to, number);
+            to = reply_number(w, to, number);
         else if (__builtin_expect(bulk_is_short(w->end - to, text.len), 1))
             to = put_bulk(to, text.p, text.len);
         else

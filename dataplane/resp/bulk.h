@@ -10,7 +10,7 @@ enum {
 };
 
 /* The digits of 0..99 and CR LF behind room for the type byte; their length in the last byte. */
-extern const uint64_t bulk_header[100];
+extern const uint64_t bulk_header[100] __attribute__((visibility("hidden")));
 
 /* The header of n < 100 at p, where 8 bytes are written; returns its end. */
 static inline uint8_t *put_count(uint8_t *p, char type, unsigned n)

@@ -1,7 +1,8 @@
 /* writer.c: replies in RESP2 and RESP3. https://redis.io/docs/reference/protocol-spec/
  *
- * A reply's header is written with one check for room and never lies across two chunks; bulk data is split
- * wherever a chunk ends. After a failure cur == end, so the quick paths need no check of their own. */
+ * What fits into the chunk is written there with one check for room; anything else goes through reply_raw(),
+ * which splits it wherever the chunk ends. After a failure cur == end, so the quick paths need no check of
+ * their own. */
 #include "resp/writer.h"
 
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 #include "base/number.h"
 #include "resp/bulk.h"
 
-/* Type byte, 20 digits, CR LF: the largest header. Below RESP_CHUNK_MIN. */
+/* Type byte, 20 digits, CR LF: the largest header. */
 enum { HEADER_MAX = 24 };
 
 void resp_writer_init(struct resp_writer *w, const struct resp_sink *sink, uint8_t proto)
@@ -42,12 +43,6 @@ static bool next_chunk(struct resp_writer *w)
     w->failed = true;
     w->start = w->cur = w->end = NULL;
     return false;
-}
-
-/* Room for n <= RESP_CHUNK_MIN bytes in one piece. */
-static inline bool have_room(struct resp_writer *w, size_t n)
-{
-    return __builtin_expect((size_t)(w->end - w->cur) >= n, 1) || next_chunk(w);
 }
 
 void reply_raw(struct resp_writer *w, const void *p, size_t n)
@@ -91,17 +86,32 @@ static inline uint8_t *put_header(uint8_t *p, char type, int64_t v)
     return p;
 }
 
+static inline bool has_room(const struct resp_writer *w, size_t n)
+{
+    return __builtin_expect((size_t)(w->end - w->cur) >= n, 1);
+}
+
+static __attribute__((noinline)) void split_header(struct resp_writer *w, char type, int64_t v)
+{
+    uint8_t text[HEADER_MAX];
+    reply_raw(w, text, (size_t)(put_header(text, type, v) - text));
+}
+
 static inline void header(struct resp_writer *w, char type, int64_t v)
 {
-    if (have_room(w, HEADER_MAX))
+    if (has_room(w, HEADER_MAX))
         w->cur = put_header(w->cur, type, v);
+    else
+        split_header(w, type, v);
 }
 
 /* A whole short reply, already encoded. */
 static inline void fixed(struct resp_writer *w, const char *text, size_t n)
 {
-    if (!have_room(w, n))
+    if (!has_room(w, n)) {
+        reply_raw(w, text, n);
         return;
+    }
     memcpy(w->cur, text, n);
     w->cur += n;
 }
@@ -170,18 +180,18 @@ void reply_int(struct resp_writer *w, int64_t v)
 /* What is too long for bulk.h, or comes near the end of a chunk. */
 static __attribute__((noinline)) void any_bulk(struct resp_writer *w, struct slice s)
 {
-    if ((size_t)(w->end - w->cur) >= s.len + HEADER_MAX + 2) {
-        uint8_t *p = put_header(w->cur, '$', (int64_t)s.len);
-        if (s.len)
-            memcpy(p, s.p, s.len);
-        p += s.len;
-        p[0] = '\r';
-        p[1] = '\n';
-        w->cur = p + 2;
+    uint8_t text[BULK_SHORT + BULK_EXTRA];
+    if (s.len <= BULK_SHORT) {
+        reply_raw(w, text, (size_t)(put_bulk(text, s.p, s.len) - text));
         return;
     }
     header(w, '$', (int64_t)s.len);
-    reply_raw(w, s.p, s.len);
+    if (has_room(w, s.len + 2)) {
+        memcpy(w->cur, s.p, s.len);
+        w->cur += s.len;
+    } else {
+        reply_raw(w, s.p, s.len);
+    }
     FIXED(w, "\r\n");
 }
 

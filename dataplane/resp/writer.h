@@ -6,10 +6,9 @@
 struct resp_writer;
 
 /* Where bytes go. `grow` is told that the bytes from w->start to w->cur are final (the writer has added them
- * to w->bytes) and must provide a new chunk of at least RESP_CHUNK_MIN bytes in w->start = w->cur and w->end.
+ * to w->bytes) and must provide a new chunk, of a byte or more, in w->start = w->cur and w->end.
  * It returns false when there is no room and will be none (limit or memory): the writer then drops everything
  * else and sets w->failed. */
-enum { RESP_CHUNK_MIN = 64 };
 struct resp_sink {
     bool (*grow)(struct resp_writer *w);
 };

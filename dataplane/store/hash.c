@@ -44,8 +44,9 @@ static bool get(const struct shard *s, const struct entry *e, struct slice field
     *expire_at = hash_pack_time(&h, at);
     if (hash_time_over(s, *expire_at))
         return false;
-    pack_get(h.pk, pack_next(h.pk, at), &item);
-    *value = item_text(&item, scratch);
+    struct pack_run run = pack_run_from(h.pk, at);
+    pack_run_skip(&run);
+    *value = pack_run_text(&run, scratch);
     return true;
 }
 
@@ -82,16 +83,13 @@ static void pair_of_element(const struct entry *element, struct hash_pair *pair)
 /* Returns the place of the next pair. */
 static uint32_t pair_of_pack(const struct hash_pack *h, uint32_t at, struct hash_pair *pair)
 {
-    struct item field, value;
-    uint32_t next = at;
-    pack_get(h->pk, next, &field);
-    next += field.size;
-    pack_get(h->pk, next, &value);
-    next += value.size;
-    pair->field = item_text(&field, pair->field_text);
-    pair->value = item_text(&value, pair->value_text);
+    struct pack_run run = pack_run_from(h->pk, at);
+    pair->field = pack_run_text(&run, pair->field_text);
+    pair->value = pack_run_text(&run, pair->value_text);
     pair->expire_at = hash_pack_time(h, at);
-    return h->stride == 3 ? pack_next(h->pk, next) : next;
+    if (h->stride == 3)
+        pack_run_skip(&run);
+    return (uint32_t)(run.p - h->pk.p);
 }
 
 static bool next_of_table(const struct shard *s, const struct entry *e, struct hash_cursor *cursor,

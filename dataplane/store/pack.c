@@ -6,12 +6,12 @@
 enum {
     TAG_STRING = PACK_TAG_STRING,
     TAG_INT13 = 0xc0,
-    TAG_STRING12 = 0xe0,
+    TAG_STRING12 = PACK_TAG_STRING12,
     TAG_INT = 0xf0,
     TAG_STRING32 = 0xf8,
     INT13_MAX = 4095, /* and -4096 */
-    BACK_SHORT = 112, /* bodies up to here need one byte to be stepped over backwards */
-    BACK_MIDDLE = BACK_SHORT + 15 * 256,
+    BACK_SHORT = PACK_BACK_SHORT,
+    BACK_MIDDLE = PACK_BACK_MIDDLE,
     HEAD_MOST = 9 /* tag and length of a string, or a whole number */
 };
 
@@ -333,6 +333,12 @@ static bool seek_item(const struct item *item, struct sought *out)
     return false;
 }
 
+/* Where the first byte and the last word are equal. */
+static inline bool begins_at(const uint8_t *p, const struct sought *so)
+{
+    return so->text_len == WORD || memcmp(p + 1, so->text, so->text_len - WORD) == 0;
+}
+
 static inline bool is_at(const uint8_t *p, const struct sought *so)
 {
     return memcmp(p, so->head, so->head_len) == 0 &&
@@ -350,7 +356,7 @@ find_from(const uint8_t *p, const uint8_t *end, const struct sought *so, unsigne
             uint64_t word;
             if (by_word)
                 memcpy(&word, p + tail_at, WORD);
-            if (by_word ? word == tail && is_at(p, so)
+            if (by_word ? word == tail && begins_at(p, so)
                         : size <= end - p && p[tail_at] == last && is_at(p, so))
                 return p;
         }

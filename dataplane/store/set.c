@@ -62,10 +62,9 @@ static void member_of_number(int64_t v, struct set_member *member)
 /* Returns the place of the next one. */
 static uint32_t member_of_pack(struct pack pk, uint32_t at, struct set_member *member)
 {
-    struct item item;
-    pack_get(pk, at, &item);
-    member->text = item_text(&item, member->digits);
-    return at + item.size;
+    struct pack_run run = pack_run_from(pk, at);
+    member->text = pack_run_text(&run, member->digits);
+    return (uint32_t)(run.p - pk.p);
 }
 
 static bool next_in_table(const struct shard *s, const struct entry *e, struct set_cursor *cursor,

@@ -1,4 +1,5 @@
 /* zset_pack.c: the compact form of a sorted set (zset_body.h). */
+#include "store/pack_run.h"
 #include "store/zset_body.h"
 
 /* -0 counts: it becomes 0 here, as in Redis. */
@@ -36,11 +37,11 @@ static double score_of(const struct item *item)
 
 uint32_t zset_packed(struct pack pk, uint32_t at, struct zset_element *out, char text[PACK_TEXT])
 {
-    struct item member, score;
-    pack_get(pk, at, &member);
-    at += member.size;
+    struct item score;
+    struct pack_run run = pack_run_from(pk, at);
+    out->member = pack_run_text(&run, text);
+    at = (uint32_t)(run.p - pk.p);
     pack_get(pk, at, &score);
-    out->member = item_text(&member, text);
     out->score = score_of(&score);
     return at + score.size;
 }
