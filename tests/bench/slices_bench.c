@@ -2,7 +2,8 @@
  * command, in microseconds of CPU time, in one go and in slices (dataplane/turns.h): over an in-memory wire,
  * with the client's end of it; best of three.
  *
- *     slices_bench [ELEMENTS [WORD]]   the collections have so many elements, 300000 unless told; the rows with this word
+ *     slices_bench [ELEMENTS [WORD]]   the collections have so many elements, 300000 unless told; the rows
+ * with this word
  */
 #include "box_rig.h"
 #include "job.h"
@@ -143,8 +144,9 @@ static void shrink(uint64_t n)
     char limit[32];
     shard_account(rig.box.ks->shard[0], &a);
     sprintf(limit, "%llu", (unsigned long long)a.used / 2);
-    const char *const pairs[] = {"arena-size", "1gb", "tcp-send-buffer", "256kb", "maxmemory", limit, "maxmemory-policy",
-                                 "allkeys-lru", NULL};
+    const char *const pairs[] = {"arena-size", "1gb", "tcp-send-buffer",  "256kb",
+                                 "maxmemory",  limit, "maxmemory-policy", "allkeys-lru",
+                                 NULL};
     (void)n;
     rig_reconfigure(&rig, pairs);
     many_members("SADD", "small", 1);
@@ -200,7 +202,8 @@ static double longest(bool slices)
         rig_run(&rig, 100);
         double us = cpu_us() - begin;
         most = us > most ? us : most;
-        bool at_rest = rig.worker->turns.jobs == 0 && !rig.worker->blocking.done_first && !block_rows(rig.worker->waits);
+        bool at_rest =
+            rig.worker->turns.jobs == 0 && !rig.worker->blocking.done_first && !block_rows(rig.worker->waits);
         idle = c->got_len == before && c->got_len && at_rest ? idle + 1 : 0;
     }
     return most;
