@@ -9,8 +9,9 @@
  *   CMD_LONG --> waits for its keys (and for a free coroutine) --> has them, slice by slice --> done
  *   a pinned key is named --> waits for its keys --> runs as ever --> done, or CMD_LONG, or CMD_BLOCK
  *
- * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. What needs several shards
- * runs with all other workers stopped, and so does each slice of it.
+ * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. EXEC, and what names very many
+ * keys, then has its shard to itself (pins_hold_shard). What needs several shards runs with all other workers
+ * stopped, and so does each slice of it.
  *
  * No worker, session or network in here. */
 #pragma once
