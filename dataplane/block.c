@@ -278,7 +278,8 @@ static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j)
     return (shard_pins(s)->held || j->wait.several) && turns_conflict(b->env, &j->rq, true);
 }
 
-/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. SERVE_MORE: the slice is over. */
+/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. SERVE_MORE: the slice is
+ * over. */
 enum served { SERVED, SERVE_STOPPED, SERVE_LATER, SERVE_MORE };
 
 static void begin_slice(struct blocking *b)

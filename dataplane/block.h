@@ -3,7 +3,8 @@
  * A request that found nothing becomes a job that waits: it is in the table of each of its keys' shards
  * (store/waits.h), and its owner, the worker that ran it, keeps its timeout. When a command has made a key
  * ready, the worker that ran it serves the key before anything else runs there: in the order in which they
- * came, the waiters' handlers run again until one finds nothing.
+ * came, the waiters' handlers run again until one finds nothing. A long row is served in slices; its key is
+ * pinned (store/pins.h) until it has ended.
  *
  * A job that waits in several shards can be taken by any of them, by its owner's timer, or given up by its
  * session: whoever moves its state away from BLOCK_WAITING has it alone, removes what it may touch (its own
@@ -43,9 +44,9 @@ struct blocking { /* one a worker */
     uint64_t bytes, bytes_max;          /* what waiters may take together: beyond it blocking is refused */
     struct job *done_first, *done_last; /* with their replies, to be brought home */
     bool alone;                         /* there is no other worker: all shards may be touched at any time */
-    uint64_t slice; /* TSC cycles of serving, then others come first; 0: all in one go */
-    unsigned each;  /* tests: a slice ends after so many waiters; 0 = by time */
-    uint64_t until; /* of this slice */
+    uint64_t slice;                     /* TSC cycles of serving, then others come first; 0: all in one go */
+    unsigned each;                      /* tests: a slice ends after so many waiters; 0 = by time */
+    uint64_t until;                     /* of this slice */
     unsigned left;
     bool wants_stop;                    /* block_serve(b, true) is to run with all other workers stopped */
 };

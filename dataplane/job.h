@@ -76,8 +76,8 @@ struct job {
 /* Copies argv and what matters of client. NULL if out of memory. */
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv);
-/* The same with arguments that are not copied: they lie in `query`. Both are the job's then, each of malloc(). NULL if out
- * of memory: nothing is taken. */
+/* The same with arguments that are not copied: they lie in `query`. Both are the job's then, each of
+ * malloc(). NULL if out of memory: nothing is taken. */
 struct job *job_new_with(enum job_kind kind, unsigned home, const struct client *client, int argc,
                          struct slice *argv, uint8_t *query);
 void job_free(struct job *j);

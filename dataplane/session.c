@@ -111,8 +111,8 @@ void session_first(struct session *s)
 
 bool session_walk_begin(struct session_walk *walk, struct worker *w)
 {
-    *walk = (struct session_walk){
-        .worker = w, .at = w->live_sessions, .begun = w->placed, .last = w->placed + 1};
+    *walk =
+        (struct session_walk){.worker = w, .at = w->live_sessions, .begun = w->placed, .last = w->placed + 1};
     while (walk->slot < SESSION_WALKS && w->walk[walk->slot])
         walk->slot++;
     if (walk->slot == SESSION_WALKS)

@@ -181,7 +181,8 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
         const struct pin_key *found = pins_find(pins, key.hash);
-        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
+        conflict =
+            (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
     }
     free(k.block);
     return conflict;
@@ -264,7 +265,8 @@ static void collect_expired(struct turns *t, struct job *j)
         return;
     for (int i = 0; i < k.n; i++) {
         struct key key = keyspace_key(ks, j->argv[k.position[i]]);
-        store_find(ks->shard[keyspace_shard_of(ks, key.name)], j->client.db, &key, LOOK_NOTOUCH | LOOK_NOSTAT);
+        store_find(ks->shard[keyspace_shard_of(ks, key.name)], j->client.db, &key,
+                   LOOK_NOTOUCH | LOOK_NOSTAT);
     }
     free(k.block);
 }

@@ -16,8 +16,9 @@
  * (request.busy): it has its shard, or all of them, to itself from then on, and its handler goes on with it
  * slice by slice. Who wants what it has waits; after busy-reply-threshold he is told instead.
  *
- * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. What needs several shards
- * runs with all other workers stopped, and so does each slice of it.
+ * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. EXEC, and what names very many
+ * keys, then has its shard to itself (pins_hold_shard). What needs several shards runs with all other workers
+ * stopped, and so does each slice of it.
  *
  * No worker, session or network in here. */
 #pragma once

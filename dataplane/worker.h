@@ -153,7 +153,8 @@ void worker_ready(struct worker *w, struct session *s);
 /* A request cannot run here and now: makes its job and stalls the session. False if out of memory (an error
  * was replied). */
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq);
-/* The session's job for the request that is executed; the session stalls until it is done. NULL if out of memory. */
+/* The session's job for the request that is executed; the session stalls until it is done. NULL if out of
+ * memory. */
 struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq);
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);

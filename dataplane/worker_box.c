@@ -15,8 +15,8 @@ static void visit_client(struct session *s, void (*fn)(struct client *c, void *a
         atomic_store_explicit(&s->worker->kill_pending, true, memory_order_relaxed);
 }
 
-static void box_each_client(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
-                            void *arg)
+static void box_each_client(struct command_env *env, struct turn *turn,
+                            void (*fn)(struct client *c, void *arg), void *arg)
 {
     struct worker *self = env->worker;
     struct box *box = self->box;

@@ -53,9 +53,10 @@ static void dispatch(struct worker *w, struct job *j)
         send_to(w, destination(w, j), j);
 }
 
-/* A request so large that it is not copied: the job takes over the memory that it lies in. NULL if it does not lie in one
- * piece of its own, or without memory. */
-static struct job *job_taking(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq)
+/* A request so large that it is not copied: the job takes over the memory that it lies in. NULL if it does
+ * not lie in one piece of its own, or without memory. */
+static struct job *job_taking(struct worker *w, enum job_kind kind, struct session *s,
+                              const struct request *rq)
 {
     enum { LARGE = 16384 };
     struct batch *b = &w->batch;

@@ -65,17 +65,19 @@ static void describe(struct text *t, const struct request *rq, const struct clie
               (unsigned long long)c->id, peer, local, or_empty(c->name),
               (unsigned long long)seconds_since(env->now_ms, c->created_ms),
               (unsigned long long)seconds_since(env->now_ms, c->last_ms), flags, c->db);
-    text_addf(t,
-              " sub=%llu psub=%llu ssub=%llu multi=%d watch=%u qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=%llu "
-              "rbs=0 rbp=0 obl=0"
-              " oll=%llu omem=%llu tot-mem=%llu events=%s",
-              (unsigned long long)pubsub_count(c, TOPIC_CHANNEL),
-              (unsigned long long)pubsub_count(c, TOPIC_PATTERN),
-              (unsigned long long)pubsub_count(c, TOPIC_SHARD), transaction_count(c), transaction_watched(c),
-              (unsigned long long)(c->query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
-              (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
-              (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
-              (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)), c->output_bytes ? "rw" : "r");
+    text_addf(
+        t,
+        " sub=%llu psub=%llu ssub=%llu multi=%d watch=%u qbuf=%llu qbuf-free=%llu argv-mem=0 multi-mem=%llu "
+        "rbs=0 rbp=0 obl=0"
+        " oll=%llu omem=%llu tot-mem=%llu events=%s",
+        (unsigned long long)pubsub_count(c, TOPIC_CHANNEL),
+        (unsigned long long)pubsub_count(c, TOPIC_PATTERN), (unsigned long long)pubsub_count(c, TOPIC_SHARD),
+        transaction_count(c), transaction_watched(c),
+        (unsigned long long)(c->query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
+        (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
+        (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
+        (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)),
+        c->output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
               c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),
               or_empty(c->lib_ver));

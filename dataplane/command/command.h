@@ -151,7 +151,7 @@ struct command {
      * returns how many. */
     int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
     /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
-     * stopped. NULL: never. */
+     * stopped, and in slices only while nobody changes a key. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
     /* True if the arguments say that it changes nothing, although its flags do not (a script with no-writes).
      * NULL: never. */
@@ -216,8 +216,9 @@ enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
-    /* Calls fn for every client of every worker, with turns in between (NULL: none): clients may come and go meanwhile.
-     * Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED. The client's query_/output_ fields are up to date. */
+    /* Calls fn for every client of every worker, with turns in between (NULL: none): clients may come and go
+     * meanwhile. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED. The client's query_/output_
+     * fields are up to date. */
     void (*each_client)(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
                         void *arg);
     /* Sum of a counter over all workers; sum of per-command statistics (id) over all workers. */
@@ -341,8 +342,8 @@ bool command_pauses(const struct request *rq, enum pause_mode mode);
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
-/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next: only
- * if it has a turn, that of its EXEC. */
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next:
+ * only if it has a turn, that of its EXEC. */
 enum command_result command_nested(struct request *rq, struct resp_writer *out);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */

@@ -545,13 +545,14 @@ int command_key_uses(const struct command *cmd, int argc, const struct slice *ar
             continue;
         if (!span_of(k, begin, argc, argv, &first, &last))
             return -1;
-        for (int at = first; at <= last; at += k->step > 0 ? k->step : 1) {
-            if (n < room)
-                position[n] = at;
-            if (n < room && write)
+        int step = k->step > 0 ? k->step : 1, at = first;
+        for (; at <= last && n < room; at += step, n++) {
+            position[n] = at;
+            if (write)
                 write[n] = all || !(k->flags & KEY_RO);
-            n++;
         }
+        if (at <= last)
+            n += (last - at) / step + 1; /* counted alone: there may be a million */
     }
     return cmd->key[0].flags ? n : -1;
 }

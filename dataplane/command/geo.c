@@ -90,7 +90,9 @@ enum command_result geoadd_command(struct request *rq)
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
-    for (int i = first; i < rq->argc; i += 3)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = first; i < rq->argc; i += 3, turn_take(rq->turn))
         if (!request_point(rq, i, &p))
             return CMD_DONE;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_ZSET, &v))
@@ -99,7 +101,7 @@ enum command_result geoadd_command(struct request *rq)
         reply_oom(rq->out);
         return CMD_DONE;
     }
-    for (int i = first; i < rq->argc; i += 3) {
+    for (int i = first; i < rq->argc; i += 3, turn_take(rq->turn)) {
         parse_double(rq->argv[i], &p.longitude);
         parse_double(rq->argv[i + 1], &p.latitude);
         double score = geo_score(p);

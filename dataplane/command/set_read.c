@@ -19,8 +19,10 @@ enum command_result smismember_command(struct request *rq)
     struct value_at v;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_SET, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)rq->argc - 2);
-    for (int i = 2; i < rq->argc; i++)
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn))
         reply_int(rq->out, v.e && set_has(v.s, v.e, rq->argv[i]));
     return CMD_DONE;
 }

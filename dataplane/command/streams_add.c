@@ -225,10 +225,12 @@ enum command_result xdel_command(struct request *rq)
     int64_t deleted = 0;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_STREAM, &v))
         return CMD_DONE;
-    for (int i = 2; i < rq->argc && v.e; i++)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = 2; i < rq->argc && v.e; i++, turn_take(rq->turn))
         if (!request_stream_id(rq, i, &id))
             return CMD_DONE;
-    for (int i = 2; i < rq->argc && v.e; i++)
+    for (int i = 2; i < rq->argc && v.e; i++, turn_take(rq->turn))
         deleted += parse_stream_id(rq->argv[i], &id, 0, true, NULL) && stream_delete(&v, id);
     reply_int(rq->out, deleted);
     return CMD_DONE;

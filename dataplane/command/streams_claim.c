@@ -183,7 +183,7 @@ static void claim_undo(struct claim *cl, const struct stream_id *id, size_t coun
 static void reply_claimed(struct request *rq, const struct claim *cl)
 {
     reply_array(rq->out, cl->claimed.count);
-    for (size_t i = 0; i < cl->claimed.count; i++) {
+    for (size_t i = 0; i < cl->claimed.count; i++, turn_take(rq->turn)) {
         if (cl->just_id)
             reply_stream_id(rq->out, cl->claimed.id[i]);
         else
@@ -244,7 +244,8 @@ static bool read_claim(struct request *rq, struct claim *cl, struct claim_option
         reply_error(rq->out, "ERR Invalid min-idle-time argument for XCLAIM");
         return false;
     }
-    for (; i < rq->argc && parse_stream_id(rq->argv[i], &o->id[o->ids], 0, true, NULL); i++)
+    for (; i < rq->argc && parse_stream_id(rq->argv[i], &o->id[o->ids], 0, true, NULL);
+         i++, turn_take(rq->turn))
         o->ids++;
     for (; i < rq->argc; i++)
         if (!read_claim_option(rq, cl, o, &i))
@@ -277,10 +278,10 @@ static void claim_one(struct request *rq, struct claim *cl, const struct claim_o
     cl->claimed.id[cl->claimed.count++] = id;
 }
 
-static bool reserve_claims(struct claim *cl, const struct claim_options *o)
+static bool reserve_claims(struct claim *cl, const struct claim_options *o, struct turn *turn)
 {
     cl->claimed.id = malloc(((size_t)o->ids + 1) * sizeof(struct stream_id));
-    for (int i = 0; cl->claimed.id && i < o->ids; i++)
+    for (int i = 0; cl->claimed.id && i < o->ids; i++, turn_take(turn))
         if (stream_has(stream_of(&cl->v), o->id[i]) &&
             stream_pending_reserve(&cl->v, cl->g, cl->c, o->id[i], o->force) != STORE_OK)
             return false;
@@ -292,7 +293,7 @@ static void run_claim(struct request *rq, struct claim *cl, const struct claim_o
     cl->c = request_stream_consumer(rq, &cl->v, cl->g, rq->argv[3], &cl->made_consumer);
     if (!cl->c)
         return;
-    if (!reserve_claims(cl, o)) {
+    if (!reserve_claims(cl, o, rq->turn)) {
         claim_undo(cl, o->id, (size_t)o->ids);
         reply_oom(rq->out);
         return;
@@ -300,9 +301,9 @@ static void run_claim(struct request *rq, struct claim *cl, const struct claim_o
     if (stream_id_compare(o->last, cl->g->last) > 0)
         cl->g->last = o->last;
     cl->c->seen = (int64_t)rq->env->now_ms;
-    for (int i = 0; i < o->ids; i++)
+    for (int i = 0; i < o->ids; i++, turn_take(rq->turn))
         claim_one(rq, cl, o, o->id[i]);
-    for (int i = 0; i < o->ids; i++)
+    for (int i = 0; i < o->ids; i++, turn_take(rq->turn))
         stream_pending_settle(&cl->v, cl->g, cl->c, o->id[i]);
     reply_claimed(rq, cl);
 }
@@ -310,10 +311,14 @@ static void run_claim(struct request *rq, struct claim *cl, const struct claim_o
 enum command_result xclaim_command(struct request *rq)
 {
     struct claim cl = {0};
+    if (!request_stream_group(rq, &cl.v, &cl.g))
+        return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     struct claim_options o = {.id = malloc((size_t)rq->argc * sizeof *o.id)};
     if (!o.id)
         reply_oom(rq->out);
-    else if (request_stream_group(rq, &cl.v, &cl.g) && read_claim(rq, &cl, &o))
+    else if (read_claim(rq, &cl, &o))
         run_claim(rq, &cl, &o);
     claim_end(&cl);
     free(o.id);

@@ -195,11 +195,13 @@ enum command_result xack_command(struct request *rq)
     int64_t removed = 0;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_STREAM, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     struct stream_group *g = v.e ? stream_group_find(stream_of(&v), rq->argv[2]) : NULL;
-    for (int i = 3; i < rq->argc && g; i++)
+    for (int i = 3; i < rq->argc && g; i++, turn_take(rq->turn))
         if (!request_stream_id(rq, i, &id))
             return CMD_DONE;
-    for (int i = 3; i < rq->argc && g; i++)
+    for (int i = 3; i < rq->argc && g; i++, turn_take(rq->turn))
         removed += parse_stream_id(rq->argv[i], &id, 0, true, NULL) && stream_pending_remove(&v, g, id);
     reply_int(rq->out, removed);
     return CMD_DONE;

@@ -14,8 +14,8 @@ bool string_fits(struct request *rq, uint64_t size, uint64_t more)
 
 /* Makes the string of rq->key reach to offset + part.len, writes part at offset and replies the new length.
  * e: it, NULL if there is none; len: its length now. */
-static enum command_result write_part(struct request *rq, const struct entry *e, uint64_t len, uint64_t offset,
-                                      struct slice part)
+static enum command_result write_part(struct request *rq, const struct entry *e, uint64_t len,
+                                      uint64_t offset, struct slice part)
 {
     uint8_t *bytes;
     uint64_t end = offset + part.len;

@@ -142,7 +142,8 @@ static bool swap_is_long(const struct request *rq, const struct entry *old, stru
     return turn_wanted(rq, turn_bytes(value.len + (old ? entry_string(old, scratch).len : 0)));
 }
 
-static enum command_result set_get(struct request *rq, const struct options *o, uint64_t expire_at, unsigned flags)
+static enum command_result set_get(struct request *rq, const struct options *o, uint64_t expire_at,
+                                   unsigned flags)
 {
     struct entry *e;
     char scratch[24];

@@ -102,7 +102,8 @@ static enum command_result add(struct request *rq, unsigned flags)
         return CMD_DONE;
     if (rq->argc - first > 2 && store_room_for(&v, rq->argv + first, (size_t)(rq->argc - first)) != STORE_OK)
         outcome = ZSET_OOM;
-    for (int i = first; i < rq->argc && outcome != ZSET_OOM && outcome != ZSET_NAN; i += 2, turn_take(rq->turn)) {
+    for (int i = first; i < rq->argc && outcome != ZSET_OOM && outcome != ZSET_NAN;
+         i += 2, turn_take(rq->turn)) {
         if (rq->argc - first > 2)
             parse_double(rq->argv[i], &score);
         outcome = zset_add(&v, rq->argv[i + 1], &score, flags);

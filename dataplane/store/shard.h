@@ -161,8 +161,8 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
     return __builtin_expect(e->head & (ENTRY_TTL | ENTRY_RICH), 0) && entry_is_over(s, e);
 }
 
-/* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not yet as
- * wanted. */
+/* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not
+ * yet as wanted. */
 bool shard_shrink(struct shard *s, unsigned budget);
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);

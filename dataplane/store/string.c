@@ -39,7 +39,7 @@ static void write_text(uint8_t *to, const struct value *v)
 }
 
 /* The same with turns, if it is not there already. */
-static void write_apart(struct turn *turn, uint8_t *to, const struct value *v)
+static __attribute__((noinline)) void write_apart(struct turn *turn, uint8_t *to, const struct value *v)
 {
     if (to != v->text.p)
         turn_copy(turn, to, v->text.p, v->text.len);
@@ -102,12 +102,12 @@ static void give_back(struct shard *s, struct taken *t)
         shard_free(s, t->e);
 }
 
-/* Everything that may fail. What may take turns comes first; of the rest the wheel: an item too many does no harm. */
+/* Everything that may fail. What may take turns comes first; of the rest the wheel: an item too many does no
+ * harm. */
 static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
                  const struct entry_plan *plan, const struct value *v, struct taken *t)
 {
-    if (!take_root(s, e, v, t) ||
-        !expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at))
+    if (!take_root(s, e, v, t) || !expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at))
         return false;
     if (!fits_in_place(e, plan, v)) {
         t->e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
@@ -203,7 +203,7 @@ static struct entry *put(struct shard *s, struct db *db, const struct key *k, st
         give_back(s, &t);
         return NULL;
     }
-    if (t.root_is_old)
+    if (__builtin_expect(t.root_is_old, 0))
         write_apart(s->turn, t.root.p, v);
     if (old && (s->turn || s->changes != changes)) /* something was evicted, and slots moved */
         index_find_entry(s, &db->index, k->hash, old, at);

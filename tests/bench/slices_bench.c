@@ -2,7 +2,8 @@
  * command, in microseconds of CPU time, in one go and in slices (dataplane/turns.h): over an in-memory wire,
  * with the client's end of it; best of three.
  *
- *     slices_bench [ELEMENTS [WORD]]   the collections have so many elements, 300000 unless told; the rows with this word
+ *     slices_bench [ELEMENTS [WORD]]   the collections have so many elements, 300000 unless told; the rows
+ * with this word
  */
 #include "box_rig.h"
 #include "job.h"
@@ -143,11 +144,34 @@ static void shrink(uint64_t n)
     char limit[32];
     shard_account(rig.box.ks->shard[0], &a);
     sprintf(limit, "%llu", (unsigned long long)a.used / 2);
-    const char *const pairs[] = {"arena-size", "1gb", "tcp-send-buffer", "256kb", "maxmemory", limit, "maxmemory-policy",
-                                 "allkeys-lru", NULL};
+    const char *const pairs[] = {"arena-size", "1gb", "tcp-send-buffer",  "256kb",
+                                 "maxmemory",  limit, "maxmemory-policy", "allkeys-lru",
+                                 NULL};
     (void)n;
     rig_reconfigure(&rig, pairs);
     many_members("SADD", "small", 1);
+}
+
+/* All at the same time, which comes while the request is under way. */
+static void expire_all(uint64_t n)
+{
+    struct shard *s = rig.box.ks->shard[0];
+    char text[32];
+    for (uint64_t i = 0; i < n; i++) {
+        struct slice name = {(const uint8_t *)text,
+                             (size_t)sprintf(text, "member:%llu", (unsigned long long)i)};
+        struct key k = keyspace_key(rig.box.ks, name);
+        if (store_set_expire(s, 0, &k, shard_time(s) + 1000) != STORE_OK)
+            abort();
+    }
+    many_members("PING", NULL, 0);
+}
+
+static bool some_expire(void)
+{
+    uint64_t keys, expires, ttl;
+    shard_db_size(rig.box.ks->shard[0], 0, &keys, &expires, &ttl);
+    return expires > 0;
 }
 
 static const struct row {
@@ -180,7 +204,8 @@ static const struct row {
             {"RPUSH for so many BLPOP", wait_many},
             {"EXEC of so many SET", exec_many},
             {"SET of 10 MiB", set_large},
-            {"maxmemory halved, SADD", shrink}};
+            {"maxmemory halved, SADD", shrink},
+            {"so many keys expire", expire_all}};
 
 /* Microseconds of the longest step from the request to its reply. */
 static double longest(bool slices)
@@ -200,7 +225,8 @@ static double longest(bool slices)
         rig_run(&rig, 100);
         double us = cpu_us() - begin;
         most = us > most ? us : most;
-        bool at_rest = rig.worker->turns.jobs == 0 && !rig.worker->blocking.done_first && !block_rows(rig.worker->waits);
+        bool at_rest = rig.worker->turns.jobs == 0 && !rig.worker->blocking.done_first &&
+                       !block_rows(rig.worker->waits) && !some_expire();
         idle = c->got_len == before && c->got_len && at_rest ? idle + 1 : 0;
     }
     return most;

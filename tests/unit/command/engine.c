@@ -19,7 +19,8 @@ static struct engine *engine_of(struct command_env *env)
     return env->worker;
 }
 
-static void each_client(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg), void *arg)
+static void each_client(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
+                        void *arg)
 {
     (void)turn;
     struct engine *e = engine_of(env);
