@@ -98,8 +98,7 @@ static uint64_t idle_bytes(const struct shard *s)
     return s->heap.reserved - s->heap.used;
 }
 
-/* More lies idle than the last walk had to leave, and some keys came and went since; or few, but large ones.
- */
+/* Much more lies idle than the last walk had to leave, or some more, and enough keys came and went since. */
 static bool worth_while(struct shard *s)
 {
     uint64_t idle = idle_bytes(s), keys = 0;
