@@ -98,16 +98,13 @@ static uint64_t idle_bytes(const struct shard *s)
     return s->heap.reserved - s->heap.used;
 }
 
-/* Much more lies idle than the last walk had to leave, or some more, and enough keys came and went since. */
-static bool worth_while(struct shard *s)
+/* Some keys came and went since the last walk; or few, but large ones. */
+static bool worth_while(const struct shard *s)
 {
     uint64_t idle = idle_bytes(s), keys = 0;
-    if (idle < s->compaction.idle)
-        s->compaction.idle = idle;
-    uint64_t grown = idle - s->compaction.idle;
-    if (grown < s->heap.reserved / IDLE_SHARE + IDLE_LEAST)
+    if (idle < s->heap.reserved / IDLE_SHARE + IDLE_LEAST)
         return false;
-    if (grown > s->heap.reserved / GROWN_SHARE)
+    if (idle > s->compaction.idle + s->heap.reserved / GROWN_SHARE)
         return true;
     for (unsigned i = 0; i < s->databases; i++)
         keys += s->db[i].index.keys;
