@@ -134,6 +134,7 @@ bool compact_run(struct shard *s, unsigned budget)
         }
     }
     if (!c->walking) { /* its own moves do not call for another one */
+        slab_trim(&s->heap);
         c->changes = s->changes;
         c->idle = idle_bytes(s);
     }

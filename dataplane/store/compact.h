@@ -11,8 +11,8 @@ struct compaction {
     uint32_t segment;
     unsigned slot;    /* of the segment: the walk goes on there ... */
     uint64_t inside;  /* ... at this place of the slot's collection */
-    uint64_t changes; /* when the last walk began, or ended; and what it left idle in slabs */
-    uint64_t idle;
+    uint64_t changes; /* when the last walk began, or ended */
+    uint64_t idle;    /* bytes in slabs when it ended */
 };
 
 /* The same bytes in a fuller slab, the old ones freed, or NULL if they stay where they are. */

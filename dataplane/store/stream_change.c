@@ -1,7 +1,7 @@
 /* stream_change.c: adding, deleting and trimming entries of a stream (stream.h). */
 #include "store/stream_body.h"
 
-enum { PACK_MOST = STREAM_BYTES_MOST, MANY_NODES = 4, GROWTH = 8 };
+enum { PACK_MOST = STREAM_BYTES_MOST, MANY_NODES = 4, NODE_USUAL = 8192, GROWTH = 8 };
 
 void *stream_alloc(struct shard *s, struct stream_body *b, uint64_t size)
 {
@@ -76,12 +76,13 @@ static bool is_full(const struct shard *s, const struct stream_node *n, uint64_t
     return node_listpack_len(n) + bytes >= most || (entries && n->added >= entries);
 }
 
-/* A node of a long stream has at once what the one before it took in the end: it gives back what is too much. */
+/* A node of a long stream has at once what the one before it took in the end, unless that was much for an
+ * entry: it gives back what is too much. */
 static uint64_t first_cap(const struct stream_body *b, uint64_t len)
 {
     const struct order *nodes = &b->st.nodes;
     uint64_t before = nodes->count > MANY_NODES ? node_of(order_at(nodes, nodes->count - 1, NULL))->len : 0;
-    return len > before ? len : before;
+    return len > before || before > NODE_USUAL ? len : before;
 }
 
 static struct stream_node *new_node(struct shard *s, struct stream_body *b, struct stream_id id,

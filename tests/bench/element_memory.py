@@ -4,6 +4,7 @@ engine (tests/conformance/engine_server), with the same data. Both are started o
 
 A figure is the growth of used_memory by all keys of a row, divided by their elements: the key, its share of the keyspace
 and the allocator's rounding are in it."""
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,13 @@ import redis
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'conformance'))
 import against_engine  # noqa: E402
+
+
+
+def digits(i):
+    """64 hexadecimal ones, always the same of i, that have nothing in common with those of another."""
+    return hashlib.sha256(b'%d' % i).hexdigest()
+
 
 ROWS = [  # name, keys, elements a key, command, its words for element i
     ('hash, 20 fields of 8 with values of 10', 2000, 20, 'HSET', lambda i: ('field:%02d' % i, 'value-%04d' % i)),
@@ -30,8 +38,13 @@ ROWS = [  # name, keys, elements a key, command, its words for element i
     ('set, 100000 members of 16', 1, 100000, 'SADD', lambda i: ('member:%09d' % i,)),
     ('zset, 20 members of 11, small scores', 2000, 20, 'ZADD', lambda i: (i, 'member:%04d' % i)),
     ('zset, 100000 members of 14, times as scores', 1, 100000, 'ZADD', lambda i: (1700000000 + i * 7, 'member:%07d' % i)),
-    ('stream, 20 entries of a field and 64 bytes', 1000, 20, 'XADD', None),
-    ('stream, 20000 entries of a field and 64 bytes', 1, 20000, 'XADD', None),
+    ('stream, 20 entries of a field and 64 random digits', 1000, 20, 'XADD', lambda i: ('field', digits(i))),
+    ('stream, 20000 entries of a field and 64 random digits', 1, 20000, 'XADD', lambda i: ('field', digits(i))),
+    ('stream, 20000 entries of a field and 64 bytes, 60 alike', 1, 20000, 'XADD', lambda i: ('field', '%064d' % i)),
+    ('stream, 20000 entries of 2 fields of 12 random digits', 1, 20000, 'XADD',
+     lambda i: ('temperature', digits(i)[:12], 'pressure', digits(i)[12:24])),
+    ('stream, 20000 entries of 5 fields, numbers', 1, 20000, 'XADD',
+     lambda i: [word for f in range(5) for word in ('field:%d' % f, i * 7919 * (f + 1) % 1000000)]),
 ]
 
 
@@ -42,9 +55,9 @@ def used(server):
 def fill(server, keys, elements, command, words):
     pipe = server.pipeline(transaction=False)
     for key in range(keys):
-        if words is None:  # a stream takes one entry at a time
+        if command == 'XADD':  # takes one entry at a time
             for i in range(elements):
-                pipe.execute_command(command, 'key:%06d' % key, '%d-1' % (1700000000000 + i), 'field', '%064d' % i)
+                pipe.execute_command(command, 'key:%06d' % key, '%d-1' % (1700000000000 + i), *words(i))
             if len(pipe) > 200:
                 pipe.execute()
             continue
@@ -81,12 +94,16 @@ def main():
     try:
         started.append(against_engine.start([sys.argv[1], str(ports[1]), 'arena-size 512mb'], ports[1], subprocess.DEVNULL))
         servers = [redis.Redis(port=port) for port in ports]
-        print('%-46s %8s %8s %7s' % ('bytes an element', 'redis', 'sluice', 'ratio'))
+        floor = used(servers[1])
+        print('%-58s %8s %8s %7s' % ('bytes an element', 'redis', 'sluice', 'ratio'))
         for row in ROWS:
             if len(sys.argv) > 2 and not any(word in row[0] for word in sys.argv[2:]):
                 continue
             theirs, ours = [measure(server, row) for server in servers]
-            print('%-46s %8.1f %8.1f %7.2f' % (row[0], theirs, ours, ours / theirs), flush=True)
+            print('%-58s %8.1f %8.1f %7.2f' % (row[0], theirs, ours, ours / theirs), flush=True)
+            servers[1].flushall()
+            if settled(servers[1]) != floor:
+                raise SystemExit('element_memory: FLUSHALL leaves %d bytes' % (used(servers[1]) - floor))
     finally:
         for process in started:
             against_engine.stop(process)

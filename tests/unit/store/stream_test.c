@@ -65,9 +65,9 @@ static int id_index(struct stream_id id) /* the first entry not before it */
 
 /* -- entries */
 
-enum { WORDS = 8 };
+enum { WORDS = 8, TEXT = 640 };
 struct words {
-    char text[WORDS][200];
+    char text[WORDS][TEXT];
     struct slice pair[WORDS];
     uint32_t pairs;
 };
@@ -76,11 +76,13 @@ static void make_words(struct words *w, unsigned kind, unsigned v)
 {
     w->pairs = 1 + kind % 4;
     for (unsigned i = 0; i < w->pairs; i++) {
-        snprintf(w->text[2 * i], 200, kind % 5 == 4 ? "%u" : "field-%u", kind + i);
+        snprintf(w->text[2 * i], TEXT, kind % 5 == 4 ? "%u" : "field-%u", kind + i);
         if (v % 7 == 0)
-            snprintf(w->text[2 * i + 1], 200, "%0*u", (int)(v % 190), v);
+            snprintf(w->text[2 * i + 1], TEXT, "%0*u", (int)(v % 190), v);
+        else if (v % 7 == 1) /* begins like others, and is as long as may lie in pieces, or longer */
+            snprintf(w->text[2 * i + 1], TEXT, "x%0*u", (int)(v % 3 ? v % 600 : 505 + v % 9), v % 10);
         else
-            snprintf(w->text[2 * i + 1], 200, v % 3 ? "%u" : "value %u", v * (i + 1));
+            snprintf(w->text[2 * i + 1], TEXT, v % 3 ? "%u" : "value %u", v * (i + 1));
     }
     for (unsigned i = 0; i < w->pairs * 2; i++)
         w->pair[i] = slice_str(w->text[i]);
@@ -159,8 +161,7 @@ static void check_node(const struct stream_node *n)
     for (; node_entry_at(n, at, &e); at = e.end, entries++) {
         CU_ASSERT_TRUE_FATAL(e.at == at && e.end > at && e.end <= n->len);
         CU_ASSERT_TRUE_FATAL(node_entry_before(n, e.end, &back));
-        CU_ASSERT_TRUE_FATAL(back.at == at && back.body == e.body &&
-                             stream_id_compare(back.id, e.id) == 0);
+        CU_ASSERT_TRUE_FATAL(back.at == at && back.body == e.body && stream_id_compare(back.id, e.id) == 0);
     }
     CU_ASSERT_TRUE_FATAL(at == n->len && entries == n->live);
     CU_ASSERT_FALSE_FATAL(node_entry_before(n, n->begin, &back));
