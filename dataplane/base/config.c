@@ -500,11 +500,12 @@ static void explain(const struct row *row, const char *value, char *error, size_
         snprintf(error + used, size - (size_t)used, " (%" PRId64 " to %" PRId64 ")", row->min, row->max);
 }
 
+/* What follows from several directives together. */
 static void conclude(struct config *c)
 {
     enum { FAST_US = 1000 }; /* commands that are always fast take less */
-    uint64_t slow = (uint64_t)c->slowlog_log_slower_than_us, spike = c->latency_monitor_ms; /* -1 and 0: never */
-    spike = spike && spike < UINT64_MAX / 1000 ? spike * 1000 : UINT64_MAX;
+    uint64_t slow = (uint64_t)c->slowlog_log_slower_than_us; /* -1: never */
+    uint64_t ms = c->latency_monitor_ms, spike = ms && ms < UINT64_MAX / 1000 ? ms * 1000 : UINT64_MAX;
     c->long_us = slow < spike ? slow : spike;
     c->times_all = c->latency_monitor_ms || slow < FAST_US;
 }

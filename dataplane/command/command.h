@@ -278,7 +278,7 @@ struct command_env { /* one a worker */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
     struct latency **latency;  /* [workers], a monitor each (command/latency.h), or NULL */
-    struct debug_switches *debug; /* of the box, changed with all workers stopped (command/debug.h), or NULL */
+    struct debug_switches *debug; /* of the box (command/debug.h), or NULL */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */

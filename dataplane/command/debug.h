@@ -2,7 +2,7 @@
 #pragma once
 #include "command/server.h"
 
-struct debug_switches { /* all zero at start */
+struct debug_switches { /* of a box, changed with all workers stopped; all zero at start */
     bool in_scripts;    /* scripts may run DEBUG */
 };
 

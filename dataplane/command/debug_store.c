@@ -20,7 +20,7 @@ static size_t serialized_length(const struct shard *s, const struct entry *e)
 
 static const struct entry *find_or_say_so(struct request *rq, const struct key *k)
 {
-    const struct entry *e = request_find(rq, k, LOOK_NOTOUCH | LOOK_NOSTAT);
+    const struct entry *e = store_peek(request_shard(rq, k), rq->client->db, k);
     if (!e)
         reply_error(rq->out, "ERR no such key");
     return e;

@@ -262,8 +262,8 @@ static __attribute__((noinline)) enum command_result run_and_notify(struct reque
     return result;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for times
- * that fast ones reach. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for
+ * times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;

@@ -4,12 +4,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <x86intrin.h>
 
 enum { ARGS_KEPT = 32, BYTES_KEPT = 128, DEFAULT_COUNT = 10 };
 
 struct slowlog_entry { /* one allocation with its arguments' bytes behind it */
     struct slowlog_entry *newer, *older;
     uint64_t id, time_ms, usec;
+    uint64_t cycles; /* when it was noted: orders what several workers noted in one ms */
     char peer[ENDPOINT_TEXT], name[CLIENT_NAME_MAX + 1];
     int argc;
     struct slice arg[ARGS_KEPT];
@@ -94,6 +96,7 @@ void slowlog_note(struct slowlog *log, const struct request *rq, uint64_t usec)
     e->argc = argc;
     e->id = log->next_id++;
     e->time_ms = rq->env->now_ms;
+    e->cycles = __rdtsc();
     e->usec = usec;
     endpoint_format(&rq->client->peer, e->peer);
     snprintf(e->name, sizeof e->name, "%s", rq->client->name ? rq->client->name : "");
@@ -122,7 +125,7 @@ static struct slowlog_entry *newest_of_all(struct slowlog_entry **next, unsigned
 {
     struct slowlog_entry *best = NULL;
     for (unsigned i = 0; i < workers; i++)
-        if (next[i] && (!best || next[i]->time_ms > best->time_ms)) {
+        if (next[i] && (!best || next[i]->cycles > best->cycles)) {
             best = next[i];
             *from = i;
         }

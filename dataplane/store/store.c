@@ -28,6 +28,12 @@ struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsi
     return e;
 }
 
+const struct entry *store_peek(const struct shard *s, unsigned db, const struct key *k)
+{
+    struct place at;
+    return index_find(s, &s->db[db].index, k, &at);
+}
+
 bool store_delete(struct shard *s, unsigned number, const struct key *k)
 {
     struct db *db = &s->db[number];

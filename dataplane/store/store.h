@@ -111,6 +111,8 @@ enum {                   /* how a look-up counts */
 
 /* The live entry of a key or NULL. An entry whose time has come is removed (and counted) and not returned. */
 struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsigned how);
+/* The entry of a key also if its time has come; counts, touches and removes nothing (DEBUG). */
+const struct entry *store_peek(const struct shard *s, unsigned db, const struct key *k);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */

@@ -276,6 +276,11 @@ static void test_debug_helpers(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(e->reply, " refcount:1 encoding:embstr serializedlength:9 lru:"));
     EXPECT(e, "DEBUG POPULATE 3 other 100", "+OK\r\n");
     EXPECT(e, "DBSIZE", ":103\r\n");
+    put(e, 0, "old", "1", e->env.now_ms + 5);
+    engine_sleep(e, 10);
+    EXPECT_STARTS(e, "DEBUG OBJECT old", "+Value at:0x"); /* a look that leaves it there */
+    EXPECT(e, "DBSIZE", ":104\r\n");
+    EXPECT(e, "GET old", "$-1\r\n");
     EXPECT(e, "DEBUG POPULATE -1", "-ERR value is out of range, must be positive\r\n");
     engine_free(e);
 }
