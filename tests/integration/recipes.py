@@ -374,7 +374,7 @@ def _(o):
             begin = time.time()
             assert all(limiter("ann", 10, 1) for _ in range(10))
         assert until(lambda: r.zremrangebyscore("window:ann", 0, time.time() - 1) or limiter is counted and limiter("ann", 10, 1), 5)
-        assert 0.9 < time.time() - begin < 3
+        assert time.time() - begin > 0.9
 
 
 @tap.test("queues: LPUSH and BRPOP with workers, LMOVE to a list of work in hand, jobs with a time in a sorted set", limit=90)
