@@ -5,9 +5,11 @@
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { load, main, options, test, until, within } = require('./lib/tap.js');
+const { there, withBrowser } = require('./lib/browser.js');
+const { load, main, options, Skip, test, until, within } = require('./lib/tap.js');
 
 const Redis = load('ioredis');
 const program = path.join(path.resolve(options.modules), 'node_modules/redis-commander/bin/redis-commander.js');
@@ -37,6 +39,7 @@ async function withCommander(fn) {
   const base = `http://127.0.0.1:${port}`;
   let id = '';
   const page = {
+    base,
     text: async (where, request) => {
       const answer = await fetch(base + where.replace('CONN', encodeURIComponent(id)), request);
       assert.ok(answer.ok, `${where}: ${answer.status} ${log.slice(-500)}`);
@@ -122,5 +125,36 @@ test('edits, adds and deletes; commands by hand; export', () =>
     assert.match(dump, /SET "number" "?41/i);
     assert.match(dump, /ZADD "zset" "?3"? "n"/i);
   }));
+
+// With PICTURE=FILE the last thing seen goes there.
+test('in a headless Chromium: browses, edits, deletes', async () => {
+  if (!there()) throw new Skip('no chromium here');
+  await withCommander((page, redis) =>
+    withBrowser(page.base, async (tab) => {
+      await redis.mset('plain', 'grün', 'gone', 'doomed', 'user:1', 'Ann');
+      await redis.zadd('zset', 1.5, 'member');
+      const names = "[...document.querySelectorAll('#keyTree li a')]";
+      const choose = async (name) => {
+        await tab.sees(`${names}.some((a) => a.innerText.trim() === '${name}')`);
+        await tab.run(`${names}.find((a) => a.innerText.trim() === '${name}').click()`);
+      };
+      await tab.sees("!!document.querySelector('#keyTree li a')");
+      await tab.run("[...document.querySelectorAll('button, a')].find((b) => b.innerText.trim() === 'Refresh').click()");
+      await choose('plain');
+      await tab.sees("document.querySelector('#stringValue')?.value === 'grün'");
+      await tab.run("document.querySelector('#stringValue').value = 'by a browser'; document.querySelector('#saveKeyButton').click()");
+      await until(async () => (await redis.get('plain')) === 'by a browser', 30, 'not saved');
+      await choose('gone');
+      await tab.sees("document.querySelector('#stringValue')?.value === 'doomed'");
+      await tab.run("[...document.querySelectorAll('button')].find((b) => b.innerText.trim() === 'Delete Key').click()");
+      await until(async () => (await redis.exists('gone')) === 0, 30, 'not deleted');
+      assert.match(tab.dialogs[0], /delete "gone"/);
+      await choose('zset (1)');
+      await tab.sees("/Sorted Set[^]*1.5[^]*member/.test(document.body.innerText)");
+      const picture = await tab.picture();
+      if (process.env.PICTURE) fs.writeFileSync(process.env.PICTURE, picture);
+      assert.ok(picture.length > 10000);
+    }));
+}, 240);
 
 main('redis-commander');
