@@ -9,7 +9,7 @@ const { until, within } = require('./tap.js');
 
 const there = () => spawnSync('chromium', ['--version']).status === 0;
 
-// Runs fn(tab) with a page open at url. tab.run(EXPRESSION): its value in the page; tab.sees(EXPRESSION): waits until it is true;
+// Runs fn(tab) with a page open at url. tab.run(EXPRESSION): its value in the page; tab.sees(EXPRESSION, SECONDS): waits until it is true;
 // tab.picture(): PNG. Dialogs of the page are agreed to, their texts are in tab.dialogs.
 async function withBrowser(url, fn) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'browser-'));
@@ -52,13 +52,21 @@ async function withBrowser(url, fn) {
     await fn({
       run,
       dialogs,
-      sees: (expression) => until(() => run(expression), 60, `not seen: ${expression}`),
+      sees: (expression, seconds = 60) => until(() => run(expression), seconds, `not seen: ${expression}`),
       picture: async () => Buffer.from((await send('Page.captureScreenshot')).data, 'base64'),
     });
   } finally {
-    child.kill();
-    await within(10, ended, 'the browser does not end');
-    fs.rmSync(home, { recursive: true, force: true, maxRetries: 10 });
+    session = undefined;
+    await send('Browser.close').catch(() => child.kill());
+    await within(20, ended, 'the browser does not end').catch(() => child.kill('SIGKILL'));
+    await until(() => { // its helpers may write still
+      try {
+        fs.rmSync(home, { recursive: true, force: true });
+        return true;
+      } catch {
+        return false;
+      }
+    }, 20, `${home} cannot be removed`);
   }
 }
 
