@@ -5,16 +5,39 @@
 #include "turns.h"
 
 #include <stdlib.h>
+#include <x86intrin.h>
 
-enum { CLAIMED_AGAIN_US = 1000 }; /* a timer that comes while its job is being tried looks again so soon */
+enum {
+    CLAIMED_AGAIN_US = 1000, /* a timer that comes while its job is being tried looks again so soon */
+    TIMERS_A_ROUND = 64
+};
+
+/* A key whose waiters are served in slices: pinned in between, so that nobody sees the work half done. */
+struct wait_row {
+    struct wait_row *next;
+    struct wait_key *key;
+    struct pin pin;
+};
 
 void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint64_t bytes_max)
 {
     *b = (struct blocking){.env = env, .alone = alone, .bytes_max = bytes_max};
 }
 
+static struct waits *own_waits(const struct blocking *b)
+{
+    return shard_waits(b->env->ks->shard[b->env->self]);
+}
+
 void blocking_free(struct blocking *b)
 {
+    for (struct wait_row *r = b->env ? own_waits(b)->rows : NULL, *next; r; r = next) {
+        next = r->next;
+        pins_remove(shard_pins(b->env->ks->shard[b->env->self]), &r->pin);
+        free(r);
+    }
+    for (struct job *j; (j = block_done(b));)
+        job_free(j);
     free(b->heap);
     b->heap = NULL;
     b->timers = b->room = 0;
@@ -250,35 +273,82 @@ static void try_again(struct blocking *b, struct job *j, int position, bool stop
 }
 
 /* Has a command in slices what the waiter would touch? Held, the key waits for its end. */
-static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j, uint64_t hash)
+static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j)
 {
-    return pinned(shard_pins(s), hash) || (j->wait.several && turns_conflict(b->env, &j->rq, true));
+    return (shard_pins(s)->held || j->wait.several) && turns_conflict(b->env, &j->rq, true);
 }
 
-enum served { SERVED, SERVE_STOPPED, SERVE_LATER };
+/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. SERVE_MORE: the slice is over. */
+enum served { SERVED, SERVE_STOPPED, SERVE_LATER, SERVE_MORE };
 
-/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. */
+static void begin_slice(struct blocking *b)
+{
+    b->left = b->each;
+    b->until = b->slice ? __rdtsc() + b->slice : UINT64_MAX;
+}
+
+static bool slice_is_over(struct blocking *b)
+{
+    if (b->each)
+        return b->left == 0 || --b->left == 0;
+    return b->until != UINT64_MAX && __rdtsc() >= b->until;
+}
+
 static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k, bool stopped)
 {
     const struct key name = {{k->name, k->len}, k->hash};
-    for (struct wait_node *n = k->first, *next; n; n = next) { /* long: */
+    enum served result = SERVED;
+    for (struct wait_node *n = k->at ? k->at : k->first; n; n = k->at) { /* waits_remove() keeps `at` good */
         struct entry *e = store_find(s, k->db, &name, LOOK_NOTOUCH | LOOK_NOSTAT);
         struct job *j = n->waiter;
-        next = n->next;
+        k->at = n->next;
         if (!k->gone && !(e && k->waiting[entry_type(e)]))
-            return SERVED;
+            break;
         if (!n->gone && !(e && entry_type(e) == n->type))
             continue;
         if (j->wait.several && !stopped) {
-            if (block_waits(j))
-                return SERVE_STOPPED;
-            continue;
+            if (!block_waits(j))
+                continue;
+            result = SERVE_STOPPED;
+            break;
         }
-        if (is_pinned(b, s, j, k->hash))
-            return SERVE_LATER;
+        if (is_pinned(b, s, j)) {
+            result = SERVE_LATER;
+            break;
+        }
         try_again(b, j, n->position, stopped);
+        if (slice_is_over(b) && k->at)
+            return SERVE_MORE;
     }
-    return SERVED;
+    k->at = NULL;
+    return result;
+}
+
+/* The rest waits for the next slice. False without memory. */
+static bool begin_row(struct shard *s, unsigned shard, struct wait_key *k)
+{
+    struct wait_row *r = calloc(1, sizeof *r), **last = &shard_waits(s)->rows;
+    if (!r)
+        return false;
+    *r = (struct wait_row){.key = k, .pin = {.shard = shard, .write = true}};
+    if (!pins_add(shard_pins(s), k->hash, &r->pin)) {
+        free(r);
+        return false;
+    }
+    pins_hold(shard_pins(s), &r->pin);
+    waits_set_aside(shard_waits(s), k);
+    while (*last)
+        last = &(*last)->next;
+    *last = r;
+    return true;
+}
+
+static void end_key(struct blocking *b, struct waits *w, struct wait_key *k, enum served served)
+{
+    if (served != SERVED)
+        waits_hold(w, k);
+    b->wants_stop |= served == SERVE_STOPPED;
+    waits_unpin(w, k);
 }
 
 static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
@@ -288,12 +358,13 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
     struct wait_key *k;
     bool any = false;
     while ((k = waits_take(w))) {
+        enum served served;
         any = true;
-        enum served served = serve_key(b, s, k, stopped);
-        if (served != SERVED)
-            waits_hold(w, k);
-        b->wants_stop |= served == SERVE_STOPPED;
-        waits_unpin(w, k);
+        do
+            served = serve_key(b, s, k, stopped);
+        while (served == SERVE_MORE && !begin_row(s, shard, k));
+        if (served != SERVE_MORE)
+            end_key(b, w, k, served);
     }
     return any;
 }
@@ -301,6 +372,7 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
 void block_serve(struct blocking *b, bool stopped)
 {
     struct keyspace *ks = b->env->ks;
+    begin_slice(b);
     if (!stopped && !b->alone) {
         serve_shard(b, b->env->self, false);
         return;
@@ -314,10 +386,38 @@ void block_serve(struct blocking *b, bool stopped)
     }
 }
 
+void block_go_on(struct blocking *b)
+{
+    struct shard *s = b->env->ks->shard[b->env->self];
+    struct waits *w = shard_waits(s);
+    struct pins *p = shard_pins(s);
+    struct wait_row *r = w->rows;
+    struct wait_key *k = r->key;
+    enum served served;
+    bool freed = p->freed, pinned_again;
+    pins_remove(p, &r->pin); /* it is not in its own way */
+    begin_slice(b);
+    do {
+        served = serve_key(b, s, k, b->alone);
+        waits_set_aside(w, k);
+        pinned_again = served == SERVE_MORE && pins_add(p, k->hash, &r->pin);
+    } while (served == SERVE_MORE && !pinned_again);
+    if (pinned_again) {
+        pins_hold(p, &r->pin);
+        p->freed = freed;
+    } else {
+        w->rows = r->next;
+        free(r);
+        end_key(b, w, k, served);
+        waits_release(w); /* what was held because of the pin */
+    }
+    block_serve(b, false);
+}
+
 void block_timers(struct blocking *b)
 {
     uint64_t now = b->env->now_us;
-    while (b->timers && b->heap[0]->wait.deadline_us <= now) {
+    for (unsigned n = TIMERS_A_ROUND; n > 0 && b->timers && b->heap[0]->wait.deadline_us <= now; n--) {
         struct job *j = b->heap[0];
         if (change(j, BLOCK_WAITING, BLOCK_CLAIMED)) {
             reply(j, NULL);

@@ -43,6 +43,10 @@ struct blocking { /* one a worker */
     uint64_t bytes, bytes_max;          /* what waiters may take together: beyond it blocking is refused */
     struct job *done_first, *done_last; /* with their replies, to be brought home */
     bool alone;                         /* there is no other worker: all shards may be touched at any time */
+    uint64_t slice; /* TSC cycles of serving, then others come first; 0: all in one go */
+    unsigned each;  /* tests: a slice ends after so many waiters; 0 = by time */
+    uint64_t until; /* of this slice */
+    unsigned left;
     bool wants_stop;                    /* block_serve(b, true) is to run with all other workers stopped */
 };
 
@@ -59,8 +63,15 @@ static inline bool block_ready(const struct waits *w)
     return __builtin_expect(w->ready_first != NULL, 0);
 }
 /* Serves the keys that have become ready, of this shard or (stopped: all other workers are, or there are
- * none) of all. Who was served is in the done list. */
+ * none) of all. Who was served is in the done list. What takes longer than a slice is left: block_rows(). */
 void block_serve(struct blocking *b, bool stopped);
+/* Are there keys of this shard whose waiters are served in slices? They are pinned meanwhile. */
+static inline bool block_rows(const struct waits *w)
+{
+    return __builtin_expect(w->rows != NULL, 0);
+}
+/* The next slice, if there are. */
+void block_go_on(struct blocking *b);
 /* Ends the waiting of those whose time has come by env->now_us. */
 void block_timers(struct blocking *b);
 

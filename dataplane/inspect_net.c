@@ -111,7 +111,7 @@ static void put_detail(struct json *j, const struct worker *w, const struct tcp_
     put_timer(j, "timer_state_us", i->state_at, now);
     if (i->orphan)
         json_bool(j, "orphan", true);
-    else
+    else if (!i->active)
         put_session(j, w, c);
 }
 

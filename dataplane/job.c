@@ -129,6 +129,19 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     return j;
 }
 
+struct job *job_new_with(enum job_kind kind, unsigned home, const struct client *client, int argc,
+                         struct slice *argv, uint8_t *query)
+{
+    struct job *j = job_new(kind, home, client, 0, NULL);
+    if (!j)
+        return NULL;
+    j->copied = (uint8_t *)j->argv;
+    j->query = query;
+    j->argv = argv;
+    j->rq.argc = argc;
+    return j;
+}
+
 void job_free(struct job *j)
 {
     if (!j)
@@ -136,6 +149,8 @@ void job_free(struct job *j)
     transaction_drop(&j->client);
     watch_drop(j->watch);
     free(j->argv);
+    free(j->query);
+    free(j->copied);
     free(j->wait.node);
     free(j->seat.pin);
     free(j->inspection);

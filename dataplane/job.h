@@ -41,6 +41,7 @@ struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h
     struct pin *pin;
     int pins;
     bool everything; /* it reads all keys, and has them */
+    bool alone;      /* it has its shard, or all of them, to itself */
     bool longer;     /* its handler has returned CMD_LONG */
     bool whole;      /* it waits for all commands in slices */
     bool stopped;    /* it runs with all other workers stopped */
@@ -58,6 +59,7 @@ struct job {
     struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
     struct request rq;
     struct slice *argv;
+    uint8_t *query, *copied; /* what argv and client.name lie in, if that is not argv's own memory */
     struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
     size_t reply_len, reply_cap, reply_max; /* beyond the last the reply fails */
@@ -74,6 +76,10 @@ struct job {
 /* Copies argv and what matters of client. NULL if out of memory. */
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv);
+/* The same with arguments that are not copied: they lie in `query`. Both are the job's then, each of malloc(). NULL if out
+ * of memory: nothing is taken. */
+struct job *job_new_with(enum job_kind kind, unsigned home, const struct client *client, int argc,
+                         struct slice *argv, uint8_t *query);
 void job_free(struct job *j);
 /* Puts j behind the last of a list; first and last of an empty one are NULL. */
 void job_append(struct job **first, struct job **last, struct job *j);

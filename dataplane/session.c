@@ -70,6 +70,7 @@ static const char denied[] = "-DENIED Sluice is running in protected mode becaus
 static void link_live(struct session *s)
 {
     struct worker *w = s->worker;
+    s->placed = ++w->placed;
     s->live_prev = NULL;
     s->live_next = w->live_sessions;
     if (s->live_next)
@@ -81,6 +82,9 @@ static void unlink_live(struct session *s)
 {
     if (s->worker->sweep_at == s)
         s->worker->sweep_at = s->live_next;
+    for (unsigned i = 0; s->worker->walks && i < SESSION_WALKS; i++)
+        if (s->worker->walk[i] && s->worker->walk[i]->at == s)
+            s->worker->walk[i]->at = s->live_next;
     if (s->live_prev)
         s->live_prev->live_next = s->live_next;
     else
@@ -89,10 +93,65 @@ static void unlink_live(struct session *s)
         s->live_next->live_prev = s->live_prev;
 }
 
+static bool is_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
 void session_first(struct session *s)
 {
+    for (unsigned i = 0; s->worker->walks && i < SESSION_WALKS; i++) {
+        const struct session_walk *walk = s->worker->walk[i];
+        if (walk && !walk->front && is_before(s->placed, walk->last))
+            s->due |= (uint8_t)(1u << i);
+    }
     unlink_live(s);
     link_live(s);
+}
+
+bool session_walk_begin(struct session_walk *walk, struct worker *w)
+{
+    *walk = (struct session_walk){
+        .worker = w, .at = w->live_sessions, .begun = w->placed, .last = w->placed + 1};
+    while (walk->slot < SESSION_WALKS && w->walk[walk->slot])
+        walk->slot++;
+    if (walk->slot == SESSION_WALKS)
+        return false;
+    w->walk[walk->slot] = walk;
+    w->walks++;
+    return true;
+}
+
+struct session *session_walk_next(struct session_walk *walk)
+{
+    struct session *s = walk->at;
+    if (!s && !walk->front) {
+        walk->front = true;
+        s = walk->at = walk->worker->live_sessions;
+    }
+    for (; walk->front && s; s = s->live_next) {
+        if (!is_before(walk->begun, s->placed)) {
+            s = NULL;
+            break;
+        }
+        if (walk->slot < SESSION_WALKS && s->due & 1u << walk->slot)
+            break;
+    }
+    walk->at = s ? s->live_next : NULL;
+    if (!s)
+        return NULL;
+    walk->last = s->placed;
+    if (walk->slot < SESSION_WALKS)
+        s->due &= (uint8_t) ~(1u << walk->slot);
+    return s;
+}
+
+void session_walk_end(struct session_walk *walk)
+{
+    if (walk->slot == SESSION_WALKS)
+        return;
+    walk->worker->walk[walk->slot] = NULL;
+    walk->worker->walks--;
 }
 
 void session_holds(struct session *s)
@@ -350,7 +409,9 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     struct request *rq = &b->rq[b->n];
     command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_prefetch_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
+        store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
+    else
+        b->ahead[b->n] = (struct ahead){0};
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;
@@ -444,6 +505,21 @@ void session_rewind(struct session *s, struct mark m)
     s->rx_off = m.rx_off;
     s->query_off = m.query_off;
     forget_request(s);
+}
+
+uint8_t *session_give_query(struct session *s, struct mark *after)
+{
+    size_t rest = s->query_len - after->query_off;
+    uint8_t *given = s->query, *left = rest ? malloc(rest) : NULL;
+    if (rest && !left)
+        return NULL;
+    if (rest)
+        memcpy(left, given + after->query_off, rest);
+    s->worker->query_bytes -= after->query_off;
+    s->query = left;
+    s->query_len = s->query_cap = rest;
+    s->query_off = after->query_off = 0;
+    return given;
 }
 
 void session_consumed(struct session *s)

@@ -37,6 +37,8 @@ struct session {
     uint32_t flags;
     struct session *ready_next;            /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
+    uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
+    uint8_t due;     /* a bit for each walk that it was put in front of before its turn */
 
     /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
      * `query`. */
@@ -67,6 +69,20 @@ void session_close(struct session *s, bool conn_gone);
 void session_free_slabs(struct worker *w);
 /* Closes the session if what has happened to it says so. True if it is gone. */
 bool session_settle(struct session *s);
+/* A walk over the sessions of a worker that others may run in between: once over all that were there when it began and
+ * still are. The worker is this one, or all others are stopped. */
+enum { SESSION_WALKS = 8 };
+struct session_walk {
+    struct worker *worker;
+    struct session *at;
+    uint32_t begun, last;
+    unsigned slot;
+    bool front; /* it has been through, and looks for those that were put in front: they are few, and nobody may run in between */
+};
+/* False if too many are under way: this one may not be interrupted. */
+bool session_walk_begin(struct session_walk *walk, struct worker *w);
+struct session *session_walk_next(struct session_walk *walk);
+void session_walk_end(struct session_walk *walk);
 /* Bytes for CLIENT LIST. */
 void session_measure(struct session *s);
 
@@ -90,6 +106,9 @@ struct mark {
 };
 struct mark session_mark(const struct session *s);
 void session_rewind(struct session *s, struct mark m);
+/* Gives the memory away in which a request lies that came in many frames, up to mark `after`: what was read behind it is
+ * copied, and the mark is right again. NULL without memory. */
+uint8_t *session_give_query(struct session *s, struct mark *after);
 
 /* -- out
  * -------------------------------------------------------------------------------------------------------- */

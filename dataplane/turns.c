@@ -8,13 +8,14 @@
 #include <x86intrin.h>
 
 /* liblzf has a table of half a megabyte on the stack. */
-enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64 };
+enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64, KEYS_MOST = 256 };
 
 struct slice_run {    /* a coroutine, and the command on it */
     struct turn turn; /* first */
     struct turns *turns;
     struct coroutine *co;
     struct job *job; /* NULL: free */
+    bool parked;
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
     uint64_t now_ms, now_us;
@@ -64,9 +65,10 @@ void turns_free(struct turns *t)
 /* -- keys */
 
 /* The keys of a request: how many, in *position and *write, which are the caller's room or, if that is too
- * small, one block of malloc() to be freed. -1 if out of memory. */
+ * small, one block of malloc() to be freed. A command with very many is as one that may name any. */
 struct keys {
     int n, *position;
+    bool any; /* n is 0 then */
     bool *write;
     void *block;
     int here[KEYS_HERE];
@@ -79,7 +81,10 @@ static bool find_keys(const struct request *rq, struct keys *k)
     if (!rq->cmd || rq->bad_arity)
         return true;
     k->n = command_key_uses(rq->cmd, rq->argc, rq->argv, k->position, k->write, KEYS_HERE);
-    if (k->n > KEYS_HERE) {
+    k->any = k->n > KEYS_MOST;
+    if (k->any) {
+        k->n = 0;
+    } else if (k->n > KEYS_HERE) {
         k->block = malloc((size_t)k->n * (sizeof(int) + sizeof(bool)));
         if (!k->block)
             return false;
@@ -90,29 +95,59 @@ static bool find_keys(const struct request *rq, struct keys *k)
     return true;
 }
 
-static bool is_whole(const struct request *rq)
+static bool reaches(const struct request *rq)
 {
-    return rq->cmd && !rq->bad_arity &&
-           (rq->cmd->flags & CMD_WHOLE || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)));
+    return rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv);
 }
 
-/* Does anybody have a key, of this worker's shard or of all? */
+static bool is_whole(const struct request *rq)
+{
+    return rq->cmd && !rq->bad_arity && (rq->cmd->flags & CMD_WHOLE || reaches(rq));
+}
+
+/* Nobody changes a key while it runs in slices. */
+static bool reads_all(const struct request *rq)
+{
+    return rq->cmd->flags & CMD_ALL_KEYS || reaches(rq);
+}
+
+/* Has a command a shard to itself that this one looks at, although it names no key? */
+static bool is_shut_out(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    bool out = false;
+    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL))
+        return false;
+    for (unsigned i = rq->route == ROUTE_ALL ? 0 : env->self; i < ks->shards && !out; i++)
+        out = (rq->route == ROUTE_ALL || i == env->self) && shard_pins(ks->shard[i])->alone;
+    return out;
+}
+
+/* Does anybody have a key, or wait for one, of this worker's shard or of all? */
+static bool any_pinned(const struct command_env *env, const struct request *rq)
+{
+    const struct keyspace *ks = env->ks;
+    uint64_t n = shard_pins(ks->shard[env->self])->pins;
+    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
+        n += shard_pins(ks->shard[i])->pins;
+    return n > 0;
+}
+
+/* Does anybody have one? */
 static bool any_held(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
-    if (rq->route != ROUTE_ALL)
-        return shard_pins(ks->shard[env->self])->held > 0;
-    for (unsigned i = 0; i < ks->shards; i++)
-        if (shard_pins(ks->shard[i])->held)
-            return true;
-    return false;
+    uint64_t n = shard_pins(ks->shard[env->self])->held;
+    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
+        n += shard_pins(ks->shard[i])->held;
+    return n > 0;
 }
 
 /* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
 static bool goes_with_readers(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
-    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || rq->cmd->flags & CMD_ALL_KEYS;
+    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || reads_all(rq);
     for (unsigned i = 0; may && i < ks->shards; i++)
         may = detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0;
     return may;
@@ -140,12 +175,12 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         return whole_conflict(env, rq);
     if (!find_keys(rq, &k))
         return true;
-    bool conflict = false;
+    bool conflict = is_shut_out(env, rq) || (k.any && (held ? any_held(env, rq) : any_pinned(env, rq)));
     for (int i = 0; i < k.n && !conflict; i++) {
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
         const struct pin_key *found = pins_find(pins, key.hash);
-        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything);
+        conflict = (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
     }
     free(k.block);
     return conflict;
@@ -163,6 +198,9 @@ static void give_back(struct turns *t, struct job *j)
     const struct keyspace *ks = t->env->ks;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_remove_all(shard_pins(ks->shard[i]));
+    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self)
+            pins_remove_shard(shard_pins(ks->shard[i]));
     for (int i = 0; i < j->seat.pins; i++)
         pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
     free(j->seat.pin);
@@ -180,7 +218,7 @@ static bool take_seat(struct turns *t, struct job *j)
         return true;
     if (!find_keys(&j->rq, &k))
         return false;
-    seat->whole = is_whole(&j->rq);
+    seat->whole = is_whole(&j->rq) || k.any;
     seat->pin = calloc(k.n > 0 ? (size_t)k.n : 1, sizeof *seat->pin);
     bool ok = seat->pin != NULL;
     for (int i = 0; ok && i < k.n; i++) {
@@ -196,12 +234,30 @@ static bool take_seat(struct turns *t, struct job *j)
     return ok;
 }
 
+/* What has expired goes before: nothing of a pinned key does. */
+static void collect_expired(struct turns *t, struct job *j)
+{
+    const struct keyspace *ks = t->env->ks;
+    struct keys k;
+    if (!find_keys(&j->rq, &k))
+        return;
+    for (int i = 0; i < k.n; i++) {
+        struct key key = keyspace_key(ks, j->argv[k.position[i]]);
+        store_find(ks->shard[keyspace_shard_of(ks, key.name)], j->client.db, &key, LOOK_NOTOUCH | LOOK_NOSTAT);
+    }
+    free(k.block);
+}
+
 static void hold_seat(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
-    j->seat.everything = (j->rq.cmd->flags & CMD_ALL_KEYS) != 0;
+    j->seat.everything = reads_all(&j->rq);
+    j->seat.alone = j->seat.whole && !j->seat.everything;
     for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
         pins_hold_all(shard_pins(ks->shard[i]));
+    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
+        if (j->seat.stopped || i == t->env->self)
+            pins_hold_shard(shard_pins(ks->shard[i]));
     for (int i = 0; i < j->seat.pins; i++)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
@@ -243,6 +299,26 @@ static void look(struct turn *turn)
         coroutine_yield(r->co);
 }
 
+static void park(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->parked = true;
+    r->turns->stopped -= r->job->seat.stopped;
+    coroutine_yield(r->co);
+}
+
+void turns_wake(struct turn *turn)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->turns->stopped += r->parked && r->job->seat.stopped;
+    r->parked = false;
+}
+
+static bool is_remote(const struct job *j)
+{
+    return j->rq.cmd->flags & CMD_REMOTE;
+}
+
 static void run_command(void *arg)
 {
     struct slice_run *r = arg;
@@ -271,7 +347,8 @@ static void swap(struct slice_run *r)
 /* A read whose client has gone ends. The client of another worker is not looked at from here. */
 static bool is_vain(const struct turns *t, const struct job *j)
 {
-    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE);
+    return j->streams && j->home == t->env->self && !j->session && !(j->rq.cmd->flags & CMD_WRITE) &&
+           !j->seat.alone;
 }
 
 static void give_slice(struct turns *t, struct slice_run *r)
@@ -292,12 +369,15 @@ static void give_slice(struct turns *t, struct slice_run *r)
     r->job = NULL;
     t->running--;
     t->stopped -= stopped;
+    t->remote -= is_remote(j);
     command_took(&j->rq, r->cycles);
     finish(t, j, r->result, stopped);
 }
 
-static struct slice_run *free_run(const struct turns *t)
+static struct slice_run *free_run(const struct turns *t, const struct job *j)
 {
+    if (t->remote == TURNS_REMOTE && is_remote(j))
+        return NULL;
     for (unsigned i = 0; t->running < TURNS_MOST && i < TURNS_MOST; i++)
         if (!t->run[i].job)
             return &t->run[i];
@@ -307,6 +387,7 @@ static struct slice_run *free_run(const struct turns *t)
 /* Its keys are its own. */
 static void start(struct turns *t, struct slice_run *r, struct job *j)
 {
+    collect_expired(t, j);
     hold_seat(t, j);
     count_one(t->env->counters, COUNTER_long_commands);
     j->rq.env = t->env;
@@ -319,10 +400,11 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->now_us = t->env->now_us;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
         r->shard[i] = (struct shard_turn){.turn = &r->turn, .now_ms = t->env->now_ms};
-    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look};
+    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
+    t->remote += is_remote(j);
 }
 
 /* -- those who wait */
@@ -331,10 +413,11 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
 static bool may_go(const struct turns *t, const struct job *j)
 {
     const struct seat *seat = &j->seat;
-    if (seat->whole && whole_conflict(t->env, &j->rq))
+    if (seat->whole ? whole_conflict(t->env, &j->rq) : is_shut_out(t->env, &j->rq))
         return false;
     for (int i = 0; i < seat->pins; i++) {
-        if (seat->pin[i].write && pins_of(t, &seat->pin[i])->everything)
+        const struct pins *pins = pins_of(t, &seat->pin[i]);
+        if (pins->alone || (seat->pin[i].write && pins->everything))
             return false;
         const struct pin_key *k = seat->pin[i].key;
         bool write = seat->pin[i].write, earlier = k->walk == t->walk;
@@ -366,7 +449,7 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         }
         j->seat.longer = true;
     }
-    struct slice_run *r = no_long ? NULL : free_run(t);
+    struct slice_run *r = no_long ? NULL : free_run(t, j);
     if (r)
         start(t, r, j);
     return r != NULL;
@@ -430,7 +513,7 @@ void turns_long(struct turns *t, struct job *j)
 
 void turns_long_stopped(struct turns *t, struct job *j)
 {
-    struct slice_run *r = free_run(t);
+    struct slice_run *r = free_run(t, j);
     j->rq.env = t->env;
     t->jobs++;
     if (!r || !take_seat(t, j)) {
@@ -468,7 +551,7 @@ static struct slice_run *next_run(struct turns *t, bool stopped)
 {
     for (unsigned i = 0; i < TURNS_MOST; i++) {
         struct slice_run *r = &t->run[(t->next + i) % TURNS_MOST];
-        if (r->job && r->job->seat.stopped == stopped) {
+        if (r->job && !r->parked && r->job->seat.stopped == stopped) {
             t->next = (t->next + i + 1) % TURNS_MOST;
             return r;
         }

@@ -9,6 +9,9 @@
  *   CMD_LONG --> waits for its keys (and for a free coroutine) --> has them, slice by slice --> done
  *   a pinned key is named --> waits for its keys --> runs as ever --> done, or CMD_LONG, or CMD_BLOCK
  *
+ * One that waits for another server (CMD_REMOTE) parks: it has its keys and its coroutine, but gets no slices
+ * until it is woken. At most half of the coroutines are theirs.
+ *
  * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. What needs several shards
  * runs with all other workers stopped, and so does each slice of it.
  *
@@ -22,7 +25,7 @@ struct job;
 struct blocking;
 struct slice_run;
 
-enum { TURNS_MOST = 8, TURN_SLICE_US = 30, TURN_WORK = 1000 };
+enum { TURNS_MOST = 8, TURNS_REMOTE = 4, TURN_SLICE_US = 30, TURN_WORK = 1000 };
 
 struct turns { /* one a worker */
     struct command_env *env;
@@ -34,7 +37,9 @@ struct turns { /* one a worker */
     unsigned each;  /* tests: a slice ends after so many elements; 0 = by time */
     struct slice_run *run;
     unsigned jobs;                            /* that it has: waiting, running or done */
-    unsigned running, stopped, next;          /* coroutines in use; those that need a stop */
+    unsigned running, next;                   /* coroutines in use; whose turn it is */
+    unsigned stopped;                         /* of them, those that need a stop now */
+    unsigned remote;                          /* of them, those that talk to another server */
     struct job *waiting_first, *waiting_last; /* in the order in which they came */
     struct job *done_first, *done_last;       /* with their replies, to be brought home */
     uint64_t walk;
@@ -77,7 +82,9 @@ static inline bool turns_wants_stop(const struct turns *t)
     return t->stopped > 0;
 }
 void turns_stopped(struct turns *t);
-/* Runs everything to its end. */
+/* A command that has parked goes on with the next slice it gets; nothing if it has not. */
+void turns_wake(struct turn *turn);
+/* Runs everything to its end. Whatever a command has parked for must have come, or must not come any more. */
 void turns_end(struct turns *t);
 
 /* The next of the done list, or NULL. One that is not done after all must run elsewhere (CMD_ELSEWHERE). */

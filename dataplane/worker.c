@@ -114,6 +114,10 @@ static bool events(struct worker *w)
     bool any = false;
     while ((c = tcp_next_event(w->tcp, &ev))) {
         any = true;
+        if (unlikely(w->peers.n) && tcp_is_active(c)) {
+            peers_event(&w->peers, c, ev, w->env.now_us);
+            continue;
+        }
         struct session *s = tcp_user(c);
         if ((ev & TCP_OPENED) && !(ev & TCP_CLOSED))
             s = session_open(w, c);
@@ -204,13 +208,6 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
         worker_serve(w);
 }
 
-static void prefetch_entries(struct worker *w, const struct batch *b)
-{
-    for (unsigned i = 0; i < b->n; i++)
-        if (b->rq[i].route == ROUTE_SHARD && b->rq[i].shard == w->id)
-            store_prefetch_entry(w->env.ks->shard[w->id], b->rq[i].client->db, b->rq[i].key.hash);
-}
-
 /* Requests that must not run any more: a stalled session's wait, an ended one's are dropped. */
 static bool runnable(const struct session *s)
 {
@@ -220,9 +217,10 @@ static bool runnable(const struct session *s)
 
 static void run(struct worker *w, struct batch *b)
 {
-    prefetch_entries(w, b);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
+        b->at = i;
+        store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i]);
             if (s->flags & SESSION_STALLED)
@@ -355,6 +353,15 @@ static void sweep(struct worker *w)
     w->next_sweep_us = w->sweep_at ? now + SWEEP_SLICE_US : w->next_pass_us;
 }
 
+/* What expires and what is freed in slices. */
+static bool tend_shard(struct worker *w)
+{
+    uint64_t begin = rte_rdtsc();
+    bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
+    latency_note(&w->env, LATENCY_EXPIRE, (uint64_t)((double)(rte_rdtsc() - begin) * w->us_per_cycle));
+    return more;
+}
+
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
@@ -371,13 +378,17 @@ static void upkeep(struct worker *w)
     if (unlikely(w->box->pubsub[w->id]->gone))
         pubsub_tidy(w->box->pubsub[w->id]);
     block_timers(&w->blocking);
+    if (block_rows(w->waits))
+        worker_rows(w);
     if (now >= w->next_upkeep_us) {
-        bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
+        bool more = tend_shard(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
     }
     worker_served(w);
+    if (unlikely(w->peers.n))
+        peers_round(&w->peers, now);
     sweep(w);
 }
 
@@ -446,6 +457,7 @@ int worker_main(void *arg)
         worker_round(w, rte_rdtsc());
     while (w->live_sessions) /* clients see an orderly end */
         session_close(w->live_sessions, false);
+    peers_end(&w->peers, w->env.now_us);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
     port_tx_retry(w->queue);
@@ -481,6 +493,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.pubsub = box->pubsub;
     w->env.slowlog = box->slowlog;
     box->slowlog[id] = &w->slowlog;
+    w->env.latency = box->latency;
+    box->latency[id] = &w->latency;
+    w->env.debug = &box->debug;
     if (!box->scripts)
         box->scripts = scripts_new();
     w->env.scripts = box->scripts;
@@ -498,12 +513,15 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
         .chain_frames = net_if_config(w->nif)->chain_frames,
         .seed = seed,
+        .owns = port_owns,
+        .owns_ctx = w->queue,
     };
     resp_reader_init(&w->reader);
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
+    w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
@@ -512,6 +530,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         return false;
     }
     w->serve_job->kind = JOB_SERVE;
+    w->blocking.slice = w->turns.slice;
     take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
     return true;
@@ -519,6 +538,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
 
 void worker_free(struct worker *w)
 {
+    peers_end(&w->peers, w->env.now_us);
     if (w->tcp)
         tcp_stack_free(w->tcp);
     session_free_slabs(w);
@@ -529,6 +549,7 @@ void worker_free(struct worker *w)
     }
     if (w->turns.run)
         turns_end(&w->turns);
+    peers_free(&w->peers);
     turns_free(&w->turns);
     blocking_free(&w->blocking);
     slowlog_clear(&w->slowlog);

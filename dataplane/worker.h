@@ -3,10 +3,14 @@
 #pragma once
 #include "block.h"
 #include "command/command.h"
+#include "command/debug.h"
+#include "command/latency.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
 #include "drivers/port.h"
 #include "fabric/fabric.h"
+#include "job.h"
+#include "peer.h"
 #include "session.h"
 #include "tcp/tcp.h"
 #include "turns.h"
@@ -18,7 +22,9 @@ enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK =
 
 struct batch { /* requests read together, executed together */
     unsigned n, args;
+    unsigned at; /* the one that is executed */
     struct request rq[BATCH_REQUESTS];
+    struct ahead ahead[BATCH_REQUESTS]; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
     bool marked; /* clients were paused when it was read: */
@@ -51,6 +57,8 @@ struct box { /* what the workers share; written by the main thread before they s
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct scripts *scripts;                 /* changed with all workers stopped */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
+    struct latency *latency[CONFIG_WORKERS]; /* likewise */
+    struct debug_switches debug;             /* changed with all workers stopped */
     struct pubsub *pubsub[CONFIG_WORKERS];   /* each worker's own */
     struct rates rates;                      /* fed by worker 0 */
 };
@@ -73,6 +81,7 @@ struct worker {
     struct counters *counters;
     struct command_env env;
     struct slowlog slowlog;
+    struct latency latency;
     struct config *conf;    /* the generation this worker works with */
     struct tap *tap;        /* the capture of this round */
     uint64_t generation;    /* its number: a new one may stand where an old one stood */
@@ -102,6 +111,7 @@ struct worker {
     struct blocking blocking;                 /* clients that wait for keys */
     struct waits *waits;                      /* the table of this worker's shard */
     struct turns turns;                       /* commands in slices, and those who wait for their keys */
+    struct peers peers;                       /* connections to other servers */
     struct job *serve_job;                    /* JOB_SERVE, while it is not in the list of barriers */
     enum pause_mode paused;                   /* as far as this worker has seen */
     uint64_t waiting_sessions;                /* SESSION_PAUSED ... */
@@ -112,6 +122,9 @@ struct worker {
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
     uint64_t next_timers_us, next_net_us, next_upkeep_us, next_sweep_us, next_pass_us, wall_us;
+    struct session_walk *walk[SESSION_WALKS]; /* over all sessions, under way: `walks` of them */
+    unsigned walks;
+    uint32_t placed;          /* sessions put at the front of the live ones so far */
     struct session *sweep_at; /* where the pass over all sessions goes on; NULL = between two passes */
     unsigned doomed;          /* sessions that session_relieve has chosen and that are still open */
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
@@ -141,6 +154,8 @@ void worker_ready(struct worker *w, struct session *s);
 /* A request cannot run here and now: makes its job and stalls the session. False if out of memory (an error
  * was replied). */
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq);
+/* The session's job for the request that is executed; the session stalls until it is done. NULL if out of memory. */
+struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq);
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
@@ -158,8 +173,9 @@ void worker_send_job(struct worker *w, struct job *j);
 void worker_free_jobs(struct worker *w);
 /* worker_block.c: a request of a session has returned CMD_BLOCK. */
 void worker_block(struct worker *w, struct session *s, const struct request *rq);
-/* Serves what a command has made ready. */
+/* Serves what a command has made ready, and the rows that are served in slices. */
 void worker_serve(struct worker *w);
+void worker_rows(struct worker *w);
 /* Brings the replies of those who were served home, and messages to subscribers; not while a session's writer is open. */
 void worker_served(struct worker *w);
 /* worker_turns.c: a request of a session has returned CMD_LONG, or must wait because of turns_conflict(). */

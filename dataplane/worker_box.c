@@ -7,20 +7,27 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void box_each_client(struct command_env *env, void (*fn)(struct client *c, void *arg), void *arg)
+static void visit_client(struct session *s, void (*fn)(struct client *c, void *arg), void *arg)
+{
+    session_measure(s);
+    fn(&s->client, arg);
+    if (s->client.flags & CLIENT_KILLED)
+        atomic_store_explicit(&s->worker->kill_pending, true, memory_order_relaxed);
+}
+
+static void box_each_client(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
+                            void *arg)
 {
     struct worker *self = env->worker;
     struct box *box = self->box;
     for (unsigned i = 0; i < box->workers; i++) {
-        struct worker *w = box->worker[i];
-        bool killed = false;
-        for (struct session *s = w->live_sessions; s; s = s->live_next) {
-            session_measure(s);
-            fn(&s->client, arg);
-            killed |= (s->client.flags & CLIENT_KILLED) != 0;
+        struct session_walk walk;
+        bool may_turn = session_walk_begin(&walk, box->worker[i]);
+        for (struct session *s; (s = session_walk_next(&walk));) {
+            visit_client(s, fn, arg);
+            turn_take(may_turn && !walk.front ? turn : NULL);
         }
-        if (killed)
-            atomic_store_explicit(&w->kill_pending, true, memory_order_relaxed);
+        session_walk_end(&walk);
     }
 }
 
@@ -171,5 +178,6 @@ const struct box_ops worker_box_ops = {
     .unwatch = worker_unwatch,
     .publish = worker_publish,
     .notify = worker_notify,
+    .remote = &worker_remote_ops,
     .stall = box_stall,
 };

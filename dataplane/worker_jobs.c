@@ -53,24 +53,63 @@ static void dispatch(struct worker *w, struct job *j)
         send_to(w, destination(w, j), j);
 }
 
+/* A request so large that it is not copied: the job takes over the memory that it lies in. NULL if it does not lie in one
+ * piece of its own, or without memory. */
+static struct job *job_taking(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq)
+{
+    enum { LARGE = 16384 };
+    struct batch *b = &w->batch;
+    bool own_table = rq->argv == b->big;
+    size_t table = (size_t)rq->argc * sizeof(struct slice);
+    bool inside = s->query && (uintptr_t)rq->argv[0].p - (uintptr_t)s->query < s->query_len;
+    if (!inside || (size_t)(rq->argv[rq->argc - 1].p - rq->argv[0].p) + rq->argv[rq->argc - 1].len < LARGE)
+        return NULL;
+    struct slice *argv = own_table ? b->big : malloc(table);
+    if (argv && !own_table)
+        memcpy(argv, rq->argv, table);
+    struct job *j = argv ? job_new_with(kind, w->id, &s->client, rq->argc, argv, NULL) : NULL;
+    if (j)
+        j->query = session_give_query(s, &b->after[b->at]);
+    if (j && j->query) {
+        b->big = own_table ? NULL : b->big;
+        b->big_cap = own_table ? 0 : b->big_cap;
+        return j;
+    }
+    if (j && own_table)
+        j->argv = NULL;
+    else if (!j && !own_table)
+        free(argv);
+    job_free(j);
+    return NULL;
+}
+
+struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq)
+{
+    struct job *j = job_taking(w, kind, s, rq);
+    if (!j)
+        j = job_new(kind, w->id, &s->client, rq->argc, rq->argv);
+    if (!j)
+        return NULL;
+    j->session = s;
+    j->reply_max = w->pending_max;
+    job_prepare(j, &w->env);
+    s->job = j;
+    s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
+    s->flags |= SESSION_STALLED;
+    return j;
+}
+
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 {
-    enum job_kind kind = rq->route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
-    struct job *j = job_new(kind, w->id, &s->client, rq->argc, rq->argv);
+    struct job *j = worker_job(w, rq->route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP, s, rq);
     if (!j) {
         reply_error(session_write_begin(s), "ERR out of memory for a request to another worker");
         return false;
     }
-    j->session = s;
-    j->reply_max = w->pending_max;
-    job_prepare(j, &w->env);
     j->rq.route = rq->route;
     j->rq.shard = rq->shard;
-    if (rq->cmd->acl & ACL_TRANSACTION)
+    if (j->rq.cmd->acl & ACL_TRANSACTION)
         worker_lend(s, j);
-    s->job = j;
-    s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
-    s->flags |= SESSION_STALLED;
     dispatch(w, j);
     return true;
 }
@@ -219,8 +258,12 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
         result = job_run(j, &w->env);
     }
     turns_leave(&w->turns, j);
-    if (result == CMD_LONG)
+    if (result == CMD_LONG) {
+        if (j->rq.client != &j->client)
+            worker_lend(j->session, j);
+        j->rq.client = &j->client;
         turns_long_stopped(&w->turns, j);
+    }
     bool waits = result == CMD_LONG || (result == CMD_BLOCK && block_begin(&w->blocking, j));
     block_serve(&w->blocking, true);
     return waits ? GONE : FINISHED;
@@ -300,7 +343,7 @@ bool worker_messages(struct worker *w)
     any |= run_barriers(w);
     worker_served(w);
     any |= run_inspections(w);
-    return any || w->posts_first;
+    return any || w->posts_first || w->blocking.done_first || block_rows(w->waits);
 }
 
 static void free_list(struct job *j)

@@ -3,20 +3,12 @@
 
 #include "job.h"
 
-/* The session's job for a request; it stalls until that is done. */
+/* EXEC takes its transaction along. */
 static struct job *make_job(struct worker *w, struct session *s, const struct request *rq)
 {
-    struct job *j = job_new(JOB_HOP, w->id, &s->client, rq->argc, rq->argv);
-    if (!j)
-        return NULL;
-    j->session = s;
-    j->reply_max = w->pending_max;
-    job_prepare(j, &w->env);
-    if (j->rq.cmd->acl & ACL_TRANSACTION)
+    struct job *j = worker_job(w, JOB_HOP, s, rq);
+    if (j && j->rq.cmd->acl & ACL_TRANSACTION)
         worker_lend(s, j);
-    s->job = j;
-    s->client.last_command = j->rq.cmd;
-    s->flags |= SESSION_STALLED;
     return j;
 }
 
@@ -69,11 +61,13 @@ enum command_result worker_run_waiting(void *worker, struct job *j)
         j->rq.client = &j->session->client;
     }
     enum command_result result = job_run(j, &w->env);
-    if (result != CMD_ELSEWHERE)
+    if (result != CMD_ELSEWHERE && result != CMD_LONG)
         return result;
     if (here)
         worker_lend(j->session, j);
     j->rq.client = &j->client;
+    if (result == CMD_LONG)
+        return result;
     if (j->kind != JOB_EXEC)
         j->kind = j->rq.route == ROUTE_ALL ? JOB_BARRIER : JOB_HOP;
     return result;

@@ -4,7 +4,7 @@
 #include "drivers/port.h"
 #include "drivers/steer.h"
 
-enum { BACKLOG = 512, TX_STUCK_PER_SECOND = 100 };
+enum { BACKLOG = 512, TX_STUCK_PER_SECOND = 100, RETA_MOST = 512 };
 
 struct port_queue {
     struct port *port;
@@ -29,6 +29,8 @@ struct port {
     int claim;
     char device[64], driver[32];
     struct steer *steer;
+    uint16_t reta_size; /* with rss: which queue the device gives a hash to; 0: it does not tell */
+    uint16_t reta[RETA_MOST];
     struct port_queue *queue[CONFIG_WORKERS];
     struct rte_mempool *pool[CONFIG_WORKERS];
 };

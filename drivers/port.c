@@ -175,6 +175,17 @@ static void settle(struct port *p, const struct config *conf)
         rte_eth_promiscuous_enable(p->id);
 }
 
+static void read_reta(struct port *p, const struct rte_eth_dev_info *info)
+{
+    struct rte_eth_rss_reta_entry64 group[RETA_MOST / RTE_ETH_RETA_GROUP_SIZE];
+    memset(group, 0xff, sizeof group); /* every entry is wanted */
+    if (!p->rss || info->reta_size > RETA_MOST || rte_eth_dev_rss_reta_query(p->id, group, info->reta_size))
+        return;
+    p->reta_size = info->reta_size;
+    for (unsigned i = 0; i < p->reta_size; i++)
+        p->reta[i] = group[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
+}
+
 static bool bring_up(struct port *p, const struct config *conf, struct rte_mempool *const *pool, char *error,
                      size_t size)
 {
@@ -194,6 +205,7 @@ static bool bring_up(struct port *p, const struct config *conf, struct rte_mempo
         return fail(error, size, "link %s does not start: %s", p->device, rte_strerror(-e));
     p->started = true;
     settle(p, conf);
+    read_reta(p, &info);
     if (conf->link_mtu > RTE_ETHER_MTU && p->mtu < conf->link_mtu)
         return fail(error, size, "link-mtu %u: link %s and its driver %s take at most %u", conf->link_mtu,
                     p->device, p->driver, p->mtu);

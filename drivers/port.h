@@ -44,6 +44,9 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n);
  * one, and the frame is still the caller's. */
 bool port_pass(struct port_queue *q, struct rte_mbuf *m);
 
+/* Do frames of this TCP flow come to this worker? */
+bool port_owns(const void *queue, const struct endpoint *local, const struct endpoint *remote);
+
 /* Takes all n frames: sends, keeps a bounded backlog when the ring is full, drops and counts beyond it. This
  * is struct wire's send for the worker (ctx = q). */
 void port_tx(void *q, struct rte_mbuf **frames, unsigned n);

@@ -45,6 +45,18 @@ bool port_pass(struct port_queue *q, struct rte_mbuf *m)
     return q->steer && steer_pass(q->steer, q->index, m, q->counters);
 }
 
+bool port_owns(const void *queue, const struct endpoint *local, const struct endpoint *remote)
+{
+    const struct port_queue *q = queue;
+    if (!q->steer)
+        return true;
+    const struct port *p = q->port;
+    uint32_t hash = steer_hash(q->steer, local, remote);
+    if (!p->rss)
+        return steer_worker(q->steer, hash) == q->index;
+    return (p->reta_size ? p->reta[hash % p->reta_size] : hash % p->workers) == q->index;
+}
+
 /* Frames the device has taken of n. */
 static unsigned transmit(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {

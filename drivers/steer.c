@@ -89,12 +89,29 @@ static uint16_t xor_words(const uint8_t *p, unsigned bytes)
     return (uint16_t)(x ^ x >> 16);
 }
 
+unsigned steer_worker(const struct steer *s, uint32_t hash)
+{
+    return (hash & 0xffff) * s->workers >> 16;
+}
+
 /* addresses: both, one behind the other; ports likewise. */
-static unsigned owner(const struct steer *s, const uint8_t *addresses, unsigned bytes, const uint8_t *ports)
+static uint32_t hash_of(const struct steer *s, const uint8_t *addresses, unsigned bytes, const uint8_t *ports)
 {
     uint16_t word = rte_be_to_cpu_16(xor_words(addresses, bytes) ^ xor_words(ports, 4));
-    uint32_t hash = s->low[word & 0xff] ^ s->high[word >> 8];
-    return (hash & 0xffff) * s->workers >> 16;
+    return s->low[word & 0xff] ^ s->high[word >> 8];
+}
+
+static unsigned owner(const struct steer *s, const uint8_t *addresses, unsigned bytes, const uint8_t *ports)
+{
+    return steer_worker(s, hash_of(s, addresses, bytes, ports));
+}
+
+uint32_t steer_hash(const struct steer *s, const struct endpoint *a, const struct endpoint *b)
+{
+    const struct ip_addr addresses[2] = {a->ip, b->ip}; /* what marks them as IPv4 cancels out */
+    const uint8_t ports[4] = {(uint8_t)(a->port >> 8), (uint8_t)a->port, (uint8_t)(b->port >> 8),
+                              (uint8_t)b->port};
+    return hash_of(s, addresses[0].b, sizeof addresses, ports);
 }
 
 static struct steer_target arp_target(const uint8_t *p, unsigned len)

@@ -9,6 +9,7 @@
  * needs only the copies. */
 #pragma once
 #include "base/counters.h"
+#include "base/endpoint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,10 @@ unsigned steer_out(struct steer *s, unsigned self, struct rte_mempool *pool, str
 bool steer_pass(struct steer *s, unsigned self, struct rte_mbuf *m, struct counters *counters);
 /* Up to n frames that others have handed to `self`. */
 unsigned steer_in(struct steer *s, unsigned self, struct rte_mbuf **frames, unsigned n);
+
+/* The hash of a TCP flow, in either direction, and whose flow that is when hashing is done in software. */
+uint32_t steer_hash(const struct steer *s, const struct endpoint *a, const struct endpoint *b);
+unsigned steer_worker(const struct steer *s, uint32_t hash);
 
 /* Where a frame belongs, and whether all workers must hear it. */
 struct steer_target {

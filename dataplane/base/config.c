@@ -415,6 +415,7 @@ static const struct row rows[] = {
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"busy-reply-threshold", &number, "5000", INTO(busy_reply_threshold_ms), 0, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
+    {"latency-monitor-threshold", &number, "0", INTO(latency_monitor_ms), 0, INT64_MAX},
     {"hll-sparse-max-bytes", &bytes, "3000", INTO(hll_sparse_max_bytes), 0, INT64_MAX},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
     {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
@@ -499,6 +500,15 @@ static void explain(const struct row *row, const char *value, char *error, size_
         snprintf(error + used, size - (size_t)used, " (%" PRId64 " to %" PRId64 ")", row->min, row->max);
 }
 
+static void conclude(struct config *c)
+{
+    enum { FAST_US = 1000 }; /* commands that are always fast take less */
+    uint64_t slow = (uint64_t)c->slowlog_log_slower_than_us, spike = c->latency_monitor_ms; /* -1 and 0: never */
+    spike = spike && spike < UINT64_MAX / 1000 ? spike * 1000 : UINT64_MAX;
+    c->long_us = slow < spike ? slow : spike;
+    c->times_all = c->latency_monitor_ms || slow < FAST_US;
+}
+
 struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
                             size_t size)
 {
@@ -518,6 +528,7 @@ struct config *config_build(uint64_t generation, const struct config_pair *pairs
         config_free(c);
         return NULL;
     }
+    conclude(c);
     return c;
 }
 

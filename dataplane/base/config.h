@@ -79,6 +79,7 @@ struct config {
     unsigned notify; /* notify-keyspace-events: enum notify_class */
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
+    uint64_t latency_monitor_ms; /* latency-monitor-threshold: what takes that long is noted; 0 = nothing */
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */
     uint64_t hll_sparse_max_bytes;
     enum idle_policy idle_policy;
@@ -91,6 +92,10 @@ struct config {
     unsigned connection_rate_limit; /* new connections a second from one source prefix, 0 = any number */
     unsigned connection_rate_burst; /* at once, 0 = as many as a second's */
     unsigned connection_rate_bits4, connection_rate_bits6; /* what a source prefix is */
+
+    /* Follows from the above. */
+    uint64_t long_us; /* a command that takes that long is one for the slow log or the latency monitor */
+    bool times_all;   /* fast commands are to be timed each, not one of many */
 
     /* Fixed at start. */
     unsigned databases, workers;

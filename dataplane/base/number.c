@@ -95,28 +95,38 @@ bool parse_long_double(struct slice s, long double *out)
     return true;
 }
 
-static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324"
-                                  "25262728293031323334353637383940414243444546474849"
-                                  "50515253545556575859606162636465666768697071727374"
-                                  "75767778798081828384858687888990919293949596979899";
+const char number_pair[200] = "00010203040506070809101112131415161718192021222324"
+                              "25262728293031323334353637383940414243444546474849"
+                              "50515253545556575859606162636465666768697071727374"
+                              "75767778798081828384858687888990919293949596979899";
+
+#define E(n) UINT64_C(1##n)
+const uint64_t number_power[20] = {0,
+                                   E(0),
+                                   E(00),
+                                   E(000),
+                                   E(0000),
+                                   E(00000),
+                                   E(000000),
+                                   E(0000000),
+                                   E(00000000),
+                                   E(000000000),
+                                   E(0000000000),
+                                   E(00000000000),
+                                   E(000000000000),
+                                   E(0000000000000),
+                                   E(00000000000000),
+                                   E(000000000000000),
+                                   E(0000000000000000),
+                                   E(00000000000000000),
+                                   E(000000000000000000),
+                                   E(0000000000000000000)};
 
 size_t format_u64(char *text, uint64_t v)
 {
-    char buffer[20], *p = buffer + sizeof buffer;
-    while (v >= 100) {
-        p -= 2;
-        memcpy(p, digit_pairs + v % 100 * 2, 2);
-        v /= 100;
-    }
-    if (v >= 10) {
-        p -= 2;
-        memcpy(p, digit_pairs + v * 2, 2);
-    } else {
-        *--p = (char)('0' + v);
-    }
-    size_t len = (size_t)(buffer + sizeof buffer - p);
-    memcpy(text, p, len);
-    return len;
+    unsigned n = number_digits(v);
+    number_put((uint8_t *)text, v, n);
+    return n;
 }
 
 size_t format_i64(char *text, int64_t v)

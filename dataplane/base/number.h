@@ -7,6 +7,27 @@ enum {
     DOUBLE_TEXT = 32    /* the longest text of format_double() */
 };
 
+extern const uint64_t number_power[20]; /* of ten; but 0 for the first one: zero has a digit, too */
+extern const char number_pair[200];     /* 00 to 99 */
+
+/* How many decimal digits v has. */
+static inline unsigned number_digits(uint64_t v)
+{
+    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1), least = bits * 1233 >> 12; /* times log10(2) */
+    return least + (v >= number_power[least]);
+}
+
+/* Writes the n of them, and nothing behind. */
+static inline void number_put(uint8_t *text, uint64_t v, unsigned n)
+{
+    for (; n > 2; n -= 2, v /= 100)
+        memcpy(text + n - 2, number_pair + v % 100 * 2, 2);
+    if (n == 2)
+        memcpy(text, number_pair + v * 2, 2);
+    else
+        *text = (uint8_t)('0' + v);
+}
+
 /* Decimal digits of v; returns how many. text has room for at least 20 bytes. */
 size_t format_u64(char *text, uint64_t v);
 

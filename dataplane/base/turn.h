@@ -13,6 +13,7 @@ struct turn {
     uint32_t left;               /* elements until the clock is looked at */
     bool gone;                   /* nobody waits for the outcome any more, and it changes nothing */
     void (*look)(struct turn *); /* sets `left` anew */
+    void (*park)(struct turn *); /* gives way until what it waits for has come (turns_wake()) */
 };
 
 static inline void turn_take(struct turn *t)
@@ -28,14 +29,41 @@ static inline bool turn_goes_on(struct turn *t)
     return !t || !t->gone;
 }
 
-/* memcpy() in pieces, with turns. */
+/* For loops that go over elements in bunches: how many may pass before turn_passed(), and that so many have.
+ */
+static inline uint32_t turn_bunch(const struct turn *t)
+{
+    return t ? t->left : UINT32_MAX;
+}
+
+static inline bool turn_passed(struct turn *t, uint32_t n)
+{
+    if (t && (t->left -= n) == 0)
+        t->look(t);
+    return !t || !t->gone;
+}
+
+/* memcpy() and memset() to zero in pieces, with turns. n may be 0. */
+enum { TURN_PIECE = 16384 };
 static inline void turn_copy(struct turn *t, void *to, const void *from, size_t n)
 {
-    enum { PIECE = 16384 };
     char *p = to;
-    for (; t && n > PIECE; n -= PIECE, p += PIECE, from = (const char *)from + PIECE) {
-        memcpy(p, from, PIECE);
+    for (; t && n > TURN_PIECE; n -= TURN_PIECE, p += TURN_PIECE, from = (const char *)from + TURN_PIECE) {
+        memcpy(p, from, TURN_PIECE);
+        t->left = 1; /* so much is worth a look */
         turn_take(t);
     }
-    memcpy(p, from, n);
+    if (n)
+        memcpy(p, from, n);
+}
+static inline void turn_zero(struct turn *t, void *to, size_t n)
+{
+    char *p = to;
+    for (; t && n > TURN_PIECE; n -= TURN_PIECE, p += TURN_PIECE) {
+        memset(p, 0, TURN_PIECE);
+        t->left = 1;
+        turn_take(t);
+    }
+    if (n)
+        memset(p, 0, n);
 }

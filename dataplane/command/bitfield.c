@@ -154,6 +154,8 @@ static enum command_result run_fields(struct request *rq, bool may_write)
     struct slice s = e ? entry_string(e, scratch) : (struct slice){NULL, 0};
     uint8_t *writable = NULL;
     bool grows = need > s.len, written = false, changed = false;
+    if (grows && turn_wanted(rq, turn_bytes(store_string_growth(e, need))))
+        return CMD_LONG;
     if (need) {
         s.len = need > s.len ? need : s.len;
         if (store_string_grow(request_shard(rq, &rq->key), rq->client->db, &rq->key, s.len, &writable) !=

@@ -39,6 +39,8 @@ enum command_result setbit_command(struct request *rq)
     if (!string_find(rq, &rq->key, LOOK_WRITE, &e))
         return CMD_DONE;
     size_t len = e ? entry_string(e, scratch).len : 0, need = offset / 8 + 1;
+    if (need > len && turn_wanted(rq, turn_bytes(store_string_growth(e, need))))
+        return CMD_LONG;
     if (store_string_grow(request_shard(rq, &rq->key), rq->client->db, &rq->key, need > len ? need : len,
                           &bytes) != STORE_OK) {
         reply_oom(rq->out);

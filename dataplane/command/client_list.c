@@ -72,7 +72,7 @@ static void describe(struct text *t, const struct request *rq, const struct clie
               (unsigned long long)pubsub_count(c, TOPIC_CHANNEL),
               (unsigned long long)pubsub_count(c, TOPIC_PATTERN),
               (unsigned long long)pubsub_count(c, TOPIC_SHARD), transaction_count(c), transaction_watched(c),
-              (unsigned long long)(c->query_bytes + (c == rq->client ? request_bytes(rq) : 0)),
+              (unsigned long long)(c->query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
               (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
               (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
               (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)), c->output_bytes ? "rw" : "r");
@@ -161,7 +161,7 @@ static void list_by_id(struct request *rq, struct listing *l)
     if (good) {
         l->id = id;
         l->ids = n;
-        rq->env->box->each_client(rq->env, list_client, l);
+        rq->env->box->each_client(rq->env, NULL, list_client, l);
         for (int i = 0; i < n; i++)
             if (l->found[i])
                 describe(&l->text, rq, l->found[i]);
@@ -171,9 +171,18 @@ static void list_by_id(struct request *rq, struct listing *l)
     free(l->found);
 }
 
+/* Is it too much to look at all clients in one go? */
+static bool many_clients(const struct request *rq)
+{
+    enum { WORK_EACH = 20 };
+    return turn_wanted(rq, WORK_EACH * rq->env->box->clients_now(rq->env));
+}
+
 enum command_result client_list_run(struct request *rq)
 {
     struct listing l = {.rq = rq, .class = CLASS_ANY};
+    if (many_clients(rq))
+        return CMD_LONG;
     if (rq->argc > 3 && slice_is(rq->argv[2], "id")) {
         list_by_id(rq, &l);
     } else if (rq->argc == 4 && slice_is(rq->argv[2], "type")) {
@@ -181,10 +190,10 @@ enum command_result client_list_run(struct request *rq)
             unknown_type(rq, rq->argv[3]);
             return CMD_DONE;
         }
-        rq->env->box->each_client(rq->env, list_client, &l);
+        rq->env->box->each_client(rq->env, rq->turn, list_client, &l);
         text_reply(&l.text, rq->out);
     } else if (rq->argc == 2) {
-        rq->env->box->each_client(rq->env, list_client, &l);
+        rq->env->box->each_client(rq->env, rq->turn, list_client, &l);
         text_reply(&l.text, rq->out);
     } else {
         reply_syntax_error(rq->out);
@@ -261,9 +270,11 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
 enum command_result client_kill_run(struct request *rq)
 {
     struct kill k = {.me = rq->client->id, .class = CLASS_ANY, .skip_me = rq->argc > 3};
+    if (many_clients(rq))
+        return CMD_LONG;
     if (rq->argc == 3) { /* the old form: one address, an error if there is no such client */
         k.addr = &rq->argv[2];
-        rq->env->box->each_client(rq->env, kill_client, &k);
+        rq->env->box->each_client(rq->env, rq->turn, kill_client, &k);
         if (k.killed)
             reply_ok(rq->out);
         else
@@ -278,7 +289,7 @@ enum command_result client_kill_run(struct request *rq)
         if (!kill_option(rq, &k, rq->argv[i], &rq->argv[i + 1]))
             return CMD_DONE;
     }
-    rq->env->box->each_client(rq->env, kill_client, &k);
+    rq->env->box->each_client(rq->env, rq->turn, kill_client, &k);
     reply_int(rq->out, k.killed);
     return CMD_DONE;
 }

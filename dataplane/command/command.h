@@ -12,7 +12,10 @@
 #include "store/store.h"
 
 struct command;
+struct debug_switches;
+struct latency;
 struct rates;
+struct remote_ops;
 struct request;
 struct script_host;
 struct scripts;
@@ -52,6 +55,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 readers, and nobody changes a key meanwhile (KEYS) */
                     CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
                                                 for who changes something (FLUSHALL) */
+                    CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };
@@ -149,14 +153,17 @@ struct command {
     /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
      * stopped. NULL: never. */
     bool (*reaches)(int argc, const struct slice *argv);
+    /* True if the arguments say that it changes nothing, although its flags do not (a script with no-writes).
+     * NULL: never. */
+    bool (*reads)(const struct request *rq);
     /* Filled by command_table_init. */
     const struct command *parent;
     uint16_t id;           /* dense: index into per-command statistics */
     uint8_t key_kind;      /* COMMAND_NO_KEY ... : how command_prepare finds the first key */
-    uint8_t key_first;     /* COMMAND_ONE_KEY: its position */
+    uint8_t key_first;     /* COMMAND_ONE_KEY, COMMAND_KEY_FIRST (and others may follow): its position */
     const char *full_name; /* "client|list" */
 };
-enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEYS };
+enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEY_FIRST, COMMAND_KEYS };
 
 /* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
  * its row in rq->cmd, never by address. */
@@ -165,7 +172,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_pubsub[], commands_script[];
+    commands_hash_expire[], commands_pubsub[], commands_script[], commands_migrate[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -209,9 +216,10 @@ enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
-    /* Calls fn for every client of every worker. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED.
-     * The client's query_/output_ fields are up to date. */
-    void (*each_client)(struct command_env *env, void (*fn)(struct client *c, void *arg), void *arg);
+    /* Calls fn for every client of every worker, with turns in between (NULL: none): clients may come and go meanwhile.
+     * Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED. The client's query_/output_ fields are up to date. */
+    void (*each_client)(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
+                        void *arg);
     /* Sum of a counter over all workers; sum of per-command statistics (id) over all workers. */
     uint64_t (*counter_sum)(struct command_env *env, enum counter which);
     void (*stats_sum)(struct command_env *env, unsigned id, struct command_stats *out);
@@ -246,6 +254,7 @@ struct box_ops {
                               struct slice message, uint64_t *receivers);
     /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
     void (*notify)(struct command_env *env, struct slice channel, struct slice message);
+    const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -267,6 +276,8 @@ struct command_env { /* one a worker */
     void *worker;              /* the box's own */
     const struct rates *rates; /* instantaneous figures of the box (command/rates.h), or NULL */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
+    struct latency **latency;  /* [workers], a monitor each (command/latency.h), or NULL */
+    struct debug_switches *debug; /* of the box, changed with all workers stopped (command/debug.h), or NULL */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
@@ -324,8 +335,9 @@ bool command_pauses(const struct request *rq, enum pause_mode mode);
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
-/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. */
-void command_nested(struct request *rq, struct resp_writer *out);
+/* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next: only
+ * if it has a turn, that of its EXEC. */
+enum command_result command_nested(struct request *rq, struct resp_writer *out);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */
 enum store_result command_make_room(const struct request *rq);
@@ -357,6 +369,7 @@ struct key_walk {
     int next, step, at;
     unsigned i, n; /* of key[] */
     struct key key[KEYS_AHEAD];
+    struct ahead ahead[KEYS_AHEAD];
 };
 static inline void key_walk_begin(struct key_walk *walk, int first, int step)
 {
@@ -364,9 +377,23 @@ static inline void key_walk_begin(struct key_walk *walk, int first, int step)
     walk->step = step;
     walk->i = walk->n = 0;
 }
-const struct key *key_walk_next(const struct request *rq, struct key_walk *walk);
+/* The next group. False if there is none. */
+bool key_walk_on(const struct request *rq, struct key_walk *walk);
+static inline const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
+{
+    if (walk->i == walk->n && !key_walk_on(rq, walk))
+        return NULL;
+    if (walk->n > 1)
+        store_look_ahead(rq->env->ks->shard[rq->shard], walk->ahead, walk->n, walk->i);
+    walk->at += walk->step;
+    return &walk->key[walk->i++];
+}
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
-struct shard *request_shard(const struct request *rq, const struct key *k);
+static inline struct shard *request_shard(const struct request *rq, const struct key *k)
+{
+    const struct keyspace *ks = rq->env->ks;
+    return ks->shard[rq->route == ROUTE_SHARD ? rq->shard : keyspace_shard_of(ks, k->name)];
+}
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
 /* The key has changed in a way that the store does not see: store_changed(). */
@@ -396,6 +423,18 @@ static inline bool turn_wanted(const struct request *rq, uint64_t work)
 static inline uint64_t turn_bytes(uint64_t bytes)
 {
     return bytes / 256;
+}
+
+/* Is it, for its many arguments? */
+static inline bool turn_wanted_many(const struct request *rq)
+{
+    return turn_wanted(rq, 4 * (uint64_t)(rq->argc - 2));
+}
+
+/* What it looks up in slices from now on counts as hits and misses: it was not looked up before CMD_LONG. */
+static inline void turn_counts(const struct request *rq)
+{
+    rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
 }
 
 /* Is it, to reply n of the elements of a collection? */

@@ -2,6 +2,10 @@
 #pragma once
 #include "command/server.h"
 
+struct debug_switches { /* all zero at start */
+    bool in_scripts;    /* scripts may run DEBUG */
+};
+
 /* debug_data.c */
 void debug_digest(struct request *rq);
 void debug_digest_value(struct request *rq);

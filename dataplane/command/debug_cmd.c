@@ -68,10 +68,35 @@ static void debug_active_expire(struct request *rq)
     reply_ok(rq->out);
 }
 
-/* No replica knows the id: there is nothing to change. */
+/* Redis allows scripts all commands then; here DEBUG, for which tests want it. */
+static void debug_deny_scripts(struct request *rq)
+{
+    int64_t disabled;
+    if (!request_int(rq, 2, &disabled, NULL))
+        return;
+    bool allowed = disabled != 0;
+    if (rq->env->debug)
+        rq->env->debug->in_scripts = allowed;
+    reply_ok(rq->out);
+}
+
+/* CHANGE-REPL-ID: no replica knows the id. PAUSE-CRON: what tests want to stop with it does not come by a
+ * timer here, or is not there. */
 static void debug_ok(struct request *rq)
 {
     reply_ok(rq->out);
+}
+
+/* Replies are written into frames: there is no buffer that would shrink or could be kept from it. */
+static void debug_replybuffer(struct request *rq)
+{
+    int64_t ms;
+    bool resizing = slice_is(rq->argv[2], "resizing"), peak = slice_is(rq->argv[2], "peak-reset-time");
+    if (!resizing && !peak)
+        server_unknown_subcommand(rq);
+    else if ((peak && (slice_is(rq->argv[3], "never") || slice_is(rq->argv[3], "reset"))) ||
+             request_int(rq, 3, &ms, NULL))
+        reply_ok(rq->out);
 }
 
 /* POPULATE count [prefix] [size]: keys prefix:0 ... that do not exist yet, "value:i" cut or zero-padded to
@@ -175,6 +200,8 @@ static void debug_help(struct request *rq)
         "    As RELOAD: the box keeps no log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
+        "PAUSE-CRON <0|1>",
+        "    Nothing: no work of a timer disturbs a test.",
         "POPULATE <count> [<prefix>] [<size>]",
         "    Create <count> string keys named key:<num>, or with <prefix> instead of 'key'.",
         "PROTOCOL <type>",
@@ -186,8 +213,13 @@ static void debug_help(struct request *rq)
         "RELOAD [MERGE] [NOFLUSH]",
         "    Take all values through their RDB form, in memory: save, flush, load. With",
         "    MERGE and NOFLUSH over the values that are there.",
+        "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|time>",
+        "REPLYBUFFER RESIZING <0|1>",
+        "    Nothing: replies are written into frames, clients have no buffer for them.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys that are not accessed.",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Setting it to 1 lets scripts run DEBUG.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
         "STRINGMATCH-LEN <pattern> <string>",
@@ -206,6 +238,9 @@ static const struct debug_word words[] = {
     {"stringmatch-len", 4, 4, debug_stringmatch},
     {"set-active-expire", 3, 3, debug_active_expire},
     {"change-repl-id", 2, 2, debug_ok},
+    {"pause-cron", 3, 3, debug_ok},
+    {"replybuffer", 4, 4, debug_replybuffer},
+    {"set-disable-deny-scripts", 3, 3, debug_deny_scripts},
     {"htstats", 3, 4, debug_htstats},
     {"htstats-key", 3, 4, debug_htstats_key},
     {"listpack", 3, 3, debug_no_terminal},

@@ -106,11 +106,12 @@ static void add_stream(struct digest *d, const struct shard *s, const struct ent
     struct value_at v = {.s = (struct shard *)(uintptr_t)s, .e = (struct entry *)(uintptr_t)e};
     struct stream_walk walk;
     struct slice field, value;
+    struct stream_text text;
     char id[48];
     stream_walk(&walk, stream_of(&v), STREAM_ID_MIN, STREAM_ID_MAX, false);
     while (stream_walk_next(&walk)) { /* long: */
         mix(d, text_of(id, snprintf(id, sizeof id, "%" PRIu64 ".%" PRIu64, walk.id.ms, walk.id.seq)));
-        while (stream_walk_field(&walk, &field, &value)) {
+        while (stream_walk_field(&walk, &text, &field, &value)) {
             mix(d, field);
             mix(d, value);
         }

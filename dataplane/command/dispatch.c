@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "command/connection.h"
+#include "command/latency.h"
 #include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
@@ -16,9 +17,8 @@
 #include "command/transaction_commands.h"
 
 enum {
-    WATCH_FAST_US = 1000, /* a slow log below this looks at every command */
-    MANY_KEYS = 64,       /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64     /* one in so many fast commands is measured and counted so many times */
+    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
+    MEASURE_EACH = 64 /* a power of two: one in so many fast commands is measured and counted so many times */
 };
 
 /* -- prepare -- */
@@ -70,9 +70,9 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
         rq->bad_arity = true;
         return;
     }
-    if (key_kind == COMMAND_ONE_KEY)
+    if (key_kind == COMMAND_ONE_KEY || (key_kind == COMMAND_KEY_FIRST && env->ks->shards == 1))
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
-    else if (key_kind == COMMAND_KEYS)
+    else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
         rq->route = ROUTE_ALL;
@@ -144,6 +144,20 @@ enum store_result command_make_room(const struct request *rq)
     return make_room(rq);
 }
 
+static __attribute__((noinline)) enum store_result make_room_watched(const struct request *rq)
+{
+    uint64_t begin = __rdtsc(), rate = rq->env->tsc_per_us;
+    enum store_result result = make_room(rq);
+    if (rate)
+        latency_note(rq->env, LATENCY_EVICTION, (__rdtsc() - begin) / rate);
+    return result;
+}
+
+static inline bool no_room(const struct request *rq)
+{
+    return (latency_watched(rq->env) ? make_room_watched(rq) : make_room(rq)) != STORE_OK;
+}
+
 /* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
 static bool is_http(const struct request *rq)
 {
@@ -196,7 +210,7 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
-    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && make_room(rq) != STORE_OK)
+    else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
         refuse_listener(rq);
@@ -213,6 +227,23 @@ static void note_time(struct command_stats *stats, uint64_t ns)
     stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
 }
 
+/* It took as long as the slow log or the latency monitor waits for. A blocked command is one for the slow log
+ * when it ends. */
+static __attribute__((noinline)) void note_long(const struct request *rq, enum command_result result,
+                                                enum latency_event event, uint64_t usec)
+{
+    const struct command_env *env = rq->env;
+    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, usec))
+        slowlog_note(env->slowlog[env->self], rq, usec);
+    latency_note(env, event, usec);
+}
+
+static inline void note_if_long(const struct request *rq, enum command_result result, uint64_t usec)
+{
+    if (__builtin_expect(usec >= rq->env->conf->long_us, 0))
+        note_long(rq, result, rq->cmd->flags & CMD_FAST ? LATENCY_FAST_COMMAND : LATENCY_COMMAND, usec);
+}
+
 /* Keyspace notifications are on. */
 static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
 {
@@ -227,32 +258,30 @@ static __attribute__((noinline)) enum command_result run_and_notify(struct reque
         return result;
     stats->usec += (cycles + rate / 2) / rate;
     note_time(stats, cycles * 1000 / rate);
-    if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, cycles / rate))
-        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    note_if_long(rq, result, cycles / rate);
     return result;
 }
 
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless the slow log waits
- * for times that fast ones reach. */
+/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for times
+ * that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
     uint64_t rate = env->tsc_per_us, weight = 1;
-    if (rq->cmd->flags & CMD_FAST && (uint64_t)env->conf->slowlog_log_slower_than_us >= WATCH_FAST_US)
+    if (rq->cmd->flags & CMD_FAST && !env->conf->times_all)
         weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->conf->notify != 0, 0))
         return run_and_notify(rq);
-    if (stats->calls++ % weight || rate == 0)
+    if ((stats->calls++ & (weight - 1)) || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->usec += (cycles * weight + rate / 2) / rate;
     note_time(stats, cycles * 1000 / rate);
-    if (__builtin_expect(slowlog_wanted(env, rq->cmd, cycles / rate), 0) && result != CMD_BLOCK)
-        slowlog_note(env->slowlog[env->self], rq, cycles / rate);
+    note_if_long(rq, result, cycles / rate);
     return result;
 }
 
@@ -334,14 +363,15 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     return result;
 }
 
-void command_nested(struct request *rq, struct resp_writer *out)
+enum command_result command_nested(struct request *rq, struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     rq->client->last_command = rq->cmd;
-    run(rq);
+    enum command_result result = run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
+    return result;
 }
 
 /* -- once more: blocked commands -- */
@@ -365,8 +395,8 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     rq->served = position;
     enum command_result result = run_again(rq, out);
     uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
-    if (result != CMD_BLOCK && env->tsc_per_us && slowlog_wanted(env, rq->cmd, usec))
-        slowlog_note(env->slowlog[env->self], rq, usec); /* a blocked command is noted when it ends */
+    if (env->tsc_per_us && usec >= env->conf->long_us)
+        note_long(rq, result, LATENCY_UNBLOCKING, usec);
     return result;
 }
 
@@ -374,8 +404,8 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 
 bool request_may_turn(const struct request *rq)
 {
-    return rq->env->turns && !rq->again && !rq->served && !(rq->client->flags & CLIENT_DENY_BLOCKING) &&
-           !(rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv));
+    bool alone = !(rq->client->flags & CLIENT_DENY_BLOCKING) || rq->turn; /* or a part of an EXEC in slices */
+    return rq->env->turns && !rq->again && !rq->served && alone;
 }
 
 enum command_result command_long(struct request *rq, struct resp_writer *out)
@@ -393,8 +423,7 @@ void command_took(struct request *rq, uint64_t cycles)
     if (env->tsc_per_us == 0)
         return;
     env->stats[rq->cmd->id].usec += cycles / env->tsc_per_us;
-    if (slowlog_wanted(env, rq->cmd, cycles / env->tsc_per_us))
-        slowlog_note(env->slowlog[env->self], rq, cycles / env->tsc_per_us);
+    note_if_long(rq, CMD_DONE, cycles / env->tsc_per_us);
 }
 
 bool request_may_block(const struct request *rq)
@@ -527,38 +556,23 @@ struct key request_key(const struct request *rq, int i)
     return keyspace_key(rq->env->ks, name);
 }
 
-static void walk_on(const struct request *rq, struct key_walk *walk)
-{
-    unsigned db = rq->client->db;
-    bool several = walk->next + walk->step < rq->argc;
-    walk->at = walk->next - walk->step;
-    walk->i = walk->n = 0;
-    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step) {
-        struct key *k = &walk->key[walk->n++];
-        *k = request_key(rq, walk->next);
-        if (several)
-            store_prefetch_bucket(request_shard(rq, k), db, k->hash);
-    }
-    for (unsigned i = 0; several && i < walk->n; i++)
-        store_prefetch_entry(request_shard(rq, &walk->key[i]), db, walk->key[i].hash);
-}
-
-const struct key *key_walk_next(const struct request *rq, struct key_walk *walk)
-{
-    if (walk->i == walk->n)
-        walk_on(rq, walk);
-    if (walk->i == walk->n)
-        return NULL;
-    walk->at += walk->step;
-    return &walk->key[walk->i++];
-}
-
-struct shard *request_shard(const struct request *rq, const struct key *k)
+bool key_walk_on(const struct request *rq, struct key_walk *walk)
 {
     const struct keyspace *ks = rq->env->ks;
-    if (rq->route == ROUTE_SHARD)
-        return ks->shard[rq->shard];
-    return ks->shard[keyspace_shard_of(ks, k->name)];
+    unsigned db = rq->client->db;
+    walk->at = walk->next - walk->step;
+    walk->i = walk->n = 0;
+    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: no others to be quicker for */
+        walk->key[walk->n++] = request_key(rq, walk->next);
+        walk->next += walk->step;
+        return true;
+    }
+    for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step, walk->n++) {
+        struct key *k = &walk->key[walk->n];
+        *k = keyspace_key(ks, rq->argv[walk->next]);
+        store_ahead_bucket(request_shard(rq, k), db, k->hash, &walk->ahead[walk->n]);
+    }
+    return walk->n > 0;
 }
 
 struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)

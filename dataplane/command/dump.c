@@ -5,10 +5,18 @@
 
 #include <strings.h>
 
-enum command_result dump_command(struct request *rq)
+void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e)
 {
     const char *compression = config_text(rq->env->conf, "rdbcompression");
-    struct rdb_writer w = {.compress = !compression || strcasecmp(compression, "no") != 0};
+    *w = (struct rdb_writer){.compress = !compression || strcasecmp(compression, "no") != 0,
+                             .turn = rq->turn};
+    rdb_put_value(w, s, e);
+    rdb_put_footer(w);
+}
+
+enum command_result dump_command(struct request *rq)
+{
+    struct rdb_writer w;
     const struct entry *e = request_find(rq, &rq->key, LOOK_READ);
     if (!e) {
         reply_null(rq->out);
@@ -16,9 +24,7 @@ enum command_result dump_command(struct request *rq)
     }
     if (turn_wanted(rq, entry_user_bytes(e) / 16))
         return CMD_LONG;
-    w.turn = rq->turn;
-    rdb_put_value(&w, request_shard(rq, &rq->key), e);
-    rdb_put_footer(&w);
+    dump_value(&w, rq, request_shard(rq, &rq->key), e);
     if (w.failed)
         reply_oom(rq->out);
     else

@@ -16,8 +16,10 @@ enum command_result del_command(struct request *rq)
 {
     int64_t removed = 0;
     struct key_walk walk;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     key_walk_begin(&walk, 1, 1);
-    for (const struct key *k; (k = key_walk_next(rq, &walk));)
+    for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn))
         removed += store_delete(request_shard(rq, k), rq->client->db, k);
     reply_int(rq->out, removed);
     return CMD_DONE;
@@ -32,20 +34,25 @@ enum command_result exists_command(struct request *rq)
 {
     int64_t found = 0;
     struct key_walk walk;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    turn_counts(rq);
     key_walk_begin(&walk, 1, 1);
-    for (const struct key *k; (k = key_walk_next(rq, &walk));)
+    for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn))
         found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;
 }
 
+/* Not request_find: to touch is what was asked for. */
 enum command_result touch_command(struct request *rq)
 {
     int64_t found = 0;
     struct key_walk walk;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     key_walk_begin(&walk, 1, 1);
-    for (const struct key *k;
-         (k = key_walk_next(rq, &walk));) /* Not request_find: to touch is what was asked for. */
+    for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn))
         found += store_find(request_shard(rq, k), rq->client->db, k, LOOK_READ) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;

@@ -6,7 +6,14 @@ command_handler del_command, unlink_command, exists_command, touch_command, type
     scan_command, randomkey_command, rename_command, renamenx_command, copy_command, move_command,
     expire_command, pexpire_command, expireat_command, pexpireat_command, ttl_command, pttl_command,
     expiretime_command, pexpiretime_command, persist_command, object_encoding_command, object_freq_command,
-    object_help_command, object_idletime_command, object_refcount_command, dump_command, restore_command;
+    object_help_command, object_idletime_command, object_refcount_command, dump_command, restore_command,
+    migrate_command;
+
+int migrate_getkeys(int argc, const struct slice *argv, int *position, int room);
+
+/* A value as DUMP gives it, with the request's turns; the writer is the caller's to free, and may have failed. */
+struct rdb_writer;
+void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e);
 
 /* Redis' name of a type: "string", "list", ... */
 const char *value_type_name(enum value_type type);

@@ -9,7 +9,7 @@
 #include "command/server.h"
 #include <stdlib.h>
 
-enum { CURSOR_BITS = 48 };
+enum { CURSOR_BITS = 48, STRIDE = 16 };
 static const uint64_t cursor_mask = (UINT64_C(1) << CURSOR_BITS) - 1;
 
 /* Keys that passed the filters. Nothing changes a shard before they are replied (CMD_ALL_KEYS), so slices
@@ -19,6 +19,7 @@ struct key_list {
     const struct slice *type;    /* NULL: all */
     struct slice *key, room[64];
     size_t count, cap;
+    uint64_t passed; /* also those that did not pass */
     bool failed; /* no memory */
 };
 
@@ -28,7 +29,7 @@ static void list_init(struct key_list *l, const struct slice *pattern, const str
     l->pattern = all ? NULL : pattern;
     l->type = type;
     l->key = l->room;
-    l->count = 0;
+    l->count = l->passed = 0;
     l->cap = sizeof l->room / sizeof l->room[0];
     l->failed = false;
 }
@@ -58,6 +59,7 @@ static void list_visit(struct entry *e, void *arg)
 {
     struct key_list *l = arg;
     struct slice name = entry_key(e);
+    l->passed++;
     if ((l->pattern && !glob_match(*l->pattern, name, false)) ||
         (l->type && !slice_is(*l->type, value_type_name(entry_type(e)))))
         return;
@@ -74,7 +76,6 @@ static void list_reply(struct resp_writer *out, const struct key_list *l, struct
 
 enum command_result keys_command(struct request *rq)
 {
-    enum { STRIDE = 16 };
     const struct keyspace *ks = rq->env->ks;
     struct key_list l;
     if (turn_wanted(rq, server_db_size(rq->env, rq->client->db, NULL, NULL)))
@@ -112,7 +113,7 @@ bool request_cursor(struct request *rq, int i, uint64_t *cursor)
 
 bool request_scan_options(struct request *rq, int i, bool with_type, struct scan_options *o)
 {
-    *o = (struct scan_options){NULL, NULL, 10};
+    *o = (struct scan_options){.count = 10, .turn = rq->turn};
     for (; i < rq->argc; i += 2) {
         bool last = i + 1 == rq->argc;
         if (!last && slice_is(rq->argv[i], "COUNT")) {
@@ -137,6 +138,7 @@ bool request_scan_options(struct request *rq, int i, bool with_type, struct scan
 
 bool scan_matches(const struct scan_options *o, struct slice name)
 {
+    turn_take(o->turn);
     return !o->pattern || glob_match(*o->pattern, name, false);
 }
 
@@ -147,21 +149,47 @@ void reply_scan(struct resp_writer *out, uint64_t cursor)
     reply_bulk(out, (struct slice){(const uint8_t *)text, format_u64(text, cursor)});
 }
 
+bool scan_is_long(const struct request *rq, const struct scan_options *o, uint64_t elements)
+{
+    return turn_wanted(rq, 4 * ((uint64_t)o->count < elements ? (uint64_t)o->count : elements));
+}
+
+bool scan_reaches(int argc, const struct slice *argv)
+{
+    enum { MANY = 500 };
+    int64_t count = 0;
+    for (int i = 2; i + 1 < argc; i += 2)
+        if (slice_is(argv[i], "COUNT") && !parse_i64(argv[i + 1], &count))
+            return false;
+    return count > MANY;
+}
+
+/* Passes about `want` keys of a shard from *cursor on. False if it has no more. */
+static bool scan_shard(struct shard *s, unsigned db, uint64_t *cursor, uint64_t want, struct key_list *l,
+                       struct turn *turn)
+{
+    uint64_t until = l->passed + want;
+    for (uint64_t calls = want / STRIDE + 1; calls > 0 && l->passed < until; calls--) {
+        uint64_t left = until - l->passed;
+        *cursor = store_scan(s, db, *cursor, left < STRIDE ? (unsigned)left : STRIDE, list_visit, l);
+        if (!*cursor || !turn_goes_on(turn))
+            break;
+    }
+    return *cursor;
+}
+
 /* Passes about `want` keys, over as many shards as that takes, and returns the next cursor. */
 static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor, uint64_t want,
-                        struct key_list *l)
+                        struct key_list *l, struct turn *turn)
 {
     uint64_t shard = cursor >> CURSOR_BITS, at = cursor & cursor_mask;
-    while (shard < ks->shards) {
-        size_t before = l->count;
-        at = store_scan(ks->shard[shard], db, at, want > UINT32_MAX ? UINT32_MAX : (unsigned)want, list_visit,
-                        l);
-        if (at)
-            return shard << CURSOR_BITS | at;
-        shard++;
-        if (shard < ks->shards && l->count - before >= want)
+    for (; shard < ks->shards; shard++, at = 0) {
+        uint64_t before = l->passed;
+        if (want == 0)
             return shard << CURSOR_BITS;
-        want -= l->count - before;
+        if (scan_shard(ks->shard[shard], db, &at, want, l, turn))
+            return shard << CURSOR_BITS | at;
+        want -= l->passed - before < want ? l->passed - before : want;
     }
     return 0;
 }
@@ -173,13 +201,16 @@ enum command_result scan_command(struct request *rq)
     struct key_list l;
     if (!request_cursor(rq, 1, &cursor) || !request_scan_options(rq, 2, true, &o))
         return CMD_DONE;
+    if (scan_reaches(rq->argc, rq->argv) &&
+        scan_is_long(rq, &o, server_db_size(rq->env, rq->client->db, NULL, NULL)))
+        return CMD_LONG;
     list_init(&l, o.pattern, o.type);
-    cursor = scan_on(rq->env->ks, rq->client->db, cursor, (uint64_t)o.count, &l);
+    cursor = scan_on(rq->env->ks, rq->client->db, cursor, (uint64_t)o.count, &l, rq->turn);
     if (l.failed) {
         reply_oom(rq->out);
     } else {
         reply_scan(rq->out, cursor);
-        list_reply(rq->out, &l, NULL);
+        list_reply(rq->out, &l, rq->turn);
     }
     list_free(&l);
     return CMD_DONE;

@@ -3,6 +3,7 @@
  * them. */
 #include "command/generic.h"
 #include "command/key_rows.h"
+#include "command/scan.h"
 
 static const char *const tips_multi_shard_agg_sum[] = {"request_policy:multi_shard",
                                                        "response_policy:agg_sum", NULL};
@@ -256,6 +257,7 @@ struct command commands_generic[] = {
      .run = scan_command,
      .arity = -2,
      .flags = CMD_READONLY | CMD_ROUTE_ALL,
+     .reaches = scan_reaches,
      .acl = ACL_KEYSPACE,
      .summary = "Iterates over the key names in the database.",
      .since = "2.8.0",

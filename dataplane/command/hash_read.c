@@ -1,6 +1,7 @@
 /* hash_read.c: hash commands that read: HGET, HMGET, HLEN, HSTRLEN, HEXISTS, HKEYS, HVALS, HGETALL,
  * HRANDFIELD, HSCAN. https://redis.io/docs/latest/commands/?group=hash */
 #include "command/hash_commands.h"
+#include "command/reply_run.h"
 #include "command/scan.h"
 #include "store/hash.h"
 #include <limits.h>
@@ -54,11 +55,12 @@ enum command_result hmget_command(struct request *rq)
     struct value_at v;
     struct slice value;
     char scratch[HASH_TEXT];
+    uint32_t near = 0;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
         return CMD_DONE;
     reply_array(rq->out, (size_t)rq->argc - 2);
     for (int i = 2; i < rq->argc; i++)
-        if (v.e && hash_get(v.s, v.e, rq->argv[i], &value, scratch))
+        if (v.e && hash_get_near(v.s, v.e, rq->argv[i], &value, scratch, &near))
             reply_bulk(rq->out, value);
         else
             reply_null(rq->out);
@@ -85,11 +87,24 @@ static void reply_pair(struct resp_writer *out, const struct hash_pair *pair, un
         reply_bulk(out, pair->value);
 }
 
+static void reply_pack(struct request *rq, struct pack_run *run, uint64_t pairs, unsigned parts)
+{
+    uint64_t all = pairs * 2;
+    if (parts == (FIELDS | VALUES)) {
+        reply_run(rq->out, run, &all, rq->turn);
+        return;
+    }
+    if (parts == VALUES)
+        pack_run_skip(run);
+    reply_run_firsts(rq->out, run, &pairs, rq->turn);
+}
+
 static enum command_result reply_all(struct request *rq, unsigned parts)
 {
     struct value_at v;
     struct hash_cursor cursor = {0};
     struct hash_pair pair;
+    struct pack_run run;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
         return CMD_DONE;
     size_t n = v.e ? hash_count(v.s, v.e) : 0;
@@ -99,6 +114,10 @@ static enum command_result reply_all(struct request *rq, unsigned parts)
         reply_map(rq->out, n);
     else
         reply_array(rq->out, n);
+    if (v.e && hash_run(v.e, &run)) {
+        reply_pack(rq, &run, n, parts);
+        return CMD_DONE;
+    }
     while (v.e && turn_goes_on(rq->turn) && hash_next(v.s, v.e, &cursor, &pair))
         reply_pair(rq->out, &pair, parts);
     return CMD_DONE;
@@ -229,6 +248,8 @@ enum command_result hscan_command(struct request *rq)
     }
     if (!request_scan_options(rq, 3, false, &o))
         return CMD_DONE;
+    if (scan_is_long(rq, &o, hash_count(v.s, v.e)))
+        return CMD_LONG;
     struct scan_reply r = {.options = &o};
     next = hash_scan(v.s, v.e, cursor, (uint64_t)o.count, scan_pair, &r);
     reply_scan(rq->out, next);

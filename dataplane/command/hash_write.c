@@ -22,7 +22,7 @@ static int64_t set_pairs(struct request *rq, struct value_at *v)
         return -1;
     if (hash_expect(v, hash_longest_argument(rq, 2)) != STORE_OK)
         return -1;
-    for (int i = 2; i < rq->argc; i += 2) {
+    for (int i = 2; i < rq->argc; i += 2, turn_take(rq->turn)) {
         if (hash_set(v, rq->argv[i], rq->argv[i + 1], &added) != STORE_OK)
             return -1;
         new_fields += added;
@@ -30,16 +30,20 @@ static int64_t set_pairs(struct request *rq, struct value_at *v)
     return new_fields;
 }
 
-/* -1 after replying an error. */
+enum { SET_REFUSED = -1, SET_LATER = -2 };
+
+/* SET_REFUSED after replying an error. */
 static int64_t set_request(struct request *rq)
 {
     struct value_at v;
     if (rq->argc % 2) {
         reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
-        return -1;
+        return SET_REFUSED;
     }
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v))
-        return -1;
+        return SET_REFUSED;
+    if (turn_wanted_many(rq))
+        return SET_LATER;
     int64_t n = set_pairs(rq, &v);
     if (n < 0)
         reply_oom(rq->out);
@@ -51,14 +55,15 @@ enum command_result hset_command(struct request *rq)
     int64_t n = set_request(rq);
     if (n >= 0)
         reply_int(rq->out, n);
-    return CMD_DONE;
+    return n == SET_LATER ? CMD_LONG : CMD_DONE;
 }
 
 enum command_result hmset_command(struct request *rq)
 {
-    if (set_request(rq) >= 0)
+    int64_t n = set_request(rq);
+    if (n >= 0)
         reply_ok(rq->out);
-    return CMD_DONE;
+    return n == SET_LATER ? CMD_LONG : CMD_DONE;
 }
 
 enum command_result hsetnx_command(struct request *rq)
@@ -82,7 +87,9 @@ enum command_result hdel_command(struct request *rq)
     int64_t deleted = 0;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v))
         return CMD_DONE;
-    for (int i = 2; i < rq->argc && v.e; i++)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = 2; i < rq->argc && v.e; i++, turn_take(rq->turn))
         deleted += hash_delete(&v, rq->argv[i]);
     reply_int(rq->out, deleted);
     return CMD_DONE;

@@ -5,6 +5,7 @@
 
 struct info { /* one INFO command on its way */
     struct command_env *env;
+    struct turn *turn;
     struct text out;
     struct store_account memory; /* of the whole box */
 };

@@ -67,7 +67,7 @@ static void allocator_ratios(struct info *i, const char *name)
 
 static void clients_memory(struct info *i, const char *name)
 {
-    info_u64(i, name, server_clients_memory(i->env));
+    info_u64(i, name, server_clients_memory(i->env, i->turn));
 }
 
 static void lazy(struct info *i, const char *name)

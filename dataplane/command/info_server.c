@@ -149,7 +149,7 @@ static void largest_buffers(struct client *c, void *arg)
 static void client_buffers(struct info *i, const char *name)
 {
     struct buffers most = {0, 0};
-    i->env->box->each_client(i->env, largest_buffers, &most);
+    i->env->box->each_client(i->env, i->turn, largest_buffers, &most);
     info_u64(i, name, most.input);
     info_u64(i, "client_recent_max_output_buffer", most.output);
 }

@@ -42,6 +42,12 @@ static void shard_channels(struct info *i, const char *name)
     info_u64(i, name, pubsub_topics(i->env, TOPIC_SHARD));
 }
 
+static void cached_peers(struct info *i, const char *name)
+{
+    uint64_t gone = i->env->box->counter_sum(i->env, COUNTER_peers_gone);
+    info_u64(i, name, i->env->box->counter_sum(i->env, COUNTER_peers_made) - gone);
+}
+
 static void rounds_per_second(struct info *i, const char *name)
 {
     info_u64(i, name, rates_get(i->env->rates, RATE_ROUNDS));
@@ -79,7 +85,7 @@ const struct info_row info_stats[] = {
     INFO_PRINT("pubsubshard_channels", shard_channels),
     INFO_FIXED("latest_fork_usec", "0"),
     INFO_FIXED("total_forks", "0"),
-    INFO_FIXED("migrate_cached_sockets", "0"),
+    INFO_PRINT("migrate_cached_sockets", cached_peers),
     INFO_FIXED("slave_expires_tracked_keys", "0"),
     INFO_FIXED("active_defrag_hits", "0"),
     INFO_FIXED("active_defrag_misses", "0"),

@@ -342,7 +342,7 @@ static uint32_t key_flags_at(const struct command *cmd, int argc, const struct s
     for (int i = 0; i < 3 && cmd->key[i].flags; i++)
         if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
                                                : i > 0 && cmd->key[0].index < position) /* after STORE */
-            flags = cmd->key[i].flags;
+            flags = cmd->key[i].flags & ~(uint32_t)KEY_INCOMPLETE; /* that is said of the specification */
     if (!(flags & KEY_VARIABLE))
         return flags;
     bool get = false, change = false;
@@ -369,6 +369,11 @@ static enum command_result reply_keys(struct request *rq, bool with_flags)
         error = "ERR Invalid number of arguments specified for command";
     int *position = error ? NULL : malloc((size_t)argc * sizeof *position);
     int n = position ? command_keys(cmd, argc, argv, position, argc) : -1;
+    if (position && n <= 0 && cmd->flags & CMD_NO_MANDATORY_KEYS) {
+        reply_array(rq->out, 0);
+        free(position);
+        return CMD_DONE;
+    }
     if (n <= 0) {
         reply_error(rq->out, error ? error : "ERR Invalid arguments specified for command");
         free(position);

@@ -1,30 +1,9 @@
-/* latency_cmd.c: LATENCY. HISTOGRAM counts what is measured: every slow command, a sample of the fast ones,
- * whose counts are scaled up to the calls. The latency monitor is not built yet: other replies are those of a
- * monitor that has seen no event. https://redis.io/docs/latest/commands/latency-histogram/, latency-latest/
- */
+/* latency_cmd.c: LATENCY HISTOGRAM: counts what is measured: every slow command, a sample of the fast ones,
+ * whose counts are scaled up to the calls. The other sub-commands are the monitor's (latency.c).
+ * https://redis.io/docs/latest/commands/latency-histogram/ */
 #include "command/server.h"
 
 #include <strings.h>
-
-enum command_result latency_latest_run(struct request *rq)
-{
-    reply_array(rq->out, 0);
-    return CMD_DONE;
-}
-
-enum command_result latency_history_run(struct request *rq)
-{
-    reply_array(rq->out, 0);
-    return CMD_DONE;
-}
-
-enum command_result latency_reset_run(struct request *rq)
-{
-    reply_int(rq->out, 0);
-    return CMD_DONE;
-}
-
-/* -- HISTOGRAM */
 
 /* The largest microsecond that Redis' histogram of two digits counts into the bucket. */
 static int64_t bucket_end(unsigned i)
@@ -102,22 +81,6 @@ enum command_result latency_histogram_run(struct request *rq)
     reply_map(rq->out, on ? histograms(rq, false) : 0);
     if (on)
         histograms(rq, true);
-    return CMD_DONE;
-}
-
-enum command_result latency_graph_run(struct request *rq)
-{
-    int shown = rq->argv[2].len > 128 ? 128 : (int)rq->argv[2].len;
-    reply_errorf(rq->out, "ERR No samples available for event '%.*s'", shown, (const char *)rq->argv[2].p);
-    return CMD_DONE;
-}
-
-enum command_result latency_doctor_run(struct request *rq)
-{
-    static const char report[] =
-        "Latency events are not recorded on this box yet, so there is nothing to diagnose. "
-        "SLOWLOG GET shows commands that were slow to execute.\n";
-    reply_verbatim(rq->out, "txt", SLICE_LIT(report));
     return CMD_DONE;
 }
 

@@ -9,6 +9,8 @@ static enum command_result push(struct request *rq, enum list_end end, bool only
     struct value_at v;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_LIST, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     if (!v.e && only_existing)
         reply_int(rq->out, 0);
     else if (list_push(&v, end, rq->argv + 2, (size_t)rq->argc - 2) != STORE_OK)

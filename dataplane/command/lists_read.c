@@ -2,6 +2,7 @@
  * https://redis.io/docs/latest/commands/?group=list */
 #include "command/lists.h"
 #include "base/number.h"
+#include "command/reply_run.h"
 
 void reply_item(struct resp_writer *w, const struct item *item)
 {
@@ -63,20 +64,20 @@ enum command_result lrange_command(struct request *rq)
 {
     struct value_at v;
     struct list_cursor c;
-    struct item item;
+    struct pack_run run;
     int64_t start, stop;
     if (!request_int(rq, 2, &start, NULL) || !request_int(rq, 3, &stop, NULL) ||
         !request_value(rq, &rq->key, LOOK_READ, TYPE_LIST, &v))
         return CMD_DONE;
     int64_t len = v.e ? (int64_t)list_len(v.e) : 0;
-    int64_t n = clamp_range(len, &start, &stop);
-    if (turn_wanted_for(rq, v.e, (uint64_t)n, (uint64_t)len) || (n && turn_wanted(rq, list_way(v.e, start))))
+    uint64_t n = (uint64_t)clamp_range(len, &start, &stop);
+    if (turn_wanted_for(rq, v.e, n, (uint64_t)len) || (n && turn_wanted(rq, list_way(v.e, start))))
         return CMD_LONG;
-    reply_array(rq->out, (size_t)n);
+    reply_array(rq->out, n);
     if (n)
         list_seek(v.e, start, &c, rq->turn);
-    for (; n > 0 && turn_goes_on(rq->turn) && list_next(&c, &item); n--)
-        reply_item(rq->out, &item);
+    while (n && list_run(&c, &run) && reply_run(rq->out, &run, &n, rq->turn))
+        ;
     return CMD_DONE;
 }
 

@@ -52,10 +52,10 @@ static void add_memory(struct client *c, void *sum)
     *(uint64_t *)sum += c->memory_bytes;
 }
 
-uint64_t server_clients_memory(struct command_env *env)
+uint64_t server_clients_memory(struct command_env *env, struct turn *turn)
 {
     uint64_t sum = 0;
-    env->box->each_client(env, add_memory, &sum);
+    env->box->each_client(env, turn, add_memory, &sum);
     return sum;
 }
 
@@ -76,7 +76,7 @@ enum command_result memory_stats_run(struct request *rq)
         {"startup.allocated", 0},
         {"replication.backlog", 0},
         {"clients.slaves", 0},
-        {"clients.normal", server_clients_memory(rq->env)},
+        {"clients.normal", server_clients_memory(rq->env, rq->turn)},
         {"cluster.links", 0},
         {"aof.buffer", 0},
         {"lua.caches", 0},

@@ -103,6 +103,12 @@ static void tell_each(const struct request *rq, const struct notify_rule *rule,
     }
 }
 
+/* Have commands in slices noted keys of this shard, too? Not while one has it to itself. */
+static bool is_shared(struct shard *s)
+{
+    return shard_pins(s)->held && !shard_pins(s)->alone;
+}
+
 /* Those that are somebody else's stay. */
 static void forget(const struct request *rq, struct key_events *noted)
 {
@@ -121,7 +127,7 @@ static void tell_pass(const struct request *rq, const struct notify_rule *rule, 
     for (unsigned i = 0; i < ks->shards; i++) {
         const struct waits *w = shard_waits(ks->shard[i]);
         if (w->events && (rq->route == ROUTE_ALL || i == rq->shard))
-            tell_each(rq, rule, w->events, which, shard_pins(ks->shard[i])->held != 0);
+            tell_each(rq, rule, w->events, which, is_shared(ks->shard[i]));
     }
 }
 
@@ -129,15 +135,18 @@ static void tell_pass(const struct request *rq, const struct notify_rule *rule, 
 static void tell_pairs(const struct request *rq, const struct notify_rule *rule)
 {
     const struct keyspace *ks = rq->env->ks;
+    unsigned found = 0; /* mostly they are in order */
     for (int at = 1; at < rq->argc; at += 2) {
         const struct waits *w = shard_waits(ks->shard[keyspace_shard_of(ks, rq->argv[at])]);
         struct key_events *noted = w->events;
-        for (unsigned i = 0; noted && i < noted->n; i++) {
+        for (unsigned tries = 0; noted && tries < noted->n; tries++) {
+            unsigned i = (found + tries) % noted->n;
             struct noted_key *k = &noted->noted[i];
             if (k->db != rq->client->db || !slice_eq(rq->argv[at], (struct slice){k->name, k->len}))
                 continue;
             tell_of(rq, rule, k);
             k->made = false;
+            found = i + 1;
             break;
         }
     }
@@ -150,7 +159,7 @@ static void forget_all(const struct request *rq)
         struct waits *w = shard_waits(ks->shard[i]);
         if (!w->events || !w->events->n || (rq->route != ROUTE_ALL && i != rq->shard))
             continue;
-        if (shard_pins(ks->shard[i])->held)
+        if (is_shared(ks->shard[i]))
             forget(rq, w->events);
         else
             waits_forget_noted(w);

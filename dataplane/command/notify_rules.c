@@ -163,6 +163,7 @@ static const struct notify_rule rules[] = {
     {"lrem", LIST, 0, "lrem"},
     {"lset", LIST, 0, "lset"},
     {"ltrim", LIST, 0, "ltrim"},
+    {"migrate", GENERIC, DEL, NULL},
     {"move", GENERIC, RULE_NO_DEL | RULE_ANEW, "move_from", "move_to"},
     {"mset", STRING, RULE_PAIRS, "set"},
     {"msetnx", STRING, RULE_PAIRS, "set"},

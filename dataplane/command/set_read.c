@@ -1,5 +1,6 @@
 /* set_read.c: set commands that read one set: SISMEMBER, SMISMEMBER, SCARD, SMEMBERS, SRANDMEMBER, SSCAN.
  * https://redis.io/docs/latest/commands/?group=set */
+#include "command/reply_run.h"
 #include "command/scan.h"
 #include "command/set_commands.h"
 #include "store/set.h"
@@ -37,12 +38,17 @@ enum command_result smembers_command(struct request *rq)
     struct value_at v;
     struct set_cursor cursor = {0};
     struct set_member member;
+    struct pack_run run;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_SET, &v))
         return CMD_DONE;
     uint64_t n = v.e ? set_count(v.e) : 0;
     if (turn_wanted_for(rq, v.e, n, n))
         return CMD_LONG;
     reply_set(rq->out, n);
+    if (v.e && set_run(v.e, &run)) {
+        reply_run(rq->out, &run, &n, rq->turn);
+        return CMD_DONE;
+    }
     while (v.e && turn_goes_on(rq->turn) && set_next(v.s, v.e, &cursor, &member))
         reply_bulk(rq->out, member.text);
     return CMD_DONE;
@@ -139,6 +145,8 @@ enum command_result sscan_command(struct request *rq)
     }
     if (!request_scan_options(rq, 3, false, &o))
         return CMD_DONE;
+    if (scan_is_long(rq, &o, set_count(v.e)))
+        return CMD_LONG;
     struct scan_reply r = {.options = &o};
     next = set_scan(v.s, v.e, cursor, (uint64_t)o.count, scan_member, &r);
     reply_scan(rq->out, next);

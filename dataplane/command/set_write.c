@@ -10,11 +10,13 @@ enum command_result sadd_command(struct request *rq)
     bool added;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_SET, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     if (rq->argc > 3 && store_room_for(&v, rq->argv + 2, (size_t)rq->argc - 2) != STORE_OK) {
         reply_oom(rq->out);
         return CMD_DONE;
     }
-    for (int i = 2; i < rq->argc; i++) {
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn)) {
         if (set_add(&v, rq->argv[i], &added) != STORE_OK) {
             reply_oom(rq->out);
             return CMD_DONE;
@@ -31,7 +33,9 @@ enum command_result srem_command(struct request *rq)
     int64_t removed = 0;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_SET, &v))
         return CMD_DONE;
-    for (int i = 2; i < rq->argc && v.e; i++)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = 2; i < rq->argc && v.e; i++, turn_take(rq->turn))
         removed += set_remove(&v, rq->argv[i]);
     reply_int(rq->out, removed);
     return CMD_DONE;

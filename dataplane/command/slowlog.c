@@ -28,6 +28,9 @@ static bool is_secret(const struct request *rq, int i)
         return i >= 1;
     if (strcmp(name, "acl|setuser") == 0)
         return i >= 2;
+    if (strcmp(name, "migrate") == 0)
+        return i >= 7 && (slice_is(rq->argv[i - 1], "auth") || slice_is(rq->argv[i - 1], "auth2") ||
+                          slice_is(rq->argv[i - 2], "auth2"));
     if (strcmp(name, "hello") == 0)
         return i >= 3 && (slice_is(rq->argv[i - 1], "auth") || slice_is(rq->argv[i - 2], "auth"));
     if (strcmp(name, "config|set") == 0 && i >= 3 && i % 2 == 1)

@@ -23,10 +23,3 @@ static inline bool slowlog_wanted(const struct command_env *env, const struct co
     int64_t limit = env->conf->slowlog_log_slower_than_us;
     return limit >= 0 && usec >= (uint64_t)limit && env->slowlog && !(cmd->flags & CMD_SKIP_SLOWLOG);
 }
-
-/* Is the threshold so low (under a millisecond) that even commands that are always fast have to be measured?
- */
-static inline bool slowlog_wants_all(const struct command_env *env)
-{
-    return env->slowlog && (uint64_t)env->conf->slowlog_log_slower_than_us < 1000;
-}

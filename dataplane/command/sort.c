@@ -232,6 +232,7 @@ static enum command_result sort_key(struct request *rq, bool read_only)
     }
     if (e && turn_wanted(rq, sort_work(e)))
         return CMD_LONG;
+    turn_counts(rq);
     /* A set has no order of its own that would be worth storing, or that a script could rely on. */
     if (o.unsorted && (o.store || rq->client->flags & CLIENT_SCRIPT) && e && entry_type(e) == TYPE_SET) {
         o.unsorted = false;

@@ -117,10 +117,11 @@ void reply_stream_id(struct resp_writer *out, struct stream_id id)
 void reply_stream_entry(struct resp_writer *out, struct stream_walk *w)
 {
     struct slice field, value;
+    struct stream_text text;
     reply_array(out, 2);
     reply_stream_id(out, w->id);
     reply_array(out, w->fields * 2ULL);
-    while (stream_walk_field(w, &field, &value)) {
+    while (stream_walk_field(w, &text, &field, &value)) {
         reply_bulk(out, field);
         reply_bulk(out, value);
     }

@@ -13,20 +13,23 @@ bool string_fits(struct request *rq, uint64_t size, uint64_t more)
 }
 
 /* Makes the string of rq->key reach to offset + part.len, writes part at offset and replies the new length.
- * len: its length now. */
-static void write_part(struct request *rq, uint64_t len, uint64_t offset, struct slice part)
+ * e: it, NULL if there is none; len: its length now. */
+static enum command_result write_part(struct request *rq, const struct entry *e, uint64_t len, uint64_t offset,
+                                      struct slice part)
 {
     uint8_t *bytes;
     uint64_t end = offset + part.len;
     uint64_t total = end > len ? end : len;
+    if (turn_wanted(rq, turn_bytes(store_string_growth(e, total) + part.len)))
+        return CMD_LONG;
     if (store_string_grow(request_shard(rq, &rq->key), rq->client->db, &rq->key, total, &bytes) != STORE_OK) {
         reply_oom(rq->out);
-        return;
+        return CMD_DONE;
     }
-    if (part.len)
-        memcpy(bytes + offset, part.p, part.len);
+    turn_copy(rq->turn, bytes + offset, part.p, part.len);
     request_changed(rq, &rq->key);
     reply_int(rq->out, (int64_t)total);
+    return CMD_DONE;
 }
 
 enum command_result append_command(struct request *rq)
@@ -37,6 +40,8 @@ enum command_result append_command(struct request *rq)
     if (!string_find(rq, &rq->key, LOOK_WRITE, &e))
         return CMD_DONE;
     if (!e) {
+        if (turn_wanted(rq, turn_bytes(tail.len)))
+            return CMD_LONG;
         /* A first APPEND is a SET, with SET's compact encodings. */
         if (store_set_string(request_shard(rq, &rq->key), rq->client->db, &rq->key, tail, 0, 0) == STORE_OK)
             reply_int(rq->out, (int64_t)tail.len);
@@ -45,9 +50,7 @@ enum command_result append_command(struct request *rq)
         return CMD_DONE;
     }
     uint64_t len = entry_string(e, scratch).len;
-    if (string_fits(rq, len, tail.len))
-        write_part(rq, len, len, tail);
-    return CMD_DONE;
+    return string_fits(rq, len, tail.len) ? write_part(rq, e, len, len, tail) : CMD_DONE;
 }
 
 enum command_result setrange_command(struct request *rq)
@@ -68,7 +71,7 @@ enum command_result setrange_command(struct request *rq)
     if (part.len == 0) /* changes nothing, creates nothing */
         reply_int(rq->out, (int64_t)len);
     else if (string_fits(rq, (uint64_t)offset, part.len))
-        write_part(rq, len, (uint64_t)offset, part);
+        return write_part(rq, e, len, (uint64_t)offset, part);
     return CMD_DONE;
 }
 

@@ -20,19 +20,21 @@ enum {
 };
 
 /* A word may be repeated, but not stand beside one it excludes. */
+#define WORD(text) text, sizeof text - 1
 static const struct {
     const char *word;
+    size_t len;
     unsigned option, excludes;
 } option_words[] = {
-    {"EX", OPT_EX, OPT_LIFE & ~OPT_EX},
-    {"PX", OPT_PX, OPT_LIFE & ~OPT_PX},
-    {"NX", OPT_NX, OPT_XX},
-    {"XX", OPT_XX, OPT_NX},
-    {"GET", OPT_GET, 0},
-    {"KEEPTTL", OPT_KEEPTTL, OPT_LIFE & ~OPT_KEEPTTL},
-    {"PERSIST", OPT_PERSIST, OPT_LIFE & ~OPT_PERSIST},
-    {"EXAT", OPT_EXAT, OPT_LIFE & ~OPT_EXAT},
-    {"PXAT", OPT_PXAT, OPT_LIFE & ~OPT_PXAT},
+    {WORD("EX"), OPT_EX, OPT_LIFE & ~OPT_EX},
+    {WORD("PX"), OPT_PX, OPT_LIFE & ~OPT_PX},
+    {WORD("NX"), OPT_NX, OPT_XX},
+    {WORD("XX"), OPT_XX, OPT_NX},
+    {WORD("GET"), OPT_GET, 0},
+    {WORD("KEEPTTL"), OPT_KEEPTTL, OPT_LIFE & ~OPT_KEEPTTL},
+    {WORD("PERSIST"), OPT_PERSIST, OPT_LIFE & ~OPT_PERSIST},
+    {WORD("EXAT"), OPT_EXAT, OPT_LIFE & ~OPT_EXAT},
+    {WORD("PXAT"), OPT_PXAT, OPT_LIFE & ~OPT_PXAT},
 };
 
 struct options {
@@ -51,7 +53,7 @@ void reply_stored(struct request *rq, enum store_result result)
 static unsigned option_of(struct slice word, unsigned allowed, unsigned set)
 {
     for (size_t i = 0; i < sizeof option_words / sizeof option_words[0]; i++)
-        if (slice_is(word, option_words[i].word))
+        if (word.len == option_words[i].len && slice_is_caseless(word, option_words[i].word))
             return set & option_words[i].excludes ? 0 : option_words[i].option & allowed;
     return 0;
 }
@@ -99,6 +101,11 @@ static enum store_result put(struct request *rq, const struct key *k, struct sli
     return store_set_string(request_shard(rq, k), rq->client->db, k, value, expire_at, flags);
 }
 
+static inline bool is_huge(const struct request *rq, struct slice value)
+{
+    return turn_wanted(rq, turn_bytes(value.len));
+}
+
 /* Stores a value and replies the one before. The old bytes are kept aside because the reply must be an error
  * when the new value finds no room. */
 static void swap_value(struct request *rq, struct entry *old, struct slice value, uint64_t expire_at,
@@ -119,8 +126,7 @@ static void swap_value(struct request *rq, struct entry *old, struct slice value
         reply_oom(rq->out);
         return;
     }
-    if (was.len)
-        memcpy(kept, was.p, was.len);
+    turn_copy(rq->turn, kept, was.p, was.len);
     was.p = kept;
     if (put(rq, &rq->key, value, expire_at, flags) == STORE_OK)
         reply_bulk(rq->out, was);
@@ -130,18 +136,27 @@ static void swap_value(struct request *rq, struct entry *old, struct slice value
         free(kept);
 }
 
-static void set_get(struct request *rq, const struct options *o, uint64_t expire_at, unsigned flags)
+static bool swap_is_long(const struct request *rq, const struct entry *old, struct slice value)
+{
+    char scratch[24];
+    return turn_wanted(rq, turn_bytes(value.len + (old ? entry_string(old, scratch).len : 0)));
+}
+
+static enum command_result set_get(struct request *rq, const struct options *o, uint64_t expire_at, unsigned flags)
 {
     struct entry *e;
     char scratch[24];
     if (!string_find(rq, &rq->key, LOOK_READ, &e))
-        return;
+        return CMD_DONE;
+    if (swap_is_long(rq, e, rq->argv[2]))
+        return CMD_LONG;
     if (!(o->set & (e ? OPT_NX : OPT_XX)))
         swap_value(rq, e, rq->argv[2], expire_at, flags);
     else if (e)
         reply_bulk(rq->out, entry_string(e, scratch));
     else
         reply_null(rq->out);
+    return CMD_DONE;
 }
 
 static enum command_result set_with_options(struct request *rq)
@@ -152,10 +167,8 @@ static enum command_result set_with_options(struct request *rq)
         (o.time && !parse_time(rq, o.time, o.set & OPT_TIME, &expire_at)))
         return CMD_DONE;
     unsigned flags = o.set & OPT_KEEPTTL ? SET_KEEPTTL : 0;
-    if (o.set & OPT_GET) {
-        set_get(rq, &o, expire_at, flags);
-        return CMD_DONE;
-    }
+    if (o.set & OPT_GET)
+        return set_get(rq, &o, expire_at, flags);
     if (o.set & (OPT_NX | OPT_XX)) {
         bool found = request_find(rq, &rq->key, LOOK_WRITE) != NULL;
         if (o.set & (found ? OPT_NX : OPT_XX)) {
@@ -163,6 +176,8 @@ static enum command_result set_with_options(struct request *rq)
             return CMD_DONE;
         }
     }
+    if (is_huge(rq, rq->argv[2]))
+        return CMD_LONG;
     reply_stored(rq, put(rq, &rq->key, rq->argv[2], expire_at, flags));
     return CMD_DONE;
 }
@@ -172,12 +187,16 @@ enum command_result set_command(struct request *rq)
 {
     if (rq->argc > 3)
         return set_with_options(rq);
+    if (is_huge(rq, rq->argv[2]))
+        return CMD_LONG;
     reply_stored(rq, put(rq, &rq->key, rq->argv[2], 0, 0));
     return CMD_DONE;
 }
 
 enum command_result setnx_command(struct request *rq)
 {
+    if (is_huge(rq, rq->argv[2]))
+        return CMD_LONG;
     if (request_find(rq, &rq->key, LOOK_WRITE))
         reply_int(rq->out, 0);
     else if (put(rq, &rq->key, rq->argv[2], 0, 0) == STORE_OK)
@@ -190,8 +209,11 @@ enum command_result setnx_command(struct request *rq)
 static enum command_result set_for(struct request *rq, unsigned unit)
 {
     uint64_t expire_at;
-    if (parse_time(rq, 2, unit, &expire_at))
-        reply_stored(rq, put(rq, &rq->key, rq->argv[3], expire_at, 0));
+    if (!parse_time(rq, 2, unit, &expire_at))
+        return CMD_DONE;
+    if (is_huge(rq, rq->argv[3]))
+        return CMD_LONG;
+    reply_stored(rq, put(rq, &rq->key, rq->argv[3], expire_at, 0));
     return CMD_DONE;
 }
 
@@ -208,8 +230,11 @@ enum command_result psetex_command(struct request *rq)
 enum command_result getset_command(struct request *rq)
 {
     struct entry *e;
-    if (string_find(rq, &rq->key, LOOK_READ, &e))
-        swap_value(rq, e, rq->argv[2], 0, 0);
+    if (!string_find(rq, &rq->key, LOOK_READ, &e))
+        return CMD_DONE;
+    if (swap_is_long(rq, e, rq->argv[2]))
+        return CMD_LONG;
+    swap_value(rq, e, rq->argv[2], 0, 0);
     return CMD_DONE;
 }
 

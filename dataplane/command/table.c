@@ -21,7 +21,8 @@ static struct command *const families[] = {
     commands_introspect, commands_hash,        commands_set,     commands_lists,      commands_zset,
     commands_zset_more,  commands_geo,         commands_sort,    commands_streams,    commands_stream_groups,
     commands_blocking,   commands_hyperloglog, commands_dump,
-    commands_transactions, commands_hash_expire, commands_pubsub, commands_script};
+    commands_transactions, commands_hash_expire, commands_pubsub, commands_script,
+    commands_migrate};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */
@@ -160,15 +161,16 @@ static uint32_t implied_acl(const struct command *c)
     return acl & ACL_FAST ? acl : acl | ACL_SLOW;
 }
 
-/* One key at a fixed place that the arity guarantees needs no look at the specifications later. */
+/* A first key at a fixed place that the arity guarantees needs no look at the specifications later. */
 static void classify_keys(struct command *c)
 {
     const struct key_spec *k = &c->key[0];
+    bool one = k->last == 0, many = k->last == -1 && k->limit <= 1;
     if (!c->getkeys && k->flags == 0) {
         c->key_kind = COMMAND_NO_KEY;
     } else if (!c->getkeys && c->key[1].flags == 0 && k->begin == KEYS_AT_INDEX && k->find == KEYS_RANGE &&
-               k->last == 0 && k->index > 0 && abs(c->arity) > k->index && !(k->flags & KEY_NOT_KEY)) {
-        c->key_kind = COMMAND_ONE_KEY;
+               (one || many) && k->index > 0 && abs(c->arity) > k->index && !(k->flags & KEY_NOT_KEY)) {
+        c->key_kind = one ? COMMAND_ONE_KEY : COMMAND_KEY_FIRST;
         c->key_first = (uint8_t)k->index;
     } else {
         c->key_kind = COMMAND_KEYS;

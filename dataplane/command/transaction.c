@@ -293,9 +293,11 @@ static bool queue(struct transaction *t, const struct request *rq)
 }
 
 /* The queue stays where it is from now on. */
-static void settle(struct transaction *t)
+static void settle(struct transaction *t, struct turn *turn)
 {
-    for (size_t at = 0; at < t->len;) {
+    bool settled = t->settled;
+    t->settled = true;
+    for (size_t at = 0; at < t->len && !settled; turn_take(turn)) {
         struct queued *q = (struct queued *)(void *)(t->queue + at);
         at += q->size;
         for (int i = 0; i < q->argc; i++)
@@ -315,17 +317,27 @@ static bool next_queued(const struct request *rq, const struct transaction *t, s
     return true;
 }
 
+/* Flags of a command, as far as it changes something. */
+static uint32_t flags_of(const struct request *rq)
+{
+    bool reads = rq->cmd->reads && rq->cmd->reads(rq);
+    return reads ? rq->cmd->flags & ~(uint32_t)(CMD_WRITE | CMD_MAY_REPLICATE) : rq->cmd->flags;
+}
+
 /* Where EXEC must run and what it does, with what is queued last. */
 static void note_place(struct transaction *t, const struct request *rq)
 {
-    t->flags |= rq->cmd->flags;
+    t->flags |= flags_of(rq);
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
     t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING ||
                  (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
     /* How many have received a message is known only with all workers stopped. */
     t->spread |= rq->env->workers > 1 && rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_MAY_REPLICATE;
-    t->personal |= rq->route == ROUTE_HERE && rq->cmd->run != ping_run && rq->cmd->run != echo_run;
+    bool echoes = rq->cmd->run == ping_run || rq->cmd->run == echo_run;
+    t->personal |= rq->route == ROUTE_HERE && !echoes;
+    t->keyless |= (rq->cmd->key_kind == COMMAND_NO_KEY && !echoes) || rq->cmd->flags & CMD_WHOLE;
+    t->slow |= !(rq->cmd->flags & CMD_FAST);
 }
 
 static void refuse(struct request *rq, const char *text)
@@ -362,10 +374,12 @@ bool command_pauses(const struct request *rq, enum pause_mode mode)
     const struct client *c = rq->client;
     if (mode == PAUSE_OFF || !rq->cmd || rq->bad_arity || !(c->flags & CLIENT_AUTHENTICATED))
         return false;
-    uint32_t flags = rq->cmd->flags;
+    if (mode == PAUSE_ALL)
+        return true;
+    uint32_t flags = flags_of(rq);
     if (rq->cmd->run == exec_run && c->transaction)
         flags |= c->transaction->flags;
-    return mode == PAUSE_ALL || flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+    return flags & (CMD_WRITE | CMD_MAY_REPLICATE);
 }
 
 /* -- running -- */
@@ -399,10 +413,30 @@ static bool has_arrived(struct request *rq, const struct transaction *t)
 static bool lacks_room(const struct request *rq, const struct transaction *t)
 {
     struct request next;
-    for (size_t at = 0; next_queued(rq, t, &at, &next);)
+    for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
         if (next.cmd->flags & CMD_DENYOOM && command_make_room(&next) != STORE_OK)
             return true;
     return false;
+}
+
+/* In slices a command of the queue takes turns only if it is long itself: others may have more in hand than
+ * their keys. */
+static void turns_of_store(const struct request *rq, struct turn *turn)
+{
+    const struct keyspace *ks = rq->env->ks;
+    for (unsigned i = 0; rq->turn && i < ks->shards; i++)
+        if (rq->route == ROUTE_ALL || i == rq->env->self || rq->env->workers == 1)
+            shard_set_turn(ks->shard[i], turn);
+}
+
+static void run_next(struct request *rq, struct request *next)
+{
+    next->turn = rq->turn;
+    if (command_nested(next, rq->wire) != CMD_LONG)
+        return;
+    turns_of_store(rq, rq->turn);
+    command_long(next, rq->wire);
+    turns_of_store(rq, NULL);
 }
 
 static void run_queued(struct request *rq, struct transaction *t)
@@ -411,13 +445,45 @@ static void run_queued(struct request *rq, struct transaction *t)
     struct request next;
     uint32_t errors = out->errors;
     unwatch(rq->env, t); /* nobody need tell us what we change ourselves */
-    rq->client->flags |= CLIENT_DENY_BLOCKING;
+    rq->client->flags = (rq->client->flags & ~(uint32_t)CLIENT_COUNTED) | CLIENT_DENY_BLOCKING;
+    turns_of_store(rq, NULL);
     reply_array(out, (size_t)t->count);
-    for (size_t at = 0; next_queued(rq, t, &at, &next);)
-        command_nested(&next, rq->wire);
+    for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
+        run_next(rq, &next);
+    turns_of_store(rq, rq->turn);
     rq->client->flags &= ~(uint32_t)CLIENT_DENY_BLOCKING;
     out->errors = errors; /* they count as those of the commands that made them */
     discard(rq->env, rq->client);
+}
+
+/* Does a command that may take long meet a large value? */
+static bool has_large(const struct request *rq, const struct transaction *t)
+{
+    enum { KEYS = 8, LARGE = 65536 };
+    struct request next;
+    for (size_t at = 0; next_queued(rq, t, &at, &next);) {
+        int position[KEYS];
+        int n = next.cmd->flags & CMD_FAST ? 0 : command_keys(next.cmd, next.argc, next.argv, position, KEYS);
+        for (int i = 0; i < n && i < KEYS; i++) {
+            struct key k = request_key(&next, position[i]);
+            const struct entry *e = request_find(&next, &k, LOOK_NOTOUCH | LOOK_NOSTAT);
+            if (e && entry_user_bytes(e) > LARGE)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Many commands, or long ones. Nobody else sees a key before it has ended (CMD_WHOLE). */
+static bool is_long(const struct request *rq, struct transaction *t)
+{
+    enum { WORK_EACH = 8 };
+    if (t->failed || t->keyless || t->personal || !request_may_turn(rq))
+        return false;
+    if (turn_wanted(rq, WORK_EACH * (uint64_t)t->count + turn_bytes(t->arguments)))
+        return true;
+    settle(t, NULL);
+    return t->slow && has_large(rq, t);
 }
 
 /* It has not run yet: it does elsewhere. */
@@ -437,7 +503,9 @@ enum command_result exec_run(struct request *rq)
         return error(rq, "ERR EXEC without MULTI");
     if (!t->failed && !has_arrived(rq, t))
         return go_elsewhere(rq);
-    settle(t);
+    if (is_long(rq, t))
+        return CMD_LONG;
+    settle(t, rq->turn);
     bool may_look = !t->failed || rq->env->workers == 1;
     if (may_look && lacks_room(rq, t)) {
         transaction_abort(rq, RESP_OOM);

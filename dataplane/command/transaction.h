@@ -21,6 +21,9 @@ struct transaction {
     bool failed;         /* an error was replied instead of QUEUED */
     bool spread;         /* needs several shards, or more than a shard */
     bool personal;       /* has commands that read or change the client: it runs where the client is */
+    bool keyless;        /* has commands that name no key, or concern all of them: it runs in one go */
+    bool slow;           /* has commands that may take long with one key */
+    bool settled;        /* the queue does not move any more */
     uint32_t flags;      /* enum command_flag of what is queued, together */
     int shard;           /* of its keys; -1: none yet */
     int count;           /* commands queued */

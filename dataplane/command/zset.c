@@ -93,14 +93,16 @@ static enum command_result add(struct request *rq, unsigned flags)
         reply_error(rq->out, error);
         return CMD_DONE;
     }
-    for (int i = first; i < rq->argc; i += 2)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = first; i < rq->argc; i += 2, turn_take(rq->turn))
         if (!request_double(rq, i, &score, "ERR value is not a valid float"))
             return CMD_DONE;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_ZSET, &v))
         return CMD_DONE;
     if (rq->argc - first > 2 && store_room_for(&v, rq->argv + first, (size_t)(rq->argc - first)) != STORE_OK)
         outcome = ZSET_OOM;
-    for (int i = first; i < rq->argc && outcome != ZSET_OOM && outcome != ZSET_NAN; i += 2) {
+    for (int i = first; i < rq->argc && outcome != ZSET_OOM && outcome != ZSET_NAN; i += 2, turn_take(rq->turn)) {
         if (rq->argc - first > 2)
             parse_double(rq->argv[i], &score);
         outcome = zset_add(&v, rq->argv[i + 1], &score, flags);
@@ -139,7 +141,9 @@ enum command_result zrem_command(struct request *rq)
     int64_t removed = 0;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_ZSET, &v))
         return CMD_DONE;
-    for (int i = 2; i < rq->argc && v.e; i++)
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    for (int i = 2; i < rq->argc && v.e; i++, turn_take(rq->turn))
         removed += zset_remove(&v, rq->argv[i]);
     reply_int(rq->out, removed);
     return CMD_DONE;

@@ -204,6 +204,8 @@ enum command_result zscan_command(struct request *rq)
     }
     if (!request_scan_options(rq, 3, false, &o))
         return CMD_DONE;
+    if (scan_is_long(rq, &o, zset_count(&z)))
+        return CMD_LONG;
     struct scan_reply r = {.options = &o, .compact = z.pack};
     next = zset_scan(&z, cursor, (uint64_t)o.count, scan_element, &r);
     reply_scan(rq->out, next);

@@ -1,5 +1,6 @@
 /* zset_range.c: ZRANGE and its older forms, ZRANGESTORE, ZCOUNT, ZLEXCOUNT, ZREMRANGEBY*.
  * https://redis.io/docs/latest/commands/zrange/ */
+#include "command/reply_run.h"
 #include "command/zset.h"
 #include "command/zset_commands.h"
 
@@ -102,11 +103,16 @@ static void reply_range(struct request *rq, const struct zset *z, struct rank_ra
     uint64_t count = r.end - r.first;
     struct zset_walk w;
     struct zset_element e;
+    struct pack_run run;
     bool reverse = q->way == WAY_REVERSE;
     reply_elements(rq->out, count, q->with_scores);
     if (count == 0)
         return;
     zset_walk(&w, z, reverse ? r.end - 1 : r.first, reverse);
+    if (!q->with_scores && zset_run(&w, &run)) {
+        reply_run_firsts(rq->out, &run, &count, rq->turn);
+        return;
+    }
     while (count-- > 0 && turn_goes_on(rq->turn) && zset_next(&w, &e))
         reply_element(rq->out, &e, q->with_scores);
 }

@@ -125,6 +125,9 @@ bool net_path_learn_mtu(struct net_if *n, struct net_path *p, uint32_t mtu, uint
  * every few seconds at most. */
 void net_path_confirm(struct net_if *n, struct net_path *p, uint64_t now_us);
 
+/* Our address to talk to this one from: on the same prefix, else the first of the family. False: there is none in use. */
+bool net_source_for(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *src);
+
 /* Sends a TCP segment: m's data starts at the TCP header (checksum field anything), at least 64 bytes of
  * headroom in front. Prepends IP and Ethernet, fills or offloads checksums, and queues for the wire; a frame
  * for an unresolved neighbour waits in a small bounded queue. Takes ownership of one reference of m. tso_mss:

@@ -130,6 +130,19 @@ const struct local_address *net_on_link(const struct net_if *n, const struct ip_
     return best;
 }
 
+bool net_source_for(const struct net_if *n, const struct ip_addr *dst, struct ip_addr *src)
+{
+    const struct local_address *own = net_on_link(n, dst);
+    if (own && own->state != ADDRESS_PREFERRED)
+        own = NULL;
+    for (unsigned i = 0; !own && i < n->addresses; i++)
+        if (n->address[i].v6 == !ip_is_v4(dst) && n->address[i].state == ADDRESS_PREFERRED)
+            own = &n->address[i];
+    if (own)
+        *src = own->ip;
+    return own != NULL;
+}
+
 bool net_is_broadcast(const struct net_if *n, const struct ip_addr *ip)
 {
     const struct local_address *a = ip_is_v4(ip) ? net_on_link(n, ip) : NULL;

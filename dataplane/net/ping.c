@@ -107,18 +107,6 @@ static void send_request(struct net_if *n, struct ping *p, uint64_t now)
     neighbour_send(n, p->path->via, m, now);
 }
 
-/* Our address to ask from: on the same prefix, else the first of the family. */
-static bool choose_source(const struct net_if *n, const struct ip_addr *to, struct ip_addr *from)
-{
-    const struct local_address *own = net_on_link(n, to);
-    for (unsigned i = 0; !own && i < n->addresses; i++)
-        if (n->address[i].v6 == !ip_is_v4(to))
-            own = &n->address[i];
-    if (own)
-        *from = own->ip;
-    return own != NULL;
-}
-
 static uint16_t largest(const struct net_if *n, bool v6)
 {
     unsigned mtu = RTE_MIN((unsigned)n->conf.mtu, rte_pktmbuf_data_room_size(n->pool) - RTE_PKTMBUF_HEADROOM -
@@ -152,7 +140,7 @@ uint32_t net_ping_start(struct net_if *n, const struct net_ping_conf *conf, uint
     if (!bounded(n, conf))
         return 0;
     *error = "ERR no route to this address";
-    if (choose_source(n, &conf->to, &from))
+    if (net_source_for(n, &conf->to, &from))
         path = net_path_get(n, &from, &conf->to, now_us);
     if (!path)
         return 0;

@@ -340,34 +340,68 @@ static enum resp_result read_args(struct resp_reader *r, const struct resp_limit
     return RESP_MORE;
 }
 
-/* A whole request of up to INLINE_ARGS arguments with lengths below 1000, as nearly all are, straight
- * through. False if it is anything else: the general way then begins at the first byte. */
+/* The header of a request of up to KEEP_ARGS arguments, with room for them: its length, and how many they are in
+ * *count. 0 if it is anything else. */
+static inline size_t small_header(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
+                                  unsigned *count)
+{
+    if (w.len < 5 || w.p[0] != '*' || limits->max_bulk < 999)
+        return 0;
+    unsigned n = w.p[1] - '0', second = w.p[2] - '0';
+    size_t len = 4;
+    if (n - 1 > 8)
+        return 0;
+    if (w.p[2] != '\r') {
+        if (second > 9 || w.p[3] != '\r')
+            return 0;
+        n = n * 10 + second;
+        len = 5;
+    }
+    *count = n;
+    if (n > KEEP_ARGS || n > limits->max_args)
+        return 0;
+    while (__builtin_expect(n > r->cap, 0))
+        if (!grow_args(r))
+            return 0;
+    return len;
+}
+
+/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is another. Six bytes
+ * can be read. */
+static inline size_t small_length(const uint8_t *p, size_t *len)
+{
+    unsigned a = p[1] - '0', b = p[2] - '0', c = p[3] - '0';
+    if (a > 9)
+        return 0;
+    *len = a;
+    if (p[2] == '\r')
+        return 4;
+    if (b > 9 || a == 0)
+        return 0;
+    *len = a * 10 + b;
+    if (p[3] == '\r')
+        return 5;
+    *len = *len * 10 + c;
+    return c <= 9 && p[4] == '\r' ? 6 : 0;
+}
+
+/* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if it is
+ * anything else: the general way then begins at the first byte. */
 static inline bool read_small(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
                               size_t *used)
 {
-    if (w.len < 4 || w.p[0] != '*' || w.p[2] != '\r' || limits->max_bulk < 999 ||
-        limits->max_args < INLINE_ARGS)
+    unsigned count;
+    size_t begin = small_header(r, limits, w, &count);
+    if (begin == 0)
         return false;
-    unsigned count = w.p[1] - '0';
-    if (count - 1 >= INLINE_ARGS)
-        return false;
-    const uint8_t *p = w.p + 4;
-    size_t left = w.len - 4;
+    const uint8_t *p = w.p + begin;
+    size_t left = w.len - begin;
     struct resp_arg *arg = r->arg;
     for (struct resp_arg *end = arg + count; arg < end; arg++) {
         if (left < 6 || p[0] != '$')
             return false;
-        size_t len = (uint8_t)(p[1] - '0'), header = 2;
-        if (len > 9)
-            return false;
-        for (; p[header] != '\r'; header++) {
-            unsigned digit = (uint8_t)(p[header] - '0');
-            if (digit > 9 || len == 0 || len > 99)
-                return false;
-            len = len * 10 + digit;
-        }
-        header += 2;
-        if (left < header + len + 2)
+        size_t len, header = small_length(p, &len);
+        if (header == 0 || left < header + len + 2)
             return false;
         *arg = (struct resp_arg){(uint32_t)(p + header - w.p), (uint32_t)len};
         p += header + len + 2;

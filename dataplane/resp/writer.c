@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/number.h"
+#include "resp/bulk.h"
 
 /* Type byte, 20 digits, CR LF: the largest header. Below RESP_CHUNK_MIN. */
 enum { HEADER_MAX = 24 };
@@ -67,18 +68,24 @@ void reply_raw(struct resp_writer *w, const void *p, size_t n)
     }
 }
 
+#define ONE(v) ((uint64_t)('0' + (v)) << 8 | (uint64_t)0x0a0d << 16 | (uint64_t)4 << 56)
+#define TWO(v)                                                                                               \
+    ((uint64_t)('0' + (v) / 10) << 8 | (uint64_t)('0' + (v) % 10) << 16 | (uint64_t)0x0a0d << 24 |           \
+     (uint64_t)5 << 56)
+#define TEN(v)                                                                                               \
+    TWO(v), TWO(v + 1), TWO(v + 2), TWO(v + 3), TWO(v + 4), TWO(v + 5), TWO(v + 6), TWO(v + 7), TWO(v + 8),  \
+        TWO(v + 9)
+const uint64_t bulk_header[100] = {ONE(0),  ONE(1),  ONE(2),  ONE(3),  ONE(4),  ONE(5),  ONE(6),
+                                   ONE(7),  ONE(8),  ONE(9),  TEN(10), TEN(20), TEN(30), TEN(40),
+                                   TEN(50), TEN(60), TEN(70), TEN(80), TEN(90)};
+
 /* Type byte, decimal number, CR LF at p; returns the end. */
 static inline uint8_t *put_header(uint8_t *p, char type, int64_t v)
 {
+    if ((uint64_t)v < 100)
+        return put_count(p, type, (unsigned)v);
     *p++ = (uint8_t)type;
-    if ((uint64_t)v < 100) {
-        unsigned tens = (unsigned)v / 10;
-        *p = (uint8_t)('0' + tens);
-        p += tens != 0;
-        *p++ = (uint8_t)('0' + (unsigned)v % 10);
-    } else {
-        p += format_i64((char *)p, v);
-    }
+    p += format_i64((char *)p, v);
     *p++ = '\r';
     *p++ = '\n';
     return p;
@@ -160,9 +167,10 @@ void reply_int(struct resp_writer *w, int64_t v)
     header(w, ':', v);
 }
 
-void reply_bulk(struct resp_writer *w, struct slice s)
+/* What is too long for bulk.h, or comes near the end of a chunk. */
+static __attribute__((noinline)) void any_bulk(struct resp_writer *w, struct slice s)
 {
-    if (__builtin_expect((size_t)(w->end - w->cur) >= s.len + HEADER_MAX + 2, 1)) {
+    if ((size_t)(w->end - w->cur) >= s.len + HEADER_MAX + 2) {
         uint8_t *p = put_header(w->cur, '$', (int64_t)s.len);
         if (s.len)
             memcpy(p, s.p, s.len);
@@ -177,6 +185,14 @@ void reply_bulk(struct resp_writer *w, struct slice s)
     FIXED(w, "\r\n");
 }
 
+void reply_bulk(struct resp_writer *w, struct slice s)
+{
+    if (__builtin_expect(bulk_is_short(w->end - w->cur, s.len), 1))
+        w->cur = put_bulk(w->cur, s.p, s.len);
+    else
+        any_bulk(w, s);
+}
+
 void reply_bulk_str(struct resp_writer *w, const char *s)
 {
     reply_bulk(w, slice_str(s));
@@ -185,7 +201,10 @@ void reply_bulk_str(struct resp_writer *w, const char *s)
 void reply_bulk_int(struct resp_writer *w, int64_t v)
 {
     char text[24];
-    reply_bulk(w, (struct slice){(const uint8_t *)text, format_i64(text, v)});
+    if (__builtin_expect(w->end - w->cur >= BULK_NUMBER, 1))
+        w->cur = put_bulk_number(w->cur, v);
+    else
+        reply_bulk(w, (struct slice){(const uint8_t *)text, format_i64(text, v)});
 }
 
 void reply_null(struct resp_writer *w)

@@ -1,5 +1,6 @@
 /* api.c: redis.*: what a script may ask of the box.
  * https://redis.io/docs/latest/develop/interact/programmability/lua-api/#redis_object */
+#include "command/debug.h"
 #include "command/version.h"
 #include "script/host.h"
 
@@ -147,6 +148,12 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
     return NULL;
 }
 
+/* DEBUG SET-DISABLE-DENY-SCRIPTS 1 */
+static bool may_debug(const struct request *rq)
+{
+    return rq->cmd->run == debug_run && rq->env->debug && rq->env->debug->in_scripts;
+}
+
 /* Why this command must not run, in the order of Redis' script.c. */
 static const char *refusal(const struct script_host *h, const struct request *rq)
 {
@@ -154,7 +161,7 @@ static const char *refusal(const struct script_host *h, const struct request *rq
         return "Unknown Redis command called from script";
     if (rq->bad_arity)
         return "Wrong number of args calling Redis command from script";
-    if (rq->cmd->flags & CMD_NOSCRIPT)
+    if (rq->cmd->flags & CMD_NOSCRIPT && !may_debug(rq))
         return "This Redis command is not allowed from script";
     if (h->read_only && rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "Write commands are not allowed from read-only scripts.";

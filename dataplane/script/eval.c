@@ -117,6 +117,26 @@ static enum command_result evalsha(struct request *rq, bool read_only)
     return h ? run(rq, h, s, keys, read_only) : CMD_DONE;
 }
 
+/* Without a first line that says so, a script may change something. */
+static bool is_reader(unsigned flags)
+{
+    return flags & SCRIPT_SHEBANG && flags & SCRIPT_NO_WRITES;
+}
+
+bool eval_reads(const struct request *rq)
+{
+    char why[512];
+    unsigned flags;
+    struct slice body;
+    return script_shebang(rq->argv[1], &flags, &body, why, sizeof why) && is_reader(flags);
+}
+
+bool evalsha_reads(const struct request *rq)
+{
+    const struct script *s = named(rq, 1);
+    return s && is_reader(s->flags);
+}
+
 enum command_result eval_command(struct request *rq)
 {
     return eval(rq, false);

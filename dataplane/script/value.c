@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "script/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* -- RESP to Lua: what our own writer has written, so it is well formed -- */
@@ -106,6 +107,18 @@ static void sized_from(lua_State *L, uint8_t kind, const uint8_t **at, const uin
         array_from(L, at, end, n);
 }
 
+/* Of a reply with an attribute in front a script sees the reply. */
+static void behind_attribute(lua_State *L, const uint8_t **at, const uint8_t *end, struct slice pairs)
+{
+    int64_t n = 0;
+    parse_i64(pairs, &n);
+    for (int64_t i = 0; i < 2 * n && *at < end; i++) {
+        value_from_resp(L, at, end);
+        lua_pop(L, 1);
+    }
+    value_from_resp(L, at, end);
+}
+
 void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
 {
     luaL_checkstack(L, 6, "reply too deep");
@@ -135,6 +148,8 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
     } else if (kind == '(') {
         push_slice(L, s);
         wrap_in(L, "big_number");
+    } else if (kind == '|') {
+        behind_attribute(L, at, end, s);
     } else {
         lua_pushnil(L);
     }
@@ -149,9 +164,10 @@ static void field(struct script_host *h, enum host_name name)
     lua_rawget(h->L, -2);
 }
 
-static void write_text(struct resp_writer *out, const char *text, size_t len, char kind)
+/* Line ends become blanks. */
+static void write_text(struct resp_writer *out, const char *prefix, const char *text, size_t len)
 {
-    reply_raw(out, &kind, 1);
+    reply_raw(out, prefix, strlen(prefix));
     for (size_t i = 0, from = 0; i <= len; i++)
         if (i == len || text[i] == '\r' || text[i] == '\n') {
             reply_raw(out, text + from, i - from);
@@ -222,6 +238,14 @@ static bool verbatim_to_reply(struct script_host *h, struct resp_writer *out)
     return is;
 }
 
+static void write_big_number(struct resp_writer *out, const char *digits, size_t len)
+{
+    char prefix[32] = "(";
+    if (out->proto == 2)
+        snprintf(prefix, sizeof prefix, "$%zu\r\n", len);
+    write_text(out, prefix, digits, len);
+}
+
 /* The field on top says what its table stands for; false if it does not. */
 static bool special(struct script_host *h, struct resp_writer *out, enum host_name name)
 {
@@ -244,11 +268,9 @@ static bool special(struct script_host *h, struct resp_writer *out, enum host_na
     if (name == NAME_ERR)
         reply_error(out, text);
     else if (name == NAME_OK)
-        write_text(out, text, strlen(text), '+');
-    else if (name == NAME_BIG_NUMBER && out->proto > 2)
-        write_text(out, text, len, '(');
+        write_text(out, "+", text, strlen(text));
     else if (name == NAME_BIG_NUMBER)
-        reply_bulk(out, (struct slice){(const uint8_t *)text, len});
+        write_big_number(out, text, len);
     else
         return false;
     return true;

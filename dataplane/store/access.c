@@ -11,34 +11,14 @@ enum {
     MINUTE = 60000,
     ONCE_SHIFT = 2 /* a key that was not used since it was stored counts as idle four times as long */
 };
-#define LRU_MASK   ((1u << LRU_BITS) - 1)
 #define LFU_MASK   ((1u << LFU_BITS) - 1)
-#define AGAIN      (1u << LRU_BITS)
 #define FIRST_TICK (1ULL << 32)
-
-static bool is_lfu(const struct shard *s)
-{
-    return s->policy == POLICY_ALLKEYS_LFU || s->policy == POLICY_VOLATILE_LFU;
-}
-
-static uint32_t stamp_read(const struct entry *e)
-{
-    uint32_t v = 0;
-    memcpy(&v, e->clock, sizeof e->clock);
-    return v;
-}
-
-static void stamp_write(struct entry *e, uint32_t v)
-{
-    if (stamp_read(e) != v) /* a read should not make the line dirty */
-        memcpy(e->clock, &v, sizeof e->clock);
-}
 
 /* -- ticks -- */
 
 static unsigned longest_step(const struct shard *s)
 {
-    return is_lfu(s) ? LFU_STEP : LRU_STEP;
+    return access_is_lfu(s) ? LFU_STEP : LRU_STEP;
 }
 
 static const struct epoch *last_epoch(const struct access_clock *c)
@@ -101,7 +81,7 @@ static uint64_t tick_at(const struct shard *s, uint64_t ms)
 
 static uint64_t age_of(const struct shard *s, uint32_t stamp)
 {
-    return is_lfu(s) ? (s->access.tick - (stamp >> 8)) & LFU_MASK : (s->access.tick - stamp) & LRU_MASK;
+    return access_is_lfu(s) ? (s->access.tick - (stamp >> 8)) & LFU_MASK : (s->access.tick - stamp) & ACCESS_LRU_MASK;
 }
 
 static uint64_t used_at(const struct shard *s, uint32_t stamp)
@@ -189,24 +169,14 @@ static uint32_t lfu_stamp(uint64_t tick, unsigned counter)
 
 /* -- entries -- */
 
-/* What is used in the same tick in which it was stored is one use: a reader that stores what it missed. */
-static uint32_t lru_touched(const struct shard *s, uint32_t stamp)
+void entry_count_use(struct shard *s, struct entry *e)
 {
-    uint32_t tick = (uint32_t)(s->access.tick & LRU_MASK);
-    return stamp == tick ? stamp : tick | AGAIN;
-}
-
-void entry_touch(struct shard *s, struct entry *e)
-{
-    if (is_lfu(s))
-        stamp_write(e, lfu_stamp(s->access.tick, counted(s, entry_frequency(s, e))));
-    else
-        stamp_write(e, lru_touched(s, stamp_read(e)));
+    stamp_write(e, lfu_stamp(s->access.tick, counted(s, entry_frequency(s, e))));
 }
 
 void entry_new_clock(const struct shard *s, struct entry *e)
 {
-    stamp_write(e, is_lfu(s) ? lfu_stamp(s->access.tick, LFU_INIT) : (uint32_t)(s->access.tick & LRU_MASK));
+    stamp_write(e, access_is_lfu(s) ? lfu_stamp(s->access.tick, LFU_INIT) : (uint32_t)(s->access.tick & ACCESS_LRU_MASK));
 }
 
 uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e)
@@ -216,12 +186,12 @@ uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e)
 
 void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency)
 {
-    if (is_lfu(s) && frequency >= 0) {
+    if (access_is_lfu(s) && frequency >= 0) {
         stamp_write(e, lfu_stamp(s->access.tick, frequency < 255 ? (unsigned)frequency : 255));
-    } else if (!is_lfu(s) && idle >= 0) {
+    } else if (!access_is_lfu(s) && idle >= 0) {
         uint64_t ms = (uint64_t)idle < s->now_ms / 1000 ? s->now_ms - (uint64_t)idle * 1000 : 0;
-        uint64_t tick = tick_at(s, ms), oldest = s->access.tick - LRU_MASK;
-        stamp_write(e, (uint32_t)((tick > oldest ? tick : oldest) & LRU_MASK));
+        uint64_t tick = tick_at(s, ms), oldest = s->access.tick - ACCESS_LRU_MASK;
+        stamp_write(e, (uint32_t)((tick > oldest ? tick : oldest) & ACCESS_LRU_MASK));
     }
 }
 
@@ -230,7 +200,7 @@ void access_carry(const struct shard *from, const struct entry *e, const struct 
     uint32_t stamp = stamp_read(e);
     if (from != to) {
         uint64_t tick = tick_at(to, used_at(from, stamp));
-        stamp = is_lfu(from) ? lfu_stamp(tick, stamp & 0xff) : (uint32_t)(tick & LRU_MASK) | (stamp & AGAIN);
+        stamp = access_is_lfu(from) ? lfu_stamp(tick, stamp & 0xff) : (uint32_t)(tick & ACCESS_LRU_MASK) | (stamp & ACCESS_AGAIN);
     }
     memcpy(made->clock, &stamp, sizeof made->clock);
 }
@@ -240,8 +210,8 @@ void access_carry(const struct shard *from, const struct entry *e, const struct 
 uint64_t access_score(struct shard *s, struct entry *e)
 {
     uint32_t stamp = stamp_read(e);
-    if (!is_lfu(s))
-        return age_of(s, stamp) << (stamp & AGAIN ? 0 : ONCE_SHIFT);
+    if (!access_is_lfu(s))
+        return age_of(s, stamp) << (stamp & ACCESS_AGAIN ? 0 : ONCE_SHIFT);
     unsigned counter = entry_frequency(s, e);
     if (counter == 0)
         stamp_write(e, stamp & ~0xffu);

@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 enum { EPOCHS = 12, LRU_BITS = 23, LFU_BITS = 16 };
+#define ACCESS_LRU_MASK ((1u << LRU_BITS) - 1)
+#define ACCESS_AGAIN    (1u << LRU_BITS)
 
 struct entry;
 struct shard;

@@ -5,7 +5,7 @@
 enum {
     CHUNK_HEADER = offsetof(struct chunk, bytes),
     CHUNK_FIRST = 256, /* bytes of a new chunk of a small list ... */
-    GROWTH = 8,        /* ... which grows by an eighth, about a size class */
+    GROWTH = 16,       /* ... which grows by a sixteenth, a size class or two */
     SAFE_BYTES = 8192, /* of a chunk whose elements are counted */
     MANY_CHUNKS = 4    /* a list of more gets chunks of full size at once */
 };

@@ -3,7 +3,7 @@
 #include "store/compact.h"
 #include "store/shard.h"
 
-enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, CHANGES_SHARE = 8, CHANGES_LEAST = 1000 };
+enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, GROWN_SHARE = 8, CHANGES_SHARE = 8, CHANGES_LEAST = 1000 };
 
 void *compact_move(struct shard *s, void *p, uint64_t size, enum slab_kind kind)
 {
@@ -93,11 +93,19 @@ static bool compact_segment(struct shard *s, struct index *ix, uint32_t number, 
     return !step.stopped;
 }
 
+static uint64_t idle_bytes(const struct shard *s)
+{
+    return s->heap.reserved - s->heap.used;
+}
+
+/* Some keys came and went since the last walk; or few, but large ones. */
 static bool worth_while(const struct shard *s)
 {
-    uint64_t idle = s->heap.reserved - s->heap.used, keys = 0;
+    uint64_t idle = idle_bytes(s), keys = 0;
     if (idle < s->heap.reserved / IDLE_SHARE + IDLE_LEAST)
         return false;
+    if (idle > s->compaction.idle + s->heap.reserved / GROWN_SHARE)
+        return true;
     for (unsigned i = 0; i < s->databases; i++)
         keys += s->db[i].index.keys;
     return s->changes - s->compaction.changes > keys / CHANGES_SHARE + CHANGES_LEAST;
@@ -105,7 +113,7 @@ static bool worth_while(const struct shard *s)
 
 void compact_begin(struct shard *s)
 {
-    s->compaction = (struct compaction){.walking = true, .changes = s->changes};
+    s->compaction = (struct compaction){.walking = true, .changes = s->changes, .idle = s->compaction.idle};
 }
 
 bool compact_run(struct shard *s, unsigned budget)
@@ -113,6 +121,8 @@ bool compact_run(struct shard *s, unsigned budget)
     struct compaction *c = &s->compaction;
     if (!c->walking && worth_while(s))
         compact_begin(s);
+    if (!c->walking)
+        return false;
     while (c->walking && budget > 0) {
         struct index *ix = &s->db[c->db].index;
         if (c->segment < ix->segments) {
@@ -123,7 +133,9 @@ bool compact_run(struct shard *s, unsigned budget)
             c->walking = ++c->db < s->databases;
         }
     }
-    if (!c->walking)
-        c->changes = s->changes; /* its own moves do not call for another one */
+    if (!c->walking) { /* its own moves do not call for another one */
+        c->changes = s->changes;
+        c->idle = idle_bytes(s);
+    }
     return c->walking;
 }

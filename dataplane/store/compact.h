@@ -11,7 +11,8 @@ struct compaction {
     uint32_t segment;
     unsigned slot;    /* of the segment: the walk goes on there ... */
     uint64_t inside;  /* ... at this place of the slot's collection */
-    uint64_t changes; /* when the last walk began */
+    uint64_t changes; /* when the last walk began, or ended; and what it left idle in slabs */
+    uint64_t idle;
 };
 
 /* The same bytes in a fuller slab, the old ones freed, or NULL if they stay where they are. */

@@ -8,8 +8,7 @@ uint8_t *entry_write(struct entry *e, const struct entry_plan *plan)
     uint8_t *p = entry_bytes(e);
     uint8_t *key = p + (key_len >= ENTRY_LONG ? 4 : 0) + (value_len >= ENTRY_LONG ? 4 : 0) +
                    (plan->expire_at ? ENTRY_EXPIRY : 0);
-    if (key_len)
-        memmove(key, plan->key.p, key_len); /* first: it may lie where the lengths go */
+    bytes_move(key, plan->key.p, key_len); /* first: it may lie where the lengths go */
     e->head = (uint8_t)(plan->type | plan->encoding << 3 | (plan->expire_at ? ENTRY_TTL : 0));
     e->key_len = key_len >= ENTRY_LONG ? ENTRY_LONG : (uint8_t)key_len;
     e->value_len = value_len >= ENTRY_LONG ? ENTRY_LONG : (uint8_t)value_len;

@@ -11,6 +11,7 @@
  * root that points to memory of its own; for collections see value.h. The allocation is slab_size() of the
  * sum; nothing is padded. */
 #pragma once
+#include "base/bytes.h"
 #include "store/slab.h"
 #include "store/store.h"
 #include "store/value.h"
@@ -78,6 +79,23 @@ static inline unsigned entry_encoding_of(const struct entry *e)
     return e->head >> 3 & 7;
 }
 
+/* The access clock (access.h). Read and written as one word with the head, as three bytes are slow to put together. */
+static inline uint32_t stamp_read(const struct entry *e)
+{
+    uint32_t word;
+    memcpy(&word, e, sizeof word);
+    return word >> 8;
+}
+
+static inline void stamp_write(struct entry *e, uint32_t stamp)
+{
+    uint32_t before, word;
+    memcpy(&before, e, sizeof before);
+    word = (before & 0xff) | stamp << 8;
+    if (before != word) /* a read should not make the line dirty */
+        memcpy(e, &word, sizeof word);
+}
+
 static inline bool entry_has_ttl(const struct entry *e)
 {
     return e->head & ENTRY_TTL;
@@ -119,7 +137,7 @@ static inline bool entry_key_is(const struct entry *e, struct slice key)
     if (e->key_len != ENTRY_LONG) {
         const uint8_t *p =
             e->more + (e->value_len == ENTRY_LONG ? 4 : 0) + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
-        return e->key_len == key.len && memcmp(p, key.p, key.len) == 0;
+        return e->key_len == key.len && bytes_same(p, key.p, key.len);
     }
     struct parts parts = entry_parts(e);
     return parts.key_len == key.len && memcmp(parts.key, key.p, key.len) == 0;

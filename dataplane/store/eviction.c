@@ -12,7 +12,20 @@ static bool is_volatile(const struct shard *s)
 
 /* -- the pool -- */
 
-static uint64_t score_of(struct shard *s, struct entry *e)
+/* The sooner a key expires, the higher. Times left that differ by less than a quarter of a power of two are
+ * as good as equal: of those the key that is not used goes first. */
+static uint64_t ttl_score(struct shard *s, struct entry *e)
+{
+    enum { SOONEST = 1 << 12, QUARTERS = 2 };
+    uint64_t at = entry_expire_at(e), left = at > s->now_ms ? at - s->now_ms : 0, step = left;
+    if (left >= 1 << QUARTERS) {
+        unsigned shift = 63 - QUARTERS - (unsigned)__builtin_clzll(left);
+        step = ((uint64_t)shift << QUARTERS) + (left >> shift);
+    }
+    return (SOONEST - step) << 32 | access_score(s, e);
+}
+
+static inline uint64_t score_of(struct shard *s, struct entry *e)
 {
     switch (s->policy) {
     case POLICY_ALLKEYS_LRU:
@@ -21,19 +34,15 @@ static uint64_t score_of(struct shard *s, struct entry *e)
     case POLICY_VOLATILE_LFU:
         return access_score(s, e);
     case POLICY_VOLATILE_TTL:
-        return UINT64_MAX - entry_expire_at(e);
+        return ttl_score(s, e);
     default:
         return shard_random(s);
     }
 }
 
-/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
-static void pool_offer(struct shard *s, unsigned db, struct entry *e)
+static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, struct entry *e, uint64_t score)
 {
     struct pool *pool = &s->pool;
-    uint64_t score = score_of(s, e);
-    if (pool->n == POOL_SIZE && score <= pool->best[0].score)
-        return;
     unsigned at = 0;
     for (unsigned i = 0; i < pool->n; i++) {
         if (pool->best[i].e == e)
@@ -46,6 +55,14 @@ static void pool_offer(struct shard *s, unsigned db, struct entry *e)
         memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
     pool->best[at] =
         (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
+}
+
+/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
+static inline void pool_offer(struct shard *s, unsigned db, struct entry *e)
+{
+    uint64_t score = score_of(s, e);
+    if (s->pool.n < POOL_SIZE || score > s->pool.best[0].score)
+        pool_insert(s, db, e, score);
 }
 
 /* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds

@@ -126,7 +126,7 @@ struct firing {
 /* True if the wheel has an item for the entry. */
 static bool is_filed(const struct entry *e)
 {
-    return (e->head & (ENTRY_TTL | ENTRY_RICH)) && entry_due(e);
+    return e->head & ENTRY_RICH ? entry_due(e) != 0 : entry_has_ttl(e);
 }
 
 static void collect_match(struct entry *e, void *arg)
@@ -136,11 +136,24 @@ static void collect_match(struct entry *e, void *arg)
         f->e[f->n++] = e;
 }
 
+/* An item of a key that is due at some time (0: never), not before a tick. */
+static void file_again(struct shard *s, struct db *db, const struct key *k, uint64_t due, uint64_t soonest)
+{
+    uint64_t tick = due >> TICK_SHIFT;
+    if (due && !expiry_file(s, db->wheel, id_of(k->hash), tick < soonest ? soonest : tick, shard_alloc_quietly))
+        db->wheel->lost = true;
+}
+
 /* Removes the entry if it is due, or as many of its fields as the budget has. If that is not all, or its expiry was
  * put off, or the item is stale: files it again. */
 static void settle(struct shard *s, struct db *db, struct entry *e, unsigned *budget)
 {
     struct key k = {entry_key(e), key_hash(entry_key(e), s->seed)};
+    uint64_t due;
+    if (!(e->head & (ENTRY_RICH | ENTRY_HELD)) && (due = entry_expire_at(e)) >= s->now_ms && !s->pins.held) {
+        file_again(s, db, &k, due, db->wheel->tick);
+        return;
+    }
     struct value_at v = {s, (unsigned)(db - s->db), &k, e, false};
     struct place at;
     bool kept = pinned(&s->pins, k.hash);
@@ -152,9 +165,7 @@ static void settle(struct shard *s, struct db *db, struct entry *e, unsigned *bu
     bool held = kept || e->head & ENTRY_HELD;
     if (!held)
         hash_collect(&v, budget);
-    uint64_t due = entry_due(v.e), tick = due >> TICK_SHIFT, soonest = db->wheel->tick + held;
-    if (due && !expiry_file(s, db->wheel, id_of(k.hash), tick < soonest ? soonest : tick, shard_alloc_quietly))
-        db->wheel->lost = true;
+    file_again(s, db, &k, entry_due(v.e), db->wheel->tick + held);
 }
 
 static void fire(struct shard *s, struct db *db, uint32_t id, unsigned *budget)

@@ -23,8 +23,9 @@ uint64_t hash_count(const struct shard *s, const struct entry *e)
     return pack_live(s, &h);
 }
 
-bool hash_get_until(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
-                    char scratch[HASH_TEXT], uint64_t *expire_at)
+/* *near, of a pack, is where to look first and where it was found. */
+static bool get(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
+                char scratch[HASH_TEXT], uint64_t *expire_at, uint32_t *near)
 {
     if (entry_is_body(e)) {
         const struct entry *element = table_find(s, &hash_table_of(e)->table, field);
@@ -36,9 +37,10 @@ bool hash_get_until(const struct shard *s, const struct entry *e, struct slice f
     }
     struct hash_pack h = hash_pack_of(e);
     struct item item = item_of(field);
-    uint32_t at = hash_pack_find(&h, &item);
+    uint32_t at = hash_pack_find(&h, &item, *near);
     if (at == PACK_NOWHERE)
         return false;
+    *near = at;
     *expire_at = hash_pack_time(&h, at);
     if (hash_time_over(s, *expire_at))
         return false;
@@ -47,11 +49,25 @@ bool hash_get_until(const struct shard *s, const struct entry *e, struct slice f
     return true;
 }
 
+bool hash_get_until(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
+                    char scratch[HASH_TEXT], uint64_t *expire_at)
+{
+    uint32_t near = 0;
+    return get(s, e, field, value, scratch, expire_at, &near);
+}
+
+bool hash_get_near(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
+                   char scratch[HASH_TEXT], uint32_t *near)
+{
+    uint64_t expire_at;
+    return get(s, e, field, value, scratch, &expire_at, near);
+}
+
 bool hash_get(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
               char scratch[HASH_TEXT])
 {
-    uint64_t expire_at;
-    return hash_get_until(s, e, field, value, scratch, &expire_at);
+    uint32_t near = 0;
+    return hash_get_near(s, e, field, value, scratch, &near);
 }
 
 /* -- pairs -- */
@@ -112,6 +128,14 @@ bool hash_next(const struct shard *s, const struct entry *e, struct hash_cursor 
         return next_of_table(s, e, cursor, pair);
     struct hash_pack h = hash_pack_of(e);
     return next_of_pack(s, &h, cursor, pair);
+}
+
+bool hash_run(const struct entry *e, struct pack_run *run)
+{
+    if (!entry_is_compact(e, VALUE_PACK))
+        return false;
+    *run = pack_run_from(hash_pack_of(e).pk, 0);
+    return true;
 }
 
 /* -- scanning and sampling -- */

@@ -6,6 +6,7 @@
  * Slices handed out point into the value or into the scratch of the call: good until the shard changes.
  * Slices handed in must not lie in the hash that is changed. */
 #pragma once
+#include "store/pack_run.h"
 #include "store/store.h"
 
 enum { HASH_TEXT = 24 };                      /* scratch for a number's digits */
@@ -23,6 +24,10 @@ uint64_t hash_count(const struct shard *s, const struct entry *e);
 /* The value of a field. False if there is no such field. */
 bool hash_get(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
               char scratch[HASH_TEXT]);
+/* The same for several fields one after the other. *near, 0 at first, is where the last one was found:
+ * whoever asks in the order in which they lie finds each at once. */
+bool hash_get_near(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
+                   char scratch[HASH_TEXT], uint32_t *near);
 /* The same with the field's time to expire (absolute ms, 0 = never). */
 bool hash_get_until(const struct shard *s, const struct entry *e, struct slice field, struct slice *value,
                     char scratch[HASH_TEXT], uint64_t *expire_at);
@@ -33,6 +38,9 @@ struct hash_cursor {
 };
 bool hash_next(const struct shard *s, const struct entry *e, struct hash_cursor *cursor,
                struct hash_pair *pair);
+
+/* All of them, field and value by turns, if they lie together. */
+bool hash_run(const struct entry *e, struct pack_run *run);
 
 typedef void hash_visit(const struct hash_pair *pair, void *arg);
 
@@ -52,7 +60,9 @@ enum store_result hash_expect(struct value_at *v, size_t longest);
 /* Sets a field, which does not expire then. STORE_OOM: the hash is as it was. *added (may be NULL): the field
  * is new. */
 enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added);
-/* The same, but the field keeps its time to expire. */
+/* hash_set() for a pack that is read as it was written: however long the texts, only their number counts. */
+enum store_result hash_load(struct value_at *v, struct slice field, struct slice value, bool *added);
+/* hash_set(), but the field keeps its time to expire. */
 enum store_result hash_update(struct value_at *v, struct slice field, struct slice value, bool *added);
 /* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it
  * was. */

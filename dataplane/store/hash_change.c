@@ -176,7 +176,7 @@ static enum store_result set_in_pack(struct value_at *v, struct slice field, str
     uint64_t count = 0, size = (uint64_t)items[0].size + items[1].size, len = PACK_EMPTY + size;
     if (v->e) {
         h = hash_pack_of(v->e);
-        at = hash_pack_find(&h, &items[0]);
+        at = hash_pack_find(&h, &items[0], 0);
         count = hash_fields(v->e);
         len = pack_len_after(h.pk, size + (h.stride == 3 ? none.size : 0), 0, h.stride);
     }
@@ -200,10 +200,9 @@ enum store_result hash_expect(struct value_at *v, size_t longest)
     return become_table(v);
 }
 
-static enum store_result set_field(struct value_at *v, struct slice field, struct slice value,
+static enum store_result set_field(struct value_at *v, struct slice field, struct slice value, size_t longest,
                                    enum field_time how, bool *added)
 {
-    size_t longest = field.len > value.len ? field.len : value.len;
     if (v->e && entry_is_body(v->e))
         return set_in_table(v, field, value, how, added);
     if (longest > v->s->limits.hash_value)
@@ -211,14 +210,24 @@ static enum store_result set_field(struct value_at *v, struct slice field, struc
     return set_in_pack(v, field, value, how, added);
 }
 
+static size_t longer(struct slice field, struct slice value)
+{
+    return field.len > value.len ? field.len : value.len;
+}
+
 enum store_result hash_set(struct value_at *v, struct slice field, struct slice value, bool *added)
 {
-    return set_field(v, field, value, FORGET_TIME, added);
+    return set_field(v, field, value, longer(field, value), FORGET_TIME, added);
 }
 
 enum store_result hash_update(struct value_at *v, struct slice field, struct slice value, bool *added)
 {
-    return set_field(v, field, value, KEEP_TIME, added);
+    return set_field(v, field, value, longer(field, value), KEEP_TIME, added);
+}
+
+enum store_result hash_load(struct value_at *v, struct slice field, struct slice value, bool *added)
+{
+    return set_field(v, field, value, 0, FORGET_TIME, added);
 }
 
 static enum store_result expire_in_table(struct value_at *v, struct slice field, uint64_t expire_at)
@@ -241,7 +250,7 @@ static enum store_result expire_in_pack(struct value_at *v, struct slice field, 
     struct item item = item_of(field), time = hash_time_item(expire_at);
     if (h.stride == 2)
         return expire_at ? become_timed(v, field, expire_at) : STORE_OK;
-    return replace_in_pack(v, &h, hash_pack_find(&h, &item), NULL, &time);
+    return replace_in_pack(v, &h, hash_pack_find(&h, &item, 0), NULL, &time);
 }
 
 /* The wheel comes by in time; not for a draft (draft.h), which gets its item when it is placed. */
@@ -291,7 +300,7 @@ bool hash_delete(struct value_at *v, struct slice field)
         return v->e && delete_in_table(v, field);
     struct hash_pack h = hash_pack_of(v->e);
     struct item item = item_of(field);
-    uint32_t at = hash_pack_find(&h, &item);
+    uint32_t at = hash_pack_find(&h, &item, 0);
     uint64_t next = hash_next_time(v->e);
     if (at == PACK_NOWHERE || hash_time_over(v->s, hash_pack_time(&h, at)))
         return false;

@@ -47,8 +47,9 @@ struct hash_pack {
 };
 
 struct hash_pack hash_pack_of(const struct entry *e);
-/* The place of a field, whether it is gone or not, or PACK_NOWHERE. */
-uint32_t hash_pack_find(const struct hash_pack *h, const struct item *field);
+/* The place of a field, whether it is gone or not, or PACK_NOWHERE. Looks from the place of a field `near` on
+ * first (0: from the beginning). */
+uint32_t hash_pack_find(const struct hash_pack *h, const struct item *field, uint32_t near);
 /* The time of the field at a place, 0 = none. */
 uint64_t hash_pack_time(const struct hash_pack *h, uint32_t at);
 /* The same as an item. */

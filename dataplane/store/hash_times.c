@@ -16,9 +16,12 @@ struct hash_pack hash_pack_of(const struct entry *e)
     return h;
 }
 
-uint32_t hash_pack_find(const struct hash_pack *h, const struct item *field)
+uint32_t hash_pack_find(const struct hash_pack *h, const struct item *field, uint32_t near)
 {
-    return pack_find(h->pk, h->first, field, h->stride);
+    if (near <= h->first)
+        return pack_find(h->pk, h->first, field, h->stride);
+    uint32_t at = pack_find(h->pk, near, field, h->stride);
+    return at == PACK_NOWHERE ? pack_find_before(h->pk, h->first, near, field, h->stride) : at;
 }
 
 static uint64_t time_at(struct pack pk, uint32_t at)

@@ -1,29 +1,54 @@
 /* index.c: the index of index.h: look-up, insertion, growth, removal. Linear hashing after Litwin (1980). */
 #include "store/index_layout.h"
 
+/* The entry of a key in one bucket; *slot is its slot. */
+static inline struct entry *find_in(const struct shard *s, const struct bucket *b, uint32_t tag, struct slice name,
+                                    unsigned *slot)
+{
+    for (unsigned hits = bucket_match(b, tag); hits; hits &= hits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(hits);
+        struct entry *e = slot_entry(s, b, i);
+        if (__builtin_expect(b->low[i] && entry_key_is(e, name), 1)) {
+            *slot = i;
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* It is not in its home bucket b: on to the next ones. */
+__attribute__((noinline)) static struct entry *find_spilled(const struct shard *s, uint64_t *directory, unsigned b,
+                                                            const struct key *k, struct place *at)
+{
+    unsigned buckets = word_buckets(*directory), slot;
+    struct bucket *seg = word_segment(s, *directory);
+    for (unsigned left = buckets - 1; left > 0 && !bucket_empty(&seg[b]); left--) {
+        b = next_bucket(b, buckets);
+        struct entry *e = find_in(s, &seg[b], tag_of(k->hash), k->name, &slot);
+        if (e) {
+            *at = (struct place){directory, &seg[b], slot};
+            return e;
+        }
+    }
+    return NULL;
+}
+
 struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k, struct place *at)
 {
     if (ix->segments == 0)
         return NULL;
     uint64_t *directory = directory_at(ix, segment_of(ix, k->hash)), word = *directory;
-    unsigned buckets = word_buckets(word);
+    if (word == 0)
+        return NULL;
     uint32_t tag = tag_of(k->hash);
-    struct bucket *seg = word_segment(s, word);
-    unsigned b = home_of(tag, buckets);
-    for (unsigned left = buckets; left > 0; left--) {
-        for (unsigned hits = bucket_match(&seg[b], tag); hits; hits &= hits - 1) {
-            unsigned i = (unsigned)__builtin_ctz(hits);
-            struct entry *e = slot_entry(s, &seg[b], i);
-            if (seg[b].low[i] && entry_key_is(e, k->name)) {
-                *at = (struct place){directory, &seg[b], i};
-                return e;
-            }
-        }
-        if ((left == buckets && !bucket_spilled(&seg[b], tag)) || bucket_empty(&seg[b]))
-            return NULL;
-        b = next_bucket(b, buckets);
+    unsigned home = home_of(tag, word_buckets(word)), slot;
+    struct bucket *b = word_segment(s, word) + home;
+    struct entry *e = find_in(s, b, tag, k->name, &slot);
+    if (__builtin_expect(e != NULL, 1)) {
+        *at = (struct place){directory, b, slot};
+        return e;
     }
-    return NULL;
+    return bucket_spilled(b, tag) ? find_spilled(s, directory, home, k, at) : NULL;
 }
 
 bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t hash, const struct entry *e,
@@ -49,14 +74,6 @@ bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t ha
     return false;
 }
 
-void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash)
-{
-    if (ix->segments == 0)
-        return;
-    uint64_t word = *directory_at(ix, segment_of(ix, hash));
-    __builtin_prefetch(word_segment(s, word) + home_of(tag_of(hash), word_buckets(word)));
-}
-
 void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash)
 {
     if (ix->segments == 0)
@@ -65,6 +82,24 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
     const struct bucket *b = word_segment(s, word) + home_of(tag_of(hash), word_buckets(word));
     __builtin_prefetch(b);
     __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
+}
+
+/* -- ahead of a look-up -- */
+
+void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a)
+{
+    const struct index *ix = &s->db[db].index;
+    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
+    a->e = NULL;
+    a->bucket = NULL;
+    if (!word)
+        return;
+    unsigned home = home_of(tag_of(hash), word_buckets(word));
+    const struct bucket *seg = word_segment(s, word);
+    a->bucket = seg + home;
+    a->next = seg + next_bucket(home, word_buckets(word));
+    a->tag = tag_of(hash);
+    __builtin_prefetch(a->bucket);
 }
 
 /* An entry of a hundred bytes may begin near the end of a line. */
@@ -76,65 +111,82 @@ static inline void prefetch_entry(const struct entry *e)
     __builtin_prefetch(p + 100);
 }
 
-static const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
+static inline const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
 {
     unsigned hits = bucket_match(b, tag);
     return hits ? slot_entry(s, b, (unsigned)__builtin_ctz(hits)) : NULL;
 }
 
-void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead)
+/* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. */
+static inline void ahead_entry(const struct shard *s, struct ahead *a)
 {
-    *ahead = (struct ahead){0};
-    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
-    if (!word)
+    const struct bucket *b = a->bucket;
+    if (!b)
         return;
-    unsigned home = home_of(tag_of(hash), word_buckets(word));
-    const struct bucket *seg = word_segment(s, word);
-    ahead->tag = tag_of(hash);
-    ahead->e = match_in(s, &seg[home], ahead->tag);
-    if (ahead->e) {
-        prefetch_entry(ahead->e);
-    } else if (bucket_spilled(&seg[home], ahead->tag) ||
-               !bucket_empty(&seg[home])) { /* or a SET goes there */
-        ahead->bucket = &seg[next_bucket(home, word_buckets(word))];
-        __builtin_prefetch(ahead->bucket);
+    a->e = match_in(s, b, a->tag);
+    a->bucket = NULL;
+    if (__builtin_expect(a->e != NULL, 1)) {
+        prefetch_entry(a->e);
+    } else if (bucket_spilled(b, a->tag) || !bucket_empty(b)) {
+        a->bucket = a->next;
+        __builtin_prefetch(a->next);
     }
 }
 
-enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 10, VALUES_AHEAD = 5 };
 
-static inline void prefetch_lines(const uint8_t *p, const uint8_t *end)
+static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
-    for (unsigned i = 0; p < end && i < VALUE_LINES; p += LINE, i++)
-        __builtin_prefetch(p);
+    for (unsigned i = 0; i < VALUE_LINES && i * LINE < bytes; i++)
+        __builtin_prefetch((const void *)((uintptr_t)p + i * LINE));
 }
 
 /* What a collection's entry, whose first line has come in, has or points to behind it: its other lines, its
- * memory apart, its body. */
-__attribute__((noinline)) static void prefetch_value(const struct entry *e)
+ * memory apart, its body. There may be no entry any more, but something else in its place. */
+__attribute__((noinline)) static void prefetch_value(const struct shard *s, const struct entry *e)
 {
     struct parts parts = entry_parts(e);
+    if (!arena_has(s->heap.arena, parts.value, sizeof(struct apart)))
+        return;
+    uint64_t size = entry_size(e);
     if (entry_is_body(e)) {
-        const uint8_t *body = (const uint8_t *)entry_body(e);
-        prefetch_lines(body, body + 2 * LINE);
+        prefetch_lines(entry_body(e), 2 * LINE);
     } else if (entry_is_apart(e)) {
         struct apart root = entry_apart(e);
-        prefetch_lines(root.p, root.p + root.len);
-    } else {
-        prefetch_lines((const uint8_t *)e + PREFETCHED, parts.value + parts.value_len);
+        prefetch_lines(root.p, root.len);
+    } else if (size > PREFETCHED) {
+        prefetch_lines((const uint8_t *)e + PREFETCHED, size - PREFETCHED);
     }
 }
 
-void index_prefetch_again(const struct shard *s, struct ahead *ahead, bool unchanged)
+/* All but short strings. */
+static inline bool is_more(const struct entry *e)
 {
-    bool known = ahead->e;
-    if (!known && ahead->bucket)
-        ahead->e = match_in(s, ahead->bucket, ahead->tag);
-    if (!ahead->e)
-        return;
-    prefetch_entry(ahead->e);
-    if (known && unchanged && entry_type_of(ahead->e) != TYPE_STRING)
-        prefetch_value(ahead->e);
+    return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
+}
+
+static inline void ahead_value(const struct shard *s, struct ahead *a)
+{
+    if (a->e) {
+        if (arena_has(s->heap.arena, a->e, LINE) && is_more(a->e))
+            prefetch_value(s, a->e);
+    } else if (a->bucket && (a->e = match_in(s, a->bucket, a->tag))) {
+        prefetch_entry(a->e);
+    }
+}
+
+void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
+{
+    if (i == 0) {
+        for (unsigned j = 0; j < ENTRIES_AHEAD && j < n; j++)
+            ahead_entry(s, &a[j]);
+        for (unsigned j = 0; j < VALUES_AHEAD && j < n; j++)
+            ahead_value(s, &a[j]);
+    }
+    if (i + ENTRIES_AHEAD < n)
+        ahead_entry(s, &a[i + ENTRIES_AHEAD]);
+    if (i + VALUES_AHEAD < n)
+        ahead_value(s, &a[i + VALUES_AHEAD]);
 }
 
 /* -- segments -- */

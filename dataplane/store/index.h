@@ -48,13 +48,6 @@ struct place {
     unsigned slot;
 };
 
-/* A look-up on its way; only ever a hint, for what it points to may be gone. */
-struct ahead {
-    const struct entry *e;       /* NULL = not known yet or not there */
-    const struct bucket *bucket; /* where to look if the home bucket had overflowed */
-    uint32_t tag;
-};
-
 struct shard;
 
 struct entry *index_find(const struct shard *s, const struct index *ix, const struct key *k,
@@ -69,15 +62,8 @@ void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry
 void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
 
-void index_prefetch_bucket(const struct shard *s, const struct index *ix, uint64_t hash);
-/* The same for index_remove(), which looks beyond the bucket if it is full. */
+/* The bucket where index_remove() will begin, and the next one, where it looks if that is full. */
 void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash);
-/* Prefetches the entry, or, if it must be in a later bucket than its home, that bucket, and says so in
- * *ahead. */
-void index_prefetch_entry(const struct shard *s, const struct index *ix, uint64_t hash, struct ahead *ahead);
-/* The same again some look-ups later: what had to wait for a bucket, what the CPU dropped for lack of room,
- * and, if no entry was freed or moved meanwhile (`unchanged`), what a collection's entry points to. */
-void index_prefetch_again(const struct shard *s, struct ahead *ahead, bool unchanged);
 
 typedef void index_visit(struct entry *e, void *arg);
 

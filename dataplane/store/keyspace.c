@@ -95,7 +95,9 @@ void shard_configure(struct shard *s, const struct config *conf)
     unsigned shards = conf->workers ? conf->workers : 1;
     uint64_t capacity = arena_capacity(s->heap.arena);
     uint64_t limit = conf->maxmemory && conf->maxmemory < capacity ? conf->maxmemory : capacity;
-    s->limit = limit / shards;
+    s->limit = s->limit_wanted = limit / shards;
+    if (conf->maxmemory_policy != POLICY_NOEVICTION && s->heap.used > s->limit)
+        s->limit = s->heap.used;
     if (s->policy != conf->maxmemory_policy || s->access.epochs == 0) {
         s->pool.n = 0; /* scores of another policy mean nothing */
         s->policy = conf->maxmemory_policy;
@@ -130,6 +132,11 @@ void shard_swap_turn(struct shard *s, struct shard_turn *t)
     s->guards = t->guards;
     memcpy(s->guard, t->guard, sizeof t->guard);
     *t = now;
+}
+
+void shard_set_turn(struct shard *s, struct turn *turn)
+{
+    s->turn = turn;
 }
 
 struct pins *shard_pins(struct shard *s)

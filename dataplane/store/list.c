@@ -78,6 +78,18 @@ bool list_next(struct list_cursor *c, struct item *item)
     return true;
 }
 
+bool list_run(struct list_cursor *c, struct pack_run *run)
+{
+    while (c->at == pack_end(c->pk)) {
+        if (!c->chunk || !c->chunk->next)
+            return false;
+        cursor_to(c, c->chunk->next, 0);
+    }
+    *run = pack_run_from(c->pk, c->at);
+    c->at = pack_end(c->pk);
+    return true;
+}
+
 bool list_prev(struct list_cursor *c, struct item *item)
 {
     if (c->at == 0 && c->chunk && c->chunk->prev)
@@ -96,10 +108,10 @@ struct load {
     uint64_t text, packed;
 };
 
-static struct load weigh(const struct slice *values, size_t n)
+static struct load weigh(const struct slice *values, size_t n, struct turn *turn)
 {
     struct load load = {0};
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++, turn_take(turn)) {
         load.text += values[i].len;
         load.packed += item_of(values[i]).size;
     }
@@ -125,7 +137,7 @@ static bool push_each(struct value_at *v, struct list *l, enum list_end end, con
                       size_t n)
 {
     struct chunk_limit limit = chunk_limit_in(v->s);
-    for (size_t i = 0; i < n; i++) { /* long: */
+    for (size_t i = 0; i < n; i++, turn_take(v->s->turn)) {
         struct item item = item_of(values[i]);
         if (!chain_push(v->s, l, limit, end, &item))
             return false;
@@ -170,7 +182,7 @@ static enum store_result push_chunks(struct value_at *v, enum list_end end, cons
 
 enum store_result list_push(struct value_at *v, enum list_end end, const struct slice *values, size_t n)
 {
-    struct load load = weigh(values, n);
+    struct load load = weigh(values, n, v->s->turn);
     bool quick = list_is_quick(v->e) || list_exceeds(v, load.text, n);
     struct entry *held = v->e;
     enum store_result result;

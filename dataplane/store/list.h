@@ -4,7 +4,7 @@
  * Slices and cursors are good until the next call that may change the shard. What a function stores must not
  * lie in the list it changes. STORE_OOM changes nothing. */
 #pragma once
-#include "store/pack.h"
+#include "store/pack_run.h"
 #include "store/store.h"
 
 enum list_end { LIST_HEAD, LIST_TAIL };
@@ -31,6 +31,8 @@ uint64_t list_way(const struct entry *e, int64_t index);
 /* The next element and the place behind it; the one before and the place before that. False at the end. */
 bool list_next(struct list_cursor *c, struct item *item);
 bool list_prev(struct list_cursor *c, struct item *item);
+/* The next elements, as many as lie together, and the place behind them. False at the end. */
+bool list_run(struct list_cursor *c, struct pack_run *run);
 
 /* -- changing. v->e may be NULL for list_push() only; it is after the last element has gone */
 

@@ -33,8 +33,9 @@ static unsigned choose_word(const struct order_node *n, const struct order_kind 
     return low;
 }
 
-uint64_t order_descend(const struct order *o, const struct order_kind *kind, const struct order_key *key,
-                       struct order_cursor *c)
+/* Down to the key's leaf; returns the words before it. */
+static uint64_t go_to_leaf(const struct order *o, const struct order_kind *kind, const struct order_key *key,
+                           struct order_cursor *c)
 {
     const struct order_node *n = o->root;
     uint64_t before = 0;
@@ -49,8 +50,29 @@ uint64_t order_descend(const struct order *o, const struct order_kind *kind, con
         n = b[at].child;
     }
     c->step[0].node = n;
-    c->step[0].at = n ? choose_word(n, kind, key) : 0;
+    return before;
+}
+
+uint64_t order_descend(const struct order *o, const struct order_kind *kind, const struct order_key *key,
+                       struct order_cursor *c)
+{
+    uint64_t before = go_to_leaf(o, kind, key, c);
+    c->step[0].at = o->root ? choose_word(c->step[0].node, kind, key) : 0;
     return before + c->step[0].at;
+}
+
+uint64_t order_find(const struct order *o, const struct order_kind *kind, struct order_key key, uint64_t word,
+                    struct order_cursor *cursor)
+{
+    struct order_cursor own, *c = cursor ? cursor : &own;
+    uint64_t before = go_to_leaf(o, kind, &key, c);
+    const uint64_t *words = node_words(c->step[0].node);
+    unsigned at = 0, count = c->step[0].node->count;
+    while (at < count && words[at] != word)
+        at++;
+    assert(at < count);
+    c->step[0].at = at;
+    return before + at;
 }
 
 /* From the node at a level down to its first or last word. */

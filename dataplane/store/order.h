@@ -60,6 +60,10 @@ struct order_cursor {
  * word, 0 if there is none. */
 uint64_t order_seek(const struct order *o, const struct order_kind *kind, struct order_key key,
                     struct order_cursor *cursor, uint64_t *word);
+/* The rank of a word that is there; key is the word's. Reads nothing that words point to where hints differ.
+ * The cursor, put on the word, may be NULL. */
+uint64_t order_find(const struct order *o, const struct order_kind *kind, struct order_key key, uint64_t word,
+                    struct order_cursor *cursor);
 /* The word of a rank from 0, or 0; cursor may be NULL. */
 uint64_t order_at(const struct order *o, uint64_t rank, struct order_cursor *cursor);
 /* The word after or before, 0 at the end (the cursor is of no use then). */

@@ -1,10 +1,10 @@
 /* pack.c: packs, the compact form of small collections. Format and contract: pack.h. */
-#include "store/pack.h"
+#include "store/pack_run.h"
 #include "base/number.h"
 #include <assert.h>
 
 enum {
-    TAG_STRING = 0x80,
+    TAG_STRING = PACK_TAG_STRING,
     TAG_INT13 = 0xc0,
     TAG_STRING12 = 0xe0,
     TAG_INT = 0xf0,
@@ -84,18 +84,10 @@ static inline unsigned back_size(uint8_t tag, uint64_t body)
     return body <= BACK_SHORT ? 1 : body <= BACK_MIDDLE ? 2 : 5;
 }
 
-__attribute__((noinline)) static uint32_t long_element_size(const uint8_t *p)
+uint32_t pack_long_size(const uint8_t *p)
 {
     uint64_t body = body_size(p);
     return (uint32_t)(body + back_size(p[0], body));
-}
-
-/* Most elements are short strings, with one byte before and one behind, or small numbers. */
-static inline uint32_t element_size(const uint8_t *p)
-{
-    if ((p[0] & 0xc0) == TAG_STRING)
-        return 2 + (p[0] & 63u);
-    return p[0] < TAG_STRING ? 1 : long_element_size(p);
 }
 
 static void write_back(uint8_t *p, uint64_t body)
@@ -162,6 +154,11 @@ struct item item_of(struct slice value)
     return sized(item);
 }
 
+struct item item_of_text(struct slice text)
+{
+    return sized((struct item){.text = text});
+}
+
 struct item item_of_number(int64_t number)
 {
     return sized((struct item){.number = number, .is_number = true});
@@ -198,37 +195,62 @@ uint32_t pack_count(struct pack pk)
     return count;
 }
 
+/* Little-endian, signed, of 2 to 8 bytes: its first and its last ones, which overlap. */
+static inline int64_t read_number(const uint8_t *p, unsigned n)
+{
+    uint64_t v = 0;
+    if (n >= 4) {
+        uint32_t low, high;
+        memcpy(&low, p, 4);
+        memcpy(&high, p + n - 4, 4);
+        v = low | (uint64_t)high << 8 * (n - 4);
+    } else {
+        uint16_t low, high;
+        memcpy(&low, p, 2);
+        memcpy(&high, p + n - 2, 2);
+        v = low | (uint64_t)high << 8 * (n - 2);
+    }
+    unsigned shift = 64 - 8 * n;
+    return (int64_t)(v << shift) >> shift;
+}
+
+bool pack_run_take_any(struct pack_run *run, struct slice *text, int64_t *number)
+{
+    const uint8_t *p = run->p;
+    uint8_t tag = p[0];
+    uint32_t len;
+    run->p = p + pack_size(p);
+    if (tag < TAG_STRING) {
+        *number = tag;
+    } else if (tag < TAG_INT13) {
+        *text = (struct slice){p + 1, tag & 63u};
+        return true;
+    } else if (tag < TAG_STRING12) {
+        *number = ((int64_t)((tag & 31u) << 8 | p[1]) ^ 0x1000) - 0x1000;
+    } else if (tag < TAG_INT) {
+        *text = (struct slice){p + 2, (tag & 15u) << 8 | p[1]};
+        return true;
+    } else if (tag < TAG_STRING32) {
+        *number = read_number(p + 1, (tag & 7u) + 1);
+    } else {
+        memcpy(&len, p + 1, 4);
+        *text = (struct slice){p + 5, len};
+        return true;
+    }
+    return false;
+}
+
 /* The element at p, whose size is known. */
 static void read_any_element(const uint8_t *p, uint32_t size, struct item *item)
 {
-    uint8_t tag = p[0];
+    struct pack_run run = {p, NULL};
     *item = (struct item){.size = size};
-    if (tag < TAG_STRING) {
-        item->is_number = true;
-        item->number = tag;
-    } else if (tag < TAG_INT13) {
-        item->text = (struct slice){p + 1, tag & 63u};
-    } else if (tag < TAG_STRING12) {
-        item->is_number = true;
-        item->number = ((int64_t)((tag & 31u) << 8 | p[1]) ^ 0x1000) - 0x1000;
-    } else if (tag < TAG_INT) {
-        item->text = (struct slice){p + 2, (tag & 15u) << 8 | p[1]};
-    } else if (tag < TAG_STRING32) {
-        unsigned n = (tag & 7u) + 1, shift = 64 - 8 * n;
-        uint64_t v = 0;
-        memcpy(&v, p + 1, n);
-        item->is_number = true;
-        item->number = (int64_t)(v << shift) >> shift;
-    } else {
-        uint32_t len;
-        memcpy(&len, p + 1, 4);
-        item->text = (struct slice){p + 5, len};
-    }
+    item->is_number = !pack_run_take_any(&run, &item->text, &item->number);
 }
 
 static inline void read_element(const uint8_t *p, uint32_t size, struct item *item)
 {
-    if ((p[0] & 0xc0) == TAG_STRING)
+    if (pack_is_short(p))
         *item = (struct item){.size = size, .text = {p + 1, p[0] & 63u}};
     else
         read_any_element(p, size, item);
@@ -239,7 +261,7 @@ bool pack_get(struct pack pk, uint32_t at, struct item *item)
     uint32_t end = pack_end(pk);
     if (at >= end)
         return false;
-    read_element(pk.p + at, element_size(pk.p + at), item);
+    read_element(pk.p + at, pack_size(pk.p + at), item);
     assert(item->size <= end - at);
     return true;
 }
@@ -247,7 +269,7 @@ bool pack_get(struct pack pk, uint32_t at, struct item *item)
 uint32_t pack_next(struct pack pk, uint32_t at)
 {
     assert(at < pack_end(pk));
-    return at + element_size(pk.p + at);
+    return at + pack_size(pk.p + at);
 }
 
 uint32_t pack_prev(struct pack pk, uint32_t at)
@@ -270,7 +292,7 @@ uint32_t pack_seek(struct pack pk, int64_t index)
     uint32_t at = 0;
     if (index <= count / 2) {
         while (index-- > 0)
-            at += element_size(pk.p + at);
+            at += pack_size(pk.p + at);
         return at;
     }
     at = pack_end(pk);
@@ -279,26 +301,83 @@ uint32_t pack_seek(struct pack pk, int64_t index)
     return at;
 }
 
+/* -- finding */
+
 /* As each value has one encoding only, an element whose head and text are equal is equal. Keys of one kind
- * are often of one length and differ at their end: that byte is looked at first. */
+ * are often of one length and differ at their end, which is looked at first. */
+struct sought {
+    const uint8_t *text;
+    uint32_t text_len, size;
+    uint32_t tail_at; /* where a word of the text's end lies in the element, or its last byte */
+    uint64_t tail;
+    unsigned head_len;
+    uint8_t head[HEAD_MOST];
+};
+
+enum { WORD = sizeof(uint64_t) };
+
+/* True if the end that is looked at is a word: of a string whose first byte tells its length. */
+static bool seek_item(const struct item *item, struct sought *out)
+{
+    out->text = item->text.p;
+    out->text_len = item->is_number ? 0 : (uint32_t)item->text.len;
+    out->size = item->size;
+    out->head_len = write_head(out->head, item);
+    if (pack_is_short(out->head) && out->text_len >= WORD) {
+        out->tail_at = 1 + out->text_len - WORD;
+        memcpy(&out->tail, out->text + out->text_len - WORD, WORD);
+        return true;
+    }
+    out->tail_at = out->head_len + out->text_len - 1;
+    out->tail = out->text_len ? out->text[out->text_len - 1] : out->head[out->head_len - 1];
+    return false;
+}
+
+static inline bool is_at(const uint8_t *p, const struct sought *so)
+{
+    return memcmp(p, so->head, so->head_len) == 0 &&
+           (so->text_len == 0 || memcmp(p + so->head_len, so->text, so->text_len) == 0);
+}
+
+static inline __attribute__((always_inline)) const uint8_t *
+find_from(const uint8_t *p, const uint8_t *end, const struct sought *so, unsigned stride, bool by_word)
+{
+    const uint8_t first = so->head[0], last = (uint8_t)so->tail;
+    const uint64_t tail = so->tail;
+    const uint32_t size = so->size, tail_at = so->tail_at;
+    while (p < end) {
+        if (p[0] == first) {
+            uint64_t word;
+            if (by_word)
+                memcpy(&word, p + tail_at, WORD);
+            if (by_word ? word == tail && is_at(p, so)
+                        : size <= end - p && p[tail_at] == last && is_at(p, so))
+                return p;
+        }
+        p += pack_size(p);
+        for (unsigned i = 1; i < stride && p < end; i++)
+            p += pack_size(p);
+    }
+    return NULL;
+}
+
+uint32_t pack_find_before(struct pack pk, uint32_t from, uint32_t to, const struct item *item,
+                          unsigned stride)
+{
+    struct sought so;
+    const uint8_t *p = pk.p + from, *end = pk.p + to;
+    if (!seek_item(item, &so))
+        p = find_from(p, end, &so, stride, false);
+    else if (stride == 2)
+        p = find_from(p, end, &so, 2, true);
+    else
+        p = find_from(p, end, &so, stride, true);
+    return p ? (uint32_t)(p - pk.p) : PACK_NOWHERE;
+}
+
 uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride)
 {
-    uint8_t head[HEAD_MOST];
-    unsigned head_len = write_head(head, item);
-    const uint8_t *text = item->text.p, first = head[0];
-    size_t text_len = item->is_number ? 0 : item->text.len;
-    uint8_t last = text_len ? text[text_len - 1] : head[head_len - 1];
-    uint32_t last_at = head_len + (uint32_t)text_len - 1;
-    const uint8_t *p = pk.p + from, *end = pk.p + pack_end(pk);
-    while (p < end) {
-        if (p[0] == first && item->size <= end - p && p[last_at] == last && memcmp(p, head, head_len) == 0 &&
-            (text_len == 0 || memcmp(p + head_len, text, text_len) == 0))
-            return (uint32_t)(p - pk.p);
-        p += element_size(p);
-        for (unsigned i = 1; i < stride && p < end; i++)
-            p += element_size(p);
-    }
-    return PACK_NOWHERE;
+    return pack_find_before(pk, from, pack_end(pk), item, stride);
 }
 
 /* -- changing */
@@ -353,7 +432,7 @@ void pack_insert(struct pack *pk, uint32_t at, const struct item *item)
 void pack_replace(struct pack *pk, uint32_t at, const struct item *item)
 {
     assert(at < pack_end(*pk));
-    write_element(reshape(pk, at, element_size(pk->p + at), item->size, 0), item);
+    write_element(reshape(pk, at, pack_size(pk->p + at), item->size, 0), item);
 }
 
 void pack_delete(struct pack *pk, uint32_t at, uint32_t count)
@@ -382,7 +461,7 @@ void pack_drop_front(struct pack *pk, uint32_t count)
     uint32_t end = pack_end(*pk), before = pack_count(*pk), bytes = 0;
     assert(count <= before);
     for (uint32_t i = 0; i < count; i++)
-        bytes += element_size(pk->p + bytes);
+        bytes += pack_size(pk->p + bytes);
     write_count(pk, end, before - count);
     pk->p += bytes;
     pk->len -= bytes;
@@ -410,13 +489,41 @@ void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t f
         memcpy(reshape(pk, at, 0, bytes, count), other.p + from, bytes);
 }
 
+/* -- bare elements */
+
+uint32_t bare_size(const struct item *item)
+{
+    if (item->size == 1)
+        return 1;
+    return item->size - (item->size <= BACK_SHORT + 1 ? 1 : item->size <= BACK_MIDDLE + 2 ? 2 : 5);
+}
+
+uint32_t bare_write(uint8_t *p, const struct item *item)
+{
+    uint32_t head = write_head(p, item), len = item->is_number ? 0 : (uint32_t)item->text.len;
+    if (len)
+        memcpy(p + head, item->text.p, len);
+    return head + len;
+}
+
+uint32_t bare_read(const uint8_t *p, struct item *item)
+{
+    read_element(p, (uint32_t)body_size(p), item);
+    return item->size;
+}
+
+uint32_t bare_skip(const uint8_t *p)
+{
+    return (uint32_t)body_size(p);
+}
+
 /* The size of the element at p if it is well-formed and within `room` bytes, else 0. */
 static uint64_t check_element(const uint8_t *p, uint64_t room)
 {
     uint8_t tag = p[0], head[HEAD_MOST], back[5];
     unsigned lead = tag == TAG_STRING32 ? 5 : (tag & 0xf0) == TAG_STRING12 ? 2 : 1;
-    if (tag > TAG_STRING32 || lead > room)
-        return 0;
+    if (tag > TAG_STRING32 || tag == TAG_INT || lead > room)
+        return 0; /* numbers of one byte have other forms */
     uint64_t body = body_size(p), size = body + back_size(tag, body);
     if (size > room)
         return 0;

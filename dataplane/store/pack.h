@@ -1,7 +1,7 @@
 /* pack.h: a pack, the compact form of a small collection: a run of elements, each a string or a 64-bit
  * integer, readable from both ends. Bytes only: it allocates nothing and knows no shard; whoever owns the
- * buffer makes sure of room (pack_len_after()) before it inserts. Private to the store, but that list.h hands
- * out items.
+ * buffer makes sure of room (pack_len_after()) before it inserts. Private to the store, but for items
+ * (list.h) and runs of elements (pack_run.h) that it hands out.
  *
  *   ┌─────────┬─────────┬─ … ─┬─────────┬────────┐     count: 1 byte below 255, else 4 bytes and 255
  *   │ element │ element │     │ element │ count  │
@@ -49,6 +49,8 @@ enum {
 
 struct item item_of(struct slice value); /* the slice must stay valid and must not lie in the pack changed */
 struct item item_of_number(int64_t number);
+/* A string even if it reads as a number: in packs there is none. */
+struct item item_of_text(struct slice text);
 /* The item's bytes as the user sees them; a number's digits are written to scratch. */
 struct slice item_text(const struct item *item, char scratch[PACK_TEXT]);
 size_t item_text_len(const struct item *item);
@@ -80,6 +82,9 @@ uint32_t pack_seek(struct pack pk, int64_t index);
 /* The first place at or after `from` whose element is the item, looking at every stride-th element only (2
  * for the fields of field-value pairs); PACK_NOWHERE if there is none. */
 uint32_t pack_find(struct pack pk, uint32_t from, const struct item *item, unsigned stride);
+/* The same before the place `to`. */
+uint32_t pack_find_before(struct pack pk, uint32_t from, uint32_t to, const struct item *item,
+                          unsigned stride);
 
 /* -- changing: the buffer has room for what pack_len_after() says (never less than it has now) */
 
@@ -104,6 +109,15 @@ void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t f
  * needed behind): p moves, the other elements stay where they are. */
 void pack_push_front(struct pack *pk, const struct item *item);
 void pack_drop_front(struct pack *pk, uint32_t count);
+
+/* -- bare elements: the same without what is there for stepping back, for a run that is only read forwards.
+ * Each returns the bytes that the element takes; read sets item->size to it. */
+
+uint32_t bare_size(const struct item *item);
+uint32_t bare_write(uint8_t *p, const struct item *item);
+uint32_t bare_read(const uint8_t *p, struct item *item);
+uint32_t bare_skip(const uint8_t *p);
+enum { BARE_FREE_TAG = 0xf9 }; /* no element begins with it */
 
 /* True if the bytes are a well-formed pack: for tests and for what comes from outside. */
 bool pack_check(const uint8_t *p, uint64_t len);

@@ -94,6 +94,23 @@ void pins_remove_all(struct pins *p)
     p->freed = true;
 }
 
+void pins_hold_shard(struct pins *p)
+{
+    p->alone++;
+    p->held++;
+    p->pins++;
+    p->writing++;
+}
+
+void pins_remove_shard(struct pins *p)
+{
+    p->alone--;
+    p->held--;
+    p->pins--;
+    p->writing--;
+    p->freed = true;
+}
+
 void pins_flush(struct pins *p)
 {
     if (p->held == 0)

@@ -22,8 +22,8 @@ struct pins {
     uint64_t writing; /* ... and change them */
     uint64_t elder;   /* of those held, what was so when a database was flushed: they read what is gone */
     uint64_t flushes; /* while some were held */
-    unsigned
-        everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
+    unsigned everything; /* commands under way that read all keys; each counts as one of `pins` and of `held` */
+    unsigned alone; /* a command under way that has the shard to itself; counts in `writing`, too */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
     struct pin_key **bucket;
@@ -49,6 +49,10 @@ void pins_flush(struct pins *p);
 /* A command that reads all keys begins, or ends. */
 void pins_hold_all(struct pins *p);
 void pins_remove_all(struct pins *p);
+/* A command that may change any key begins, or ends: between its turns nobody else sees one. What it does to a
+ * key is over before it takes a turn, so keys may be evicted, but by nobody else. */
+void pins_hold_shard(struct pins *p);
+void pins_remove_shard(struct pins *p);
 /* Takes it out; nothing if it is in no table. */
 void pins_remove(struct pins *p, struct pin *pin);
 /* NULL if nobody has or wants it. */

@@ -66,10 +66,10 @@ enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct v
     struct elements els;
     struct slice field, value;
     enum rdb_result result = RDB_OK;
-    bool added;
+    bool added, pack = source == SOURCE_LISTPACK || source == SOURCE_ZIPLIST;
     elements_open(&els, r, source, 2);
     while (result == RDB_OK && elements_pair(&els, &field, &value))
-        if (hash_set(v, field, value, &added) != STORE_OK)
+        if ((pack ? hash_load : hash_set)(v, field, value, &added) != STORE_OK)
             result = RDB_OOM;
         else if (!added)
             result = RDB_BAD;

@@ -13,7 +13,6 @@ static void put_id(struct rdb_writer *w, struct stream_id id)
 struct node_writer {
     struct rdb_writer aside;
     uint64_t elements;
-    struct pack pk;
 };
 
 static void put_number(struct node_writer *w, uint64_t number)
@@ -22,43 +21,45 @@ static void put_number(struct node_writer *w, uint64_t number)
     w->elements++;
 }
 
-/* `count` elements of the node's pack as they are. Returns the place behind them. */
-static uint32_t put_items(struct node_writer *w, uint32_t at, uint64_t count)
+static void put_item(struct node_writer *w, const struct item *item)
 {
-    struct item item;
-    for (; count > 0 && pack_get(w->pk, at, &item); count--, at += item.size)
-        listpack_put(&w->aside, &item);
-    return at;
+    listpack_put(&w->aside, item);
+    w->elements++;
 }
 
 static void put_entry(struct node_writer *w, const struct stream_node *n, const struct node_entry *e)
 {
-    uint64_t items = e->same ? e->fields : e->fields * 2ull;
+    struct node_pairs pairs = node_pairs(n, e);
+    struct item field, value;
+    uint8_t scratch[STREAM_SCRATCH];
     put_number(w, e->same ? STREAM_SAME_FIELDS : 0);
     put_number(w, e->id.ms - n->first.ms);
     put_number(w, e->id.seq - n->first.seq);
     if (!e->same)
         put_number(w, e->fields);
-    put_items(w, e->body, items);
-    w->elements += items;
-    put_number(w, items + (e->same ? 3 : 4));
+    while (node_pair_next(&pairs, &field, &value, scratch)) {
+        if (!e->same)
+            put_item(w, &field);
+        put_item(w, &value);
+    }
+    put_number(w, e->same ? e->fields + 3ull : e->fields * 2ull + 4);
 }
 
 static void put_node(struct rdb_writer *out, const struct stream_node *n)
 {
     uint8_t key[STREAM_KEY];
-    struct node_writer w = {.pk = node_pack(n)};
-    struct item fields;
+    struct node_writer w = {0};
+    struct node_names names = node_names(n);
     struct node_entry e;
+    struct item name;
     size_t begin = listpack_begin(&w.aside);
-    pack_get(w.pk, 0, &fields);
     put_number(&w, n->live);
     put_number(&w, 0); /* deleted ones are not kept */
-    put_number(&w, (uint64_t)fields.number);
-    uint32_t at = put_items(&w, fields.size, (uint64_t)fields.number);
-    w.elements += (uint64_t)fields.number;
+    put_number(&w, names.left);
+    while (node_name_next(n, &names, &name))
+        put_item(&w, &name);
     put_number(&w, 0);
-    for (; node_entry_at(n, at, &e); at = e.end) /* long: at most what a node holds */
+    for (uint32_t at = n->begin; node_entry_at(n, at, &e); at = e.end) /* long: at most what a node holds */
         put_entry(&w, n, &e);
     listpack_end(&w.aside, begin, w.elements);
     stream_key(n->first, key);

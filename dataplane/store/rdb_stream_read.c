@@ -40,7 +40,8 @@ struct node_reader {
     struct turn *turn;
     struct packed in;
     struct stream_id first;   /* the node's key */
-    struct pairs node, entry; /* the node's fields, with empty values; an entry's */
+    struct pairs node, entry; /* the node's fields, with the first entry's values if it has these fields; an
+                                 entry's */
     uint32_t fields;          /* of the node */
     bool begun;               /* the node is in the stream */
     bool no_memory;
@@ -127,12 +128,14 @@ static bool read_pairs(struct node_reader *n, bool same, uint64_t *pairs)
     return true;
 }
 
-static bool store_entry(struct node_reader *n, struct stream_id id, uint64_t pairs)
+static bool store_entry(struct node_reader *n, struct stream_id id, uint64_t pairs, bool same)
 {
     struct stream *st = &n->b->st;
     bool rises = stream_id_compare(id, n->first) >= 0 && stream_id_compare(id, st->last) > 0;
     if (!rises || pairs == 0 || (!n->begun && st->length && stream_id_compare(n->first, st->last) <= 0))
         return false;
+    for (uint64_t i = 0; i < pairs && same && !n->begun; i++)
+        n->node.pair[i * 2 + 1] = n->entry.pair[i * 2 + 1];
     n->no_memory = (!n->begun && !stream_body_begin(n->s, n->b, n->first, n->node.pair, n->fields)) ||
                    !stream_body_put(n->s, n->b, id, n->entry.pair, (uint32_t)pairs);
     n->begun = true;
@@ -152,7 +155,7 @@ static bool read_entry(struct node_reader *n, uint64_t *live, uint64_t *deleted)
     if ((*left)-- == 0)
         return false;
     struct stream_id id = {n->first.ms + ms, n->first.seq + seq};
-    return flags & STREAM_DELETED || store_entry(n, id, pairs);
+    return flags & STREAM_DELETED || store_entry(n, id, pairs, same);
 }
 
 /* All entries of a node that are not deleted. */

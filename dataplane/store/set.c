@@ -2,7 +2,6 @@
 #include "store/set.h"
 #include "base/number.h"
 #include "store/ints.h"
-#include "store/pack.h"
 #include "store/shard.h"
 #include "store/table.h"
 
@@ -95,6 +94,14 @@ bool set_next(const struct shard *s, const struct entry *e, struct set_cursor *c
     if (cursor->at >= pack_end(pk))
         return false;
     cursor->at = member_of_pack(pk, (uint32_t)cursor->at, member);
+    return true;
+}
+
+bool set_run(const struct entry *e, struct pack_run *run)
+{
+    if (!entry_is_compact(e, VALUE_PACK))
+        return false;
+    *run = pack_run_from(pack_in(e), 0);
     return true;
 }
 

@@ -5,6 +5,7 @@
  * Slices handed out point into the value or into the struct that carries them: good until the shard changes.
  */
 #pragma once
+#include "store/pack_run.h"
 #include "store/store.h"
 
 struct set_member {
@@ -23,6 +24,9 @@ struct set_cursor {
 };
 bool set_next(const struct shard *s, const struct entry *e, struct set_cursor *cursor,
               struct set_member *member);
+
+/* All of them, if they lie together. */
+bool set_run(const struct entry *e, struct pack_run *run);
 
 typedef void set_visit(const struct set_member *member, void *arg);
 

@@ -27,6 +27,18 @@ static bool fits(const struct shard *s, uint64_t bytes)
     return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
 }
 
+enum { LARGE = 65536 }; /* to make room for so much takes turns */
+
+/* A look-up's place is not good any more then. */
+static void give_way(struct shard *s)
+{
+    if (!s->turn)
+        return;
+    s->changes++;
+    turn_take(s->turn);
+    s->changes++;
+}
+
 /* What was flushed goes before anything is evicted. */
 static bool free_something(struct shard *s)
 {
@@ -41,10 +53,22 @@ enum store_result shard_make_room(struct shard *s, uint64_t bytes)
 {
     if (bytes > s->limit)
         return STORE_OOM; /* before everything is evicted in vain */
-    while (!fits(s, bytes))
+    while (!fits(s, bytes)) {
         if (!free_something(s))
             return STORE_OOM;
+        if (bytes > LARGE)
+            give_way(s);
+    }
     return STORE_OK;
+}
+
+bool shard_shrink(struct shard *s, unsigned budget)
+{
+    bool some = true;
+    for (; some && !s->bodies && budget > 0 && s->heap.used > s->limit_wanted; budget--)
+        some = evict_one(s);
+    s->limit = some && s->heap.used > s->limit_wanted ? s->heap.used : s->limit_wanted;
+    return s->limit > s->limit_wanted;
 }
 
 static void note_peak(struct shard *s)
@@ -68,8 +92,11 @@ static void *alloc_compacting(struct shard *s, uint64_t size, enum slab_kind kin
     if (s->heap.fail_in || s->heap.reserved - s->heap.used < s->heap.reserved / 32)
         return NULL;
     compact_begin(s);
-    while (!p && compact_run(s, 8 * SEGMENT_KEYS))
+    while (!p && compact_run(s, 8 * SEGMENT_KEYS)) {
         p = slab_alloc(&s->heap, size, kind);
+        if (!p && size > LARGE)
+            give_way(s);
+    }
     return p;
 }
 
@@ -85,6 +112,8 @@ static void *alloc_evicting(struct shard *s, uint64_t size, enum slab_kind kind)
         uint64_t freed = before > s->heap.used ? before - s->heap.used : 1;
         give_up -= freed < give_up ? freed : give_up;
         p = slab_alloc(&s->heap, size, kind);
+        if (!p && size > LARGE)
+            give_way(s);
     }
     return p;
 }

@@ -29,12 +29,13 @@ struct trash {
     uint32_t segment; /* the next one to free */
 };
 
-enum { GUARDS = sizeof((struct shard_turn *)0)->guard / sizeof(void *), AHEAD = 64, AHEAD_BY = 6 };
+enum { GUARDS = sizeof((struct shard_turn *)0)->guard / sizeof(void *) };
 
 struct shard {
     struct slab_heap heap;
     uint64_t seed, now_ms;
     uint64_t limit, peak;
+    uint64_t limit_wanted; /* below `limit` while upkeep evicts what is too much */
     enum maxmemory_policy policy;
     unsigned samples, lfu_log_factor, lfu_decay_time;
     uint64_t random;  /* state of shard_random() */
@@ -52,9 +53,6 @@ struct shard {
     bool keeps_expired;  /* DEBUG SET-ACTIVE-EXPIRE 0: expired keys wait for an access */
     uint32_t list_chunk; /* DEBUG QUICKLIST-PACKED-THRESHOLD: bytes of a chunk of a list; 0 = as configured */
     unsigned upkeep_db;  /* where upkeep goes on */
-    struct ahead ahead[AHEAD]; /* the batch that went through store_prefetch_entry() ... */
-    unsigned batch, found;     /* ... its size, and how many were looked up since */
-    uint64_t ahead_changes;    /* `changes` then */
     struct compaction compaction;
     struct pool pool;
     struct waits waits;
@@ -96,8 +94,24 @@ static inline void entry_release(struct entry *e)
     e->head &= (uint8_t)~ENTRY_HELD;
 }
 
-/* Stamps the access clock. */
-void entry_touch(struct shard *s, struct entry *e);
+static inline bool access_is_lfu(const struct shard *s)
+{
+    return s->policy == POLICY_ALLKEYS_LFU || s->policy == POLICY_VOLATILE_LFU;
+}
+
+/* What entry_touch() does under an LFU policy. */
+void entry_count_use(struct shard *s, struct entry *e);
+
+/* Stamps the access clock. What is used in the same tick in which it was stored is one use: a reader that stores what
+ * it missed. */
+static inline void entry_touch(struct shard *s, struct entry *e)
+{
+    uint32_t tick = (uint32_t)(s->access.tick & ACCESS_LRU_MASK);
+    if (__builtin_expect(access_is_lfu(s), 0))
+        entry_count_use(s, e);
+    else if (stamp_read(e) != tick)
+        stamp_write(e, tick | ACCESS_AGAIN);
+}
 void entry_new_clock(const struct shard *s, struct entry *e);
 /* RESTORE's IDLETIME (seconds) and FREQ: the one that the policy reads; -1 = leave it. */
 void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
@@ -147,6 +161,9 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
     return __builtin_expect(e->head & (ENTRY_TTL | ENTRY_RICH), 0) && entry_is_over(s, e);
 }
 
+/* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not yet as
+ * wanted. */
+bool shard_shrink(struct shard *s, unsigned budget);
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 /* Frees a slice of what was flushed. Returns true if there is more. */

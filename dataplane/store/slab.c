@@ -6,8 +6,10 @@ static unsigned slab_class(uint64_t rounded)
 {
     if (rounded <= 256)
         return (unsigned)(rounded / 8 - 1);
-    unsigned shift = 60 - (unsigned)__builtin_clzll(rounded - 1); /* log2 of the step */
-    return 32 + (shift - 5) * 8 + (unsigned)((rounded - 1) >> shift) - 8;
+    unsigned log = 63 - (unsigned)__builtin_clzll(rounded - 1);
+    if (rounded <= SLAB_FINE)
+        return 32 + (log - 8) * 16 + (unsigned)((rounded - 1) >> (log - 4)) - 16;
+    return 112 + (log - 13) * 8 + (unsigned)((rounded - 1) >> (log - 3)) - 8;
 }
 
 /* The shortest run whose unused tail is small; all but the largest classes fit one extent well. */
@@ -20,7 +22,7 @@ static uint8_t best_run(uint32_t size)
         if (bytes < size)
             continue;
         uint64_t waste = (bytes % size) * 1000 / bytes;
-        if (waste <= 65)
+        if (waste <= 30)
             return (uint8_t)run;
         if (waste < best_waste) {
             best_waste = waste;
@@ -122,6 +124,12 @@ static void *large_alloc(struct slab_heap *heap, uint64_t rounded)
     return arena_extent(heap->arena, first);
 }
 
+static inline void prefetch_slot(const uint8_t *p)
+{
+    __builtin_prefetch(p, 1);
+    __builtin_prefetch(p + 64, 1);
+}
+
 void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind)
 {
     if (heap->fail_in && --heap->fail_in == 0)
@@ -139,6 +147,8 @@ void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind)
     if (x->free) {
         p = start + (uint64_t)(x->free - 1) * GRANULE;
         memcpy(&x->free, p, sizeof x->free);
+        if (x->free) /* which lies where nobody has looked for long: the next allocation reads and fills it */
+            prefetch_slot(start + (uint64_t)(x->free - 1) * GRANULE);
     } else {
         p = start + (uint64_t)x->fresh++ * rounded;
     }

@@ -1,12 +1,13 @@
 /* slab.h: one shard's allocator. Sizes up to 256 KB are rounded up to a size class (steps of 8 bytes to 256
- * bytes, then an eighth of the power of two below: at most 12.5 % more than asked for) and come from slabs,
- * runs of one to eight extents cut into slots of one class; larger ones are runs of extents of their own. An
- * empty slab goes back to the arena and may become any other class. No lock: one heap belongs to one shard.
+ * bytes, of a 16th of the power of two below to 8 KB, then of an eighth: at most 6.25 and 12.5 % more than
+ * asked for) and come from slabs, runs of one to eight extents cut into slots of one class; larger ones are
+ * runs of extents of their own. An empty slab goes back to the arena and may become any other class. No lock:
+ * one heap belongs to one shard.
  */
 #pragma once
 #include "store/arena.h"
 
-enum { SLAB_CLASSES = 112, SLAB_LARGEST = 256 << 10, GRANULE = 8 };
+enum { SLAB_CLASSES = 152, SLAB_FINE = 8 << 10, SLAB_LARGEST = 256 << 10, GRANULE = 8 };
 
 /* Entries have slabs of their own, so that a slab can be emptied by moving the entries in it. */
 enum slab_kind { SLAB_ENTRY, SLAB_OTHER, SLAB_KINDS };
@@ -46,6 +47,7 @@ static inline uint64_t slab_size(uint64_t size)
 {
     if (size <= 256)
         return size <= 8 ? 8 : (size + 7) & ~7ULL;
-    uint64_t step = size > SLAB_LARGEST ? EXTENT_SIZE : 1ULL << (60 - __builtin_clzll(size - 1));
+    uint64_t step = size > SLAB_LARGEST ? EXTENT_SIZE
+                                        : 1ULL << ((size <= SLAB_FINE ? 59 : 60) - __builtin_clzll(size - 1));
     return (size + step - 1) & ~(step - 1);
 }

@@ -3,31 +3,8 @@
 #include "store/shard.h"
 #include <limits.h>
 
-void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash)
-{
-    index_prefetch_bucket(s, &s->db[db].index, hash);
-}
-
-void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash)
-{
-    if (s->found > 0)
-        s->batch = s->found = 0;
-    if (s->batch == 0)
-        s->ahead_changes = s->changes;
-    index_prefetch_entry(s, &s->db[db].index, hash, &s->ahead[s->batch++ % AHEAD]);
-}
-
-/* A look-up helps the one some places behind it in the batch. */
-static inline void look_ahead(struct shard *s)
-{
-    unsigned next = s->found++ + AHEAD_BY;
-    if (next < s->batch)
-        index_prefetch_again(s, &s->ahead[next % AHEAD], s->changes == s->ahead_changes);
-}
-
 struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struct place *at)
 {
-    look_ahead(s);
     struct entry *e = index_find(s, &db->index, k, at);
     if (!e || !entry_expired(s, e))
         return e;
@@ -250,7 +227,13 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes)
 
 bool shard_upkeep(struct shard *s, unsigned budget)
 {
-    bool more = trash_empty(s, budget);
+    bool had_trash = s->trash || s->bodies, more = trash_empty(s, budget);
+    if (had_trash && !s->trash && !s->bodies)
+        slab_trim(&s->heap); /* each class keeps its last slab otherwise */
+    if (s->pins.alone)
+        return more;
+    if (s->limit > s->limit_wanted)
+        more |= shard_shrink(s, budget / 4);
     for (unsigned i = 0; i < s->databases && budget > 0 && !s->keeps_expired; i++) {
         more |= expiry_run(s, &s->db[s->upkeep_db], &budget);
         if (budget > 0) /* otherwise it goes on here the next time */

@@ -15,6 +15,7 @@ struct arena;
 struct turn;
 struct shard;
 struct entry;
+struct bucket;
 
 enum value_type { TYPE_STRING, TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH, TYPE_STREAM };
 
@@ -86,10 +87,19 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
-/* Prefetch stages for a batch: first the bucket, later (when it has arrived) the entry it most likely points
- * to. */
-void store_prefetch_bucket(struct shard *s, unsigned db, uint64_t hash);
-void store_prefetch_entry(struct shard *s, unsigned db, uint64_t hash);
+/* A look-up that is to come: three steps ask for the memory that it will need, each for what the one before has
+ * brought: the bucket, the entry that it most likely points to, and what a collection's entry has beyond its first
+ * lines or points to. Only a hint: what it points to may have gone meanwhile, and the look-up takes nothing from it.
+ *
+ * Of n look-ups in a row all take the first step at once; store_look_ahead() before look-up i then takes the others a
+ * few look-ups ahead of their need, for the CPU can wait for a dozen or two of lines, not for a hundred. */
+struct ahead {
+    const struct entry *e; /* NULL = not known yet, or not there */
+    const struct bucket *bucket, *next; /* where to look for it, and then; NULL = nowhere */
+    uint32_t tag;
+};
+void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a);
+void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */
@@ -141,6 +151,8 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
 /* Stores an integer into a new or existing string (INCR and its kin), keeping the expiry. */
 enum store_result store_set_int(struct shard *s, unsigned db, const struct key *k, int64_t value);
 
+/* Bytes that must be written or copied for a string (NULL: none) to become `len` bytes long. */
+uint64_t store_string_growth(const struct entry *e, size_t len);
 /* Makes the string of k `len` bytes long (new bytes are zero; never shorter than it is), creating the key
  * when absent, and hands out its bytes for writing in *bytes: APPEND, SETRANGE, SETBIT, BITFIELD. Growth is
  * amortised. Encoding "raw". If what is written makes a difference, store_changed() is due. */
@@ -214,6 +226,8 @@ struct shard_turn {
     unsigned guards;
 };
 void shard_swap_turn(struct shard *s, struct shard_turn *t);
+/* What the store does next takes this turn; NULL: none. */
+void shard_set_turn(struct shard *s, struct turn *turn);
 
 /* -- accounts
  * --------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 #include "store/stream_body.h"
 #include <assert.h>
 
-_Static_assert(sizeof((struct stream_walk *)0)->text[0] >= PACK_TEXT, "room for a number");
+_Static_assert(sizeof((struct stream_text *)0)->digits >= PACK_TEXT, "room for a number");
 
 bool stream_id_next(struct stream_id *id)
 {
@@ -74,7 +74,7 @@ static void enter_node(struct stream_walk *w, uint64_t word)
     else if (w->node)
         w->at = stream_id_compare(w->node->last, w->to) > 0 && stream_id_next(&beyond)
                     ? node_place(w->node, beyond)
-                    : pack_end(node_pack(w->node));
+                    : w->node->len;
 }
 
 void stream_walk(struct stream_walk *w, const struct stream *st, struct stream_id from, struct stream_id to,
@@ -97,8 +97,8 @@ static void show_entry(struct stream_walk *w, const struct node_entry *e)
     w->id = e->id;
     w->fields = w->left = e->fields;
     w->same = e->same;
+    w->name_at = node_names(w->node).at;
     w->value_at = e->body;
-    w->field_at = e->same ? pack_next(node_pack(w->node), 0) : e->body;
 }
 
 bool stream_walk_next(struct stream_walk *w)
@@ -127,20 +127,18 @@ void stream_walk_back(struct stream_walk *w)
     w->left = 0;
 }
 
-bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice *value)
+bool stream_walk_field(struct stream_walk *w, struct stream_text *text, struct slice *field,
+                       struct slice *value)
 {
-    struct pack pk = node_pack(w->node);
+    struct node_pairs pairs = {w->node, w->left, w->name_at, w->value_at, w->same};
     struct item name, item;
-    if (w->left == 0)
+    if (!node_pair_next(&pairs, &name, &item, text->value))
         return false;
-    w->left--;
-    pack_get(pk, w->field_at, &name);
-    uint32_t at = w->same ? w->value_at : w->field_at + name.size;
-    pack_get(pk, at, &item);
-    w->value_at = at + item.size;
-    w->field_at = w->same ? w->field_at + name.size : w->value_at;
-    *field = item_text(&name, w->text[0]);
-    *value = item_text(&item, w->text[1]);
+    w->left = pairs.left;
+    w->name_at = pairs.name_at;
+    w->value_at = pairs.at;
+    *field = item_text(&name, text->digits);
+    *value = item_text(&item, (char *)text->value);
     return true;
 }
 
@@ -191,7 +189,7 @@ struct stream_id stream_last_entry(const struct stream *st)
 {
     struct node_entry e;
     const struct stream_node *n = node_of(order_at(&st->nodes, st->nodes.count - 1, NULL));
-    bool found = node_entry_before(n, pack_end(node_pack(n)), &e);
+    bool found = node_entry_before(n, n->len, &e);
     assert(found);
     return found ? e.id : STREAM_ID_MIN;
 }

@@ -20,6 +20,7 @@ struct stream_node;
 struct stream_id {
     uint64_t ms, seq;
 };
+enum { STREAM_SCRATCH = 512 }; /* bytes of the longest value that a node keeps in pieces */
 #define STREAM_ID_MIN ((struct stream_id){0, 0})
 #define STREAM_ID_MAX ((struct stream_id){UINT64_MAX, UINT64_MAX})
 
@@ -108,9 +109,14 @@ struct stream_walk {
     const struct stream_node *node;
     uint32_t at;    /* where the next entry begins, or ends in reverse */
     uint32_t begin; /* where this one begins */
-    uint32_t left, field_at, value_at;
+    uint32_t left, name_at, value_at;
     bool reverse, same;
-    char text[2][24];
+};
+
+/* Where a field or value is put together that does not lie in one piece in its node. */
+struct stream_text {
+    char digits[24];
+    uint8_t value[STREAM_SCRATCH];
 };
 
 /* From one ID to another, both included; in reverse from the latter to the former. */
@@ -119,8 +125,9 @@ void stream_walk(struct stream_walk *w, const struct stream *st, struct stream_i
 bool stream_walk_next(struct stream_walk *w);
 /* The next entry is the one that was found last once more (forward only). */
 void stream_walk_back(struct stream_walk *w);
-/* The entry's next field, as long as there are some. Numbers' digits lie in the walk. */
-bool stream_walk_field(struct stream_walk *w, struct slice *field, struct slice *value);
+/* The entry's next field, as long as there are some. The slices may lie in text. */
+bool stream_walk_field(struct stream_walk *w, struct stream_text *text, struct slice *field,
+                       struct slice *value);
 
 bool stream_has(const struct stream *st, struct stream_id id);
 /* Entries from one ID to another, `most` at most. */

@@ -1,7 +1,7 @@
 /* stream_change.c: adding, deleting and trimming entries of a stream (stream.h). */
 #include "store/stream_body.h"
 
-enum { PACK_MOST = STREAM_BYTES_MOST };
+enum { PACK_MOST = STREAM_BYTES_MOST, MANY_NODES = 4, GROWTH = 8 };
 
 void *stream_alloc(struct shard *s, struct stream_body *b, uint64_t size)
 {
@@ -76,12 +76,18 @@ static bool is_full(const struct shard *s, const struct stream_node *n, uint64_t
     return node_listpack_len(n) + bytes >= most || (entries && n->added >= entries);
 }
 
+/* A node of a long stream has at once what the one before it took in the end: it gives back what is too much. */
+static uint64_t first_cap(const struct stream_body *b, uint64_t len)
+{
+    const struct order *nodes = &b->st.nodes;
+    uint64_t before = nodes->count > MANY_NODES ? node_of(order_at(nodes, nodes->count - 1, NULL))->len : 0;
+    return len > before ? len : before;
+}
+
 static struct stream_node *new_node(struct shard *s, struct stream_body *b, struct stream_id id,
                                     const struct slice *pair, uint32_t pairs)
 {
-    uint64_t len = node_first_len(pair, pairs) + 4;
-    for (uint32_t i = 0; i < pairs; i++)
-        len += item_of(pair[2 * i + 1]).size;
+    uint64_t len = first_cap(b, node_first_len(pair, pairs));
     uint32_t cap = cap_for(len);
     struct stream_node *n = len <= INT32_MAX ? stream_alloc(s, b, sizeof *n + cap) : NULL;
     if (!n)
@@ -100,13 +106,13 @@ static struct stream_node *new_node(struct shard *s, struct stream_body *b, stru
     return n;
 }
 
-/* The node with room for a pack of len bytes, a quarter more than before at least. */
+/* The node with room for len bytes, an eighth more than before at least. */
 static struct stream_node *grow_node(struct shard *s, struct stream_body *b,
                                      const struct order_cursor *cursor, struct stream_node *n, uint64_t len)
 {
     if (len <= n->cap)
         return n;
-    uint64_t more = (uint64_t)n->cap + n->cap / 4;
+    uint64_t more = (uint64_t)n->cap + n->cap / GROWTH;
     uint32_t cap = cap_for(len > more ? len : more);
     void *p = len <= INT32_MAX ? stream_alloc(s, b, sizeof *n + cap) : NULL;
     return p ? replace_node(s, b, cursor, n, p, cap) : NULL;
@@ -253,7 +259,7 @@ static bool whole_node_goes(const struct stream *st, const struct stream_node *n
 static uint64_t trim_node(struct shard *s, struct stream_body *b, const struct order_cursor *cursor,
                           struct stream_node *n, const struct stream_trim *how)
 {
-    uint32_t begin = node_begin(n), at = begin, count = 0;
+    uint32_t begin = n->begin, at = begin, count = 0;
     struct node_entry e;
     while (node_entry_at(n, at, &e)) {
         if (how->by_id ? stream_id_compare(e.id, how->least) >= 0 : b->st.length - count <= how->keep)

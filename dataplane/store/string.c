@@ -33,10 +33,17 @@ static uint32_t inline_len(const struct value *v)
 
 static void write_text(uint8_t *to, const struct value *v)
 {
-    if (v->text.len)
-        memmove(to, v->text.p, v->text.len);
+    bytes_move(to, v->text.p, v->text.len);
     if (v->len > v->text.len)
         memset(to + v->text.len, 0, v->len - v->text.len);
+}
+
+/* The same with turns, if it is not there already. */
+static void write_apart(struct turn *turn, uint8_t *to, const struct value *v)
+{
+    if (to != v->text.p)
+        turn_copy(turn, to, v->text.p, v->text.len);
+    turn_zero(turn, to + v->text.len, v->len - v->text.len);
 }
 
 static void write_value(uint8_t *to, const struct value *v, struct apart root)
@@ -82,6 +89,8 @@ static bool take_root(struct shard *s, const struct entry *e, const struct value
         t->root.p = t->root.cap < v->cap ? NULL : shard_alloc(s, v->cap, SLAB_OTHER);
     }
     t->root.len = v->len;
+    if (t->root.p && !t->root_is_old)
+        write_apart(s->turn, t->root.p, v);
     return t->root.p != NULL;
 }
 
@@ -93,11 +102,12 @@ static void give_back(struct shard *s, struct taken *t)
         shard_free(s, t->e);
 }
 
-/* Everything that may fail, the wheel first: an item too many does no harm. */
+/* Everything that may fail. What may take turns comes first; of the rest the wheel: an item too many does no harm. */
 static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
                  const struct entry_plan *plan, const struct value *v, struct taken *t)
 {
-    if (!expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at) || !take_root(s, e, v, t))
+    if (!take_root(s, e, v, t) ||
+        !expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at))
         return false;
     if (!fits_in_place(e, plan, v)) {
         t->e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
@@ -120,8 +130,6 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     if (was != TYPE_STRING)
         db_note_timed(db, hash_next_time(old), 0);
     db_note_expiry(db, old ? entry_expire_at(old) : 0, plan->expire_at);
-    if (v->encoding == STRING_APART)
-        write_text(t->root.p, v);
     write_value(entry_write(e, plan), v, t->root);
     if (old && e != old) {
         memcpy(e->clock, old->clock, sizeof e->clock);
@@ -148,6 +156,31 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     return e;
 }
 
+/* A string of the same form and length as the one that is there, to expire no sooner, as most are that are set again:
+ * nothing is taken and nothing moves. False, and nothing done, if it is not such a one. */
+static bool write_over(struct shard *s, struct db *db, struct entry *e, const struct value *v, uint64_t expire_at)
+{
+    enum { FORM = ENTRY_TYPE | 7 << 3 | ENTRY_TTL };
+    unsigned form = TYPE_STRING | v->encoding << 3 | (expire_at ? ENTRY_TTL : 0);
+    if ((e->head & FORM) != form || v->encoding == STRING_APART || e->value_len == ENTRY_LONG ||
+        e->value_len != inline_len(v))
+        return false;
+    struct parts parts = entry_parts(e);
+    if (expire_at) {
+        uint64_t before = entry_expire_at(e), at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
+        if (before > at)
+            return false;
+        entry_write_expiry(parts.expiry, at);
+        db_note_expiry(db, before, at);
+    }
+    if (v->encoding == STRING_INT)
+        memcpy(parts.value, &v->number, sizeof v->number);
+    else
+        bytes_move(parts.value, v->text.p, v->len);
+    entry_touch(s, e);
+    return true;
+}
+
 /* Stores a value under a key whose present entry is old (NULL = none). Returns the entry, NULL without
  * memory. */
 static struct entry *put(struct shard *s, struct db *db, const struct key *k, struct entry *old,
@@ -170,7 +203,9 @@ static struct entry *put(struct shard *s, struct db *db, const struct key *k, st
         give_back(s, &t);
         return NULL;
     }
-    if (old && s->changes != changes) /* something was evicted, and slots moved */
+    if (t.root_is_old)
+        write_apart(s->turn, t.root.p, v);
+    if (old && (s->turn || s->changes != changes)) /* something was evicted, and slots moved */
         index_find_entry(s, &db->index, k->hash, old, at);
     return put_taken(s, db, k, old, at, &plan, v, &t);
 }
@@ -184,7 +219,7 @@ enum store_result store_set_string(struct shard *s, unsigned number, const struc
     struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    if (!put(s, db, k, old, &at, &v, expire_at))
+    if (!(old && write_over(s, db, old, &v, expire_at)) && !put(s, db, k, old, &at, &v, expire_at))
         return STORE_OOM;
     shard_changed(s, number, k);
     return STORE_OK;
@@ -210,7 +245,7 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
 
 /* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none.
  */
-static bool grow_in_place(struct db *db, struct entry *e, size_t len)
+static bool grow_in_place(struct shard *s, struct db *db, struct entry *e, size_t len)
 {
     struct parts parts = entry_parts(e);
     uint64_t old_len;
@@ -220,7 +255,7 @@ static bool grow_in_place(struct db *db, struct entry *e, size_t len)
             return false;
         old_len = root.len;
         root.len = len;
-        memset(root.p + old_len, 0, len - old_len);
+        turn_zero(s->turn, root.p + old_len, len - old_len);
         memcpy(parts.value, &root, sizeof root);
     } else {
         bool stays_short = len < ENTRY_LONG, was_short = parts.value_len < ENTRY_LONG;
@@ -245,6 +280,13 @@ static uint8_t *string_bytes(struct entry *e)
     return entry_is_apart(e) ? entry_apart(e).p : entry_parts(e).value;
 }
 
+uint64_t store_string_growth(const struct entry *e, size_t len)
+{
+    if (!e || entry_type(e) != TYPE_STRING || !entry_is_apart(e) || entry_apart(e).cap < len)
+        return len;
+    return len > entry_apart(e).len ? len - entry_apart(e).len : 0;
+}
+
 enum store_result store_string_grow(struct shard *s, unsigned number, const struct key *k, size_t len,
                                     uint8_t **bytes)
 {
@@ -255,7 +297,7 @@ enum store_result store_string_grow(struct shard *s, unsigned number, const stru
     struct slice text = e ? entry_string(e, scratch) : (struct slice){0};
     if (len < text.len)
         len = text.len;
-    if (e && grow_in_place(db, e, len)) {
+    if (e && grow_in_place(s, db, e, len)) {
         entry_touch(s, e);
         *bytes = string_bytes(e);
         return STORE_OK;

@@ -112,6 +112,8 @@ void waits_remove(struct waits *w, struct wait_node *node)
     struct wait_key *k = node->key;
     if (!k)
         return;
+    if (k->at == node)
+        k->at = node->next;
     if (node->prev)
         node->prev->next = node->next;
     else
@@ -201,7 +203,24 @@ struct wait_key *waits_take(struct waits *w)
 void waits_unpin(struct waits *w, struct wait_key *k)
 {
     k->pinned = false;
+    if (k->again)
+        queue(w, k);
+    k->again = false;
     drop_if_idle(w, k);
+}
+
+void waits_set_aside(struct waits *w, struct wait_key *k)
+{
+    struct wait_key **at = &w->ready_first, *before = NULL;
+    if (!k->ready)
+        return;
+    for (; *at != k; at = &(*at)->ready_next)
+        before = *at;
+    *at = k->ready_next;
+    if (w->ready_last == k)
+        w->ready_last = before;
+    k->ready = false;
+    k->again = true;
 }
 
 void waits_hold(struct waits *w, struct wait_key *k)

@@ -34,11 +34,13 @@ struct wait_key {
     uint64_t hash;
     unsigned db;
     struct wait_node *first, *last;
+    struct wait_node *at; /* the next one of a row that is being served */
     struct watch_node *watching;
     uint32_t waiting[TYPE_STREAM + 1]; /* by type */
     uint32_t gone;
     bool ready;  /* in the list of ready keys, or of held ones */
     bool pinned; /* is being served: stays although nobody waits any more */
+    bool again;  /* has become ready once more since it was set aside */
     uint32_t len;
     uint8_t name[];
 };
@@ -83,6 +85,7 @@ struct waits {
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
     struct wait_key *held_first, *held_last;
+    struct wait_row *rows; /* of block.c: keys that were taken and are served in slices */
 };
 
 /* The bytes that a key of this length takes beside its nodes. */
@@ -108,6 +111,8 @@ void waits_unwatch(struct waits *w, struct watch_node *node);
 /* The next ready key, pinned, off the list; NULL if there is none. waits_unpin() when it has been served. */
 struct wait_key *waits_take(struct waits *w);
 void waits_unpin(struct waits *w, struct wait_key *key);
+/* A key that was taken is gone on with later: should it be ready once more, then after waits_unpin(). */
+void waits_set_aside(struct waits *w, struct wait_key *key);
 /* A key that was taken waits for others to be stopped before it is served, and those that do are ready again.
  */
 void waits_hold(struct waits *w, struct wait_key *key);

@@ -51,13 +51,22 @@ static uint64_t packed_rank(struct pack pk, uint32_t place)
 
 bool zset_rank(const struct zset *z, struct slice member, uint64_t *rank, double *score)
 {
-    if (!zset_score(z, member, score))
-        return false;
-    struct zset_element e = {member, *score};
-    if (z->body)
-        *rank = order_seek(&z->body->order, &zset_order, zset_key(&e), NULL, NULL);
-    else
-        *rank = packed_rank(pack_of(z), zset_packed_find(pack_of(z), member));
+    struct zset_element e;
+    char text[PACK_TEXT];
+    if (z->body) {
+        const struct entry *there = table_find(z->s, &z->body->table, member);
+        if (!there)
+            return false;
+        e = zset_element_of(there);
+        *rank = order_find(&z->body->order, &zset_order, zset_key(&e), ordered_word(there), NULL);
+    } else {
+        uint32_t at = z->pack ? zset_packed_find(pack_of(z), member) : PACK_NOWHERE;
+        if (at == PACK_NOWHERE)
+            return false;
+        zset_packed(pack_of(z), at, &e, text);
+        *rank = packed_rank(pack_of(z), at);
+    }
+    *score = e.score;
     return true;
 }
 
@@ -214,6 +223,14 @@ bool zset_next(struct zset_walk *w, struct zset_element *out)
     w->word = w->reverse ? order_prev(&w->cursor) : order_next(&w->cursor);
     if (w->word)
         __builtin_prefetch((const void *)(uintptr_t)w->word);
+    return true;
+}
+
+bool zset_run(const struct zset_walk *w, struct pack_run *run)
+{
+    if (!w->pack || w->reverse || w->at == PACK_NOWHERE)
+        return false;
+    *run = pack_run_from((struct pack){(uint8_t *)(uintptr_t)w->pack, w->pack_len}, w->at);
     return true;
 }
 

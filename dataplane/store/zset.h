@@ -6,6 +6,7 @@
  * changes. A score is never NaN. */
 #pragma once
 #include "store/order.h"
+#include "store/pack_run.h"
 #include "store/store.h"
 
 struct zset_body;
@@ -68,6 +69,8 @@ struct zset_walk {
 void zset_walk(struct zset_walk *w, const struct zset *z, uint64_t rank, bool reverse);
 /* False at the end. The member is good until the next call. */
 bool zset_next(struct zset_walk *w, struct zset_element *out);
+/* What is left of a walk, member and score by turns, if it lies together. */
+bool zset_run(const struct zset_walk *w, struct pack_run *run);
 
 /* SCAN's guarantees; cursor 0 begins and ends. The compact form is passed as a whole. */
 uint64_t zset_scan(const struct zset *z, uint64_t cursor, uint64_t want,

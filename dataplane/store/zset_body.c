@@ -46,7 +46,8 @@ bool zset_body_move(struct shard *s, struct zset_body *b, struct entry *e, doubl
 {
     struct zset_element from = zset_element_of(e), to = {from.member, score};
     struct order_cursor c;
-    uint64_t word, rank, old = order_seek(&b->order, &zset_order, zset_key(&from), &c, &word);
+    uint64_t word = ordered_word(e), rank;
+    uint64_t old = order_find(&b->order, &zset_order, zset_key(&from), word, &c);
     if (stays(&c, &to)) {
         set_score(e, score);
         order_replace(&c, &zset_order, word);
@@ -88,8 +89,7 @@ struct body *zset_body_clone(struct shard *to, const struct body *body)
 static bool find_word(const struct ordered *o, const struct entry *e, struct order_cursor *cursor)
 {
     struct zset_element el = zset_element_of(e);
-    uint64_t word;
-    order_seek(&o->order, &zset_order, zset_key(&el), cursor, &word);
+    order_find(&o->order, &zset_order, zset_key(&el), ordered_word(e), cursor);
     return true;
 }
 

@@ -55,7 +55,6 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     s->pool = pool;
     s->counters = counters;
     s->secret = tcp_secret_from(conf->seed);
-    s->next_port = (uint16_t)(49152 + s->secret.k0 % 16384);
     s->free_list = s->ready_head = s->ready_tail = s->round_list = s->starved_list = s->reap = NO_CONN;
     s->timers_next = 0;
     s->starved_at = UINT64_MAX;

@@ -32,6 +32,10 @@ struct tcp_config {
         time_wait_us; /* 2 MSL; Linux' 60 s is long for a cache, 1 s suits a data centre; 0 = default 1 s */
     unsigned chain_frames; /* frames that may leave as one; 0: the port has no NET_TX_TSO */
     uint64_t seed;         /* secret for sequence numbers (RFC 6528) and tables */
+    /* Do the answers of a connection that we open come to this stack? Asked when a source port is chosen; NULL:
+     * all do. */
+    bool (*owns)(const void *ctx, const struct endpoint *local, const struct endpoint *remote);
+    const void *owns_ctx;
 };
 
 struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *nif, struct rte_mempool *pool,
@@ -57,7 +61,8 @@ bool tcp_denied(const struct tcp_conn *c);
 /* Accept connections to any of the interface's addresses at this port. False if taken. */
 bool tcp_listen(struct tcp_stack *s, uint16_t port);
 
-/* Active open (tests, later replication). NULL if out of connections or routes. */
+/* Active open. Without a local port one of 49152-65535 is chosen (RFC 6056). NULL if out of connections, routes
+ * or ports. TCP_OPENED or TCP_CLOSED will come; nothing can be written before. */
 struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, const struct endpoint *remote,
                              uint64_t now_us);
 
@@ -103,6 +108,7 @@ struct tcp_conn *tcp_next_event(struct tcp_stack *s, unsigned *events);
 
 void tcp_set_user(struct tcp_conn *c, void *user);
 void *tcp_user(const struct tcp_conn *c);
+bool tcp_is_active(const struct tcp_conn *c); /* we have opened it */
 void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote);
 
 /* Borrows received in-order bytes starting `offset` bytes after the first unread one: the longest contiguous

@@ -15,6 +15,11 @@ void *tcp_user(const struct tcp_conn *c)
     return c->flags & CONN_AGED ? NULL : c->user;
 }
 
+bool tcp_is_active(const struct tcp_conn *c)
+{
+    return c->flags & CONN_ACTIVE;
+}
+
 void tcp_endpoints(const struct tcp_conn *c, struct endpoint *local, struct endpoint *remote)
 {
     *local = (struct endpoint){c->tuple.local, c->tuple.local_port};
@@ -26,14 +31,21 @@ static bool taken(struct tcp_stack *s, const struct tcp_tuple *t)
     return tcp_flow_find(s, t, tcp_flow_hash(&s->secret, t)) || tcp_time_wait_holds(s, t);
 }
 
-/* A free tuple, trying ports from where the last search ended (RFC 6056 section 3.3.1). */
+static bool owns(const struct tcp_stack *s, const struct tcp_tuple *t)
+{
+    const struct endpoint local = {t->local, t->local_port}, remote = {t->remote, t->remote_port};
+    return !s->conf.owns || s->conf.owns(s->conf.owns_ctx, &local, &remote);
+}
+
+/* A free source port. The search begins where a keyed hash of the rest of the tuple says, one place further
+ * each time (RFC 6056 section 3.3.3). */
 static bool choose_port(struct tcp_stack *s, struct tcp_tuple *t)
 {
-    for (unsigned tries = 0; tries < 16384; tries++) {
-        if (s->next_port < 49152)
-            s->next_port = 49152;
-        t->local_port = s->next_port++;
-        if (!tcp_listening(s, t->local_port) && !taken(s, t))
+    enum { FIRST = 49152, PORTS = 16384 };
+    uint64_t offset = tcp_siphash(&s->secret, t, sizeof *t);
+    for (unsigned tries = 0; tries < PORTS; tries++) {
+        t->local_port = (uint16_t)(FIRST + (offset + s->next_port++) % PORTS);
+        if (!tcp_listening(s, t->local_port) && owns(s, t) && !taken(s, t))
             return true;
     }
     return false;
@@ -52,6 +64,7 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
         net_path_put(s->nif, path);
         return NULL;
     }
+    conn_count(c, COUNTER_tcp_active_opens);
     c->path = path;
     c->flags |= CONN_ACTIVE | CONN_ANNOUNCED;
     c->snd_una = c->iss;

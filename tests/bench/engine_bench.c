@@ -122,6 +122,7 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     static const struct resp_sink sink = {full};
     static struct request rq[BATCH_MAX];
     static struct slice argv[BATCH_MAX][ARGS_MAX];
+    static struct ahead ahead[BATCH_MAX];
     struct command_env *env = &b->e->env;
     struct shard *shard = env->ks->shard[0];
     struct resp_writer w = {
@@ -136,15 +137,16 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
             argv[n][i] = resp_arg(reader, window, i);
         command_prepare(&rq[n], env, b->e->client, (int)reader->argc, argv[n]);
+        ahead[n] = (struct ahead){0};
         if (batch > 1 && rq[n].route == ROUTE_SHARD)
-            store_prefetch_bucket(shard, 0, rq[n].key.hash);
+            store_ahead_bucket(shard, 0, rq[n].key.hash, &ahead[n]);
         taken += used;
     }
-    for (unsigned i = 0; batch > 1 && i < n; i++)
-        if (rq[i].route == ROUTE_SHARD)
-            store_prefetch_entry(shard, 0, rq[i].key.hash);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        if (batch > 1)
+            store_look_ahead(shard, ahead, n, i);
         command_execute(&rq[i], &w);
+    }
     if (w.failed || w.errors)
         abort();
     b->replied += resp_written(&w);

@@ -94,14 +94,15 @@ static double in_batches(struct bench *b, operation *op)
     double start = now_ns();
     for (unsigned i = 0; i < QUERIES; i += BATCH) {
         struct key k[BATCH];
+        struct ahead ahead[BATCH];
         for (unsigned j = 0; j < BATCH; j++) {
             k[j] = query(b, i + j);
-            store_prefetch_bucket(b->s, 0, k[j].hash);
+            store_ahead_bucket(b->s, 0, k[j].hash, &ahead[j]);
         }
-        for (unsigned j = 0; j < BATCH; j++)
-            store_prefetch_entry(b->s, 0, k[j].hash);
-        for (unsigned j = 0; j < BATCH; j++)
+        for (unsigned j = 0; j < BATCH; j++) {
+            store_look_ahead(b->s, ahead, BATCH, j);
             op(b, &k[j]);
+        }
     }
     return (now_ns() - start) / QUERIES;
 }

@@ -11,6 +11,7 @@ import threading
 import time
 
 import differences
+import dumps
 import grammar
 import wire
 
@@ -141,7 +142,7 @@ class Conversation:
             at = self.count(error.data)
             raise Different(first + at, commands[min(at, len(commands) - 1)], '  %s: %s' % (who, error)) from error
         self.compared += len(commands)
-        return oracle if oracle == box else self.compare(commands, oracle, box, first)
+        return oracle if oracle == box else self.compare(sides, commands, oracle, box, first)
 
     def stalled(self, waiting):
         """Are these connections slow, or do their commands wait? Then the time is let pass that they wait for."""
@@ -162,15 +163,20 @@ class Conversation:
             pass
         return replies
 
-    def compare(self, commands, oracle, box, first):
+    def compare(self, sides, commands, oracle, box, first):
         at = other = 0
         queue = []  # of an open transaction
+        db = None  # that is selected, where it is said
         for number, args in enumerate(commands):
             try:
                 end, other_end = wire.skip(oracle, at), wire.skip(box, other)
             except (ValueError, IndexError) as error:
                 raise Different(first + number, args, '  a reply is missing') from error
             theirs, ours = oracle[at:end], box[other:other_end]
+            db = args[1] if args[0] == b'SELECT' else db
+            if ours != theirs and sides is self.look and args[:2] == [b'XINFO', b'STREAM'] and not self.nodes_follow(db, args[2], theirs, ours):
+                raise Different(first + number, args, '  another number of nodes:\n  oracle: %s\n  box:    %s' %
+                                tuple(wire.Reply(raw, None).text() for raw in (theirs, ours)))
             if ours != theirs and not self.alike(args, theirs, ours) and not (
                     args[0].upper() == b'EXEC' and self.same_results(queue, theirs, ours)):
                 raise Different(first + number, args, '  oracle: %s\n  box:    %s' %
@@ -185,6 +191,14 @@ class Conversation:
         if reason:
             self.allowed[reason] = self.allowed.get(reason, 0) + 1
         return reason is not None
+
+    def nodes_follow(self, db, key, theirs, ours):
+        """Has a stream those of the oracle's nodes that have a live entry?"""
+        theirs, ours = [differences.nodes(wire.Reader(raw).reply().tree)[0] for raw in (theirs, ours)]
+        if ours == theirs:
+            return True
+        self.look[0].command('SELECT', db)
+        return ours == theirs - dumps.empty_nodes(self.look[0].command('DUMP', key).tree[1])
 
     def same_results(self, queue, theirs, ours):
         """EXEC's replies, each as its command's."""

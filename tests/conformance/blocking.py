@@ -2,21 +2,19 @@
 """Several connections at once to a redis-server and to a box: who waits for keys, who is served, in which order and with
 what. Random, seeded; after every step both servers must have the same clients waiting and have told the others the
 same."""
-import argparse
+import functools
 import random
 import select
 import sys
 import time
 
+import several
 import wire
+from several import Different
 
 KEYS = [b'a', b'b', b'c', b'd', b'e', b'f']
 STREAMS = [b's', b't']  # never deleted: what a reader of a group is told then is newer than the oracle
 PATIENCE = 5
-
-
-class Different(Exception):
-    pass
 
 
 class Side:
@@ -71,10 +69,10 @@ class Side:
 
 
 class Run:
-    def __init__(self, options, proto):
+    def __init__(self, options, proto, history):
         self.random = random.Random(options.seed * 2 + proto)
         self.sides = [Side(options.oracle, proto, options.clients), Side(options.box, proto, options.clients)]
-        self.waiting, self.history, self.served = set(), [], 0
+        self.waiting, self.history, self.served = set(), history, 0
         self.numbers = 0
         for side in self.sides:
             side.control.command('FLUSHALL')
@@ -212,40 +210,25 @@ class Run:
             self.both([b'XPENDING', stream, b'g'])
 
 
-def one_run(options, proto):
-    run = Run(options, proto)
+def one_run(options, proto, history):
+    run = Run(options, proto, history)
     try:
         for n in range(options.count):
             run.step()
             if n % 50 == 49:
                 run.state()
         run.state()
-        print('ok %d - blocking commands of several clients, RESP%d: %d steps, %d served' %
-              (proto - 1, proto, options.count, run.served))
-        return True
-    except (Different, wire.Broken, OSError) as error:
-        print('not ok %d - blocking commands of several clients, RESP%d, seed %d' % (proto - 1, proto, options.seed))
-        for who, args in run.history[-12:]:
-            print('# %s: %s' % (who, ' '.join(str(a)[:24] for a in args)))
-        for line in str(error).splitlines() or [repr(error)]:
-            print('# ' + line)
-        return False
+        return '%d steps, %d served' % (options.count, run.served)
     finally:
         run.close()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
-    parser.add_argument('--box', required=True, metavar='HOST:PORT')
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--count', type=int, default=1000, help='steps')
+    parser = several.parser(__doc__, 1000, 'steps')
     parser.add_argument('--clients', type=int, default=6)
-    parser.add_argument('--tap', action='store_true', help='(as differential.py: it always speaks TAP)')
     options = parser.parse_args()
-    good = [one_run(options, proto) for proto in (2, 3)]
-    print('1..2')
-    return 0 if all(good) else 1
+    return several.run_all([('blocking commands of several clients, RESP%d' % proto, functools.partial(one_run, options, proto))
+                            for proto in (2, 3)], options.seed)
 
 
 if __name__ == '__main__':

@@ -123,6 +123,12 @@ def group_of(data):
     return name, last, read, pending, consumers
 
 
+def empty_nodes(payload):
+    """How many nodes of a stream have only deleted entries."""
+    data = Input(payload[1:-10])
+    return sum(not entries_of(data.string(), listpack(data.string())) for _ in range(data.length()))
+
+
 def stream(data):
     entries = [e for _ in range(data.length()) for e in entries_of(data.string(), listpack(data.string()))]
     facts = [data.length() for _ in range(8)]

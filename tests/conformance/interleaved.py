@@ -3,6 +3,7 @@
 whose long commands give way at every element (ENGINE_INTERLEAVED), and to a redis-server one after the other. As what is
 read or written by one waits for the other, or does not meet it, the replies must be the same. Random, seeded. Prints TAP."""
 import argparse
+import functools
 import os
 import random
 import subprocess
@@ -12,9 +13,9 @@ import tempfile
 import against_engine
 import differences
 import grammar
+import several
 import wire
 
-FAMILIES = ['strings', 'bits', 'generic', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams', 'hll']
 CLIENTS = 3
 # What sees keys that it does not name has no order with a command that runs meanwhile.
 SEE_ALL = {b'KEYS', b'SCAN', b'RANDOMKEY', b'DBSIZE', b'FLUSHALL', b'FLUSHDB', b'SWAPDB', b'PFDEBUG', b'WAIT', b'DEBUG', b'INFO', b'COMMAND',
@@ -28,31 +29,24 @@ def is_good(args):
     return name not in SEE_ALL and not blocks and not reaches and any(a in grammar.KEYS for a in args[1:])
 
 
-def one_run(options, number, family, oracle, box):
+def one_run(options, family, oracle, box, history):
     choose = random.Random('%s %d' % (family, options.seed))
     make = grammar.Grammar('%s %d' % (family, options.seed), [family])
     sides = [[wire.Connection(address) for _ in range(CLIENTS)] for address in (oracle, box)]
     for side in sides:
         side[0].command('FLUSHALL')
-    last = []
     try:
         for _ in range(options.count):
             commands = [args for args in (make.command() for _ in range(choose.randrange(2, CLIENTS + 1))) if is_good(args)]
             for i, args in enumerate(commands):
                 sides[1][i].send(args)
-            last = commands
+            history[:] = enumerate(commands)
             replies = [side.command(*args) for side, args in zip(sides[0], commands)]
             for args, expected, connection in zip(commands, replies, sides[1]):
                 got = connection.reply()
                 if differences.same(args, expected, got) is None:
-                    raise ValueError('%s\noracle: %s\nbox:    %s' % (wire.show_line(args), expected.text(300), got.text(300)))
-        print('ok %d - commands at the same moment, %s' % (number, family))
-        return True
-    except (ValueError, wire.Broken, OSError) as error:
-        print('not ok %d - commands at the same moment, %s, seed %d' % (number, family, options.seed))
-        for line in [wire.show_line(args) for args in last] + str(error).splitlines():
-            print('# ' + line)
-        return False
+                    raise several.Different('%s\noracle: %s\nbox:    %s' % (wire.show_line(args), expected.text(300), got.text(300)))
+        return '%d rounds' % options.count
     finally:
         for connection in sides[0] + sides[1]:
             connection.close()
@@ -72,8 +66,9 @@ def main():
             try:
                 box = against_engine.start([options.engine, str(ports[1]), 'workers 1'], ports[1], log)
                 try:
-                    good = [one_run(options, number, family, *['127.0.0.1:%d' % port for port in ports])
-                            for number, family in enumerate(FAMILIES, 1)]
+                    good = [several.passes(number, 'commands at the same moment, ' + family, options.seed,
+                                           functools.partial(one_run, options, family, *['127.0.0.1:%d' % port for port in ports]))
+                            for number, family in enumerate(several.FAMILIES, 1)]
                 finally:
                     good.append(against_engine.stop(box) == 0)
             finally:

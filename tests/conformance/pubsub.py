@@ -2,14 +2,15 @@
 """Pub/Sub of a redis-server and of a box, each with several connections: random subscriptions and messages, every reply and
 every message compared; and keyspace notifications: of each random command of every family (grammar.py) both must tell the
 same. The box has to be one with workers (engine_server has none)."""
-import argparse
+import functools
 import random
 import sys
 
 import grammar
+import several
 import wire
+from several import Different
 
-FAMILIES = ['strings', 'bits', 'generic', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams', 'hll']
 NAMES = [b'a', b'b', b'ab', b'abc', b'', b'x y', b'\x00\xff', b'{t}1']
 PATTERNS = [b'*', b'a*', b'[ab]', b'?', b'nothing', b'\\a', b'a?c']
 JOIN = [b'SUBSCRIBE', b'PSUBSCRIBE', b'SSUBSCRIBE']
@@ -18,10 +19,6 @@ MARK = b'__keyspace@0__:mark'
 MARKS = [b'__keyspace@0__:mark%d' % i for i in range(12)]
 # Changes a form without telling; ours tells.
 SILENT = {b'PFDEBUG'}
-
-
-class Different(Exception):
-    pass
 
 
 def texts(tree):
@@ -91,10 +88,10 @@ def by_channel(events):
     return {channel: sorted(texts) if channel.startswith(b'__keyevent') else texts for channel, texts in found.items()}
 
 
-def notifications(options, family, proto):
+def notifications(options, family, proto, history):
     stream = grammar.Grammar('events %s %d %d' % (family, options.seed, proto), [family])
     sides = [Side(address, proto, 3) for address in (options.oracle, options.box)]
-    history, count = [], 0
+    count = 0
     try:
         for side in sides:
             side.clients[0].command('CONFIG', 'SET', 'notify-keyspace-events', 'KEAn' if family == 'sort' else 'KEAnm')
@@ -106,7 +103,7 @@ def notifications(options, family, proto):
             args = stream.command()
             if args[0].upper() in SILENT:
                 continue
-            history.append(args)
+            history.append((0, args))
             replies = [side.clients[0].command(*args) for side in sides]
             events = [told(side, number) for side in sides]
             count += len(events[0])
@@ -126,19 +123,16 @@ def notifications(options, family, proto):
             same = by_channel(events[0]) == by_channel(events[1]) if options.loose else events[0] == events[1]
             if not same:
                 raise Different('oracle: %r\nbox:    %r' % tuple(events))
-        return 'notifications of %s, RESP%d' % (family, proto), None, '%d events' % count
-    except (Different, wire.Broken, OSError) as error:
-        return 'notifications of %s, RESP%d' % (family, proto), ['%s' % wire.show_line(a) for a in history[-8:]] + str(error).split('\n'), ''
+        return '%d events' % count
     finally:
         for side in sides:
             side.close()
 
 
-def messages(options, proto):
+def messages(options, proto, history):
     """Client 0 publishes and asks, the others listen."""
     choose = random.Random('pubsub %d %d' % (options.seed, proto))
     sides = [Side(address, proto, 4) for address in (options.oracle, options.box)]
-    history = []
     try:
         for number in range(options.count):
             chance, i = choose.random(), 0
@@ -169,36 +163,24 @@ def messages(options, proto):
                 # Which of several patterns comes first is not said anywhere; with several workers, neither is it of clients.
                 if [[sorted(map(repr, mine)) for mine in g] for g in got[:1]] != [[sorted(map(repr, mine)) for mine in g] for g in got[1:]]:
                     raise Different('oracle: %r\nbox:    %r' % tuple(got))
-        return 'messages, RESP%d' % proto, None, '%d steps' % options.count
-    except (Different, wire.Broken, OSError) as error:
-        return 'messages, RESP%d' % proto, ['%d: %s' % (i, wire.show_line(a)) for i, a in history[-12:]] + str(error).split('\n'), ''
+        return '%d steps' % options.count
     finally:
         for side in sides:
             side.close()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
-    parser.add_argument('--box', required=True, metavar='HOST:PORT')
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--count', type=int, default=300, help='commands a family')
-    parser.add_argument('--family', choices=FAMILIES + ['messages', 'all'], default='all')
+    parser = several.parser(__doc__, 300, 'commands a family', ['messages'] + several.FAMILIES)
     parser.add_argument('--loose', action='store_true', help='the box has several workers: only what concerns one key has an order')
     options = parser.parse_args()
-    wanted = ['messages'] + FAMILIES if options.family == 'all' else [options.family]
-    good = number = 0
-    for family in wanted:
+    runs = []
+    for family in ['messages'] + several.FAMILIES if options.family == 'all' else [options.family]:
         for proto in (2, 3):
-            number += 1
-            name, wrong, note = messages(options, proto) if family == 'messages' else notifications(options, family, proto)
-            good += not wrong
-            print('%s %d - %s%s' % ('not ok' if wrong else 'ok', number, name, ': ' + note if note else ', seed %d' % options.seed))
-            for line in wrong or []:
-                print('# ' + line[:1500])
-            sys.stdout.flush()
-    print('1..%d' % number)
-    return 0 if good == number else 1
+            if family == 'messages':
+                runs.append(('messages, RESP%d' % proto, functools.partial(messages, options, proto)))
+            else:
+                runs.append(('notifications of %s, RESP%d' % (family, proto), functools.partial(notifications, options, family, proto)))
+    return several.run_all(runs, options.seed)
 
 
 if __name__ == '__main__':

@@ -2,29 +2,26 @@
 """Several connections at once to a redis-server and to a box: MULTI, EXEC, DISCARD and WATCH among random commands of every
 family (grammar.py). Who watches what is often what others change or only seem to change, so that EXEC tells whether
 both servers see the same changes. Random, seeded; every reply is compared, of EXEC each of its own command."""
-import argparse
+import functools
 import random
 import sys
 
 import differences
 import grammar
+import several
 import wire
+from several import Different
 
-FAMILIES = ['strings', 'bits', 'generic', 'hashes', 'sets', 'lists', 'zsets', 'geo', 'sort', 'streams', 'hll']
 NOW_AND_THEN = [[b'FLUSHDB'], [b'FLUSHALL'], [b'SWAPDB', b'0', b'1'], [b'SWAPDB', b'0', b'0'], [b'FLUSHDB', b'ASYNC']]
 
 
-class Different(Exception):
-    pass
-
-
 class Run:
-    def __init__(self, options, family, proto):
+    def __init__(self, options, family, proto, history):
         self.random = random.Random('%s %d %d' % (family, options.seed, proto))
         self.grammar = grammar.Grammar('%s %d %d' % (family, options.seed, proto), [family])
         self.sides = [[wire.Connection(address) for _ in range(options.clients)] for address in (options.oracle, options.box)]
         self.queued = [None] * options.clients  # of who has MULTI open
-        self.history, self.done, self.aborted = [], 0, 0
+        self.history, self.done, self.aborted = history, 0, 0
         for side in self.sides:
             side[0].command('FLUSHALL')
             side[0].command('RPUSH', grammar.OTHER_TYPE_KEY, 'x')
@@ -143,41 +140,25 @@ class Run:
         self.execute(0)
 
 
-def one_run(options, number, family, proto):
-    run = Run(options, family, proto)
-    what = 'transactions of several clients, %s, RESP%d' % (family, proto)
+def one_run(options, family, proto, history):
+    run = Run(options, family, proto, history)
     try:
         for _ in range(options.count // 4):
             for _ in range(3):
                 run.step()
             run.watched_command()
-        print('ok %d - %s: %d executed, %d not' % (number, what, run.done, run.aborted))
-        return True
-    except (Different, wire.Broken, OSError) as error:
-        print('not ok %d - %s, seed %d' % (number, what, options.seed))
-        for who, args in run.history[-14:]:
-            print('# %s: %s' % (who, wire.show_line(args)))
-        for line in str(error).splitlines() or [repr(error)]:
-            print('# ' + line)
-        return False
+        return '%d executed, %d not' % (run.done, run.aborted)
     finally:
         run.close()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--oracle', required=True, metavar='HOST:PORT')
-    parser.add_argument('--box', required=True, metavar='HOST:PORT')
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--count', type=int, default=600, help='steps a family')
-    parser.add_argument('--family', choices=FAMILIES + ['all'], default='all')
+    parser = several.parser(__doc__, 600, 'steps a family', several.FAMILIES)
     parser.add_argument('--clients', type=int, default=3)
-    parser.add_argument('--tap', action='store_true', help='(as differential.py: it always speaks TAP)')
     options = parser.parse_args()
-    runs = [(family, proto) for family in ([options.family] if options.family != 'all' else FAMILIES) for proto in (2, 3)]
-    good = [one_run(options, number, family, proto) for number, (family, proto) in enumerate(runs, 1)]
-    print('1..%d' % len(good))
-    return 0 if all(good) else 1
+    families = several.FAMILIES if options.family == 'all' else [options.family]
+    return several.run_all([('transactions of several clients, %s, RESP%d' % (family, proto), functools.partial(one_run, options, family, proto))
+                            for family in families for proto in (2, 3)], options.seed)
 
 
 if __name__ == '__main__':

@@ -106,7 +106,7 @@ if as_nobody test -x "$PWD/board/dev/up" 2>/dev/null; then
 else
     skip "up without root says what it needs" "this folder is closed to others"
 fi
-echo "hugepages no" >>"$CONF"
+printf 'hugepages no\nenable-debug-command yes\n' >>"$CONF"
 check "up with two workers, without hugepages" contains "hugepages: none" up --workers 2
 check "keys of all shards are reached from every connection" sh -c "
     for i in \$(seq 200); do redis-cli -h $BOX_IP set key:\$i \$i >/dev/null; done
@@ -115,6 +115,7 @@ check "keys of all shards are reached from every connection" sh -c "
 check "MSET and MGET over shards" sh -c "
     [ \"\$(redis-cli -h $BOX_IP mset a 1 b 2 c 3 d 4)\" = OK ] && [ \"\$(redis-cli -h $BOX_IP mget a b c d | tr -d '\n')\" = 1234 ]"
 check "redis-benchmark on two workers" sh -c "timeout 60 redis-benchmark -h $BOX_IP -t set,get,incr,mset -n 20000 -c 20 -P 8 -q"
+check "MIGRATE to redis-server and back on two workers" timeout 300 /usr/bin/python3 tests/integration/migrate.py --host "$BOX_IP"
 check "down after two workers" board/dev/down
 check "nothing is left after two workers" nothing_left
 plan

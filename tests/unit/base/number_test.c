@@ -49,7 +49,14 @@ static void test_integers_round_trip(void)
         CU_ASSERT(memcmp(text, want, n) == 0);
         CU_ASSERT(parse_i64((struct slice){(uint8_t *)text, n}, &back) && back == v);
     }
-    char text[24];
+    char text[24], want[24];
+    for (uint64_t power = 1; power; power = power > UINT64_MAX / 10 ? 0 : power * 10)
+        for (int around = -1; around <= 1; around++) {
+            uint64_t v = power + (uint64_t)(int64_t)around;
+            size_t n = format_u64(text, v);
+            CU_ASSERT_EQUAL((int)n, snprintf(want, sizeof want, "%llu", (unsigned long long)v));
+            CU_ASSERT(memcmp(text, want, n) == 0);
+        }
     CU_ASSERT_EQUAL(format_i64(text, INT64_MIN), 20);
     CU_ASSERT_EQUAL(format_u64(text, UINT64_MAX), 20);
 }

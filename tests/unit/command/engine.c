@@ -19,8 +19,9 @@ static struct engine *engine_of(struct command_env *env)
     return env->worker;
 }
 
-static void each_client(struct command_env *env, void (*fn)(struct client *c, void *arg), void *arg)
+static void each_client(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg), void *arg)
 {
+    (void)turn;
     struct engine *e = engine_of(env);
     for (unsigned i = 0; i < e->nclients; i++)
         if (!(e->clients[i].flags & CLIENT_KILLED))
@@ -174,6 +175,7 @@ static bool make_env(struct engine *e)
                                   .conf = e->conf,
                                   .counters = &e->counters,
                                   .stats = e->stats,
+                                  .debug = &e->debug,
                                   .now_ms = 1700000000000,
                                   .now_us = 1000000000,
                                   .start_ms = 1700000000000,
@@ -319,10 +321,10 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_LONG && !e->leaves_long)
-        run_in_slices(e, &sink.w);
     if (e->result == CMD_ELSEWHERE) /* every shard is here */
         e->result = command_execute(&e->request, &sink.w);
+    if (e->result == CMD_LONG && !e->leaves_long)
+        run_in_slices(e, &sink.w);
     take_chunk(&sink.w);
     free(sink.chunk);
 }

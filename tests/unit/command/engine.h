@@ -9,6 +9,7 @@
 #include <CUnit/CUnit.h>
 
 #include "command/command.h"
+#include "command/debug.h"
 
 struct engine {
     struct command_env env;
@@ -21,6 +22,7 @@ struct engine {
     struct counters counters;
     struct counters *counter_list[CONFIG_WORKERS];
     struct command_stats *stats;
+    struct debug_switches debug;
     char *reply; /* of the last call, zero-terminated */
     size_t reply_len, reply_cap;
     unsigned chunk;             /* size of a writer chunk; 64 at least */

@@ -63,6 +63,24 @@ static void test_flows_are_spread(void)
     done();
 }
 
+/* Who opens a connection knows where its answers will come. */
+static void test_the_owner_of_a_flow_is_known_before_its_frames(void)
+{
+    start(false);
+    for (uint16_t port = 49152; port < 49452; port++) {
+        struct endpoint local = {.port = port}, remote = {.port = 6379};
+        ip_parse("10.0.0.2", &local.ip);
+        ip_parse("192.0.2.77", &remote.ip);
+        unsigned w = steer_worker(steer, steer_hash(steer, &local, &remote));
+        CU_ASSERT_EQUAL(w, owner("192.0.2.77", "10.0.0.2", 6379, port));
+        ip_parse("2001:db8::2", &local.ip);
+        ip_parse("2001:db8:1::5", &remote.ip);
+        w = steer_worker(steer, steer_hash(steer, &local, &remote));
+        CU_ASSERT_EQUAL(w, owner("2001:db8:1::5", "2001:db8::2", 6379, port));
+    }
+    done();
+}
+
 /* The short cut over the repeating key gives what the full Toeplitz hash of DPDK gives. */
 static void test_hash_is_toeplitz(void)
 {
@@ -262,6 +280,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_both_directions_have_one_owner),
                                              UNIT(test_flows_are_spread),
                                              UNIT(test_hash_is_toeplitz),
+                                             UNIT(test_the_owner_of_a_flow_is_known_before_its_frames),
                                              UNIT(test_frames_reach_their_owner),
                                              UNIT(test_news_of_neighbours_reach_all),
                                              UNIT(test_questions_go_to_worker_0),

@@ -108,6 +108,26 @@ static void test_arrays(void)
            "[a][b][c][d][e][f][g][h][i][j][k][l];");
 }
 
+/* Around the number that is read straight through, and that grows the table of arguments. */
+static void test_requests_of_many_arguments(void)
+{
+    static const unsigned counts[] = {9, 10, 11, 21, 63, 64, 65, 99, 100, 130};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        char bytes[2048], want[1024];
+        size_t n = (size_t)sprintf(bytes, "*%u\r\n", counts[i]), m = 0;
+        for (unsigned k = 0; k < counts[i]; k++) {
+            n += (size_t)sprintf(bytes + n, "$3\r\n%03u\r\n", k);
+            m += (size_t)sprintf(want + m, "[%03u]", k);
+        }
+        n += (size_t)sprintf(bytes + n, "*1\r\n$1\r\nz\r\n");
+        sprintf(want + m, ";[z];");
+        expect_limits(&usual, bytes, n, want);
+        if (counts[i] > early.max_args)
+            sprintf(want, "!ERR Protocol error: unauthenticated multibulk length");
+        same(replay(&early, bytes, n, NULL, 0), want, bytes);
+    }
+}
+
 static void test_empty_requests_are_requests_without_arguments(void)
 {
     EXPECT("*0\r\n*-1\r\n\r\n\n   \r\n*-5\r\nPING\r\n", ";;;;;;[PING];");
@@ -274,6 +294,7 @@ static void test_damaged_streams(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_arrays),
+                                             UNIT(test_requests_of_many_arguments),
                                              UNIT(test_empty_requests_are_requests_without_arguments),
                                              UNIT(test_numbers_may_be_long_and_odd_as_in_redis),
                                              UNIT(test_inline_commands),

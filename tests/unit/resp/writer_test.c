@@ -101,6 +101,43 @@ static void test_both_protocols_in_any_chunk(void)
         }
 }
 
+static void test_bulk_strings_of_every_length_in_any_room(void)
+{
+    static char text[300], want[400];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 26);
+    for (size_t len = 0; len < sizeof text; len += len < 140 ? 1 : 13)
+        for (size_t size = RESP_CHUNK_MIN; size < 320; size += len % 3 + 1) {
+            struct sink s;
+            char *exact = malloc(len + 1); /* what is read beside it is seen */
+            memcpy(exact + 1, text, len);
+            begin(&s, 2, size);
+            reply_array(&s.w, 1);
+            reply_bulk(&s.w, (struct slice){(const uint8_t *)exact + 1, len});
+            snprintf(want, sizeof want, "*1\r\n$%zu\r\n%.*s\r\n", len, (int)len, text);
+            CU_ASSERT_STRING_EQUAL(finish(&s), want);
+            free(exact);
+        }
+}
+
+static void test_numbers_as_bulk_strings_in_any_room(void)
+{
+    for (uint64_t power = 1; power < INT64_MAX / 10; power *= 10)
+        for (int64_t v = (int64_t)power - 1; v <= (int64_t)power + 1; v++)
+            for (size_t fill = 0; fill < 64; fill++)
+                for (int sign = -1; sign <= 1; sign += 2) {
+                    struct sink s;
+                    char text[32], want[64];
+                    begin(&s, 2, 64);
+                    for (size_t i = 0; i < fill; i++)
+                        reply_raw(&s.w, "x", 1);
+                    reply_bulk_int(&s.w, sign * v);
+                    int len = snprintf(text, sizeof text, "%lld", (long long)(sign * v));
+                    snprintf(want, sizeof want, "$%d\r\n%s\r\n", len, text);
+                    CU_ASSERT_STRING_EQUAL(finish(&s) + fill, want);
+                }
+}
+
 static void test_no_header_is_split(void)
 {
     for (size_t fill = 0; fill < 64; fill++) {
@@ -148,6 +185,8 @@ static void test_errors_are_counted_by_first_word(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_both_protocols_in_any_chunk),
+                                             UNIT(test_bulk_strings_of_every_length_in_any_room),
+                                             UNIT(test_numbers_as_bulk_strings_in_any_room),
                                              UNIT(test_no_header_is_split),
                                              UNIT(test_a_full_sink_fails_once_and_for_all),
                                              UNIT(test_errors_are_counted_by_first_word),

@@ -1,5 +1,6 @@
 /* index_test.c: growth, emptying, SCAN while the index grows, random entries. */
 #include "fixture.h"
+#include "store/hash.h"
 
 enum { KEYS = 60000 };
 
@@ -161,17 +162,66 @@ static void test_random_entries_are_spread(void)
 static void test_prefetching_is_harmless(void)
 {
     struct fixture f;
+    struct ahead ahead[40];
     uint64_t random = 3;
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
     for (unsigned id = 0; id < 3000; id++) {
         for (unsigned i = 0; i < 40; i++) {
             uint64_t hash = next_random(&random);
-            store_prefetch_bucket(f.s, id % 16, hash);
-            store_prefetch_entry(f.s, id % 16, hash);
+            store_ahead_bucket(f.s, id % 16, hash, &ahead[i]);
         }
-        add(&f, id);
-        if (id % 3 == 0)
-            del(&f, id / 2);
+        add(&f, id); /* what the hints point to goes in between */
+        for (unsigned i = 0; i < 40; i++) {
+            store_look_ahead(f.s, ahead, 40, i);
+            if (id % 3 == 0 && i == 20)
+                del(&f, id / 2);
+        }
+    }
+    fixture_close(&f);
+}
+
+/* Keys whose values are collections, strings of all lengths, and nothing, come and go between the steps. */
+static void put_any(struct fixture *f, unsigned id, uint64_t random)
+{
+    static uint8_t bytes[5000];
+    char text[32];
+    bool added;
+    name(id, text);
+    struct key k = key_of(f, text);
+    struct value_at v = {f->s, 0, &k, store_find(f->s, 0, &k, LOOK_WRITE), false};
+    if (random % 4 == 0) {
+        store_delete(f->s, 0, &k);
+    } else if (random % 4 == 1 || (v.e && entry_type(v.e) == TYPE_HASH)) {
+        if (v.e && entry_type(v.e) != TYPE_HASH) {
+            store_delete(f->s, 0, &k);
+            v.e = NULL;
+        }
+        for (unsigned i = 0; i < random % 300; i++)
+            CU_ASSERT_EQUAL_FATAL(hash_set(&v, (struct slice){(uint8_t *)&i, 4}, slice_str("value"), &added), STORE_OK);
+    } else {
+        memset(bytes, (int)random, sizeof bytes);
+        CU_ASSERT_EQUAL_FATAL(store_set_string(f->s, 0, &k, (struct slice){bytes, random % sizeof bytes}, 0, 0), STORE_OK);
+    }
+}
+
+static void test_looking_ahead_at_what_changes_is_harmless(void)
+{
+    enum { SOME = 200, STEPS = 2000, ROW = 32 };
+    struct fixture f;
+    struct ahead ahead[ROW];
+    uint64_t random = 5;
+    fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned step = 0; step < STEPS; step++) {
+        char text[32];
+        for (unsigned i = 0; i < ROW; i++) {
+            name((unsigned)(next_random(&random) % SOME), text);
+            store_ahead_bucket(f.s, 0, key_of(&f, text).hash, &ahead[i]);
+        }
+        for (unsigned i = 0; i < ROW; i++) {
+            store_look_ahead(f.s, ahead, ROW, i);
+            put_any(&f, (unsigned)(next_random(&random) % SOME), next_random(&random));
+        }
+        upkeep_all(f.s);
     }
     fixture_close(&f);
 }
@@ -185,6 +235,7 @@ int main(int argc, char **argv)
                                              UNIT(test_scan_takes_any_cursor),
                                              UNIT(test_random_entries_are_spread),
                                              UNIT(test_prefetching_is_harmless),
+                                             UNIT(test_looking_ahead_at_what_changes_is_harmless),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/index", tests);
 }

@@ -188,6 +188,7 @@ static void test_ranks_and_bounds_are_found(void)
         CU_ASSERT_TRUE_FATAL(model_add(&m, any_item(&m, i)));
     for (unsigned i = 0; i < m.count; i++) {
         CU_ASSERT_EQUAL_FATAL(order_seek(&m.o, &by_score, key_for(m.at[i]), NULL, NULL), i);
+        CU_ASSERT_EQUAL_FATAL(order_find(&m.o, &by_score, key_for(m.at[i]), word_of(m.at[i]), NULL), i);
         CU_ASSERT_EQUAL_FATAL(order_at(&m.o, i, NULL), word_of(m.at[i]));
     }
     CU_ASSERT_EQUAL(order_at(&m.o, m.count, NULL), 0);

@@ -90,6 +90,17 @@ static void test_numbers_come_back(void)
             }
 }
 
+static void test_find_before_a_place_stops_there(void)
+{
+    struct pack pk = pack_init(buffer);
+    struct item a = item_of(slice_str("a")), b = item_of(slice_str("b"));
+    pack_insert(&pk, 0, &a);
+    pack_insert(&pk, a.size, &b);
+    CU_ASSERT_EQUAL(pack_find_before(pk, 0, a.size, &a, 1), 0);
+    CU_ASSERT_EQUAL(pack_find_before(pk, 0, a.size, &b, 1), PACK_NOWHERE);
+    CU_ASSERT_EQUAL(pack_find_before(pk, 0, 0, &a, 1), PACK_NOWHERE);
+}
+
 static void test_find_with_a_stride_looks_at_fields_only(void)
 {
     struct pack pk = pack_init(buffer);
@@ -285,6 +296,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_sizes_are_those_of_a_listpack_or_smaller),
                                              UNIT(test_text_of_every_length_is_read_from_both_ends),
                                              UNIT(test_numbers_come_back),
+                                             UNIT(test_find_before_a_place_stops_there),
                                              UNIT(test_find_with_a_stride_looks_at_fields_only),
                                              UNIT(test_what_is_malformed_is_refused),
                                              UNIT(test_random_changes_match_an_array),

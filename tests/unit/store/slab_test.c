@@ -9,11 +9,11 @@ static struct arena *arena_of(uint64_t size, unsigned shards, const int *node)
     return a;
 }
 
-static void test_rounding_wastes_at_most_an_eighth(void)
+static void test_rounding_wastes_little(void)
 {
     for (uint64_t n = 1; n <= SLAB_LARGEST; n += n < 5000 ? 1 : 97) {
         CU_ASSERT_TRUE(slab_size(n) >= n && slab_size(n) % 8 == 0);
-        CU_ASSERT_TRUE(slab_size(n) - n <= (n <= 256 ? 7 : n / 8));
+        CU_ASSERT_TRUE(slab_size(n) - n <= (n <= 256 ? 7 : n / (n <= SLAB_FINE ? 16 : 8)));
         CU_ASSERT_EQUAL(slab_size(slab_size(n)), slab_size(n));
     }
     CU_ASSERT_EQUAL(slab_size(SLAB_LARGEST + 1), SLAB_LARGEST + EXTENT_SIZE);
@@ -141,7 +141,7 @@ static void test_hugepages_that_are_not_there(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_rounding_wastes_at_most_an_eighth),
+    static const struct unit_test tests[] = {UNIT(test_rounding_wastes_little),
                                              UNIT(test_every_class_is_a_fixed_point),
                                              UNIT(test_allocations_do_not_overlap),
                                              UNIT(test_an_emptied_slab_serves_another_class),

@@ -120,14 +120,15 @@ static void same_entry(struct stream_walk *walk, const struct model_entry *e)
 {
     struct words w;
     struct slice field, val;
+    struct stream_text text;
     make_words(&w, e->kind, e->value);
     CU_ASSERT_EQUAL_FATAL(stream_id_compare(walk->id, e->id), 0);
     CU_ASSERT_EQUAL_FATAL(walk->fields, w.pairs);
     for (unsigned i = 0; i < w.pairs; i++) {
-        CU_ASSERT_TRUE_FATAL(stream_walk_field(walk, &field, &val));
+        CU_ASSERT_TRUE_FATAL(stream_walk_field(walk, &text, &field, &val));
         CU_ASSERT_TRUE_FATAL(slice_eq(field, w.pair[2 * i]) && slice_eq(val, w.pair[2 * i + 1]));
     }
-    CU_ASSERT_FALSE_FATAL(stream_walk_field(walk, &field, &val));
+    CU_ASSERT_FALSE_FATAL(stream_walk_field(walk, &text, &field, &val));
 }
 
 /* Every entry from one place of the model up to another, both ways. */
@@ -150,6 +151,21 @@ static void check_range(unsigned from, unsigned end, struct stream_id a, struct 
     CU_ASSERT_EQUAL_FATAL(stream_count(stream(), a, b, 5, NULL), end - from < 5 ? end - from : 5);
 }
 
+/* The same entries in both directions, and nothing beside them. */
+static void check_node(const struct stream_node *n)
+{
+    struct node_entry e, back;
+    uint32_t at = n->begin, entries = 0;
+    for (; node_entry_at(n, at, &e); at = e.end, entries++) {
+        CU_ASSERT_TRUE_FATAL(e.at == at && e.end > at && e.end <= n->len);
+        CU_ASSERT_TRUE_FATAL(node_entry_before(n, e.end, &back));
+        CU_ASSERT_TRUE_FATAL(back.at == at && back.body == e.body &&
+                             stream_id_compare(back.id, e.id) == 0);
+    }
+    CU_ASSERT_TRUE_FATAL(at == n->len && entries == n->live);
+    CU_ASSERT_FALSE_FATAL(node_entry_before(n, n->begin, &back));
+}
+
 static void check_nodes(void)
 {
     struct order_cursor cursor;
@@ -158,7 +174,7 @@ static void check_nodes(void)
     for (; word; word = order_next(&cursor)) {
         const struct stream_node *n = node_of(word);
         CU_ASSERT_TRUE_FATAL(n->live > 0 && n->live <= n->added && n->len <= n->cap);
-        CU_ASSERT_TRUE_FATAL(pack_check(n->bytes, n->len));
+        check_node(n);
         CU_ASSERT_TRUE_FATAL(!f.conf.limits.stream_entries || n->added <= f.conf.limits.stream_entries);
         live += n->live;
     }

@@ -120,6 +120,63 @@ static void test_flow_table_against_an_array(void)
     stop();
 }
 
+/* -- ports of our own */
+
+static bool owns(const void *rest, const struct endpoint *local, const struct endpoint *remote)
+{
+    return (local->port ^ remote->port) % 4 == *(const unsigned *)rest;
+}
+
+static uint16_t chosen_port(struct tcp_conn *c)
+{
+    struct endpoint local, remote;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    tcp_endpoints(c, &local, &remote);
+    return local.port;
+}
+
+static void test_a_chosen_port_brings_answers_here(void)
+{
+    static const unsigned rest = 3;
+    struct tcp_config conf = usual;
+    conf.owns = owns;
+    conf.owns_ctx = &rest;
+    struct endpoint local = {.port = 0}, remote = {.port = 80};
+    uint16_t before = 0;
+    start(&conf);
+    local.ip = b.local;
+    remote.ip = b.remote;
+    for (unsigned i = 0; i < 50; i++) {
+        uint16_t port = chosen_port(tcp_connect(b.stack, &local, &remote, b.now_us));
+        CU_ASSERT(port >= 49152 && port % 4 == 3 && port != before);
+        before = port;
+    }
+    drain();
+    stop();
+}
+
+/* RFC 6056: who has not seen connections to one server cannot tell where those to another one begin. */
+static void test_where_ports_begin_depends_on_the_target_and_the_secret(void)
+{
+    uint16_t port[3][8];
+    for (unsigned seed = 0; seed < 3; seed++) {
+        struct tcp_config conf = usual;
+        conf.seed = 100 + seed;
+        start(&conf);
+        for (unsigned i = 0; i < 8; i++) {
+            struct endpoint local = {b.local, 0}, remote = {b.remote, (uint16_t)(80 + i)};
+            port[seed][i] = chosen_port(tcp_connect(b.stack, &local, &remote, b.now_us));
+        }
+        drain();
+        stop();
+    }
+    unsigned near = 0;
+    for (unsigned i = 1; i < 8; i++)
+        for (unsigned seed = 0; seed < 3; seed++)
+            near += abs(port[seed][i] - port[seed][i - 1]) < 16 || abs(port[seed][i] - port[(seed + 1) % 3][i]) < 16;
+    CU_ASSERT(near < 4);
+}
+
 /* -- bounds */
 
 static void test_small_segments_do_not_pin_a_buffer_each(void)
@@ -403,6 +460,8 @@ int main(int argc, char **argv)
                                              UNIT(test_siphash_reference_vector),
                                              UNIT(test_initial_numbers_grow_with_time_and_differ_by_tuple),
                                              UNIT(test_flow_table_against_an_array),
+        UNIT(test_a_chosen_port_brings_answers_here),
+        UNIT(test_where_ports_begin_depends_on_the_target_and_the_secret),
                                              UNIT(test_small_segments_do_not_pin_a_buffer_each),
                                              UNIT(test_segments_beyond_holes_are_bounded),
                                              UNIT(test_readers_that_sleep_leave_half_the_pool),

@@ -29,12 +29,12 @@ static struct port_queue {
 
 struct rig_port rig_port;
 
-/* As RSS would: a client's port decides, what is not TCP goes to both. */
+/* As RSS would: the ports decide, and so a client's, what is not TCP goes to both. */
 static void steer(struct rte_mbuf *m)
 {
     const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
     bool tcp = m->data_len > 36 && p[12] == 8 && p[13] == 0 && p[23] == 6;
-    struct port_queue *q = &queues[tcp && p[35] & 1];
+    struct port_queue *q = &queues[tcp && (p[35] ^ p[37] ^ 1) & 1];
     struct rte_mbuf *copy = tcp ? NULL : rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX);
     if (copy)
         q->other->inbox[q->other->n++] = copy;
@@ -77,6 +77,12 @@ void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
 {
     const struct wire *wire = memwire_end(((struct port_queue *)queue)->wire, 0);
     wire->send(wire->ctx, frames, n);
+}
+
+bool port_owns(const void *queue, const struct endpoint *local, const struct endpoint *remote)
+{
+    const struct port_queue *q = queue;
+    return !q->other || q == &queues[(local->port ^ remote->port ^ 1) & 1];
 }
 
 bool port_pass(struct port_queue *q, struct rte_mbuf *m)
@@ -261,6 +267,8 @@ bool rig_stop(struct box_rig *r)
     memwire_free(r->wire);
     for (unsigned i = 0; i < RIG_CLIENTS; i++)
         free(r->client[i].got);
+    for (unsigned i = 0; i < RIG_SERVED; i++)
+        free(r->served[i].got);
     free(r->box.rcu);
     free(r->box.worker);
     free(r->stats);
@@ -298,6 +306,36 @@ static void client_write(struct box_rig *r, struct rig_client *c)
     tcp_push(c->conn, r->now_us);
 }
 
+static void client_turn(struct box_rig *r, struct rig_client *c)
+{
+    if (!c->conn || c->closed)
+        return;
+    client_read(r, c);
+    client_write(r, c);
+}
+
+void rig_serve(struct box_rig *r, uint16_t port)
+{
+    if (!tcp_listen(r->client_tcp, port))
+        abort();
+    for (unsigned i = 0; i < RIG_SERVED; i++) {
+        r->served[i].got = malloc(RIG_REPLY);
+        if (!r->served[i].got)
+            abort();
+    }
+}
+
+/* The box has connected to us. */
+static struct rig_client *accepts(struct box_rig *r, struct tcp_conn *conn)
+{
+    if (r->accepted == RIG_SERVED)
+        return NULL;
+    struct rig_client *c = &r->served[r->accepted++];
+    c->conn = conn;
+    tcp_set_user(conn, c);
+    return c;
+}
+
 static void client_step(struct box_rig *r)
 {
     struct rte_mbuf *m[32];
@@ -309,6 +347,8 @@ static void client_step(struct box_rig *r)
     }
     for (struct tcp_conn *conn; (conn = tcp_next_event(r->client_tcp, &ev));) {
         struct rig_client *c = tcp_user(conn);
+        if (!c && (ev & TCP_OPENED))
+            c = accepts(r, conn);
         if (!c)
             continue;
         c->opened |= (ev & TCP_OPENED) != 0;
@@ -317,10 +357,9 @@ static void client_step(struct box_rig *r)
         c->closed |= (ev & TCP_CLOSED) != 0;
     }
     for (unsigned i = 0; i < RIG_CLIENTS; i++)
-        if (r->client[i].conn && !r->client[i].closed) {
-            client_read(r, &r->client[i]);
-            client_write(r, &r->client[i]);
-        }
+        client_turn(r, &r->client[i]);
+    for (unsigned i = 0; i < r->accepted; i++)
+        client_turn(r, &r->served[i]);
     tcp_timers(r->client_tcp, r->now_us);
     net_tick(r->client_nif, r->now_us);
     tcp_round_end(r->client_tcp, r->now_us);
@@ -367,6 +406,13 @@ void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, si
     c->sent = 0;
     for (int step = 0; step < 200000 && !c->closed && (c->sent < len || c->got_len < want); step++)
         rig_run(r, STEP_US);
+}
+
+void rig_send(struct rig_client *c, const char *text)
+{
+    c->to_send = (const uint8_t *)text;
+    c->to_send_len = strlen(text);
+    c->sent = 0;
 }
 
 bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected)

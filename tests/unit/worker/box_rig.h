@@ -5,7 +5,7 @@
 #include "tcp/tcp.h"
 #include "worker.h"
 
-enum { RIG_CLIENTS = 16, RIG_REPLY = 8 << 20, RIG_WORKERS = 2 };
+enum { RIG_CLIENTS = 16, RIG_SERVED = 8, RIG_REPLY = 8 << 20, RIG_WORKERS = 2 };
 
 struct rig_client {
     struct tcp_conn *conn;
@@ -26,6 +26,8 @@ struct box_rig {
     struct net_if *client_nif;
     struct tcp_stack *client_tcp;
     struct rig_client client[RIG_CLIENTS];
+    struct rig_client served[RIG_SERVED]; /* connections of the box to us (rig_serve()), ... */
+    unsigned accepted;                    /* ... so many so far */
     unsigned connects; /* so that none meets the TIME_WAIT of another */
     uint64_t now_us;
 };
@@ -60,5 +62,9 @@ void rig_run(struct box_rig *r, uint64_t us);
 /* Sends bytes (all of them, as the window allows) and runs until `want` reply bytes have come or 20 virtual
  * seconds have passed. */
 void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, size_t len, size_t want);
+/* Takes up to RIG_SERVED connections of the box to this port of the client's end. */
+void rig_serve(struct box_rig *r, uint16_t port);
+/* Puts bytes on their way, to be sent by rig_run(). */
+void rig_send(struct rig_client *c, const char *text);
 /* Sends text, waits for exactly the expected reply; prints both and returns false if it differs. */
 bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected);
