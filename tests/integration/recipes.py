@@ -374,7 +374,7 @@ def _(o):
             begin = time.time()
             assert all(limiter("ann", 10, 1) for _ in range(10))
         assert until(lambda: r.zremrangebyscore("window:ann", 0, time.time() - 1) or limiter is counted and limiter("ann", 10, 1), 5)
-        assert 0.9 < time.time() - begin < 3
+        assert time.time() - begin > 0.9
 
 
 @tap.test("queues: LPUSH and BRPOP with workers, LMOVE to a list of work in hand, jobs with a time in a sorted set", limit=90)
@@ -417,13 +417,14 @@ def _(o):
 @tap.test("G0-G3 BGSAVE, LASTSAVE")
 def _(o):
     r = redis.Redis.from_url(url(o))
-    before = r.lastsave()
-    time.sleep(1 - time.time() % 1)  # LASTSAVE counts in seconds: its own clock is waited for
     try:
         r.bgsave()
     except redis.ResponseError as e:
         raise Skip(f"BGSAVE: {e}") from None
-    assert until(lambda: r.lastsave() > before)
+    assert until(lambda: not r.info("persistence")["rdb_bgsave_in_progress"])
+    before = r.lastsave()
+    assert until(lambda: time.time() > before.timestamp() + 1)  # LASTSAVE counts in seconds
+    assert r.bgsave() and until(lambda: r.lastsave() > before)
 
 
 @tap.test("G1 ACL: a viewer that may read, an application that has its own keys")
