@@ -34,7 +34,7 @@ enum command_result exists_command(struct request *rq)
     struct key_walk walk;
     key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk));)
-        found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
+        found += request_find_ahead(rq, k, LOOK_READ | LOOK_NOTOUCH, key_walk_ahead(&walk)) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;
 }

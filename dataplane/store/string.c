@@ -199,19 +199,32 @@ static struct entry *put(struct shard *s, struct db *db, const struct key *k, st
     return put_taken(s, db, k, old, at, &plan, v, &t);
 }
 
-enum store_result store_set_string(struct shard *s, unsigned number, const struct key *k, struct slice value,
-                                   uint64_t expire_at, unsigned flags)
+static __attribute__((noinline)) bool find_and_put(struct shard *s, struct db *db, const struct key *k,
+                                                   const struct value *v, uint64_t expire_at, unsigned flags)
 {
-    struct db *db = &s->db[number];
     struct place at;
     struct entry *old = db_find(s, db, k, &at);
-    struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    if (!(old && write_over(s, db, old, &v, expire_at)) && !put(s, db, k, old, &at, &v, expire_at))
+    return (old && write_over(s, db, old, v, expire_at)) || put(s, db, k, old, &at, v, expire_at);
+}
+
+enum store_result store_set_string_ahead(struct shard *s, unsigned number, const struct key *k, struct slice value,
+                                         uint64_t expire_at, unsigned flags, const struct ahead *a)
+{
+    struct db *db = &s->db[number];
+    struct value v = value_of(value, flags);
+    struct entry *old = flags & SET_KEEPTTL ? NULL : ahead_hit(s, number, k, a);
+    if (!(old && write_over(s, db, old, &v, expire_at)) && !find_and_put(s, db, k, &v, expire_at, flags))
         return STORE_OOM;
     shard_changed(s, number, k);
     return STORE_OK;
+}
+
+enum store_result store_set_string(struct shard *s, unsigned db, const struct key *k, struct slice value,
+                                   uint64_t expire_at, unsigned flags)
+{
+    return store_set_string_ahead(s, db, k, value, expire_at, flags, NULL);
 }
 
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
