@@ -136,7 +136,7 @@ static inline void ahead_entry(const struct shard *s, struct ahead *a)
     }
 }
 
-enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 10, VALUES_AHEAD = 5 };
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 12, VALUES_AHEAD = 5 };
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
