@@ -4,62 +4,26 @@
  * Both ways are recursive with a depth that the options bound; text is made in Lua's own buffers, so that a
  * script's memory bound holds for it, too. */
 #include "script/json.h"
+#include "script/text.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* -- text that grows: a userdata on the stack, so that errors cannot lose it -- */
-
-struct text {
-    lua_State *L;
-    int at; /* stack index of the block */
-    char *p;
-    size_t len, cap;
-};
-
-static void text_begin(struct text *t, lua_State *L)
+static void put_char(struct script_text *t, char c)
 {
-    *t = (struct text){.L = L, .cap = 256};
-    t->p = lua_newuserdata(L, t->cap);
-    t->at = lua_gettop(L);
-}
-
-static char *text_room(struct text *t, size_t more)
-{
-    if (t->cap - t->len < more) {
-        size_t cap = t->cap;
-        while (cap - t->len < more)
-            cap *= 2;
-        char *p = lua_newuserdata(t->L, cap);
-        memcpy(p, t->p, t->len);
-        lua_replace(t->L, t->at);
-        t->p = p;
-        t->cap = cap;
-    }
-    return t->p + t->len;
-}
-
-static void put(struct text *t, const char *s, size_t n)
-{
-    memcpy(text_room(t, n), s, n);
-    t->len += n;
-}
-
-static void put_char(struct text *t, char c)
-{
-    *text_room(t, 1) = c;
+    *script_text_room(t, 1) = c;
     t->len++;
 }
 
 /* -- encoding -- */
 
-static void encode_value(struct text *t, const struct options *o, int depth);
+static void encode_value(struct script_text *t, const struct options *o, int depth);
 
-static void encode_string(struct text *t, const char *s, size_t len)
+static void encode_string(struct script_text *t, const char *s, size_t len)
 {
     char escaped[8];
-    text_room(t, len + 2);
+    script_text_room(t, len + 2);
     put_char(t, '"');
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
@@ -68,7 +32,7 @@ static void encode_string(struct text *t, const char *s, size_t len)
             put_char(t, '\\');
             put_char(t, letter[found - plain]);
         } else if (c < 32 || c == 127) {
-            put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
+            script_text_put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
         } else {
             put_char(t, (char)c);
         }
@@ -81,18 +45,18 @@ static void encode_fail(lua_State *L, int type, const char *why)
     luaL_error(L, "Cannot serialise %s: %s", lua_typename(L, type), why);
 }
 
-static void encode_number(struct text *t, const struct options *o)
+static void encode_number(struct script_text *t, const struct options *o)
 {
     char text[64];
     double v = lua_tonumber(t->L, -1);
     if (isfinite(v) || (o->invalid_encode == 1 && !isnan(v))) {
-        put(t, text, (size_t)snprintf(text, sizeof text, "%.*g", o->precision, v));
+        script_text_put(t, text, (size_t)snprintf(text, sizeof text, "%.*g", o->precision, v));
     } else if (o->invalid_encode == 0) {
         encode_fail(t->L, LUA_TNUMBER, "must not be NaN or Inf");
     } else if (o->invalid_encode == 1) {
-        put(t, "nan", 3);
+        script_text_put(t, "nan", 3);
     } else {
-        put(t, "null", 4);
+        script_text_put(t, "null", 4);
     }
 }
 
@@ -117,7 +81,7 @@ static int array_length(lua_State *L, const struct options *o)
     return most;
 }
 
-static void encode_key(struct text *t, const struct options *o)
+static void encode_key(struct script_text *t, const struct options *o)
 {
     lua_State *L = t->L;
     size_t len;
@@ -127,7 +91,7 @@ static void encode_key(struct text *t, const struct options *o)
         lua_pushvalue(L, -2);
         encode_number(t, o);
         lua_pop(L, 1);
-        put(t, "\":", 2);
+        script_text_put(t, "\":", 2);
     } else if (type == LUA_TSTRING) {
         const char *s = lua_tolstring(L, -2, &len);
         encode_string(t, s, len);
@@ -137,7 +101,7 @@ static void encode_key(struct text *t, const struct options *o)
     }
 }
 
-static void encode_table(struct text *t, const struct options *o, int depth)
+static void encode_table(struct script_text *t, const struct options *o, int depth)
 {
     lua_State *L = t->L;
     if (depth > o->encode_depth || !lua_checkstack(L, 5))
@@ -166,7 +130,7 @@ static void encode_table(struct text *t, const struct options *o, int depth)
 }
 
 /* The value on top stays there. */
-static void encode_value(struct text *t, const struct options *o, int depth)
+static void encode_value(struct script_text *t, const struct options *o, int depth)
 {
     lua_State *L = t->L;
     size_t len;
@@ -177,11 +141,11 @@ static void encode_value(struct text *t, const struct options *o, int depth)
     } else if (type == LUA_TNUMBER) {
         encode_number(t, o);
     } else if (type == LUA_TBOOLEAN) {
-        put(t, lua_toboolean(L, -1) ? "true" : "false", lua_toboolean(L, -1) ? 4 : 5);
+        script_text_put(t, lua_toboolean(L, -1) ? "true" : "false", lua_toboolean(L, -1) ? 4 : 5);
     } else if (type == LUA_TTABLE) {
         encode_table(t, o, depth + 1);
     } else if (type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1))) {
-        put(t, "null", 4);
+        script_text_put(t, "null", 4);
     } else {
         encode_fail(L, type, "type not supported");
     }
@@ -189,9 +153,9 @@ static void encode_value(struct text *t, const struct options *o, int depth)
 
 static int json_encode(lua_State *L)
 {
-    struct text t;
+    struct script_text t;
     luaL_argcheck(L, lua_gettop(L) == 1, 1, "expected 1 argument");
-    text_begin(&t, L);
+    script_text_begin(&t, L);
     lua_pushvalue(L, 1);
     encode_value(&t, json_options(L), 0);
     lua_pushlstring(L, t.p, t.len);

@@ -2,6 +2,7 @@
  * lua-cmsgpack 0.4 does it: what can be a number becomes the shortest of its kind, a table with keys 1..n an
  * array. Nesting is bounded both ways; text is made in Lua's own memory. */
 #include "script/host.h"
+#include "script/text.h"
 
 #include <math.h>
 
@@ -9,40 +10,15 @@ enum { PACK_DEPTH_MOST = 16 }; /* deeper tables become nil, as there */
 
 /* -- packing -- */
 
-struct pack {
-    lua_State *L;
-    int at; /* stack index of the block */
-    uint8_t *p;
-    size_t len, cap;
-};
-
-static void put(struct pack *k, const void *bytes, size_t n)
-{
-    if (k->cap - k->len < n) {
-        size_t cap = k->cap;
-        while (cap - k->len < n)
-            cap *= 2;
-        uint8_t *p = lua_newuserdata(k->L, cap);
-        memcpy(p, k->p, k->len);
-        lua_replace(k->L, k->at);
-        k->p = p;
-        k->cap = cap;
-    }
-    if (n)
-        memcpy(k->p + k->len, bytes, n);
-    k->len += n;
-}
-
-/* A first byte and an integer of n bytes, most significant first. */
-static void put_head(struct pack *k, uint8_t first, uint64_t v, unsigned n)
+static void put_head(struct script_text *k, uint8_t first, uint64_t v, unsigned n)
 {
     uint8_t text[9] = {first};
     for (unsigned i = 0; i < n; i++)
         text[n - i] = (uint8_t)(v >> (8 * i));
-    put(k, text, n + 1);
+    script_text_put(k, text, n + 1);
 }
 
-static void pack_integer(struct pack *k, int64_t v)
+static void pack_integer(struct script_text *k, int64_t v)
 {
     if (v >= 0) {
         if (v <= 127)
@@ -68,7 +44,7 @@ static void pack_integer(struct pack *k, int64_t v)
     }
 }
 
-static void pack_number(struct pack *k, lua_Number n)
+static void pack_number(struct script_text *k, lua_Number n)
 {
     float f = (float)n;
     uint32_t bits32;
@@ -84,7 +60,7 @@ static void pack_number(struct pack *k, lua_Number n)
     }
 }
 
-static void pack_text(struct pack *k, const char *s, size_t len)
+static void pack_text(struct script_text *k, const char *s, size_t len)
 {
     if (len < 32)
         put_head(k, (uint8_t)(0xa0 | len), 0, 0);
@@ -94,10 +70,10 @@ static void pack_text(struct pack *k, const char *s, size_t len)
         put_head(k, 0xda, len, 2);
     else
         put_head(k, 0xdb, len, 4);
-    put(k, s, len);
+    script_text_put(k, s, len);
 }
 
-static void pack_count(struct pack *k, size_t n, uint8_t fix, uint8_t first16)
+static void pack_count(struct script_text *k, size_t n, uint8_t fix, uint8_t first16)
 {
     if (n <= 15)
         put_head(k, (uint8_t)(fix | n), 0, 0);
@@ -122,9 +98,9 @@ static bool is_array(lua_State *L, size_t *count, size_t *most)
     return array && *most == *count;
 }
 
-static void pack_value(struct pack *k, int depth);
+static void pack_value(struct script_text *k, int depth);
 
-static void pack_table(struct pack *k, int depth)
+static void pack_table(struct script_text *k, int depth)
 {
     lua_State *L = k->L;
     size_t count, most;
@@ -146,7 +122,7 @@ static void pack_table(struct pack *k, int depth)
 }
 
 /* The value on top, popped. */
-static void pack_value(struct pack *k, int depth)
+static void pack_value(struct script_text *k, int depth)
 {
     lua_State *L = k->L;
     size_t len;
@@ -171,17 +147,16 @@ static void pack_value(struct pack *k, int depth)
 static int msgpack_pack(lua_State *L)
 {
     int n = lua_gettop(L);
-    struct pack k = {.L = L, .cap = 256};
+    struct script_text k;
     if (n == 0)
         return luaL_argerror(L, 0, "MessagePack pack needs input.");
     luaL_checkstack(L, 8, "Too many arguments for MessagePack pack.");
-    k.p = lua_newuserdata(L, k.cap);
-    k.at = lua_gettop(L);
+    script_text_begin(&k, L);
     for (int i = 1; i <= n; i++) {
         lua_pushvalue(L, i);
         pack_value(&k, 0);
     }
-    lua_pushlstring(L, (const char *)k.p, k.len);
+    lua_pushlstring(L, k.p, k.len);
     return 1;
 }
 

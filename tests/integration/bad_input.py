@@ -165,9 +165,9 @@ def _(o):
                 b"SSH-2.0-x\r\n", b"\0" * 5000, b"*" * 5000, b"$" * 5000, b"\r" * 5000, b"\n" * 5000, b"-ERR\r\n:1\r\n"]
     for sample in samples:
         with raw_connection(o) as s:
-            s.sendall(sample)
-            s.settimeout(0.1)
             try:
+                s.sendall(sample)
+                s.settimeout(0.1)
                 while s.recv(65536):
                     pass
             except (socket.timeout, ConnectionError):
