@@ -533,9 +533,9 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     unsigned db = rq->client->db;
     walk->at = walk->next - walk->step;
     walk->i = walk->n = 0;
-    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: no others to be quicker for */
+    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: what the batch has asked for */
         walk->key[walk->n] = request_key(rq, walk->next);
-        walk->ahead[walk->n++].e = NULL;
+        walk->ahead[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
         walk->next += walk->step;
         return true;
     }
