@@ -187,7 +187,7 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_posts(w);
 }
 
-static void execute(struct worker *w, struct session *s, struct request *rq)
+static void execute(struct worker *w, struct session *s, struct request *rq, const struct ahead *ahead)
 {
     bool elsewhere =
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
@@ -198,7 +198,9 @@ static void execute(struct worker *w, struct session *s, struct request *rq)
     if (turns_any(&w->turns) && worker_is_held(w, s, rq))
         return;
     struct resp_writer *out = session_write_begin(s);
+    w->env.ahead = ahead;
     enum command_result result = command_execute(rq, out);
+    w->env.ahead = NULL;
     if (unlikely(result != CMD_DONE))
         unfinished(w, s, rq, result);
     out->proto = s->client.proto; /* HELLO and RESET change it */
@@ -220,7 +222,7 @@ static void run(struct worker *w, struct batch *b)
         b->at = i;
         store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, &b->rq[i]);
+            execute(w, s, &b->rq[i], &b->ahead[i]);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
         }

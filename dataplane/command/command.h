@@ -284,6 +284,7 @@ struct command_env { /* one a worker */
     bool stopped;              /* all other workers are stopped */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
     struct script_host *script_host, *function_host; /* NULL until the first script or library */
+    const struct ahead *ahead; /* of the look-up that comes next in this worker's batch, or NULL */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */
     bool turns;                /* ... if the box can */
@@ -395,6 +396,11 @@ static inline const struct key *key_walk_next(const struct request *rq, struct k
     walk->at += walk->step;
     return &walk->key[walk->i++];
 }
+/* The hint of the key that was returned last. */
+static inline const struct ahead *key_walk_ahead(const struct key_walk *walk)
+{
+    return &walk->ahead[walk->i - 1];
+}
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 static inline struct shard *request_shard(const struct request *rq, const struct key *k)
 {
@@ -402,7 +408,11 @@ static inline struct shard *request_shard(const struct request *rq, const struct
     return ks->shard[rq->route == ROUTE_SHARD ? rq->shard : keyspace_shard_of(ks, k->name)];
 }
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
-struct entry *request_find(const struct request *rq, const struct key *k, unsigned how);
+struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how, const struct ahead *a);
+static inline struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
+{
+    return request_find_ahead(rq, k, how, rq->env->ahead);
+}
 /* The key has changed in a way that the store does not see: store_changed(). */
 void request_changed(const struct request *rq, const struct key *k);
 /* It has changed for keyspace notifications, but not for WATCH: groups of streams. */

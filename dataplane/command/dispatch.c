@@ -31,7 +31,7 @@ static void route_one_key(struct request *rq, unsigned position)
     rq->route = ROUTE_SHARD;
 }
 
-static void route_keys(struct request *rq)
+static __attribute__((noinline)) void route_keys(struct request *rq)
 {
     int position[MANY_KEYS];
     bool alone = rq->env->ks->shards == 1;
@@ -573,8 +573,9 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     unsigned db = rq->client->db;
     walk->at = walk->next - walk->step;
     walk->i = walk->n = 0;
-    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: no others to be quicker for */
-        walk->key[walk->n++] = request_key(rq, walk->next);
+    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: what the batch has asked for */
+        walk->key[walk->n] = request_key(rq, walk->next);
+        walk->ahead[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
         walk->next += walk->step;
         return true;
     }
@@ -586,11 +587,11 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     return walk->n > 0;
 }
 
-struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
+struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how, const struct ahead *a)
 {
     if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
         how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
-    return store_find(request_shard(rq, k), rq->client->db, k, how);
+    return store_find_ahead(request_shard(rq, k), rq->client->db, k, how, a);
 }
 
 void request_changed(const struct request *rq, const struct key *k)

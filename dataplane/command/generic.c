@@ -39,7 +39,7 @@ enum command_result exists_command(struct request *rq)
     turn_counts(rq);
     key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn))
-        found += request_find(rq, k, LOOK_READ | LOOK_NOTOUCH) != NULL;
+        found += request_find_ahead(rq, k, LOOK_READ | LOOK_NOTOUCH, key_walk_ahead(&walk)) != NULL;
     reply_int(rq->out, found);
     return CMD_DONE;
 }

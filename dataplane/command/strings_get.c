@@ -41,7 +41,7 @@ enum command_result mget_command(struct request *rq)
     struct key_walk walk;
     key_walk_begin(&walk, 1, 1);
     for (const struct key *k; (k = key_walk_next(rq, &walk));) {
-        struct entry *e = request_find(rq, k, LOOK_READ);
+        struct entry *e = request_find_ahead(rq, k, LOOK_READ, key_walk_ahead(&walk));
         if (e && entry_type(e) == TYPE_STRING)
             reply_bulk(rq->out, entry_string(e, scratch));
         else

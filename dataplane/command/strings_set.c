@@ -95,10 +95,10 @@ static bool parse_time(struct request *rq, int i, unsigned unit, uint64_t *at)
     return !bad;
 }
 
-static enum store_result put(struct request *rq, const struct key *k, struct slice value, uint64_t expire_at,
-                             unsigned flags)
+static inline enum store_result put(struct request *rq, const struct key *k, struct slice value, uint64_t expire_at,
+                                    unsigned flags)
 {
-    return store_set_string(request_shard(rq, k), rq->client->db, k, value, expire_at, flags);
+    return store_set_string_ahead(request_shard(rq, k), rq->client->db, k, value, expire_at, flags, rq->env->ahead);
 }
 
 static inline bool is_huge(const struct request *rq, struct slice value)
@@ -299,7 +299,8 @@ static enum store_result put_pairs(struct request *rq)
     struct key_walk walk;
     key_walk_begin(&walk, 1, 2);
     for (const struct key *k; (k = key_walk_next(rq, &walk));) {
-        if (put(rq, k, rq->argv[walk.at + 1], 0, 0) != STORE_OK)
+        if (store_set_string_ahead(request_shard(rq, k), rq->client->db, k, rq->argv[walk.at + 1], 0, 0,
+                                   key_walk_ahead(&walk)) != STORE_OK)
             return STORE_OOM;
     }
     return STORE_OK;

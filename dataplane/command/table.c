@@ -65,6 +65,11 @@ static inline unsigned slot_of(uint64_t head, uint64_t tail, size_t len)
     return (unsigned)(h >> 40) & table.mask;
 }
 
+static __attribute__((noinline)) bool is_named(const struct command_slot *s, struct slice name)
+{
+    return slice_is(name, table.name[s->cmd->id]);
+}
+
 const struct command_slot *command_slot_find(struct slice name)
 {
     if (name.len - 1 >= NAME_MAX_LEN)
@@ -75,8 +80,7 @@ const struct command_slot *command_slot_find(struct slice name)
         const struct command_slot *s = &table.slot[i];
         if (s->len == 0)
             return NULL;
-        if (s->head == head && s->tail == tail && s->len == name.len &&
-            (s->exact || slice_is(name, table.name[s->cmd->id])))
+        if (s->head == head && s->tail == tail && s->len == name.len && (s->exact || is_named(s, name)))
             return s;
     }
 }

@@ -340,9 +340,9 @@ static enum resp_result read_args(struct resp_reader *r, const struct resp_limit
     return RESP_MORE;
 }
 
-/* The header of a request of up to KEEP_ARGS arguments, with room for them: its length, and how many they are in
- * *count. 0 if it is anything else. */
-static inline size_t small_header(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
+/* The header of a request of up to 99 arguments for which there is room: its length, and how many they are in *count. 0
+ * if it is anything else. */
+static inline size_t small_header(const struct resp_reader *r, const struct resp_limits *limits, struct slice w,
                                   unsigned *count)
 {
     if (w.len < 5 || w.p[0] != '*' || limits->max_bulk < 999)
@@ -358,12 +358,7 @@ static inline size_t small_header(struct resp_reader *r, const struct resp_limit
         len = 5;
     }
     *count = n;
-    if (n > KEEP_ARGS || n > limits->max_args)
-        return 0;
-    while (__builtin_expect(n > r->cap, 0))
-        if (!grow_args(r))
-            return 0;
-    return len;
+    return n > r->cap || n > limits->max_args ? 0 : len;
 }
 
 /* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is another. Six bytes

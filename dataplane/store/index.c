@@ -92,6 +92,9 @@ void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struc
     uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
     a->e = NULL;
     a->bucket = NULL;
+    a->s = s;
+    a->db = db;
+    a->changes = s->changes;
     if (!word)
         return;
     unsigned home = home_of(tag_of(hash), word_buckets(word));
@@ -133,7 +136,7 @@ static inline void ahead_entry(const struct shard *s, struct ahead *a)
     }
 }
 
-enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 10, VALUES_AHEAD = 5 };
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 12, VALUES_AHEAD = 5 };
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
@@ -243,8 +246,10 @@ static bool segment_resize(struct shard *s, uint64_t *directory, unsigned bucket
             if (old[b].low[i])
                 segment_put(seg, buckets, old[b].low[i], old[b].high[i]);
     *directory = word_make(s, seg, buckets, word_keys(word));
-    if (word_buckets(word))
+    if (word_buckets(word)) {
         shard_free(s, old);
+        s->changes++;
+    }
     return true;
 }
 
@@ -312,8 +317,10 @@ static void index_grow(struct shard *s, struct index *ix)
     }
     for (unsigned i = 0; i < split.n; i++)
         segment_put(seg[split.moves[i]], buckets[split.moves[i]], split.low[i], split.high[i]);
-    if (word)
+    if (word) {
         shard_free(s, word_segment(s, word));
+        s->changes++;
+    }
     *parent = stay ? word_make(s, seg[0], buckets[0], stay) : 0;
     *directory_at(ix, number) = split.moving ? word_make(s, seg[1], buckets[1], split.moving) : 0;
     ix->segments++;
@@ -404,6 +411,7 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
     if (keys == 0) {
         *at->directory = 0;
         shard_free(s, seg);
+        s->changes++;
     } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && buckets_for(keys) < buckets) {
         segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
     }

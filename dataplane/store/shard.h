@@ -40,7 +40,7 @@ struct shard {
     unsigned samples, lfu_log_factor, lfu_decay_time;
     uint64_t random;  /* state of shard_random() */
     uint64_t dirty;   /* changes of keys so far */
-    uint64_t changes; /* raised when entries were freed or moved behind a caller's back */
+    uint64_t changes; /* raised when entries, or segments of an index, were freed or moved behind a caller's back */
     struct counters *counters;
     struct trash *trash, *spare;
     unsigned spares;         /* at most one a database */
@@ -164,6 +164,15 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
 /* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not
  * yet as wanted. */
 bool shard_shrink(struct shard *s, unsigned budget);
+/* The live entry of a key that a hint has found and that is still there, or NULL: look it up. */
+static inline struct entry *ahead_hit(const struct shard *s, unsigned db, const struct key *k, const struct ahead *a)
+{
+    if (!a || !a->e || a->changes != s->changes || a->s != s || a->db != db || !entry_key_is(a->e, k->name) ||
+        entry_expired(s, a->e))
+        return NULL;
+    return (struct entry *)(uintptr_t)a->e;
+}
+
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 /* Frees a slice of what was flushed. Returns true if there is more. */

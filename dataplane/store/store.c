@@ -16,8 +16,16 @@ struct entry *db_find(struct shard *s, struct db *db, const struct key *k, struc
 
 struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsigned how)
 {
+    return store_find_ahead(s, db, k, how, NULL);
+}
+
+struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
+                               const struct ahead *a)
+{
     struct place at;
-    struct entry *e = db_find(s, &s->db[db], k, &at);
+    struct entry *e = ahead_hit(s, db, k, a);
+    if (!e)
+        e = db_find(s, &s->db[db], k, &at);
     if (!(how & (LOOK_WRITE | LOOK_NOSTAT))) {
         count_one(s->counters, e ? COUNTER_keyspace_hits : COUNTER_keyspace_misses);
         if (!e && !(how & LOOK_QUIET) && __builtin_expect(s->waits.nodes != 0, 0))

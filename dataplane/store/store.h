@@ -89,14 +89,17 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 
 /* A look-up that is to come: three steps ask for the memory that it will need, each for what the one before has
  * brought: the bucket, the entry that it most likely points to, and what a collection's entry has beyond its first
- * lines or points to. Only a hint: what it points to may have gone meanwhile, and the look-up takes nothing from it.
+ * lines or points to. Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since
+ * the first step, a look-up of that key (or of any other: the key is compared) needs to look no further.
  *
  * Of n look-ups in a row all take the first step at once; store_look_ahead() before look-up i then takes the others a
  * few look-ups ahead of their need, for the CPU can wait for a dozen or two of lines, not for a hundred. */
 struct ahead {
     const struct entry *e; /* NULL = not known yet, or not there */
     const struct bucket *bucket, *next; /* where to look for it, and then; NULL = nowhere */
-    uint32_t tag;
+    const struct shard *s;
+    uint64_t changes; /* of the shard, at the first step */
+    uint32_t tag, db;
 };
 void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a);
 void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
@@ -113,6 +116,9 @@ enum {                   /* how a look-up counts */
 struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsigned how);
 /* The entry of a key also if its time has come; counts, touches and removes nothing (DEBUG). */
 const struct entry *store_peek(const struct shard *s, unsigned db, const struct key *k);
+/* The same with a hint, or NULL. */
+struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
+                               const struct ahead *a);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */
@@ -149,6 +155,9 @@ enum { SET_KEEPTTL = 1, SET_RAW = 2 /* do not try the integer or embstr encoding
  */
 enum store_result store_set_string(struct shard *s, unsigned db, const struct key *k, struct slice value,
                                    uint64_t expire_at, unsigned flags);
+/* The same with a hint, or NULL. */
+enum store_result store_set_string_ahead(struct shard *s, unsigned db, const struct key *k, struct slice value,
+                                         uint64_t expire_at, unsigned flags, const struct ahead *a);
 
 /* Stores an integer into a new or existing string (INCR and its kin), keeping the expiry. */
 enum store_result store_set_int(struct shard *s, unsigned db, const struct key *k, int64_t value);

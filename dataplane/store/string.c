@@ -156,9 +156,20 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
     return e;
 }
 
-/* A string of the same form and length as the one that is there, to expire no sooner, as most are that are set again:
- * nothing is taken and nothing moves. False, and nothing done, if it is not such a one. */
-static bool write_over(struct shard *s, struct db *db, struct entry *e, const struct value *v, uint64_t expire_at)
+static __attribute__((noinline)) bool file_sooner(struct shard *s, struct db *db, const struct key *k,
+                                                  const struct entry *e, const struct value *v, uint64_t expire_at)
+{
+    shard_guard(s, e);
+    shard_guard(s, k->name.p);
+    shard_guard(s, v->text.p);
+    bool ok = expiry_add(s, db, k->hash, entry_expire_at(e), expire_at);
+    shard_unguard(s);
+    return ok;
+}
+
+/* A string of the same form and length as the one that is there, as most are that are set again: nothing moves. False, and nothing done, if it is not such a one. */
+static bool write_over(struct shard *s, struct db *db, const struct key *k, struct entry *e, const struct value *v,
+                       uint64_t expire_at)
 {
     enum { FORM = ENTRY_TYPE | 7 << 3 | ENTRY_TTL };
     unsigned form = TYPE_STRING | v->encoding << 3 | (expire_at ? ENTRY_TTL : 0);
@@ -168,7 +179,7 @@ static bool write_over(struct shard *s, struct db *db, struct entry *e, const st
     struct parts parts = entry_parts(e);
     if (expire_at) {
         uint64_t before = entry_expire_at(e), at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at;
-        if (before > at)
+        if (before > at && !file_sooner(s, db, k, e, v, at))
             return false;
         entry_write_expiry(parts.expiry, at);
         db_note_expiry(db, before, at);
@@ -210,19 +221,32 @@ static struct entry *put(struct shard *s, struct db *db, const struct key *k, st
     return put_taken(s, db, k, old, at, &plan, v, &t);
 }
 
-enum store_result store_set_string(struct shard *s, unsigned number, const struct key *k, struct slice value,
-                                   uint64_t expire_at, unsigned flags)
+static __attribute__((noinline)) bool find_and_put(struct shard *s, struct db *db, const struct key *k,
+                                                   const struct value *v, uint64_t expire_at, unsigned flags)
 {
-    struct db *db = &s->db[number];
     struct place at;
     struct entry *old = db_find(s, db, k, &at);
-    struct value v = value_of(value, flags);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
-    if (!(old && write_over(s, db, old, &v, expire_at)) && !put(s, db, k, old, &at, &v, expire_at))
+    return (old && write_over(s, db, k, old, v, expire_at)) || put(s, db, k, old, &at, v, expire_at);
+}
+
+enum store_result store_set_string_ahead(struct shard *s, unsigned number, const struct key *k, struct slice value,
+                                         uint64_t expire_at, unsigned flags, const struct ahead *a)
+{
+    struct db *db = &s->db[number];
+    struct value v = value_of(value, flags);
+    struct entry *old = flags & SET_KEEPTTL ? NULL : ahead_hit(s, number, k, a);
+    if (!(old && write_over(s, db, k, old, &v, expire_at)) && !find_and_put(s, db, k, &v, expire_at, flags))
         return STORE_OOM;
     shard_changed(s, number, k);
     return STORE_OK;
+}
+
+enum store_result store_set_string(struct shard *s, unsigned db, const struct key *k, struct slice value,
+                                   uint64_t expire_at, unsigned flags)
+{
+    return store_set_string_ahead(s, db, k, value, expire_at, flags, NULL);
 }
 
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)

@@ -145,8 +145,10 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     for (unsigned i = 0; i < n; i++) {
         if (batch > 1)
             store_look_ahead(shard, ahead, n, i);
+        env->ahead = batch > 1 ? &ahead[i] : NULL;
         command_execute(&rq[i], &w);
     }
+    env->ahead = NULL;
     if (w.failed || w.errors)
         abort();
     b->replied += resp_written(&w);

@@ -45,11 +45,11 @@ static struct key query(const struct bench *b, unsigned i)
     return keyspace_key(b->ks, (struct slice){b->query[i], KEY});
 }
 
-static void get_one(struct bench *b, const struct key *k)
+static void get_one(struct bench *b, const struct key *k, const struct ahead *a)
 {
     char scratch[24];
     uint8_t out[VALUE];
-    struct entry *e = store_find(b->s, 0, k, LOOK_READ);
+    struct entry *e = store_find_ahead(b->s, 0, k, LOOK_READ, a);
     if (!e)
         return;
     struct slice v = entry_string(e, scratch);
@@ -57,33 +57,33 @@ static void get_one(struct bench *b, const struct key *k)
     b->sum += out[0] + out[VALUE - 1];
 }
 
-static void set_one(struct bench *b, const struct key *k)
+static void set_one(struct bench *b, const struct key *k, const struct ahead *a)
 {
-    b->sum += store_set_string(b->s, 0, k, (struct slice){b->value, VALUE}, 0, 0);
+    b->sum += store_set_string_ahead(b->s, 0, k, (struct slice){b->value, VALUE}, 0, 0, a);
 }
 
-static void set_ttl(struct bench *b, const struct key *k)
+static void set_ttl(struct bench *b, const struct key *k, const struct ahead *a)
 {
     uint64_t when = shard_time(b->s) + 60000 + (k->hash & 0xfffff);
-    b->sum += store_set_string(b->s, 0, k, (struct slice){b->value, VALUE}, when, 0);
+    b->sum += store_set_string_ahead(b->s, 0, k, (struct slice){b->value, VALUE}, when, 0, a);
 }
 
-static void mixed(struct bench *b, const struct key *k)
+static void mixed(struct bench *b, const struct key *k, const struct ahead *a)
 {
     if (k->hash & 1 << 20)
-        set_one(b, k);
+        set_one(b, k, a);
     else
-        get_one(b, k);
+        get_one(b, k, a);
 }
 
-typedef void operation(struct bench *b, const struct key *k);
+typedef void operation(struct bench *b, const struct key *k, const struct ahead *a);
 
 static double one_by_one(struct bench *b, operation *op)
 {
     double start = now_ns();
     for (unsigned i = 0; i < QUERIES; i++) {
         struct key k = query(b, i);
-        op(b, &k);
+        op(b, &k, NULL);
         __asm__ volatile("lfence" ::: "memory"); /* a request of its own: no overlap with the next */
     }
     return (now_ns() - start) / QUERIES;
@@ -101,7 +101,7 @@ static double in_batches(struct bench *b, operation *op)
         }
         for (unsigned j = 0; j < BATCH; j++) {
             store_look_ahead(b->s, ahead, BATCH, j);
-            op(b, &k[j]);
+            op(b, &k[j], &ahead[j]);
         }
     }
     return (now_ns() - start) / QUERIES;
@@ -159,7 +159,7 @@ static void evicting(struct bench *b, struct config *conf)
 
 /* Goal G5: all keys have a TTL, the limit holds half of them, the expiry of what was replaced or evicted is
  * swept up meanwhile. */
-static void set_ttl_half(struct bench *b, const struct key *k)
+static void set_ttl_half(struct bench *b, const struct key *k, const struct ahead *a)
 {
     static unsigned n;
     if (n++ % 512 == 0) { /* a worker's upkeep: every 20 us when there is something to do */
@@ -167,7 +167,7 @@ static void set_ttl_half(struct bench *b, const struct key *k)
             ;
         shard_set_time(b->s, shard_time(b->s) + 1);
     }
-    b->sum += store_set_string(b->s, 0, k, (struct slice){b->value, VALUE}, shard_time(b->s) + 3600000, 0);
+    b->sum += store_set_string_ahead(b->s, 0, k, (struct slice){b->value, VALUE}, shard_time(b->s) + 3600000, 0, a);
 }
 
 static void half_full(struct bench *b, struct config *conf)
