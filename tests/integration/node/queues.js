@@ -17,9 +17,15 @@ let queues = 0;
 
 const range = (count, of = (n) => n) => Array.from({ length: count }, (_, n) => of(n));
 
+async function emptied() {
+  const redis = new Redis(address);
+  await redis.flushall().finally(() => redis.disconnect());
+}
+
 // Runs fn with what a queue of its own is made of and closes it all, whatever happens. An error of a connection fails the check.
 async function withQueue(fn) {
   const name = `queue-${++queues}`;
+  await emptied();
   const open = [];
   const errors = [];
   const keep = (part) => {
@@ -223,6 +229,7 @@ test('bullmq: logs, progress, ranges, clean, drain, obliterate leaves no key', (
 // Runs fn with Bull queues of one name, each with connections of its own.
 async function withBull(fn, settings = {}) {
   const name = `bull-${++queues}`;
+  await emptied();
   const open = [];
   const another = () => {
     const queue = new Bull(name, { redis: address, ...settings });
