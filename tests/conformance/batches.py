@@ -173,7 +173,7 @@ class Conversation:
             except (ValueError, IndexError) as error:
                 raise Different(first + number, args, '  a reply is missing') from error
             theirs, ours = oracle[at:end], box[other:other_end]
-            db = args[1] if args[0] == b'SELECT' else db
+            db = args[1] if args[0] == b'SELECT' and theirs == b'+OK\r\n' else db
             if ours != theirs and sides is self.look and args[:2] == [b'XINFO', b'STREAM'] and not self.nodes_follow(db, args[2], theirs, ours):
                 raise Different(first + number, args, '  another number of nodes:\n  oracle: %s\n  box:    %s' %
                                 tuple(wire.Reply(raw, None).text() for raw in (theirs, ours)))

@@ -314,6 +314,7 @@ static void run_in_slices(struct engine *e, struct resp_writer *out)
     for (unsigned i = 0; i < ks->shards; i++)
         shard_swap_turn(ks->shard[i], &(struct shard_turn){NULL, e->env.now_ms, {0}, 0});
     coroutine_free(s.co);
+    e->request.turn = NULL;
 }
 
 static void run(struct engine *e, int argc, const struct slice *argv)
@@ -323,10 +324,12 @@ static void run(struct engine *e, int argc, const struct slice *argv)
     resp_writer_init(&sink.w, &ops, e->client->proto);
     command_prepare(&e->request, &e->env, e->client, argc, argv);
     e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_ELSEWHERE) /* every shard is here */
-        e->result = command_execute(&e->request, &sink.w);
-    if (e->result == CMD_LONG && !e->leaves_long)
-        run_in_slices(e, &sink.w);
+    while (e->result == CMD_ELSEWHERE || (e->result == CMD_LONG && !e->leaves_long)) {
+        if (e->result == CMD_LONG)
+            run_in_slices(e, &sink.w); /* a script may find that it needs all shards */
+        else
+            e->result = command_execute(&e->request, &sink.w); /* every shard is here */
+    }
     take_chunk(&sink.w);
     free(sink.chunk);
 }
