@@ -3,13 +3,13 @@
  * every frame the box sends is sound, a fresh client gets its PONG, no connection stays, no packet buffer is
  * lost. */
 #include "job.h"
-#include "peer.h"
+#include "far_end.h"
 
 #include <rte_mempool.h>
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, INPUTS_A_BOX = 2000 };
 
-static struct peers world;
+static struct far_ends world;
 static struct frame frame;
 static unsigned idle_frames; /* buffers that are free when nothing happens */
 
@@ -31,7 +31,7 @@ static const char *const request[] = {
     "FLUSHALL\r\n",
 };
 
-static struct peer *take_peer(struct input *in)
+static struct far_end *take_peer(struct input *in)
 {
     return &world.peer[take8(in) % PEERS];
 }
@@ -46,31 +46,31 @@ static uint32_t take_shift(struct input *in)
 static void op_open(struct input *in)
 {
     static const uint8_t usual[20] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     uint8_t how = take8(in);
     uint32_t isn = how & 1 ? 0xffffff00 : how & 2 ? take32(in) : 1000;
     size_t n = sizeof usual;
     const uint8_t *option = how & 4 ? take(in, take8(in) % 41, &n) : usual;
     if (p->synced && !(how & 16)) /* else the box keeps it, for a while */
-        peer_send(&world, p, RST | ACK, p->next, p->seen, NULL, 0);
-    peer_open(&world, p, isn, option, how & 8 ? 0 : n);
+        far_end_send(&world, p, RST | ACK, p->next, p->seen, NULL, 0);
+    far_end_open(&world, p, isn, option, how & 8 ? 0 : n);
 }
 
 static void op_request(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     const char *s = request[take8(in) % (sizeof request / sizeof *request)];
     size_t len = strlen(s);
-    peer_send(&world, p, PSH | ACK, p->next, p->acked, (const uint8_t *)s, len);
+    far_end_send(&world, p, PSH | ACK, p->next, p->acked, (const uint8_t *)s, len);
     p->next += (uint32_t)len;
 }
 
 static void op_data(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     size_t len;
     const uint8_t *data = take(in, take8(in), &len);
-    peer_send(&world, p, PSH | ACK, p->next, p->acked, data, len);
+    far_end_send(&world, p, PSH | ACK, p->next, p->acked, data, len);
     p->next += (uint32_t)len;
 }
 
@@ -78,16 +78,16 @@ static void op_data(struct input *in)
 static void op_stray(struct input *in)
 {
     static const uint8_t filler[1400];
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     uint8_t flags = take8(in);
     uint32_t seq = p->next + take_shift(in), ack = p->acked + take_shift(in);
-    peer_send(&world, p, flags, seq, ack, filler, (size_t)take8(in) * 6 % sizeof filler);
+    far_end_send(&world, p, flags, seq, ack, filler, (size_t)take8(in) * 6 % sizeof filler);
 }
 
 /* Options of any kind on an acknowledgement, SACK blocks among them. */
 static void op_options(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     size_t len;
     uint8_t flags = take8(in);
     uint32_t ack = p->acked + take_shift(in);
@@ -105,14 +105,14 @@ static void op_options(struct input *in)
                         .option = option,
                         .options = len};
     frame_tcp(&frame, &s);
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 /* A SACK of `n` bytes `shift` behind what is acknowledged. */
 static void op_sack(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     uint8_t o[12 + 2 + 24] = {1, 1, 8, 10};
     unsigned blocks = 1 + take8(in) % 3, at = p->ts ? 12 : 0;
     if (!p->ts)
@@ -137,33 +137,33 @@ static void op_sack(struct input *in)
                         .option = o,
                         .options = at};
     frame_tcp(&frame, &s);
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 static void op_fin(struct input *in)
 {
-    struct peer *p = take_peer(in);
-    peer_send(&world, p, FIN | ACK, p->next++, p->acked, NULL, 0);
+    struct far_end *p = take_peer(in);
+    far_end_send(&world, p, FIN | ACK, p->next++, p->acked, NULL, 0);
 }
 
 static void op_reset(struct input *in)
 {
-    struct peer *p = take_peer(in);
-    peer_send(&world, p, RST, p->next + take_shift(in), 0, NULL, 0);
+    struct far_end *p = take_peer(in);
+    far_end_send(&world, p, RST, p->next + take_shift(in), 0, NULL, 0);
 }
 
 /* Up to 13 seconds. */
 static void op_time(struct input *in)
 {
     uint8_t b = take8(in);
-    peers_run(&world, 100ull << (b & 31) % 18, 1 + (b >> 5));
+    far_ends_run(&world, 100ull << (b & 31) % 18, 1 + (b >> 5));
 }
 
 /* How the peer acknowledges from now on, and its window. */
 static void op_manner(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     uint8_t how = take8(in);
     p->auto_ack = how & 1;
     if (how & 2)
@@ -172,7 +172,7 @@ static void op_manner(struct input *in)
         p->acked = p->seen;
     p->acked += how & 16 ? take_shift(in) : 0;
     p->ts_val += how & 32 ? take_shift(in) : 0;
-    peer_send(&world, p, ACK, p->next, p->acked, NULL, 0);
+    far_end_send(&world, p, ACK, p->next, p->acked, NULL, 0);
 }
 
 static void op_raw(struct input *in)
@@ -181,8 +181,8 @@ static void op_raw(struct input *in)
     memcpy(frame.p, p, frame.len);
     if (frame.len == 0)
         return;
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 /* An IP packet of any protocol, checksums right. */
@@ -198,8 +198,8 @@ static void op_packet(struct input *in)
     for (unsigned i = how >> 5; i; i--) /* headers too: fragments, options, addresses */
         frame.p[take8(in) % 64] = take8(in);
     frame_repair(&frame);
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 /* An ARP packet or a neighbour discovery message, some bytes of it changed. */
@@ -220,14 +220,14 @@ static void op_neighbour(struct input *in)
     for (unsigned i = how >> 2 & 3; i; i--)
         frame.p[take8(in) % frame.len] = take8(in);
     frame_repair(&frame);
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 /* An ICMP error (unreachable, too big, time exceeded) about a segment of the box to this peer. */
 static void op_error(struct input *in)
 {
-    struct peer *p = take_peer(in);
+    struct far_end *p = take_peer(in);
     uint8_t m[8 + 40 + 20] = {0}, type = take8(in), *ip = m + 8;
     size_t header = p->v6 ? 40 : 20;
     m[0] = p->v6 ? 1 + type % 4 : (uint8_t[]){3, 4, 5, 11, 12}[type % 5];
@@ -249,15 +249,15 @@ static void op_error(struct input *in)
     to32(t + 4, p->acked + take_shift(in));
     frame_ip(&frame, p->v6, type & 64 ? 77 : p->host, p->v6 ? ICMP6 : ICMP4, m,
              8 + header + (type & 128 ? 8 : 20));
-    peers_send(&world, &frame);
-    peers_run(&world, 100, 1);
+    far_ends_send(&world, &frame);
+    far_ends_run(&world, 100, 1);
 }
 
 /* The next data as two IPv4 fragments, in any order, overlapping or one missing. */
 static void op_fragments(struct input *in)
 {
     static struct frame part;
-    struct peer *p = &world.peer[0];
+    struct far_end *p = &world.peer[0];
     uint8_t how = take8(in);
     size_t cut = 8 + take8(in) % 12 * 8u, len = strlen(request[2]);
     struct segment s = {.host = p->host,
@@ -282,8 +282,8 @@ static void op_fragments(struct input *in)
         to16(part.p + ETHER + 6, (unsigned)(from / 8) | (last ? 0 : 0x2000));
         frame_repair(&part);
         if (i < 2 || how & 4)
-            peers_send(&world, &part);
-        peers_run(&world, 100, 1);
+            far_ends_send(&world, &part);
+        far_ends_run(&world, 100, 1);
     }
     if (how & 8)
         p->next += (uint32_t)len;
@@ -299,21 +299,21 @@ static void (*const operation[])(struct input *) = {
 
 static bool answers(void)
 {
-    struct peer *p = &world.peer[2];
+    struct far_end *p = &world.peer[2];
     p->host = 77; /* one whose rate no operation has used up */
     for (unsigned i = 0; i < 5; i++) {
-        peer_open(&world, p, 5000, NULL, 0);
+        far_end_open(&world, p, 5000, NULL, 0);
         if (p->synced) {
-            peer_send(&world, p, PSH | ACK, p->next, p->acked, (const uint8_t *)"PING\r\n", 6);
+            far_end_send(&world, p, PSH | ACK, p->next, p->acked, (const uint8_t *)"PING\r\n", 6);
             p->next += 6;
-            peers_run(&world, 2000, 4);
+            far_ends_run(&world, 2000, 4);
         }
         bool pong = p->got_len == 7 && memcmp(p->got, "+PONG\r\n", 7) == 0;
-        peer_send(&world, p, RST | ACK, p->next, p->seen, NULL, 0);
+        far_end_send(&world, p, RST | ACK, p->next, p->seen, NULL, 0);
         p->host = 1;
         if (pong)
             return true;
-        peers_run(&world, 2000000, 20);
+        far_ends_run(&world, 2000000, 20);
     }
     return false;
 }
@@ -324,16 +324,16 @@ static void all_ends(void)
     struct fabric *f = world.rig.box.fabric;
     for (unsigned i = 0; i < PEERS; i++)
         if (world.peer[i].synced)
-            peer_send(&world, &world.peer[i], RST | ACK, world.peer[i].next, world.peer[i].seen, NULL, 0);
+            far_end_send(&world, &world.peer[i], RST | ACK, world.peer[i].next, world.peer[i].seen, NULL, 0);
     while (w->live_sessions)
         session_close(w->live_sessions, false);
     for (struct job *j; (j = fabric_receive(f, fabric_main(f)));)
         job_free(j);
     for (unsigned i = 0; i < 600 && tcp_conn_count(w->tcp); i++)
-        peers_run(&world, 1000000, 1);
+        far_ends_run(&world, 1000000, 1);
     MUST(tcp_conn_count(w->tcp) == 0, "a connection is still there after ten minutes");
     for (unsigned i = 0; i < 90 && rte_mempool_avail_count(world.rig.pool) < idle_frames; i++)
-        peers_run(&world, 1000000, 1);
+        far_ends_run(&world, 1000000, 1);
     MUST(rte_mempool_avail_count(world.rig.pool) == idle_frames, "a packet buffer is lost");
 }
 
@@ -344,13 +344,13 @@ static void fresh_box(void)
         return;
     inputs = 1;
     if (world.rig.wire)
-        MUST(peers_stop(&world), "a packet buffer is lost at the end");
-    peers_start(&world);
+        MUST(far_ends_stop(&world), "a packet buffer is lost at the end");
+    far_ends_start(&world);
     idle_frames = 0;
     MUST(answers(), "the box does not answer at the start");
     while (world.rig.worker->live_sessions)
         session_close(world.rig.worker->live_sessions, false);
-    peers_run(&world, 10000000, 100);
+    far_ends_run(&world, 10000000, 100);
     idle_frames = rte_mempool_avail_count(world.rig.pool);
 }
 

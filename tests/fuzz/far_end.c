@@ -1,26 +1,26 @@
-/* peer.c: see peer.h. */
-#include "peer.h"
+/* far_end.c: see peer.h. */
+#include "far_end.h"
 
 #include <rte_mbuf.h>
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, BOX_PORT = 6379 };
 
-void peers_start(struct peers *ps)
+void far_ends_start(struct far_ends *ps)
 {
     /* More clients than an input can open. */
     static const char *const pairs[] = {"slowlog-log-slower-than", "0", "maxclients", "1000", NULL};
     rig_ipv6 = true;
     rig_start(&ps->rig, pairs, NULL);
     for (unsigned i = 0; i < PEERS; i++)
-        ps->peer[i] = (struct peer){.v6 = i == PEERS - 1, .host = i == 1 ? 9 : 1, .window = 65535};
+        ps->peer[i] = (struct far_end){.v6 = i == PEERS - 1, .host = i == 1 ? 9 : 1, .window = 65535};
 }
 
-bool peers_stop(struct peers *ps)
+bool far_ends_stop(struct far_ends *ps)
 {
     return rig_stop(&ps->rig);
 }
 
-void peers_send(struct peers *ps, const struct frame *f)
+void far_ends_send(struct far_ends *ps, const struct frame *f)
 {
     const struct wire *w = memwire_end(ps->rig.wire, 1);
     struct rte_mbuf *m = rte_pktmbuf_alloc(ps->rig.pool);
@@ -36,7 +36,7 @@ void peers_send(struct peers *ps, const struct frame *f)
 /* -- what comes back
  * -------------------------------------------------------------------------------------------- */
 
-static void find_timestamp(struct peer *p, const uint8_t *t, size_t header)
+static void find_timestamp(struct far_end *p, const uint8_t *t, size_t header)
 {
     for (size_t at = 20; at + 10 <= header && t[at];) {
         if (t[at] == 8 && t[at + 1] == 10) {
@@ -47,7 +47,7 @@ static void find_timestamp(struct peer *p, const uint8_t *t, size_t header)
     }
 }
 
-static void peer_hears(struct peer *p, const uint8_t *t, size_t len)
+static void far_end_hears(struct far_end *p, const uint8_t *t, size_t len)
 {
     size_t header = (size_t)(t[12] >> 4) * 4, payload = len - header;
     uint32_t seq = be32(t + 4);
@@ -64,7 +64,7 @@ static void peer_hears(struct peer *p, const uint8_t *t, size_t len)
         p->acked = p->seen;
 }
 
-static void hear(struct peers *ps, const struct rte_mbuf *m)
+static void hear(struct far_ends *ps, const struct rte_mbuf *m)
 {
     static struct frame f, answer;
     MUST(m->pkt_len <= FRAME_MAX, "the box sends more than the MTU");
@@ -77,12 +77,12 @@ static void hear(struct peers *ps, const struct rte_mbuf *m)
     const uint8_t *t = frame_find_tcp(&f, &len);
     for (unsigned i = 0; t && i < PEERS; i++)
         if (be16(t + 2) == ps->peer[i].port)
-            peer_hears(&ps->peer[i], t, len);
+            far_end_hears(&ps->peer[i], t, len);
     if (frame_resolve(&f, &answer))
-        peers_send(ps, &answer);
+        far_ends_send(ps, &answer);
 }
 
-void peers_run(struct peers *ps, uint64_t us, unsigned rounds)
+void far_ends_run(struct far_ends *ps, uint64_t us, unsigned rounds)
 {
     struct box_rig *r = &ps->rig;
     struct worker *w = r->worker;
@@ -106,8 +106,8 @@ void peers_run(struct peers *ps, uint64_t us, unsigned rounds)
 /* -- what is sent
  * ----------------------------------------------------------------------------------------------- */
 
-void peer_send(struct peers *ps, struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack,
-               const uint8_t *data, size_t len)
+void far_end_send(struct far_ends *ps, struct far_end *p, uint8_t flags, uint32_t seq, uint32_t ack,
+                  const uint8_t *data, size_t len)
 {
     static struct frame f;
     uint8_t ts[12] = {1, 1, 8, 10};
@@ -126,20 +126,20 @@ void peer_send(struct peers *ps, struct peer *p, uint8_t flags, uint32_t seq, ui
                         .payload = data,
                         .payload_len = len};
     frame_tcp(&f, &s);
-    peers_send(ps, &f);
-    peers_run(ps, 100, 1);
+    far_ends_send(ps, &f);
+    far_ends_run(ps, 100, 1);
 }
 
-void peer_open(struct peers *ps, struct peer *p, uint32_t isn, const uint8_t *option, size_t options)
+void far_end_open(struct far_ends *ps, struct far_end *p, uint32_t isn, const uint8_t *option, size_t options)
 {
     static struct frame f;
-    *p = (struct peer){.v6 = p->v6,
-                       .host = p->host,
-                       .auto_ack = true,
-                       .port = (uint16_t)(10000 + ps->ports++ % 50000),
-                       .window = 65535,
-                       .next = isn + 1,
-                       .ts_val = 1000};
+    *p = (struct far_end){.v6 = p->v6,
+                          .host = p->host,
+                          .auto_ack = true,
+                          .port = (uint16_t)(10000 + ps->ports++ % 50000),
+                          .window = 65535,
+                          .next = isn + 1,
+                          .ts_val = 1000};
     struct segment s = {.v6 = p->v6,
                         .host = p->host,
                         .sport = p->port,
@@ -150,9 +150,9 @@ void peer_open(struct peers *ps, struct peer *p, uint32_t isn, const uint8_t *op
                         .option = option,
                         .options = options};
     frame_tcp(&f, &s);
-    peers_send(ps, &f);
+    far_ends_send(ps, &f);
     for (unsigned i = 0; i < 4 && !p->synced; i++) /* the first may have to ask for the way back */
-        peers_run(ps, 100, 1);
+        far_ends_run(ps, 100, 1);
     if (p->synced)
-        peer_send(ps, p, ACK, p->next, p->acked, NULL, 0);
+        far_end_send(ps, p, ACK, p->next, p->acked, NULL, 0);
 }
