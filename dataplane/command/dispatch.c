@@ -191,10 +191,11 @@ static bool in_vain(const struct request *rq)
 static void refuse_listener(struct request *rq)
 {
     char text[192];
-    snprintf(text, sizeof text,
-             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-             "in this context",
-             rq->cmd->full_name);
+    snprintf(
+        text, sizeof text,
+        "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+        "in this context",
+        rq->cmd->full_name);
     refuse(rq, text);
 }
 
@@ -329,14 +330,15 @@ static inline void begin(struct request *rq)
 }
 
 /* Of a client that wants no reply, has MULTI open, or has subscribed to something; or all are refused. */
-static __attribute__((noinline)) enum command_result execute_otherwise(struct request *rq, struct resp_writer *out,
-                                                                       const char *busy)
+static __attribute__((noinline)) enum command_result
+execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
-    bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+    bool refused =
+        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;
@@ -472,91 +474,6 @@ bool request_timeout(const struct request *rq, int i, uint64_t *ms)
     return false;
 }
 
-/* -- keys -- */
-
-/* Where a specification's keys begin; 0 = nowhere. */
-static int begin_of(const struct key_spec *k, int argc, const struct slice *argv)
-{
-    if (k->begin == KEYS_AT_INDEX)
-        return k->index < argc ? k->index : 0;
-    if (k->begin != KEYS_AT_KEYWORD)
-        return 0;
-    int step = k->index > 0 ? 1 : -1;
-    for (int i = k->index > 0 ? k->index : argc + k->index; i > 0 && i < argc - 1; i += step)
-        if (slice_is(argv[i], k->keyword))
-            return i + 1;
-    return 0;
-}
-
-/* First and last position and step of a specification's keys. False if the arguments are malformed. */
-static bool span_of(const struct key_spec *k, int begin, int argc, const struct slice *argv, int *first,
-                    int *last)
-{
-    *first = begin;
-    *last = 0;
-    if (k->find == KEYS_RANGE) {
-        if (k->last >= 0)
-            *last = begin + k->last;
-        else if (k->limit <= 1)
-            *last = argc + k->last;
-        else
-            *last = begin + (argc - begin) / k->limit + k->last;
-    } else if (k->find == KEYS_NUM) {
-        int64_t count;
-        if (begin + k->last >= argc || !parse_i64(argv[begin + k->last], &count) || count < 0 || count > argc)
-            return false;
-        *first = begin + k->limit;
-        *last = *first + ((int)count - 1) * k->step;
-    } else {
-        return false;
-    }
-    return *last < argc;
-}
-
-int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room)
-{
-    return command_key_uses(cmd, argc, argv, position, NULL, room);
-}
-
-/* XREADGROUP changes what its key specification calls read only: such a command may change all. */
-static bool changes_unsaid(const struct command *cmd)
-{
-    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
-        if (!(cmd->key[i].flags & KEY_RO))
-            return false;
-    return cmd->flags & CMD_WRITE;
-}
-
-int command_key_uses(const struct command *cmd, int argc, const struct slice *argv, int *position,
-                     bool *write, int room)
-{
-    if (cmd->getkeys) {
-        int keys = cmd->getkeys(argc, argv, position, room);
-        for (int i = 0; write && i < keys && i < room; i++)
-            write[i] = cmd->flags & CMD_WRITE;
-        return keys;
-    }
-    bool all = write && changes_unsaid(cmd);
-    int n = 0;
-    for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
-        const struct key_spec *k = &cmd->key[i];
-        int first, last, begin = begin_of(k, argc, argv);
-        if (begin == 0 || k->flags & KEY_NOT_KEY)
-            continue;
-        if (!span_of(k, begin, argc, argv, &first, &last))
-            return -1;
-        int step = k->step > 0 ? k->step : 1, at = first;
-        for (; at <= last && n < room; at += step, n++) {
-            position[n] = at;
-            if (write)
-                write[n] = all || !(k->flags & KEY_RO);
-        }
-        if (at <= last)
-            n += (last - at) / step + 1; /* counted alone: there may be a million */
-    }
-    return cmd->key[0].flags ? n : -1;
-}
-
 /* -- for handlers -- */
 
 struct key request_key(const struct request *rq, int i)
@@ -573,7 +490,8 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     unsigned db = rq->client->db;
     walk->at = walk->next - walk->step;
     walk->i = walk->n = 0;
-    if (walk->next + walk->step >= rq->argc && walk->next < rq->argc) { /* alone: what the batch has asked for */
+    if (walk->next + walk->step >= rq->argc &&
+        walk->next < rq->argc) { /* alone: what the batch has asked for */
         walk->key[walk->n] = request_key(rq, walk->next);
         walk->ahead[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
         walk->next += walk->step;
@@ -587,7 +505,8 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     return walk->n > 0;
 }
 
-struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how, const struct ahead *a)
+struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how,
+                                 const struct ahead *a)
 {
     if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
         how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
