@@ -1,6 +1,7 @@
 /* hash.c: slots by CRC16-CCITT (XMODEM: polynomial 0x1021, initial value 0) as the Redis Cluster
  * specification says, and a keyed multiply-and-fold hash for the index. */
 #include "base/hash.h"
+#include "base/bytes.h"
 
 static const uint16_t crc16_table[256] = {
     0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7, 0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c,
@@ -45,20 +46,6 @@ unsigned key_slot(struct slice key)
 #define MIX_B 0xc6d1e7350b9a4f8bu
 #define MIX_C 0x7b94d23fa8615ce9u
 
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static inline uint64_t load32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 /* High and low half of the product, folded: every bit of the result depends on every bit of both. */
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
@@ -70,11 +57,11 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
 static inline void load_tail(const uint8_t *p, size_t len, uint64_t *a, uint64_t *b)
 {
     if (len >= 8) {
-        *a = load64(p);
-        *b = load64(p + len - 8);
+        *a = bytes_load8(p);
+        *b = bytes_load8(p + len - 8);
     } else if (len >= 4) {
-        *a = load32(p);
-        *b = load32(p + len - 4);
+        *a = bytes_load4(p);
+        *b = bytes_load4(p + len - 4);
     } else if (len > 0) {
         *a = (uint64_t)p[0] << 16 | (uint64_t)p[len >> 1] << 8 | p[len - 1];
         *b = 0;
@@ -89,7 +76,7 @@ uint64_t key_hash(struct slice key, uint64_t seed)
     const uint8_t *p = key.p;
     size_t rest = key.len;
     for (; rest > 16; p += 16, rest -= 16) {
-        left = fold(load64(p) ^ left, load64(p + 8) ^ right);
+        left = fold(bytes_load8(p) ^ left, bytes_load8(p + 8) ^ right);
         right += MIX_C;
     }
     uint64_t a, b;

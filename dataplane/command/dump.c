@@ -18,6 +18,16 @@ void dump_value(struct rdb_writer *w, const struct request *rq, const struct sha
     rdb_put_footer(w);
 }
 
+enum command_result reply_payload(struct request *rq, struct rdb_writer *w)
+{
+    if (w->failed)
+        reply_oom(rq->out);
+    else
+        reply_bulk(rq->out, (struct slice){w->p, w->len});
+    rdb_writer_free(w);
+    return CMD_DONE;
+}
+
 enum command_result dump_command(struct request *rq)
 {
     struct rdb_writer w;
@@ -29,12 +39,7 @@ enum command_result dump_command(struct request *rq)
     if (turn_wanted(rq, entry_user_bytes(e) / 16))
         return CMD_LONG;
     dump_value(&w, rq, request_shard(rq, &rq->key), e);
-    if (w.failed)
-        reply_oom(rq->out);
-    else
-        reply_bulk(rq->out, (struct slice){w.p, w.len});
-    rdb_writer_free(&w);
-    return CMD_DONE;
+    return reply_payload(rq, &w);
 }
 
 struct restore {

@@ -1,6 +1,7 @@
 /* generic.c: DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE, OBJECT.
  * https://redis.io/docs/latest/commands/?group=generic */
 #include "command/generic.h"
+#include "command/server.h"
 #include <limits.h>
 
 const char *value_type_name(enum value_type type)
@@ -245,7 +246,6 @@ enum command_result object_freq_command(struct request *rq)
 enum command_result object_help_command(struct request *rq)
 {
     static const char *const lines[] = {
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "ENCODING <key>",
         "    Return the kind of internal representation used in order to store the value",
         "    associated with a <key>.",
@@ -258,12 +258,6 @@ enum command_result object_help_command(struct request *rq)
         "REFCOUNT <key>",
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
-        "HELP",
-        "    Prints this help.",
-    };
-    enum { LINES = sizeof lines / sizeof lines[0] };
-    reply_array(rq->out, LINES);
-    for (unsigned i = 0; i < LINES; i++)
-        reply_simple(rq->out, lines[i]);
-    return CMD_DONE;
+        NULL};
+    return server_help(rq, lines);
 }

@@ -11,10 +11,13 @@ command_handler del_command, unlink_command, exists_command, touch_command, type
 
 int migrate_getkeys(int argc, const struct slice *argv, int *position, int room);
 
-/* A value as DUMP gives it, with the request's turns; the writer is the caller's to free, and may have failed. */
+/* A value as DUMP gives it, with the request's turns; the writer is the caller's to free, and may have
+ * failed. */
 struct rdb_writer;
 void dump_value(struct rdb_writer *w, const struct request *rq, const struct shard *s, const struct entry *e);
 
+/* Replies the payload, or that there is no memory, and frees it. */
+enum command_result reply_payload(struct request *rq, struct rdb_writer *w);
 /* rdbcompression: are strings in payloads compressed? */
 bool dump_compresses(const struct config *conf);
 /* Redis' name of a type: "string", "list", ... */

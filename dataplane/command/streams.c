@@ -146,20 +146,6 @@ void reply_stream_range(struct request *rq, const struct stream *st, struct stre
         reply_stream_entry(rq->out, &w);
 }
 
-void reply_stream_help(struct resp_writer *out, const char *const *lines, unsigned count)
-{
-    reply_array(out, count);
-    for (unsigned i = 0; i < count; i++)
-        reply_simple(out, lines[i]);
-}
-
-void reply_stream_subcommand_error(struct request *rq)
-{
-    bool group = rq->cmd->parent && strcmp(rq->cmd->parent->name, "xgroup") == 0;
-    reply_errorf(rq->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
-                 STREAM_WORD(rq->argv[1]), group ? "XGROUP" : "XINFO");
-}
-
 /* -- groups
  * ---------------------------------------------------------------------------------------------------- */
 

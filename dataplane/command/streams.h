@@ -24,9 +24,6 @@ void reply_stream_entry_of(struct resp_writer *out, const struct stream *st, str
 /* An array of the entries from one ID to another, `most` at most (UINT64_MAX: all). */
 void reply_stream_range(struct request *rq, const struct stream *st, struct stream_id from,
                         struct stream_id to, uint64_t most, bool reverse);
-void reply_stream_help(struct resp_writer *out, const char *const *lines, unsigned count);
-/* "unknown subcommand or wrong number of arguments" */
-void reply_stream_subcommand_error(struct request *rq);
 
 /* The stream and its group of arguments `key` and `group`, for commands that need both. False after replying
  * WRONGTYPE or NOGROUP. */

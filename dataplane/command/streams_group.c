@@ -1,5 +1,6 @@
 /* streams_group.c: XGROUP and XACK. https://redis.io/docs/latest/commands/xgroup-create/ and its neighbours
  */
+#include "command/server.h"
 #include "command/stream_commands.h"
 #include "command/streams.h"
 
@@ -26,7 +27,7 @@ static bool read_options(struct request *rq, struct group_options *o, bool creat
                 return false;
             }
         } else {
-            reply_stream_subcommand_error(rq);
+            server_unknown_subcommand(rq);
             return false;
         }
     }
@@ -162,27 +163,22 @@ enum command_result xgroup_delconsumer_command(struct request *rq)
 
 enum command_result xgroup_help_command(struct request *rq)
 {
-    static const char *const lines[] = {
-        "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "CREATE <key> <groupname> <id|$> [option]",
-        "    Create a new consumer group. Options are:",
-        "    * MKSTREAM",
-        "      Create the empty stream if it does not exist.",
-        "    * ENTRIESREAD entries_read",
-        "      Set the group's entries_read counter (internal use).",
-        "CREATECONSUMER <key> <groupname> <consumer>",
-        "    Create a new consumer in the specified group.",
-        "DELCONSUMER <key> <groupname> <consumer>",
-        "    Remove the specified consumer.",
-        "DESTROY <key> <groupname>",
-        "    Remove the specified group.",
-        "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-        "    Set the current group ID and entries_read counter.",
-        "HELP",
-        "    Prints this help.",
-    };
-    reply_stream_help(rq->out, lines, sizeof lines / sizeof lines[0]);
-    return CMD_DONE;
+    static const char *const lines[] = {"CREATE <key> <groupname> <id|$> [option]",
+                                        "    Create a new consumer group. Options are:",
+                                        "    * MKSTREAM",
+                                        "      Create the empty stream if it does not exist.",
+                                        "    * ENTRIESREAD entries_read",
+                                        "      Set the group's entries_read counter (internal use).",
+                                        "CREATECONSUMER <key> <groupname> <consumer>",
+                                        "    Create a new consumer in the specified group.",
+                                        "DELCONSUMER <key> <groupname> <consumer>",
+                                        "    Remove the specified consumer.",
+                                        "DESTROY <key> <groupname>",
+                                        "    Remove the specified group.",
+                                        "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
+                                        "    Set the current group ID and entries_read counter.",
+                                        NULL};
+    return server_help(rq, lines);
 }
 
 /* -- XACK

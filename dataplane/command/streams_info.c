@@ -1,5 +1,6 @@
 /* streams_info.c: XINFO. https://redis.io/docs/latest/commands/xinfo-stream/ and its neighbours; what 7.2 has
  * more than 7.0: active-time and inactive of consumers. */
+#include "command/server.h"
 #include "command/stream_commands.h"
 #include "command/streams.h"
 
@@ -128,7 +129,7 @@ static bool read_options(struct request *rq, bool *full, int64_t *count)
     *count = 10;
     if (*full && ((rq->argc != 4 && rq->argc != 6) || !slice_is(rq->argv[3], "FULL") ||
                   (rq->argc == 6 && !slice_is(rq->argv[4], "COUNT")))) {
-        reply_stream_subcommand_error(rq);
+        server_unknown_subcommand(rq);
         return false;
     }
     if (rq->argc == 6 && !request_int(rq, 5, count, NULL))
@@ -232,17 +233,12 @@ enum command_result xinfo_consumers_command(struct request *rq)
 
 enum command_result xinfo_help_command(struct request *rq)
 {
-    static const char *const lines[] = {
-        "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "CONSUMERS <key> <groupname>",
-        "    Show consumers of <groupname>.",
-        "GROUPS <key>",
-        "    Show the stream consumer groups.",
-        "STREAM <key> [FULL [COUNT <count>]",
-        "    Show information about the stream.",
-        "HELP",
-        "    Prints this help.",
-    };
-    reply_stream_help(rq->out, lines, sizeof lines / sizeof lines[0]);
-    return CMD_DONE;
+    static const char *const lines[] = {"CONSUMERS <key> <groupname>",
+                                        "    Show consumers of <groupname>.",
+                                        "GROUPS <key>",
+                                        "    Show the stream consumer groups.",
+                                        "STREAM <key> [FULL [COUNT <count>]",
+                                        "    Show information about the stream.",
+                                        NULL};
+    return server_help(rq, lines);
 }

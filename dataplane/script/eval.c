@@ -3,6 +3,7 @@
 #include "script/eval.h"
 
 #include "command/info.h"
+#include "command/server.h"
 #include "script/script.h"
 
 #include <ctype.h>
@@ -238,7 +239,6 @@ enum command_result script_debug(struct request *rq)
 enum command_result script_help(struct request *rq)
 {
     static const char *const lines[] = {
-        "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "DEBUG (YES|SYNC|NO)",
         "    Set the debug mode for subsequent scripts executed.",
         "EXISTS <sha1> [<sha1> ...]",
@@ -253,11 +253,6 @@ enum command_result script_help(struct request *rq)
         "    Kill the currently executing Lua script.",
         "LOAD <script>",
         "    Load a script into the scripts cache without executing it.",
-        "HELP",
-        "    Prints this help."};
-    size_t n = sizeof lines / sizeof lines[0];
-    reply_array(rq->out, n);
-    for (size_t i = 0; i < n; i++)
-        reply_simple(rq->out, lines[i]);
-    return CMD_DONE;
+        NULL};
+    return server_help(rq, lines);
 }

@@ -3,6 +3,7 @@
 #include "base/glob.h"
 #include "command/generic.h"
 #include "command/info.h"
+#include "command/server.h"
 #include "script/eval.h"
 #include "script/host.h"
 #include "store/rdb.h"
@@ -185,12 +186,7 @@ enum command_result function_dump(struct request *rq)
         rdb_put_string(&w, l->code);
     }
     rdb_put_footer(&w);
-    if (w.failed)
-        reply_oom(rq->out);
-    else
-        reply_bulk(rq->out, (struct slice){w.p, w.len});
-    rdb_writer_free(&w);
-    return CMD_DONE;
+    return reply_payload(rq, &w);
 }
 
 /* Reads all libraries of a payload. False with an error in text. */
@@ -426,7 +422,6 @@ void info_function_texts(struct info *i, const char *name)
 enum command_result function_help(struct request *rq)
 {
     static const char *const lines[] = {
-        "FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "LOAD [REPLACE] <FUNCTION CODE>",
         "    Create a new library with the given library name and code.",
         "DELETE <LIBRARY NAME>",
@@ -468,11 +463,6 @@ enum command_result function_help(struct request *rq)
         "      libraries with the new libraries (notice that even on this option there is a chance of "
         "failure",
         "      in case of functions name collision with another library).",
-        "HELP",
-        "    Prints this help."};
-    size_t n = sizeof lines / sizeof lines[0];
-    reply_array(rq->out, n);
-    for (size_t i = 0; i < n; i++)
-        reply_simple(rq->out, lines[i]);
-    return CMD_DONE;
+        NULL};
+    return server_help(rq, lines);
 }
