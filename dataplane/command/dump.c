@@ -94,14 +94,13 @@ static bool parse_ttl(struct request *rq, struct restore *o)
     return true;
 }
 
-/* What would be dead on arrival is read as well, so that damage shows, and then it goes: with REPLACE the old
- * value too. */
+/* What would be dead on arrival is read as well, so that damage shows; with REPLACE the old value goes. */
 static void restore(struct request *rq, const struct restore *o, struct slice body)
 {
     struct shard *s = request_shard(rq, &rq->key);
     struct rdb_reader r = {.p = body.p, .left = body.len, .turn = rq->turn};
     struct rdb_target to = {
-        .shard = s, .db = rq->client->db, .key = &rq->key, .expire_at = o->dead ? 0 : (uint64_t)o->ttl};
+        .shard = s, .db = rq->client->db, .key = o->dead ? NULL : &rq->key, .expire_at = (uint64_t)o->ttl};
     enum rdb_result result = rdb_take_value(&r, &to);
     if (result == RDB_BAD) {
         reply_error(rq->out, "ERR Bad data format");

@@ -98,8 +98,8 @@ void rdb_put_value(struct rdb_writer *w, const struct shard *s, const struct ent
 struct rdb_target {
     struct shard *shard;
     unsigned db;
-    const struct key *key;
-    uint64_t expire_at; /* absolute ms, 0 = none */
+    const struct key *key; /* NULL: the value is only checked */
+    uint64_t expire_at;    /* absolute ms, 0 = none */
 };
 enum rdb_result { RDB_OK, RDB_BAD, RDB_OOM };
 

@@ -14,7 +14,8 @@ static enum rdb_result take_text(struct rdb_reader *r, const struct rdb_target *
     struct rdb_text text;
     if (!rdb_take_string(r, &text))
         return rdb_verdict(r);
-    enum store_result stored = store_set_string(to->shard, to->db, to->key, text.s, to->expire_at, 0);
+    enum store_result stored =
+        to->key ? store_set_string(to->shard, to->db, to->key, text.s, to->expire_at, 0) : STORE_OK;
     rdb_text_free(&text);
     return stored == STORE_OK ? RDB_OK : RDB_OOM;
 }
@@ -67,7 +68,7 @@ enum rdb_result rdb_take_value(struct rdb_reader *r, const struct rdb_target *to
     enum rdb_result result = readers[type].take(r, readers[type].source, &d.v);
     if (result == RDB_OK && !d.v.e) /* a collection without elements is none */
         result = RDB_BAD;
-    if (result == RDB_OK)
+    if (result == RDB_OK && to->key)
         return draft_place(&d, to->db, to->key, to->expire_at) == STORE_OK ? RDB_OK : RDB_OOM;
     draft_drop(&d);
     return result;
