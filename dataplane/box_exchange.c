@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { GAUGES_EVERY_MS = 500, GRACE_MS = 50, INSPECTIONS = 16 };
+enum { GAUGES_EVERY_MS = 500, GRACE_MS = 250, INSPECTIONS = 16 };
 
 static struct job *asked;    /* questions that control has not answered yet */
 static unsigned inspections; /* under way: each may hold a large reply */
