@@ -124,24 +124,17 @@ static bool is_shut_out(const struct command_env *env, const struct request *rq)
     return out;
 }
 
-/* Does anybody have a key, or wait for one, of this worker's shard or of all? */
-static bool any_pinned(const struct command_env *env, const struct request *rq)
+/* Does anybody have a key of this worker's shard or, for ROUTE_ALL, of any; or, unless `held`, wait for one?
+ */
+static bool any_pinned(const struct command_env *env, const struct request *rq, bool held)
 {
     const struct keyspace *ks = env->ks;
-    uint64_t n = shard_pins(ks->shard[env->self])->pins;
-    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
-        n += shard_pins(ks->shard[i])->pins;
-    return n > 0;
-}
-
-/* Does anybody have one? */
-static bool any_held(const struct command_env *env, const struct request *rq)
-{
-    const struct keyspace *ks = env->ks;
-    uint64_t n = shard_pins(ks->shard[env->self])->held;
-    for (unsigned i = 0; rq->route == ROUTE_ALL && i < ks->shards; i++)
-        n += shard_pins(ks->shard[i])->held;
-    return n > 0;
+    bool any = false;
+    for (unsigned i = 0; i < ks->shards && !any; i++) {
+        const struct pins *p = shard_pins(ks->shard[i]);
+        any = (rq->route == ROUTE_ALL || i == env->self) && (held ? p->held : p->pins);
+    }
+    return any;
 }
 
 /* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
@@ -156,7 +149,7 @@ static bool goes_with_readers(const struct command_env *env, const struct reques
 
 static bool whole_conflict(const struct command_env *env, const struct request *rq)
 {
-    return any_held(env, rq) && !goes_with_readers(env, rq);
+    return any_pinned(env, rq, true) && !goes_with_readers(env, rq);
 }
 
 static bool in_the_way(const struct pin_key *k, bool write, bool held)
@@ -176,7 +169,7 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         return whole_conflict(env, rq);
     if (!find_keys(rq, &k))
         return true;
-    bool conflict = is_shut_out(env, rq) || (k.any && (held ? any_held(env, rq) : any_pinned(env, rq)));
+    bool conflict = is_shut_out(env, rq) || (k.any && any_pinned(env, rq, held));
     for (int i = 0; i < k.n && !conflict; i++) {
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);

@@ -326,21 +326,27 @@ struct node_draft node_plan(const struct stream_node *n, struct stream_id id, co
                                .seq = ms ? id.seq : id.seq - n->first.seq};
 }
 
+/* What value i of the draft stands beside: the value that the node's first entry has for this field or, of an
+ * entry with fields of its own, the field's name. names: of the node before the first call. */
+static struct item beside(const struct stream_node *n, const struct node_draft *d, struct node_names *names,
+                          uint32_t i)
+{
+    struct item other;
+    if (!d->same)
+        return item_of(d->pair[2 * i]);
+    names->at += bare_skip(n->bytes + names->at);
+    names->at += bare_read(n->bytes + names->at, &other);
+    return other;
+}
+
 uint64_t node_len_after(const struct stream_node *n, const struct node_draft *d)
 {
     uint64_t size = 1ULL + number_size(d->ms) + (d->seq < SEQ_LONG ? 0 : number_size(d->seq)) +
                     (d->same ? 0 : number_size(d->pairs));
     struct node_names names = node_names(n);
     for (uint32_t i = 0; i < d->pairs; i++) {
-        struct item value = item_of(d->pair[2 * i + 1]), other;
-        if (d->same) {
-            names.at += bare_skip(n->bytes + names.at);
-            names.at += bare_read(n->bytes + names.at, &other);
-            size += value_size(&other, &value);
-        } else {
-            other = item_of(d->pair[2 * i]);
-            size += (uint64_t)bare_size(&other) + bare_size(&value);
-        }
+        struct item value = item_of(d->pair[2 * i + 1]), other = beside(n, d, &names, i);
+        size += d->same ? value_size(&other, &value) : (uint64_t)bare_size(&other) + bare_size(&value);
     }
     return n->len + size + number_size(size);
 }
@@ -369,13 +375,10 @@ void node_append(struct stream_node *n, const struct node_draft *d)
     uint8_t *start = n->bytes + n->len, *p = write_head(start, d);
     struct node_names names = node_names(n);
     for (uint32_t i = 0; i < d->pairs; i++) {
-        struct item value = item_of(d->pair[2 * i + 1]), other;
+        struct item value = item_of(d->pair[2 * i + 1]), other = beside(n, d, &names, i);
         if (d->same) {
-            names.at += bare_skip(n->bytes + names.at);
-            names.at += bare_read(n->bytes + names.at, &other);
             p = write_value(p, &other, &value);
         } else {
-            other = item_of(d->pair[2 * i]);
             p += bare_write(p, &other);
             p += bare_write(p, &value);
             n->listpack += (uint32_t)listpack_size_of(&other);

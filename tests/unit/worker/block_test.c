@@ -10,19 +10,6 @@
 static struct box_rig rig;
 static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
 
-/* The n-th of k0, k1, ... that belongs to the shard. A text that lives until the next eight calls. */
-static const char *key_of(unsigned shard, unsigned n)
-{
-    static char text[8][8];
-    static unsigned turn;
-    char *key = text[turn++ % 8];
-    for (unsigned i = 0;; i++) {
-        sprintf(key, "k%u", i);
-        if (keyspace_shard_of(rig.box.ks, slice_str(key)) == shard % rig.box.workers && n-- == 0)
-            return key;
-    }
-}
-
 /* %1$s and %2$s are keys of the first shard, %3$s and %4$s of the second (or of the only one). */
 static const char *fill(const char *format)
 {
@@ -30,8 +17,8 @@ static const char *fill(const char *format)
     static unsigned turn;
     char *t = text[turn++ % 4];
     bool alone = rig.box.workers == 1;
-    snprintf(t, sizeof text[0], format, key_of(0, 0), key_of(0, 1), key_of(1, alone ? 2 : 0),
-             key_of(1, alone ? 3 : 1));
+    snprintf(t, sizeof text[0], format, rig_key(&rig, 0, 0), rig_key(&rig, 0, 1), rig_key(&rig, 1, alone ? 2 : 0),
+             rig_key(&rig, 1, alone ? 3 : 1));
     return t;
 }
 

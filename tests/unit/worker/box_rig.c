@@ -415,6 +415,18 @@ void rig_send(struct rig_client *c, const char *text)
     c->sent = 0;
 }
 
+const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n)
+{
+    static char text[8][8];
+    static unsigned turn;
+    char *key = text[turn++ % 8];
+    for (unsigned i = 0;; i++) {
+        sprintf(key, "k%u", i);
+        if (keyspace_shard_of(r->box.ks, slice_str(key)) == shard % r->box.workers && n-- == 0)
+            return key;
+    }
+}
+
 bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected)
 {
     size_t want = strlen(expected);

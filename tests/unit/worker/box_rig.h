@@ -28,7 +28,7 @@ struct box_rig {
     struct rig_client client[RIG_CLIENTS];
     struct rig_client served[RIG_SERVED]; /* connections of the box to us (rig_serve()), ... */
     unsigned accepted;                    /* ... so many so far */
-    unsigned connects; /* so that none meets the TIME_WAIT of another */
+    unsigned connects;                    /* so that none meets the TIME_WAIT of another */
     uint64_t now_us;
 };
 
@@ -66,5 +66,8 @@ void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, si
 void rig_serve(struct box_rig *r, uint16_t port);
 /* Puts bytes on their way, to be sent by rig_run(). */
 void rig_send(struct rig_client *c, const char *text);
+/* The n-th of k0, k1, ... that belongs to a shard (modulo the workers). A text that lives until the next
+ * eight calls. */
+const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n);
 /* Sends text, waits for exactly the expected reply; prints both and returns false if it differs. */
 bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected);

@@ -12,24 +12,11 @@
 static struct box_rig rig;
 static const char *const two[] = {"workers", "2", NULL};
 
-/* The first of k0, k1, ... that belongs to the shard; a text that lives until the next four calls. */
-static const char *key_of(unsigned shard)
-{
-    static char text[4][8];
-    static unsigned turn;
-    char *key = text[turn++ % 4];
-    for (unsigned i = 0;; i++) {
-        sprintf(key, "k%u", i);
-        if (keyspace_shard_of(rig.box.ks, slice_str(key)) == shard)
-            return key;
-    }
-}
-
 /* format has %s for a key of the first shard, then one of the second. */
 static bool says(struct rig_client *c, const char *format, const char *expected)
 {
     char request[512];
-    snprintf(request, sizeof request, format, key_of(0), key_of(1));
+    snprintf(request, sizeof request, format, rig_key(&rig, 0, 0), rig_key(&rig, 1, 0));
     return rig_says(&rig, c, request, expected);
 }
 
@@ -102,7 +89,7 @@ static void test_more_hops_than_the_ring_holds(void)
     rig_start(&rig, two, NULL);
     char request[64];
     struct rig_client *c[RIG_CLIENTS];
-    size_t len = (size_t)sprintf(request, "INCR %1$s\r\nINCR %1$s\r\n", key_of(1));
+    size_t len = (size_t)sprintf(request, "INCR %1$s\r\nINCR %1$s\r\n", rig_key(&rig, 1, 0));
     for (unsigned i = 0; i < RIG_CLIENTS; i++) {
         c[i] = rig_connect(&rig, i);
         c[i]->to_send = (const uint8_t *)request;
@@ -122,7 +109,7 @@ static void test_a_client_vanishes_while_its_request_is_away(void)
     for (unsigned us = 0; us < 1000; us += 100) {
         struct rig_client *c = rig_connect(&rig, 0);
         char request[64];
-        size_t len = (size_t)sprintf(request, "SET %1$s x\r\nDBSIZE\r\nGET %1$s\r\n", key_of(1));
+        size_t len = (size_t)sprintf(request, "SET %1$s x\r\nDBSIZE\r\nGET %1$s\r\n", rig_key(&rig, 1, 0));
         c->to_send = (const uint8_t *)request;
         c->to_send_len = len;
         rig_run(&rig, us + 100);
@@ -194,7 +181,7 @@ static void test_a_reply_that_is_not_whole_closes_its_client(void)
     rig_start(&rig, two, NULL);
     struct rig_client *c = rig_connect(&rig, 0);
     char *request = malloc(200000);
-    size_t len = (size_t)sprintf(request, "*3\r\n$3\r\nSET\r\n$2\r\n%s\r\n$100000\r\n", key_of(1));
+    size_t len = (size_t)sprintf(request, "*3\r\n$3\r\nSET\r\n$2\r\n%s\r\n$100000\r\n", rig_key(&rig, 1, 0));
     memset(request + len, 'x', 100000);
     memcpy(request + len + 100000, "\r\n", 2);
     rig_exchange(&rig, c, request, len + 100002, 5);

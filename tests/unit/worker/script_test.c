@@ -11,18 +11,6 @@ static struct box_rig rig;
 static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
 static const char *here, *there; /* a key of each shard; of one worker's alone: two keys */
 
-static const char *key_of(unsigned shard, unsigned n)
-{
-    static char text[2][8];
-    char *key = text[n];
-    for (unsigned i = 0;; i++) {
-        sprintf(key, "k%u", i);
-        if (keyspace_shard_of(rig.box.ks, slice_str(key)) == shard % rig.box.workers &&
-            (n == 0 || strcmp(key, here) != 0))
-            return key;
-    }
-}
-
 /* %1$s is `here`, %2$s `there`. */
 static bool says(struct rig_client *c, const char *format, const char *expected)
 {
@@ -38,8 +26,8 @@ static void each_number_of_workers(void (*test)(struct rig_client *c))
     for (unsigned n = 0; n < 2; n++)
         for (unsigned client = 0; client < 2; client++) {
             rig_start(&rig, pairs[n], NULL);
-            here = key_of(0, 0);
-            there = key_of(1, 1);
+            here = rig_key(&rig, 0, 0);
+            there = rig_key(&rig, 1, 1);
             test(rig_connect(&rig, client));
             CU_ASSERT_TRUE(rig_stop(&rig));
         }
@@ -92,8 +80,8 @@ static void test_undeclared_keys(void)
 static void test_what_cannot_start_anew(void)
 {
     rig_start(&rig, two, NULL);
-    here = key_of(0, 0);
-    there = key_of(1, 1);
+    here = rig_key(&rig, 0, 0);
+    there = rig_key(&rig, 1, 1);
     struct rig_client *c = rig_connect(&rig, 0);
     CU_ASSERT(says(c, "SET %2$s b\r\n", "+OK\r\n"));
     CU_ASSERT(says(c, "SCRIPT LOAD \"return 1\"\r\n", "$40\r\ne0e1f9fabfc9d4800c877a703b823ac0578ff8db\r\n"));
@@ -163,8 +151,8 @@ static void test_in_exec_and_unheard(void)
 static void test_waiting_clients_are_served(void)
 {
     rig_start(&rig, two, NULL);
-    here = key_of(0, 0);
-    there = key_of(1, 1);
+    here = rig_key(&rig, 0, 0);
+    there = rig_key(&rig, 1, 1);
     struct rig_client *c = rig_connect(&rig, 0), *d = rig_connect(&rig, 1);
     char request[200];
     snprintf(request, sizeof request, "BLPOP %s 0\r\n", there);
@@ -190,8 +178,8 @@ static const char *const two_patient[] = {"workers", "2", "busy-reply-threshold"
 static void start_patient(bool several)
 {
     rig_start(&rig, several ? two_patient : one_patient, NULL);
-    here = key_of(0, 0);
-    there = key_of(1, 1);
+    here = rig_key(&rig, 0, 0);
+    there = rig_key(&rig, 1, 1);
 }
 
 /* Sends without waiting for a reply. */
@@ -327,8 +315,8 @@ static void test_nobody_comes_between(void)
     static const char *const kinds[] = {"1 %1$s\r\n", "0\r\n"};
     for (unsigned i = 0; i < 4; i++) {
         rig_start(&rig, i / 2 ? two : one, NULL);
-        here = key_of(0, 0);
-        there = key_of(1, 1);
+        here = rig_key(&rig, 0, 0);
+        there = rig_key(&rig, 1, 1);
         struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 3);
         char request[300], text[300];
         snprintf(text, sizeof text, "BLPOP %s 0\r\n", "l{%1$s}");

@@ -14,23 +14,11 @@ static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"worker
 /* A key of each shard (of one worker's alone: two keys). Client 0 is at home in the first. */
 static const char *here, *there;
 
-static const char *key_of(unsigned shard, unsigned n)
-{
-    static char text[2][8];
-    char *key = text[n];
-    for (unsigned i = 0;; i++) {
-        sprintf(key, "k%u", i);
-        if (keyspace_shard_of(rig.box.ks, slice_str(key)) == shard % rig.box.workers &&
-            (n == 0 || strcmp(key, here)))
-            return key;
-    }
-}
-
 static void start(const char *const *pairs)
 {
     rig_start(&rig, pairs, NULL);
-    here = key_of(0, 0);
-    there = key_of(1, 1);
+    here = rig_key(&rig, 0, 0);
+    there = rig_key(&rig, 1, 1);
 }
 
 /* %1$s is `here`, %2$s `there`. */
