@@ -409,9 +409,9 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     struct request *rq = &b->rq[b->n];
     command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
+        store_ahead(&b->ahead[b->n], s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
     else
-        b->ahead[b->n] = (struct ahead){0};
+        store_ahead_none(&b->ahead[b->n]);
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;

@@ -500,8 +500,9 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
     for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step, walk->n++) {
         struct key *k = &walk->key[walk->n];
         *k = keyspace_key(ks, rq->argv[walk->next]);
-        store_ahead_bucket(request_shard(rq, k), db, k->hash, &walk->ahead[walk->n]);
+        store_ahead(&walk->ahead[walk->n], request_shard(rq, k), db, k->hash);
     }
+    store_look_ahead(walk->ahead, walk->n);
     return walk->n > 0;
 }
 

@@ -86,22 +86,18 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
 
 /* -- ahead of a look-up -- */
 
-void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a)
+static inline void ahead_bucket(struct ahead *a)
 {
-    const struct index *ix = &s->db[db].index;
-    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
-    a->e = NULL;
     a->bucket = NULL;
-    a->s = s;
-    a->db = db;
-    a->changes = s->changes;
+    if (__builtin_expect(!a->s, 0))
+        return;
+    const struct index *ix = &a->s->db[a->db].index;
+    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, a->hash)) : 0;
+    a->changes = a->s->changes;
     if (!word)
         return;
-    unsigned home = home_of(tag_of(hash), word_buckets(word));
-    const struct bucket *seg = word_segment(s, word);
-    a->bucket = seg + home;
-    a->next = seg + next_bucket(home, word_buckets(word));
-    a->tag = tag_of(hash);
+    a->buckets = word_buckets(word);
+    a->bucket = word_segment(a->s, word) + home_of(tag_of(a->hash), word_buckets(word));
     __builtin_prefetch(a->bucket);
 }
 
@@ -120,23 +116,32 @@ static inline const struct entry *match_in(const struct shard *s, const struct b
     return hits ? slot_entry(s, b, (unsigned)__builtin_ctz(hits)) : NULL;
 }
 
+/* The bucket behind one. Its segment begins where its home would be 0. */
+static inline const struct bucket *bucket_behind(const struct ahead *a)
+{
+    unsigned home = home_of(tag_of(a->hash), a->buckets);
+    return home + 1 == a->buckets ? a->bucket - home : a->bucket + 1;
+}
+
 /* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. */
-static inline void ahead_entry(const struct shard *s, struct ahead *a)
+static inline void ahead_entry(struct ahead *a)
 {
     const struct bucket *b = a->bucket;
     if (!b)
         return;
-    a->e = match_in(s, b, a->tag);
-    a->bucket = NULL;
+    uint32_t tag = tag_of(a->hash);
+    a->e = match_in(a->s, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
-    } else if (bucket_spilled(b, a->tag) || !bucket_empty(b)) {
-        a->bucket = a->next;
-        __builtin_prefetch(a->next);
+    } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
+        a->bucket = bucket_behind(a);
+        __builtin_prefetch(a->bucket);
+    } else {
+        a->bucket = NULL;
     }
 }
 
-enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 12, VALUES_AHEAD = 5 };
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
@@ -145,12 +150,9 @@ static inline void prefetch_lines(const void *p, uint64_t bytes)
 }
 
 /* What a collection's entry, whose first line has come in, has or points to behind it: its other lines, its
- * memory apart, its body. There may be no entry any more, but something else in its place. */
-__attribute__((noinline)) static void prefetch_value(const struct shard *s, const struct entry *e)
+ * memory apart, its body. */
+__attribute__((noinline)) static void prefetch_value(const struct entry *e)
 {
-    struct parts parts = entry_parts(e);
-    if (!arena_has(s->heap.arena, parts.value, sizeof(struct apart)))
-        return;
     uint64_t size = entry_size(e);
     if (entry_is_body(e)) {
         prefetch_lines(entry_body(e), 2 * LINE);
@@ -168,28 +170,24 @@ static inline bool is_more(const struct entry *e)
     return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
 }
 
-static inline void ahead_value(const struct shard *s, struct ahead *a)
+static inline void ahead_value(struct ahead *a)
 {
-    if (a->e) {
-        if (arena_has(s->heap.arena, a->e, LINE) && is_more(a->e))
-            prefetch_value(s, a->e);
-    } else if (a->bucket && (a->e = match_in(s, a->bucket, a->tag))) {
+    if (__builtin_expect(a->e != NULL, 1)) {
+        if (is_more(a->e))
+            prefetch_value(a->e);
+    } else if (a->bucket && (a->e = match_in(a->s, a->bucket, tag_of(a->hash)))) {
         prefetch_entry(a->e);
     }
 }
 
-void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
+void store_look_ahead(struct ahead *a, unsigned n)
 {
-    if (i == 0) {
-        for (unsigned j = 0; j < ENTRIES_AHEAD && j < n; j++)
-            ahead_entry(s, &a[j]);
-        for (unsigned j = 0; j < VALUES_AHEAD && j < n; j++)
-            ahead_value(s, &a[j]);
-    }
-    if (i + ENTRIES_AHEAD < n)
-        ahead_entry(s, &a[i + ENTRIES_AHEAD]);
-    if (i + VALUES_AHEAD < n)
-        ahead_value(s, &a[i + VALUES_AHEAD]);
+    for (unsigned i = 0; i < n; i++)
+        ahead_bucket(&a[i]);
+    for (unsigned i = 0; i < n; i++)
+        ahead_entry(&a[i]);
+    for (unsigned i = 0; i < n; i++)
+        ahead_value(&a[i]);
 }
 
 /* -- segments -- */

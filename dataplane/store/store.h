@@ -87,22 +87,33 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
-/* A look-up that is to come: three steps ask for the memory that it will need, each for what the one before has
- * brought: the bucket, the entry that it most likely points to, and what a collection's entry has beyond its first
- * lines or points to. Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since
- * the first step, a look-up of that key (or of any other: the key is compared) needs to look no further.
- *
- * Of n look-ups in a row all take the first step at once; store_look_ahead() before look-up i then takes the others a
- * few look-ups ahead of their need, for the CPU can wait for a dozen or two of lines, not for a hundred. */
+/* A look-up that is to come, and a hint for it. store_look_ahead() asks for the memory that n of them will need, in three
+ * short loops, each for what the one before has brought: the buckets, the entries that they most likely point to, and
+ * what a collection's entry has beyond its first lines or points to. The loops are short because the CPU looks only a
+ * few hundred instructions ahead: so that many misses of memory and of the TLB are under way at once, nothing else may
+ * stand between them. Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a
+ * look-up of that key (or of any other: the key is compared) needs to look no further. */
 struct ahead {
-    const struct entry *e; /* NULL = not known yet, or not there */
-    const struct bucket *bucket, *next; /* where to look for it, and then; NULL = nowhere */
-    const struct shard *s;
-    uint64_t changes; /* of the shard, at the first step */
-    uint32_t tag, db;
+    const struct shard *s; /* NULL = nothing to look up */
+    uint64_t hash;
+    const struct entry *e;       /* NULL = not known, or not there */
+    const struct bucket *bucket; /* where to look for it; NULL = nowhere */
+    uint64_t changes;            /* of the shard, when it was looked for */
+    uint32_t db, buckets;        /* buckets: of the segment */
 };
-void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a);
-void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
+static inline void store_ahead(struct ahead *a, const struct shard *s, unsigned db, uint64_t hash)
+{
+    a->s = s;
+    a->hash = hash;
+    a->e = NULL;
+    a->db = db;
+}
+static inline void store_ahead_none(struct ahead *a)
+{
+    a->s = NULL;
+    a->e = NULL;
+}
+void store_look_ahead(struct ahead *a, unsigned n);
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */

@@ -137,14 +137,15 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
             argv[n][i] = resp_arg(reader, window, i);
         command_prepare(&rq[n], env, b->e->client, (int)reader->argc, argv[n]);
-        ahead[n] = (struct ahead){0};
         if (batch > 1 && rq[n].route == ROUTE_SHARD)
-            store_ahead_bucket(shard, 0, rq[n].key.hash, &ahead[n]);
+            store_ahead(&ahead[n], shard, 0, rq[n].key.hash);
+        else
+            store_ahead_none(&ahead[n]);
         taken += used;
     }
+    if (batch > 1)
+        store_look_ahead(ahead, n);
     for (unsigned i = 0; i < n; i++) {
-        if (batch > 1)
-            store_look_ahead(shard, ahead, n, i);
         env->ahead = batch > 1 ? &ahead[i] : NULL;
         command_execute(&rq[i], &w);
     }

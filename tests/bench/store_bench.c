@@ -97,12 +97,11 @@ static double in_batches(struct bench *b, operation *op)
         struct ahead ahead[BATCH];
         for (unsigned j = 0; j < BATCH; j++) {
             k[j] = query(b, i + j);
-            store_ahead_bucket(b->s, 0, k[j].hash, &ahead[j]);
+            store_ahead(&ahead[j], b->s, 0, k[j].hash);
         }
-        for (unsigned j = 0; j < BATCH; j++) {
-            store_look_ahead(b->s, ahead, BATCH, j);
+        store_look_ahead(ahead, BATCH);
+        for (unsigned j = 0; j < BATCH; j++)
             op(b, &k[j], &ahead[j]);
-        }
     }
     return (now_ns() - start) / QUERIES;
 }

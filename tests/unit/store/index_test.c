@@ -168,19 +168,17 @@ static void test_prefetching_is_harmless(void)
     for (unsigned id = 0; id < 3000; id++) {
         for (unsigned i = 0; i < 40; i++) {
             uint64_t hash = next_random(&random);
-            store_ahead_bucket(f.s, id % 16, hash, &ahead[i]);
+            store_ahead(&ahead[i], f.s, id % 16, hash);
         }
-        add(&f, id); /* what the hints point to goes in between */
-        for (unsigned i = 0; i < 40; i++) {
-            store_look_ahead(f.s, ahead, 40, i);
-            if (id % 3 == 0 && i == 20)
-                del(&f, id / 2);
-        }
+        add(&f, id); /* the index may grow in between */
+        store_look_ahead(ahead, id % 41);
+        if (id % 3 == 0)
+            del(&f, id / 2);
     }
     fixture_close(&f);
 }
 
-/* Keys whose values are collections, strings of all lengths, and nothing, come and go between the steps. */
+/* Keys whose values are collections, strings of all lengths, and nothing, come and go between hint and look-up. */
 static void put_any(struct fixture *f, unsigned id, uint64_t random)
 {
     static uint8_t bytes[5000];
@@ -209,16 +207,20 @@ static void test_looking_ahead_at_what_changes_is_harmless(void)
     enum { SOME = 200, STEPS = 2000, ROW = 32 };
     struct fixture f;
     struct ahead ahead[ROW];
+    unsigned id[ROW];
     uint64_t random = 5;
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
     for (unsigned step = 0; step < STEPS; step++) {
         char text[32];
         for (unsigned i = 0; i < ROW; i++) {
-            name((unsigned)(next_random(&random) % SOME), text);
-            store_ahead_bucket(f.s, 0, key_of(&f, text).hash, &ahead[i]);
+            name(id[i] = (unsigned)(next_random(&random) % SOME), text);
+            store_ahead(&ahead[i], f.s, 0, key_of(&f, text).hash);
         }
+        store_look_ahead(ahead, ROW);
         for (unsigned i = 0; i < ROW; i++) {
-            store_look_ahead(f.s, ahead, ROW, i);
+            name(id[i], text);
+            struct key k = key_of(&f, text);
+            CU_ASSERT_PTR_EQUAL(store_find_ahead(f.s, 0, &k, LOOK_READ, &ahead[i]), store_peek(f.s, 0, &k));
             put_any(&f, (unsigned)(next_random(&random) % SOME), next_random(&random));
         }
         upkeep_all(f.s);
