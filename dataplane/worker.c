@@ -217,11 +217,11 @@ static bool runnable(const struct session *s)
 
 static void run(struct worker *w, struct batch *b)
 {
-    if (b->n > 1) /* one alone waits for its memory anyway */
-        store_look_ahead(b->ahead, b->n);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
+        if (b->n > 1) /* one alone waits for its memory anyway */
+            store_look_ahead(b->ahead, b->n, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i], &b->ahead[i]);
             if (s->flags & SESSION_STALLED)

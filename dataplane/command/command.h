@@ -391,6 +391,8 @@ static inline const struct key *key_walk_next(const struct request *rq, struct k
 {
     if (walk->i == walk->n && !key_walk_on(rq, walk))
         return NULL;
+    if (walk->n > 1)
+        store_look_ahead(walk->ahead, walk->n, walk->i);
     walk->at += walk->step;
     return &walk->key[walk->i++];
 }

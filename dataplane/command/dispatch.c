@@ -502,7 +502,6 @@ bool key_walk_on(const struct request *rq, struct key_walk *walk)
         *k = keyspace_key(ks, rq->argv[walk->next]);
         store_ahead(&walk->ahead[walk->n], request_shard(rq, k), db, k->hash);
     }
-    store_look_ahead(walk->ahead, walk->n);
     return walk->n > 0;
 }
 

@@ -88,6 +88,7 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
 
 static inline void ahead_bucket(struct ahead *a)
 {
+    a->e = NULL;
     a->bucket = NULL;
     if (__builtin_expect(!a->s, 0))
         return;
@@ -112,8 +113,14 @@ static inline void prefetch_entry(const struct entry *e)
 
 static inline const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
 {
-    unsigned hits = bucket_match(b, tag);
-    return hits ? slot_entry(s, b, (unsigned)__builtin_ctz(hits)) : NULL;
+    unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
+    return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
+}
+
+/* Was something freed or moved since the first step? */
+static inline bool is_stale(const struct ahead *a)
+{
+    return __builtin_expect(a->bucket && a->changes != a->s->changes, 0);
 }
 
 /* The bucket behind one. Its segment begins where its home would be 0. */
@@ -126,6 +133,8 @@ static inline const struct bucket *bucket_behind(const struct ahead *a)
 /* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. */
 static inline void ahead_entry(struct ahead *a)
 {
+    if (is_stale(a))
+        ahead_bucket(a);
     const struct bucket *b = a->bucket;
     if (!b)
         return;
@@ -172,6 +181,10 @@ static inline bool is_more(const struct entry *e)
 
 static inline void ahead_value(struct ahead *a)
 {
+    if (is_stale(a)) {
+        ahead_bucket(a);
+        ahead_entry(a);
+    }
     if (__builtin_expect(a->e != NULL, 1)) {
         if (is_more(a->e))
             prefetch_value(a->e);
@@ -180,14 +193,20 @@ static inline void ahead_value(struct ahead *a)
     }
 }
 
-void store_look_ahead(struct ahead *a, unsigned n)
+/* The look-up behind the group that begins with one. */
+static inline unsigned group_end(unsigned first, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
-        ahead_bucket(&a[i]);
-    for (unsigned i = 0; i < n; i++)
-        ahead_entry(&a[i]);
-    for (unsigned i = 0; i < n; i++)
-        ahead_value(&a[i]);
+    return first + AHEAD_GROUP < n ? first + AHEAD_GROUP : n;
+}
+
+void store_look_on(struct ahead *a, unsigned n, unsigned i)
+{
+    for (unsigned j = 0; i == 0 && j < n; j++)
+        ahead_bucket(&a[j]);
+    for (unsigned j = i ? i + AHEAD_GROUP : 0, end = group_end(i + AHEAD_GROUP, n); j < end; j++)
+        ahead_entry(&a[j]);
+    for (unsigned j = i, end = group_end(i, n); j < end; j++)
+        ahead_value(&a[j]);
 }
 
 /* -- segments -- */

@@ -87,18 +87,21 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
-/* A look-up that is to come, and a hint for it. store_look_ahead() asks for the memory that n of them will need, in three
- * short loops, each for what the one before has brought: the buckets, the entries that they most likely point to, and
- * what a collection's entry has beyond its first lines or points to. The loops are short because the CPU looks only a
- * few hundred instructions ahead: so that many misses of memory and of the TLB are under way at once, nothing else may
- * stand between them. Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a
- * look-up of that key (or of any other: the key is compared) needs to look no further. */
+/* A look-up that is to come, and a hint for it. Of n look-ups in a row, store_look_ahead() before the i-th asks for the
+ * memory that those of the next groups will need, in short loops, each for what the one before has brought: the buckets
+ * of all, the entries that they most likely point to, and what a collection's entry has beyond its first lines or
+ * points to. The loops are short because the CPU looks only a few hundred instructions ahead: so that many misses of
+ * memory and of the TLB are under way at once, nothing else may stand between them; and groups, because it can wait
+ * for a few dozen lines at once, not for a hundred.
+ * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
+ * (or of any other: the key is compared) needs to look no further. */
+enum { AHEAD_GROUP = 8 };
 struct ahead {
     const struct shard *s; /* NULL = nothing to look up */
     uint64_t hash;
     const struct entry *e;       /* NULL = not known, or not there */
     const struct bucket *bucket; /* where to look for it; NULL = nowhere */
-    uint64_t changes;            /* of the shard, when it was looked for */
+    uint64_t changes;            /* of the shard, at the first step */
     uint32_t db, buckets;        /* buckets: of the segment */
 };
 static inline void store_ahead(struct ahead *a, const struct shard *s, unsigned db, uint64_t hash)
@@ -113,7 +116,12 @@ static inline void store_ahead_none(struct ahead *a)
     a->s = NULL;
     a->e = NULL;
 }
-void store_look_ahead(struct ahead *a, unsigned n);
+void store_look_on(struct ahead *a, unsigned n, unsigned i);
+static inline void store_look_ahead(struct ahead *a, unsigned n, unsigned i)
+{
+    if (i % AHEAD_GROUP == 0)
+        store_look_on(a, n, i);
+}
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */

@@ -143,9 +143,9 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
             store_ahead_none(&ahead[n]);
         taken += used;
     }
-    if (batch > 1)
-        store_look_ahead(ahead, n);
     for (unsigned i = 0; i < n; i++) {
+        if (batch > 1)
+            store_look_ahead(ahead, n, i);
         env->ahead = batch > 1 ? &ahead[i] : NULL;
         command_execute(&rq[i], &w);
     }

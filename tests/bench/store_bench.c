@@ -99,9 +99,10 @@ static double in_batches(struct bench *b, operation *op)
             k[j] = query(b, i + j);
             store_ahead(&ahead[j], b->s, 0, k[j].hash);
         }
-        store_look_ahead(ahead, BATCH);
-        for (unsigned j = 0; j < BATCH; j++)
+        for (unsigned j = 0; j < BATCH; j++) {
+            store_look_ahead(ahead, BATCH, j);
             op(b, &k[j], &ahead[j]);
+        }
     }
     return (now_ns() - start) / QUERIES;
 }
