@@ -407,7 +407,7 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
         return;
     }
     struct request *rq = &b->rq[b->n];
-    command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
+    command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
         store_ahead(&b->ahead[b->n], s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
     else

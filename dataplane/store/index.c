@@ -86,19 +86,19 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
 
 /* -- ahead of a look-up -- */
 
-static inline void ahead_bucket(struct ahead *a)
+static inline void ahead_bucket(const struct shard *s, struct ahead *a, uint64_t changes)
 {
     a->e = NULL;
     a->bucket = NULL;
-    if (__builtin_expect(!a->s, 0))
+    a->changes = changes;
+    if (__builtin_expect(a->s != s, 0))
         return;
-    const struct index *ix = &a->s->db[a->db].index;
+    const struct index *ix = &s->db[a->db].index;
     uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, a->hash)) : 0;
-    a->changes = a->s->changes;
     if (!word)
         return;
     a->buckets = word_buckets(word);
-    a->bucket = word_segment(a->s, word) + home_of(tag_of(a->hash), word_buckets(word));
+    a->bucket = word_segment(s, word) + home_of(tag_of(a->hash), word_buckets(word));
     __builtin_prefetch(a->bucket);
 }
 
@@ -117,12 +117,6 @@ static inline const struct entry *match_in(const struct shard *s, const struct b
     return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
 }
 
-/* Was something freed or moved since the first step? */
-static inline bool is_stale(const struct ahead *a)
-{
-    return __builtin_expect(a->bucket && a->changes != a->s->changes, 0);
-}
-
 /* The bucket behind one. Its segment begins where its home would be 0. */
 static inline const struct bucket *bucket_behind(const struct ahead *a)
 {
@@ -130,16 +124,17 @@ static inline const struct bucket *bucket_behind(const struct ahead *a)
     return home + 1 == a->buckets ? a->bucket - home : a->bucket + 1;
 }
 
-/* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. */
-static inline void ahead_entry(struct ahead *a)
+/* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. What was freed or
+ * moved since the first step has it taken once more. */
+static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
 {
-    if (is_stale(a))
-        ahead_bucket(a);
+    if (__builtin_expect(a->changes != changes, 0))
+        ahead_bucket(s, a, changes);
     const struct bucket *b = a->bucket;
     if (!b)
         return;
     uint32_t tag = tag_of(a->hash);
-    a->e = match_in(a->s, b, tag);
+    a->e = match_in(s, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
     } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
@@ -179,16 +174,14 @@ static inline bool is_more(const struct entry *e)
     return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
 }
 
-static inline void ahead_value(struct ahead *a)
+static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t changes)
 {
-    if (is_stale(a)) {
-        ahead_bucket(a);
-        ahead_entry(a);
-    }
+    if (__builtin_expect(a->changes != changes, 0))
+        ahead_entry(s, a, changes);
     if (__builtin_expect(a->e != NULL, 1)) {
-        if (is_more(a->e))
+        if (__builtin_expect(is_more(a->e), 0))
             prefetch_value(a->e);
-    } else if (a->bucket && (a->e = match_in(a->s, a->bucket, tag_of(a->hash)))) {
+    } else if (a->bucket && (a->e = match_in(s, a->bucket, tag_of(a->hash)))) {
         prefetch_entry(a->e);
     }
 }
@@ -199,14 +192,15 @@ static inline unsigned group_end(unsigned first, unsigned n)
     return first + AHEAD_GROUP < n ? first + AHEAD_GROUP : n;
 }
 
-void store_look_on(struct ahead *a, unsigned n, unsigned i)
+void store_look_on(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
 {
+    uint64_t changes = s->changes;
     for (unsigned j = 0; i == 0 && j < n; j++)
-        ahead_bucket(&a[j]);
+        ahead_bucket(s, &a[j], changes);
     for (unsigned j = i ? i + AHEAD_GROUP : 0, end = group_end(i + AHEAD_GROUP, n); j < end; j++)
-        ahead_entry(&a[j]);
+        ahead_entry(s, &a[j], changes);
     for (unsigned j = i, end = group_end(i, n); j < end; j++)
-        ahead_value(&a[j]);
+        ahead_value(s, &a[j], changes);
 }
 
 /* -- segments -- */

@@ -116,11 +116,12 @@ static inline void store_ahead_none(struct ahead *a)
     a->s = NULL;
     a->e = NULL;
 }
-void store_look_on(struct ahead *a, unsigned n, unsigned i);
-static inline void store_look_ahead(struct ahead *a, unsigned n, unsigned i)
+void store_look_on(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
+/* Of look-ups in shard s; those elsewhere are left alone. */
+static inline void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
 {
     if (i % AHEAD_GROUP == 0)
-        store_look_on(a, n, i);
+        store_look_on(s, a, n, i);
 }
 
 enum {                   /* how a look-up counts */
@@ -138,6 +139,10 @@ const struct entry *store_peek(const struct shard *s, unsigned db, const struct 
 /* The same with a hint, or NULL. */
 struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
                                const struct ahead *a);
+
+/* GET's usual case, without a call: the text of a live string that lies in its entry and that the hint has found;
+ * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */

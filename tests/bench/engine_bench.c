@@ -136,7 +136,7 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
             abort();
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
             argv[n][i] = resp_arg(reader, window, i);
-        command_prepare(&rq[n], env, b->e->client, (int)reader->argc, argv[n]);
+        command_prepare_noted(&rq[n], env, b->e->client, (int)reader->argc, argv[n], &reader->note);
         if (batch > 1 && rq[n].route == ROUTE_SHARD)
             store_ahead(&ahead[n], shard, 0, rq[n].key.hash);
         else
@@ -145,7 +145,7 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     }
     for (unsigned i = 0; i < n; i++) {
         if (batch > 1)
-            store_look_ahead(ahead, n, i);
+            store_look_ahead(shard, ahead, n, i);
         env->ahead = batch > 1 ? &ahead[i] : NULL;
         command_execute(&rq[i], &w);
     }

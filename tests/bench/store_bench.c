@@ -100,7 +100,7 @@ static double in_batches(struct bench *b, operation *op)
             store_ahead(&ahead[j], b->s, 0, k[j].hash);
         }
         for (unsigned j = 0; j < BATCH; j++) {
-            store_look_ahead(ahead, BATCH, j);
+            store_look_ahead(b->s, ahead, BATCH, j);
             op(b, &k[j], &ahead[j]);
         }
     }

@@ -172,7 +172,7 @@ static void test_prefetching_is_harmless(void)
         }
         add(&f, id); /* the index may grow in between */
         for (unsigned i = 0; i < id % 41; i++) {
-            store_look_ahead(ahead, id % 41, i);
+            store_look_ahead(f.s, ahead, id % 41, i);
             if (id % 3 == 0 && i == 20)
                 del(&f, id / 2);
         }
@@ -219,7 +219,7 @@ static void test_looking_ahead_at_what_changes_is_harmless(void)
             store_ahead(&ahead[i], f.s, 0, key_of(&f, text).hash);
         }
         for (unsigned i = 0; i < ROW; i++) {
-            store_look_ahead(ahead, ROW, i);
+            store_look_ahead(f.s, ahead, ROW, i);
             name(id[i], text);
             struct key k = key_of(&f, text);
             CU_ASSERT_PTR_EQUAL(store_find_ahead(f.s, 0, &k, LOOK_READ, &ahead[i]), store_peek(f.s, 0, &k));
