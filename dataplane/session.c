@@ -397,6 +397,7 @@ void batch_begin(struct batch *b)
     while (b->unquoted_n)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
+    ahead_begin(&b->ahead);
 }
 
 static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
@@ -408,10 +409,11 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     }
     struct request *rq = &b->rq[b->n];
     command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
+    const struct shard *shard = s->worker->env.ks->shard[s->worker->id];
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_ahead(&b->ahead[b->n], s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash);
+        store_ahead(shard, &b->ahead, s->client.db, rq->key.hash);
     else
-        store_ahead_none(&b->ahead[b->n]);
+        store_ahead_skip(&b->ahead);
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;

@@ -56,7 +56,8 @@ static inline uint64_t key_hash_short(struct slice key, uint64_t seed)
     return hash_end(hash_begin(seed), key.p, key.len, key.len, seed);
 }
 
-/* 64-bit keyed hash of a key for the index: not guessable without the seed (hash-flooding), every bit usable. */
+/* 64-bit keyed hash of a key for the index: not guessable without the seed (hash-flooding), every bit usable.
+ */
 static inline uint64_t key_hash(struct slice key, uint64_t seed)
 {
     return key.len > KEY_HASH_SHORT ? key_hash_long(key, seed) : key_hash_short(key, seed);

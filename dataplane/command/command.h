@@ -381,7 +381,7 @@ struct key_walk {
     int next, step, at;
     unsigned i, n; /* of key[] */
     struct key key[KEYS_AHEAD];
-    struct ahead ahead[KEYS_AHEAD];
+    struct ahead_row ahead;
 };
 static inline void key_walk_begin(struct key_walk *walk, int first, int step)
 {
@@ -396,14 +396,14 @@ static inline const struct key *key_walk_next(const struct request *rq, struct k
     if (walk->i == walk->n && !key_walk_on(rq, walk))
         return NULL;
     if (walk->n > 1)
-        store_look_ahead(rq->env->ks->shard[rq->shard], walk->ahead, walk->n, walk->i);
+        store_look_ahead(rq->env->ks->shard[rq->shard], &walk->ahead, walk->i);
     walk->at += walk->step;
     return &walk->key[walk->i++];
 }
 /* The hint of the key that was returned last. */
 static inline const struct ahead *key_walk_ahead(const struct key_walk *walk)
 {
-    return &walk->ahead[walk->i - 1];
+    return &walk->ahead.at[walk->i - 1];
 }
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 static inline struct shard *request_shard(const struct request *rq, const struct key *k)

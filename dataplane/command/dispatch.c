@@ -111,8 +111,10 @@ void command_prepare_noted(struct request *rq, struct command_env *env, struct c
     }
     begin_request(rq, env, client, argc, argv);
     rq->cmd = slot->cmd;
-    rq->key.name = argv[slot->key_first];
-    rq->key.hash = key_hash_short(rq->key.name, ks->seed);
+    const struct slice *name = &argv[slot->key_first]; /* just written, in two words: so it is read */
+    rq->key.name.p = name->p;
+    rq->key.name.len = name->len;
+    rq->key.hash = key_hash_short(*name, ks->seed);
     rq->route = ROUTE_SHARD;
     rq->shard = 0;
 }
@@ -538,20 +540,25 @@ struct key request_key(const struct request *rq, int i)
 bool key_walk_on(const struct request *rq, struct key_walk *walk)
 {
     const struct keyspace *ks = rq->env->ks;
+    const struct shard *own = ks->shard[rq->shard];
     unsigned db = rq->client->db;
     walk->at = walk->next - walk->step;
     walk->i = walk->n = 0;
     if (walk->next + walk->step >= rq->argc &&
         walk->next < rq->argc) { /* alone: what the batch has asked for */
         walk->key[walk->n] = request_key(rq, walk->next);
-        walk->ahead[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
+        walk->ahead.at[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
         walk->next += walk->step;
         return true;
     }
+    ahead_begin(&walk->ahead);
     for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step, walk->n++) {
         struct key *k = &walk->key[walk->n];
         *k = keyspace_key(ks, rq->argv[walk->next]);
-        store_ahead(&walk->ahead[walk->n], request_shard(rq, k), db, k->hash);
+        if (request_shard(rq, k) == own)
+            store_ahead(own, &walk->ahead, db, k->hash);
+        else
+            store_ahead_skip(&walk->ahead);
     }
     return walk->n > 0;
 }

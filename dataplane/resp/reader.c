@@ -351,10 +351,10 @@ static enum resp_result read_args(struct resp_reader *r, const struct resp_limit
     return RESP_MORE;
 }
 
-/* The header of a request of up to 99 arguments for which there is room: its length, and how many they are in *count. 0
- * if it is anything else. */
-static inline size_t small_header(const struct resp_reader *r, const struct resp_limits *limits, struct slice w,
-                                  unsigned *count)
+/* The header of a request of up to 99 arguments for which there is room: its length, and how many they are in
+ * *count. 0 if it is anything else. */
+static inline size_t small_header(const struct resp_reader *r, const struct resp_limits *limits,
+                                  struct slice w, unsigned *count)
 {
     if (w.len < 5 || w.p[0] != '*')
         return 0;
@@ -372,8 +372,8 @@ static inline size_t small_header(const struct resp_reader *r, const struct resp
     return n > r->cap || n > limits->max_args ? 0 : len;
 }
 
-/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is another. Six bytes
- * can be read. */
+/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is
+ * another. Six bytes can be read. */
 static inline size_t small_length(const uint8_t *p, size_t *len)
 {
     unsigned a = p[1] - '0', b = p[2] - '0', c = p[3] - '0';
@@ -391,9 +391,10 @@ static inline size_t small_length(const uint8_t *p, size_t *len)
     return c <= 9 && p[4] == '\r' ? 6 : 0;
 }
 
-/* Arguments *arg to end, with lengths below 1000, from p on. Returns where they end in the window, NULL if one is
- * anything else. */
-static inline const uint8_t *small_args(struct slice w, const uint8_t *p, struct resp_arg *arg, struct resp_arg *end)
+/* Arguments *arg to end, with lengths below 1000, from p on. Returns where they end in the window, NULL if
+ * one is anything else. */
+static inline const uint8_t *small_args(struct slice w, const uint8_t *p, struct resp_arg *arg,
+                                        struct resp_arg *end)
 {
     for (size_t left = w.len - (size_t)(p - w.p); arg < end; arg++) {
         if (left < 6 || p[0] != '$')
@@ -429,8 +430,8 @@ static inline bool begins_alike(const struct resp_reader *r, struct slice w)
     return (same & r->begin_mask) == r->begin_mask;
 }
 
-/* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if it is
- * anything else: the general way then begins at the first byte. */
+/* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if
+ * it is anything else: the general way then begins at the first byte. */
 static inline bool read_small(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
                               size_t *used)
 {
@@ -474,8 +475,8 @@ read_any(struct resp_reader *r, const struct resp_limits *limits, struct slice w
 enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limits, struct slice window,
                            size_t *used, size_t *need)
 {
-    /* One more that begins as the last one did: without a call. A beginning is remembered only from a small request to
-     * the next: nothing is half read, and no argument is quoted. */
+    /* One more that begins as the last one did: without a call. A beginning is remembered only from a small
+     * request to the next: nothing is half read, and no argument is quoted. */
     if (begins_alike(r, window) && limits->max_bulk >= SMALL) {
         const uint8_t *p = small_args(window, window.p + r->begin_len, r->arg + 1, r->arg + r->begin_argc);
         if (__builtin_expect(p != NULL, 1)) {

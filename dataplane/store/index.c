@@ -117,15 +117,8 @@ static inline const struct entry *match_in(const struct shard *s, const struct b
     return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
 }
 
-/* The bucket behind one. Its segment begins where its home would be 0. */
-static inline const struct bucket *bucket_behind(const struct ahead *a)
-{
-    unsigned home = home_of(tag_of(a->hash), a->buckets);
-    return home + 1 == a->buckets ? a->bucket - home : a->bucket + 1;
-}
-
-/* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. What was freed or
- * moved since the first step has it taken once more. */
+/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. What was freed or
+ * moved since the step before has that taken once more. */
 static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
 {
     if (__builtin_expect(a->changes != changes, 0))
@@ -138,14 +131,28 @@ static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t 
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
     } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
-        a->bucket = bucket_behind(a);
-        __builtin_prefetch(a->bucket);
+        __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
+        __builtin_prefetch(b + 2);
     } else {
         a->bucket = NULL;
     }
 }
 
+/* It is not in its home bucket. */
+static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struct ahead *a)
+{
+    uint32_t tag = tag_of(a->hash);
+    unsigned home = home_of(tag, a->buckets), b = home;
+    const struct bucket *seg = a->bucket - home;
+    do
+        b = next_bucket(b, a->buckets);
+    while (b != home && !(a->e = match_in(s, &seg[b], tag)) && !bucket_empty(&seg[b]));
+    if (a->e)
+        prefetch_entry(a->e);
+}
+
 enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
+
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
@@ -181,26 +188,48 @@ static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t 
     if (__builtin_expect(a->e != NULL, 1)) {
         if (__builtin_expect(is_more(a->e), 0))
             prefetch_value(a->e);
-    } else if (a->bucket && (a->e = match_in(s, a->bucket, tag_of(a->hash)))) {
-        prefetch_entry(a->e);
+    } else if (a->bucket) {
+        ahead_spilled(s, a);
     }
 }
 
-/* The look-up behind the group that begins with one. */
-static inline unsigned group_end(unsigned first, unsigned n)
-{
-    return first + AHEAD_GROUP < n ? first + AHEAD_GROUP : n;
-}
+/* How many look-ups later the next step is taken, or (TO_VALUE) sooner than the look-up itself; by measurement. */
+enum { TO_BUCKET = 6, TO_ENTRY = 16, TO_VALUE = 5 };
 
-void store_look_on(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
+/* The steps, up to which look-up of the row. */
+static inline void advance(const struct shard *s, struct ahead_row *r, unsigned buckets, unsigned entries, unsigned values)
 {
     uint64_t changes = s->changes;
-    for (unsigned j = 0; i == 0 && j < n; j++)
-        ahead_bucket(s, &a[j], changes);
-    for (unsigned j = i ? i + AHEAD_GROUP : 0, end = group_end(i + AHEAD_GROUP, n); j < end; j++)
-        ahead_entry(s, &a[j], changes);
-    for (unsigned j = i, end = group_end(i, n); j < end; j++)
-        ahead_value(s, &a[j], changes);
+    for (; r->buckets < buckets; r->buckets++)
+        ahead_bucket(s, &r->at[r->buckets], changes);
+    for (; r->entries < entries; r->entries++)
+        ahead_entry(s, &r->at[r->entries], changes);
+    for (; r->values < values; r->values++)
+        ahead_value(s, &r->at[r->values], changes);
+}
+
+static inline unsigned behind(unsigned n, unsigned by)
+{
+    return n > by ? n - by : 0;
+}
+
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
+{
+    struct ahead *a = &r->at[r->n++];
+    a->s = s;
+    a->hash = hash;
+    a->db = db;
+    const struct index *ix = &s->db[db].index;
+    if (__builtin_expect(ix->segments, 1))
+        __builtin_prefetch(directory_at(ix, segment_of(ix, hash)));
+    advance(s, r, behind(r->n, TO_BUCKET), behind(r->n, TO_ENTRY), 0);
+}
+
+void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    unsigned n = r->n, values = i + TO_VALUE, entries = behind(n, TO_ENTRY) + i + 1;
+    entries = entries > values ? entries : values;
+    advance(s, r, n, entries < n ? entries : n, values < n ? values : n);
 }
 
 /* -- segments -- */

@@ -87,15 +87,14 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
-/* A look-up that is to come, and a hint for it. Of n look-ups in a row, store_look_ahead() before the i-th asks for the
- * memory that those of the next groups will need, in short loops, each for what the one before has brought: the buckets
- * of all, the entries that they most likely point to, and what a collection's entry has beyond its first lines or
- * points to. The loops are short because the CPU looks only a few hundred instructions ahead: so that many misses of
- * memory and of the TLB are under way at once, nothing else may stand between them; and groups, because it can wait
- * for a few dozen lines at once, not for a hundred.
+/* Look-ups that are to come, a row of them, with a hint for each. store_ahead() when one is known and store_look_ahead()
+ * before each is made ask for the memory that they will need, in four steps, each for what the one before has brought:
+ * the directory's word, the bucket, the entry that it most likely points to, and what a collection's entry has beyond
+ * its first lines or points to. Between two steps of a look-up are steps of others and the work on requests, so that
+ * memory answers all the time: it takes about two dozen questions at once, and the CPU stands still for one more.
  * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
  * (or of any other: the key is compared) needs to look no further. */
-enum { AHEAD_GROUP = 8 };
+enum { AHEAD_ROW = 32 };
 struct ahead {
     const struct shard *s; /* NULL = nothing to look up */
     uint64_t hash;
@@ -104,25 +103,23 @@ struct ahead {
     uint64_t changes;            /* of the shard, at the first step */
     uint32_t db, buckets;        /* buckets: of the segment */
 };
-static inline void store_ahead(struct ahead *a, const struct shard *s, unsigned db, uint64_t hash)
+struct ahead_row {
+    unsigned n;                        /* look-ups; at most AHEAD_ROW */
+    unsigned buckets, entries, values; /* the steps that so many of them have taken */
+    struct ahead at[AHEAD_ROW];
+};
+static inline void ahead_begin(struct ahead_row *r)
 {
-    a->s = s;
-    a->hash = hash;
-    a->e = NULL;
-    a->db = db;
+    r->n = r->buckets = r->entries = r->values = 0;
 }
-static inline void store_ahead_none(struct ahead *a)
+/* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
+static inline void store_ahead_skip(struct ahead_row *r)
 {
-    a->s = NULL;
-    a->e = NULL;
+    r->at[r->n++].s = NULL;
 }
-void store_look_on(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
-/* Of look-ups in shard s; those elsewhere are left alone. */
-static inline void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
-{
-    if (i % AHEAD_GROUP == 0)
-        store_look_on(s, a, n, i);
-}
+/* The i-th of the row is the next to be made. */
+void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */

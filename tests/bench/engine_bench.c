@@ -123,13 +123,14 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     static const struct resp_sink sink = {full};
     static struct request rq[BATCH_MAX];
     static struct slice argv[BATCH_MAX][ARGS_MAX];
-    static struct ahead ahead[BATCH_MAX];
+    static struct ahead_row ahead;
     struct command_env *env = &b->e->env;
     struct shard *shard = env->ks->shard[0];
     struct resp_writer w = {
         .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
     size_t taken = 0;
     unsigned n = 0;
+    ahead_begin(&ahead);
     for (; n < batch && taken < at.len; n++) {
         struct slice window = {at.p + taken, at.len - taken};
         size_t used = 0, need = 0;
@@ -139,15 +140,15 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
             argv[n][i] = resp_arg(reader, window, i);
         command_prepare_noted(&rq[n], env, b->e->client, (int)reader->argc, argv[n], &reader->note);
         if (batch > 1 && rq[n].route == ROUTE_SHARD)
-            store_ahead(&ahead[n], shard, 0, rq[n].key.hash);
+            store_ahead(shard, &ahead, 0, rq[n].key.hash);
         else
-            store_ahead_none(&ahead[n]);
+            store_ahead_skip(&ahead);
         taken += used;
     }
     for (unsigned i = 0; i < n; i++) {
         if (batch > 1)
-            store_look_ahead(shard, ahead, n, i);
-        env->ahead = batch > 1 ? &ahead[i] : NULL;
+            store_look_ahead(shard, &ahead, i);
+        env->ahead = batch > 1 ? &ahead.at[i] : NULL;
         command_execute(&rq[i], &w);
     }
     env->ahead = NULL;
