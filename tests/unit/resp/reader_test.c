@@ -305,8 +305,8 @@ static void test_requests_that_begin_alike(void)
     notes_kept = 0;
     EXPECT("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$12\r\nabcdefghijkl\r\n*2\r\n$3\r\nGET\r\n$0\r\n\r\n"
            "*2\r\n$3\r\nGEX\r\n$1\r\na\r\n*3\r\n$3\r\nGET\r\n$1\r\na\r\n$1\r\nb\r\nGET q\r\n*2\r\n$3\r\nGET\r\n$1\r\nc\r\n"
-           "*2\r\n$3\r\nGET\r\n$2\r\ncd\r\n*2\r\n$3\r\nGET\r\n$03\r\ncde\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$6\r\nXSETID\r\n",
-           "[GET][a];[GET][abcdefghijkl];[GET][];[GEX][a];[GET][a][b];[GET][q];[GET][c];[GET][cd];[GET][cde];"
+           "*2\r\n$3\r\nGET\r\n$2\r\ncd\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$6\r\nXSETID\r\n",
+           "[GET][a];[GET][abcdefghijkl];[GET][];[GEX][a];[GET][a][b];[GET][q];[GET][c];[GET][cd];"
            "[PING];[PING];[XSETID];");
     CU_ASSERT(notes_kept > 4);
     EXPECT("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n:1\r\na\r\n",
