@@ -260,13 +260,15 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    if (!eal_start(&conf, instance, lcore, error, sizeof error)) {
+    static struct plan plan;
+    if (!port_plan(&conf, &plan, error, sizeof error) ||
+        !eal_start(&conf, &plan, instance, lcore, error, sizeof error)) {
         fprintf(stderr, "%s\n", error);
         return 1;
     }
     for (unsigned i = 0; i < conf.workers; i++)
-        pool[i] = port_pool(&conf, i, error, sizeof error);
-    struct port *port = error[0] ? NULL : port_open(&conf, pool, error, sizeof error);
+        pool[i] = port_pool(&conf, &plan, i, error, sizeof error);
+    struct port *port = error[0] ? NULL : port_open(&conf, &plan, pool, error, sizeof error);
     if (!port || !set_up(port, pool)) {
         fprintf(stderr, "%s\n", error);
         eal_stop();
