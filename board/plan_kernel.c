@@ -43,9 +43,8 @@ static void add_list(struct plan *p, const struct topology *t, const char *name,
     struct plan_argument *a = add(p, name, flags, set);
     const char *is = argument(t->cmdline, name, value, sizeof value);
     if (!in_effect) {
+        cpus_parse(&written, is ? is : "");
         in_effect = &written;
-        if (!is || !cpus_parse(&written, is))
-            in_effect = &(struct cpus){0};
     }
     a->state = cpus_within(set, in_effect) ? ARGUMENT_SET : is ? ARGUMENT_OTHER : ARGUMENT_MISSING;
 }
