@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct choice { /* what a decision looks at */
-    struct plan *p;
+    struct board_plan *p;
     const struct topology *t;
     const struct plan_wish *w;
     struct cpus usable; /* online, and ours to use */
@@ -14,7 +14,7 @@ struct choice { /* what a decision looks at */
     size_t size;
 };
 
-void plan_remark(struct plan *p, const char *format, ...)
+void plan_remark(struct board_plan *p, const char *format, ...)
 {
     va_list args;
     if (p->remarks == PLAN_REMARKS)
@@ -200,7 +200,7 @@ static unsigned most_workers(const struct choice *c)
 
 static void describe(struct choice *c)
 {
-    struct plan *p = c->p;
+    struct board_plan *p = c->p;
     for (unsigned i = 0; i < p->workers; i++) {
         struct plan_worker *w = &p->worker[i];
         const struct board_cpu *b = &c->t->cpu[w->cpu];
@@ -239,7 +239,8 @@ static void describe(struct choice *c)
         plan_remark(p, "no core is left to the system: workers that never sleep will be interrupted by it");
 }
 
-bool plan_make(struct plan *p, const struct topology *t, const struct plan_wish *w, char *error, size_t size)
+bool plan_make(struct board_plan *p, const struct topology *t, const struct plan_wish *w, char *error,
+               size_t size)
 {
     struct choice c = {.p = p, .t = t, .w = w, .error = error, .size = size};
     memset(p, 0, sizeof *p);

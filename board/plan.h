@@ -48,7 +48,7 @@ struct plan_argument {
     enum plan_state state;
 };
 
-struct plan {
+struct board_plan {
     unsigned workers;
     struct plan_worker worker[PLAN_WORKERS];
     int home;       /* the NIC's node, or the one chosen for a link without */
@@ -66,7 +66,8 @@ struct plan {
 };
 
 /* False, and one line in error that says what to write, if the wish cannot be met as it stands. */
-bool plan_make(struct plan *p, const struct topology *t, const struct plan_wish *w, char *error, size_t size);
+bool plan_make(struct board_plan *p, const struct topology *t, const struct plan_wish *w, char *error,
+               size_t size);
 
 /* -- memory, also for whoever takes it (drivers/) -- */
 
@@ -79,7 +80,7 @@ enum { PLAN_BASE_MB = 64, PLAN_WORKER_MB = 4 };
 
 /* -- between the planner's files -- */
 
-void plan_remark(struct plan *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool plan_memory(struct plan *p, const struct topology *t, const struct plan_wish *w, char *error,
+void plan_remark(struct board_plan *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool plan_memory(struct board_plan *p, const struct topology *t, const struct plan_wish *w, char *error,
                  size_t size);
-void plan_kernel(struct plan *p, const struct topology *t, const struct plan_wish *w);
+void plan_kernel(struct board_plan *p, const struct topology *t, const struct plan_wish *w);

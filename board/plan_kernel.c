@@ -24,7 +24,8 @@ static const char *argument(const char *line, const char *name, char *value, siz
     return NULL;
 }
 
-static struct plan_argument *add(struct plan *p, const char *name, const char *flags, const struct cpus *set)
+static struct plan_argument *add(struct board_plan *p, const char *name, const char *flags,
+                                 const struct cpus *set)
 {
     struct plan_argument *a = &p->argument[p->arguments++];
     char list[128] = "";
@@ -35,7 +36,7 @@ static struct plan_argument *add(struct plan *p, const char *name, const char *f
 }
 
 /* A list of CPUs that is in effect says more than what was written. */
-static void add_list(struct plan *p, const struct topology *t, const char *name, const char *flags,
+static void add_list(struct board_plan *p, const struct topology *t, const char *name, const char *flags,
                      const struct cpus *set, const struct cpus *in_effect)
 {
     char value[512];
@@ -51,7 +52,7 @@ static void add_list(struct plan *p, const struct topology *t, const char *name,
 
 /* "hugepages=N", or by node (Linux 5.15): "hugepages=0:N,1:M". However they came: what counts is that they
  * are there. */
-static void add_pages(struct plan *p, const struct topology *t)
+static void add_pages(struct board_plan *p, const struct topology *t)
 {
     char list[192] = "", value[64];
     size_t used = 0;
@@ -75,7 +76,7 @@ static void add_pages(struct plan *p, const struct topology *t)
                                                                      : ARGUMENT_MISSING;
 }
 
-static void add_word(struct plan *p, const struct topology *t, const char *name, const char *wanted,
+static void add_word(struct board_plan *p, const struct topology *t, const char *name, const char *wanted,
                      bool in_effect)
 {
     char value[64];
@@ -85,7 +86,7 @@ static void add_word(struct plan *p, const struct topology *t, const char *name,
                                                                                      : ARGUMENT_MISSING;
 }
 
-void plan_kernel(struct plan *p, const struct topology *t, const struct plan_wish *w)
+void plan_kernel(struct board_plan *p, const struct topology *t, const struct plan_wish *w)
 {
     struct cpus quiet = p->cpus, rest = t->online;
     for (unsigned i = cpus_next(&p->idle, 0); i < CPUS_MOST; i = cpus_next(&p->idle, i + 1))

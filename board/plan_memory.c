@@ -64,7 +64,7 @@ static uint64_t pages_of(uint64_t bytes)
 }
 
 /* Every node that gives memory has the pages? Otherwise the first that has not. */
-static unsigned short_node(const struct plan *p)
+static unsigned short_node(const struct board_plan *p)
 {
     unsigned n = 0;
     while (n < NODES_MOST && p->node[n].pages <= p->node[n].pages_there)
@@ -72,7 +72,7 @@ static unsigned short_node(const struct plan *p)
     return n;
 }
 
-static bool sum_fits(const struct plan *p)
+static bool sum_fits(const struct board_plan *p)
 {
     uint64_t needed = 0, there = 0;
     for (unsigned n = 0; n < NODES_MOST; n++) {
@@ -82,7 +82,7 @@ static bool sum_fits(const struct plan *p)
     return needed <= there;
 }
 
-static void share_out(struct plan *p, const struct topology *t, const struct plan_wish *w)
+static void share_out(struct board_plan *p, const struct topology *t, const struct plan_wish *w)
 {
     unsigned home =
         (unsigned)(t->numa && memory_near(t, (unsigned)p->home) >= 0 ? memory_near(t, (unsigned)p->home)
@@ -110,7 +110,7 @@ static void share_out(struct plan *p, const struct topology *t, const struct pla
 }
 
 /* Hugepages that are not where they are needed: an error when they must be used, else ordinary memory. */
-bool plan_memory(struct plan *p, const struct topology *t, const struct plan_wish *w, char *error,
+bool plan_memory(struct board_plan *p, const struct topology *t, const struct plan_wish *w, char *error,
                  size_t size)
 {
     p->packets = plan_packets(w);

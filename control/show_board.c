@@ -94,7 +94,7 @@ static void wish_of(const struct settings *s, struct plan_wish *w)
     }
 }
 
-static json_t *workers_json(const struct plan *p)
+static json_t *workers_json(const struct board_plan *p)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < p->workers; i++) {
@@ -107,7 +107,7 @@ static json_t *workers_json(const struct plan *p)
     return list;
 }
 
-static json_t *memory_json(const struct plan *p)
+static json_t *memory_json(const struct board_plan *p)
 {
     json_t *list = json_array();
     for (unsigned n = 0; n < NODES_MOST; n++) {
@@ -122,7 +122,7 @@ static json_t *memory_json(const struct plan *p)
     return list;
 }
 
-static json_t *kernel_json(const struct plan *p)
+static json_t *kernel_json(const struct board_plan *p)
 {
     static const char *const state[] = {"missing", "set", "different"};
     json_t *list = json_array();
@@ -132,7 +132,7 @@ static json_t *kernel_json(const struct plan *p)
     return list;
 }
 
-static json_t *plan_json(const struct plan *p, const struct plan_wish *w)
+static json_t *plan_json(const struct board_plan *p, const struct plan_wish *w)
 {
     json_t *j = json_pack("{s:o,s:i,s:b,s:o,s:o,s:o,s:o,s:i,s:b,s:o,s:o,s:o}", "link_device",
                           safe_string(w->device), "node", p->home, "node_is_links", p->home_told, "workers",
@@ -149,7 +149,7 @@ json_t *board_json(const struct settings *s, const char *inventory, bool running
                    size_t size)
 {
     struct topology *t = must_alloc(1, sizeof *t);
-    struct plan *p = must_alloc(1, sizeof *p);
+    struct board_plan *p = must_alloc(1, sizeof *p);
     struct tree tree = tree_files(inventory);
     struct plan_wish w;
     json_t *j = NULL;

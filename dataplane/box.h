@@ -10,7 +10,7 @@ struct plane { /* the main thread's state */
     struct channel *channel;
     const char *instance;
     struct config *first; /* the generation that came before start */
-    struct plan plan;     /* where workers and their memory are, made at start */
+    struct board_plan plan;     /* where workers and their memory are, made at start */
     struct box box;
     struct port *port;
     struct config *retired; /* replaced, to be freed after a grace period */

@@ -45,7 +45,7 @@ static void drop_arguments(void)
 }
 
 /* lcore 0 is the main thread: it floats over the cores that workers leave; lcore i + 1 is worker i, pinned. */
-static bool add_lcores(struct arguments *a, const struct plan *plan, unsigned worker_lcore[], char *error,
+static bool add_lcores(struct arguments *a, const struct board_plan *plan, unsigned worker_lcore[], char *error,
                        size_t size)
 {
     char text[ARG_SIZE], list[ARG_SIZE / 2];
@@ -85,7 +85,7 @@ static unsigned long memory_mb(const struct config *conf, bool huge)
     return PLAN_BASE_MB + conf->workers * (PLAN_WORKER_MB + plan_packet_bytes(&wish, huge) / (1 << 20));
 }
 
-static bool add_memory(struct arguments *a, const struct config *conf, const struct plan *plan, char *error,
+static bool add_memory(struct arguments *a, const struct config *conf, const struct board_plan *plan, char *error,
                        size_t size)
 {
     unsigned long need = memory_mb(conf, true), there = plan->huge ? huge_free_mb() : 0;
@@ -98,7 +98,7 @@ static bool add_memory(struct arguments *a, const struct config *conf, const str
            add(a, "%lu", memory_mb(conf, false));
 }
 
-static bool add_all(struct arguments *a, const struct config *conf, const struct plan *plan,
+static bool add_all(struct arguments *a, const struct config *conf, const struct board_plan *plan,
                     const char *instance, unsigned worker_lcore[], char *error, size_t size)
 {
     bool ok = add(a, "sluice") && add(a, "--file-prefix=%s", instance) && add(a, "--no-telemetry") &&
@@ -122,7 +122,7 @@ static bool check_rights(const struct config *conf, char *error, size_t size)
     return true;
 }
 
-bool eal_start(const struct config *conf, const struct plan *plan, const char *instance,
+bool eal_start(const struct config *conf, const struct board_plan *plan, const char *instance,
                unsigned worker_lcore[], char *error, size_t size)
 {
     if (!check_rights(conf, error, size))

@@ -1,5 +1,6 @@
 /* internal.h: the port as the files of drivers/ see it; nobody else includes it. */
 #pragma once
+#include "board/plan.h"
 #include "drivers/link.h"
 #include "drivers/port.h"
 #include "drivers/steer.h"

@@ -23,7 +23,7 @@ void wish_of(const struct config *conf, struct plan_wish *w)
         w->core[i] = conf->worker_core[i];
 }
 
-bool port_plan(const struct config *conf, struct plan *plan, char *error, size_t size)
+bool port_plan(const struct config *conf, struct board_plan *plan, char *error, size_t size)
 {
     struct topology *t = malloc(sizeof *t);
     struct tree tree = tree_files("");

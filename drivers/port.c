@@ -18,13 +18,13 @@ enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ETHERNET_OVERHEAD = 22, CHAIN_FRAME
 
 /* Not rte_lcore_to_socket_id(): with --lcores that is the node of the CPU whose number is the lcore's, not of the
  * CPU it runs on. */
-static int socket_of(const struct plan *plan, unsigned worker)
+static int socket_of(const struct board_plan *plan, unsigned worker)
 {
     int node = plan->worker[worker].memory;
     return node >= 0 ? node : SOCKET_ID_ANY;
 }
 
-struct rte_mempool *port_pool(const struct config *conf, const struct plan *plan, unsigned worker,
+struct rte_mempool *port_pool(const struct config *conf, const struct board_plan *plan, unsigned worker,
                               char *error, size_t size)
 {
     char name[32];
@@ -237,7 +237,7 @@ static bool make_queues(struct port *p, const struct link_kind *kind)
     return true;
 }
 
-struct port *port_open(const struct config *conf, const struct plan *plan, struct rte_mempool *const *pool,
+struct port *port_open(const struct config *conf, const struct board_plan *plan, struct rte_mempool *const *pool,
                        char *error, size_t size)
 {
     struct port *p = calloc(1, sizeof *p);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static struct topology t;
-static struct plan p;
+static struct board_plan p;
 static struct plan_wish w;
 static char error[512];
 

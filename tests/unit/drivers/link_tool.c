@@ -3,6 +3,7 @@
  * towards a peer and checks what comes back. Prints one line at the end.
  *
  *     link_tool --type tap --name slunet0 --address 127.0.78.2/8 --seconds 60 */
+#include "board/plan.h"
 #include "drivers/port.h"
 #include "net/checksum.h"
 
@@ -260,7 +261,7 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    static struct plan plan;
+    static struct board_plan plan;
     if (!port_plan(&conf, &plan, error, sizeof error) ||
         !eal_start(&conf, &plan, instance, lcore, error, sizeof error)) {
         fprintf(stderr, "%s\n", error);
