@@ -410,8 +410,11 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
         store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
-    else
+    else {
         b->ahead[b->n] = (struct ahead){0};
+        if (worker_elsewhere(s->worker, rq))
+            s->flags |= SESSION_HOPS;
+    }
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;
@@ -443,7 +446,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
 {
     const struct resp_limits limits = limits_of(s);
     for (;;) {
-        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING))
+        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS))
             return PARSE_DONE;
         if (b->n == BATCH_REQUESTS || b->args + 8 > BATCH_ARGS)
             return PARSE_FULL;
@@ -504,6 +507,7 @@ void session_rewind(struct session *s, struct mark m)
 {
     s->rx_off = m.rx_off;
     s->query_off = m.query_off;
+    s->flags &= ~(uint32_t)SESSION_HOPS;
     forget_request(s);
 }
 
