@@ -16,10 +16,10 @@
 #include "fabric/ring.h"
 
 #include <pthread.h>
-#include <rte_cycles.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -145,6 +145,13 @@ static void *answer(void *cpu)
     return NULL;
 }
 
+static uint64_t nanoseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static int compare(const void *a, const void *b)
 {
     return *(const uint64_t *)a < *(const uint64_t *)b ? -1 : 1;
@@ -152,7 +159,7 @@ static int compare(const void *a, const void *b)
 
 static int ping_pong(int from, int to)
 {
-    static uint64_t cycles[RUNS];
+    static uint64_t ns[RUNS];
     pthread_t thread;
     there = ring_new(1024);
     back = ring_new(1024);
@@ -160,19 +167,18 @@ static int ping_pong(int from, int to)
         return 1;
     pin(from);
     for (unsigned run = 0; run < RUNS; run++) {
-        uint64_t start = rte_rdtsc();
+        uint64_t start = nanoseconds();
         for (unsigned i = 0; i < TRIPS; i++) {
             ring_put(there, run == RUNS - 1 && i == TRIPS - 1 ? (void *)there : (void *)back);
             while (!ring_get(back))
                 __builtin_ia32_pause();
         }
-        cycles[run] = (rte_rdtsc() - start) / TRIPS;
+        ns[run] = (nanoseconds() - start) / TRIPS;
     }
     pthread_join(thread, NULL);
-    qsort(cycles, RUNS, sizeof *cycles, compare);
-    double ns = 1e9 / (double)rte_get_tsc_hz();
-    printf("CPU %d to CPU %d and back: least %.0f ns, median %.0f ns\n", from, to, (double)cycles[0] * ns,
-           (double)cycles[RUNS / 2] * ns);
+    qsort(ns, RUNS, sizeof *ns, compare);
+    printf("CPU %d to CPU %d and back: least %llu ns, median %llu ns\n", from, to, (unsigned long long)ns[0],
+           (unsigned long long)ns[RUNS / 2]);
     free(there);
     free(back);
     return 0;
