@@ -221,8 +221,8 @@ int main(int argc, char **argv)
     printf("TAP version 13\n1..%d\n", LINEAR_DEFECTS);
     for (unsigned i = 0; i < connections; i++)
         connection[i].fd = dial();
-    bool good = all_are_linearizable(count, seed * 1000);
+    bool good = all_are_linearizable(count, seed);
     for (enum linear_defect defect = TORN_MSET; defect < LINEAR_DEFECTS; defect++)
-        good &= is_found(defect, seed * 1000);
+        good &= is_found(defect, seed);
     return good ? 0 : 1;
 }

@@ -13,7 +13,7 @@
 enum { STEPS_MAX = 4000000, QUIET_ROUNDS = 300, ROUND_US = 20 };
 
 static struct box_rig lanes[RIG_WORKERS];
-static unsigned workers;
+static unsigned workers, per_lane;
 
 struct lane { /* what a thread needs */
     unsigned number;
@@ -100,7 +100,7 @@ static void client_turn(struct lane *l, unsigned i)
 static void hang_up(struct lane *l, unsigned i)
 {
     struct linear_client *c = l->client[i];
-    unsigned number = c->number, next = number + PLAY_CLIENTS;
+    unsigned number = c->number, next = number + per_lane;
     if (!linear_client_may_go(c) || next / (LINEAR_CLIENTS / RIG_WORKERS) != l->number)
         return;
     unsigned left = c->left;
@@ -117,7 +117,7 @@ static bool step(struct lane *l)
 {
     bool busy = false;
     rig_round(l->rig);
-    for (unsigned i = 0; i < PLAY_CLIENTS; i++) {
+    for (unsigned i = 0; i < per_lane; i++) {
         client_turn(l, i);
         if (l->play->hang_up && linear_random(&l->random) % 2000 == 0)
             hang_up(l, i);
@@ -218,18 +218,19 @@ static void settle(void)
 static void say_to_all(const char *request)
 {
     for (unsigned n = 0; n < workers; n++)
-        for (unsigned i = 0; i < PLAY_CLIENTS; i++)
+        for (unsigned i = 0; i < per_lane; i++)
             rig_send(&lanes[n].client[i], request);
     settle();
     for (unsigned n = 0; n < workers; n++)
-        for (unsigned i = 0; i < PLAY_CLIENTS; i++)
+        for (unsigned i = 0; i < per_lane; i++)
             lanes[n].client[i].got_len = 0;
 }
 
-/* Long commands give way at each element in some histories, seldom in others. */
+/* Long commands give way at each element in some histories, seldom in others. Not those of a few keys: see KEYS_MOST in
+ * turns.c. */
 static void set_slices(uint64_t *random)
 {
-    static const unsigned work[] = {1, 4, TURN_WORK};
+    static const unsigned work[] = {5, 8, TURN_WORK};
     for (unsigned n = 0; n < workers; n++) {
         struct worker *w = lanes[n].worker;
         w->env.turn_work = work[linear_random(random) % 3];
@@ -240,7 +241,7 @@ static void set_slices(uint64_t *random)
 static void print_hung(void)
 {
     for (unsigned n = 0; n < workers; n++)
-        for (unsigned i = 0; i < PLAY_CLIENTS; i++)
+        for (unsigned i = 0; i < per_lane; i++)
             if (lane[n].client[i]->waiting)
                 printf("# client %u waits for ever: %.*s\n", lane[n].client[i]->number,
                        (int)lane[n].client[i]->request_len, lane[n].client[i]->request);
@@ -251,11 +252,12 @@ void play_start(unsigned n)
     static const char *const count[] = {"0", "1", "2", "3", "4"};
     const char *const pairs[] = {"workers", count[n], "idle-policy", "adaptive", NULL};
     workers = n;
+    per_lane = n < 3 ? PLAY_CLIENTS : PLAY_CLIENTS - 1; /* the search grows with those at a time */
     now_us = 0;
     rig_start_lanes(lanes, n, pairs);
     for (unsigned i = 0; i < n; i++) {
         lane[i] = (struct lane){.number = i, .rig = &lanes[i]};
-        for (unsigned k = 0; k < PLAY_CLIENTS; k++)
+        for (unsigned k = 0; k < per_lane; k++)
             connect_client(&lane[i], k);
         if (lanes[i].now_us > now_us)
             now_us = lanes[i].now_us;
@@ -274,7 +276,7 @@ bool play_history(const struct play *p, struct history *h)
         lane[n].play = p;
         lane[n].random = p->seed * 31 + n;
         lane[n].hung = false;
-        for (unsigned i = 0; i < PLAY_CLIENTS; i++)
+        for (unsigned i = 0; i < per_lane; i++)
             start_client(&lane[n], i);
     }
     delay_random = p->seed;

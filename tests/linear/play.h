@@ -6,7 +6,7 @@
 #include "checker.h"
 #include "load.h"
 
-enum { PLAY_CLIENTS = 3 /* of a lane at a time */ };
+enum { PLAY_CLIENTS = 3 /* of a lane at a time, at most */ };
 
 struct play {
     unsigned workers;

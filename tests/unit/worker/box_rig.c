@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RIG_FRAMES = 8191, STEP_US = 100, INBOX = 4096 };
+enum { RIG_FRAMES = 8191, LANE_FRAMES = 2047, STEP_US = 100, INBOX = 4096 };
 bool rig_ipv6;
 
 /* -- the port
@@ -129,16 +129,17 @@ static void start_eal(void)
     up = true;
 }
 
+/* Number 0 is that of a box with one wire, the others are those of lanes. */
 static struct rte_mempool *packet_pool(unsigned number)
 {
-    static struct rte_mempool *pools[RIG_WORKERS];
+    static struct rte_mempool *pools[1 + RIG_WORKERS];
     struct rte_mempool **pool = &pools[number];
     char name[16];
     if (*pool)
         return *pool;
     start_eal();
     sprintf(name, "box_rig%u", number);
-    *pool = rte_pktmbuf_pool_create(name, RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    *pool = rte_pktmbuf_pool_create(name, number ? LANE_FRAMES : RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     if (!*pool)
         abort();
     return *pool;
@@ -267,7 +268,7 @@ void rig_start_lanes(struct box_rig *lanes, unsigned n, const char *const *pairs
     struct counters *counters[RIG_WORKERS];
     struct config *conf = make_config(1, pairs, NULL);
     for (unsigned i = 0; i < n; i++) {
-        lanes[i] = (struct box_rig){.pool = packet_pool(i), .lane = true};
+        lanes[i] = (struct box_rig){.pool = packet_pool(1 + i), .lane = true};
         counters[i] = &lanes[i].counters;
         make_wire(&lanes[i], NULL);
         queues[i] = (struct port_queue){.wire = lanes[i].wire};
@@ -320,7 +321,7 @@ static bool stop_end(struct box_rig *r)
         free(r->client[i].got);
     for (unsigned i = 0; i < RIG_SERVED; i++)
         free(r->served[i].got);
-    return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
+    return rte_mempool_avail_count(r->pool) == (r->lane ? LANE_FRAMES : RIG_FRAMES);
 }
 
 bool rig_stop(struct box_rig *r)
