@@ -56,6 +56,8 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                     CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
                                                 for who changes something (FLUSHALL) */
                     CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
+                    CMD_SAMPLED = 1 << 22,   /* as short as a CMD_FAST command, or done in slices: one of many is
+                                                timed (SET) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
                     CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
 };

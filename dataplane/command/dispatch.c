@@ -325,7 +325,7 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & CMD_FAST && !env->conf->times_all ? MEASURE_EACH : 1;
+    uint64_t weight = rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !env->conf->times_all ? MEASURE_EACH : 1;
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->conf->notify != 0, 0))
         return run_and_notify(rq);
