@@ -158,6 +158,24 @@ bool acl_open(const struct command_env *env)
 
 /* -- making -- */
 
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What a backslash in quotes stands for; *at is on its last character then. */
+static char escaped(char **at)
+{
+    static const char letters[] = "nrtab", named[] = "\n\r\t\a\b";
+    char *p = ++*at;
+    const char *letter = strchr(letters, *p);
+    if (*p == 'x' && digit(p[1]) >= 0 && digit(p[2]) >= 0) {
+        *at += 2;
+        return (char)(digit(p[1]) << 4 | digit(p[2]));
+    }
+    return letter ? named[letter - letters] : *p;
+}
+
 /* The next word of a directive, which may stand in quotes; in its place. False at the end. */
 static bool next_word(char **at, struct slice *word)
 {
@@ -171,11 +189,8 @@ static bool next_word(char **at, struct slice *word)
     p += quoted;
     to = p;
     word->p = (uint8_t *)p;
-    for (; *p && *p != end; p++) {
-        if (quoted && *p == '\\' && p[1])
-            p++;
-        *to++ = *p;
-    }
+    for (; *p && *p != end; p++)
+        *to++ = quoted && *p == '\\' && p[1] ? escaped(&p) : *p;
     word->len = (size_t)(to - (char *)(uintptr_t)word->p);
     *at = *p ? p + 1 : p;
     return true;
