@@ -2,6 +2,7 @@
 #include "control/commit.h"
 #include "control/log.h"
 #include "control/rewrite.h"
+#include "control/users.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -124,12 +125,15 @@ static struct settings *effective(const struct commit *c, const struct settings 
     return e;
 }
 
-static bool send_generation(struct commit *c, const struct settings *s, long seconds)
+/* With the users of the ACL file: what a dataplane starts with. */
+static bool send_generation(struct commit *c, const struct settings *s, const struct words *users, long seconds)
 {
     struct pair_list list = {0};
     struct settings *e = effective(c, s);
     struct timeval wait = {.tv_sec = seconds};
     settings_each(e, add_pair, &list);
+    for (unsigned i = 0; users && i < users->n; i++)
+        add_pair("user", users->p[i], &list);
     c->sent = next_generation(c);
     bool good = link_config(c->link, c->sent, list.pair, list.n);
     free(list.pair);
@@ -266,7 +270,7 @@ static void next_change(struct commit *c)
         } else if (!link_connected(c->link)) {
             run(c, s, next_generation(c));
             finish(c, NULL);
-        } else if (send_generation(c, s, RESULT_SECONDS)) {
+        } else if (send_generation(c, s, NULL, RESULT_SECONDS)) {
             c->candidate = s;
         } else {
             settings_free(s);
@@ -394,8 +398,15 @@ void commit_attached(struct commit *c, bool fresh)
     c->started = fresh ? settings_copy(c->running) : load_started(c);
     if (fresh)
         save_started(c);
-    if (!send_generation(c, c->running, START_SECONDS))
+    struct words users = {0};
+    char error[512] = "";
+    if (fresh && !users_of_file(c->running, &users, error, sizeof error)) {
+        set_refusal(c, error); /* to serve without the users that were to be would let everybody in */
+        log_line(LOG_LEVEL_WARNING, "The dataplane is not started: %s", error);
+    } else if (!send_generation(c, c->running, &users, START_SECONDS)) {
         log_line(LOG_LEVEL_WARNING, "The configuration could not be sent to the dataplane");
+    }
+    words_free(&users);
 }
 
 void commit_detached(struct commit *c)
@@ -461,6 +472,23 @@ uint64_t commit_generation(const struct commit *c)
 const char *commit_refusal(const struct commit *c)
 {
     return c->refusal;
+}
+
+void commit_users(struct commit *c, const struct words *users)
+{
+    int d = directive_find("user");
+    char error[256];
+    settings_clear(c->running, d);
+    for (unsigned i = 0; i < users->n; i++) {
+        struct words w = {0};
+        char *line = must_copy(users->p[i] + strlen("user ")), *rest = line;
+        for (char *word; (word = strsep(&rest, " "));)
+            words_add(&w, must_copy(word));
+        if (!settings_add(c->running, d, &w, error, sizeof error))
+            log_line(LOG_LEVEL_WARNING, "A user cannot be written: %s", error);
+        words_free(&w);
+        free(line);
+    }
 }
 
 bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)

@@ -45,6 +45,8 @@ void commit_set(struct commit *c, const struct change *change, unsigned n, bool 
                 commit_done *done, void *ctx);
 /* Reads the file (and the command line over it) again. */
 void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx);
+/* The users that the dataplane has, as "user name rules", for the `user` directives of the next CONFIG REWRITE. */
+void commit_users(struct commit *c, const struct words *users);
 /* CONFIG REWRITE. False and one line in error. */
 bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size);
 

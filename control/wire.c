@@ -1,9 +1,10 @@
-/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, SHUTDOWN and,
+/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL SAVE, SHUTDOWN and,
  * later, the commands of snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/,
  * shutdown/ */
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
+#include "control/users.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,17 +74,20 @@ static void config_set(struct control *c, uint64_t id, const char *who, int argc
 
 static void config_rewrite(struct control *c, uint64_t id, const char *who, int argc, char **argv)
 {
-    char error[512];
     (void)argc, (void)argv;
-    if (commit_rewrite(c->commit, who, error, sizeof error)) {
-        answer_ok(c, id);
-    } else {
-        char *line = strncmp(error, "The server", 10) == 0
-                         ? must_print("ERR %s", error)
-                         : must_print("ERR Rewriting config file: %s", error);
-        answer_error(c, id, line);
-        free(line);
-    }
+    users_rewrite(c, id, who);
+}
+
+static void acl_load(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    users_load(c, id, who);
+}
+
+static void acl_save(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    users_save(c, id, who);
 }
 
 /* Redis closes the connection without a reply. The dataplane does the same when it ends, so there is nothing
@@ -117,6 +121,8 @@ static const struct {
 } commands[] = {
     {"config", "set", config_set},
     {"config", "rewrite", config_rewrite},
+    {"acl", "load", acl_load},
+    {"acl", "save", acl_save},
     {"shutdown", NULL, shutdown_box},
 };
 

@@ -1,6 +1,7 @@
 /* job.c: requests on their way between workers. */
 #include "job.h"
 
+#include "command/acl.h"
 #include "command/transaction.h"
 #include "session.h"
 
@@ -118,6 +119,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->home = home;
     j->client = *client;
     j->client.flags |= CLIENT_PROXY;
+    acl_user_hold(j->client.user);
     j->client.lib_name = j->client.lib_ver = NULL;
     j->client.transaction = NULL;
     j->client.subscriber = NULL;
@@ -147,6 +149,7 @@ void job_free(struct job *j)
     if (!j)
         return;
     transaction_drop(&j->client);
+    acl_user_drop(j->client.user);
     watch_drop(j->watch);
     free(j->argv);
     free(j->query);

@@ -2,6 +2,7 @@
  * worker's batch. */
 #include "session.h"
 
+#include "command/acl.h"
 #include "command/pubsub.h"
 #include "command/transaction.h"
 #include "job.h"
@@ -165,7 +166,7 @@ void session_holds(struct session *s)
 struct session *session_open(struct worker *w, struct tcp_conn *c)
 {
     count_one(w->counters, COUNTER_connections_received);
-    if (w->conf->protected_mode && !*w->conf->requirepass) {
+    if (w->conf->protected_mode && acl_no_password(&w->env)) {
         refuse(w, c, denied);
         return NULL;
     }
@@ -181,8 +182,7 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     atomic_fetch_add_explicit(&w->box->clients, 1, memory_order_relaxed);
     client_init(&s->client, atomic_fetch_add_explicit(&w->box->next_client_id, 1, memory_order_relaxed) + 1,
                 w->env.now_ms);
-    if (!*w->conf->requirepass)
-        s->client.flags |= CLIENT_AUTHENTICATED;
+    acl_welcome(&w->env, &s->client);
     s->client.worker = (uint8_t)w->id;
     tcp_endpoints(c, &s->client.local, &s->client.peer);
     s->worker = w;

@@ -2,6 +2,7 @@
  * been asked for one stage earlier: frames, connections, requests and index buckets, entries, replies. */
 #include "worker.h"
 
+#include "command/acl.h"
 #include "command/notify.h"
 #include "job.h"
 #include "script/script.h"
@@ -507,6 +508,9 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     if (!box->scripts)
         box->scripts = scripts_new();
     w->env.scripts = box->scripts;
+    if (!box->acl && !(box->acl = acl_new(w->conf, error, size)))
+        return false;
+    w->env.acl = box->acl;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
     struct tcp_config tcp = {
         .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
@@ -567,6 +571,8 @@ void worker_free(struct worker *w)
     if (w->box && w->id == 0) {
         scripts_free(w->box->scripts);
         w->box->scripts = NULL;
+        acl_free(w->box->acl);
+        w->box->acl = NULL;
     }
     batch_begin(&w->batch);
     free(w->batch.big);

@@ -55,6 +55,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(uint64_t) pause; /* CLIENT PAUSE: until when (wall clock, ms) << 2 | enum pause_mode; 0: none */
     _Atomic(bool) control_present;
     const char *(*fact)(const char *name);   /* main's table of control's facts */
+    struct acl *acl;                         /* changed with all workers stopped */
     struct scripts *scripts;                 /* changed with all workers stopped */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
     struct latency *latency[CONFIG_WORKERS]; /* likewise */

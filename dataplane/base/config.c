@@ -363,6 +363,7 @@ static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NUL
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
 static const struct word cross_words[] = {
     {"no", CROSS_NODE_NO}, {"socket", CROSS_NODE_SOCKET}, {"yes", CROSS_NODE_YES}, {NULL, 0}};
+static const struct word channel_words[] = {{"allchannels", true}, {"resetchannels", false}, {NULL, 0}};
 static const struct word congestion_words[] = {
     {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
 static const struct word filter_words[] = {{"permit", FILTER_PERMIT}, {"deny", FILTER_DENY}, {NULL, 0}};
@@ -404,6 +405,8 @@ static const struct row rows[] = {
     {"stream-node-max-bytes", &bytes, "4096", INTO(limits.stream_bytes), 0, INT64_MAX},
     {"stream-node-max-entries", &number, "100", INTO(limits.stream_entries), 0, INT64_MAX},
     {"requirepass", &text, "", INTO(requirepass)},
+    {"acl-pubsub-default", &word, "resetchannels", INTO(acl_all_channels), .words = channel_words},
+    {"acllog-max-len", &number, "128", INTO(acllog_max_len), 0, INT64_MAX},
     {"protected-mode", &word, "yes", INTO(protected_mode), .words = yes_no},
     {"timeout", &number, "0", INTO(timeout_s), 0, INT_MAX},
     {"tcp-keepalive", &number, "300", INTO(tcp_keepalive_s), 0, INT_MAX},

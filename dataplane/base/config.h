@@ -70,6 +70,8 @@ struct config {
     unsigned maxmemory_samples, lfu_log_factor, lfu_decay_time;
     struct collection_limits limits;
     const char *requirepass; /* "" = none */
+    bool acl_all_channels;   /* acl-pubsub-default: what new users begin with */
+    uint64_t acllog_max_len;
     bool protected_mode;
     unsigned timeout_s, tcp_keepalive_s; /* 0 = never */
     bool tcp_syn_cookies;

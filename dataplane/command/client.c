@@ -1,6 +1,8 @@
 /* client.c: what a command may change of a connection. */
 #include "command/client.h"
 
+#include "command/acl.h"
+
 #include <stdlib.h>
 
 void client_init(struct client *c, uint64_t id, uint64_t now_ms)
@@ -14,15 +16,17 @@ void client_release(struct client *c)
     free(c->lib_name);
     free(c->lib_ver);
     c->name = c->lib_name = c->lib_ver = NULL;
+    acl_user_drop(c->user);
+    c->user = NULL;
 }
 
-void client_reset(struct client *c, bool needs_password)
+void client_reset(struct client *c)
 {
     free(c->name);
     c->name = NULL;
+    acl_user_drop(c->user);
+    c->user = NULL;
     c->db = 0;
     c->proto = 2;
     c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING;
-    if (!needs_password)
-        c->flags |= CLIENT_AUTHENTICATED;
 }

@@ -4,6 +4,7 @@
 #include "base/endpoint.h"
 #include "base/slice.h"
 
+struct acl_user;
 struct command;
 struct subscriber;
 struct transaction;
@@ -26,6 +27,7 @@ enum client_flag {
     CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_SCRIPT = 1 << 22,     /* its commands are those of a script */
+    CLIENT_UNLIMITED = 1 << 23,  /* authenticated as a user who may do everything: nothing to check */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 
@@ -41,6 +43,7 @@ struct client {
     char *name, *lib_name, *lib_ver; /* heap or NULL; freed by client_release */
     uint64_t created_ms, last_ms;    /* wall clock */
     const struct command *last_command;
+    struct acl_user *user;           /* held (command/acl.h); NULL: the default user */
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     /* Filled by the session when it is asked (CLIENT LIST). */
@@ -51,6 +54,5 @@ struct client {
 void client_init(struct client *c, uint64_t id, uint64_t now_ms);
 /* Frees what commands attached. The struct itself belongs to the session. */
 void client_release(struct client *c);
-/* Back to the state of a new connection (RESET): db 0, RESP2, no name, not authenticated if a password is
- * set. */
-void client_reset(struct client *c, bool needs_password);
+/* Back to the state of a new connection (RESET): db 0, RESP2, no name, no user. */
+void client_reset(struct client *c);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/number.h"
+#include "command/acl.h"
 #include "command/text.h"
 #include "command/transaction.h"
 
@@ -54,7 +55,7 @@ static uint64_t request_bytes(const struct request *rq)
 }
 
 /* One line as Redis 7.2 writes it. A connection has no descriptor here: fd=-1. */
-static void describe(struct text *t, const struct request *rq, const struct client *c)
+void client_describe(struct text *t, const struct request *rq, const struct client *c)
 {
     const struct command_env *env = rq->env;
     char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[9];
@@ -78,8 +79,9 @@ static void describe(struct text *t, const struct request *rq, const struct clie
         (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
         (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)),
         c->output_bytes ? "rw" : "r");
-    text_addf(t, " cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
-              c->last_command ? c->last_command->full_name : "NULL", c->proto, or_empty(c->lib_name),
+    text_addf(t, " cmd=%s user=", c->last_command ? c->last_command->full_name : "NULL");
+    text_add(t, acl_user_of(env, c)->name);
+    text_addf(t, " redir=-1 resp=%u lib-name=%s lib-ver=%s\n", c->proto, or_empty(c->lib_name),
               or_empty(c->lib_ver));
 }
 
@@ -118,7 +120,7 @@ static void unknown_type(struct request *rq, struct slice type)
 enum command_result client_info_run(struct request *rq)
 {
     struct text text = {0};
-    describe(&text, rq, rq->client);
+    client_describe(&text, rq, rq->client);
     text_reply(&text, rq->out);
     return CMD_DONE;
 }
@@ -140,7 +142,7 @@ static void list_client(struct client *c, void *arg)
     if (c->flags & CLIENT_INTERNAL)
         return;
     if (!l->id && in_class(c, l->class))
-        describe(&l->text, l->rq, c);
+        client_describe(&l->text, l->rq, c);
     for (int i = 0; l->id && i < l->ids; i++)
         if ((uint64_t)l->id[i] == c->id)
             l->found[i] = c;
@@ -166,7 +168,7 @@ static void list_by_id(struct request *rq, struct listing *l)
         rq->env->box->each_client(rq->env, NULL, list_client, l);
         for (int i = 0; i < n; i++)
             if (l->found[i])
-                describe(&l->text, rq, l->found[i]);
+                client_describe(&l->text, rq, l->found[i]);
         text_reply(&l->text, rq->out);
     }
     free(id);
@@ -206,7 +208,9 @@ enum command_result client_list_run(struct request *rq)
 /* -- CLIENT KILL -- */
 
 struct kill {
+    const struct command_env *env;
     const struct slice *addr, *laddr;
+    const struct acl_user *user;
     int64_t id; /* 0: any */
     enum client_class class;
     bool skip_me;
@@ -227,7 +231,7 @@ static void kill_client(struct client *c, void *arg)
 {
     struct kill *k = arg;
     if (c->flags & CLIENT_INTERNAL || !in_class(c, k->class) || (k->id && c->id != (uint64_t)k->id) ||
-        (c->id == k->me && k->skip_me) || address_differs(k->addr, &c->peer) ||
+        (c->id == k->me && k->skip_me) || (k->user && acl_user_of(k->env, c) != k->user) || address_differs(k->addr, &c->peer) ||
         address_differs(k->laddr, &c->local))
         return;
     c->flags |= c->id == k->me ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_KILLED;
@@ -255,7 +259,8 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
     } else if (slice_is(option, "laddr")) {
         k->laddr = value;
     } else if (slice_is(option, "user")) {
-        if (!slice_eq(*value, SLICE_LIT("default"))) {
+        k->user = acl_user_find(rq->env->acl, *value);
+        if (!k->user) {
             reply_errorf(rq->out, "ERR No such user '%.*s'", (int)(value->len < 900 ? value->len : 900),
                          (const char *)value->p);
             return false;
@@ -271,7 +276,7 @@ static bool kill_option(struct request *rq, struct kill *k, struct slice option,
 
 enum command_result client_kill_run(struct request *rq)
 {
-    struct kill k = {.me = rq->client->id, .class = CLASS_ANY, .skip_me = rq->argc > 3};
+    struct kill k = {.env = rq->env, .me = rq->client->id, .class = CLASS_ANY, .skip_me = rq->argc > 3};
     if (many_clients(rq))
         return CMD_LONG;
     if (rq->argc == 3) { /* the old form: one address, an error if there is no such client */

@@ -11,6 +11,7 @@
 #include "resp/writer.h"
 #include "store/store.h"
 
+struct acl;
 struct command;
 struct debug_switches;
 struct latency;
@@ -281,6 +282,7 @@ struct command_env { /* one a worker */
     struct slowlog **slowlog;  /* [workers], a log each (command/slowlog.h), or NULL */
     struct latency **latency;  /* [workers], a monitor each (command/latency.h), or NULL */
     struct debug_switches *debug; /* of the box (command/debug.h), or NULL */
+    struct acl *acl;           /* of the box: its users (command/acl.h) */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
@@ -362,6 +364,14 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
 /* The same, and which of them it may change. */
 int command_key_uses(const struct command *cmd, int argc, const struct slice *argv, int *position,
                      bool *write, int room);
+
+/* What the command does with the key at `position`: as its specification says, or, where that depends on the
+ * arguments, as they say. */
+uint32_t command_key_flags(const struct command *cmd, int argc, const struct slice *argv, int position);
+/* Calls fn with the position and enum key_flag of each key, until it returns false; false if it did, or (of a command
+ * with very many keys that it finds itself) without memory. Malformed arguments have no keys. */
+typedef bool command_key_fn(int position, unsigned flags, void *arg);
+bool command_each_key(const struct command *cmd, int argc, const struct slice *argv, command_key_fn *fn, void *arg);
 
 /* -- for handlers
  * ----------------------------------------------------------------------------------------------- */

@@ -120,7 +120,7 @@ static size_t reply_others(struct request *rq, bool write)
         const char *name = i < c->pairs ? c->pair[i].name : aliases[i - c->pairs].name;
         if (i >= c->pairs && (find_pair(c, name, &pair) || !find_pair(c, aliases[i - c->pairs].of, &pair)))
             continue;
-        if (!asked_for(rq, name, &shown) || is_repetition(c, pair) ||
+        if (!asked_for(rq, name, &shown) || is_repetition(c, pair) || strcmp(name, "user") == 0 ||
             config_print(c, c->pair[pair].name, value, sizeof value))
             continue;
         n++;

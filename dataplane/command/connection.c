@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/number.h"
+#include "command/acl.h"
 #include "command/transaction.h"
 #include "command/version.h"
 
@@ -65,32 +66,11 @@ enum command_result select_run(struct request *rq)
 
 /* -- authentication -- */
 
-static bool password_set(const struct request *rq)
-{
-    const char *password = rq->env->conf->requirepass;
-    return password && *password;
-}
-
-/* Compares in a time that tells nothing but the length of what the client sent. */
-static bool password_equal(struct slice given, const char *want)
-{
-    size_t len = strlen(want);
-    unsigned differs = given.len != len;
-    for (size_t i = 0; i < given.len; i++)
-        differs |= given.p[i] ^ (uint8_t)want[len ? i % len : 0];
-    return differs == 0;
-}
-
-/* The one user there is: "default". Replies the error if the pair is wrong. */
+/* Replies the error if the pair is wrong. */
 static bool authenticate(struct request *rq, struct slice user, struct slice password)
 {
-    bool known = user.len == 7 && memcmp(user.p, "default", 7) == 0;
-    bool equal = !password_set(rq) || password_equal(password, rq->env->conf->requirepass);
-    if (known && equal) {
-        rq->client->flags |= CLIENT_AUTHENTICATED;
+    if (acl_login(rq, user, password))
         return true;
-    }
-    count_one(rq->env->counters, COUNTER_auth_failures);
     reply_error(rq->out, "WRONGPASS invalid username-password pair or user is disabled.");
     return false;
 }
@@ -101,7 +81,7 @@ enum command_result auth_run(struct request *rq)
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
-    if (rq->argc == 2 && !password_set(rq)) {
+    if (rq->argc == 2 && acl_no_password(rq->env)) {
         reply_error(rq->out, "ERR AUTH <password> called without any password configured for the default "
                              "user. Are you sure your configuration is correct?");
         return CMD_DONE;
@@ -186,7 +166,7 @@ enum command_result hello_run(struct request *rq)
         return CMD_DONE;
     if (h.auth && !authenticate(rq, h.auth[0], h.auth[1]))
         return CMD_DONE;
-    if (password_set(rq) && !(rq->client->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))) {
+    if (!acl_open(rq->env) && !(rq->client->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))) {
         reply_error(rq->out,
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
                     "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
@@ -209,7 +189,8 @@ enum command_result reset_run(struct request *rq)
     transaction_end(rq->env, rq->client);
     if (rq->client->subscriber)
         pubsub_leave(rq->env->pubsub[rq->env->self], rq->client);
-    client_reset(rq->client, password_set(rq));
+    client_reset(rq->client);
+    acl_welcome(rq->env, rq->client);
     rq->out = rq->wire;
     set_proto(rq, 2);
     reply_simple(rq->out, "RESET");

@@ -10,6 +10,10 @@ command_handler client_caching_run, client_getname_run, client_getredir_run, cli
     client_pause_run, client_reply_run, client_setinfo_run, client_setname_run, client_tracking_run,
     client_trackinginfo_run, client_unblock_run, client_unpause_run;
 
+struct text;
+/* A line of CLIENT LIST, its end included. */
+void client_describe(struct text *t, const struct request *rq, const struct client *c);
+
 /* True if a client name or library attribute has only printable characters and no blank, and is not too long.
  */
 bool client_text_ok(struct slice text);

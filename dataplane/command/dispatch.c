@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/acl.h"
 #include "command/connection.h"
 #include "command/latency.h"
 #include "command/notify.h"
@@ -154,19 +155,6 @@ static void reply_unknown(struct request *rq)
     reply_errorf(rq->out, "ERR unknown command '%s', with args beginning with: %s", name, args);
 }
 
-/* Must this client show a password first? A client that came while there was none stays welcome. */
-static bool needs_auth(const struct request *rq)
-{
-    struct client *c = rq->client;
-    if (c->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))
-        return false;
-    const char *password = rq->env->conf->requirepass;
-    if (password && *password)
-        return true;
-    c->flags |= CLIENT_AUTHENTICATED;
-    return false;
-}
-
 static inline enum store_result make_room(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
@@ -214,6 +202,16 @@ static void refuse(struct request *rq, const char *error)
         reply_error(rq->out, error);
 }
 
+/* A client that must show a password first, or whose user may not do everything. */
+static __attribute__((noinline)) bool is_denied(struct request *rq)
+{
+    char why[ACL_WHY];
+    if (rq->client->flags & CLIENT_INTERNAL || !acl_refuses(rq, why))
+        return false;
+    refuse(rq, why);
+    return true;
+}
+
 static void refuse_arity(struct request *rq)
 {
     char text[128];
@@ -250,8 +248,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         reply_unknown(rq);
     else if (rq->bad_arity)
         refuse_arity(rq);
-    else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
-        refuse(rq, "NOAUTH Authentication required.");
+    else if (!(rq->cmd->flags & CMD_NO_AUTH) && !(rq->client->flags & CLIENT_UNLIMITED) && is_denied(rq))
+        ;
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
@@ -453,12 +451,23 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
     return result;
 }
 
+/* Its user may have changed while it waited. */
+static bool still_may(struct request *rq, struct resp_writer *out)
+{
+    char why[ACL_WHY];
+    const struct acl_user *u = acl_user_of(rq->env, rq->client);
+    if (rights_unlimited(&u->rights) || acl_judge(rq, ACL_TOPLEVEL, why) == VERDICT_MAY)
+        return true;
+    reply_errorf(out, "NOPERM %s", why);
+    return false;
+}
+
 enum command_result command_again(struct request *rq, struct resp_writer *out, int position)
 {
     struct command_env *env = rq->env;
     uint64_t begin = __rdtsc();
     rq->served = position;
-    enum command_result result = run_again(rq, out);
+    enum command_result result = still_may(rq, out) ? run_again(rq, out) : CMD_DONE;
     uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
     if (env->tsc_per_us && usec >= env->conf->long_us)
         note_long(rq, result, LATENCY_UNBLOCKING, usec);

@@ -111,9 +111,9 @@ const struct info_row info_stats[] = {
     INFO_PRINT("instantaneous_eventloop_cycles_per_sec", rounds_per_second),
     INFO_FIXED("instantaneous_eventloop_duration_usec", "0"),
     INFO_COUNTER("acl_access_denied_auth", auth_failures),
-    INFO_FIXED("acl_access_denied_cmd", "0"),
-    INFO_FIXED("acl_access_denied_key", "0"),
-    INFO_FIXED("acl_access_denied_channel", "0"),
+    INFO_COUNTER("acl_access_denied_cmd", acl_denied_commands),
+    INFO_COUNTER("acl_access_denied_key", acl_denied_keys),
+    INFO_COUNTER("acl_access_denied_channel", acl_denied_channels),
     {NULL},
 };
 

@@ -334,27 +334,6 @@ enum command_result command_list_run(struct request *rq)
 
 /* -- COMMAND GETKEYS and GETKEYSANDFLAGS -- */
 
-/* What the command does with the key at `position`: as its specification says, or, where that depends on the
- * arguments, as they say. */
-static uint32_t key_flags_at(const struct command *cmd, int argc, const struct slice *argv, int position)
-{
-    uint32_t flags = cmd->key[0].flags;
-    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
-        if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
-                                               : i > 0 && cmd->key[0].index < position) /* after STORE */
-            flags = cmd->key[i].flags & ~(uint32_t)KEY_INCOMPLETE; /* that is said of the specification */
-    if (!(flags & KEY_VARIABLE))
-        return flags;
-    bool get = false, change = false;
-    for (int i = position + 1; i < argc; i++) {
-        get |= i > 2 && slice_is(argv[i], "get");
-        change |= slice_is(argv[i], "set") || slice_is(argv[i], "incrby");
-    }
-    if (slice_is(SLICE_LIT("set"), cmd->name))
-        return get ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
-    return change ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
-}
-
 static enum command_result reply_keys(struct request *rq, bool with_flags)
 {
     int argc = rq->argc - 2;
@@ -388,7 +367,7 @@ static enum command_result reply_keys(struct request *rq, bool with_flags)
             reply_array(rq->out, 2);
         reply_bulk(rq->out, argv[position[i]]);
         if (with_flags)
-            reply_bit_set(rq->out, key_flag_names, key_flags_at(cmd, argc, argv, position[i]), "");
+            reply_bit_set(rq->out, key_flag_names, command_key_flags(cmd, argc, argv, position[i]), "");
     }
     free(position);
     return CMD_DONE;

@@ -4,7 +4,8 @@
 
 command_handler command_run, command_count_run, command_docs_run, command_getkeys_run,
     command_getkeysandflags_run, command_help_run, command_info_run, command_list_run;
-command_handler acl_cat_run, acl_getuser_run, acl_help_run, acl_list_run, acl_users_run, acl_whoami_run;
+command_handler acl_cat_run, acl_deluser_run, acl_dryrun_run, acl_genpass_run, acl_getuser_run, acl_help_run,
+    acl_list_run, acl_load_run, acl_log_run, acl_save_run, acl_setuser_run, acl_users_run, acl_whoami_run;
 command_handler module_help_run, module_list_run;
 
 struct bit_name {

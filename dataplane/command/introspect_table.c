@@ -98,6 +98,29 @@ static const struct command command_subs[] = {
 static const struct command_arg acl_cat_args[] = {
     {.name = "categoryname", .type = "string", .flags = ARG_OPTIONAL}, {0}};
 
+static const struct command_arg acl_deluser_args[] = {
+    {.name = "username", .type = "string", .flags = ARG_MULTIPLE}, {0}};
+
+static const struct command_arg acl_dryrun_args[] = {
+    {.name = "username", .type = "string"},
+    {.name = "command", .type = "string"},
+    {.name = "arg", .type = "string", .flags = ARG_OPTIONAL | ARG_MULTIPLE},
+    {0}};
+
+static const struct command_arg acl_genpass_args[] = {
+    {.name = "bits", .type = "integer", .flags = ARG_OPTIONAL}, {0}};
+
+static const struct command_arg acl_log_operation[] = {
+    {.name = "count", .type = "integer"}, {.name = "reset", .type = "pure-token", .token = "RESET"}, {0}};
+
+static const struct command_arg acl_log_args[] = {
+    {.name = "operation", .type = "oneof", .flags = ARG_OPTIONAL, .sub = acl_log_operation}, {0}};
+
+static const struct command_arg acl_setuser_args[] = {
+    {.name = "username", .type = "string"},
+    {.name = "rule", .type = "string", .flags = ARG_OPTIONAL | ARG_MULTIPLE},
+    {0}};
+
 static const struct command_arg acl_getuser_args[] = {{.name = "username", .type = "string"}, {0}};
 
 static const struct command acl_subs[] = {
@@ -110,10 +133,37 @@ static const struct command acl_subs[] = {
      .group = "server",
      .complexity = "O(1) since the categories and commands are a fixed set.",
      .args = acl_cat_args},
+    {.name = "deluser",
+     .run = acl_deluser_run,
+     .arity = -3,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_ROUTE_ALL,
+     .summary = "Deletes ACL users, and terminates their connections.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(1) amortized time considering the typical user.",
+     .args = acl_deluser_args},
+    {.name = "dryrun",
+     .run = acl_dryrun_run,
+     .arity = -4,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .summary = "Simulates the execution of a command by a user, without executing the command.",
+     .since = "7.0.0",
+     .group = "server",
+     .complexity = "O(1).",
+     .args = acl_dryrun_args},
+    {.name = "genpass",
+     .run = acl_genpass_run,
+     .arity = -2,
+     .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .summary = "Generates a pseudorandom, secure password that can be used to identify ACL users.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(1)",
+     .args = acl_genpass_args},
     {.name = "getuser",
      .run = acl_getuser_run,
      .arity = 3,
-     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_ROUTE_ALL,
      .summary = "Lists the ACL rules of a user.",
      .since = "6.0.0",
      .group = "server",
@@ -130,11 +180,45 @@ static const struct command acl_subs[] = {
     {.name = "list",
      .run = acl_list_run,
      .arity = 2,
-     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_ROUTE_ALL,
      .summary = "Dumps the effective rules in ACL file format.",
      .since = "6.0.0",
      .group = "server",
      .complexity = "O(N). Where N is the number of configured users."},
+    {.name = "load",
+     .run = acl_load_run,
+     .arity = 2,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .summary = "Reloads the rules from the configured ACL file.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(N). Where N is the number of configured users."},
+    {.name = "log",
+     .run = acl_log_run,
+     .arity = -2,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_ROUTE_ALL,
+     .summary = "Lists recent security events generated due to ACL rules.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(N) with N being the number of entries shown.",
+     .args = acl_log_args},
+    {.name = "save",
+     .run = acl_save_run,
+     .arity = 2,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+     .summary = "Saves the effective ACL rules in the configured ACL file.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(N). Where N is the number of configured users."},
+    {.name = "setuser",
+     .run = acl_setuser_run,
+     .arity = -3,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_ROUTE_ALL,
+     .summary = "Creates and modifies an ACL user and its rules.",
+     .since = "6.0.0",
+     .group = "server",
+     .complexity = "O(N). Where N is the number of rules provided.",
+     .args = acl_setuser_args},
     {.name = "users",
      .run = acl_users_run,
      .arity = 2,

@@ -3,6 +3,8 @@
 #include "base/number.h"
 #include "command/command.h"
 
+#include <stdlib.h>
+
 /* Where a specification's keys begin; 0 = nowhere. */
 static int begin_of(const struct key_spec *k, int argc, const struct slice *argv)
 {
@@ -40,6 +42,71 @@ static bool span_of(const struct key_spec *k, int begin, int argc, const struct 
         return false;
     }
     return *last < argc;
+}
+
+uint32_t command_key_flags(const struct command *cmd, int argc, const struct slice *argv, int position)
+{
+    uint32_t flags = cmd->key[0].flags;
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++)
+        if (cmd->key[i].begin == KEYS_AT_INDEX ? cmd->key[i].index <= position
+                                               : i > 0 && cmd->key[0].index < position) /* after STORE */
+            flags = cmd->key[i].flags & ~(uint32_t)KEY_INCOMPLETE; /* that is said of the specification */
+    if (!(flags & KEY_VARIABLE))
+        return flags;
+    bool get = false, change = false;
+    for (int i = position + 1; i < argc; i++) {
+        get |= i > 2 && slice_is(argv[i], "get");
+        change |= slice_is(argv[i], "set") || slice_is(argv[i], "incrby");
+    }
+    if (slice_is(SLICE_LIT("set"), cmd->name))
+        return get ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
+    return change ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
+}
+
+/* Keys that no specification finds. */
+static bool each_found(const struct command *cmd, int argc, const struct slice *argv, command_key_fn *fn, void *arg)
+{
+    int few[16], room = 16, *position = few;
+    int n = cmd->getkeys(argc, argv, few, room);
+    if (n > room && !(position = malloc((size_t)n * sizeof *position)))
+        return false;
+    if (n > room)
+        cmd->getkeys(argc, argv, position, n);
+    bool all = true;
+    for (int i = 0; i < n && all; i++)
+        all = fn(position[i], command_key_flags(cmd, argc, argv, position[i]), arg);
+    if (position != few)
+        free(position);
+    return all;
+}
+
+bool command_each_key(const struct command *cmd, int argc, const struct slice *argv, command_key_fn *fn, void *arg)
+{
+    struct {
+        const struct key_spec *k;
+        int first, last;
+    } span[3];
+    int spans = 0;
+    if (cmd->getkeys)
+        return each_found(cmd, argc, argv, fn, arg);
+    for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
+        const struct key_spec *k = &cmd->key[i];
+        int begin = k->flags & KEY_NOT_KEY ? 0 : begin_of(k, argc, argv);
+        if (begin == 0 && (k->flags & KEY_NOT_KEY || k->begin == KEYS_AT_KEYWORD))
+            continue;
+        if (begin == 0 || !span_of(k, begin, argc, argv, &span[spans].first, &span[spans].last) ||
+            span[spans].last < span[spans].first)
+            return true; /* malformed: the command will say so */
+        span[spans++].k = k;
+    }
+    for (int i = 0; i < spans; i++) {
+        int step = span[i].k->step > 0 ? span[i].k->step : 1;
+        bool varies = span[i].k->flags & KEY_VARIABLE;
+        for (int at = span[i].first; at <= span[i].last; at += step)
+            if (!fn(at, varies ? command_key_flags(cmd, argc, argv, at) : span[i].k->flags, arg))
+                return false;
+    }
+    return true;
 }
 
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, int *position, int room)

@@ -2,6 +2,8 @@
  * https://redis.io/docs/latest/commands/sort/, sort_ro/ */
 #include "command/sort.h"
 
+#include "command/acl.h"
+
 /* -- options */
 
 enum option {
@@ -33,6 +35,15 @@ static enum option option_at(int argc, const struct slice *argv, int i, int *wor
     return OPTION_NONE;
 }
 
+/* It leads to keys that the arguments do not name: those of a user who may read every key. */
+static bool may_reach(const struct request *rq, const char *option)
+{
+    if (acl_reads_all(rq))
+        return true;
+    reply_errorf(rq->out, "ERR %s option of SORT denied due to insufficient ACL permissions.", option);
+    return false;
+}
+
 static bool parse_option(struct sort *o, enum option option, int i)
 {
     struct request *rq = o->rq;
@@ -49,10 +60,10 @@ static bool parse_option(struct sort *o, enum option option, int i)
     case OPTION_BY:
         o->by = i + 1;
         o->unsorted |= !sort_star(rq->argv[i + 1]);
-        return true;
+        return !sort_star(rq->argv[i + 1]) || may_reach(rq, "BY");
     case OPTION_GET:
         o->gets++;
-        return true;
+        return may_reach(rq, "GET");
     case OPTION_STORE:
         o->store = i + 1;
         return true;

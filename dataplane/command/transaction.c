@@ -5,6 +5,7 @@
  * EXEC runs: on the worker of the only shard that keys and watched keys have, or with all workers stopped. */
 #include "command/transaction.h"
 
+#include "command/acl.h"
 #include "command/connection.h"
 #include "command/transaction_commands.h"
 
@@ -429,9 +430,31 @@ static void turns_of_store(const struct request *rq, struct turn *turn)
             shard_set_turn(ks->shard[i], turn);
 }
 
+/* The user has changed since it was queued. */
+static bool is_denied(struct request *rq, struct request *next)
+{
+    static const char *const why[] = {
+        [VERDICT_COMMAND] = "no permission to execute the command or subcommand",
+        [VERDICT_KEY] = "no permission to touch the specified keys",
+        [VERDICT_CHANNEL] = "no permission to access one of the channels used as arguments to the command"};
+    char text[ACL_WHY];
+    if (rq->client->flags & (CLIENT_UNLIMITED | CLIENT_INTERNAL))
+        return false;
+    enum judgement verdict = acl_judge(next, ACL_IN_MULTI, text);
+    if (verdict == VERDICT_MAY)
+        return false;
+    reply_errorf(rq->out,
+                 "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+                 "This command is no longer allowed for the following reason: %s",
+                 why[verdict]);
+    return true;
+}
+
 static void run_next(struct request *rq, struct request *next)
 {
     next->turn = rq->turn;
+    if (is_denied(rq, next))
+        return;
     if (command_nested(next, rq->wire) != CMD_LONG)
         return;
     turns_of_store(rq, rq->turn);

@@ -1,5 +1,6 @@
 /* api.c: redis.*: what a script may ask of the box.
  * https://redis.io/docs/latest/develop/interact/programmability/lua-api/#redis_object */
+#include "command/acl.h"
 #include "command/debug.h"
 #include "command/version.h"
 #include "script/host.h"
@@ -156,8 +157,11 @@ static bool may_debug(const struct request *rq)
     return rq->cmd->run == debug_run && rq->env->debug && rq->env->debug->in_scripts;
 }
 
+#define DENIED "-NOPERM ACL failure in script: "
+enum { DENIED_TEXT = sizeof DENIED - 1 };
+
 /* Why this command must not run, in the order of Redis' script.c. */
-static const char *refusal(const struct script_host *h, const struct request *rq)
+static const char *refusal(const struct script_host *h, const struct request *rq, char *room)
 {
     if (!rq->cmd)
         return "Unknown Redis command called from script";
@@ -165,6 +169,8 @@ static const char *refusal(const struct script_host *h, const struct request *rq
         return "Wrong number of args calling Redis command from script";
     if (rq->cmd->flags & CMD_NOSCRIPT && !may_debug(rq))
         return "This Redis command is not allowed from script";
+    if (!(h->client.flags & CLIENT_UNLIMITED) && acl_judge(rq, ACL_IN_SCRIPT, room + DENIED_TEXT) != VERDICT_MAY)
+        return memcpy(room, DENIED, DENIED_TEXT);
     if (h->read_only && rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "Write commands are not allowed from read-only scripts.";
     if (h->oom && !h->dirty && rq->cmd->flags & CMD_DENYOOM && !(h->program->flags & SCRIPT_ALLOW_OOM))
@@ -176,8 +182,9 @@ static const char *refusal(const struct script_host *h, const struct request *rq
 static void run_command(lua_State *L, struct script_host *h, int argc)
 {
     struct request rq;
+    char room[DENIED_TEXT + ACL_WHY];
     command_prepare(&rq, h->rq->env, &h->client, argc, h->argv);
-    const char *why = refusal(h, &rq);
+    const char *why = refusal(h, &rq, room);
     if (!why)
         why = stay(L, h, &rq);
     if (why) {
@@ -330,7 +337,6 @@ static int redis_nothing(lua_State *L)
     return 0;
 }
 
-/* There is one user, who may do everything. */
 static int redis_acl_check_cmd(lua_State *L)
 {
     struct script_host *h = script_host_from(L);
@@ -339,9 +345,12 @@ static int redis_acl_check_cmd(lua_State *L)
         return fail(L, "Please specify at least one argument for this redis lib call");
     if (!take_args(L, h, argc))
         return fail(L, "Lua redis lib command arguments must be strings or integers");
-    if (!command_lookup(argc, h->argv))
+    char why[ACL_WHY];
+    const struct command *cmd = command_lookup(argc, h->argv);
+    if (!cmd)
         return fail(L, "Invalid command passed to redis.acl_check_cmd()");
-    lua_pushboolean(L, 1);
+    const struct acl_user *u = acl_user_of(h->rq->env, &h->client);
+    lua_pushboolean(L, acl_verdict(u, cmd, argc, h->argv, why, false) == VERDICT_MAY);
     return 1;
 }
 

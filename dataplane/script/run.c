@@ -1,6 +1,7 @@
 /* run.c: one run of a script or a function: its arguments, its slices, its reply or error.
  * https://redis.io/docs/latest/develop/interact/programmability/ */
 #include "base/coroutine.h"
+#include "command/acl.h"
 #include "script/host.h"
 
 #include <stdlib.h>
@@ -146,13 +147,16 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
     h->client = (struct client){.id = c->id,
                                 .db = c->db,
                                 .proto = 2,
+                                .user = acl_user_hold(c->user),
                                 .worker = c->worker,
                                 .peer = c->peer,
                                 .local = c->local,
                                 .created_ms = c->created_ms,
                                 .last_ms = c->last_ms};
     h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
-                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT));
+                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED));
+    if (c->flags & CLIENT_INTERNAL)
+        h->client.flags |= CLIENT_UNLIMITED;
     lua_gc(h->L, LUA_GCRESTART, 0);
     host_limit_time(h, threshold_ms(rq) * 1000, "Script took longer than busy-reply-threshold and was ended");
 }
@@ -188,6 +192,8 @@ static void end(struct script_host *h)
         h->argv = NULL;
         h->argv_cap = 0;
     }
+    acl_user_drop(h->client.user);
+    h->client.user = NULL;
     h->rq = NULL;
     h->program = NULL;
     h->script = NULL;

@@ -13,7 +13,7 @@ import batches
 
 SMALL = {'hash-max-listpack-entries': 6, 'hash-max-listpack-value': 20, 'set-max-intset-entries': 6,
          'zset-max-listpack-entries': 6, 'zset-max-listpack-value': 20, 'list-max-listpack-size': 5}
-MORE = (('blocking.py', []), ('transactions.py', []), ('roundtrip.py', ['--count', '70']))  # their clock goes on by itself
+MORE = (('blocking.py', []), ('transactions.py', []), ('roundtrip.py', ['--count', '70']), ('acl.py', ['--count', '1500']))  # their clock goes on by itself
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

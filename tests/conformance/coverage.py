@@ -20,6 +20,7 @@ LEFT_OUT = {
     'slowlog|get': ITSELF, 'slowlog|len': ITSELF, 'bgsave': ELSEWHERE, 'save': ELSEWHERE, 'bgrewriteaof': ELSEWHERE, 'failover': ELSEWHERE,
     'migrate': ELSEWHERE, 'replicaof': ELSEWHERE, 'slaveof': ELSEWHERE, 'config|rewrite': ELSEWHERE,
 }
+LEFT_OUT.update({name: 'acl.py' for name in ('acl|setuser', 'acl|deluser', 'acl|dryrun', 'acl|log')})
 SCRIPTS = 'a language: scripts/scripting_*.txt'
 LEFT_OUT.update({name: SCRIPTS for name in ('eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'script|debug', 'script|exists', 'script|flush',
                                             'script|help', 'script|kill', 'script|load', 'fcall', 'fcall_ro', 'function|delete', 'function|dump',

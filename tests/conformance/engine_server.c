@@ -373,6 +373,14 @@ static bool readable(struct server *s, struct connection *c)
     return run_requests(s, c);
 }
 
+/* CLIENT KILL and ACL DELUSER end others. */
+static void end_killed(struct server *s)
+{
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        if (s->connection[i].fd >= 0 && s->connection[i].client->flags & CLIENT_KILLED)
+            hang_up(s, i);
+}
+
 static void resume(struct server *s)
 {
     for (unsigned i = 0; i < CONNECTIONS; i++)
@@ -396,6 +404,7 @@ static void serve(struct server *s)
             if (s->connection[i].fd >= 0 && s->poll[i].revents && !readable(s, &s->connection[i]))
                 hang_up(s, i);
         resume(s);
+        end_killed(s);
         if (s->poll[CONNECTIONS].revents)
             welcome(s);
         for (unsigned i = 0; i < s->engine->env.ks->shards; i++)

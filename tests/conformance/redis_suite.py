@@ -38,6 +38,9 @@ groups = set() # process groups that must not outlive us
 PATCHES = [
     ('tests/support/server.tcl', '[lindex [r config get $param] 1]', '[lindex [r config get $param] end]',
      'RESP3: a map is read as a dict, whose last element is the value as well'),
+    ('tests/unit/acl.tcl', 'start_server {tags {"acl external:skip"}} {', 'start_server {tags {"acl"}} {',
+     'users can be made on a server that runs already, too; what follows starts servers with files of their own'),
+    ('tests/unit/acl-v2.tcl', 'start_server {tags {"acl external:skip"}} {', 'start_server {tags {"acl"}} {', 'likewise'),
 ]
 # 7.0 has no --force-resp3 yet: every connection of the suite begins with HELLO 3 instead.
 RESP3 = '''

@@ -191,7 +191,7 @@ RULES = {
         (1, 'HELLO [(2|3|4|x) [AUTH default value] [SETNAME value]]; CLIENT GETNAME'), (1, 'RESET'), (1, 'AUTH value [value]'), (1, 'TIME'), (1, 'ROLE'),
         (1, 'CLIENT (TRACKINGINFO|GETREDIR|CACHING (YES|NO)|ID)'), (1, '(ASKING|READONLY|READWRITE|CLUSTER INFO|CLUSTER SLOTS)'),
         (1, 'CLIENT KILL (ID 987654321|ADDR 1.2.3.4:5|LADDR 1.2.3.4:5|TYPE (pubsub|master|replica|junk)|USER value|SKIPME (yes|no|x) ID 987654321|value)'),
-        (1, 'ACL (WHOAMI|USERS|LIST|CAT [(transaction|junk)]|GETUSER (default|value))'),
+        (1, 'ACL (WHOAMI|USERS|LIST|LOAD|SAVE|GENPASS [number]|CAT [(transaction|junk)]|GETUSER (default|value))'),
         (2, 'PING [value]'), (2, 'ECHO value'), (2, 'SELECT db'), (1, 'SET key value'), (1, 'GET key'),
         (1, 'CLIENT (GETNAME|SETNAME value|REPLY ON|NO-EVICT (ON|OFF)|HELP)'), (1, 'HELP'),
     ],

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "command/acl.h"
 #include "command/transaction.h"
 #include "base/coroutine.h"
 #include "resp/reader.h"
@@ -120,7 +121,7 @@ static const struct box_ops box = {.each_client = each_client,
 static unsigned add_pair(struct config_pair *pairs, unsigned n, const char *name, const char *value)
 {
     for (unsigned i = 0; i < n; i++)
-        if (strcmp(pairs[i].name, name) == 0) {
+        if (strcmp(pairs[i].name, name) == 0 && strcmp(name, "user") != 0) {
             pairs[i].value = value;
             return n;
         }
@@ -184,7 +185,12 @@ static bool make_env(struct engine *e)
                                   .random = 1,
                                   .box = &box,
                                   .scripts = scripts_new(),
+                                  .acl = acl_new(e->conf, error, sizeof error),
                                   .worker = e};
+    if (!e->env.acl) {
+        printf("# engine: %s\n", error);
+        return false;
+    }
     e->env.turns =
         getenv("ENGINE_SLICES") != NULL; /* each long command in slices, and each that could be is long */
     for (unsigned i = 0; i < ks->shards; i++) {
@@ -218,6 +224,7 @@ void engine_free(struct engine *e)
     script_host_free(e->env.script_host);
     script_host_free(e->env.function_host);
     scripts_free(e->env.scripts);
+    acl_free(e->env.acl);
     if (e->env.ks)
         keyspace_free(e->env.ks);
     command_table_free();

@@ -1,0 +1,258 @@
+/* acl_clients.c: the clients of a box as users: logging in, following their users, what they may do. See acl.h. */
+#include "base/secret.h"
+#include "command/acl_box.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* -- clients follow their users -- */
+
+static void set_flags(struct client *c, const struct acl_user *u)
+{
+    c->flags &= ~(uint32_t)CLIENT_UNLIMITED;
+    if (c->flags & CLIENT_AUTHENTICATED && rights_unlimited(&u->rights))
+        c->flags |= CLIENT_UNLIMITED;
+}
+
+void acl_welcome(const struct command_env *env, struct client *c)
+{
+    if (!acl_open(env))
+        return;
+    c->flags |= CLIENT_AUTHENTICATED;
+    set_flags(c, env->acl->standard);
+}
+
+struct follow {
+    const struct request *rq;
+    const struct acl_user *user; /* whose clients; NULL: everybody's */
+};
+
+static void end(const struct follow *f, struct client *c)
+{
+    c->flags |= c->id == f->rq->client->id ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_KILLED;
+}
+
+static bool may_subscribe(const struct rights *r, struct slice name, bool pattern)
+{
+    for (unsigned i = 0; i < r->selectors; i++)
+        if (r->selector[i].all_channels || channels_allow(&r->selector[i].channels, name, pattern))
+            return true;
+    return false;
+}
+
+/* Has it subscribed to something that it may not any more? */
+static bool listens_in_vain(const struct client *c, const struct rights *r)
+{
+    for (unsigned kind = 0; c->subscriber && kind < TOPIC_KINDS; kind++)
+        for (const struct subscription *s = c->subscriber->mine[kind]; s; s = s->mine_next)
+            if (!may_subscribe(r, topic_name(s->topic), kind == TOPIC_PATTERN))
+                return true;
+    return false;
+}
+
+static void follow(struct client *c, void *arg)
+{
+    const struct follow *f = arg;
+    struct acl_user *u = acl_user_of(f->rq->env, c);
+    if (c->flags & CLIENT_INTERNAL || (f->user && u != f->user))
+        return;
+    if (acl_user_find(f->rq->env->acl, u->name) != u) {
+        c->flags &= ~(uint32_t)(CLIENT_AUTHENTICATED | CLIENT_UNLIMITED);
+        c->user = NULL;
+        acl_user_drop(u);
+        end(f, c);
+        return;
+    }
+    set_flags(c, u);
+    if (u->narrowed && listens_in_vain(c, &u->rights))
+        end(f, c);
+}
+
+void acl_follow(const struct request *rq, const struct acl_user *user)
+{
+    struct follow f = {rq, user};
+    rq->env->box->each_client(rq->env, NULL, follow, &f);
+}
+
+static bool has_channel(const struct rights *r, struct slice name)
+{
+    for (unsigned i = 0; i < r->selectors; i++)
+        if (words_find(&r->selector[i].channels, name))
+            return true;
+    return false;
+}
+
+/* Might somebody have subscribed, by the rights before, to what these do not allow? */
+static bool is_narrower(const struct rights *now, const struct rights *before)
+{
+    for (unsigned i = 0; i < now->selectors; i++)
+        if (now->selector[i].all_channels)
+            return false;
+    for (unsigned i = 0; i < before->selectors; i++) {
+        const struct selector *s = &before->selector[i];
+        if (s->all_channels)
+            return true;
+        for (unsigned k = 0; k < s->channels.n; k++)
+            if (!has_channel(now, s->channels.p[k].text))
+                return true;
+    }
+    return false;
+}
+
+/* The user's rights are these from now on. Its clients must follow if true. */
+bool acl_change(struct acl_user *u, struct rights *rights)
+{
+    struct rights before = u->rights;
+    u->rights = *rights;
+    u->narrowed = is_narrower(rights, &before);
+    bool matters = u->narrowed || rights_unlimited(rights) != rights_unlimited(&before);
+    rights_free(&before);
+    return matters;
+}
+
+bool acl_set(const struct request *rq, struct slice name, int rules, const struct slice *rule, char *why, size_t size)
+{
+    struct acl *a = rq->env->acl;
+    struct acl_user *u = acl_user_find(a, name);
+    bool open = rq->env->conf->acl_all_channels;
+    struct rights rights;
+    if (acl_is_spaced(name)) {
+        snprintf(why, size, "Usernames can't contain spaces or null characters");
+        return false;
+    }
+    snprintf(why, size, "Out of memory");
+    if (!acl_settle(rq->env) || !(u ? rights_copy(&rights, &u->rights) : rights_init(&rights, open)))
+        return false;
+    if (!rights_rules(&rights, rules, rule, open, why, size)) {
+        rights_free(&rights);
+        return false;
+    }
+    if (u) {
+        if (acl_change(u, &rights))
+            acl_follow(rq, u);
+        return true;
+    }
+    bool good = acl_insert(&a->user, &a->users, name, &rights);
+    if (!good)
+        rights_free(&rights);
+    return good;
+}
+
+bool acl_delete(const struct request *rq, struct slice name)
+{
+    struct acl *a = rq->env->acl;
+    unsigned at = acl_place(a->user, a->users, name);
+    struct acl_user *u = acl_user_find(a, name);
+    if (!u || u == a->standard)
+        return false;
+    memmove(a->user + at, a->user + at + 1, (--a->users - at) * sizeof *a->user);
+    acl_follow(rq, u);
+    acl_user_drop(u);
+    return true;
+}
+
+/* -- logging in -- */
+
+static bool has_password(const struct command_env *env, const struct acl_user *u, const char *hash)
+{
+    char wanted[SECRET_HEX + 1];
+    if (u == env->acl->standard && acl_is_pending(env))
+        return secret_hash(slice_str(env->conf->requirepass), wanted) && secret_same(hash, (const uint8_t *)wanted);
+    bool same = false;
+    for (unsigned i = 0; i < u->rights.passwords.n; i++)
+        same |= secret_same(hash, u->rights.passwords.p[i].text.p);
+    return same;
+}
+
+bool acl_login(const struct request *rq, struct slice user, struct slice password)
+{
+    struct acl_user *u = acl_user_find(rq->env->acl, user);
+    struct client *c = rq->client;
+    char hash[SECRET_HEX + 1];
+    bool hashed = secret_hash(password, hash), standard = u && u == rq->env->acl->standard;
+    bool free_entry = u && (standard ? acl_no_password(rq->env) : u->rights.no_password);
+    if (!hashed || !u || !u->rights.enabled || !(free_entry || has_password(rq->env, u, hash))) {
+        acl_note(rq, DENIED_LOGIN, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, rq->argv[0], user);
+        return false;
+    }
+    struct acl_user *before = c->user;
+    c->user = standard ? NULL : acl_user_hold(u);
+    acl_user_drop(before);
+    c->flags |= CLIENT_AUTHENTICATED;
+    set_flags(c, u);
+    return true;
+}
+
+/* -- judging -- */
+
+static int shown(struct slice s)
+{
+    return (int)(s.len < 256 ? s.len : 256);
+}
+
+
+static void say_why(const struct acl_user *u, const struct command *cmd, enum judgement verdict, struct slice what,
+                    char *why, bool detail)
+{
+    int name = shown(u->name);
+    const char *kind = verdict == VERDICT_KEY ? "key" : "channel";
+    if (verdict == VERDICT_COMMAND)
+        snprintf(why, ACL_WHY, "User %.*s has no permissions to run the '%s' command", name, (const char *)u->name.p,
+                 cmd->full_name);
+    else if (detail)
+        snprintf(why, ACL_WHY, "User %.*s has no permissions to access the '%.*s' %s", name, (const char *)u->name.p,
+                 shown(what), (const char *)what.p, kind);
+    else
+        snprintf(why, ACL_WHY, "No permissions to access a %s", kind);
+}
+
+enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc, const struct slice *argv,
+                         char *why, bool detail)
+{
+    int position;
+    enum judgement verdict = rights_verdict(&u->rights, cmd, argc, argv, &position);
+    if (verdict != VERDICT_MAY)
+        say_why(u, cmd, verdict, argv[position], why, detail);
+    return verdict;
+}
+
+enum judgement acl_judge(const struct request *rq, enum acl_context context, char *why)
+{
+    struct acl_user *u = acl_user_of(rq->env, rq->client);
+    int position;
+    enum judgement verdict = rights_verdict(&u->rights, rq->cmd, rq->argc, rq->argv, &position);
+    if (verdict == VERDICT_MAY)
+        return verdict;
+    say_why(u, rq->cmd, verdict, rq->argv[position], why, false);
+    acl_note(rq, (enum denied)(verdict - VERDICT_COMMAND + DENIED_COMMAND), context,
+             verdict == VERDICT_COMMAND ? slice_str(rq->cmd->full_name) : rq->argv[position], u->name);
+    return verdict;
+}
+
+bool acl_reads_all(const struct request *rq)
+{
+    if (rq->client->flags & (CLIENT_UNLIMITED | CLIENT_INTERNAL))
+        return true;
+    const struct acl_user *u = acl_user_of(rq->env, rq->client);
+    return rights_read_all(&u->rights, rq->cmd, rq->argc, rq->argv);
+}
+
+bool acl_refuses(const struct request *rq, char *why)
+{
+    static const char code[] = "NOPERM ";
+    struct client *c = rq->client;
+    if (!(c->flags & CLIENT_AUTHENTICATED)) {
+        acl_welcome(rq->env, c);
+        if (!(c->flags & CLIENT_AUTHENTICATED)) {
+            snprintf(why, ACL_WHY, "NOAUTH Authentication required.");
+            return true;
+        }
+    }
+    if (c->flags & CLIENT_UNLIMITED)
+        return false;
+    char text[ACL_WHY];
+    if (acl_judge(rq, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, text) == VERDICT_MAY)
+        return false;
+    snprintf(why, ACL_WHY, "%s%.1000s", code, text);
+    return true;
+}
