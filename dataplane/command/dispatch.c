@@ -402,7 +402,7 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     enum {
-        USUAL = CLIENT_AUTHENTICATED,
+        USUAL = CLIENT_UNLIMITED, /* authenticated, too */
         UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB
     };
     struct client *c = rq->client;
