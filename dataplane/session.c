@@ -397,6 +397,7 @@ void batch_begin(struct batch *b)
     while (b->unquoted_n)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
+    ahead_begin(&b->ahead);
 }
 
 static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
@@ -407,11 +408,12 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
         return;
     }
     struct request *rq = &b->rq[b->n];
-    command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
+    command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
+    const struct shard *shard = s->worker->env.ks->shard[s->worker->id];
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
+        store_ahead(shard, &b->ahead, s->client.db, rq->key.hash);
     else {
-        b->ahead[b->n] = (struct ahead){0};
+        store_ahead_skip(&b->ahead);
         if (worker_elsewhere(s->worker, rq))
             s->flags |= SESSION_HOPS;
     }

@@ -227,9 +227,10 @@ static void run(struct worker *w, struct batch *b)
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
-        store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
+        if (b->n > 1) /* one alone waits for its memory anyway */
+            store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, &b->rq[i], &b->ahead[i]);
+            execute(w, s, &b->rq[i], b->n > 1 ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
         }

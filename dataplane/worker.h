@@ -24,7 +24,7 @@ struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
     struct request rq[BATCH_REQUESTS];
-    struct ahead ahead[BATCH_REQUESTS]; /* of their first keys */
+    struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
     bool marked; /* clients were paused when it was read: */
