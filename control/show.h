@@ -15,6 +15,11 @@ json_t *safe_string(const char *s);
 typedef void inspect_done(struct call *call, json_t *rows);
 void inspect_run(struct call *call, int argc, const char *const *argv, inspect_done *done);
 
+/* An integer of the request; `otherwise` if it has none. */
+json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise);
+
+/* show_keys.c */
+operation show_hotkeys, show_bigkeys;
 /* show_net.c */
 operation show_connections, show_neighbors, show_arp, show_routes, show_addresses, show_filters, show_drops,
     ping_start, ping_next;

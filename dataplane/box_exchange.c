@@ -132,12 +132,17 @@ const char *plane_reconfigure(struct plane *p, struct config *conf)
     return NULL;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Figures of stores, read beside their owners: each is one aligned word, perhaps a moment old. */
 static void gauges(struct plane *p)
 {
     struct box *box = &p->box;
     const struct config *conf = atomic_load(&box->conf);
-    uint64_t used = 0, reserved = 0, limit = 0, frames = 0;
+    uint64_t used = 0, reserved = 0, limit = 0, frames = 0, hottest = 0, biggest = 0;
     for (unsigned i = 0; i < box->workers; i++) {
         struct store_account a;
         shard_account(box->ks->shard[i], &a);
@@ -145,7 +150,11 @@ static void gauges(struct plane *p)
         reserved += a.reserved;
         limit += a.limit;
         frames += rte_mempool_in_use_count(box->worker[i]->pool);
+        hottest = larger(hottest, atomic_load_explicit(&box->worker[i]->hottest, memory_order_relaxed));
+        biggest = larger(biggest, atomic_load_explicit(&box->worker[i]->biggest, memory_order_relaxed));
     }
+    channel_gauge(p->channel, "hottest_key_accesses_per_second", (double)hottest); /* of one worker's clients */
+    channel_gauge(p->channel, "biggest_key_bytes", (double)biggest);
     channel_gauge(p->channel, "packet_buffers_in_use", (double)frames);
     channel_gauge(p->channel, "memory_used_bytes", (double)used);
     channel_gauge(p->channel, "memory_reserved_bytes", (double)reserved);

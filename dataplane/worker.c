@@ -217,6 +217,9 @@ static bool runnable(const struct session *s)
 
 static void run(struct worker *w, struct batch *b)
 {
+    b->until_sample -= (int)b->n;
+    if (unlikely(b->until_sample <= 0))
+        worker_sample(w);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
@@ -342,6 +345,7 @@ static void sweep(struct worker *w)
     if (!w->sweep_at) {
         w->sweep_at = w->live_sessions;
         w->next_pass_us = now + SWEEP_EVERY_US;
+        worker_gauge_keys(w);
     }
     unsigned n = w->sweep_hurry ? SWEEP_HURRY : SWEEP_SLICE;
     w->sweep_hurry -= n < w->sweep_hurry ? n : w->sweep_hurry;
@@ -533,6 +537,8 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->blocking.slice = w->turns.slice;
     take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
+    hotkeys_init(&w->hot, seed, w->env.now_us);
+    w->batch.until_sample = (int)hotkeys_next(&w->hot, w->env.now_us);
     return true;
 }
 

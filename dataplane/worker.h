@@ -4,6 +4,7 @@
 #include "block.h"
 #include "command/command.h"
 #include "command/debug.h"
+#include "command/hotkeys.h"
 #include "command/latency.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
@@ -23,6 +24,7 @@ enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK =
 struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
+    int until_sample; /* requests, to the next one that is counted (hotkeys.h) */
     struct request rq[BATCH_REQUESTS];
     struct ahead ahead[BATCH_REQUESTS]; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
@@ -129,6 +131,9 @@ struct worker {
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
+    struct hotkeys hot;
+    uint64_t next_gauge_us;
+    _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
 };
 
 /* The clients that a start with this configuration makes room for: maxclients may double while it runs.
@@ -188,6 +193,10 @@ bool worker_run_job(struct worker *w, struct job *j);
 enum command_result worker_run_waiting(void *worker, struct job *j);
 /* A slice for a command in slices. True if there was anything. */
 bool worker_turns(struct worker *w);
+/* worker_sample.c: counts the sampled requests of the batch that is about to run (hotkeys.h). */
+void worker_sample(struct worker *w);
+/* Brings the figures of the hottest and the biggest key up to date, once a second. */
+void worker_gauge_keys(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);

@@ -26,6 +26,9 @@ static const struct node show[] = {
      .op = "show", .what = "addresses"},
     {"filters", "rules of the packet filter, in order, and how often each has decided",
      .run = run_show_filters, .op = "show", .what = "filters"},
+    {"hotkeys", "the keys that are asked for most, over the last half minute or so", .run = run_show_hotkeys,
+     .op = "show", .what = "hotkeys"},
+    {"bigkeys", "the biggest keys", .run = run_show_bigkeys, .op = "show", .what = "bigkeys"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 
@@ -65,7 +68,7 @@ const struct option options[] = {
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
     {"--lines", "N", "show log: the last N lines", AT(lines)},
-    {"--limit", "N", "show connections: at most so many (1000)", AT(limit)},
+    {"--limit", "N", "show connections, hotkeys, bigkeys: at most so many (1000, 20, 20)", AT(limit)},
     {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
     {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
     {"--size", "BYTES", "ping: payload of a request (56)", AT(size)},

@@ -81,6 +81,7 @@ struct config {
     uint64_t slowlog_max_len;
     uint64_t latency_monitor_ms; /* latency-monitor-threshold: what takes that long is noted; 0 = nothing */
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */
+    uint64_t script_memory_limit;     /* bytes of an interpreter */
     uint64_t hll_sparse_max_bytes;
     enum idle_policy idle_policy;
     enum congestion_control tcp_congestion_control;
