@@ -26,17 +26,6 @@ void hotkeys_init(struct hotkeys *h, uint64_t seed, uint64_t now_us)
     *h = (struct hotkeys){.random = seed | 1, .gap = HOT_GAP, .sampled_us = now_us, .halved_ms = now_us / 1000};
 }
 
-unsigned hotkeys_next(struct hotkeys *h, uint64_t now_us)
-{
-    uint64_t since = now_us - h->sampled_us;
-    h->sampled_us = now_us;
-    if (since > SELDOM_US && h->gap > 1)
-        h->gap /= 2;
-    else if (since < OFTEN_US && h->gap < HOT_GAP)
-        h->gap *= 2;
-    return 1 + (unsigned)(random_of(h) % (2 * h->gap - 1));
-}
-
 /* -- counting -- */
 
 static void halve(struct hotkeys *h)
@@ -62,6 +51,18 @@ static void grow_old(struct hotkeys *h, uint64_t now_ms)
         h->halved_ms = now_ms;
 }
 
+unsigned hotkeys_next(struct hotkeys *h, uint64_t now_us)
+{
+    uint64_t since = now_us - h->sampled_us;
+    h->sampled_us = now_us;
+    grow_old(h, now_us / 1000);
+    if (since > SELDOM_US && h->gap > 1)
+        h->gap /= 2;
+    else if (since < OFTEN_US && h->gap < HOT_GAP)
+        h->gap *= 2;
+    return 1 + (unsigned)(random_of(h) % (2 * h->gap - 1));
+}
+
 static void add(uint32_t *count, uint32_t n)
 {
     *count = *count > UINT32_MAX - n ? UINT32_MAX : *count + n;
@@ -75,31 +76,40 @@ static void settle(struct hotkeys *h, struct hot_row *row, unsigned way, unsigne
     memcpy(to->text, name.p, name.len < HOT_NAME ? name.len : HOT_NAME);
 }
 
-void hotkeys_count(struct hotkeys *h, unsigned db, struct slice name, uint64_t hash, bool write, uint32_t n)
+/* The way with the smallest count. */
+static unsigned smallest(const struct hot_row *row, uint64_t *count)
 {
-    uint64_t tag = hash ^ db * 0x9e3779b97f4a7c15, least = UINT64_MAX;
-    struct hot_row *row = &h->row[tag >> 40 & (HOT_ROWS - 1)];
     unsigned way = 0;
-    *(write ? &h->writes : &h->reads) += n;
+    *count = UINT64_MAX;
     for (unsigned i = 0; i < HOT_WAYS; i++) {
-        uint64_t count = (uint64_t)row->reads[i] + row->writes[i];
-        if (row->hash[i] == tag && count) {
-            add(write ? &row->writes[i] : &row->reads[i], n);
-            return;
-        }
-        if (count < least) {
-            least = count;
+        uint64_t n = (uint64_t)row->reads[i] + row->writes[i];
+        if (n < *count) {
+            *count = n;
             way = i;
         }
     }
+    return way;
+}
+
+void hotkeys_count(struct hotkeys *h, unsigned db, struct slice name, uint64_t hash, bool write, uint32_t n)
+{
+    uint64_t tag = hash ^ db * 0x9e3779b97f4a7c15, least;
+    struct hot_row *row = &h->row[tag >> 40 & (HOT_ROWS - 1)];
+    *(write ? &h->writes : &h->reads) += n;
+    for (unsigned i = 0; i < HOT_WAYS; i++)
+        if (row->hash[i] == tag) {
+            add(write ? &row->writes[i] : &row->reads[i], n);
+            return;
+        }
+    unsigned way = smallest(row, &least);
     if (least && random_of(h) % (least + n) >= n)
         return;
-    settle(h, row, way, db, name);
     uint64_t count = least + n;
     uint32_t begins = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
     row->hash[way] = tag;
     row->reads[way] = write ? 0 : begins;
     row->writes[way] = write ? begins : 0;
+    settle(h, row, way, db, name);
 }
 
 /* Of a request with many keys some that lie evenly apart. */
@@ -123,7 +133,6 @@ void hotkeys_sample(struct hotkeys *h, const struct request *rq)
 {
     if (!rq->cmd || rq->bad_arity || rq->cmd->key_kind == COMMAND_NO_KEY || !(rq->client->flags & CLIENT_AUTHENTICATED))
         return;
-    grow_old(h, rq->env->now_us / 1000);
     if (rq->cmd->key_kind == COMMAND_ONE_KEY)
         hotkeys_count(h, rq->client->db, rq->key.name, rq->key.hash, rq->cmd->flags & CMD_WRITE, h->gap);
     else

@@ -1,4 +1,4 @@
-/* hotkeys.h: which keys are asked for most, from samples. A worker looks at about one request of 64, and at more of
+/* hotkeys.h: which keys are asked for most, from samples. A worker looks at about one request of 128, and at more of
  * them when there are few. A bounded table of counters keeps the frequent ones: a key that has none takes the place
  * of the smallest of its row with a probability of 1 in what that one counts (Ben Basat, Chen, Einziger, Friedman,
  * "Randomized admission policy for efficient top-k and frequency estimation", 2017), so what is rare seldom writes.
@@ -14,7 +14,7 @@ enum {
     HOT_ROWS = 128, /* a power of two */
     HOT_WAYS = 8,
     HOT_NAME = 96, /* bytes of a longer name are not kept */
-    HOT_GAP = 64,  /* requests a sample at most */
+    HOT_GAP = 128, /* requests a sample at most */
     HOT_HALF_LIFE_MS = 15000
 };
 
