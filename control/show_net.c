@@ -122,6 +122,7 @@ static const char *const losses[] = {"net_no_route",
                                      "resp_protocol_errors",
                                      "auth_failures",
                                      "client_memory_closes",
+                                     "client_evictions",
                                      "client_query_limit_closes",
                                      "client_output_limit_closes",
                                      NULL};

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <time.h>
 
 enum { GAUGES_EVERY_MS = 500, GRACE_MS = 250, INSPECTIONS = 16 };
@@ -190,6 +191,15 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "link_rx_nombuf", (double)s.rx_nombuf);
 }
 
+/* What workers had to say, at most a ring of each at a time. */
+static void forward_notes(struct plane *p)
+{
+    char line[NOTE_BYTES];
+    for (unsigned i = 0; i < p->box.workers; i++)
+        for (unsigned n = 0; n <= NOTES && notes_take(&p->box.worker[i]->notes, line); n++)
+            channel_log(p->channel, LOG_NOTICE, line);
+}
+
 static struct capture_place place(struct plane *p)
 {
     return (struct capture_place){&p->box.tap, p->box.rcu, p->box.workers, p->channel};
@@ -233,6 +243,7 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
     }
     if (now_ms >= p->next_gauges_ms) {
         gauges(p);
+        forward_notes(p);
         p->next_gauges_ms = now_ms + GAUGES_EVERY_MS;
     }
 }

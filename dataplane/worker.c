@@ -275,6 +275,9 @@ static void take_config(struct worker *w, struct config *conf)
     w->generation = conf->generation;
     w->env.conf = conf;
     w->pending_max = w->blocking.bytes_max = pending_max(w);
+    uint64_t clients = config_clients_bytes(conf);
+    w->clients_max = clients ? clients / w->box->workers : UINT64_MAX;
+    session_relieve(w);
     shard_configure(w->env.ks->shard[w->id], conf);
     waits_want_events(w->waits, conf->notify != 0);
     worker_take_filter(w, conf);
@@ -345,6 +348,7 @@ static void sweep(struct worker *w)
     if (!w->sweep_at) {
         w->sweep_at = w->live_sessions;
         w->next_pass_us = now + SWEEP_EVERY_US;
+        session_relieve(w); /* of those who came, or may be evicted again */
         worker_gauge_keys(w);
     }
     unsigned n = w->sweep_hurry ? SWEEP_HURRY : SWEEP_SLICE;

@@ -11,6 +11,7 @@
 #include "drivers/port.h"
 #include "fabric/fabric.h"
 #include "job.h"
+#include "notes.h"
 #include "peer.h"
 #include "session.h"
 #include "tcp/tcp.h"
@@ -104,6 +105,10 @@ struct worker {
     uint64_t chunk_bytes; /* in all sessions' overflow */
     uint64_t query_bytes; /* in all sessions' query buffers */
     uint64_t pending_max; /* of both together: see session_relieve */
+    uint64_t next_evict_us;
+    uint64_t query_caps;  /* memory of all sessions' query buffers */
+    uint64_t queued_bytes; /* of all sessions */
+    uint64_t clients_max; /* of all memory of sessions, by maxmemory-clients; UINT64_MAX = any */
     uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
@@ -133,6 +138,7 @@ struct worker {
     struct error_count errors[WORKER_ERRORS];
     struct hotkeys hot;
     uint64_t next_gauge_us;
+    struct notes notes;
     _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
 };
 

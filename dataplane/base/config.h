@@ -75,6 +75,7 @@ struct config {
     unsigned tcp_user_timeout_ms; /* 0 = as retransmissions go */
     unsigned maxclients;
     uint64_t proto_max_bulk_len, client_query_buffer_limit;
+    int64_t maxmemory_clients; /* bytes of all clients, negative: per cent of maxmemory, 0 = any */
     struct output_limit limit_normal, limit_pubsub, limit_replica;
     unsigned notify; /* notify-keyspace-events: enum notify_class */
     int64_t slowlog_log_slower_than_us; /* -1 = off */
@@ -138,6 +139,9 @@ struct config {
 struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
                             size_t size);
 void config_free(struct config *c);
+
+/* Bytes that all clients together may take by maxmemory-clients; 0 = any number. */
+uint64_t config_clients_bytes(const struct config *c);
 
 /* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
 const char *config_text(const struct config *c, const char *name);

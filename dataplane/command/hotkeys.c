@@ -6,7 +6,7 @@
 enum {
     KEYS_SEEN = 64,          /* of a request with more keys the first ones ... */
     KEYS_A_SAMPLE = 8,       /* ... and of them so many, stand for all */
-    SELDOM_US = 16 * 1000,   /* samples farther apart than this: more of them; closer than ... */
+    SELDOM_US = 64 * 1000,   /* samples farther apart than this: more of them; closer than ... */
     OFTEN_US = 2 * 1000,     /* ... this: less */
     HALVINGS = 32            /* after so many nothing is left */
 };
