@@ -353,6 +353,8 @@ static bool query_gather(struct session *s, size_t need)
         return false;
     }
     session_holds(s);
+    if (s->query_off == s->query_len) /* so far it was read where it lies: that comes along */
+        need += tcp_rx_peek(s->conn, s->rx_off).len;
     if (!query_room(s, need > available ? need : available)) {
         s->flags |= SESSION_BROKEN;
         return false;
