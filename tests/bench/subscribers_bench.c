@@ -144,6 +144,7 @@ int main(int argc, char **argv)
     struct tcp_config tcp = {
         .max_conns = subscribers + 16, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
     rig.client_tcp = tcp_stack_new(&tcp, rig.client_nif, rig.pool, &rig.client_counters);
+    rig.accepted = RIG_SERVED; /* our connections are nobody else's */
     struct rig_client *publisher = rig_connect(&rig, 0);
     uint64_t before = heap();
     connect_all();
