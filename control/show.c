@@ -397,6 +397,8 @@ static const struct {
     {"show", "filters", show_filters},
     {"show", "hotkeys", show_hotkeys},
     {"show", "bigkeys", show_bigkeys},
+    {"show", "topology", show_topology},
+    {"show", "plan", show_plan},
     {"ping", "start", ping_start},
     {"ping", "next", ping_next},
     {"config", "get", config_get},

@@ -20,6 +20,12 @@ json_int_t request_number(const json_t *request, const char *key, json_int_t oth
 
 /* show_keys.c */
 operation show_hotkeys, show_bigkeys;
+/* show_board.c: the topology of the machine (or of the tree `inventory`), or the plan of these settings for it. NULL and
+ * one line in error: it cannot be laid out so. `running`: the box runs here. */
+json_t *board_json(const struct settings *s, const char *inventory, bool running, bool plan, char *error,
+                   size_t size);
+operation show_topology, show_plan;
+
 /* show_net.c */
 operation show_connections, show_neighbors, show_arp, show_routes, show_addresses, show_filters, show_drops,
     ping_start, ping_next;

@@ -29,6 +29,10 @@ static const struct node show[] = {
     {"hotkeys", "the keys that are asked for most, over the last half minute or so", .run = run_show_hotkeys,
      .op = "show", .what = "hotkeys"},
     {"bigkeys", "the biggest keys", .run = run_show_bigkeys, .op = "show", .what = "bigkeys"},
+    {"topology", "the machine: CPUs, NUMA nodes, hugepages, NICs", .run = run_show_topology, .op = "show",
+     .what = "topology"},
+    {"plan", "which worker is on which CPU, whose memory on which node, and what the kernel should be told",
+     .run = run_show_plan, .op = "show", .what = "plan"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 

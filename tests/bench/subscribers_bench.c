@@ -3,7 +3,7 @@
  * how long the worker is away from its other clients meanwhile (CPU time of its longest round). Fails if a message is
  * missing or a client was closed.
  *
- *     subscribers_bench [SUBSCRIBERS [MESSAGES]]   100000 and 5 unless told */
+ *     subscribers_bench [SUBSCRIBERS [MESSAGES]]   100000 and 5 unless told. Proven with 2000 so far, under sanitizers. */
 #include "box_rig.h"
 
 #include <malloc.h>
