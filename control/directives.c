@@ -272,6 +272,7 @@ const struct directive directives[] = {
     INT("tcp-user-timeout", NULL, "0", 0, INT_MAX, OURS),
     MEM("arena-size", NULL, "268435456", MB, LLONG_MAX, OURS_DATAPLANE),
     ENUM("hugepages", NULL, "auto", WORDS("auto", "yes", "no"), OURS_DATAPLANE),
+    MEM("script-memory-limit", NULL, "134217728", 2 * MB, LLONG_MAX, OURS),
     INT("mbuf-count", NULL, "0", 0, INT_MAX, OURS_DATAPLANE),
 
     /* -- ours: the data link -- */

@@ -104,6 +104,12 @@ static void show_version(struct call *call, const json_t *request)
                                supervise_status(c->supervisor)->build, "redis", "7.2"));
 }
 
+json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise)
+{
+    const json_t *v = json_object_get(request, key);
+    return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
 /* -- show config, config get -------------------------------------------------------------------------- */
 
 struct collect {
@@ -389,6 +395,8 @@ static const struct {
     {"show", "addresses", show_addresses},
     {"show", "drops", show_drops},
     {"show", "filters", show_filters},
+    {"show", "hotkeys", show_hotkeys},
+    {"show", "bigkeys", show_bigkeys},
     {"show", "topology", show_topology},
     {"show", "plan", show_plan},
     {"ping", "start", ping_start},

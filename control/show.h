@@ -15,6 +15,11 @@ json_t *safe_string(const char *s);
 typedef void inspect_done(struct call *call, json_t *rows);
 void inspect_run(struct call *call, int argc, const char *const *argv, inspect_done *done);
 
+/* An integer of the request; `otherwise` if it has none. */
+json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise);
+
+/* show_keys.c */
+operation show_hotkeys, show_bigkeys;
 /* show_board.c: the topology of the machine (or of the tree `inventory`), or the plan of these settings for it. NULL and
  * one line in error: it cannot be laid out so. `running`: the box runs here. */
 json_t *board_json(const struct settings *s, const char *inventory, bool running, bool plan, char *error,

@@ -9,13 +9,6 @@
 
 enum { CONNECTIONS_DEFAULT = 1000, CONNECTIONS_MAX = 100000 };
 
-/* An integer of the request; `otherwise` if it has none. */
-static json_int_t number(const json_t *request, const char *key, json_int_t otherwise)
-{
-    const json_t *v = json_object_get(request, key);
-    return json_is_integer(v) ? json_integer_value(v) : otherwise;
-}
-
 static const char *decimal(char text[32], json_int_t v)
 {
     snprintf(text, 32, "%" JSON_INTEGER_FORMAT, v);
@@ -53,7 +46,7 @@ void show_connections(struct call *call, const json_t *request)
         inspect_run(call, 2, argv, detail_done);
         return;
     }
-    json_int_t limit = number(request, "limit", CONNECTIONS_DEFAULT);
+    json_int_t limit = request_number(request, "limit", CONNECTIONS_DEFAULT);
     if (limit < 0 || limit > CONNECTIONS_MAX) {
         call_fail(call, "bad-value", "limit: choose 0 to %d", CONNECTIONS_MAX);
         return;
@@ -129,6 +122,7 @@ static const char *const losses[] = {"net_no_route",
                                      "resp_protocol_errors",
                                      "auth_failures",
                                      "client_memory_closes",
+                                     "client_evictions",
                                      "client_query_limit_closes",
                                      "client_output_limit_closes",
                                      NULL};
@@ -224,8 +218,8 @@ void ping_start(struct call *call, const json_t *request)
 {
     char count[32], size[32], interval[32];
     const char *argv[] = {
-        "ping-start", request_word(request, "address"), decimal(count, number(request, "count", 5)),
-        decimal(size, number(request, "size", 56)), decimal(interval, number(request, "interval_ms", 1000))};
+        "ping-start", request_word(request, "address"), decimal(count, request_number(request, "count", 5)),
+        decimal(size, request_number(request, "size", 56)), decimal(interval, request_number(request, "interval_ms", 1000))};
     inspect_run(call, 5, argv, start_done);
 }
 
@@ -246,7 +240,7 @@ static void next_done(struct call *call, json_t *rows)
 void ping_next(struct call *call, const json_t *request)
 {
     char ping[32], from[32];
-    const char *argv[] = {"ping-next", decimal(ping, number(request, "ping", 0)),
-                          decimal(from, number(request, "from", 0))};
+    const char *argv[] = {"ping-next", decimal(ping, request_number(request, "ping", 0)),
+                          decimal(from, request_number(request, "from", 0))};
     inspect_run(call, 3, argv, next_done);
 }

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <time.h>
 
 enum { GAUGES_EVERY_MS = 500, GRACE_MS = 250, INSPECTIONS = 16 };
@@ -132,12 +133,17 @@ const char *plane_reconfigure(struct plane *p, struct config *conf)
     return NULL;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Figures of stores, read beside their owners: each is one aligned word, perhaps a moment old. */
 static void gauges(struct plane *p)
 {
     struct box *box = &p->box;
     const struct config *conf = atomic_load(&box->conf);
-    uint64_t used = 0, reserved = 0, limit = 0, frames = 0;
+    uint64_t used = 0, reserved = 0, limit = 0, frames = 0, hottest = 0, biggest = 0;
     for (unsigned i = 0; i < box->workers; i++) {
         struct store_account a;
         shard_account(box->ks->shard[i], &a);
@@ -145,7 +151,11 @@ static void gauges(struct plane *p)
         reserved += a.reserved;
         limit += a.limit;
         frames += rte_mempool_in_use_count(box->worker[i]->pool);
+        hottest = larger(hottest, atomic_load_explicit(&box->worker[i]->hottest, memory_order_relaxed));
+        biggest = larger(biggest, atomic_load_explicit(&box->worker[i]->biggest, memory_order_relaxed));
     }
+    channel_gauge(p->channel, "hottest_key_accesses_per_second", (double)hottest); /* of one worker's clients */
+    channel_gauge(p->channel, "biggest_key_bytes", (double)biggest);
     channel_gauge(p->channel, "packet_buffers_in_use", (double)frames);
     channel_gauge(p->channel, "memory_used_bytes", (double)used);
     channel_gauge(p->channel, "memory_reserved_bytes", (double)reserved);
@@ -179,6 +189,15 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "link_rx_errors", (double)s.rx_errors);
     channel_gauge(p->channel, "link_tx_errors", (double)s.tx_errors);
     channel_gauge(p->channel, "link_rx_nombuf", (double)s.rx_nombuf);
+}
+
+/* What workers had to say, at most a ring of each at a time. */
+static void forward_notes(struct plane *p)
+{
+    char line[NOTE_BYTES];
+    for (unsigned i = 0; i < p->box.workers; i++)
+        for (unsigned n = 0; n <= NOTES && notes_take(&p->box.worker[i]->notes, line); n++)
+            channel_log(p->channel, LOG_NOTICE, line);
 }
 
 static struct capture_place place(struct plane *p)
@@ -224,6 +243,7 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
     }
     if (now_ms >= p->next_gauges_ms) {
         gauges(p);
+        forward_notes(p);
         p->next_gauges_ms = now_ms + GAUGES_EVERY_MS;
     }
 }

@@ -16,7 +16,8 @@ static const struct {
     {"connection", inspect_connection}, {"neighbors", inspect_neighbors},
     {"routes", inspect_routes},         {"addresses", inspect_addresses},
     {"ping-start", inspect_ping_start}, {"ping-next", inspect_ping_next},
-    {"filters", inspect_filters},
+    {"filters", inspect_filters},       {"hotkeys", inspect_hotkeys},
+    {"bigkeys", inspect_bigkeys},
 };
 
 static inspect_fn *find(int argc, const struct slice *argv)

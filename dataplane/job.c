@@ -40,18 +40,18 @@ static void job_settle(struct job *j)
     j->out.start = j->out.cur;
 }
 
-struct out_chunk *out_chunk_new(void)
+struct out_chunk *out_chunk_new(uint32_t cap)
 {
-    struct out_chunk *c = malloc(sizeof *c + OUT_CHUNK_BYTES);
+    struct out_chunk *c = malloc(sizeof *c + cap);
     if (c)
-        *c = (struct out_chunk){.cap = OUT_CHUNK_BYTES};
+        *c = (struct out_chunk){.cap = cap};
     return c;
 }
 
 /* The next chunk of a reply that is not copied any more. */
 static bool job_chunk(struct job *j)
 {
-    struct out_chunk *c = j->chunk_bytes <= j->reply_max ? out_chunk_new() : NULL;
+    struct out_chunk *c = j->chunk_bytes <= j->reply_max ? out_chunk_new(OUT_CHUNK_BYTES) : NULL;
     if (!c)
         return false;
     if (j->chunk_last)

@@ -104,5 +104,5 @@ void job_refuse(struct job *j, const char *text);
 /* Sets a reply that came from elsewhere; out.failed if out of memory. */
 void job_set_reply(struct job *j, struct slice resp);
 struct slice job_reply(const struct job *j);
-/* An empty chunk; free() ends it. NULL without memory. */
-struct out_chunk *out_chunk_new(void);
+/* An empty chunk for so many bytes; free() ends it. NULL without memory. */
+struct out_chunk *out_chunk_new(uint32_t cap);

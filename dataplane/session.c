@@ -221,6 +221,7 @@ static void forget_request(struct session *s)
 static void query_free(struct session *s)
 {
     s->worker->query_bytes -= s->query_len;
+    s->worker->query_caps -= s->query_cap;
     free(s->query);
     s->query = NULL;
     s->query_len = s->query_off = s->query_cap = 0;
@@ -239,6 +240,7 @@ void session_close(struct session *s, bool conn_gone)
     query_free(s);
     forget_request(s);
     w->query_bytes -= s->queued_bytes;
+    w->queued_bytes -= s->queued_bytes;
     transaction_end(&w->env, &s->client);
     if (s->client.subscriber)
         pubsub_leave(w->box->pubsub[w->id], &s->client);
@@ -322,6 +324,7 @@ static bool query_room(struct session *s, size_t more)
     uint8_t *p = realloc(s->query, cap);
     if (!p)
         return false;
+    s->worker->query_caps += cap - s->query_cap;
     s->query = p;
     s->query_cap = cap;
     return true;
@@ -350,6 +353,8 @@ static bool query_gather(struct session *s, size_t need)
         return false;
     }
     session_holds(s);
+    if (s->query_off == s->query_len) /* so far it was read where it lies: that comes along */
+        need += tcp_rx_peek(s->conn, s->rx_off).len;
     if (!query_room(s, need > available ? need : available)) {
         s->flags |= SESSION_BROKEN;
         return false;
@@ -522,6 +527,7 @@ uint8_t *session_give_query(struct session *s, struct mark *after)
     if (rest)
         memcpy(left, given + after->query_off, rest);
     s->worker->query_bytes -= after->query_off;
+    s->worker->query_caps += rest - s->query_cap;
     s->query = left;
     s->query_len = s->query_cap = rest;
     s->query_off = after->query_off = 0;

@@ -15,7 +15,9 @@ struct out_chunk { /* replies that TCP had no room for */
     uint32_t len, off, cap;
     uint8_t data[];
 };
-enum { OUT_CHUNK_BYTES = 16384 };
+/* The first chunk of a session is small: when packet buffers run out, a hundred thousand subscribers may have a message
+ * waiting each. */
+enum { OUT_CHUNK_FIRST = 1024, OUT_CHUNK_BYTES = 16384 };
 
 enum session_flag {
     SESSION_OPEN = 1,
@@ -127,8 +129,11 @@ void session_attach(struct session *s, struct out_chunk *first, struct out_chunk
 bool session_over_limit(struct session *s);
 /* Forgets the output that TCP has not taken: of sessions that are to be closed. */
 void session_drop_output(struct session *s);
+/* Whatever the session holds: itself, its requests, its replies, its transaction and subscriptions. */
+uint64_t session_memory(const struct session *s);
 /* While the worker's clients together hold more than w->pending_max of untaken replies and unfinished
- * requests: gives up the one that holds most. */
+ * requests: gives up the one that holds most. While they take more than w->clients_max: gives up the one that takes
+ * most, unless it is CLIENT NO-EVICT. */
 void session_relieve(struct worker *w);
 /* Before a session holds bytes: puts it where those are looked for. */
 void session_holds(struct session *s);

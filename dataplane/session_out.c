@@ -5,15 +5,17 @@
 #include "job.h"
 #include "worker.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNKS_KEPT = 256 };
+enum { CHUNKS_KEPT = 256, EVICTIONS_AT_ONCE = 64, EVICT_AGAIN_US = 100000 };
 
-static struct out_chunk *chunk_take(struct worker *w)
+static struct out_chunk *chunk_take(struct worker *w, bool first)
 {
-    struct out_chunk *c = w->free_chunks;
+    struct out_chunk *c = first ? NULL : w->free_chunks;
     if (!c)
-        return out_chunk_new();
+        return out_chunk_new(first ? OUT_CHUNK_FIRST : OUT_CHUNK_BYTES);
     w->free_chunks = c->next;
     w->free_chunk_count--;
     c->next = NULL;
@@ -23,7 +25,7 @@ static struct out_chunk *chunk_take(struct worker *w)
 
 static void chunk_give(struct worker *w, struct out_chunk *c)
 {
-    if (w->free_chunk_count >= CHUNKS_KEPT) {
+    if (c->cap != OUT_CHUNK_BYTES || w->free_chunk_count >= CHUNKS_KEPT) {
         free(c);
         return;
     }
@@ -43,8 +45,22 @@ void session_drop_output(struct session *s)
     s->chunk_bytes = 0;
 }
 
-/* The clients that will live: what they hold together, and the one that holds most. Those that hold nothing,
- * be they a million, stand behind and are not looked at. */
+uint64_t session_memory(const struct session *s)
+{
+    return sizeof *s + s->query_cap + s->chunk_bytes + s->queued_bytes;
+}
+
+/* A line for the operator: which client is closed, what it had, and which limit that passed. */
+static void note(const struct session *s, const char *how, uint64_t bytes, const char *what, uint64_t limit)
+{
+    char peer[ENDPOINT_TEXT];
+    endpoint_format(&s->client.peer, peer);
+    notes_add(&s->worker->notes, "Client id=%" PRIu64 " addr=%s name=%.64s %s %" PRIu64 " bytes, over %s (%" PRIu64 ")",
+              s->client.id, peer, s->client.name ? s->client.name : "", how, bytes, what, limit);
+}
+
+/* The sessions that will live: what they hold together by some count, and the one that holds most. Those that hold
+ * nothing, be they a million, stand behind and are not looked at. */
 static uint64_t held(struct worker *w, struct session **most)
 {
     uint64_t all = 0, best = 0, unseen = w->chunk_bytes + w->query_bytes;
@@ -64,26 +80,79 @@ static uint64_t held(struct worker *w, struct session **most)
 
 /* Requests of this round may still be borrowed from the loser's query buffer: only its output goes at once,
  * the sweep closes it. */
+static void give_up(struct worker *w, struct session *s, enum counter why, const char *what, uint64_t limit)
+{
+    count_one(w->counters, why);
+    note(s, "closed, the largest with", session_memory(s), what, limit);
+    s->flags |= SESSION_BROKEN | SESSION_DOOMED;
+    w->doomed++;
+    session_drop_output(s);
+}
+
+static uint64_t clients_memory(const struct worker *w)
+{
+    return w->sessions * sizeof(struct session) + w->chunk_bytes + w->query_caps + w->queued_bytes;
+}
+
+static bool may_evict(const struct session *s)
+{
+    return !(s->flags & SESSION_BROKEN) && !(s->client.flags & CLIENT_NO_EVICT);
+}
+
+/* What the sessions that will live take, and the one to evict: the largest; if all are small, the newest. */
+static uint64_t taken(struct worker *w, struct session **most)
+{
+    uint64_t unseen = clients_memory(w), all = unseen, best = 0;
+    uint64_t idle = w->sessions * sizeof(struct session);
+    for (struct session *s = w->live_sessions; s && (unseen > idle || !*most); s = s->live_next) {
+        uint64_t bytes = session_memory(s);
+        unseen -= bytes;
+        idle -= sizeof *s;
+        if (s->flags & SESSION_BROKEN)
+            all -= bytes;
+        if (bytes > best && may_evict(s)) {
+            best = bytes;
+            *most = s;
+        }
+    }
+    return all;
+}
+
+static __attribute__((noinline)) void evict(struct worker *w)
+{
+    for (unsigned i = 0; i < EVICTIONS_AT_ONCE; i++) {
+        struct session *most = NULL;
+        if (taken(w, &most) <= w->clients_max)
+            return;
+        if (!most) { /* all are CLIENT NO-EVICT: to look again at once would not help */
+            w->next_evict_us = w->env.now_us + EVICT_AGAIN_US;
+            return;
+        }
+        give_up(w, most, COUNTER_client_evictions, "maxmemory-clients", w->clients_max);
+    }
+}
+
 void session_relieve(struct worker *w)
 {
-    struct session *most = NULL;
+    if (__builtin_expect(clients_memory(w) > w->clients_max, 0) && w->env.now_us >= w->next_evict_us)
+        evict(w);
     if (__builtin_expect(w->chunk_bytes + w->query_bytes <= w->pending_max, 1))
         return;
-    while (held(w, &most) > w->pending_max) {
-        count_one(w->counters, COUNTER_client_memory_closes);
-        most->flags |= SESSION_BROKEN | SESSION_DOOMED;
-        w->doomed++;
-        session_drop_output(most);
-    }
+    for (struct session *most = NULL; held(w, &most) > w->pending_max; most = NULL)
+        give_up(w, most, COUNTER_client_memory_closes, "the memory for requests and replies of all clients", w->pending_max);
+}
+
+static const struct output_limit *limit_of(const struct session *s)
+{
+    const struct config *conf = s->worker->conf;
+    return s->client.flags & CLIENT_PUBSUB ? &conf->limit_pubsub : &conf->limit_normal;
 }
 
 /* Has the session more output waiting than its class of clients may have? Redis' rules: at once beyond the
  * hard limit, and beyond the soft limit when that lasts. */
 static bool over_limit(struct session *s)
 {
-    const struct config *conf = s->worker->conf;
-    const struct output_limit *limit =
-        s->client.flags & CLIENT_PUBSUB ? &conf->limit_pubsub : &conf->limit_normal;
+    const struct output_limit *limit = limit_of(s);
     uint64_t now = s->worker->env.now_ms;
     if (limit->hard && s->chunk_bytes > limit->hard)
         return true;
@@ -96,11 +165,22 @@ static bool over_limit(struct session *s)
     return now > s->soft_since_ms && now - s->soft_since_ms > limit->soft_seconds * 1000ull;
 }
 
+static void note_output(const struct session *s)
+{
+    const struct output_limit *limit = limit_of(s);
+    bool hard = limit->hard && s->chunk_bytes > limit->hard;
+    char text[96];
+    snprintf(text, sizeof text, "the %s limit of client-output-buffer-limit %s", hard ? "hard" : "soft",
+             s->client.flags & CLIENT_PUBSUB ? "pubsub" : "normal");
+    note(s, "closed with output of", s->chunk_bytes, text, hard ? limit->hard : limit->soft);
+}
+
 bool session_over_limit(struct session *s)
 {
     if ((s->flags & SESSION_BROKEN) || !over_limit(s))
         return false;
     count_one(s->worker->counters, COUNTER_client_output_limit_closes);
+    note_output(s);
     s->flags |= SESSION_BROKEN;
     return true;
 }
@@ -108,10 +188,12 @@ bool session_over_limit(struct session *s)
 static bool chunk_append(struct session *s)
 {
     struct worker *w = s->worker;
-    session_relieve(w);
-    if (session_over_limit(s) || (s->flags & SESSION_BROKEN))
+    if (session_over_limit(s))
         return false;
-    struct out_chunk *c = chunk_take(w);
+    session_relieve(w);
+    if (s->flags & SESSION_BROKEN)
+        return false;
+    struct out_chunk *c = chunk_take(w, !s->chunk_first);
     if (!c) {
         s->flags |= SESSION_BROKEN;
         return false;

@@ -225,6 +225,9 @@ static bool runnable(const struct session *s)
 
 static void run(struct worker *w, struct batch *b)
 {
+    b->until_sample -= (int)b->n;
+    if (unlikely(b->until_sample <= 0))
+        worker_sample(w);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
@@ -281,6 +284,9 @@ static void take_config(struct worker *w, struct config *conf)
     w->generation = conf->generation;
     w->env.conf = conf;
     w->pending_max = w->blocking.bytes_max = pending_max(w);
+    uint64_t clients = config_clients_bytes(conf);
+    w->clients_max = clients ? clients / w->box->workers : UINT64_MAX;
+    session_relieve(w);
     shard_configure(w->env.ks->shard[w->id], conf);
     waits_want_events(w->waits, conf->notify != 0);
     worker_take_filter(w, conf);
@@ -351,6 +357,8 @@ static void sweep(struct worker *w)
     if (!w->sweep_at) {
         w->sweep_at = w->live_sessions;
         w->next_pass_us = now + SWEEP_EVERY_US;
+        session_relieve(w); /* of those who came, or may be evicted again */
+        worker_gauge_keys(w);
     }
     unsigned n = w->sweep_hurry ? SWEEP_HURRY : SWEEP_SLICE;
     w->sweep_hurry -= n < w->sweep_hurry ? n : w->sweep_hurry;
@@ -545,6 +553,8 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->blocking.slice = w->turns.slice;
     take_config(w, w->conf);
     read_clocks(w, w->epoch_cycles);
+    hotkeys_init(&w->hot, seed, w->env.now_us);
+    w->batch.until_sample = (int)hotkeys_next(&w->hot, w->env.now_us);
     return true;
 }
 

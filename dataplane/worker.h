@@ -4,12 +4,14 @@
 #include "block.h"
 #include "command/command.h"
 #include "command/debug.h"
+#include "command/hotkeys.h"
 #include "command/latency.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
 #include "drivers/port.h"
 #include "fabric/fabric.h"
 #include "job.h"
+#include "notes.h"
 #include "peer.h"
 #include "session.h"
 #include "tcp/tcp.h"
@@ -23,6 +25,7 @@ enum { BATCH_REQUESTS = 32, BATCH_ARGS = 512, WORKER_ERRORS = 128, QUERY_CHUNK =
 struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
+    int until_sample; /* requests, to the next one that is counted (hotkeys.h) */
     struct request rq[BATCH_REQUESTS];
     struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
@@ -103,6 +106,10 @@ struct worker {
     uint64_t chunk_bytes; /* in all sessions' overflow */
     uint64_t query_bytes; /* in all sessions' query buffers */
     uint64_t pending_max; /* of both together: see session_relieve */
+    uint64_t next_evict_us;
+    uint64_t query_caps;  /* memory of all sessions' query buffers */
+    uint64_t queued_bytes; /* of all sessions */
+    uint64_t clients_max; /* of all memory of sessions, by maxmemory-clients; UINT64_MAX = any */
     uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
@@ -130,6 +137,10 @@ struct worker {
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
+    struct hotkeys hot;
+    uint64_t next_gauge_us;
+    struct notes notes;
+    _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
 };
 
 /* The clients that a start with this configuration makes room for: maxclients may double while it runs.
@@ -195,6 +206,10 @@ bool worker_run_job(struct worker *w, struct job *j);
 enum command_result worker_run_waiting(void *worker, struct job *j);
 /* A slice for a command in slices. True if there was anything. */
 bool worker_turns(struct worker *w);
+/* worker_sample.c: counts the sampled requests of the batch that is about to run (hotkeys.h). */
+void worker_sample(struct worker *w);
+/* Brings the figures of the hottest and the biggest key up to date, once a second. */
+void worker_gauge_keys(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);

@@ -76,6 +76,7 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_resp_protocol_errors,
         COUNTER_client_query_limit_closes,
         COUNTER_client_output_limit_closes,
+        COUNTER_client_evictions,
     };
     struct box *box = ((struct worker *)env->worker)->box;
     for (unsigned i = 0; i < box->workers; i++) {

@@ -166,6 +166,8 @@ void worker_complete(struct worker *w, struct job *j)
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
         if (j->out.failed) {
             count_one(w->counters, COUNTER_client_output_limit_closes);
+            notes_add(&w->notes, "Client id=%llu closed: a reply from another worker was too large or found no memory",
+                      (unsigned long long)s->client.id);
             s->flags |= SESSION_BROKEN;
         } else if (!j->silent && !(s->flags & SESSION_BROKEN)) {
             session_write(s, job_reply(j));

@@ -10,6 +10,7 @@ void worker_recount(struct worker *w, struct session *s)
     const struct transaction *t = s->client.transaction;
     uint64_t now = transaction_bytes(&s->client) + pubsub_bytes(&s->client);
     w->query_bytes += now - s->queued_bytes;
+    w->queued_bytes += now - s->queued_bytes;
     s->queued_bytes = now;
     if (!now)
         return;

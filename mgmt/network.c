@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Puts the number that an option gives into the request. False and a line on stderr if it is none. */
-static bool put_option(json_t *request, const char *key, const char *option, const char *text)
+bool put_option(json_t *request, const char *key, const char *option, const char *text)
 {
     char *end = NULL;
     if (!text)

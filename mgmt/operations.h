@@ -8,6 +8,7 @@
 
 handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addresses, run_show_drops,
     run_show_filters, run_ping; /* network.c */
+handler run_show_hotkeys, run_show_bigkeys; /* keys.c */
 handler run_show_topology, run_show_plan; /* board.c */
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links;
@@ -18,6 +19,8 @@ json_t *request_for(const struct invocation *in);
 /* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
 int ask(struct invocation *in, json_t *request, json_t **data);
 const char *text_of(const json_t *object, const char *key); /* "" if there is none */
+/* Puts the number that an option gives into the request. False and a line on stderr if it is none. */
+bool put_option(json_t *request, const char *key, const char *option, const char *text);
 json_int_t number_of(const json_t *object, const char *key);
 void print_field(FILE *out, const char *name, const json_t *v);
 

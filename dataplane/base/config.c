@@ -95,6 +95,25 @@ static bool parse_size(struct config *c, const struct row *row, const char *text
     return true;
 }
 
+/* Bytes, or so many per cent of something: kept as a negative number. */
+static bool parse_part(struct config *c, const struct row *row, const char *text)
+{
+    size_t len = strlen(text);
+    int64_t percent;
+    if (len < 2 || text[len - 1] != '%')
+        return parse_size(c, row, text);
+    if (!parse_i64((struct slice){(const uint8_t *)text, len - 1}, &percent) || percent < 0 || percent > 100)
+        return false;
+    put_integer(c, row, -percent);
+    return true;
+}
+
+static void print_part(const struct config *c, const struct row *row, char *text, size_t size)
+{
+    int64_t v = get_integer(c, row);
+    snprintf(text, size, v < 0 ? "%" PRId64 "%%" : "%" PRId64, v < 0 ? -v : v);
+}
+
 static bool parse_word(struct config *c, const struct row *row, const char *text)
 {
     for (const struct word *w = row->words; w->text; w++)
@@ -344,6 +363,7 @@ static void print_routes(const struct config *c, const struct row *row, char *te
 static const struct kind
     number = {parse_number, print_number, "a whole number within its bounds"},
     bytes = {parse_size, print_number, "a size such as 1048576, 100mb or 2gb, within its bounds"},
+    part = {parse_part, print_part, "a size such as 100mb, or a share such as 5%"},
     word = {parse_word, print_word, "one of its words"}, text = {parse_text, print_text, "a text"},
     limits = {parse_limits, print_limits, "CLASS HARD SOFT SECONDS with the class normal, replica or pubsub"},
     events = {parse_events, print_events, "letters of Ag$lshzxeKEtmdn"},
@@ -415,10 +435,12 @@ static const struct row rows[] = {
     {"maxclients", &number, "10000", INTO(maxclients), 1, UINT_MAX},
     {"proto-max-bulk-len", &bytes, "512mb", INTO(proto_max_bulk_len), MIB, INT64_MAX},
     {"client-query-buffer-limit", &bytes, "1gb", INTO(client_query_buffer_limit), MIB, INT64_MAX},
+    {"maxmemory-clients", &part, "0", INTO(maxmemory_clients), 0, INT64_MAX},
     {"client-output-buffer-limit", &limits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", 0, 0},
     {"notify-keyspace-events", &events, "", 0, 0},
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"busy-reply-threshold", &number, "5000", INTO(busy_reply_threshold_ms), 0, INT64_MAX},
+    {"script-memory-limit", &bytes, "128mb", INTO(script_memory_limit), 2 * MIB, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"latency-monitor-threshold", &number, "0", INTO(latency_monitor_ms), 0, INT64_MAX},
     {"hll-sparse-max-bytes", &bytes, "3000", INTO(hll_sparse_max_bytes), 0, INT64_MAX},
@@ -537,6 +559,17 @@ struct config *config_build(uint64_t generation, const struct config_pair *pairs
     }
     conclude(c);
     return c;
+}
+
+uint64_t config_clients_bytes(const struct config *c)
+{
+    enum { LEAST = 128 * 1024 }; /* so that somebody can be talked to, as in Redis */
+    uint64_t limit = (uint64_t)c->maxmemory_clients;
+    if (c->maxmemory_clients < 0)
+        limit = (uint64_t)((double)c->maxmemory * (double)-c->maxmemory_clients / 100);
+    if (limit == 0 || (c->maxmemory_clients < 0 && !c->maxmemory))
+        return 0;
+    return limit > LEAST ? limit : LEAST;
 }
 
 void config_free(struct config *c)

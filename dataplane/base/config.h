@@ -78,12 +78,14 @@ struct config {
     unsigned tcp_user_timeout_ms; /* 0 = as retransmissions go */
     unsigned maxclients;
     uint64_t proto_max_bulk_len, client_query_buffer_limit;
+    int64_t maxmemory_clients; /* bytes of all clients, negative: per cent of maxmemory, 0 = any */
     struct output_limit limit_normal, limit_pubsub, limit_replica;
     unsigned notify; /* notify-keyspace-events: enum notify_class */
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
     uint64_t latency_monitor_ms; /* latency-monitor-threshold: what takes that long is noted; 0 = nothing */
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */
+    uint64_t script_memory_limit;     /* bytes of an interpreter */
     uint64_t hll_sparse_max_bytes;
     enum idle_policy idle_policy;
     enum congestion_control tcp_congestion_control;
@@ -141,6 +143,9 @@ struct config {
 struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
                             size_t size);
 void config_free(struct config *c);
+
+/* Bytes that all clients together may take by maxmemory-clients; 0 = any number. */
+uint64_t config_clients_bytes(const struct config *c);
 
 /* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
 const char *config_text(const struct config *c, const char *name);

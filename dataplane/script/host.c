@@ -121,7 +121,6 @@ static void close_state(struct script_host *h)
 static bool fresh_state(struct script_host *h)
 {
     close_state(h);
-    h->limit = SCRIPT_MEMORY;
     h->L = lua_newstate(allocate, h);
     if (h->L && lua_cpcall(h->L, open_state, h) == 0)
         return true;
@@ -139,6 +138,8 @@ static struct script_host *host_of(struct command_env *env, struct script_host *
     if (!h)
         return NULL;
     h->functions = functions;
+    if (!h->program)
+        h->limit = env->conf->script_memory_limit;
     if (!h->rng[0]) {
         uint64_t seed = env_random(env);
         memcpy(h->rng, &seed, sizeof h->rng);

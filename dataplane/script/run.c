@@ -136,7 +136,6 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
 {
     const struct client *c = rq->client;
     h->rq = rq;
-    h->limit = SCRIPT_MEMORY;
     h->read_only = read_only || h->program->flags & SCRIPT_NO_WRITES;
     h->resp = 2;
     h->killed = h->again = h->dirty = h->replying = h->failed = false;
@@ -176,7 +175,7 @@ static void end(struct script_host *h)
     enum { TIDY_RUNS = 50 };
     lua_settop(h->L, 0);
     lua_sethook(h->L, NULL, 0, 0);
-    h->limit = SCRIPT_MEMORY;
+    h->limit = h->rq->env->conf->script_memory_limit;
     h->may_turn = false;
     if (h->used > TIDY_BYTES)
         collect(h);

@@ -77,8 +77,7 @@ bool script_shebang(struct slice text, unsigned *flags, struct slice *body, char
  * ----------------------------------------------------------------------------------------------------------
  */
 
-/* A script has so much memory, with the replies it reads; beyond it ends with an error. */
-enum { SCRIPT_MEMORY = 128 << 20 };
+/* A script has script-memory-limit, with the replies it reads; beyond it ends with an error. */
 /* Where it must run in one go (within EXEC), it is ended after busy-reply-threshold, or after this if that is
  * 0 or more: a worker has other clients. */
 enum { SCRIPT_MS_MOST = 30000 };

@@ -19,6 +19,7 @@ static struct shard *shard_new(const struct keyspace *ks, unsigned number, struc
     s->seed = ks->seed;
     s->random = (ks->seed ^ 0x9e3779b97f4a7c15u * (number + 1)) | 1;
     s->counters = counters;
+    big_init(&s->big);
     return s;
 }
 
@@ -70,6 +71,7 @@ void keyspace_free(struct keyspace *ks)
     for (unsigned i = 0; i < ks->shards; i++) {
         waits_free(&ks->shard[i]->waits);
         pins_free(&ks->shard[i]->pins);
+        big_free(&ks->shard[i]->big);
         trash_free(ks->shard[i]->trash);
         trash_free(ks->shard[i]->spare);
         free(ks->shard[i]->db);

@@ -102,6 +102,7 @@ static void place_copy(const struct transfer *t, struct entry *made)
     }
     db_note_key(t->to, t->to_db, made, KEY_MADE);
     db_count(t->to_db, made);
+    big_grew(t->to, (unsigned)(t->to_db - t->to->db), t->b, entry_type(made), 0, entry_user_bytes(made));
     t->to->changes++;
 }
 

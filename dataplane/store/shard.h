@@ -2,6 +2,7 @@
 #pragma once
 #include "base/turn.h"
 #include "store/access.h"
+#include "store/big.h"
 #include "store/compact.h"
 #include "store/entry.h"
 #include "store/eviction.h"
@@ -61,6 +62,7 @@ struct shard {
     struct access_clock access;
     struct db *db;   /* `databases` of them, and one for drafts (draft.h) */
     uint64_t drafts; /* begun so far */
+    struct big_keys big;
 };
 
 /* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
@@ -115,6 +117,15 @@ static inline __attribute__((always_inline)) void entry_touch(struct shard *s, s
 void entry_new_clock(const struct shard *s, struct entry *e);
 /* RESTORE's IDLETIME (seconds) and FREQ: the one that the policy reads; -1 = leave it. */
 void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
+
+/* The bytes of a value of k as the user counts them were `before` and are `now` (0 = none). Noted in steps of a
+ * sixteenth. */
+static inline void big_grew(struct shard *s, unsigned db, const struct key *k, enum value_type type, uint64_t before,
+                            uint64_t now)
+{
+    if (__builtin_expect(now > s->big.floor[type], 0) && (before ^ now) > now / 16)
+        big_note(s, db, k, type, now);
+}
 
 /* Frees an entry that no index points to, with its value. */
 void entry_free(struct shard *s, struct entry *e);

@@ -214,6 +214,7 @@ void store_swap(struct shard *s, unsigned a, unsigned b)
     s->db[a] = s->db[b];
     s->db[b] = db;
     s->pool.n = 0; /* its candidates name databases */
+    big_swap(&s->big, a, b);
     s->changes++;
 }
 
@@ -288,5 +289,6 @@ bool shard_upkeep(struct shard *s, unsigned budget)
         if (budget > 0) /* otherwise it goes on here the next time */
             s->upkeep_db = s->upkeep_db + 1 < s->databases ? s->upkeep_db + 1 : 0;
     }
+    big_check(s);
     return compact_run(s, budget) || more;
 }

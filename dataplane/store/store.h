@@ -216,6 +216,19 @@ uint64_t store_flush(struct shard *s, unsigned db);
 bool store_may_flush(struct shard *s);
 void store_swap(struct shard *s, unsigned a, unsigned b);
 
+/* -- big keys
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Calls visit for the biggest keys of a type, by what entry_user_bytes() says, in no order; at most some dozens. Those
+ * below 1 KiB are not known, nor those with names beyond 64 KiB. A key that was there when bigger ones stood in its way,
+ * and has not grown since, may be missing. visit must not change the shard. Says how many. */
+typedef void big_visit(const struct entry *e, const struct key *k, unsigned db, void *arg);
+unsigned store_each_big(struct shard *s, enum value_type type, big_visit *visit, void *arg);
+/* Bytes of the biggest one as it was last seen, a second or two ago; 0 = none. */
+uint64_t store_biggest(const struct shard *s);
+/* Elements of a collection, bytes of a string. */
+uint64_t entry_elements(const struct shard *s, const struct entry *e);
+
 /* -- walking
  * ---------------------------------------------------------------------------------------------------- */
 

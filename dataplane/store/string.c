@@ -76,7 +76,8 @@ struct taken {
     bool root_is_old;
 };
 
-static bool take_root(struct shard *s, const struct entry *e, const struct value *v, struct taken *t)
+static bool take_root(struct shard *s, struct db *db, const struct key *k, const struct entry *e, const struct value *v,
+                      struct taken *t)
 {
     if (v->encoding != STRING_APART)
         return true;
@@ -89,6 +90,8 @@ static bool take_root(struct shard *s, const struct entry *e, const struct value
         t->root.p = t->root.cap < v->cap ? NULL : shard_alloc(s, v->cap, SLAB_OTHER);
     }
     t->root.len = v->len;
+    uint64_t before = e && entry_type_of(e) == TYPE_STRING ? entry_user_bytes(e) : 0;
+    big_grew(s, (unsigned)(db - s->db), k, TYPE_STRING, before, k->name.len + v->len);
     if (t->root.p && !t->root_is_old)
         write_apart(s->turn, t->root.p, v);
     return t->root.p != NULL;
@@ -107,7 +110,7 @@ static void give_back(struct shard *s, struct taken *t)
 static bool take(struct shard *s, struct db *db, const struct key *k, const struct entry *e,
                  const struct entry_plan *plan, const struct value *v, struct taken *t)
 {
-    if (!take_root(s, e, v, t) || !expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at))
+    if (!take_root(s, db, k, e, v, t) || !expiry_add(s, db, k->hash, e ? entry_expire_at(e) : 0, plan->expire_at))
         return false;
     if (!fits_in_place(e, plan, v)) {
         t->e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
@@ -269,7 +272,7 @@ enum store_result store_set_int(struct shard *s, unsigned number, const struct k
 
 /* Room that is there already: spare capacity, or the rest of the entry's size class. False if there is none.
  */
-static bool grow_in_place(struct shard *s, struct db *db, struct entry *e, size_t len)
+static bool grow_in_place(struct shard *s, struct db *db, const struct key *k, struct entry *e, size_t len)
 {
     struct parts parts = entry_parts(e);
     uint64_t old_len;
@@ -281,6 +284,7 @@ static bool grow_in_place(struct shard *s, struct db *db, struct entry *e, size_
         root.len = len;
         turn_zero(s->turn, root.p + old_len, len - old_len);
         memcpy(parts.value, &root, sizeof root);
+        big_grew(s, (unsigned)(db - s->db), k, TYPE_STRING, k->name.len + old_len, k->name.len + len);
     } else {
         bool stays_short = len < ENTRY_LONG, was_short = parts.value_len < ENTRY_LONG;
         old_len = parts.value_len;
@@ -321,7 +325,7 @@ enum store_result store_string_grow(struct shard *s, unsigned number, const stru
     struct slice text = e ? entry_string(e, scratch) : (struct slice){0};
     if (len < text.len)
         len = text.len;
-    if (e && grow_in_place(s, db, e, len)) {
+    if (e && grow_in_place(s, db, k, e, len)) {
         entry_touch(s, e);
         *bytes = string_bytes(e);
         return STORE_OK;

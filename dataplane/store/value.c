@@ -55,7 +55,9 @@ static uint64_t next_time(const struct value_at *v)
 
 static void account(const struct value_at *v, uint64_t before)
 {
-    db_of(v)->data += user_bytes(v) - before;
+    uint64_t now = user_bytes(v);
+    db_of(v)->data += now - before;
+    big_grew(v->s, v->db, v->key, entry_type(v->e), before, now);
 }
 
 /* What an operation is about to make of the entry: value_len and what it is kept of the old value. */
@@ -309,7 +311,9 @@ void value_grew(const struct value_at *v)
 
 void value_body_changed(const struct value_at *v, uint64_t before)
 {
-    db_of(v)->data += entry_body(v->e)->data - before;
+    const struct body *b = entry_body(v->e);
+    db_of(v)->data += b->data - before;
+    big_grew(v->s, v->db, v->key, b->type, before, b->data);
     value_changed(v);
 }
 

@@ -285,6 +285,52 @@ static void test_json_is_escaped_and_bounded(void)
     }
 }
 
+/* What clients of both workers ask for is in the rows of both. */
+static void test_hot_keys_of_all_workers(void)
+{
+    static const char get[] = "*2\r\n$3\r\nGET\r\n$3\r\nh\0\n\r\n";
+    rig_start(&rig, two, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        rig_connect(&rig, i);
+    for (unsigned k = 0; k < 200; k++)
+        for (unsigned i = 0; i < 4; i++) {
+            rig_exchange(&rig, &rig.client[i], get, sizeof get - 1, rig.client[i].got_len + 5);
+            rig_run(&rig, 30000);
+        }
+    rig_says(&rig, &rig.client[0], "SET other 1\r\n", "+OK\r\n");
+    CU_ASSERT(ask("hotkeys 5"));
+    CU_ASSERT(says("{\"limit\":5}\n"));
+    CU_ASSERT(says("\"key\":\"h\\u005cx00\\u005cn\",\"key_bytes\":3,\"cut\":false,\"db\":0"));
+    CU_ASSERT_FALSE(ask("hotkeys"));
+    CU_ASSERT(says("-ERR say how many"));
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
+static void test_big_keys_of_all_workers(void)
+{
+    char key[2][16], text[64], line[256];
+    rig_start(&rig, two, NULL);
+    struct rig_client *c = rig_connect(&rig, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(key[i], sizeof key[i], "%s", rig_key(&rig, i, 0));
+        snprintf(line, sizeof line, "SETRANGE %s %u x\r\n", key[i], 5000 * (i + 1) - 1);
+        snprintf(text, sizeof text, ":%u\r\n", 5000 * (i + 1));
+        CU_ASSERT(rig_says(&rig, c, line, text));
+    }
+    CU_ASSERT(ask("bigkeys 5"));
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "\"key\":\"%s\",", key[i]);
+        CU_ASSERT(says(text));
+        snprintf(text, sizeof text, "\"elements\":%u,", 5000 * (i + 1));
+        CU_ASSERT(says(text));
+    }
+    CU_ASSERT(says("\"type\":\"string\",\"encoding\":\"raw\""));
+    rig_says(&rig, c, "FLUSHALL\r\n", "+OK\r\n");
+    CU_ASSERT(ask("bigkeys 5"));
+    CU_ASSERT(!strstr(answer, "key\""));
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -301,6 +347,8 @@ int main(int argc, char **argv)
         UNIT(test_ping_to_nobody_says_unreachable),
         UNIT(test_ping_is_bounded),
         UNIT(test_json_is_escaped_and_bounded),
+        UNIT(test_hot_keys_of_all_workers),
+        UNIT(test_big_keys_of_all_workers),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/inspect", tests);
