@@ -60,6 +60,7 @@ void turns_free(struct turns *t)
     free(t->run);
     free_list(t->waiting_first);
     free_list(t->done_first);
+    free_list(t->parts_first);
     *t = (struct turns){.env = t->env};
 }
 

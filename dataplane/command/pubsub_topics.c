@@ -134,6 +134,7 @@ static struct topic *topic_new(struct pubsub *p, enum topic_kind kind, struct sl
     t->kind = (uint8_t)kind;
     t->len = (uint32_t)name.len;
     t->node.hash = hash;
+    t->since = p->made + 1;
     if (name.len)
         memcpy(t->name, name.p, name.len);
     if (!chains_add(&p->topics, &t->node)) {
@@ -157,6 +158,9 @@ static void topic_end(struct pubsub *p, struct topic *t)
         p->walk.topic = NULL;
     if (p->walk.pattern == t)
         p->walk.pattern = t->next;
+    for (struct topic_walk *w = p->walks; w; w = w->others)
+        if (w->next == t)
+            w->next = t->next;
     if (t->prev)
         t->prev->next = t->next;
     else
@@ -169,6 +173,29 @@ static void topic_end(struct pubsub *p, struct topic *t)
     note_interest(p, t, -1);
     chains_remove(&p->topics, &t->node);
     free(t);
+}
+
+void topic_walk_begin(struct topic_walk *walk, struct pubsub *p, enum topic_kind kind)
+{
+    *walk = (struct topic_walk){p->first[kind], p->made, p->walks};
+    p->walks = walk;
+}
+
+struct topic *topic_walk_next(struct topic_walk *walk)
+{
+    struct topic *t = walk->next;
+    if (!t || t->since > walk->until) /* later ones stand behind */
+        return NULL;
+    walk->next = t->next;
+    return t;
+}
+
+void topic_walk_end(struct topic_walk *walk, struct pubsub *p)
+{
+    struct topic_walk **at = &p->walks;
+    while (*at != walk)
+        at = &(*at)->others;
+    *at = walk->others;
 }
 
 bool pubsub_interested(const struct pubsub *p, enum topic_kind kind, struct slice channel)
