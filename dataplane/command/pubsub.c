@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* turn_wanted(): several table look-ups, memory, a line of reply. */
-enum { TOPIC_WORK = 8, TOPICS_A_PART = 64 };
+enum { TOPIC_WORK = 8, TOPICS_A_PART = 32 };
 
 static const char *const joined[TOPIC_KINDS] = {"subscribe", "psubscribe", "ssubscribe"};
 static const char *const left[TOPIC_KINDS] = {"unsubscribe", "punsubscribe", "sunsubscribe"};
@@ -214,13 +214,11 @@ uint64_t pubsub_topics(const struct command_env *env, enum topic_kind kind)
 
 /* Adds the names of a worker's topics, as replies, and returns how many. Others come in between: a topic that
  * is of one worker first and of another one later may be told twice. */
-static size_t add_names(const struct request *rq, enum topic_kind kind, unsigned worker, struct text *names)
+static size_t add_names(const struct request *rq, struct topic_walk *walk, unsigned worker,
+                        struct text *names)
 {
     size_t n = 0;
-    struct pubsub *p = tables_of(rq->env, worker);
-    struct topic_walk walk;
-    topic_walk_begin(&walk, p, kind);
-    for (const struct topic *t; (t = topic_walk_next(&walk)); turn_take(rq->turn)) {
+    for (const struct topic *t; (t = topic_walk_next(walk)); turn_take(rq->turn)) {
         if ((rq->argc > 2 && !glob_match(rq->argv[2], topic_name(t), false)) || told(rq->env, worker, t))
             continue;
         text_addf(names, "$%zu\r\n", topic_name(t).len);
@@ -228,13 +226,13 @@ static size_t add_names(const struct request *rq, enum topic_kind kind, unsigned
         text_add(names, SLICE_LIT("\r\n"));
         n++;
     }
-    topic_walk_end(&walk, p);
     return n;
 }
 
 static enum command_result list(struct request *rq, enum topic_kind kind)
 {
     const struct command_env *env = rq->env;
+    struct topic_walk walk[CONFIG_WORKERS];
     struct text names = {0};
     uint64_t topics = 0;
     size_t n = 0;
@@ -247,7 +245,11 @@ static enum command_result list(struct request *rq, enum topic_kind kind)
     if (turn_wanted(rq, KEY_WORK * topics))
         return CMD_LONG;
     for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
-        n += add_names(rq, kind, i, &names);
+        topic_walk_begin(&walk[i], tables_of(env, i), kind);
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        n += add_names(rq, &walk[i], i, &names);
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        topic_walk_end(&walk[i], tables_of(env, i));
     if (names.failed) {
         reply_oom(rq->out);
     } else {

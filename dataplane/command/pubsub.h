@@ -23,9 +23,11 @@ struct chain_node { /* in a hash table */
     uint64_t hash;
 };
 
+enum { CHAINS_LEAST = 16, CHAIN_SEGMENTS = 28 };
 struct chains { /* a hash table that grows by one bucket at a time: nobody waits for it */
-    struct chain_node **bucket;
-    size_t buckets, cap, n;
+    struct chain_node *
+        *segment[CHAIN_SEGMENTS]; /* of CHAINS_LEAST buckets, then each as many as all before */
+    size_t buckets, n;
 };
 
 struct topic {

@@ -6,10 +6,7 @@
 
 #include <stdlib.h>
 
-enum {
-    LEAVE_AT_ONCE = 256, /* subscriptions of a client that end with it; the rest in slices */
-    CHAINS_LEAST = 16
-};
+enum { LEAVE_AT_ONCE = 256 }; /* subscriptions of a client that end with it; the rest in slices */
 
 /* -- hash tables: linear hashing (Litwin, "Linear hashing", VLDB 1980) -- */
 
@@ -25,27 +22,42 @@ static size_t place(const struct chains *t, uint64_t hash)
     return i < t->buckets ? i : hash & (low - 1);
 }
 
-static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
+static unsigned segment_of(size_t bucket)
 {
-    return t->buckets ? t->bucket[place(t, hash)] : NULL;
+    return bucket < CHAINS_LEAST ? 0 : (unsigned)(60 - __builtin_clzll(bucket));
 }
 
-static bool more_buckets(struct chains *t)
+static size_t first_of(unsigned segment)
 {
-    size_t cap = t->cap ? 2 * t->cap : CHAINS_LEAST;
-    struct chain_node **p = realloc(t->bucket, cap * sizeof(struct chain_node *));
-    if (!p)
-        return false;
-    t->bucket = p;
-    t->cap = cap;
-    return true;
+    return segment ? (size_t)CHAINS_LEAST << (segment - 1) : 0;
+}
+
+static struct chain_node **bucket_at(const struct chains *t, size_t i)
+{
+    unsigned segment = segment_of(i);
+    return &t->segment[segment][i - first_of(segment)];
+}
+
+static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
+{
+    return t->buckets ? *bucket_at(t, place(t, hash)) : NULL;
+}
+
+/* Is there room for one more bucket? */
+static bool next_bucket(struct chains *t)
+{
+    unsigned segment = segment_of(t->buckets);
+    if (segment < CHAIN_SEGMENTS && !t->segment[segment])
+        t->segment[segment] =
+            malloc((segment ? first_of(segment) : CHAINS_LEAST) * sizeof *t->segment[segment]);
+    return segment < CHAIN_SEGMENTS && t->segment[segment];
 }
 
 /* One more bucket, with its part of the chain it was in. */
 static void split(struct chains *t)
 {
     size_t made = t->buckets++;
-    struct chain_node **from = &t->bucket[made - power(made)], **to = &t->bucket[made];
+    struct chain_node **from = bucket_at(t, made - power(made)), **to = bucket_at(t, made);
     *to = NULL;
     while (*from) {
         struct chain_node *n = *from;
@@ -62,15 +74,15 @@ static void split(struct chains *t)
 /* False if out of memory; a table that has buckets can do without more. */
 static bool chains_add(struct chains *t, struct chain_node *n)
 {
-    if (t->buckets == t->cap && !more_buckets(t) && !t->buckets)
-        return false;
     if (!t->buckets) {
-        t->bucket[0] = NULL;
+        if (!next_bucket(t))
+            return false;
+        t->segment[0][0] = NULL;
         t->buckets = 1;
-    } else if (t->n >= t->buckets && t->buckets < t->cap) {
+    } else if (t->n >= t->buckets && next_bucket(t)) {
         split(t);
     }
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
+    struct chain_node **at = bucket_at(t, place(t, n->hash));
     n->next = *at;
     *at = n;
     t->n++;
@@ -79,12 +91,13 @@ static bool chains_add(struct chains *t, struct chain_node *n)
 
 static void chains_remove(struct chains *t, struct chain_node *n)
 {
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
+    struct chain_node **at = bucket_at(t, place(t, n->hash));
     while (*at != n)
         at = &(*at)->next;
     *at = n->next;
     if (--t->n == 0) {
-        free(t->bucket);
+        for (unsigned i = 0; i < CHAIN_SEGMENTS; i++)
+            free(t->segment[i]);
         *t = (struct chains){0};
     }
 }

@@ -9,10 +9,10 @@
 #include <x86intrin.h>
 
 enum {
-    LOOK_EACH = 1000,     /* instructions between two looks at the clock */
+    LOOK_EACH = 1000,       /* instructions between two looks at the clock */
     COMMAND_LOOK_EACH = 16, /* elements, in a command */
-    COMPILED_MOST = 1000, /* functions kept */
-    STACK = 8 << 20       /* functions in functions that match patterns: half of it */
+    COMPILED_MOST = 1000,   /* functions kept */
+    STACK = 8 << 20         /* functions in functions that match patterns: half of it */
 };
 
 static const char host_key, functions_key;

@@ -26,6 +26,7 @@ enum host_name {
 struct script_host {
     lua_State *L;
     size_t used, limit;
+    size_t used_before, tidy_above; /* used when the run began; of it, what is collected after a run */
     uint64_t generation;
     unsigned compiled; /* functions kept */
     unsigned runs;

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 enum {
-    SHORT = 16384,           /* liblzf packs what is not longer: that needs no memory, and no turns */
-    SLOTS = 1 << 16,         /* where three bytes were seen last */
-    FARTHEST = 1 << 13,      /* bytes back */
-    LITERALS = 1 << 5,       /* in one run */
-    LONGEST = 264, LEAST = 3, /* bytes that repeat */
-    LONG = 7,                /* a length that has a byte of its own */
-    LOOK_EACH = 256          /* bytes between two turns */
+    SHORT = 16384,      /* liblzf packs what is not longer: that needs no memory, and no turns */
+    SLOTS = 1 << 16,    /* where three bytes were seen last */
+    FARTHEST = 1 << 13, /* bytes back */
+    LITERALS = 1 << 5,  /* in one run */
+    LONGEST = 264,
+    LEAST = 3,      /* bytes that repeat */
+    LONG = 7,       /* a length that has a byte of its own */
+    LOOK_EACH = 256 /* bytes between two turns */
 };
 
 /* -- packing -- */
@@ -21,7 +22,7 @@ enum {
 struct packer {
     const uint8_t *in;
     size_t at, len;
-    uint32_t *seen;  /* [SLOTS]: places in `in`; 0, where nothing is looked for, also means none */
+    uint32_t *seen; /* [SLOTS]: places in `in`; 0, where nothing is looked for, also means none */
     uint8_t *out;
     size_t used, room; /* the byte for the length of the open run counts as used */
     unsigned run;      /* literals in it */

@@ -144,10 +144,13 @@ static void line(const char *text)
 static void subscribed(uint64_t n, const char *then)
 {
     struct pubsub *p = rig.box.pubsub[0];
-    struct client *c = &rig.worker->live_sessions->client;
+    struct client *c;
+    rig_says(&rig, &rig.client[0], "PING\r\n", "+PONG\r\n"); /* its session is there */
+    c = &rig.worker->live_sessions->client;
     for (uint64_t i = 0; i < n; i++) {
         char text[32];
-        struct slice name = {(const uint8_t *)text, (size_t)sprintf(text, "member:%llu", (unsigned long long)i)};
+        struct slice name = {(const uint8_t *)text,
+                             (size_t)sprintf(text, "member:%llu", (unsigned long long)i)};
         if (pubsub_subscribe(p, c, TOPIC_CHANNEL, name) != SUBSCRIBED)
             abort();
     }

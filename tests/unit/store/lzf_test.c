@@ -1,4 +1,5 @@
-/* lzf_test.c: LZF with turns against liblzf: packs the same bytes, unpacks what it packs, refuses what is damaged. */
+/* lzf_test.c: LZF with turns against liblzf: packs the same bytes, unpacks what it packs, refuses what is
+ * damaged. */
 #include "store/lzf_turns.h"
 #include "base/turn.h"
 #include "unit.h"
