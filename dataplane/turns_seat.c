@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 
-enum { KEYS_HERE = 64, KEYS_MOST = 256 };
+/* Fewer keys than a command may look up in one go: one that looks for them slice by slice has its shard to itself, or
+ * FLUSHALL, which goes with readers, would let it find some from before and some from after. */
+enum { KEYS_HERE = 64, KEYS_MOST = 240 };
+_Static_assert(KEY_WORK * (int)KEYS_MOST < (int)TURN_WORK, "see turn_of_keys()");
 
 /* -- keys */
 

@@ -463,6 +463,13 @@ static inline bool turn_wanted_many(const struct request *rq)
 enum { KEY_WORK = 4 };
 bool turn_wanted_keys(const struct request *rq, uint64_t each);
 
+/* The turn between the look-ups of n keys of a command that only reads: FLUSHALL goes with readers, and must not come
+ * between them. Of very many the command has its shard to itself (turns_seat.c). */
+static inline struct turn *turn_of_keys(const struct request *rq, uint64_t n)
+{
+    return KEY_WORK * n > rq->env->turn_work ? rq->turn : NULL;
+}
+
 /* What it looks up in slices from now on counts as hits and misses: it was not looked up before CMD_LONG. */
 static inline void turn_counts(const struct request *rq)
 {

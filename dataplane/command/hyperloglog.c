@@ -12,7 +12,7 @@
 
 enum { SCRATCH = HLL_LONGEST + 4, SELF_TEST_ROUNDS = 10, SELF_TEST_ELEMENTS = 100000 };
 /* turn_wanted(): a sparse value is gone through for each element; a dense one has its registers. */
-enum { RAISE_WORK = 16, MERGE_WORK = 200 };
+enum { RAISE_WORK = 16, MERGE_WORK = 200 }; /* of PFMERGE */
 
 static void reply_corrupt(struct request *rq)
 {
@@ -136,7 +136,9 @@ enum command_result pfadd_command(struct request *rq)
  * reply. */
 static bool merge_keys(struct request *rq, uint8_t max[HLL_REGISTERS], bool *dense)
 {
-    for (int i = 1; i < rq->argc; i++, turn_take(rq->turn)) {
+    bool writes = rq->cmd->flags & CMD_WRITE; /* PFMERGE: FLUSHALL waits for it */
+    struct turn *turn = writes ? rq->turn : turn_of_keys(rq, (uint64_t)rq->argc - 1);
+    for (int i = 1; i < rq->argc; i++, turn_take(turn)) {
         struct key k = request_key(rq, i);
         struct slice value;
         if (!find_hll(rq, &k, LOOK_READ, &value))
@@ -165,7 +167,7 @@ enum command_result pfcount_command(struct request *rq)
     struct slice value;
     uint64_t cardinality = 0;
     if (rq->argc > 2) {
-        if (turn_wanted_keys(rq, MERGE_WORK))
+        if (turn_wanted_keys(rq, KEY_WORK))
             return CMD_LONG;
         count_union(rq);
         return CMD_DONE;

@@ -39,7 +39,8 @@ static bool algebra_init(struct algebra *a, struct request *rq, enum operation o
         reply_oom(rq->out);
         return false;
     }
-    for (int i = 0; i < n; i++, turn_take(rq->turn)) {
+    struct turn *turn = turn_of_keys(rq, (uint64_t)n);
+    for (int i = 0; i < n; i++, turn_take(turn)) {
         struct key k = request_key(rq, from + i);
         struct value_at v;
         if (!request_value(rq, &k, LOOK_READ, TYPE_SET, &v)) {

@@ -110,7 +110,8 @@ static bool take_inputs(struct request *rq, struct algebra *a)
         reply_oom(rq->out);
         return false;
     }
-    for (unsigned i = 0; i < a->inputs; i++, turn_take(rq->turn))
+    struct turn *turn = turn_of_keys(rq, a->inputs);
+    for (unsigned i = 0; i < a->inputs; i++, turn_take(turn))
         if (!take_input(rq, a, i))
             return false;
     return true;
