@@ -1,17 +1,15 @@
-/* turns.c: who waits, who runs a slice, and what both pin (turns.h). */
+/* turns.c: who waits, and who runs a slice (turns.h). */
 #include "turns.h"
 
 #include "block.h"
 #include "job.h"
+#include "turns_seat.h"
 
 #include <stdlib.h>
 #include <x86intrin.h>
 
-/* liblzf has a table of half a megabyte on the stack. */
-enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64, KEYS_MOST = 240 };
-/* EXISTS looks for its keys slice by slice, and FLUSHALL goes with readers (goes_with_readers()): so whatever is long by
- * its number of keys must have its shard to itself, or it would find some keys from before and some from after. */
-_Static_assert(4 * (int)KEYS_MOST < (int)TURN_WORK, "see turn_wanted_many()");
+/* liblzf has a table of half a megabyte on the stack: for texts in a collection, which are short. */
+enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32 };
 
 struct slice_run {    /* a coroutine, and the command on it */
     struct turn turn; /* first */
@@ -63,226 +61,14 @@ void turns_free(struct turns *t)
     free(t->run);
     free_list(t->waiting_first);
     free_list(t->done_first);
+    free_list(t->parts_first);
     *t = (struct turns){.env = t->env};
-}
-
-/* -- keys */
-
-/* The keys of a request: how many, in *position and *write, which are the caller's room or, if that is too
- * small, one block of malloc() to be freed. A command with very many is as one that may name any. */
-struct keys {
-    int n, *position;
-    bool any; /* n is 0 then */
-    bool *write;
-    void *block;
-    int here[KEYS_HERE];
-    bool write_here[KEYS_HERE];
-};
-
-static bool find_keys(const struct request *rq, struct keys *k)
-{
-    *k = (struct keys){.position = k->here, .write = k->write_here};
-    if (!rq->cmd || rq->bad_arity)
-        return true;
-    k->n = command_key_uses(rq->cmd, rq->argc, rq->argv, k->position, k->write, KEYS_HERE);
-    k->any = k->n > KEYS_MOST;
-    if (k->any) {
-        k->n = 0;
-    } else if (k->n > KEYS_HERE) {
-        k->block = malloc((size_t)k->n * (sizeof(int) + sizeof(bool)));
-        if (!k->block)
-            return false;
-        k->position = k->block;
-        k->write = (bool *)(k->position + k->n);
-        k->n = command_key_uses(rq->cmd, rq->argc, rq->argv, k->position, k->write, k->n);
-    }
-    return true;
-}
-
-static bool reaches(const struct request *rq)
-{
-    return rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv);
-}
-
-static bool is_whole(const struct request *rq)
-{
-    return rq->cmd && !rq->bad_arity && (rq->cmd->flags & CMD_WHOLE || reaches(rq));
-}
-
-/* Nobody changes a key while it runs in slices. */
-static bool reads_all(const struct request *rq)
-{
-    return rq->cmd->flags & CMD_ALL_KEYS || reaches(rq);
-}
-
-/* Has a command a shard to itself that this one looks at, although it names no key? */
-static bool is_shut_out(const struct command_env *env, const struct request *rq)
-{
-    const struct keyspace *ks = env->ks;
-    bool out = false;
-    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
-        return false;
-    for (unsigned i = rq->route == ROUTE_ALL ? 0 : env->self; i < ks->shards && !out; i++)
-        out = (rq->route == ROUTE_ALL || i == env->self) && shard_pins(ks->shard[i])->alone;
-    return out;
-}
-
-/* Does anybody have a key of this worker's shard or, for ROUTE_ALL, of any; or, unless `held`, wait for one?
- */
-static bool any_pinned(const struct command_env *env, const struct request *rq, bool held)
-{
-    const struct keyspace *ks = env->ks;
-    bool any = false;
-    for (unsigned i = 0; i < ks->shards && !any; i++) {
-        const struct pins *p = shard_pins(ks->shard[i]);
-        any = (rq->route == ROUTE_ALL || i == env->self) && (held ? p->held : p->pins);
-    }
-    return any;
-}
-
-/* FLUSHALL leaves to those in slices what they read, and KEYS reads with them. */
-static bool goes_with_readers(const struct command_env *env, const struct request *rq)
-{
-    const struct keyspace *ks = env->ks;
-    bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || reads_all(rq);
-    for (unsigned i = 0; may && i < ks->shards; i++)
-        may = detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0;
-    return may;
-}
-
-static bool whole_conflict(const struct command_env *env, const struct request *rq)
-{
-    return any_pinned(env, rq, true) && !goes_with_readers(env, rq);
-}
-
-static bool in_the_way(const struct pin_key *k, bool write, bool held)
-{
-    if (k->writers || (write && k->readers))
-        return true;
-    return !held && (k->waiting_writers || (write && k->waiting_readers));
-}
-
-bool turns_conflict(const struct command_env *env, const struct request *rq, bool held)
-{
-    const struct keyspace *ks = env->ks;
-    struct keys k;
-    if (rq->client->flags & CLIENT_MULTI && rq->cmd && !(rq->cmd->flags & CMD_NOT_QUEUED))
-        return false;
-    if (is_whole(rq))
-        return whole_conflict(env, rq);
-    if (!find_keys(rq, &k))
-        return true;
-    bool conflict = is_shut_out(env, rq) || (k.any && any_pinned(env, rq, held));
-    for (int i = 0; i < k.n && !conflict; i++) {
-        struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
-        struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
-        const struct pin_key *found = pins_find(pins, key.hash);
-        conflict =
-            (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
-    }
-    free(k.block);
-    return conflict;
-}
-
-const char *turns_busy(const struct command_env *env, const struct request *rq)
-{
-    const struct keyspace *ks = env->ks;
-    const char *busy = NULL;
-    if (!rq->cmd || rq->bad_arity || rq->cmd->flags & CMD_ALLOW_BUSY)
-        return NULL;
-    if (rq->route != ROUTE_ALL)
-        return shard_pins(ks->shard[env->self])->busy;
-    for (unsigned i = 0; i < ks->shards && !busy; i++)
-        busy = shard_pins(ks->shard[i])->busy;
-    return busy;
-}
-
-/* -- seats */
-
-static struct pins *pins_of(const struct turns *t, const struct pin *pin)
-{
-    return shard_pins(t->env->ks->shard[pin->shard]);
-}
-
-/* The shards that a job has to itself, if it has any. */
-static void each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
-{
-    const struct keyspace *ks = t->env->ks;
-    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
-        if (j->seat.stopped || i == t->env->self)
-            fn(shard_pins(ks->shard[i]));
-}
-
-static void give_back(struct turns *t, struct job *j)
-{
-    const struct keyspace *ks = t->env->ks;
-    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
-        pins_remove_all(shard_pins(ks->shard[i]));
-    each_own(t, j, pins_remove_shard);
-    for (int i = 0; i < j->seat.pins; i++)
-        pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
-    free(j->seat.pin);
-    j->seat = (struct seat){0};
-    t->look = true;
-}
-
-/* Pins the job's keys as one that waits. False without memory, with nothing pinned. */
-static bool take_seat(struct turns *t, struct job *j)
-{
-    const struct keyspace *ks = t->env->ks;
-    struct seat *seat = &j->seat;
-    struct keys k = {0};
-    if (seat->pin)
-        return true;
-    if (!j->rq.busy && !find_keys(&j->rq, &k))
-        return false;
-    seat->whole = is_whole(&j->rq) || k.any;
-    seat->pin = calloc(k.n > 0 ? (size_t)k.n : 1, sizeof *seat->pin);
-    bool ok = seat->pin != NULL;
-    for (int i = 0; ok && i < k.n; i++) {
-        struct key key = keyspace_key(ks, j->argv[k.position[i]]);
-        struct pin *pin = &seat->pin[i];
-        *pin = (struct pin){.shard = keyspace_shard_of(ks, key.name), .write = k.write[i]};
-        ok = pins_add(pins_of(t, pin), key.hash, pin);
-        seat->pins = i + ok;
-    }
-    free(k.block);
-    if (!ok)
-        give_back(t, j);
-    return ok;
-}
-
-/* What has expired goes before: nothing of a pinned key does. */
-static void collect_expired(struct turns *t, struct job *j)
-{
-    const struct keyspace *ks = t->env->ks;
-    struct keys k;
-    if (!find_keys(&j->rq, &k))
-        return;
-    for (int i = 0; i < k.n; i++) {
-        struct key key = keyspace_key(ks, j->argv[k.position[i]]);
-        store_find(ks->shard[keyspace_shard_of(ks, key.name)], j->client.db, &key,
-                   LOOK_NOTOUCH | LOOK_NOSTAT);
-    }
-    free(k.block);
-}
-
-static void hold_seat(struct turns *t, struct job *j)
-{
-    const struct keyspace *ks = t->env->ks;
-    j->seat.everything = reads_all(&j->rq);
-    j->seat.alone = j->seat.whole && !j->seat.everything;
-    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
-        pins_hold_all(shard_pins(ks->shard[i]));
-    each_own(t, j, pins_hold_shard);
-    for (int i = 0; !j->rq.busy && i < j->seat.pins; i++)
-        pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
 }
 
 /* The command has run, wholly or, with CMD_BLOCK, in vain. */
 static void finish(struct turns *t, struct job *j, enum command_result result, bool stopped)
 {
-    give_back(t, j);
+    seat_give_back(t, j);
     if (result != CMD_BLOCK || !block_begin(t->blocking, j)) {
         j->done = result != CMD_ELSEWHERE;
         job_append(&t->done_first, &t->done_last, j);
@@ -388,12 +174,12 @@ static void give_slice(struct turns *t, struct slice_run *r)
     if (is_vain(t, j))
         r->turn.gone = j->out.failed = true;
     swap(r);
-    each_own(t, j, pins_lift_shard);
+    seat_each_own(t, j, pins_lift_shard);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
     bool more = coroutine_resume(r->co);
     r->cycles += __rdtsc() - begin;
-    each_own(t, j, pins_lower_shard);
+    seat_each_own(t, j, pins_lower_shard);
     swap(r);
     if (more && j->rq.busy && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
         tell_busy(t, j);
@@ -421,8 +207,8 @@ static struct slice_run *free_run(const struct turns *t, const struct job *j)
 static void start(struct turns *t, struct slice_run *r, struct job *j)
 {
     if (!j->rq.busy)
-        collect_expired(t, j);
-    hold_seat(t, j);
+        seat_collect_expired(t, j);
+    seat_hold(t, j);
     count_one(t->env->counters, COUNTER_long_commands);
     j->rq.env = t->env;
     j->streams = j->session != NULL;
@@ -451,37 +237,10 @@ static void at_once(struct turns *t, struct job *j, bool stopped)
 
 /* -- those who wait */
 
-/* May it have its keys? Those of who runs, and of who came earlier and waits, are not to be had. */
-static bool may_go(const struct turns *t, const struct job *j)
-{
-    const struct seat *seat = &j->seat;
-    if (seat->whole ? whole_conflict(t->env, &j->rq) : is_shut_out(t->env, &j->rq))
-        return false;
-    for (int i = 0; i < seat->pins; i++) {
-        const struct pins *pins = pins_of(t, &seat->pin[i]);
-        if (pins->alone || (seat->pin[i].write && pins->everything))
-            return false;
-        const struct pin_key *k = seat->pin[i].key;
-        bool write = seat->pin[i].write, earlier = k->walk == t->walk;
-        if (in_the_way(k, write, true) || (earlier && (write || k->walk_writer)))
-            return false;
-    }
-    return true;
-}
-
-static void wait_on(const struct turns *t, struct job *j)
-{
-    for (int i = 0; i < j->seat.pins; i++) {
-        struct pin_key *k = j->seat.pin[i].key;
-        k->walk_writer = j->seat.pin[i].write || (k->walk == t->walk && k->walk_writer);
-        k->walk = t->walk;
-    }
-}
-
 /* Runs it, or starts it. False if it must wait. */
 static bool go(struct turns *t, struct job *j, bool no_long)
 {
-    if (!may_go(t, j)) {
+    if (!seat_may_go(t, j)) {
         const char *busy = turns_busy(t->env, &j->rq);
         if (!busy)
             return false;
@@ -522,7 +281,7 @@ static void walk(struct turns *t)
             continue;
         }
         t->look |= budget == 0;
-        wait_on(t, j);
+        seat_waits(t, j);
         whole |= j->seat.whole; /* or it would wait for ever */
         job_append(&t->waiting_first, &t->waiting_last, j);
     }
@@ -531,7 +290,7 @@ static void walk(struct turns *t)
 bool turns_wait(struct turns *t, struct job *j)
 {
     count_one(t->env->counters, COUNTER_pinned_key_waits);
-    if (!take_seat(t, j)) {
+    if (!seat_take(t, j)) {
         count_one(t->env->counters, COUNTER_command_errors);
         job_refuse(j, "ERR out of memory for a request that waits for another one");
         return false;
@@ -546,7 +305,7 @@ void turns_long(struct turns *t, struct job *j)
     j->rq.env = t->env;
     t->jobs++;
     struct slice_run *r = j->rq.busy ? free_run(t, j) : NULL;
-    if ((j->rq.busy && !r) || !take_seat(t, j)) {
+    if ((j->rq.busy && !r) || !seat_take(t, j)) {
         at_once(t, j, false);
         return;
     }
@@ -564,7 +323,7 @@ void turns_long_stopped(struct turns *t, struct job *j)
     struct slice_run *r = free_run(t, j);
     j->rq.env = t->env;
     t->jobs++;
-    if (!r || !take_seat(t, j)) {
+    if (!r || !seat_take(t, j)) {
         at_once(t, j, true);
         return;
     }
@@ -575,7 +334,7 @@ void turns_long_stopped(struct turns *t, struct job *j)
 void turns_queue(struct turns *t, struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
-    if (j->seat.pin || !take_seat(t, j))
+    if (j->seat.pin || !seat_take(t, j))
         return;
     for (unsigned i = 0; j->seat.whole && i < ks->shards; i++)
         shard_pins(ks->shard[i])->whole++;
@@ -590,7 +349,7 @@ void turns_leave(struct turns *t, struct job *j)
         shard_pins(ks->shard[i])->whole--;
         shard_pins(ks->shard[i])->freed = true;
     }
-    give_back(t, j);
+    seat_give_back(t, j);
 }
 
 /* -- rounds */

@@ -47,6 +47,7 @@ struct turns { /* one a worker */
     unsigned remote;                          /* of them, those that talk to another server */
     struct job *waiting_first, *waiting_last; /* in the order in which they came */
     struct job *done_first, *done_last;       /* with their replies, to be brought home */
+    struct job *parts_first, *parts_last;     /* that run part by part on their own client (rq->part) */
     uint64_t walk;
     bool look; /* at those who wait */
 };

@@ -3,6 +3,8 @@
 
 #include "job.h"
 
+#include <x86intrin.h>
+
 /* EXEC takes its transaction along. */
 static struct job *make_job(struct worker *w, struct session *s, const struct request *rq)
 {
@@ -15,12 +17,45 @@ static struct job *make_job(struct worker *w, struct session *s, const struct re
 void worker_long(struct worker *w, struct session *s, struct request *rq)
 {
     struct job *j = make_job(w, s, rq);
-    if (j) {
+    if (j && rq->part) {
+        j->rq.part = rq->part;
+        w->turns.jobs++;
+        job_append(&w->turns.parts_first, &w->turns.parts_last, j);
+    } else if (j) {
         j->rq.busy = rq->busy;
         j->silent = rq->out != rq->wire;
         turns_long(&w->turns, j);
     } else { /* everybody waits then */
-        command_long(rq, session_write_begin(s));
+        while (command_long(rq, session_write_begin(s)) == CMD_LONG)
+            ;
+    }
+}
+
+/* The next part of one that changes its client, which waits for it. What it replies leaves at once: messages
+ * by what it has subscribed to come behind. */
+static void run_part(struct worker *w)
+{
+    struct job *j = w->turns.parts_first;
+    struct session *s = j->session;
+    enum command_result result = CMD_DONE;
+    w->turns.parts_first = j->next;
+    if (!j->next)
+        w->turns.parts_last = NULL;
+    if (s && !(s->flags & SESSION_BROKEN)) {
+        uint64_t begin = __rdtsc();
+        j->rq.env = &w->env;
+        j->rq.client = &s->client;
+        result = command_long(&j->rq, session_write_begin(s));
+        session_write_end(s);
+        command_took(&j->rq, __rdtsc() - begin);
+        worker_recount(w, s);
+        tcp_push(s->conn, w->env.now_us);
+    }
+    if (result == CMD_LONG) {
+        job_append(&w->turns.parts_first, &w->turns.parts_last, j);
+    } else {
+        w->turns.jobs--;
+        worker_complete(w, j);
     }
 }
 
@@ -91,7 +126,10 @@ enum command_result worker_run_waiting(void *worker, struct job *j)
 
 bool worker_turns(struct worker *w)
 {
-    bool any = turns_round(&w->turns);
+    bool any = w->turns.parts_first;
+    if (any)
+        run_part(w);
+    any |= turns_round(&w->turns);
     for (struct job *j; (j = turns_done(&w->turns));)
         if (j->done) {
             worker_bring_home(w, j);

@@ -128,7 +128,7 @@ static bool check_fields(struct request *rq, size_t *count, size_t *bytes)
     struct field f = {.overflow = OVERFLOW_WRAP};
     int i = 2, more;
     *count = *bytes = 0;
-    while ((more = next_field(rq, &i, &f)) > 0) {
+    for (; (more = next_field(rq, &i, &f)) > 0; turn_take(rq->turn)) {
         size_t end = (f.offset + f.width - 1) / 8 + 1;
         if (f.verb != FIELD_GET && end > *bytes)
             *bytes = end;
@@ -143,6 +143,8 @@ static enum command_result run_fields(struct request *rq, bool may_write)
     struct entry *e;
     struct field f = {.overflow = OVERFLOW_WRAP};
     size_t count, need;
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
     if (!check_fields(rq, &count, &need))
         return CMD_DONE;
     if (need && !may_write) {
@@ -166,7 +168,7 @@ static enum command_result run_fields(struct request *rq, bool may_write)
         s.p = writable;
     }
     reply_array(rq->out, count);
-    for (int i = 2; next_field(rq, &i, &f) > 0;) {
+    for (int i = 2; next_field(rq, &i, &f) > 0; turn_take(rq->turn)) {
         if (f.verb == FIELD_GET)
             reply_field(rq, &f, bits_get(s.p, s.len, f.offset, f.width));
         else

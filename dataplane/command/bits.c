@@ -217,7 +217,7 @@ static bool bitop_sources(struct request *rq, size_t *longest)
 {
     char scratch[24];
     *longest = 0;
-    for (int i = 3; i < rq->argc; i++) {
+    for (int i = 3; i < rq->argc; i++, turn_take(rq->turn)) {
         struct key k = request_key(rq, i);
         struct entry *e;
         if (!string_find(rq, &k, LOOK_READ, &e))
@@ -234,7 +234,7 @@ static void bitop_piece(struct request *rq, enum bit_op op, uint8_t *out, size_t
 {
     char scratch[24];
     memset(out, op == BITS_NOT ? 0xff : 0, n);
-    for (int i = 3; i < rq->argc; i++) {
+    for (int i = 3; i < rq->argc; i++, turn_take(rq->turn)) {
         struct key k = request_key(rq, i);
         struct entry *e = request_find(rq, &k, LOOK_NOTOUCH | LOOK_NOSTAT);
         struct slice s = e ? entry_string(e, scratch) : (struct slice){NULL, 0};
@@ -288,6 +288,8 @@ enum command_result bitop_command(struct request *rq)
         [BITS_AND] = "AND", [BITS_OR] = "OR", [BITS_XOR] = "XOR", [BITS_NOT] = "NOT"};
     unsigned op = 0;
     size_t longest;
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
     while (op <= BITS_NOT && !slice_is(rq->argv[1], names[op]))
         op++;
     if (op > BITS_NOT)

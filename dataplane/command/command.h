@@ -134,7 +134,8 @@ enum command_result {
     CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
     CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
     CMD_COUNTED,   /* done; and the bytes that the client's transaction takes have changed */
-    CMD_LONG       /* nothing was replied or changed: it is to run once more in slices (turn_wanted) */
+    CMD_LONG       /* it is to run once more in slices (turn_wanted): nothing was replied or changed, but by a
+                      script (rq->busy) or a command in parts (rq->part) */
 };
 
 typedef enum command_result command_handler(struct request *rq);
@@ -315,6 +316,9 @@ struct request { /* one command on its way; lives in the worker's batch */
     unsigned shard; /* owner of the first key */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
     bool bad_arity;
+    /* It is long, but changes the client itself (SUBSCRIBE): it returns CMD_LONG with the argument where its
+     * next part begins, and runs once more until it returns something else. 0: it does not. */
+    int part;
     /* It has begun, and returned CMD_LONG for a slice to others: it alone has the shards that it may touch until
      * it ends. What is said to others who want them, when it takes long. NULL: it has not begun. */
     const char *busy;
@@ -354,6 +358,12 @@ void command_took(struct request *rq, uint64_t cycles);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next:
  * only if it has a turn, that of its EXEC. */
 enum command_result command_nested(struct request *rq, struct resp_writer *out);
+/* Runs it again in the turns of rq->turn, which is that of the command it is a part of: that one has the
+ * worker's shard to itself, or all of them (`everywhere`). */
+void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere);
+/* What the store does next for a command that is a part of another one takes this turn; NULL: none. Only long
+ * ones take turns there: others may have more in hand than their keys. */
+void command_turns_of_store(const struct command_env *env, struct turn *turn, bool everywhere);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */
 enum store_result command_make_room(const struct request *rq);
@@ -468,6 +478,18 @@ static inline uint64_t turn_bytes(uint64_t bytes)
 static inline bool turn_wanted_many(const struct request *rq)
 {
     return turn_wanted(rq, 4 * (uint64_t)(rq->argc - 2));
+}
+
+/* Is it, for its many keys, each so much work? If not, and they are many, what it looks up in slices from now
+ * on counts: turn_counts(). */
+enum { KEY_WORK = 4 };
+bool turn_wanted_keys(const struct request *rq, uint64_t each);
+
+/* The turn between the look-ups of n keys of a command that only reads: FLUSHALL goes with readers, and must not come
+ * between them. Of very many the command has its shard to itself (turns_seat.c). */
+static inline struct turn *turn_of_keys(const struct request *rq, uint64_t n)
+{
+    return KEY_WORK * n > rq->env->turn_work ? rq->turn : NULL;
 }
 
 /* What it looks up in slices from now on counts as hits and misses: it was not looked up before CMD_LONG. */

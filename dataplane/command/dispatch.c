@@ -482,6 +482,16 @@ bool request_may_turn(const struct request *rq)
     return rq->env->turns && !rq->again && !rq->served && alone;
 }
 
+bool turn_wanted_keys(const struct request *rq, uint64_t each)
+{
+    if (each * (uint64_t)(rq->argc - 1) <= rq->env->turn_work)
+        return false;
+    if (request_may_turn(rq))
+        return true;
+    turn_counts(rq);
+    return false;
+}
+
 enum command_result command_long(struct request *rq, struct resp_writer *out)
 {
     rq->again = true;
@@ -489,6 +499,21 @@ enum command_result command_long(struct request *rq, struct resp_writer *out)
     enum command_result result = run_again(rq, out);
     rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
     return result;
+}
+
+void command_turns_of_store(const struct command_env *env, struct turn *turn, bool everywhere)
+{
+    const struct keyspace *ks = env->ks;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if (everywhere || i == env->self || env->workers == 1)
+            shard_set_turn(ks->shard[i], turn);
+}
+
+void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere)
+{
+    command_turns_of_store(rq->env, rq->turn, everywhere);
+    command_long(rq, out);
+    command_turns_of_store(rq->env, NULL, everywhere);
 }
 
 void command_took(struct request *rq, uint64_t cycles)

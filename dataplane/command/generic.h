@@ -11,6 +11,13 @@ command_handler del_command, unlink_command, exists_command, touch_command, type
 
 int migrate_getkeys(int argc, const struct slice *argv, int *position, int room);
 
+/* Conditions of EXPIRE and HEXPIRE. */
+enum { WHEN_NX = 1, WHEN_XX = 2, WHEN_GT = 4, WHEN_LT = 8 };
+/* That which a word names, or 0. */
+unsigned expiry_condition(struct slice word);
+/* Do the conditions allow to change the present expiry (0 = none, which counts as endless) to the new one? */
+bool expiry_may_change(unsigned conditions, uint64_t now_at, int64_t at);
+
 /* A value as DUMP gives it, with the request's turns; the writer is the caller's to free, and may have
  * failed. */
 struct rdb_writer;

@@ -5,22 +5,26 @@
 /* The store keeps 48 bits of an expiry (the year 10889): later times are all the same to GT and LT. */
 #define LATEST ((INT64_C(1) << 48) - 1)
 
-enum { WHEN_NX = 1, WHEN_XX = 2, WHEN_GT = 4, WHEN_LT = 8 };
+unsigned expiry_condition(struct slice word)
+{
+    static const char *const words[] = {"NX", "XX", "GT", "LT"};
+    for (unsigned n = 0; n < sizeof words / sizeof words[0]; n++)
+        if (slice_is(word, words[n]))
+            return WHEN_NX << n;
+    return 0;
+}
 
 static bool parse_conditions(struct request *rq, unsigned *set)
 {
-    static const char *const words[] = {"NX", "XX", "GT", "LT"};
     *set = 0;
     for (int i = 3; i < rq->argc; i++) {
-        unsigned n = 0;
-        while (n < 4 && !slice_is(rq->argv[i], words[n]))
-            n++;
-        if (n == 4) {
+        unsigned one = expiry_condition(rq->argv[i]);
+        if (!one) {
             reply_errorf(rq->out, "ERR Unsupported option %.*s", (int)rq->argv[i].len,
                          (const char *)rq->argv[i].p);
             return false;
         }
-        *set |= 1u << n;
+        *set |= one;
     }
     if ((*set & WHEN_NX) && (*set & ~(unsigned)WHEN_NX)) {
         reply_error(rq->out, "ERR NX and XX, GT or LT options at the same time are not compatible");
@@ -33,16 +37,15 @@ static bool parse_conditions(struct request *rq, unsigned *set)
     return true;
 }
 
-/* Does the present expiry (0 = none, which counts as endless) allow the new one? */
-static bool condition_holds(unsigned set, uint64_t now_at, int64_t at)
+bool expiry_may_change(unsigned conditions, uint64_t now_at, int64_t at)
 {
-    if ((set & WHEN_NX) && now_at)
+    if ((conditions & WHEN_NX) && now_at)
         return false;
-    if ((set & WHEN_XX) && !now_at)
+    if ((conditions & WHEN_XX) && !now_at)
         return false;
-    if ((set & WHEN_GT) && (!now_at || at <= (int64_t)now_at))
+    if ((conditions & WHEN_GT) && (!now_at || at <= (int64_t)now_at))
         return false;
-    if ((set & WHEN_LT) && now_at && at >= (int64_t)now_at)
+    if ((conditions & WHEN_LT) && now_at && at >= (int64_t)now_at)
         return false;
     return true;
 }
@@ -62,7 +65,7 @@ static enum command_result expire_at(struct request *rq, int64_t unit, uint64_t 
         at = LATEST;
     struct shard *s = request_shard(rq, &rq->key);
     struct entry *e = request_find(rq, &rq->key, LOOK_WRITE);
-    if (!e || !condition_holds(set, entry_expire_at(e), at)) {
+    if (!e || !expiry_may_change(set, entry_expire_at(e), at)) {
         reply_int(rq->out, 0);
         return CMD_DONE;
     }

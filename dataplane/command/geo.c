@@ -127,8 +127,10 @@ enum command_result geopos_command(struct request *rq)
     double score;
     if (!request_zset(rq, &rq->key, LOOK_READ, &v, &z))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)rq->argc - 2);
-    for (int i = 2; i < rq->argc; i++) {
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn)) {
         if (zset_score(&z, rq->argv[i], &score))
             reply_point(rq->out, geo_point_of(score));
         else
@@ -144,8 +146,10 @@ enum command_result geohash_command(struct request *rq)
     double score;
     if (!request_zset(rq, &rq->key, LOOK_READ, &v, &z))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)rq->argc - 2);
-    for (int i = 2; i < rq->argc; i++) {
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn)) {
         char text[GEO_TEXT];
         if (!zset_score(&z, rq->argv[i], &score)) {
             reply_null(rq->out);

@@ -1,6 +1,7 @@
 /* hash_expire.c: commands on the times at which fields of a hash expire: HEXPIRE, HTTL, HEXPIRETIME and their
  * kin, HPERSIST (Redis 7.4), HGETEX, HSETEX, HGETDEL (Redis 8.0).
  * https://redis.io/docs/latest/commands/hexpire/, httl/, hgetex/, hsetex/ */
+#include "command/generic.h"
 #include "command/hash_commands.h"
 #include "store/hash.h"
 #include <stdlib.h>
@@ -75,42 +76,14 @@ static bool parse_life(struct request *rq, int i, const struct life_word *w, uin
 static void reply_codes(struct request *rq, int n, int8_t code)
 {
     reply_array(rq->out, (size_t)n);
-    for (; n > 0; n--)
+    for (; n > 0; n--, turn_take(rq->turn))
         reply_int(rq->out, code);
 }
 
 /* -- HEXPIRE key t [NX | XX | GT | LT] FIELDS numfields field [field ...] and HPERSIST -- */
 
-enum when { ALWAYS, WHEN_NX, WHEN_XX, WHEN_GT, WHEN_LT };
-
-static enum when parse_condition(const struct request *rq, int i)
-{
-    static const char *const words[] = {"NX", "XX", "GT", "LT"};
-    for (unsigned n = 0; n < 4; n++)
-        if (slice_is(rq->argv[i], words[n]))
-            return WHEN_NX + n;
-    return ALWAYS;
-}
-
-/* Does the present time (0 = none, which counts as endless) allow the new one? */
-static bool condition_holds(enum when when, uint64_t now_at, uint64_t at)
-{
-    switch (when) {
-    case WHEN_NX:
-        return !now_at;
-    case WHEN_XX:
-        return now_at != 0;
-    case WHEN_GT:
-        return now_at && at > now_at;
-    case WHEN_LT:
-        return !now_at || at < now_at;
-    default:
-        return true;
-    }
-}
-
 /* Gives a field a time, or none (at = 0), and says in *code how that went. False without memory. */
-static bool expire_field(struct request *rq, struct value_at *v, struct slice field, enum when when,
+static bool expire_field(struct request *rq, struct value_at *v, struct slice field, unsigned when,
                          uint64_t at, int8_t *code)
 {
     struct slice value;
@@ -120,7 +93,7 @@ static bool expire_field(struct request *rq, struct value_at *v, struct slice fi
         *code = NO_FIELD;
     } else if (!at && !present) {
         *code = NO_TIME;
-    } else if (!condition_holds(when, present, at)) {
+    } else if (!expiry_may_change(when, present, (int64_t)at)) {
         *code = NOT_MET;
     } else if (at && at <= rq->env->now_ms) {
         hash_delete(v, field);
@@ -133,16 +106,16 @@ static bool expire_field(struct request *rq, struct value_at *v, struct slice fi
 }
 
 /* All fields from argument `first` on; replies their codes when that is done, or that there is no memory. */
-static enum command_result expire_fields(struct request *rq, struct value_at *v, int first, enum when when,
+static enum command_result expire_fields(struct request *rq, struct value_at *v, int first, unsigned when,
                                          uint64_t at)
 {
     int n = rq->argc - first, done = 0;
     int8_t room[256], *codes = (size_t)n <= sizeof room ? room : malloc((size_t)n);
-    while (codes && done < n && expire_field(rq, v, rq->argv[first + done], when, at, &codes[done]))
-        done++;
+    for (; codes && done < n && expire_field(rq, v, rq->argv[first + done], when, at, &codes[done]); done++)
+        turn_take(rq->turn);
     if (done == n) {
         reply_array(rq->out, (size_t)n);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++, turn_take(rq->turn))
             reply_int(rq->out, codes[i]);
     } else {
         reply_oom(rq->out);
@@ -158,11 +131,13 @@ static enum command_result expire_command_at(struct request *rq, int64_t unit, u
     uint64_t at;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v) || !parse_when(rq, 2, unit, base, &at))
         return CMD_DONE;
-    enum when when = parse_condition(rq, 3);
-    int fields = when == ALWAYS ? 3 : 4;
-    if (parse_fields(rq, fields, "ERR Parameter `numFields` should be greater than 0"))
-        return expire_fields(rq, &v, fields + 2, when, at ? at : 1);
-    return CMD_DONE;
+    unsigned when = expiry_condition(rq->argv[3]);
+    int fields = when ? 4 : 3;
+    if (!parse_fields(rq, fields, "ERR Parameter `numFields` should be greater than 0"))
+        return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    return expire_fields(rq, &v, fields + 2, when, at ? at : 1);
 }
 
 enum command_result hexpire_command(struct request *rq)
@@ -190,7 +165,9 @@ enum command_result hpersist_command(struct request *rq)
     struct value_at v;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v) || !parse_fields(rq, 2, BAD_NUMBER))
         return CMD_DONE;
-    return expire_fields(rq, &v, 4, ALWAYS, 0);
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    return expire_fields(rq, &v, 4, 0, 0);
 }
 
 /* -- HTTL key FIELDS numfields field [field ...] -- */
@@ -201,12 +178,14 @@ static enum command_result reply_times(struct request *rq, int64_t unit, uint64_
     struct value_at v;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v) || !parse_fields(rq, 2, BAD_NUMBER))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     if (!v.e) {
         reply_codes(rq, rq->argc - 4, NO_FIELD);
         return CMD_DONE;
     }
     reply_array(rq->out, (size_t)rq->argc - 4);
-    for (int i = 4; i < rq->argc; i++) {
+    for (int i = 4; i < rq->argc; i++, turn_take(rq->turn)) {
         struct slice value;
         char scratch[HASH_TEXT];
         uint64_t at;
@@ -244,7 +223,7 @@ enum command_result hpexpiretime_command(struct request *rq)
 static enum command_result reply_values(struct request *rq, struct value_at *v, int first, bool delete)
 {
     reply_array(rq->out, (size_t)(rq->argc - first));
-    for (int i = first; i < rq->argc; i++) {
+    for (int i = first; i < rq->argc; i++, turn_take(rq->turn)) {
         struct slice value;
         char scratch[HASH_TEXT];
         if (v->e && hash_get(v->s, v->e, rq->argv[i], &value, scratch))
@@ -262,6 +241,8 @@ enum command_result hgetdel_command(struct request *rq)
     struct value_at v;
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v) || !parse_fields(rq, 2, BAD_NUMBER))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     return reply_values(rq, &v, 4, true);
 }
 
@@ -276,10 +257,12 @@ enum command_result hgetex_command(struct request *rq)
     if (!request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v) || (life && !parse_life(rq, 3, life, &at)) ||
         !parse_fields(rq, fields, BAD_NUMBER))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     bool past = life && at <= rq->env->now_ms;
-    for (int i = fields + 2; (life || persist) && !past && i < rq->argc; i++) {
+    for (int i = fields + 2; (life || persist) && !past && i < rq->argc; i++, turn_take(rq->turn)) {
         int8_t code;
-        if (!expire_field(rq, &v, rq->argv[i], ALWAYS, at, &code)) {
+        if (!expire_field(rq, &v, rq->argv[i], 0, at, &code)) {
             reply_oom(rq->out);
             return CMD_DONE;
         }
@@ -361,7 +344,7 @@ static bool parse_set_options(struct request *rq, struct set_options *o)
 /* FNX: none of the fields may be there; FXX: each must. */
 static bool may_set(const struct request *rq, const struct value_at *v, const struct set_options *o)
 {
-    for (int i = o->first; (o->fnx || o->fxx) && i < rq->argc; i += 2) {
+    for (int i = o->first; (o->fnx || o->fxx) && i < rq->argc; i += 2, turn_take(rq->turn)) {
         struct slice value;
         char scratch[HASH_TEXT];
         bool there = v->e && hash_get(v->s, v->e, rq->argv[i], &value, scratch);
@@ -385,11 +368,13 @@ enum command_result hsetex_command(struct request *rq)
     struct value_at v;
     if (!parse_set_options(rq, &o) || !request_value(rq, &rq->key, LOOK_WRITE, TYPE_HASH, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     bool may = may_set(rq, &v, &o), past = o.life && o.at <= rq->env->now_ms, ok = true;
     if (may && !past)
         ok = store_room_for(&v, rq->argv + o.first, (size_t)(rq->argc - o.first)) == STORE_OK &&
              hash_expect(&v, hash_longest_argument(rq, o.first)) == STORE_OK;
-    for (int i = o.first; may && ok && i < rq->argc; i += 2)
+    for (int i = o.first; may && ok && i < rq->argc; i += 2, turn_take(rq->turn))
         if (past)
             hash_delete(&v, rq->argv[i]);
         else

@@ -58,8 +58,10 @@ enum command_result hmget_command(struct request *rq)
     uint32_t near = 0;
     if (!request_value(rq, &rq->key, LOOK_READ, TYPE_HASH, &v))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)rq->argc - 2);
-    for (int i = 2; i < rq->argc; i++)
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn))
         if (v.e && hash_get_near(v.s, v.e, rq->argv[i], &value, scratch, &near))
             reply_bulk(rq->out, value);
         else

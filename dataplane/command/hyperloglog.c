@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 enum { SCRATCH = HLL_LONGEST + 4, SELF_TEST_ROUNDS = 10, SELF_TEST_ELEMENTS = 100000 };
+/* turn_wanted(): a sparse value is gone through for each element; a dense one has its registers. */
+enum { RAISE_WORK = 16, MERGE_WORK = 200 }; /* of PFMERGE */
 
 static void reply_corrupt(struct request *rq)
 {
@@ -83,7 +85,7 @@ static void add_dense(struct request *rq)
     bool changed = false;
     if (!bytes)
         return;
-    for (int i = 2; i < rq->argc; i++) {
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn)) {
         unsigned value, index = hll_hash(rq->argv[i], &value);
         changed |= hll_raise_dense(bytes, index, value) == HLL_CHANGED;
     }
@@ -101,6 +103,8 @@ enum command_result pfadd_command(struct request *rq)
     struct slice old;
     if (!find_hll(rq, &rq->key, LOOK_WRITE, &old))
         return CMD_DONE;
+    if (turn_wanted(rq, RAISE_WORK * (uint64_t)(rq->argc - 2)))
+        return CMD_LONG;
     if (old.len && hll_is_dense(old.p)) {
         add_dense(rq);
         return CMD_DONE;
@@ -109,7 +113,7 @@ enum command_result pfadd_command(struct request *rq)
         return CMD_DONE;
     bool changed = old.len == 0;
     enum hll_result result = HLL_SAME;
-    for (int i = 2; i < rq->argc && result != HLL_CORRUPT; i++) {
+    for (int i = 2; i < rq->argc && result != HLL_CORRUPT; i++, turn_take(rq->turn)) {
         unsigned value, index = hll_hash(rq->argv[i], &value);
         result = hll_raise(&h, index, value);
         changed |= result == HLL_CHANGED;
@@ -132,7 +136,9 @@ enum command_result pfadd_command(struct request *rq)
  * reply. */
 static bool merge_keys(struct request *rq, uint8_t max[HLL_REGISTERS], bool *dense)
 {
-    for (int i = 1; i < rq->argc; i++) {
+    bool writes = rq->cmd->flags & CMD_WRITE; /* PFMERGE: FLUSHALL waits for it */
+    struct turn *turn = writes ? rq->turn : turn_of_keys(rq, (uint64_t)rq->argc - 1);
+    for (int i = 1; i < rq->argc; i++, turn_take(turn)) {
         struct key k = request_key(rq, i);
         struct slice value;
         if (!find_hll(rq, &k, LOOK_READ, &value))
@@ -161,6 +167,8 @@ enum command_result pfcount_command(struct request *rq)
     struct slice value;
     uint64_t cardinality = 0;
     if (rq->argc > 2) {
+        if (turn_wanted_keys(rq, KEY_WORK))
+            return CMD_LONG;
         count_union(rq);
         return CMD_DONE;
     }
@@ -187,6 +195,8 @@ enum command_result pfmerge_command(struct request *rq)
     struct hll h = {.bytes = scratch, .sparse_max = rq->env->conf->hll_sparse_max_bytes};
     struct slice old;
     bool dense = false;
+    if (turn_wanted_keys(rq, 2 * MERGE_WORK))
+        return CMD_LONG;
     if (!merge_keys(rq, max, &dense) || !find_hll(rq, &rq->key, LOOK_WRITE, &old) || !copy_hll(rq, &h, old))
         return CMD_DONE;
     if (dense && hll_to_dense(&h) == HLL_CORRUPT) {
@@ -194,8 +204,10 @@ enum command_result pfmerge_command(struct request *rq)
         return CMD_DONE;
     }
     for (unsigned i = 0; i < HLL_REGISTERS; i++)
-        if (max[i])
+        if (max[i]) {
             hll_raise(&h, i, max[i]);
+            turn_take(rq->turn);
+        }
     hll_stale(h.bytes);
     if (store_hll(rq, &h))
         reply_ok(rq->out);
@@ -302,10 +314,11 @@ enum command_result pfdebug_command(struct request *rq)
 /* -- PFSELFTEST
  * ----------------------------------------------------------------------------------------------- */
 
-static bool registers_hold(struct command_env *env, struct hll *dense)
+static bool registers_hold(struct request *rq, struct hll *dense)
 {
+    struct command_env *env = rq->env;
     uint8_t wanted[HLL_REGISTERS], max[HLL_REGISTERS];
-    for (unsigned round = 0; round < SELF_TEST_ROUNDS; round++) {
+    for (unsigned round = 0; round < SELF_TEST_ROUNDS; round++, turn_take(rq->turn)) {
         memset(dense->bytes + HLL_HEADER, 0, HLL_DENSE_SIZE - HLL_HEADER);
         memset(max, 0, sizeof max);
         for (unsigned i = 0; i < HLL_REGISTERS; i++) {
@@ -319,10 +332,10 @@ static bool registers_hold(struct command_env *env, struct hll *dense)
 }
 
 /* Both encodings must agree, and be right within six standard errors. */
-static const char *estimates_hold(struct command_env *env, struct hll *dense, struct hll *sparse)
+static const char *estimates_hold(struct request *rq, struct hll *dense, struct hll *sparse)
 {
-    uint64_t seed = env_random(env), checkpoint = 1;
-    for (uint64_t j = 1; j <= SELF_TEST_ELEMENTS; j++) {
+    uint64_t seed = env_random(rq->env), checkpoint = 1;
+    for (uint64_t j = 1; j <= SELF_TEST_ELEMENTS; j++, turn_take(rq->turn)) {
         uint64_t element = j ^ seed, a = 0, b = 0;
         unsigned value, index = hll_hash((struct slice){(const uint8_t *)&element, sizeof element}, &value);
         hll_raise_dense(dense->bytes, index, value);
@@ -347,13 +360,15 @@ enum command_result pfselftest_command(struct request *rq)
 {
     uint8_t dense_bytes[SCRATCH], sparse_bytes[SCRATCH];
     struct hll dense = {.bytes = dense_bytes}, sparse = {.bytes = sparse_bytes, .sparse_max = 3000};
+    if (turn_wanted(rq, SELF_TEST_ELEMENTS))
+        return CMD_LONG;
     hll_init(&dense);
     hll_to_dense(&dense);
     hll_init(&sparse);
     const char *fault = "ERR TESTFAILED a register does not hold its value";
-    if (registers_hold(rq->env, &dense)) {
+    if (registers_hold(rq, &dense)) {
         memset(dense.bytes + HLL_HEADER, 0, HLL_DENSE_SIZE - HLL_HEADER);
-        fault = estimates_hold(rq->env, &dense, &sparse);
+        fault = estimates_hold(rq, &dense, &sparse);
     }
     if (fault)
         reply_error(rq->out, fault);

@@ -7,6 +7,12 @@
 #include "base/glob.h"
 #include "command/pubsub_commands.h"
 #include "command/server.h"
+#include "command/text.h"
+
+#include <stdlib.h>
+
+/* turn_wanted(): several table look-ups, memory, a line of reply. */
+enum { TOPIC_WORK = 8, TOPICS_A_PART = 32 };
 
 static const char *const joined[TOPIC_KINDS] = {"subscribe", "psubscribe", "ssubscribe"};
 static const char *const left[TOPIC_KINDS] = {"unsubscribe", "punsubscribe", "sunsubscribe"};
@@ -49,26 +55,53 @@ static void note_mode(struct client *c)
         c->flags |= CLIENT_PUBSUB;
 }
 
+/* Is it too much for one go? Then it runs in parts, each on the client itself (rq->part). */
+static bool in_parts(struct request *rq, uint64_t topics)
+{
+    if (!turn_wanted(rq, TOPIC_WORK * topics))
+        return false;
+    rq->part = 1;
+    return true;
+}
+
+/* Where this run ends of those from argument `from` on. */
+static int end_of_part(const struct request *rq, int from)
+{
+    return rq->part && rq->argc - from > TOPICS_A_PART ? from + TOPICS_A_PART : rq->argc;
+}
+
+/* The next part begins there. */
+static enum command_result rest(struct request *rq, int from)
+{
+    rq->part = from;
+    return CMD_LONG;
+}
+
 static enum command_result subscribe(struct request *rq, enum topic_kind kind)
 {
     struct pubsub *p = tables(rq);
-    for (int i = 1; p && i < rq->argc; i++) {
+    if (p && in_parts(rq, (uint64_t)rq->argc))
+        return CMD_LONG;
+    int first = rq->part ? rq->part : 1, end = end_of_part(rq, first);
+    for (int i = first; p && i < end; i++) {
         if (pubsub_subscribe(p, rq->client, kind, rq->argv[i]) == SUBSCRIBED_NO_MEMORY) {
             reply_error(rq->out, "ERR out of memory for another subscription");
-            break;
+            return CMD_COUNTED;
         }
         note_mode(rq->client);
         confirm(rq, joined[kind], kind, &rq->argv[i]);
     }
-    return CMD_COUNTED;
+    return p && end < rq->argc ? rest(rq, end) : CMD_COUNTED;
 }
 
-static void unsubscribe_all(struct request *rq, struct pubsub *p, enum topic_kind kind)
+static enum command_result unsubscribe_all(struct request *rq, struct pubsub *p, enum topic_kind kind)
 {
     struct client *c = rq->client;
+    if (in_parts(rq, pubsub_count(c, kind)))
+        return CMD_LONG;
     if (pubsub_count(c, kind) == 0)
         confirm(rq, left[kind], kind, NULL);
-    while (pubsub_count(c, kind)) {
+    for (unsigned n = 0; pubsub_count(c, kind) && !(rq->part && n == TOPICS_A_PART); n++) {
         struct slice name = topic_name(c->subscriber->mine[kind]->topic);
         reply_push(rq->wire, 3);
         reply_bulk_str(rq->wire, left[kind]);
@@ -76,19 +109,24 @@ static void unsubscribe_all(struct request *rq, struct pubsub *p, enum topic_kin
         pubsub_unsubscribe(p, c, kind, name);
         reply_int(rq->wire, (int64_t)counted(c, kind));
     }
+    note_mode(c);
+    return pubsub_count(c, kind) ? rest(rq, 1) : CMD_COUNTED;
 }
 
 static enum command_result unsubscribe(struct request *rq, enum topic_kind kind)
 {
     struct pubsub *p = tables(rq);
     if (p && rq->argc == 1)
-        unsubscribe_all(rq, p, kind);
-    for (int i = 1; p && i < rq->argc; i++) {
+        return unsubscribe_all(rq, p, kind);
+    if (p && in_parts(rq, (uint64_t)rq->argc))
+        return CMD_LONG;
+    int first = rq->part ? rq->part : 1, end = end_of_part(rq, first);
+    for (int i = first; p && i < end; i++) {
         pubsub_unsubscribe(p, rq->client, kind, rq->argv[i]);
         confirm(rq, left[kind], kind, &rq->argv[i]);
     }
     note_mode(rq->client);
-    return CMD_COUNTED;
+    return p && end < rq->argc ? rest(rq, end) : CMD_COUNTED;
 }
 
 enum command_result subscribe_run(struct request *rq)
@@ -151,7 +189,7 @@ enum command_result spublish_run(struct request *rq)
 
 /* -- PUBSUB: with all workers stopped -- */
 
-static const struct pubsub *tables_of(const struct command_env *env, unsigned worker)
+static struct pubsub *tables_of(const struct command_env *env, unsigned worker)
 {
     return env->pubsub ? env->pubsub[worker] : NULL;
 }
@@ -174,37 +212,61 @@ uint64_t pubsub_topics(const struct command_env *env, enum topic_kind kind)
     return n;
 }
 
-/* Replies the names of topics of all workers; with `out` NULL only counts them. */
-static size_t each_name(const struct request *rq, enum topic_kind kind, struct resp_writer *out)
+/* Adds the names of a worker's topics, as replies, and returns how many. Others come in between: a topic that
+ * is of one worker first and of another one later may be told twice. */
+static size_t add_names(const struct request *rq, struct topic_walk *walk, unsigned worker,
+                        struct text *names)
 {
     size_t n = 0;
-    for (unsigned i = 0; i < rq->env->workers && tables_of(rq->env, i); i++)
-        for (const struct topic *t = tables_of(rq->env, i)->first[kind]; t; t = t->next) {
-            if ((rq->argc > 2 && !glob_match(rq->argv[2], topic_name(t), false)) || told(rq->env, i, t))
-                continue;
-            n++;
-            if (out)
-                reply_bulk(out, topic_name(t));
-        }
+    for (const struct topic *t; (t = topic_walk_next(walk)); turn_take(rq->turn)) {
+        if ((rq->argc > 2 && !glob_match(rq->argv[2], topic_name(t), false)) || told(rq->env, worker, t))
+            continue;
+        text_addf(names, "$%zu\r\n", topic_name(t).len);
+        text_add(names, topic_name(t));
+        text_add(names, SLICE_LIT("\r\n"));
+        n++;
+    }
     return n;
 }
 
 static enum command_result list(struct request *rq, enum topic_kind kind)
 {
+    const struct command_env *env = rq->env;
+    struct topic_walk walk[CONFIG_WORKERS];
+    struct text names = {0};
+    uint64_t topics = 0;
+    size_t n = 0;
     if (rq->argc > 3) {
         server_unknown_subcommand(rq);
         return CMD_DONE;
     }
-    reply_array(rq->out, each_name(rq, kind, NULL));
-    each_name(rq, kind, rq->out);
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        topics += tables_of(env, i)->n[kind];
+    if (turn_wanted(rq, KEY_WORK * topics))
+        return CMD_LONG;
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        topic_walk_begin(&walk[i], tables_of(env, i), kind);
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        n += add_names(rq, &walk[i], i, &names);
+    for (unsigned i = 0; i < env->workers && tables_of(env, i); i++)
+        topic_walk_end(&walk[i], tables_of(env, i));
+    if (names.failed) {
+        reply_oom(rq->out);
+    } else {
+        reply_array(rq->out, n);
+        reply_raw(rq->out, names.p, names.len);
+    }
+    free(names.p);
     return CMD_DONE;
 }
 
 /* Name and number in turn: an array in RESP3, too, as in Redis. */
 static enum command_result numbers(struct request *rq, enum topic_kind kind)
 {
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, 2 * (size_t)(rq->argc - 2));
-    for (int at = 2; at < rq->argc; at++) {
+    for (int at = 2; at < rq->argc; at++, turn_take(rq->turn)) {
         uint64_t n = 0;
         for (unsigned i = 0; i < rq->env->workers && tables_of(rq->env, i); i++) {
             const struct topic *t = pubsub_topic(tables_of(rq->env, i), kind, rq->argv[at]);

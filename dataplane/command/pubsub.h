@@ -23,9 +23,11 @@ struct chain_node { /* in a hash table */
     uint64_t hash;
 };
 
+enum { CHAINS_LEAST = 16, CHAIN_SEGMENTS = 28 };
 struct chains { /* a hash table that grows by one bucket at a time: nobody waits for it */
-    struct chain_node **bucket;
-    size_t buckets, cap, n;
+    struct chain_node *
+        *segment[CHAIN_SEGMENTS]; /* of CHAINS_LEAST buckets, then each as many as all before */
+    size_t buckets, n;
 };
 
 struct topic {
@@ -33,6 +35,7 @@ struct topic {
     struct topic *prev, *next; /* of its kind */
     struct subscription *first, *last;
     uint64_t subscribers;
+    uint64_t since; /* number of its first subscription */
     uint32_t len;
     uint8_t kind;
     uint8_t name[];
@@ -64,6 +67,13 @@ struct pubsub_walk {
     uint64_t until; /* later subscribers do not get it */
 };
 
+/* A walk over the topics of a kind that others may come in between. */
+struct topic_walk {
+    struct topic *next;
+    uint64_t until; /* later ones are not seen */
+    struct topic_walk *others;
+};
+
 struct pubsub {
     uint64_t seed; /* the same on all workers */
     struct chains topics, subscriptions;
@@ -72,6 +82,7 @@ struct pubsub {
     uint64_t made; /* subscriptions, ever */
     struct subscriber *subscribers, *gone;
     struct pubsub_walk walk;
+    struct topic_walk *walks;
     _Atomic(uint32_t) patterns;
     _Atomic(uint32_t) interest[PUBSUB_INTEREST]; /* topics by hash: 0 = nobody here wants such a channel */
 };
@@ -100,6 +111,12 @@ static inline struct slice topic_name(const struct topic *t)
 {
     return (struct slice){t->name, t->len};
 }
+/* Goes through the topics of a kind that there are now and still are when their turn comes: NULL at the end.
+ * The walk is p's until it ends. This worker, or all others are stopped: at each call. */
+void topic_walk_begin(struct topic_walk *walk, struct pubsub *p, enum topic_kind kind);
+struct topic *topic_walk_next(struct topic_walk *walk);
+void topic_walk_end(struct topic_walk *walk, struct pubsub *p);
+
 /* Might a message to this channel have receivers here? From any worker, at any time: it sees what was
  * subscribed before. */
 bool pubsub_interested(const struct pubsub *p, enum topic_kind kind, struct slice channel);

@@ -6,10 +6,7 @@
 
 #include <stdlib.h>
 
-enum {
-    LEAVE_AT_ONCE = 256, /* subscriptions of a client that end with it; the rest in slices */
-    CHAINS_LEAST = 16
-};
+enum { LEAVE_AT_ONCE = 256 }; /* subscriptions of a client that end with it; the rest in slices */
 
 /* -- hash tables: linear hashing (Litwin, "Linear hashing", VLDB 1980) -- */
 
@@ -25,27 +22,42 @@ static size_t place(const struct chains *t, uint64_t hash)
     return i < t->buckets ? i : hash & (low - 1);
 }
 
-static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
+static unsigned segment_of(size_t bucket)
 {
-    return t->buckets ? t->bucket[place(t, hash)] : NULL;
+    return bucket < CHAINS_LEAST ? 0 : (unsigned)(60 - __builtin_clzll(bucket));
 }
 
-static bool more_buckets(struct chains *t)
+static size_t first_of(unsigned segment)
 {
-    size_t cap = t->cap ? 2 * t->cap : CHAINS_LEAST;
-    struct chain_node **p = realloc(t->bucket, cap * sizeof(struct chain_node *));
-    if (!p)
-        return false;
-    t->bucket = p;
-    t->cap = cap;
-    return true;
+    return segment ? (size_t)CHAINS_LEAST << (segment - 1) : 0;
+}
+
+static struct chain_node **bucket_at(const struct chains *t, size_t i)
+{
+    unsigned segment = segment_of(i);
+    return &t->segment[segment][i - first_of(segment)];
+}
+
+static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
+{
+    return t->buckets ? *bucket_at(t, place(t, hash)) : NULL;
+}
+
+/* Is there room for one more bucket? */
+static bool next_bucket(struct chains *t)
+{
+    unsigned segment = segment_of(t->buckets);
+    if (segment < CHAIN_SEGMENTS && !t->segment[segment])
+        t->segment[segment] =
+            malloc((segment ? first_of(segment) : CHAINS_LEAST) * sizeof *t->segment[segment]);
+    return segment < CHAIN_SEGMENTS && t->segment[segment];
 }
 
 /* One more bucket, with its part of the chain it was in. */
 static void split(struct chains *t)
 {
     size_t made = t->buckets++;
-    struct chain_node **from = &t->bucket[made - power(made)], **to = &t->bucket[made];
+    struct chain_node **from = bucket_at(t, made - power(made)), **to = bucket_at(t, made);
     *to = NULL;
     while (*from) {
         struct chain_node *n = *from;
@@ -62,15 +74,15 @@ static void split(struct chains *t)
 /* False if out of memory; a table that has buckets can do without more. */
 static bool chains_add(struct chains *t, struct chain_node *n)
 {
-    if (t->buckets == t->cap && !more_buckets(t) && !t->buckets)
-        return false;
     if (!t->buckets) {
-        t->bucket[0] = NULL;
+        if (!next_bucket(t))
+            return false;
+        t->segment[0][0] = NULL;
         t->buckets = 1;
-    } else if (t->n >= t->buckets && t->buckets < t->cap) {
+    } else if (t->n >= t->buckets && next_bucket(t)) {
         split(t);
     }
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
+    struct chain_node **at = bucket_at(t, place(t, n->hash));
     n->next = *at;
     *at = n;
     t->n++;
@@ -79,12 +91,13 @@ static bool chains_add(struct chains *t, struct chain_node *n)
 
 static void chains_remove(struct chains *t, struct chain_node *n)
 {
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
+    struct chain_node **at = bucket_at(t, place(t, n->hash));
     while (*at != n)
         at = &(*at)->next;
     *at = n->next;
     if (--t->n == 0) {
-        free(t->bucket);
+        for (unsigned i = 0; i < CHAIN_SEGMENTS; i++)
+            free(t->segment[i]);
         *t = (struct chains){0};
     }
 }
@@ -134,6 +147,7 @@ static struct topic *topic_new(struct pubsub *p, enum topic_kind kind, struct sl
     t->kind = (uint8_t)kind;
     t->len = (uint32_t)name.len;
     t->node.hash = hash;
+    t->since = p->made + 1;
     if (name.len)
         memcpy(t->name, name.p, name.len);
     if (!chains_add(&p->topics, &t->node)) {
@@ -157,6 +171,9 @@ static void topic_end(struct pubsub *p, struct topic *t)
         p->walk.topic = NULL;
     if (p->walk.pattern == t)
         p->walk.pattern = t->next;
+    for (struct topic_walk *w = p->walks; w; w = w->others)
+        if (w->next == t)
+            w->next = t->next;
     if (t->prev)
         t->prev->next = t->next;
     else
@@ -169,6 +186,29 @@ static void topic_end(struct pubsub *p, struct topic *t)
     note_interest(p, t, -1);
     chains_remove(&p->topics, &t->node);
     free(t);
+}
+
+void topic_walk_begin(struct topic_walk *walk, struct pubsub *p, enum topic_kind kind)
+{
+    *walk = (struct topic_walk){p->first[kind], p->made, p->walks};
+    p->walks = walk;
+}
+
+struct topic *topic_walk_next(struct topic_walk *walk)
+{
+    struct topic *t = walk->next;
+    if (!t || t->since > walk->until) /* later ones stand behind */
+        return NULL;
+    walk->next = t->next;
+    return t;
+}
+
+void topic_walk_end(struct topic_walk *walk, struct pubsub *p)
+{
+    struct topic_walk **at = &p->walks;
+    while (*at != walk)
+        at = &(*at)->others;
+    *at = walk->others;
 }
 
 bool pubsub_interested(const struct pubsub *p, enum topic_kind kind, struct slice channel)

@@ -30,7 +30,7 @@ static void algebra_free(struct algebra *a)
         free(a->source);
 }
 
-/* The n keys from argument `from` on. False after replying an error. */
+/* The n keys from argument `from` on. False after replying an error. Of many keys in slices. */
 static bool algebra_init(struct algebra *a, struct request *rq, enum operation operation, int from, int n)
 {
     *a = (struct algebra){.operation = operation, .n = n, .turn = rq->turn};
@@ -39,7 +39,8 @@ static bool algebra_init(struct algebra *a, struct request *rq, enum operation o
         reply_oom(rq->out);
         return false;
     }
-    for (int i = 0; i < n; i++) {
+    struct turn *turn = turn_of_keys(rq, (uint64_t)n);
+    for (int i = 0; i < n; i++, turn_take(turn)) {
         struct key k = request_key(rq, from + i);
         struct value_at v;
         if (!request_value(rq, &k, LOOK_READ, TYPE_SET, &v)) {
@@ -68,16 +69,23 @@ static bool source_has(const struct source *source, struct slice member)
     return source->e && set_has(source->s, source->e, member);
 }
 
+/* Of very many sources. */
+static inline void look_at_next(const struct algebra *a, int i)
+{
+    if (i % ROOM == ROOM - 1)
+        turn_take(a->turn);
+}
+
 /* Is a member of source i part of the result, and not seen before? */
 static bool belongs(const struct algebra *a, int i, struct slice member)
 {
     if (a->operation == UNITE) {
-        for (int j = 0; j < i; j++)
+        for (int j = 0; j < i; look_at_next(a, j++))
             if (source_has(&a->source[j], member))
                 return false;
         return true;
     }
-    for (int j = 1; j < a->n; j++)
+    for (int j = 1; j < a->n; look_at_next(a, j++))
         if (source_has(&a->source[j], member) != (a->operation == INTERSECT))
             return false;
     return true;
@@ -110,10 +118,22 @@ static bool reply_member(const struct set_member *member, void *out)
     return true;
 }
 
+/* Of very many only the smallest comes first: to sort them would take long. */
 static void algebra_sort(struct algebra *a)
 {
-    if (a->operation == INTERSECT)
+    enum { SORTED_MOST = 1024 };
+    if (a->operation != INTERSECT)
+        return;
+    if (a->n <= SORTED_MOST) {
         qsort(a->source, (size_t)a->n, sizeof *a->source, by_count);
+        return;
+    }
+    for (int i = 1; i < a->n; look_at_next(a, i++))
+        if (by_count(&a->source[0], &a->source[i]) > 0) {
+            struct source least = a->source[i];
+            a->source[i] = a->source[0];
+            a->source[0] = least;
+        }
 }
 
 /* Look-ups: of each member of one set, or of all, in the others. */
@@ -128,6 +148,8 @@ static bool is_long(const struct request *rq, const struct algebra *a)
 static enum command_result reply_algebra(struct request *rq, enum operation operation)
 {
     struct algebra a;
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
     if (!algebra_init(&a, rq, operation, 1, rq->argc - 1))
         return CMD_DONE;
     algebra_sort(&a);
@@ -190,7 +212,11 @@ enum command_result sintercard_command(struct request *rq)
 {
     struct algebra a;
     int64_t keys, limit = 0;
-    if (!parse_intercard(rq, &keys, &limit) || !algebra_init(&a, rq, INTERSECT, 2, (int)keys))
+    if (!parse_intercard(rq, &keys, &limit))
+        return CMD_DONE;
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
+    if (!algebra_init(&a, rq, INTERSECT, 2, (int)keys))
         return CMD_DONE;
     algebra_sort(&a);
     if (is_long(rq, &a)) {
@@ -219,7 +245,7 @@ static bool store_member(const struct set_member *member, void *arg)
 
 static void hold_sources(struct algebra *a, void (*what)(struct entry *e))
 {
-    for (int i = 0; i < a->n; i++)
+    for (int i = 0; i < a->n; look_at_next(a, i++))
         if (a->source[i].e)
             what(a->source[i].e);
 }
@@ -243,6 +269,8 @@ static enum command_result store_algebra(struct request *rq, enum operation oper
     struct algebra a;
     struct key to = request_key(rq, 1);
     struct result r = {.failed = false};
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
     if (!algebra_init(&a, rq, operation, 2, rq->argc - 2))
         return CMD_DONE;
     algebra_sort(&a);

@@ -49,10 +49,12 @@ enum command_result get_command(struct request *rq)
 enum command_result mget_command(struct request *rq)
 {
     char scratch[24];
-    reply_array(rq->out, (size_t)rq->argc - 1);
     struct key_walk walk;
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
+    reply_array(rq->out, (size_t)rq->argc - 1);
     key_walk_begin(&walk, 1, 1);
-    for (const struct key *k; (k = key_walk_next(rq, &walk));) {
+    for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn)) {
         struct entry *e = request_find_ahead(rq, k, LOOK_READ, key_walk_ahead(&walk));
         if (e && entry_type(e) == TYPE_STRING)
             reply_bulk(rq->out, entry_string(e, scratch));

@@ -298,7 +298,7 @@ static enum store_result put_pairs(struct request *rq)
         return STORE_OOM;
     struct key_walk walk;
     key_walk_begin(&walk, 1, 2);
-    for (const struct key *k; (k = key_walk_next(rq, &walk));) {
+    for (const struct key *k; (k = key_walk_next(rq, &walk)); turn_take(rq->turn)) {
         if (store_set_string_ahead(request_shard(rq, k), rq->client->db, k, rq->argv[walk.at + 1], 0, 0,
                                    key_walk_ahead(&walk)) != STORE_OK)
             return STORE_OOM;
@@ -316,8 +316,11 @@ static bool pairs_complete(struct request *rq)
 
 enum command_result mset_command(struct request *rq)
 {
-    if (pairs_complete(rq))
-        reply_stored(rq, put_pairs(rq));
+    if (!pairs_complete(rq))
+        return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
+    reply_stored(rq, put_pairs(rq));
     return CMD_DONE;
 }
 
@@ -325,7 +328,9 @@ enum command_result msetnx_command(struct request *rq)
 {
     if (!pairs_complete(rq))
         return CMD_DONE;
-    for (int i = 1; i < rq->argc; i += 2) {
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
+    for (int i = 1; i < rq->argc; i += 2, turn_take(rq->turn)) {
         struct key k = request_key(rq, i);
         if (request_find(rq, &k, LOOK_WRITE)) {
             reply_int(rq->out, 0);

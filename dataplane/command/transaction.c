@@ -420,16 +420,6 @@ static bool lacks_room(const struct request *rq, const struct transaction *t)
     return false;
 }
 
-/* In slices a command of the queue takes turns only if it is long itself: others may have more in hand than
- * their keys. */
-static void turns_of_store(const struct request *rq, struct turn *turn)
-{
-    const struct keyspace *ks = rq->env->ks;
-    for (unsigned i = 0; rq->turn && i < ks->shards; i++)
-        if (rq->route == ROUTE_ALL || i == rq->env->self || rq->env->workers == 1)
-            shard_set_turn(ks->shard[i], turn);
-}
-
 /* The user has changed since it was queued. */
 static bool is_denied(struct request *rq, struct request *next)
 {
@@ -450,16 +440,13 @@ static bool is_denied(struct request *rq, struct request *next)
     return true;
 }
 
-static void run_next(struct request *rq, struct request *next)
+static void run_next(struct request *rq, struct request *next, bool everywhere)
 {
-    next->turn = rq->turn;
+    next->turn = next->cmd->flags & CMD_REMOTE ? NULL : rq->turn;
     if (is_denied(rq, next))
         return;
-    if (command_nested(next, rq->wire) != CMD_LONG)
-        return;
-    turns_of_store(rq, rq->turn);
-    command_long(next, rq->wire);
-    turns_of_store(rq, NULL);
+    if (command_nested(next, rq->wire) == CMD_LONG)
+        command_nested_long(next, rq->wire, everywhere);
 }
 
 static void run_queued(struct request *rq, struct transaction *t)
@@ -467,13 +454,16 @@ static void run_queued(struct request *rq, struct transaction *t)
     struct resp_writer *out = rq->out;
     struct request next;
     uint32_t errors = out->errors;
+    bool everywhere = rq->route == ROUTE_ALL;
     unwatch(rq->env, t); /* nobody need tell us what we change ourselves */
     rq->client->flags = (rq->client->flags & ~(uint32_t)CLIENT_COUNTED) | CLIENT_DENY_BLOCKING;
-    turns_of_store(rq, NULL);
+    if (rq->turn)
+        command_turns_of_store(rq->env, NULL, everywhere);
     reply_array(out, (size_t)t->count);
     for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
-        run_next(rq, &next);
-    turns_of_store(rq, rq->turn);
+        run_next(rq, &next, everywhere);
+    if (rq->turn)
+        command_turns_of_store(rq->env, rq->turn, everywhere);
     rq->client->flags &= ~(uint32_t)CLIENT_DENY_BLOCKING;
     out->errors = errors; /* they count as those of the commands that made them */
     discard(rq->env, rq->client);

@@ -183,8 +183,10 @@ enum command_result zmscore_command(struct request *rq)
     struct zset z;
     if (!request_zset(rq, &rq->key, LOOK_READ, &v, &z))
         return CMD_DONE;
+    if (turn_wanted_many(rq))
+        return CMD_LONG;
     reply_array(rq->out, (size_t)rq->argc - 2);
-    for (int i = 2; i < rq->argc; i++)
+    for (int i = 2; i < rq->argc; i++, turn_take(rq->turn))
         reply_score_of(rq->out, &z, rq->argv[i]);
     return CMD_DONE;
 }

@@ -110,7 +110,8 @@ static bool take_inputs(struct request *rq, struct algebra *a)
         reply_oom(rq->out);
         return false;
     }
-    for (unsigned i = 0; i < a->inputs; i++)
+    struct turn *turn = turn_of_keys(rq, a->inputs);
+    for (unsigned i = 0; i < a->inputs; i++, turn_take(turn))
         if (!take_input(rq, a, i))
             return false;
     return true;
@@ -118,7 +119,7 @@ static bool take_inputs(struct request *rq, struct algebra *a)
 
 static bool take_weights(struct request *rq, struct algebra *a, int at)
 {
-    for (unsigned i = 0; i < a->inputs; i++)
+    for (unsigned i = 0; i < a->inputs; i++, turn_take(rq->turn))
         if (!request_double(rq, at + (int)i, &a->input[i].weight, "ERR weight value is not a float"))
             return false;
     return true;
@@ -307,6 +308,8 @@ static enum command_result combine(struct request *rq, enum operation operation,
 {
     struct algebra a = {
         .operation = operation, .store = store, .only_count = only_count, .first = store ? 3 : 2};
+    if (turn_wanted_keys(rq, KEY_WORK))
+        return CMD_LONG;
     bool ok = take_numkeys(rq, &a) && take_inputs(rq, &a) && take_options(rq, &a);
     bool later = ok && turn_wanted(rq, work_of(&a));
     if (ok && !later)

@@ -178,6 +178,21 @@ static const char *refusal(const struct script_host *h, const struct request *rq
     return NULL;
 }
 
+/* A long command gives way to others when it has begun: only once the script is in slices, where nobody else
+ * comes near what it has in hand. */
+static void run_nested(struct script_host *h, struct request *rq)
+{
+    rq->turn = h->may_turn && !(rq->cmd->flags & CMD_REMOTE) ? &h->turn : NULL;
+    host_begin_turn(h);
+    if (command_nested(rq, &h->out) != CMD_LONG)
+        return;
+    if (!h->rq->again)
+        host_stop_here(h);
+    if (!h->may_turn)
+        rq->turn = NULL;
+    command_nested_long(rq, &h->out, script_is_alone(h->rq));
+}
+
 /* Runs what the arguments say; its reply, as a Lua value, or a table of its error, is on top. */
 static void run_command(lua_State *L, struct script_host *h, int argc)
 {
@@ -195,7 +210,7 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     }
     h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;
     open_reply(h);
-    command_nested(&rq, &h->out);
+    run_nested(h, &rq);
     lua_settop(L, 0); /* many arguments leave no room for the reply */
     if (h->out.failed)
         luaL_error(L, "not enough memory");

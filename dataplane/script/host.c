@@ -9,9 +9,10 @@
 #include <x86intrin.h>
 
 enum {
-    LOOK_EACH = 1000,     /* instructions between two looks at the clock */
-    COMPILED_MOST = 1000, /* functions kept */
-    STACK = 8 << 20       /* functions in functions that match patterns: half of it */
+    LOOK_EACH = 1000,       /* instructions between two looks at the clock */
+    COMMAND_LOOK_EACH = 16, /* elements, in a command */
+    COMPILED_MOST = 1000,   /* functions kept */
+    STACK = 8 << 20         /* functions in functions that match patterns: half of it */
 };
 
 static const char host_key, functions_key;
@@ -68,6 +69,30 @@ void host_give_way(struct script_host *h)
 {
     if (h->may_turn && __rdtsc() >= h->until)
         coroutine_yield(h->co);
+}
+
+void host_stop_here(struct script_host *h)
+{
+    if (h->may_turn)
+        coroutine_yield(h->co);
+}
+
+/* struct turn.look. Where less than that is long (tests), each look is the end of a slice. */
+static void look_in_command(struct turn *turn)
+{
+    struct script_host *h = (struct script_host *)((char *)turn - offsetof(struct script_host, turn));
+    turn->left = COMMAND_LOOK_EACH;
+    if (h->rq->env->turn_work < COMMAND_LOOK_EACH) {
+        turn->left = 1;
+        h->until = 0;
+    }
+    if (h->rq->again)
+        host_give_way(h);
+}
+
+void host_begin_turn(struct script_host *h)
+{
+    h->turn = (struct turn){.left = 1, .look = look_in_command};
 }
 
 void host_limit_time(struct script_host *h, uint64_t us, const char *why)

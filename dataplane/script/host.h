@@ -26,6 +26,7 @@ enum host_name {
 struct script_host {
     lua_State *L;
     size_t used, limit;
+    size_t used_before, tidy_above; /* used when the run began; of it, what is collected after a run */
     uint64_t generation;
     unsigned compiled; /* functions kept */
     unsigned runs;
@@ -35,6 +36,7 @@ struct script_host {
     struct coroutine *co;  /* what it runs on; NULL: on whatever stack its command runs on */
     bool may_turn;         /* it gives way to others ... */
     uint64_t until;        /* ... when the TSC says so */
+    struct turn turn;      /* of its commands that are long */
     bool killed;
     uint64_t begun_us;       /* as deadline_us */
     int keys, status;        /* of the run: how many keys, and lua_cpcall()'s result */
@@ -90,6 +92,10 @@ void api_push_error(lua_State *L, const char *text, size_t len);
 int host_compile(lua_State *L, struct script_host *h, struct slice body);
 /* Lets others have the worker when a slice is over. */
 void host_give_way(struct script_host *h);
+/* Lets others have it now, so that what comes next is in slices. */
+void host_stop_here(struct script_host *h);
+/* Before a command that may take h->turn. */
+void host_begin_turn(struct script_host *h);
 /* Monotonic. */
 uint64_t host_clock_us(void);
 /* Gives what runs next so much time; `why` is the error when it is over. */

@@ -8,19 +8,26 @@
 #include <x86intrin.h>
 
 enum {
-    FIRST_US = 50,         /* then others come, ... */
-    SLICE_US = 10,         /* ... and the clock of its slices is looked at so often */
-    TIDY_BYTES = 4 << 20,  /* beyond it everything is collected after a run */
-    KEEP_BYTES = 64 << 10, /* of buffers, from run to run */
+    FIRST_US = 50,           /* then others come, ... */
+    SLICE_US = 10,           /* ... and the clock of its slices is looked at so often */
+    LARGE_BYTES = 512 << 10, /* taken by a script: it ends in slices */
+    TIDY_BYTES = 4 << 20,    /* beyond it everything is collected after a run, ... */
+    TIDY_KB = 8,             /* ... in steps of so much, */
+    TIDY_GROWN = 2,          /* and again when so many times as much is used as was left */
+    KEEP_BYTES = 64 << 10,   /* of buffers, from run to run */
 };
 
-/* Pushes a list of the arguments from..to. */
-static void push_list(lua_State *L, const struct request *rq, int from, int to)
+/* Pushes a list of the arguments from..to. May give way: the request is another one then. */
+static void push_list(lua_State *L, struct script_host *h, int from, int to)
 {
+    enum { GIVE_WAY_EACH = 16 };
     lua_createtable(L, to - from, 0);
     for (int i = from; i < to; i++) {
-        lua_pushlstring(L, (const char *)rq->argv[i].p, rq->argv[i].len);
+        struct slice arg = h->rq->argv[i];
+        lua_pushlstring(L, (const char *)arg.p, arg.len);
         lua_rawseti(L, -2, i - from + 1);
+        if (i % GIVE_WAY_EACH == 0)
+            host_give_way(h);
     }
 }
 
@@ -39,19 +46,18 @@ static void set_global(lua_State *L, const char *name)
 static int push_call(lua_State *L, struct script_host *h)
 {
     enum { FIRST = 3 };
-    const struct request *rq = h->rq;
     bool script = h->script;
-    push_list(L, rq, FIRST, FIRST + h->keys);
+    push_list(L, h, FIRST, FIRST + h->keys);
     if (script)
         set_global(L, "KEYS");
-    push_list(L, rq, FIRST + h->keys, rq->argc);
+    push_list(L, h, FIRST + h->keys, h->rq->argc);
     if (script)
         set_global(L, "ARGV");
     if (script) {
         script_push(L, h);
         return 0;
     }
-    library_push(L, h); /* may give way, and the arguments are others' then */
+    library_push(L, h);
     lua_insert(L, -3);
     return 2;
 }
@@ -94,6 +100,12 @@ static void reply_failure(lua_State *L, struct script_host *h)
         out->errors = errors;
 }
 
+/* Will it take long to reply what the script returns, or to collect what it has left? */
+static bool is_large(const struct script_host *h)
+{
+    return h->used > h->used_before + LARGE_BYTES || h->used > h->tidy_above;
+}
+
 static int protected_run(lua_State *L)
 {
     struct script_host *h = lua_touserdata(L, 1);
@@ -105,6 +117,8 @@ static int protected_run(lua_State *L)
     h->limit = SIZE_MAX; /* what follows cannot be taken back */
     if (h->again)
         return 0;
+    if (!h->rq->again && is_large(h))
+        host_stop_here(h);
     h->replying = true;
     if (h->failed)
         reply_failure(L, h);
@@ -136,6 +150,10 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
 {
     const struct client *c = rq->client;
     h->rq = rq;
+    h->limit = rq->env->conf->script_memory_limit;
+    h->used_before = h->used;
+    if (!h->tidy_above)
+        h->tidy_above = TIDY_BYTES;
     h->read_only = read_only || h->program->flags & SCRIPT_NO_WRITES;
     h->resp = 2;
     h->killed = h->again = h->dirty = h->replying = h->failed = false;
@@ -160,14 +178,26 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
     host_limit_time(h, threshold_ms(rq) * 1000, "Script took longer than busy-reply-threshold and was ended");
 }
 
-/* Lua's buffer for joining strings becomes smaller by half with each collection. */
+/* To the end of a collection; a step is one table at least. */
 static void collect(struct script_host *h)
 {
+    while (!lua_gc(h->L, LUA_GCSTEP, TIDY_KB))
+        if (h->rq->again)
+            host_give_way(h);
+}
+
+/* Lua's buffer for joining strings becomes smaller by half with each collection. */
+static void tidy(struct script_host *h)
+{
     uint64_t before;
+    if (h->used <= h->tidy_above)
+        return;
+    collect(h); /* the one under way has seen what is garbage now */
     do {
         before = h->used;
-        lua_gc(h->L, LUA_GCCOLLECT, 0);
+        collect(h);
     } while (h->used > TIDY_BYTES && h->used < before - before / 4);
+    h->tidy_above = TIDY_GROWN * h->used > TIDY_BYTES ? TIDY_GROWN * h->used : TIDY_BYTES;
 }
 
 static void end(struct script_host *h)
@@ -177,9 +207,7 @@ static void end(struct script_host *h)
     lua_sethook(h->L, NULL, 0, 0);
     h->limit = h->rq->env->conf->script_memory_limit;
     h->may_turn = false;
-    if (h->used > TIDY_BYTES)
-        collect(h);
-    else if (++h->runs % TIDY_RUNS == 0)
+    if (++h->runs % TIDY_RUNS == 0)
         lua_gc(h->L, LUA_GCSTEP, 1);
     if (h->reply_cap > KEEP_BYTES) {
         free(h->reply);
@@ -218,6 +246,7 @@ static void run_on_stack(void *host)
 {
     struct script_host *h = host;
     h->status = lua_cpcall(h->L, protected_run, h);
+    tidy(h);
 }
 
 /* It has run to its end. */

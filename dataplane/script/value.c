@@ -44,12 +44,24 @@ static struct slice bulk(const uint8_t **at, const uint8_t *end, int64_t len)
     return s;
 }
 
+/* After so many elements others may have the worker. */
+enum { GIVE_WAY_EACH = 16 };
+
+static void element_done(lua_State *L, int64_t i)
+{
+    if (i % GIVE_WAY_EACH == 0)
+        host_give_way(script_host_from(L));
+}
+
 static void array_from(lua_State *L, const uint8_t **at, const uint8_t *end, int64_t n)
 {
-    lua_createtable(L, n < 1024 ? (int)n : 1024, 0);
+    enum { ELEMENT_LEAST = 3 }; /* bytes, so that a table is not made larger than it can become */
+    int64_t most = (end - *at) / ELEMENT_LEAST;
+    lua_createtable(L, (int)(n < most ? n : most), 0);
     for (int64_t i = 1; i <= n && *at < end; i++) {
         value_from_resp(L, at, end);
         lua_rawseti(L, -2, (int)i);
+        element_done(L, i);
     }
 }
 
@@ -67,6 +79,7 @@ static void pairs_from(lua_State *L, const uint8_t **at, const uint8_t *end, int
             lua_pop(L, 2);
         else
             lua_rawset(L, -3);
+        element_done(L, i);
     }
     wrap_in(L, set ? "set" : "map");
 }
@@ -157,6 +170,13 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
 
 /* -- Lua to RESP -- */
 
+/* What is long is replied in slices: then others may have the worker in the middle of it. */
+static void part_done(struct script_host *h, size_t i)
+{
+    if (i % GIVE_WAY_EACH == 0 && h->rq->again)
+        host_give_way(h);
+}
+
 /* Pushes t[name], t being on top, without metatables. */
 static void field(struct script_host *h, enum host_name name)
 {
@@ -183,7 +203,7 @@ static void table_of_pairs(struct script_host *h, struct resp_writer *out, bool 
     lua_State *L = h->L;
     size_t n = 0;
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-        n++;
+        part_done(h, ++n);
     if (set)
         reply_set(out, n);
     else
@@ -196,6 +216,7 @@ static void table_of_pairs(struct script_host *h, struct resp_writer *out, bool 
         value_to_reply(h, out); /* the key */
         if (!set)
             value_to_reply(h, out);
+        part_done(h, n--);
     }
 }
 
@@ -205,13 +226,14 @@ static void list_to_reply(struct script_host *h, struct resp_writer *out)
     int n = 0;
     for (lua_rawgeti(L, -1, 1); !lua_isnil(L, -1); lua_rawgeti(L, -1, n + 1)) {
         lua_pop(L, 1);
-        n++;
+        part_done(h, (size_t)++n);
     }
     lua_pop(L, 1);
     reply_array(out, (size_t)n);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, i);
         value_to_reply(h, out);
+        part_done(h, (size_t)i);
     }
 }
 

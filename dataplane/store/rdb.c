@@ -3,8 +3,8 @@
 #include "store/rdb.h"
 #include "base/crc64.h"
 #include "base/number.h"
+#include "store/lzf_turns.h"
 
-#include <lzf.h>
 #include <stdlib.h>
 
 /* The two top bits of a length's first byte; what follows a string's SPECIAL is how it is kept. */
@@ -48,7 +48,7 @@ void rdb_put(struct rdb_writer *w, const void *bytes, size_t n)
 {
     if (!n || !make_room(w, n))
         return;
-    memcpy(w->p + w->len, bytes, n);
+    turn_copy(w->turn, w->p + w->len, bytes, n);
     w->len += n;
     turn_take(w->turn);
 }
@@ -110,14 +110,17 @@ static bool put_lzf(struct rdb_writer *w, struct slice s)
     if (s.len <= LZF_SHORTEST || s.len > UINT32_MAX || !make_room(w, LENGTHS + s.len))
         return false;
     size_t at = w->len;
-    unsigned n = lzf_compress(s.p, (unsigned)s.len, w->p + at + LENGTHS, (unsigned)s.len - LZF_SAVES);
+    size_t n = lzf_pack(s, w->p + at + LENGTHS, s.len - LZF_SAVES, w->turn);
     if (n == 0)
         return false;
     rdb_put_byte(w, BYTE_SPECIAL | KEPT_LZF);
     rdb_put_len(w, n);
     rdb_put_len(w, s.len);
-    memmove(w->p + w->len, w->p + at + LENGTHS, n);
-    w->len += n;
+    for (size_t from = at + LENGTHS, piece; n; n -= piece, from += piece, turn_take(w->turn)) {
+        piece = n < TURN_PIECE ? n : TURN_PIECE;
+        memmove(w->p + w->len, w->p + from, piece);
+        w->len += piece;
+    }
     return true;
 }
 
@@ -255,7 +258,7 @@ static void take_lzf(struct rdb_reader *r, struct rdb_text *text)
         r->bad = r->no_memory = true;
         return;
     }
-    if (lzf_decompress(p, (unsigned)packed, text->own, (unsigned)len) != len)
+    if (!lzf_unpack((struct slice){p, packed}, text->own, len, r->turn))
         r->bad = true;
     text->s = (struct slice){text->own, len};
 }

@@ -93,6 +93,104 @@ static void del_many(uint64_t n)
     many_members("DEL", NULL, n);
 }
 
+static void mget_many(uint64_t n)
+{
+    many_members("MGET", NULL, n);
+}
+
+static void sinter_many(uint64_t n)
+{
+    many_members("SINTER", NULL, n);
+}
+
+static void pfadd_many(uint64_t n)
+{
+    many_members("PFADD", "hll", n);
+}
+
+static void zmscore_many(uint64_t n)
+{
+    many_members("ZMSCORE", "zset", n);
+}
+
+static void geopos_many(uint64_t n)
+{
+    many_members("GEOPOS", "zset", n);
+}
+
+static void hmget_many(uint64_t n)
+{
+    many_members("HMGET", "nothing", n);
+}
+
+static void subscribe_many(uint64_t n)
+{
+    many_members("SUBSCRIBE", NULL, n);
+}
+
+static void numsub_many(uint64_t n)
+{
+    many_members("PUBSUB", "NUMSUB", n);
+}
+
+/* The rest of a prepared line's words is what it says. */
+static void line(const char *text)
+{
+    free(bytes);
+    bytes = malloc(strlen(text) + 3);
+    bytes_len = (size_t)sprintf(bytes, "%s\r\n", text);
+}
+
+static void subscribed(uint64_t n, const char *then)
+{
+    struct pubsub *p = rig.box.pubsub[0];
+    struct client *c;
+    rig_says(&rig, &rig.client[0], "PING\r\n", "+PONG\r\n"); /* its session is there */
+    c = &rig.worker->live_sessions->client;
+    for (uint64_t i = 0; i < n; i++) {
+        char text[32];
+        struct slice name = {(const uint8_t *)text,
+                             (size_t)sprintf(text, "member:%llu", (unsigned long long)i)};
+        if (pubsub_subscribe(p, c, TOPIC_CHANNEL, name) != SUBSCRIBED)
+            abort();
+    }
+    line(then);
+}
+
+static void unsubscribe_all(uint64_t n)
+{
+    subscribed(n, "UNSUBSCRIBE");
+}
+
+static void channels(uint64_t n)
+{
+    subscribed(n, "PUBSUB CHANNELS");
+}
+
+static void script_long(uint64_t n)
+{
+    (void)n;
+    line("EVAL \"return #redis.call('SMEMBERS', 'set')\" 1 set");
+}
+
+/* Text that packs well, 10 MiB. */
+static void text_packs(void)
+{
+    uint8_t *to;
+    struct key big = keyspace_key(rig.box.ks, slice_str("text"));
+    if (store_string_grow(rig.box.ks->shard[0], 0, &big, 10 << 20, &to) != STORE_OK)
+        abort();
+    for (size_t i = 0; i < 10 << 20; i++)
+        to[i] = (uint8_t)("abcdefghij"[i * i / 7 % 10]);
+}
+
+static void dump_text(uint64_t n)
+{
+    (void)n;
+    text_packs();
+    line("DUMP text");
+}
+
 static void wait_many(uint64_t n)
 {
     static const struct slice argv[] = {SLICE_LIT("BLPOP"), SLICE_LIT("row"), SLICE_LIT("0")};
@@ -205,7 +303,19 @@ static const struct row {
             {"EXEC of so many SET", exec_many},
             {"SET of 10 MiB", set_large},
             {"maxmemory halved, SADD", shrink},
-            {"so many keys expire", expire_all}};
+            {"so many keys expire", expire_all},
+            {"MGET of so many", mget_many},
+            {"SINTER of so many", sinter_many},
+            {"PFADD of so many", pfadd_many},
+            {"HMGET of so many", hmget_many},
+            {"ZMSCORE of so many", zmscore_many},
+            {"GEOPOS of so many", geopos_many},
+            {"SUBSCRIBE to so many", subscribe_many},
+            {"UNSUBSCRIBE from so many", unsubscribe_all},
+            {"PUBSUB NUMSUB of so many", numsub_many},
+            {"PUBSUB CHANNELS, so many", channels},
+            {"DUMP of 10 MiB that pack", dump_text},
+            {"SMEMBERS in a script", script_long}};
 
 /* Microseconds of the longest step from the request to its reply. */
 static double longest(bool slices)
