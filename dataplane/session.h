@@ -35,6 +35,7 @@ struct session {
     struct worker *worker;
     struct tcp_conn *conn;
     uint32_t flags;
+    uint32_t since;                        /* when what is to be read began to come (wiretime.h); 0: nothing is */
     struct session *ready_next;            /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
     uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
@@ -99,6 +100,8 @@ enum parse_result {
 void batch_begin(struct batch *b);
 /* Reads requests into the batch. */
 enum parse_result session_parse(struct session *s, struct batch *b);
+/* Has it received anything that was not read yet? */
+bool session_has_input(const struct session *s);
 /* The batch has run: forgets what was executed. */
 void session_consumed(struct session *s);
 /* Puts the reading position back to a request that has not been executed. */

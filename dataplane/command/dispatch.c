@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "base/times.h"
 #include "command/connection.h"
 #include "command/latency.h"
 #include "command/notify.h"
@@ -48,27 +49,27 @@ static __attribute__((noinline)) void route_keys(struct request *rq)
             rq->route = ROUTE_ALL;
 }
 
-void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
-                     const struct slice *argv)
+uint8_t command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                        const struct slice *argv)
 {
     *rq = (struct request){
         .env = env, .client = client, .argc = argc, .argv = argv, .route = ROUTE_HERE, .shard = env->self};
     const struct command_slot *slot = command_slot_find(argv[0]);
     if (!slot)
-        return;
+        return TIME_OTHER;
     unsigned key_kind = slot->key_kind;
     rq->cmd = slot->cmd;
     int arity = slot->arity;
     if (slot->container && argc > 1) {
         rq->cmd = command_sub_find(slot->cmd, argv[1]);
         if (!rq->cmd)
-            return;
+            return slot->family;
         arity = rq->cmd->arity;
         key_kind = rq->cmd->key_kind;
     }
     if (!command_arity_ok(arity, argc)) {
         rq->bad_arity = true;
-        return;
+        return slot->family;
     }
     if (key_kind == COMMAND_ONE_KEY || (key_kind == COMMAND_KEY_FIRST && env->ks->shards == 1))
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
@@ -76,6 +77,7 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
         rq->route = ROUTE_ALL;
+    return slot->family;
 }
 
 /* -- execute -- */

@@ -184,6 +184,7 @@ static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool)
     w->pool = pool;
     w->counters = i ? &r->second_counters : &r->counters;
     w->env.stats = r->stats + i * command_ids();
+    wiretime_init(&w->times, &r->times[i * TIME_FAMILIES], (double)rte_get_tsc_hz());
     w->queue = &queues[i];
     w->wire = (struct wire){worker_send, w};
     w->nif = make_nif(0, pool, &w->wire, w->counters);
@@ -218,6 +219,7 @@ void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memw
     rte_rcu_qsbr_init(r->box.rcu, n);
     r->box.worker = calloc(n, sizeof(struct worker *));
     r->stats = calloc((size_t)n * command_ids(), sizeof *r->stats);
+    r->times = calloc((size_t)n * TIME_FAMILIES, sizeof *r->times);
     for (unsigned i = 0; i < n; i++) {
         rte_rcu_qsbr_thread_register(r->box.rcu, i);
         rte_rcu_qsbr_thread_online(r->box.rcu, i);
@@ -272,6 +274,7 @@ bool rig_stop(struct box_rig *r)
     free(r->box.rcu);
     free(r->box.worker);
     free(r->stats);
+    free(r->times);
     return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
 }
 
