@@ -12,8 +12,7 @@
 static uint64_t quantile(const struct block *b, const struct channel_histogram *h, uint64_t count,
                          uint64_t millionths)
 {
-    uint64_t rank = (uint64_t)((unsigned __int128)count * millionths / 1000000), seen = 0;
-    rank += rank < count;
+    uint64_t rank = (uint64_t)(((unsigned __int128)count * millionths + 999999) / 1000000), seen = 0;
     for (unsigned i = 0; i < CHANNEL_BUCKETS; i++) {
         seen += h->bucket[i];
         if (seen >= rank) {

@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct command_stats) == sizeof(struct channel_command_tot
                    offsetof(struct command_stats, failed) == offsetof(struct channel_command_totals, failed),
                "command.h and messages.h disagree");
 _Static_assert(sizeof(struct family_times) == TIME_STAGES * sizeof(struct channel_histogram) &&
-                   TIME_BUCKETS == CHANNEL_BUCKETS &&
+                   (int)TIME_BUCKETS == (int)CHANNEL_BUCKETS &&
                    offsetof(struct histogram, bucket) == offsetof(struct channel_histogram, bucket),
                "times.h and messages.h disagree");
 _Static_assert(sizeof(struct counters) == COUNTER_MAX * sizeof(uint64_t), "counters are an array");

@@ -174,7 +174,7 @@ static void test_waiting_for_a_key_is_no_latency(void)
     CU_ASSERT(rig_says(&rig, d, "RPUSH l x\r\n", ":1\r\n"));
     rig_run(&rig, 5000);
     CU_ASSERT_EQUAL(of_box("list", TIME_TOTAL), 1);
-    CU_ASSERT(rig_says(&rig, c, "PING\r\n", "*2\r\n$1\r\nl\r\n$1\r\nx\r\n+PONG\r\n"));
+    CU_ASSERT(rig_says(&rig, c, "PING\r\n", "+PONG\r\n"));
     CU_ASSERT_EQUAL(of_box("connection", TIME_TOTAL), 1);
     CU_ASSERT(rig_stop(&rig));
 }
