@@ -107,7 +107,8 @@ uint64_t block_times(const struct block *b, unsigned family, unsigned stage, str
 
 uint64_t block_bucket_end(const struct block *b, unsigned bucket)
 {
-    return __atomic_load_n((const uint64_t *)(const void *)(b->base + b->head.bucket_ends) + bucket, __ATOMIC_RELAXED);
+    return __atomic_load_n((const uint64_t *)(const void *)(b->base + b->head.bucket_ends) + bucket,
+                           __ATOMIC_RELAXED);
 }
 
 unsigned block_gauges(const struct block *b)

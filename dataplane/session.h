@@ -35,8 +35,8 @@ struct session {
     struct worker *worker;
     struct tcp_conn *conn;
     uint32_t flags;
-    uint32_t since;                        /* when what is to be read began to come (wiretime.h); 0: nothing is */
-    struct session *ready_next;            /* list of readable sessions, or free list */
+    uint32_t since;             /* when what is to be read began to come (wiretime.h); 0: nothing is */
+    struct session *ready_next; /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
     uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
     uint8_t due;     /* a bit for each walk that it was put in front of before its turn */

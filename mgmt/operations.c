@@ -270,7 +270,8 @@ static json_t *duration_text(json_int_t ns)
         return json_sprintf("%" JSON_INTEGER_FORMAT "ns", ns);
     if (ns < 1000000)
         return json_sprintf("%.1fus", (double)ns / 1e3);
-    return ns < 1000000000 ? json_sprintf("%.2fms", (double)ns / 1e6) : json_sprintf("%.2fs", (double)ns / 1e9);
+    return ns < 1000000000 ? json_sprintf("%.2fms", (double)ns / 1e6)
+                           : json_sprintf("%.2fs", (double)ns / 1e9);
 }
 
 int run_show_latency(struct invocation *in)

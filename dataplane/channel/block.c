@@ -146,7 +146,8 @@ struct command_stats *channel_command_stats(struct channel *ch, unsigned worker)
 struct family_times *channel_times(struct channel *ch, unsigned worker)
 {
     const struct channel_block *b = ch->block;
-    return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->times_in_worker) : NULL;
+    return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->times_in_worker)
+                               : NULL;
 }
 
 void channel_gauge(struct channel *ch, const char *name, double value)

@@ -91,8 +91,8 @@ struct channel_histogram { /* of nanoseconds, per worker, family of commands and
 
 /* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader
  * that sees it not zero sees the tables. Worker w's counters (uint64_t) are at workers_offset + w *
- * worker_stride, its command totals commands_in_worker bytes further, its times (struct channel_histogram[families][
- * stages]) times_in_worker bytes. */
+ * worker_stride, its command totals commands_in_worker bytes further, its times (struct
+ * channel_histogram[families][ stages]) times_in_worker bytes. */
 struct channel_block {
     uint32_t magic, version;
     uint64_t size; /* of the whole mapping */
