@@ -74,20 +74,20 @@ void wiretime_late(struct wiretime_batch *b, unsigned from, unsigned to, uint32_
     }
 }
 
-static void add_late(struct wiretime *t, uint32_t since, unsigned family)
+static void add_late(struct wiretime *t, uint32_t since, unsigned family, uint64_t now)
 {
     uint64_t cycles = since ? since_cycles(t, since) : t->start;
     struct wiretime_group *last = t->groups > t->closed ? &t->group[t->groups - 1] : NULL;
     if (last && last->late && last->family == family && last->since == cycles)
         last->n++;
     else
-        *group_new(t, t->start) =
+        *group_new(t, now) =
             (struct wiretime_group){.since = cycles, .n = 1, .family = (uint8_t)family, .late = true};
 }
 
-static void add_group(struct wiretime *t, unsigned family, unsigned n)
+static void add_group(struct wiretime *t, unsigned family, unsigned n, uint64_t now)
 {
-    *group_new(t, t->start) = (struct wiretime_group){.since = t->start, .n = n, .family = (uint8_t)family};
+    *group_new(t, now) = (struct wiretime_group){.since = t->start, .n = n, .family = (uint8_t)family};
 }
 
 /* Are the first n all of one family? */
@@ -104,20 +104,20 @@ static inline bool is_uniform(const struct wiretime_batch *b, unsigned n)
     return other == 0;
 }
 
-static void add_mixed(struct wiretime *t, const struct wiretime_batch *b, unsigned n)
+static void add_mixed(struct wiretime *t, const struct wiretime_batch *b, unsigned n, uint64_t now)
 {
     uint8_t count[TIME_FAMILIES] = {0};
     for (unsigned i = 0; i < n; i++) {
         if (b->undone >> i & 1)
             continue;
         if (b->late >> i & 1)
-            add_late(t, b->since[i], b->family[i]);
+            add_late(t, b->since[i], b->family[i], now);
         else
             count[b->family[i]]++;
     }
     for (unsigned family = 0; family < TIME_FAMILIES; family++)
         if (count[family])
-            add_group(t, family, count[family]);
+            add_group(t, family, count[family], now);
 }
 
 void wiretime_batch(struct wiretime *t, const struct wiretime_batch *b, unsigned n, uint64_t begin,
@@ -126,9 +126,9 @@ void wiretime_batch(struct wiretime *t, const struct wiretime_batch *b, unsigned
     if (n == 0)
         return;
     if (!(b->late | b->undone) && is_uniform(b, n))
-        add_group(t, b->family[0], n);
+        add_group(t, b->family[0], n, end);
     else
-        add_mixed(t, b, n);
+        add_mixed(t, b, n, end);
     close_groups(t, begin, end);
 }
 

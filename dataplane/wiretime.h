@@ -1,6 +1,6 @@
 /* wiretime.h: how long requests are on their way through a worker, from the burst that brought them to the
  * burst that takes their replies away (base/times.h). The clock is read once a stage of a round or batch,
- * never for a request: those of a batch were received, executed and sent together. A request counts its
+ * never for a request: those of a batch were received, executed and sent together. A request leaves its
  * family; what has the same times is entered at once when the round ends.
  *
  * A session keeps when the burst came that made it readable. Usually that is this round's; of what has waited

@@ -452,7 +452,7 @@ void worker_round(struct worker *w, uint64_t start)
     net_flush(w->nif);
     port_tx_retry(w->queue);
     count_one(w->counters, COUNTER_loop_rounds);
-    if (busy) {
+    if (busy || w->times.groups) {
         w->idle_rounds = 0;
         count_one(w->counters, COUNTER_loop_busy_rounds);
         uint64_t end = rte_rdtsc();

@@ -113,6 +113,7 @@ static void test_more_groups_than_there_is_room_for(void)
     wiretime_sent(&times, (UINT64_C(1) << 30) + 20);
     CU_ASSERT_EQUAL(counted(stage(2, TIME_TOTAL)), 1000);
     CU_ASSERT_EQUAL(stage(2, TIME_TOTAL)->max, 2000 * 128 + 20);
+    CU_ASSERT_EQUAL(stage(2, TIME_SEND)->max, 10);
 }
 
 /* -- over a whole worker */
