@@ -76,6 +76,41 @@ struct channel_command_totals block_command(const struct block *b, unsigned i)
     return all;
 }
 
+void block_family_name(const struct block *b, unsigned family, char name[CHANNEL_NAME])
+{
+    copy_name(name, b->base + b->head.family_names + (size_t)family * CHANNEL_NAME, CHANNEL_NAME);
+}
+
+void block_stage_name(const struct block *b, unsigned stage, char name[CHANNEL_NAME])
+{
+    copy_name(name, b->base + b->head.stage_names + (size_t)stage * CHANNEL_NAME, CHANNEL_NAME);
+}
+
+uint64_t block_times(const struct block *b, unsigned family, unsigned stage, struct channel_histogram *h)
+{
+    uint64_t count = 0;
+    *h = (struct channel_histogram){0};
+    for (unsigned w = 0; w < b->head.workers; w++) {
+        const struct channel_histogram *t = (const void *)(worker_at(b, w) + b->head.times_in_worker);
+        t += family * b->head.stages + stage;
+        uint64_t max = __atomic_load_n(&t->max, __ATOMIC_RELAXED);
+        h->max = max > h->max ? max : h->max;
+        h->sum += __atomic_load_n(&t->sum, __ATOMIC_RELAXED);
+        for (unsigned i = 0; i < CHANNEL_BUCKETS; i++) {
+            uint64_t n = __atomic_load_n(&t->bucket[i], __ATOMIC_RELAXED);
+            h->bucket[i] += n;
+            count += n;
+        }
+    }
+    return count;
+}
+
+uint64_t block_bucket_end(const struct block *b, unsigned bucket)
+{
+    return __atomic_load_n((const uint64_t *)(const void *)(b->base + b->head.bucket_ends) + bucket,
+                           __ATOMIC_RELAXED);
+}
+
 unsigned block_gauges(const struct block *b)
 {
     const struct channel_block *shared = (const void *)b->base;

@@ -21,6 +21,12 @@ bool block_sum(const struct block *b, const char *name, uint64_t *sum);
 /* Index of a counter, or -1. */
 int block_find(const struct block *b, const char *name);
 struct channel_command_totals block_command(const struct block *b, unsigned command); /* over all workers */
+void block_family_name(const struct block *b, unsigned family, char name[CHANNEL_NAME]); /* "" = none */
+void block_stage_name(const struct block *b, unsigned stage, char name[CHANNEL_NAME]);
+/* Over all workers; returns how many it counts. */
+uint64_t block_times(const struct block *b, unsigned family, unsigned stage, struct channel_histogram *h);
+/* The largest nanoseconds that a bucket of it counts. */
+uint64_t block_bucket_end(const struct block *b, unsigned bucket);
 unsigned block_gauges(const struct block *b);
 double block_gauge_at(const struct block *b, unsigned i, char name[CHANNEL_NAME]);
 bool block_gauge(const struct block *b, const char *name, double *value);

@@ -265,6 +265,7 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
     for (unsigned w = 0; w < b->head.workers; w++)
         text_printf(out, "sluice_worker_stalled{worker=\"%u\"} %d\n", w, heartbeat_late(h, w, now_ms) != 0);
     worker_counters(out, b);
+    latency_text(out, b);
     other_gauges(out, b);
 }
 
@@ -299,10 +300,10 @@ json_t *metrics_json(const struct control *c, const struct block *b)
         double v = block_gauge_at(b, i, name);
         json_object_set_new(gauges, name, json_real(v));
     }
-    return json_pack("{s:b,s:I,s:o,s:o,s:o,s:o}", "up",
+    return json_pack("{s:b,s:I,s:o,s:o,s:o,s:o,s:o}", "up",
                      b && strcmp(supervise_status(c->supervisor)->state, "serving") == 0, "generation",
                      (json_int_t)commit_generation(c->commit), "counters", totals, "gauges", gauges,
-                     "commands", commands, "workers", workers);
+                     "commands", commands, "latency", latency_json(b), "workers", workers);
 }
 
 /* -- health ------------------------------------------------------------------------------------------- */

@@ -11,6 +11,10 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
                   uint64_t now_ms);
 /* The same figures as an object. */
 json_t *metrics_json(const struct control *c, const struct block *b);
+/* latency.c: wire-to-wire times of requests, by family of commands and stage of their way: quantiles and
+ * buckets; and as Prometheus histograms. */
+json_t *latency_json(const struct block *b);
+void latency_text(struct text *out, const struct block *b);
 /* Adds a line for each reason why the box is not well. True if it is well. */
 bool metrics_health(struct words *reasons, const struct control *c, const struct heartbeat *h,
                     uint64_t now_ms);

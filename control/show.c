@@ -230,6 +230,14 @@ static void show_stats(struct call *call, const json_t *request)
     call_reply(call, metrics_json(c, block_read(c->link, &b) ? &b : NULL));
 }
 
+static void show_latency(struct call *call, const json_t *request)
+{
+    struct control *c = call_control(call);
+    struct block b;
+    (void)request;
+    call_reply(call, latency_json(block_read(c->link, &b) ? &b : NULL));
+}
+
 /* Gauges whose names begin with one of the prefixes. */
 static json_t *gauges_json(const struct control *c, const char *prefix)
 {
@@ -386,6 +394,7 @@ static const struct {
     {"show", "config", show_config},
     {"show", "clients", show_clients},
     {"show", "stats", show_stats},
+    {"show", "latency", show_latency},
     {"show", "log", show_log},
     {"show", "links", show_links},
     {"show", "connections", show_connections},

@@ -4,6 +4,7 @@
 #include "facts.h"
 #include "generation.h"
 
+#include <rte_cycles.h>
 #include <rte_lcore.h>
 #include <rte_launch.h>
 #include <rte_malloc.h>
@@ -120,6 +121,7 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
     w->pool = pool;
     w->counters = channel_counters(p->channel, id);
     w->env.stats = channel_command_stats(p->channel, id);
+    wiretime_init(&w->times, channel_times(p->channel, id), (double)rte_get_tsc_hz());
     w->queue = port_queue(p->port, id, w->counters);
     w->wire = (struct wire){worker_send, w};
     struct net_config net = {.seed = seed};

@@ -403,6 +403,7 @@ void batch_begin(struct batch *b)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
     ahead_begin(&b->ahead);
+    b->times.late = b->times.undone = 0;
 }
 
 static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
@@ -413,7 +414,8 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
         return;
     }
     struct request *rq = &b->rq[b->n];
-    command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
+    b->times.family[b->n] =
+        command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
     const struct shard *shard = s->worker->env.ks->shard[s->worker->id];
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
         store_ahead(shard, &b->ahead, s->client.db, rq->key.hash);
@@ -532,6 +534,11 @@ uint8_t *session_give_query(struct session *s, struct mark *after)
     s->query_len = s->query_cap = rest;
     s->query_off = after->query_off = 0;
     return given;
+}
+
+bool session_has_input(const struct session *s)
+{
+    return tcp_rx_available(s->conn) > s->rx_off || s->query_len > s->query_off;
 }
 
 void session_consumed(struct session *s)

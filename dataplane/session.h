@@ -38,7 +38,8 @@ struct session {
     struct worker *worker;
     struct tcp_conn *conn;
     uint32_t flags;
-    struct session *ready_next;            /* list of readable sessions, or free list */
+    uint32_t since;             /* when what is to be read began to come (wiretime.h); 0: nothing is */
+    struct session *ready_next; /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
     uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
     uint8_t due;     /* a bit for each walk that it was put in front of before its turn */
@@ -102,6 +103,8 @@ enum parse_result {
 void batch_begin(struct batch *b);
 /* Reads requests into the batch. */
 enum parse_result session_parse(struct session *s, struct batch *b);
+/* Has it received anything that was not read yet? */
+bool session_has_input(const struct session *s);
 /* The batch has run: forgets what was executed. */
 void session_consumed(struct session *s);
 /* Puts the reading position back to a request that has not been executed. */

@@ -132,8 +132,11 @@ static bool events(struct worker *w)
             session_drain(s);
         if (ev & TCP_PEER_CLOSED)
             s->flags |= SESSION_PEER_CLOSED;
-        if (ev & (TCP_READABLE | TCP_OPENED))
+        if (ev & (TCP_READABLE | TCP_OPENED)) {
+            if (!(s->flags & (SESSION_READY | SESSION_STALLED)) || !s->since)
+                s->since = w->times.now;
             worker_ready(w, s);
+        }
         session_settle(s);
     }
     return any;
@@ -158,7 +161,10 @@ static void gather(struct worker *w, struct batch *b)
     b->marked = w->paused != PAUSE_OFF;
     while (w->ready_first) {
         struct session *s = w->ready_first;
+        unsigned first = b->n;
         enum parse_result r = session_parse(s, b);
+        if (unlikely(s->since != w->times.now))
+            wiretime_late(&b->times, first, b->n, s->since);
         w->ready_first = s->ready_next;
         if (!w->ready_first)
             w->ready_last = NULL;
@@ -235,8 +241,12 @@ static void run(struct worker *w, struct batch *b)
             store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
             execute(w, s, &b->rq[i], b->n > 1 ? &b->ahead.at[i] : NULL);
-            if (s->flags & SESSION_STALLED)
+            if (s->flags & SESSION_STALLED) {
                 session_rewind(s, b->after[i]);
+                b->times.undone |= 1u << i;
+            }
+        } else {
+            b->times.undone |= 1u << i;
         }
         if (i + 1 == b->n || b->session[i + 1] != s)
             finish(w, s);
@@ -248,9 +258,13 @@ static bool requests(struct worker *w)
 {
     if (!w->ready_first)
         return false;
+    uint64_t begin = w->times.delivered = rte_rdtsc();
     for (unsigned i = 0; i < BATCHES_A_ROUND && w->ready_first; i++) {
         gather(w, &w->batch);
         run(w, &w->batch);
+        uint64_t end = rte_rdtsc();
+        wiretime_batch(&w->times, &w->batch.times, w->batch.n, begin, end);
+        begin = end;
     }
     return true;
 }
@@ -439,6 +453,7 @@ void worker_round(struct worker *w, uint64_t start)
     fabric_park(w->box->fabric, w->id);
     /* First of all, so that the frames' headers come in while clocks and configuration are read. */
     unsigned n = port_rx(w->queue, frame, RX_BURST);
+    wiretime_round(&w->times, start);
     follow_config(w);
     read_clocks(w, start);
     if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
@@ -454,10 +469,13 @@ void worker_round(struct worker *w, uint64_t start)
     net_flush(w->nif);
     port_tx_retry(w->queue);
     count_one(w->counters, COUNTER_loop_rounds);
-    if (busy) {
+    if (busy || w->times.groups) {
         w->idle_rounds = 0;
         count_one(w->counters, COUNTER_loop_busy_rounds);
-        count_add(w->counters, COUNTER_busy_cycles, rte_rdtsc() - start);
+        uint64_t end = rte_rdtsc();
+        wiretime_sent(&w->times, end);
+        wiretime_loop(&w->times, end);
+        count_add(w->counters, COUNTER_busy_cycles, end - start);
     } else {
         w->idle_rounds++;
         idle(w);

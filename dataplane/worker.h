@@ -16,6 +16,7 @@
 #include "session.h"
 #include "tcp/tcp.h"
 #include "turns.h"
+#include "wiretime.h"
 
 struct rte_rcu_qsbr;
 struct tap;
@@ -29,6 +30,7 @@ struct batch { /* requests read together, executed together */
     struct request rq[BATCH_REQUESTS];
     struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
+    struct wiretime_batch times;
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
     bool marked; /* clients were paused when it was read: */
     struct mark before[BATCH_REQUESTS]; /* the reading position before the request */
@@ -99,6 +101,7 @@ struct worker {
     struct session *ready_first, *ready_last;
     unsigned sessions;
     struct batch batch;
+    struct wiretime times;
     struct resp_reader reader; /* of requests that arrive whole */
     struct session_out out;
     struct out_chunk *free_chunks;

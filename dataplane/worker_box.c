@@ -85,6 +85,7 @@ static void box_reset_stats(struct command_env *env)
             w->counters->v[reset[k]] = 0;
         memset(w->env.stats, 0, command_ids() * sizeof *w->env.stats);
         memset(w->errors, 0, sizeof w->errors);
+        memset(w->times.family, 0, TIME_FAMILIES * sizeof *w->times.family);
     }
 }
 

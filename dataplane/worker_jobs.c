@@ -5,6 +5,7 @@
 #include "command/transaction.h"
 #include "job.h"
 
+#include <rte_cycles.h>
 #include <stdlib.h>
 
 /* A full ring makes the job wait in the outbox: back-pressure, never a loss. */
@@ -153,6 +154,16 @@ static void attach(struct session *s, struct job *j)
     j->chunk_first = j->chunk_last = NULL;
 }
 
+/* Waiting for keys is what its client wanted: that is no latency. */
+static void note_time(struct worker *w, struct session *s, const struct job *j)
+{
+    const struct command *cmd = s->client.last_command;
+    if (atomic_load_explicit(&j->wait.state, memory_order_relaxed) == BLOCK_RUNNING)
+        wiretime_elsewhere(&w->times, s->since, cmd ? cmd->family : TIME_OTHER, rte_rdtsc());
+    if (!session_has_input(s))
+        s->since = 0;
+}
+
 void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
@@ -164,6 +175,7 @@ void worker_complete(struct worker *w, struct job *j)
         s->job = NULL;
         s->flags &= ~(uint32_t)SESSION_STALLED;
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
+        note_time(w, s, j);
         if (j->out.failed) {
             count_one(w->counters, COUNTER_client_output_limit_closes);
             notes_add(&w->notes, "Client id=%llu closed: a reply from another worker was too large or found no memory",

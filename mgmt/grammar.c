@@ -13,6 +13,8 @@ static const struct node show[] = {
      .op = "show", .what = "config", .parameter = {{"NAME", PARAMETER_DIRECTIVE, true}}},
     {"clients", "connected Redis clients", .run = run_show_clients, .op = "show", .what = "clients"},
     {"stats", "counters, gauges and commands", .run = run_show_stats, .op = "show", .what = "stats"},
+    {"latency", "how long requests take, by family of commands and stage of their way",
+     .run = run_show_latency, .op = "show", .what = "latency"},
     {"log", "recent lines of control and dataplane", .run = run_show_log, .op = "show", .what = "log"},
     {"links", "data links, their addresses and traffic", .run = run_show_links, .op = "show",
      .what = "links"},

@@ -264,6 +264,46 @@ int run_show_links(struct invocation *in)
     return code;
 }
 
+static json_t *duration_text(json_int_t ns)
+{
+    if (ns < 1000)
+        return json_sprintf("%" JSON_INTEGER_FORMAT "ns", ns);
+    if (ns < 1000000)
+        return json_sprintf("%.1fus", (double)ns / 1e3);
+    return ns < 1000000000 ? json_sprintf("%.2fms", (double)ns / 1e6)
+                           : json_sprintf("%.2fs", (double)ns / 1e9);
+}
+
+int run_show_latency(struct invocation *in)
+{
+    static const struct column columns[] = {{"family", "family"},
+                                            {"stage", "stage"},
+                                            {"count", "count", COLUMN_NUMBER},
+                                            {"mean", "mean_ns", COLUMN_NUMBER},
+                                            {"p50", "p50_ns", COLUMN_NUMBER},
+                                            {"p90", "p90_ns", COLUMN_NUMBER},
+                                            {"p99", "p99_ns", COLUMN_NUMBER},
+                                            {"p99.9", "p99.9_ns", COLUMN_NUMBER},
+                                            {"max", "max_ns", COLUMN_NUMBER},
+                                            {0}};
+    json_t *j, *stages, *stage, *rows = json_array();
+    const char *family, *name;
+    int code = ask(in, request_for(in), &j);
+    json_object_foreach(j, family, stages) json_object_foreach(stages, name, stage)
+    {
+        json_t *row = json_pack("{s:s,s:s,s:O}", "family", family, "stage", name, "count",
+                                json_object_get(stage, "count"));
+        for (const struct column *c = columns + 3; c->head; c++)
+            json_object_set_new(row, c->key, duration_text(number_of(stage, c->key)));
+        json_array_append_new(rows, row);
+    }
+    if (json_array_size(rows))
+        print_table(in->out, columns, rows);
+    json_decref(rows);
+    json_decref(j);
+    return code;
+}
+
 /* -- doing -------------------------------------------------------------------------------------------- */
 
 static int print_change(struct invocation *in, json_t *request)

@@ -13,6 +13,10 @@ enum { COMMANDS_MAX = 2048, CACHE_LINE = 64 };
 _Static_assert(sizeof(struct command_stats) == sizeof(struct channel_command_totals) &&
                    offsetof(struct command_stats, failed) == offsetof(struct channel_command_totals, failed),
                "command.h and messages.h disagree");
+_Static_assert(sizeof(struct family_times) == TIME_STAGES * sizeof(struct channel_histogram) &&
+                   (int)TIME_BUCKETS == (int)CHANNEL_BUCKETS &&
+                   offsetof(struct histogram, bucket) == offsetof(struct channel_histogram, bucket),
+               "times.h and messages.h disagree");
 _Static_assert(sizeof(struct counters) == COUNTER_MAX * sizeof(uint64_t), "counters are an array");
 
 static uint64_t line_up(uint64_t bytes)
@@ -20,18 +24,23 @@ static uint64_t line_up(uint64_t bytes)
     return (bytes + CACHE_LINE - 1) & ~(uint64_t)(CACHE_LINE - 1);
 }
 
+static uint64_t times_in_worker(unsigned commands)
+{
+    return line_up(sizeof(struct counters)) + line_up(commands * sizeof(struct channel_command_totals));
+}
+
 static uint64_t stride_for(unsigned commands)
 {
     /* One line more, so that two workers' halves never share a prefetched pair of lines. */
-    return line_up(sizeof(struct counters)) + line_up(commands * sizeof(struct channel_command_totals)) +
-           CACHE_LINE;
+    return times_in_worker(commands) + line_up(TIME_FAMILIES * sizeof(struct family_times)) + CACHE_LINE;
 }
 
 static uint64_t tables_for(unsigned commands)
 {
     return 4096 + line_up(CHANNEL_GAUGES * sizeof(struct channel_gauge_slot)) +
            line_up(COUNTER_MAX * sizeof(struct channel_counter_info)) +
-           line_up((uint64_t)commands * CHANNEL_NAME);
+           line_up((uint64_t)commands * CHANNEL_NAME) +
+           (TIME_FAMILIES + TIME_STAGES) * (uint64_t)CHANNEL_NAME + TIME_BUCKETS * sizeof(uint64_t);
 }
 
 bool block_open(struct channel *ch, char *error, size_t size)
@@ -74,6 +83,19 @@ static void *at(struct channel *ch, uint64_t offset)
     return (uint8_t *)ch->block + offset;
 }
 
+static void name_times(struct channel *ch)
+{
+    char(*family)[CHANNEL_NAME] = at(ch, ch->block->family_names);
+    char(*stage)[CHANNEL_NAME] = at(ch, ch->block->stage_names);
+    uint64_t *end = at(ch, ch->block->bucket_ends);
+    for (unsigned i = 0; i < TIME_FAMILIES; i++)
+        snprintf(family[i], sizeof family[i], "%s", time_family_name(i));
+    for (unsigned i = 0; i < TIME_STAGES; i++)
+        snprintf(stage[i], sizeof stage[i], "%s", time_stage_name(i));
+    for (unsigned i = 0; i < TIME_BUCKETS; i++)
+        end[i] = time_bucket_end(i);
+}
+
 bool channel_share_counters(struct channel *ch, unsigned workers, unsigned commands)
 {
     struct channel_block *b = ch->block;
@@ -83,9 +105,15 @@ bool channel_share_counters(struct channel *ch, unsigned workers, unsigned comma
     b->commands = commands;
     b->counter_names = b->gauges_offset + line_up(CHANNEL_GAUGES * sizeof(struct channel_gauge_slot));
     b->command_names = b->counter_names + line_up(COUNTER_MAX * sizeof(struct channel_counter_info));
-    b->workers_offset = b->command_names + line_up((uint64_t)commands * CHANNEL_NAME);
+    b->families = TIME_FAMILIES;
+    b->stages = TIME_STAGES;
+    b->family_names = b->command_names + line_up((uint64_t)commands * CHANNEL_NAME);
+    b->stage_names = b->family_names + TIME_FAMILIES * CHANNEL_NAME;
+    b->bucket_ends = b->stage_names + TIME_STAGES * CHANNEL_NAME;
+    b->workers_offset = b->bucket_ends + TIME_BUCKETS * sizeof(uint64_t);
     b->worker_stride = stride_for(commands);
     b->commands_in_worker = line_up(sizeof(struct counters));
+    b->times_in_worker = times_in_worker(commands);
 
     struct channel_counter_info *info = at(ch, b->counter_names);
     for (unsigned i = 0; i < COUNTER_MAX; i++) {
@@ -97,6 +125,7 @@ bool channel_share_counters(struct channel *ch, unsigned workers, unsigned comma
         const struct command *cmd = command_by_id(i);
         snprintf(name[i], sizeof name[i], "%s", !cmd ? "" : cmd->full_name ? cmd->full_name : cmd->name);
     }
+    name_times(ch);
     __atomic_store_n(&b->workers, workers, __ATOMIC_RELEASE);
     return true;
 }
@@ -111,6 +140,13 @@ struct command_stats *channel_command_stats(struct channel *ch, unsigned worker)
 {
     const struct channel_block *b = ch->block;
     return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->commands_in_worker)
+                               : NULL;
+}
+
+struct family_times *channel_times(struct channel *ch, unsigned worker)
+{
+    const struct channel_block *b = ch->block;
+    return worker < b->workers ? at(ch, b->workers_offset + worker * b->worker_stride + b->times_in_worker)
                                : NULL;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/times.h"
 #include "command/command.h"
 
 struct channel;
@@ -49,6 +50,7 @@ void channel_close(struct channel *ch);
 bool channel_share_counters(struct channel *ch, unsigned workers, unsigned commands);
 struct counters *channel_counters(struct channel *ch, unsigned worker);
 struct command_stats *channel_command_stats(struct channel *ch, unsigned worker);
+struct family_times *channel_times(struct channel *ch, unsigned worker); /* [TIME_FAMILIES] */
 /* Gauges that change rarely (port, link speed, arena size, keys per database ...): text name, number. Main
  * thread only. */
 void channel_gauge(struct channel *ch, const char *name, double value);

@@ -85,17 +85,24 @@ bool block_check(const struct channel_block *b, size_t size)
         return false;
     if (workers == 0)
         return true;
-    uint64_t in_worker;
+    uint64_t in_worker, times;
     return workers <= CHANNEL_WORKERS &&
            inside(b->counter_names, b->counters, sizeof(struct channel_counter_info), size) &&
            inside(b->command_names, b->commands, CHANNEL_NAME, size) &&
+           inside(b->family_names, b->families, CHANNEL_NAME, size) &&
+           inside(b->stage_names, b->stages, CHANNEL_NAME, size) &&
+           inside(b->bucket_ends, CHANNEL_BUCKETS, sizeof(uint64_t), size) && b->bucket_ends % 8 == 0 &&
            inside(b->workers_offset, workers, b->worker_stride, size) && b->worker_stride % 8 == 0 &&
            b->commands_in_worker % 8 == 0 &&
            b->commands_in_worker >= (uint64_t)b->counters * sizeof(uint64_t) &&
            !__builtin_add_overflow(b->commands_in_worker,
                                    (uint64_t)b->commands * sizeof(struct channel_command_totals),
                                    &in_worker) &&
-           in_worker <= b->worker_stride;
+           in_worker <= b->times_in_worker && b->times_in_worker % 8 == 0 &&
+           !__builtin_add_overflow(b->times_in_worker,
+                                   (uint64_t)b->families * b->stages * sizeof(struct channel_histogram),
+                                   &times) &&
+           times <= b->worker_stride;
 }
 
 /* -- writing ------------------------------------------------------------------------------------------ */

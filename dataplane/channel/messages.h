@@ -17,7 +17,7 @@
 
 enum {
     CHANNEL_MAGIC = 0x58554c53, /* "SLUX" */
-    CHANNEL_VERSION = 3,        /* of the layouts and messages below; both ends must agree */
+    CHANNEL_VERSION = 4,        /* of the layouts and messages below; both ends must agree */
     CHANNEL_MESSAGE_MAX = 64 * 1024,
     CHANNEL_PART_MAX = 32 * 1024, /* bytes of a long text carried by one message */
     CHANNEL_RING_BYTES = 1 << 20, /* a power of two */
@@ -83,9 +83,16 @@ struct channel_command_totals { /* per worker and command */
     uint32_t took[CHANNEL_TOOK]; /* measured calls by time, bucket i below 1024 << i ns */
 };
 
+enum { CHANNEL_BUCKETS = 256 };
+struct channel_histogram { /* of nanoseconds, per worker, family of commands and stage of their way */
+    uint64_t sum, max;
+    uint64_t bucket[CHANNEL_BUCKETS]; /* what each counts at most: see bucket_ends */
+};
+
 /* At the start of the second memfd. Offsets count from there. `workers` is stored last (release), so a reader
  * that sees it not zero sees the tables. Worker w's counters (uint64_t) are at workers_offset + w *
- * worker_stride, its command totals commands_in_worker bytes further. */
+ * worker_stride, its command totals commands_in_worker bytes further, its times (struct
+ * channel_histogram[families][ stages]) times_in_worker bytes. */
 struct channel_block {
     uint32_t magic, version;
     uint64_t size; /* of the whole mapping */
@@ -97,6 +104,11 @@ struct channel_block {
     uint64_t workers_offset; /* see above */
     uint64_t worker_stride;
     uint64_t commands_in_worker;
+    uint32_t families, stages;
+    uint64_t family_names; /* char[families][CHANNEL_NAME]; "" = none */
+    uint64_t stage_names;  /* char[stages][CHANNEL_NAME] */
+    uint64_t bucket_ends;  /* uint64_t[CHANNEL_BUCKETS]: the largest ns that a bucket counts */
+    uint64_t times_in_worker;
 };
 
 /* True if every table of a mapped block lies inside `size` bytes. Call again after `workers` has become

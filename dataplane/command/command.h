@@ -165,6 +165,7 @@ struct command {
     uint16_t id;           /* dense: index into per-command statistics */
     uint8_t key_kind;      /* COMMAND_NO_KEY ... : how command_prepare finds the first key */
     uint8_t key_first;     /* COMMAND_ONE_KEY, COMMAND_KEY_FIRST (and others may follow): its position */
+    uint8_t family;        /* of its wire-to-wire times (base/times.h) */
     const char *full_name; /* "client|list" */
 };
 enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEY_FIRST, COMMAND_KEYS };
@@ -330,13 +331,13 @@ struct request { /* one command on its way; lives in the worker's batch */
 
 /* Looks the command up, checks arity, finds and hashes the first key and decides the route. Reads nothing
  * that an earlier command of the same batch could change; writes no reply. argv stays borrowed until the
- * request is done. */
-void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
-                     const struct slice *argv);
+ * request is done. Returns the family of its times (base/times.h). */
+uint8_t command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                        const struct slice *argv);
 /* The same; *note is what this function left there for a request with as many arguments and the same first one, or
  * NULL. */
-void command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
-                           const struct slice *argv, const void **note);
+uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
+                              const struct slice *argv, const void **note);
 
 /* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
  * owns rq->shard, or (ROUTE_ALL) with all others stopped. */

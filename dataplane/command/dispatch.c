@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "base/times.h"
 #include "command/acl.h"
 #include "command/connection.h"
 #include "command/latency.h"
@@ -62,27 +63,27 @@ static inline void begin_request(struct request *rq, struct command_env *env, st
     rq->shard = env->self;
 }
 
-static __attribute__((noinline)) void prepare_any(struct request *rq, struct command_env *env, struct client *client,
-                                                  int argc, const struct slice *argv, const void **note)
+static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct command_env *env,
+                                                     struct client *client, int argc, const struct slice *argv, const void **note)
 {
     begin_request(rq, env, client, argc, argv);
     const struct command_slot *slot = command_slot_find(argv[0]);
     *note = slot;
     if (!slot)
-        return;
+        return TIME_OTHER;
     unsigned key_kind = slot->key_kind;
     rq->cmd = slot->cmd;
     int arity = slot->arity;
     if (slot->container && argc > 1) {
         rq->cmd = command_sub_find(slot->cmd, argv[1]);
         if (!rq->cmd)
-            return;
+            return slot->family;
         arity = rq->cmd->arity;
         key_kind = rq->cmd->key_kind;
     }
     if (!command_arity_ok(arity, argc)) {
         rq->bad_arity = true;
-        return;
+        return slot->family;
     }
     if (key_kind == COMMAND_ONE_KEY || (key_kind == COMMAND_KEY_FIRST && env->ks->shards == 1))
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
@@ -90,26 +91,25 @@ static __attribute__((noinline)) void prepare_any(struct request *rq, struct com
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
         rq->route = ROUTE_ALL;
+    return slot->family;
 }
 
-void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
-                     const struct slice *argv)
+uint8_t command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                        const struct slice *argv)
 {
     const void *note = NULL;
-    prepare_any(rq, env, client, argc, argv, &note);
+    return prepare_any(rq, env, client, argc, argv, &note);
 }
 
 /* One more of the same, with a key, where there is one shard: without a call. */
-void command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
-                           const struct slice *argv, const void **note)
+uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
+                              const struct slice *argv, const void **note)
 {
     const struct command_slot *slot = *note;
     const struct keyspace *ks = env->ks;
     if (!slot || slot->container || slot->key_kind > COMMAND_KEY_FIRST || ks->shards > 1 ||
-        argv[slot->key_first].len > KEY_HASH_SHORT || !command_arity_ok(slot->arity, argc)) {
-        prepare_any(rq, env, client, argc, argv, note);
-        return;
-    }
+        argv[slot->key_first].len > KEY_HASH_SHORT || !command_arity_ok(slot->arity, argc))
+        return prepare_any(rq, env, client, argc, argv, note);
     begin_request(rq, env, client, argc, argv);
     rq->cmd = slot->cmd;
     const struct slice *name = &argv[slot->key_first]; /* just written, in two words: so it is read */
@@ -118,6 +118,7 @@ void command_prepare_noted(struct request *rq, struct command_env *env, struct c
     rq->key.hash = key_hash_short(*name, ks->seed);
     rq->route = ROUTE_SHARD;
     rq->shard = 0;
+    return slot->family;
 }
 
 /* -- execute -- */

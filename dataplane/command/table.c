@@ -1,5 +1,6 @@
 /* table.c: the command table: families of rows joined, numbered and found by name. A name is found by its
  * length and its first and last eight bytes, case folded, in a small open-addressed table. */
+#include "base/times.h"
 #include "command/table.h"
 
 #include <stdio.h>
@@ -121,7 +122,8 @@ static bool insert_name(const char *name, const struct command *cmd, char *error
                                 .key_first = cmd->key_first,
                                 .exact = s.len <= 16 && letters_only(name),
                                 .arity = cmd->arity,
-                                .container = cmd->sub != NULL};
+                                .container = cmd->sub != NULL,
+                                .family = cmd->family};
     fold_name(s, &slot.head, &slot.tail);
     unsigned i = slot_of(slot.head, slot.tail, s.len);
     while (table.slot[i].len)
@@ -186,6 +188,7 @@ static bool finish_row(struct command *c, const struct command *parent, unsigned
     c->parent = parent;
     c->id = (uint16_t)id;
     c->acl = implied_acl(c);
+    c->family = time_family_of(c->group ? c->group : parent ? parent->group : NULL);
     classify_keys(c);
     char *name = NULL;
     if (parent ? asprintf(&name, "%s|%s", parent->name, c->name) < 0 : !(name = strdup(c->name)))

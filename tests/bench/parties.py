@@ -3,6 +3,7 @@ of the box's command line or configuration needs is in class Box alone."""
 import csv
 import json
 import pathlib
+import random
 import re
 import socket
 import threading
@@ -12,6 +13,8 @@ from machine import CLIENT_CORE, SERVER_CORE, Process, Trouble, run, wait_until
 
 KEY = 16  # bytes; redis-benchmark's "key:" and twelve digits
 VALUE = 64
+SET = f"*3\r\n$3\r\nSET\r\n${KEY}\r\nkey:%012d\r\n${VALUE}\r\n{'v' * VALUE}\r\n"
+DEL = f"*2\r\n$3\r\nDEL\r\n${KEY}\r\nkey:%012d\r\n"
 GENERATOR_IP, BOX_IP = "10.77.0.1", "10.77.0.2"
 STATS_PORT = 9177
 
@@ -188,27 +191,51 @@ class Redis:
     def __exit__(self, *_):
         self.process.stop()
 
-    def fill(self, keys):
-        """Every key redis-benchmark may ask for, so that each of its GETs returns a value."""
+    def send(self, pieces, reply_bytes):
+        """Requests as pieces of bytes; returns when so many bytes of replies have come."""
         connection = socket.create_connection((self.address, self.port))
         replies = [0]
 
         def drain():
-            while replies[0] < 5 * keys:
+            while replies[0] < reply_bytes:
                 chunk = connection.recv(1 << 20)
                 if not chunk:
                     break
                 replies[0] += len(chunk)
         reader = threading.Thread(target=drain, daemon=True)
         reader.start()
-        # The value's bytes do not matter: redis-benchmark does not look at them.
-        one = f"*3\r\n$3\r\nSET\r\n${KEY}\r\nkey:%012d\r\n${VALUE}\r\n{'v' * VALUE}\r\n"
-        for first in range(0, keys, 10000):
-            connection.sendall("".join(one % i for i in range(first, min(first + 10000, keys))).encode())
+        for piece in pieces:
+            connection.sendall(piece)
         reader.join(60)
         connection.close()
-        if replies[0] != 5 * keys:
+        if replies[0] != reply_bytes:
             raise Trouble("filling redis-server failed")
+
+    def fill(self, keys):
+        """Every key redis-benchmark may ask for, so that each of its GETs returns a value."""
+        # The value's bytes do not matter: redis-benchmark does not look at them.
+        self.send(("".join(SET % i for i in range(first, min(first + 10000, keys))).encode() for first in range(0, keys, 10000)), 5 * keys)
+
+    def churn(self, keys, times):
+        """Replaces random keys by new ones, so many times the number of keys that fill() has made."""
+        names, draw = list(range(keys)), random.Random(11)
+
+        def pieces():
+            new = keys
+            while new < keys * (times + 1):
+                some = []
+                for new in range(new, min(new + 10000, keys * (times + 1))):
+                    at = draw.randrange(keys)
+                    some.append(DEL % names[at])
+                    some.append(SET % new)
+                    names[at] = new
+                new += 1
+                yield "".join(some).encode()
+        self.send(pieces(), 9 * keys * times)
+
+    def allocated(self):
+        """Bytes of pages that its allocator has in use."""
+        return int(re.search(r"allocator_active:(\d+)", run("redis-cli", "-h", self.address, "-p", self.port, "info", "memory")).group(1))
 
 
 def ping(address, port, netns=None):
@@ -232,5 +259,5 @@ def find_build(root, asked):
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
     run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen",
-        "tests/bench/engine_bench")
+        "tests/bench/engine_bench", "tests/unit/store/test_store_overhead")
     return build.resolve()

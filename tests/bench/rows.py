@@ -1,4 +1,4 @@
-"""rows.py: the table of goals (TARGETS: G1, G2, G5, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
+"""rows.py: the table of goals (TARGETS: G1-G5, G7, G8, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
 generator of pairs: for every pair it takes A and B once, one after the other, and yields {row: (a, b, notes)}."""
 import contextlib
 import dataclasses
@@ -32,6 +32,7 @@ class Measurement:
     a: str
     b: str
     always: bool = True  # False: only if it is asked for by name
+    once: bool = False  # the same in every pair: one is enough
 
 
 def load(ctx, server, seconds, *words, patience=60):
@@ -206,6 +207,27 @@ def latencies(ctx):
         yield {"G7 echo": (*found[70], notes), "G7 big": (big["latency_us"]["p99.9"], found[70][0], notes)}
 
 
+def key_memory(ctx):
+    """Bytes a key of 16 bytes with a value of 64 takes beside these 80: an arena 95 % full, every key replaced ten times over; pages of the
+    arena on our side, of jemalloc on redis-server's, which has as many keys and the same churn. A value, not a rate: B of the first two is 1."""
+    program = ctx.build / "tests/unit/store/test_store_overhead"
+    with Process("key_memory", [program, "measure", ctx.arena_mb], ctx.folder, core=SERVER_CORE) as process:
+        if process.wait(300) != 0:
+            raise Trouble(f"test_store_overhead: {process.tail()}")
+        text = process.out_path.read_text()
+    found = re.findall(r"TTL: +(\d+) keys .*: ([\d.]+) B a key used, ([\d.]+) B reserved", text)
+    if len(found) != 2:
+        raise Trouble(f"test_store_overhead: {text[-200:]}")
+    (keys, used, plain), (_, used_ttl, ttl) = [(int(n), float(u), float(r)) for n, u, r in found]
+    with Redis(ctx, "127.0.0.1", 7377) as redis:
+        before = redis.allocated()
+        redis.fill(keys)
+        redis.churn(keys, 10)
+        theirs = (redis.allocated() - before) / keys - KEY - VALUE
+    notes = {"keys": keys, "used": used, "used_with_ttl": used_ttl}
+    yield {"G8": (plain, 1, notes), "G8 TTL": (ttl, 1, notes), "G8 redis": (plain, theirs, notes)}
+
+
 def kernel_client(ctx):
     """A namespace for the client with two veth pairs: redis-server is in a namespace at the end of one, the box has the end of the
     other by af_packet. Both links carry each frame once between the client's stack and the server's."""
@@ -252,6 +274,9 @@ MEASUREMENTS = [
                 latencies, "box, or beside big GETs", "reflector, or without"),
     Measurement([Row("G5 SET", "SET / GET, TTLs, full memory, eviction", 0.70, 0.90),
                  Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes, "SET or 50/50", "GET"),
+    Measurement([Row("G8", "bytes beyond key and value, a key of 16 + 64, after tenfold churn, arena 95 % full", 32, 16, "B"),
+                 Row("G8 TTL", "the same with TTLs", 32, 18, "B"), Row("G8 redis", "the first / redis-server's", 0.4, 0.2, "B")],
+                key_memory, "box", "1, or redis-server", once=True),
     Measurement([Row("G10i 100k", "GET of 1000 connections beside 100 000 idle ones / without them", 0.80, 0.95),
                  Row("G10i 1M", "the same beside 1 000 000 idle ones", 0.80, 0.95)], idle_connections, "beside idle ones", "alone"),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),

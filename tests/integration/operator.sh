@@ -67,6 +67,13 @@ drop_counted() { # NAME: more than zero, and the workers' figures add up
     sluice show drops --json | jq -e --arg n "$1" '.[] | select(.name == $n) | .total > 0 and (.workers | add) == .total'
 }
 nonzero_first() { sluice show drops --json | jq -e '[.[].total > 0] | . == (sort | reverse)'; }
+every_request_has_its_times() { # over two workers: what hopped was elsewhere, the others were executed; and /metrics says the same
+    redis-cli -h "$BOX_IP" config resetstat >/dev/null
+    redis-benchmark -h "$BOX_IP" -n 1000 -c 4 -r 1000 -t get -q >/dev/null
+    sluice show latency --json | jq -e '.string as $s | $s.total.count == 1000 and $s.total.count == $s.send.count and
+        $s.execute.count + $s.elsewhere.count == 1000 and $s.total.p50_ns <= $s.total["p99.9_ns"] and $s.total["p99.9_ns"] <= $s.total.max_ns' &&
+        curl -s "http://127.0.0.1:$STATS_PORT/metrics" | grep -q '^sluice_request_seconds_count{family="string",stage="total"} 1000$'
+}
 closed_port() { ! (exec 3<>"/dev/tcp/$BOX_IP/6380") 2>/dev/null; }
 workers_at_once() { [ "$(sluice show status --json | jq .workers)" = 2 ]; }
 many_rounds() { sluice ping "$HOST_IP" --count 20 --interval 20 --size 1400 --json | jq -e '.received == 20 and .min_us <= .avg_us and .avg_us <= .max_us'; }
@@ -111,6 +118,8 @@ check "a closed port is a drop with a name" closed_port
 check "show drops counts it, a figure a worker" drop_counted tcp_drop_closed_port
 check "show drops: what is not zero comes first" nonzero_first
 check "show drops for people has the meaning" contains "nobody listens" sluice show drops
+check "show latency has every request once, whatever worker ran it" every_request_has_its_times
+check "show latency for people" contains "string  total" sluice show latency
 check "control gone: exit 3" fails_with 3 "" "$BUILD/mgmt/sluice" --socket /nonexistent show connections
 check "down" board/dev/down
 plan

@@ -207,19 +207,30 @@ static void test_a_counter_block_with_a_table_outside_is_refused(void)
                                  .counter_names = 65536,
                                  .command_names = 70000,
                                  .workers_offset = 131072,
-                                 .worker_stride = 4096,
-                                 .commands_in_worker = 1024};
+                                 .worker_stride = 16384,
+                                 .commands_in_worker = 1024,
+                                 .families = 3,
+                                 .stages = 2,
+                                 .family_names = 80000,
+                                 .stage_names = 81000,
+                                 .bucket_ends = 82000,
+                                 .times_in_worker = 2048};
     CU_ASSERT(block_check(&good, 1 << 20));
     CU_ASSERT_FALSE(block_check(&good, (1 << 20) - 1));
-    struct channel_block bad[] = {good, good, good, good, good, good, good};
-    bad[0].workers_offset = (1 << 20) - 4096;
+    struct channel_block bad[] = {good, good, good, good, good, good, good, good, good, good, good, good};
+    bad[0].workers_offset = (1 << 20) - 16384;
     bad[1].counters = UINT32_MAX;
     bad[2].commands_in_worker = 16;
     bad[3].worker_stride = UINT64_MAX - 7;
     bad[4].version++;
     bad[5].workers = CHANNEL_WORKERS + 1;
     bad[6].gauges_offset = UINT64_MAX - 7;
-    for (unsigned i = 0; i < 7; i++)
+    bad[7].families = bad[7].stages = UINT32_MAX;
+    bad[8].families = 4;
+    bad[9].times_in_worker = 1024;
+    bad[10].bucket_ends = (1 << 20) - 8;
+    bad[11].stage_names = UINT64_MAX - 7;
+    for (unsigned i = 0; i < 12; i++)
         CU_ASSERT_FALSE(block_check(&bad[i], 1 << 20));
 }
 

@@ -70,6 +70,18 @@ static void test_drops_name_the_reason_and_sum_workers(void)
     stop_box();
 }
 
+static void test_latency_has_quantiles_of_all_workers(void)
+{
+    start_box();
+    run("show latency", 0);
+    CU_ASSERT(says("family  stage  count    mean    p50     p90     p99   p99.9     max\n"));
+    CU_ASSERT(says("string  total   1000  26.0us  2.0us  50.0us  50.0us  50.0us  50.0us\n"));
+    run("show latency --json", 0);
+    CU_ASSERT(says("\"p50_ns\": 2047"));
+    CU_ASSERT(says("\"max_ns\": 50000"));
+    stop_box();
+}
+
 static void test_ping_prints_each_outcome_and_a_summary(void)
 {
     start_box();
@@ -108,6 +120,7 @@ int main(int argc, char **argv)
                                              UNIT(test_one_connection_in_detail),
                                              UNIT(test_neighbors_arp_and_routes),
                                              UNIT(test_drops_name_the_reason_and_sum_workers),
+                                             UNIT(test_latency_has_quantiles_of_all_workers),
                                              UNIT(test_ping_prints_each_outcome_and_a_summary),
                                              UNIT(test_answers_that_are_no_rows_are_an_error),
                                              {NULL, NULL}};

@@ -199,6 +199,7 @@ static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool,
     w->pool = pool;
     w->counters = counters;
     w->env.stats = r->stats + i * command_ids();
+    wiretime_init(&w->times, &r->times[i * TIME_FAMILIES], (double)rte_get_tsc_hz());
     w->queue = &queues[i];
     w->wire = (struct wire){worker_send, w};
     w->nif = make_nif(0, pool, &w->wire, w->counters);
@@ -224,6 +225,7 @@ static void make_box(struct box_rig *r, struct config *conf, struct counters *co
     rte_rcu_qsbr_init(r->box.rcu, n);
     r->box.worker = calloc(n, sizeof(struct worker *));
     r->stats = calloc((size_t)n * command_ids(), sizeof *r->stats);
+    r->times = calloc((size_t)n * TIME_FAMILIES, sizeof *r->times);
     for (unsigned i = 0; i < n; i++) {
         rte_rcu_qsbr_thread_register(r->box.rcu, i);
         rte_rcu_qsbr_thread_online(r->box.rcu, i);
@@ -310,6 +312,7 @@ static void stop_box(struct box_rig *r)
     free(r->box.rcu);
     free(r->box.worker);
     free(r->stats);
+    free(r->times);
 }
 
 static bool stop_end(struct box_rig *r)

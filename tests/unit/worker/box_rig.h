@@ -23,6 +23,7 @@ struct box_rig {
     struct worker *worker; /* the first; "workers" "2" in pairs makes a second, which serves odd clients */
     struct counters counters, second_counters, client_counters;
     struct command_stats *stats;
+    struct family_times *times; /* [TIME_FAMILIES] a worker */
     struct net_if *client_nif;
     struct tcp_stack *client_tcp;
     struct rig_client client[RIG_CLIENTS];
