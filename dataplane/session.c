@@ -240,6 +240,8 @@ void session_close(struct session *s, bool conn_gone)
     forget_request(s);
     w->query_bytes -= s->queued_bytes;
     transaction_end(&w->env, &s->client);
+    if (s->client.tracker)
+        tracking_leave(w->env.tracking, &s->client);
     if (s->client.subscriber)
         pubsub_leave(w->box->pubsub[w->id], &s->client);
     client_release(&s->client);

@@ -183,8 +183,8 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_defer(w, s, rq);
     else
         worker_recount(w, s);
-    if (w->posts_first)
-        worker_posts(w);
+    if (w->due)
+        worker_deliver(w, false);
 }
 
 static void execute(struct worker *w, struct session *s, struct request *rq, const struct ahead *ahead)
@@ -271,6 +271,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->conf = conf;
     w->generation = conf->generation;
     w->env.conf = conf;
+    w->env.observers = (w->env.observers & ~(unsigned)OBSERVE_EVENTS) | (conf->notify ? OBSERVE_EVENTS : 0);
     w->pending_max = w->blocking.bytes_max = pending_max(w);
     shard_configure(w->env.ks->shard[w->id], conf);
     waits_want_events(w->waits, conf->notify != 0);
@@ -382,6 +383,8 @@ static void upkeep(struct worker *w)
         worker_rows(w);
     if (now >= w->next_upkeep_us) {
         bool more = tend_shard(w);
+        if (w->env.observers & OBSERVE_TRACKING)
+            worker_tend_tracking(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
@@ -523,9 +526,10 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->serve_job = calloc(1, sizeof *w->serve_job);
     w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
+    w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
@@ -544,6 +548,7 @@ void worker_free(struct worker *w)
     session_free_slabs(w);
     if (w->box) {
         worker_free_jobs(w);
+        tracking_free(w->env.tracking);
         pubsub_free(w->box->pubsub[w->id]);
         w->box->pubsub[w->id] = NULL;
     }

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/number.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/version.h"
 
@@ -207,6 +208,8 @@ enum command_result hello_run(struct request *rq)
 enum command_result reset_run(struct request *rq)
 {
     transaction_end(rq->env, rq->client);
+    if (rq->env->tracking)
+        tracking_off(rq->env->tracking, rq->client);
     if (rq->client->subscriber)
         pubsub_leave(rq->env->pubsub[rq->env->self], rq->client);
     client_reset(rq->client, password_set(rq));

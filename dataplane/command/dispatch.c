@@ -13,6 +13,7 @@
 #include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/transaction_commands.h"
 
@@ -245,14 +246,31 @@ static inline void note_if_long(const struct request *rq, enum command_result re
         note_long(rq, result, rq->cmd->flags & CMD_FAST ? LATENCY_FAST_COMMAND : LATENCY_COMMAND, usec);
 }
 
-/* Keyspace notifications are on. */
-static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
+/* Runs a handler while somebody wants to know what it does. */
+static enum command_result run_told(struct request *rq)
+{
+    struct command_env *env = rq->env;
+    struct tracking *t = env->tracking;
+    uint64_t outer = t ? t->current : 0;
+    if (t && !(rq->client->flags & CLIENT_SCRIPT) && !rq->turn) /* in slices others come in between */
+        t->current = rq->client->id;
+    enum command_result result = rq->cmd->run(rq);
+    if (t)
+        t->current = outer;
+    if (env->observers & OBSERVE_EVENTS)
+        notify_of(rq);
+    bool reads = rq->client->flags & (CLIENT_TRACKS | CLIENT_SCRIPT) && rq->cmd->flags & CMD_READONLY;
+    if (env->observers & OBSERVE_TRACKING && reads && result != CMD_ELSEWHERE)
+        tracking_remember(rq);
+    return t && *t->due && result == CMD_DONE ? CMD_COUNTED : result;
+}
+
+static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
     uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
-    enum command_result result = rq->cmd->run(rq);
-    notify_of(rq);
+    enum command_result result = run_told(rq);
     uint64_t cycles = __rdtsc() - begin;
     stats->calls++;
     if (rate == 0)
@@ -273,8 +291,8 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     if (rq->cmd->flags & CMD_FAST && !env->conf->times_all)
         weight = MEASURE_EACH;
     count_one(env->counters, COUNTER_commands_processed);
-    if (__builtin_expect(env->conf->notify != 0, 0))
-        return run_and_notify(rq);
+    if (__builtin_expect(env->observers != 0, 0))
+        return run_observed(rq);
     if ((stats->calls++ & (weight - 1)) || rate == 0)
         return rq->cmd->run(rq);
     uint64_t begin = __rdtsc();
@@ -329,7 +347,8 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
-/* Of a client that wants no reply, has MULTI open, or has subscribed to something; or all are refused. */
+/* Of a client that wants no reply, has MULTI open, has subscribed to something or said what to cache; or all
+ * are refused. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -348,15 +367,19 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (result != CMD_ELSEWHERE)
+    if (result != CMD_ELSEWHERE) {
         next_reply_mode(rq->client);
+        tracking_after(rq->client, rq->cmd);
+    }
     return result;
 }
+
+enum { ODD_CLIENT = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING };
 
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB), 0))
+    if (__builtin_expect(c->flags & ODD_CLIENT, 0))
         return execute_otherwise(rq, out, NULL);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
@@ -392,9 +415,7 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
-    enum command_result result = rq->cmd->run(rq);
-    if (__builtin_expect(rq->env->conf->notify != 0, 0))
-        notify_of(rq);
+    enum command_result result = rq->env->observers ? run_told(rq) : rq->cmd->run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;

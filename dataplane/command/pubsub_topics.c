@@ -6,88 +6,7 @@
 
 #include <stdlib.h>
 
-enum {
-    LEAVE_AT_ONCE = 256, /* subscriptions of a client that end with it; the rest in slices */
-    CHAINS_LEAST = 16
-};
-
-/* -- hash tables: linear hashing (Litwin, "Linear hashing", VLDB 1980) -- */
-
-/* The largest power of two that is not above n > 0. */
-static size_t power(size_t n)
-{
-    return (size_t)1 << (63 - __builtin_clzll(n));
-}
-
-static size_t place(const struct chains *t, uint64_t hash)
-{
-    size_t low = power(t->buckets), i = hash & (2 * low - 1);
-    return i < t->buckets ? i : hash & (low - 1);
-}
-
-static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
-{
-    return t->buckets ? t->bucket[place(t, hash)] : NULL;
-}
-
-static bool more_buckets(struct chains *t)
-{
-    size_t cap = t->cap ? 2 * t->cap : CHAINS_LEAST;
-    struct chain_node **p = realloc(t->bucket, cap * sizeof(struct chain_node *));
-    if (!p)
-        return false;
-    t->bucket = p;
-    t->cap = cap;
-    return true;
-}
-
-/* One more bucket, with its part of the chain it was in. */
-static void split(struct chains *t)
-{
-    size_t made = t->buckets++;
-    struct chain_node **from = &t->bucket[made - power(made)], **to = &t->bucket[made];
-    *to = NULL;
-    while (*from) {
-        struct chain_node *n = *from;
-        if (place(t, n->hash) != made) {
-            from = &n->next;
-            continue;
-        }
-        *from = n->next;
-        n->next = *to;
-        *to = n;
-    }
-}
-
-/* False if out of memory; a table that has buckets can do without more. */
-static bool chains_add(struct chains *t, struct chain_node *n)
-{
-    if (t->buckets == t->cap && !more_buckets(t) && !t->buckets)
-        return false;
-    if (!t->buckets) {
-        t->bucket[0] = NULL;
-        t->buckets = 1;
-    } else if (t->n >= t->buckets && t->buckets < t->cap) {
-        split(t);
-    }
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
-    n->next = *at;
-    *at = n;
-    t->n++;
-    return true;
-}
-
-static void chains_remove(struct chains *t, struct chain_node *n)
-{
-    struct chain_node **at = &t->bucket[place(t, n->hash)];
-    while (*at != n)
-        at = &(*at)->next;
-    *at = n->next;
-    if (--t->n == 0) {
-        free(t->bucket);
-        *t = (struct chains){0};
-    }
-}
+enum { LEAVE_AT_ONCE = 256 }; /* subscriptions of a client that end with it; the rest in slices */
 
 /* -- topics -- */
 
@@ -98,7 +17,7 @@ static uint64_t topic_hash(const struct pubsub *p, enum topic_kind kind, struct 
 
 static struct topic *find(const struct pubsub *p, enum topic_kind kind, struct slice name, uint64_t hash)
 {
-    for (struct chain_node *n = chain_of(&p->topics, hash); n; n = n->next) {
+    for (struct chain_node *n = chains_at(&p->topics, hash); n; n = n->next) {
         struct topic *t = (struct topic *)n;
         if (n->hash == hash && t->kind == kind && slice_eq(topic_name(t), name))
             return t;
@@ -202,7 +121,7 @@ static struct subscription *find_pair(const struct pubsub *p, const struct topic
                                       const struct subscriber *s)
 {
     uint64_t hash = pair_hash(t, s);
-    for (struct chain_node *n = chain_of(&p->subscriptions, hash); n; n = n->next) {
+    for (struct chain_node *n = chains_at(&p->subscriptions, hash); n; n = n->next) {
         struct subscription *sub = (struct subscription *)n;
         if (sub->topic == t && sub->subscriber == s)
             return sub;

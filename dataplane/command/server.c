@@ -2,6 +2,7 @@
  * https://redis.io/docs/latest/commands/?group=server */
 #include "command/server.h"
 #include "base/number.h"
+#include "command/tracking.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -125,6 +126,7 @@ static enum command_result flush(struct request *rq, unsigned db)
     }
     for (unsigned i = 0; i < rq->env->ks->shards; i++)
         store_flush(rq->env->ks->shard[i], db);
+    tracking_flushed(rq->env);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -163,6 +165,8 @@ enum command_result swapdb_run(struct request *rq)
     }
     for (unsigned i = 0; a != b && i < rq->env->ks->shards; i++)
         store_swap(rq->env->ks->shard[i], (unsigned)a, (unsigned)b);
+    if (a != b)
+        tracking_flushed(rq->env);
     reply_ok(rq->out);
     return CMD_DONE;
 }
