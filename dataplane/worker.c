@@ -308,7 +308,8 @@ static void sweep_one(struct worker *w, struct session *s)
     uint64_t idle_ms = w->conf->timeout_s * 1000ull;
     session_over_limit(s);
     /* The wall clock may have been set back since. */
-    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & CLIENT_PUBSUB) && w->env.now_ms > s->client.last_ms &&
+    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & (CLIENT_PUBSUB | CLIENT_MONITOR)) &&
+        w->env.now_ms > s->client.last_ms &&
         w->env.now_ms - s->client.last_ms > idle_ms) {
         count_one(w->counters, COUNTER_client_idle_closes);
         s->flags |= SESSION_BROKEN;
@@ -385,6 +386,8 @@ static void upkeep(struct worker *w)
         bool more = tend_shard(w);
         if (w->env.observers & OBSERVE_TRACKING)
             worker_tend_tracking(w);
+        if (w->env.observers & OBSERVE_MONITOR)
+            worker_tend_monitor(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
@@ -526,10 +529,11 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->serve_job = calloc(1, sizeof *w->serve_job);
     w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
+    w->env.monitor = monitor_new(&box->monitor, &w->env, &w->due);
     w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
@@ -549,6 +553,7 @@ void worker_free(struct worker *w)
     if (w->box) {
         worker_free_jobs(w);
         tracking_free(w->env.tracking);
+        monitor_free(w->env.monitor);
         pubsub_free(w->box->pubsub[w->id]);
         w->box->pubsub[w->id] = NULL;
     }

@@ -5,6 +5,7 @@
 #include "command/command.h"
 #include "command/debug.h"
 #include "command/latency.h"
+#include "command/monitor.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
 #include "command/tracking.h"
@@ -62,6 +63,7 @@ struct box { /* what the workers share; written by the main thread before they s
     struct debug_switches debug;             /* changed with all workers stopped */
     struct pubsub *pubsub[CONFIG_WORKERS];   /* each worker's own */
     struct tracking_common tracking;         /* client-side caching */
+    struct monitor_common monitor;
     struct rates rates;                      /* fed by worker 0 */
 };
 
@@ -241,6 +243,12 @@ void worker_invalidate(struct worker *w, bool all);
 void worker_noted(struct worker *w, struct job *j);
 /* What is to be done at leisure while clients track. */
 void worker_tend_tracking(struct worker *w);
+/* worker_monitor.c: lines of MONITOR go to who is to see them. */
+void worker_show(struct worker *w);
+/* Lines have come from another worker. */
+void worker_lines(struct worker *w, struct job *j);
+/* Shows what has come from several, in order; while somebody monitors. */
+void worker_tend_monitor(struct worker *w);
 /* box_ops.observe. */
 void worker_observe(struct command_env *env, enum observer what);
 /* box_ops.ask_control. */

@@ -25,7 +25,7 @@ static unsigned destination(const struct worker *w, const struct job *j)
         return j->watch->first->shard;
     if (j->kind == JOB_PUBLISH)
         return j->done ? j->home : j->publication.next;
-    if (j->kind == JOB_NOTES)
+    if (j->kind == JOB_NOTES || j->kind == JOB_LINES)
         return j->rq.shard;
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
@@ -230,6 +230,10 @@ static void received(struct worker *w, struct job *j)
     }
     if (j->kind == JOB_NOTES) {
         worker_noted(w, j);
+        return;
+    }
+    if (j->kind == JOB_LINES) {
+        worker_lines(w, j);
         return;
     }
     if (j->kind == JOB_EXEC && !j->rq.env) {

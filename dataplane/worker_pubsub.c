@@ -157,7 +157,9 @@ void worker_deliver(struct worker *w, bool all)
     struct tracking *t = w->env.tracking;
     posts(w);
     worker_invalidate(w, all);
-    w->due = w->posts_first || tracking_due(t);
+    if (all)
+        worker_show(w);
+    w->due = w->posts_first || tracking_due(t) || w->env.monitor->seen.len;
 }
 
 /* -- from a publisher -- */

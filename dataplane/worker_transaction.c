@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include "command/connection.h"
+#include "command/server.h"
 #include "command/transaction.h"
 #include "job.h"
 
@@ -24,7 +25,7 @@ void worker_recount(struct worker *w, struct session *s)
 
 bool worker_lends(const struct command *cmd)
 {
-    return cmd->acl & ACL_TRANSACTION || cmd->run == client_tracking_run;
+    return cmd->acl & ACL_TRANSACTION || cmd->run == client_tracking_run || cmd->run == monitor_run;
 }
 
 void worker_lend(struct session *s, struct job *j)

@@ -14,6 +14,7 @@
 struct command;
 struct debug_switches;
 struct latency;
+struct monitor;
 struct rates;
 struct remote_ops;
 struct request;
@@ -285,6 +286,7 @@ struct command_env { /* one a worker */
     struct debug_switches *debug; /* of the box (command/debug.h), or NULL */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
     struct tracking *tracking; /* client-side caching, this worker's (command/tracking.h), or NULL */
+    struct monitor *monitor;   /* of MONITOR, this worker's (command/monitor.h), or NULL */
     unsigned observers;        /* enum observer: who wants to know of each command; mostly 0 */
     const struct request *caller; /* of the script whose command runs */
     bool trimmed;              /* by the last XADD */

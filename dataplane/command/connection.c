@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/number.h"
+#include "command/monitor.h"
 #include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/version.h"
@@ -208,6 +209,8 @@ enum command_result hello_run(struct request *rq)
 enum command_result reset_run(struct request *rq)
 {
     transaction_end(rq->env, rq->client);
+    if (rq->env->monitor)
+        monitor_leave(rq->env->monitor, rq->client);
     if (rq->env->tracking)
         tracking_off(rq->env->tracking, rq->client);
     if (rq->client->subscriber)

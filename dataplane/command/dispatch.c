@@ -10,6 +10,7 @@
 #include "base/number.h"
 #include "command/connection.h"
 #include "command/latency.h"
+#include "command/monitor.h"
 #include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
@@ -168,9 +169,11 @@ static bool is_http(const struct request *rq)
 /* An error of a known command; EXEC's ends its transaction. */
 static void refuse(struct request *rq, const char *error)
 {
-    if (rq->cmd->run == exec_run)
+    if (rq->cmd->run == exec_run) {
         transaction_abort(rq, strncmp(error, "ERR ", 4) == 0 ? error + 4 : error);
-    else
+        if (rq->env->observers & OBSERVE_MONITOR) /* the MULTI before it has been shown */
+            monitor_note_always(rq);
+    } else
         reply_error(rq->out, error);
 }
 
@@ -269,9 +272,17 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
+    bool monitored = env->observers & OBSERVE_MONITOR, script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
+    size_t seen = monitored ? env->monitor->seen.len : 0;
+    if (monitored && script) /* before its commands */
+        monitor_note_always(rq);
     uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
     enum command_result result = run_told(rq);
     uint64_t cycles = __rdtsc() - begin;
+    if (monitored && result == CMD_ELSEWHERE)
+        env->monitor->seen.len = seen; /* nothing was done */
+    else if (monitored && !script)
+        monitor_note(rq);
     stats->calls++;
     if (rate == 0)
         return result;
@@ -347,6 +358,13 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
+/* Redis counts monitors among the replicas. */
+static const char *keeps_out(const struct request *rq)
+{
+    bool keys = rq->cmd && rq->cmd->flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE);
+    return keys ? "ERR Replica can't interact with the keyspace" : NULL;
+}
+
 /* Of a client that wants no reply, has MULTI open, has subscribed to something or said what to cache; or all
  * are refused. */
 static __attribute__((noinline)) enum command_result
@@ -358,6 +376,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     begin(rq);
     bool refused =
         rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+    if (!busy && rq->client->flags & CLIENT_MONITOR)
+        busy = keeps_out(rq);
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;
@@ -374,7 +394,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     return result;
 }
 
-enum { ODD_CLIENT = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING };
+enum { ODD_CLIENT = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING |
+                  CLIENT_MONITOR };
 
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {

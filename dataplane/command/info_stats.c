@@ -94,6 +94,7 @@ const struct info_row info_stats[] = {
     INFO_FIXED("total_active_defrag_time", "0"),
     INFO_FIXED("current_active_defrag_time", "0"),
     INFO_PRINT("tracking_total_keys", info_tracking),
+    INFO_COUNTER("sluice_monitor_dropped", monitor_drop_full),
     INFO_FIXED("unexpected_error_replies", "0"),
     INFO_COUNTER("total_error_replies", command_errors),
     INFO_FIXED("dump_payload_sanitizations", "0"),

@@ -253,12 +253,6 @@ enum command_result failover_run(struct request *rq)
     return CMD_DONE;
 }
 
-enum command_result monitor_run(struct request *rq)
-{
-    reply_error(rq->out, "ERR MONITOR is not supported yet");
-    return CMD_DONE;
-}
-
 /* -- persistence and the end: control's business
  * ------------------------------------------------------------------ */
 

@@ -160,7 +160,7 @@ static inline uint64_t tracking_ref(const struct client *c)
 /* -- the table -- */
 
 /* key_change_fn of a shard, ctx is the tracking of its worker. */
-void tracking_changed(void *ctx, unsigned db, struct slice name, uint64_t hash);
+void tracking_changed(void *ctx, struct slice name, uint64_t hash, bool by_itself);
 /* A command that reads has run for a client that tracks: remembers its keys. */
 void tracking_remember(const struct request *rq);
 /* The keyspace, or a database of it, was emptied: with all workers stopped. */

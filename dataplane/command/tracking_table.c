@@ -151,17 +151,16 @@ static void invalidate(struct tracking *t, struct tracked *k, uint64_t origin)
     forget(t, k);
 }
 
-void tracking_changed(void *ctx, unsigned db, struct slice name, uint64_t hash)
+void tracking_changed(void *ctx, struct slice name, uint64_t hash, bool by_itself)
 {
     struct tracking *t = ctx, *writer = tracking_writer(t);
     struct tracked *k = t->keys.n ? find(t, name, hash) : NULL;
-    (void)db;
     for (unsigned w = 0; w < t->common->workers; w++) {
         if (!prefix_any(t->common->of[w], name))
             continue;
         struct note *note = note_add(writer, w, NOTE_BCAST, 0, name);
         if (note)
-            note->origin = writer->current;
+            note->origin = by_itself ? 0 : writer->current;
     }
     if (k)
         invalidate(t, k, writer->current);

@@ -288,9 +288,10 @@ void waits_forget_noted(struct waits *w)
 
 void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name)
 {
+    w->by_itself = event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
     if (!(w->nodes & WAITS_EVENTS) || db >= w->events->databases)
         return;
-    w->events->told |= event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
+    w->events->told |= w->by_itself;
     w->events->tell(w->events->ctx, event, db, name);
 }
 
@@ -351,7 +352,8 @@ void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, 
     if (w->nodes & WAITS_EVENTS)
         collect(w->events, db, name, hash, event);
     if (w->nodes & WAITS_CHANGES && event != KEY_GREW && db < w->databases)
-        w->changed(w->changed_ctx, db, name, hash);
+        w->changed(w->changed_ctx, name, hash, w->by_itself);
+    w->by_itself = false;
     struct wait_key *k = w->buckets ? find(w, db, name, hash) : NULL;
     if (!k)
         return;

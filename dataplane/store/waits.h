@@ -79,8 +79,9 @@ enum { NOTED_KEPT = 64 };
 #define WAITS_EVENTS  (UINT64_C(1) << 62)
 #define WAITS_CHANGES (UINT64_C(1) << 61)
 
-/* Whoever wants to know of each key that changes, at the moment when it does: as one who watches it. */
-typedef void key_change_fn(void *ctx, unsigned db, struct slice name, uint64_t hash);
+/* Whoever wants to know of each key that changes, at the moment when it does: as one who watches it. by_itself:
+ * no command has done it. */
+typedef void key_change_fn(void *ctx, struct slice name, uint64_t hash, bool by_itself);
 
 struct waits {
     uint64_t nodes;            /* 0: nobody waits, nobody watches, nobody wants events */
@@ -88,6 +89,7 @@ struct waits {
     key_change_fn *changed;    /* if WAITS_CHANGES */
     void *changed_ctx;
     unsigned databases; /* drafts are in one behind them */
+    bool by_itself;     /* the key that goes next has expired, or is evicted */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;

@@ -2,6 +2,7 @@
  * which way. Expected texts as redis-server 7.0.15 gives them.
  * https://redis.io/docs/latest/develop/reference/client-side-caching/ */
 #include "box_rig.h"
+#include "nomem.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -238,11 +239,68 @@ static void test_the_table_is_bounded(void)
     each_number_of_workers(bounds);
 }
 
+static bool has(const struct rig_client *c, const char *text)
+{
+    return memmem(c->got, c->got_len, text, strlen(text)) != NULL;
+}
+
+/* One request while the n-th allocation fails. True if it was answered by an error. */
+static bool refused(struct rig_client *c, const char *request, long n)
+{
+    c->got_len = 0;
+    fail_at = n;
+    rig_exchange(&rig, c, request, strlen(request), 3);
+    rig_run(&rig, 5000);
+    return has(c, "-ERR");
+}
+
+/* Whatever finds no memory, whoever has read a key is told when it changes. */
+static void memory(void)
+{
+    static const char *const modes[] = {"CLIENT TRACKING ON\r\n", "CLIENT TRACKING ON BCAST\r\n",
+                                        "CLIENT TRACKING ON BCAST PREFIX b\r\n"};
+    for (unsigned mode = 0; mode < 3; mode++) {
+        struct rig_client *a = connect3(3 * mode), *p = rig_connect(&rig, 3 * mode + 1);
+        bool ran_out = true;
+        for (long n = 0; n < 20; n++) {
+            refused(a, modes[mode], n);
+            fail_at = -1;
+            CU_ASSERT_FALSE(refused(a, modes[mode], -1));
+            CU_ASSERT_FALSE(refused(a, "CLIENT TRACKING OFF\r\n", -1));
+        }
+        CU_ASSERT(says(a, modes[mode], "+OK\r\n"));
+        for (long n = 0; ran_out || n < 60; n++) {
+            bool read = !refused(a, "GET b\r\n", n % 2 ? -1 : n / 2);
+            ran_out = n % 2 || fail_at < 0;
+            fail_at = -1;
+            rig_run(&rig, 5000);
+            bool told = has(a, "invalidate");
+            a->got_len = 0;
+            bool written = !refused(p, "SET b 1\r\n", n % 2 ? n / 2 : -1);
+            ran_out = n % 2 ? fail_at < 0 : ran_out;
+            fail_at = -1;
+            rig_run(&rig, 5000);
+            told |= has(a, "invalidate");
+            CU_ASSERT(told || !written || !read);
+        }
+    }
+}
+
+static void test_without_memory_everybody_is_told(void)
+{
+    each_number_of_workers(memory);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
-        UNIT(test_keys_that_were_read),  UNIT(test_options), UNIT(test_prefixes), UNIT(test_redirections),
-        UNIT(test_the_table_is_bounded), {NULL, NULL},
+        UNIT(test_keys_that_were_read),
+        UNIT(test_options),
+        UNIT(test_prefixes),
+        UNIT(test_redirections),
+        UNIT(test_the_table_is_bounded),
+        UNIT(test_without_memory_everybody_is_told),
+        {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/tracking", tests);
 }
