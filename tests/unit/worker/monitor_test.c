@@ -75,12 +75,12 @@ static void lines(void)
     CU_ASSERT(
         saw(m[0], "[2] \"MULTI\"\r\n[2] \"SET\" \"a\" \"1\"\r\n[2] \"SET\" \"b\" \"2\"\r\n[2] \"EXEC\"\r\n"));
     m[1]->got_len = 0;
-    CU_ASSERT(says(c, "EVAL return(redis.call('set',KEYS[1],'x')) 1 a\r\n", "+OK\r\n"));
+    CU_ASSERT(says(c, "EVAL return(redis.call([[set]],KEYS[1],[[x]])) 1 a\r\n", "+OK\r\n"));
     CU_ASSERT(says(
         c, "AUTH secret\r\n",
         "-ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?\r\n"));
-    CU_ASSERT(saw(m[0], "[2] \"EVAL\" \"return(redis.call('set',KEYS[1],'x'))\" \"1\" \"a\"\r\n[2 lua] "
+    CU_ASSERT(saw(m[0], "[2] \"EVAL\" \"return(redis.call([[set]],KEYS[1],[[x]]))\" \"1\" \"a\"\r\n[2 lua] "
                         "\"set\" \"a\" \"x\"\r\n"
                         "[2] \"AUTH\" \"(redacted)\"\r\n"));
     m[1]->got_len = 0;
