@@ -262,9 +262,11 @@ static void memory(void)
     for (unsigned mode = 0; mode < 3; mode++) {
         struct rig_client *a = connect3(3 * mode), *p = rig_connect(&rig, 3 * mode + 1);
         bool ran_out = true;
+        rig_run(&rig, 5000);
         for (long n = 0; n < 20; n++) {
             refused(a, modes[mode], n);
             fail_at = -1;
+            CU_ASSERT_FALSE(refused(a, "CLIENT TRACKING OFF\r\n", -1));
             CU_ASSERT_FALSE(refused(a, modes[mode], -1));
             CU_ASSERT_FALSE(refused(a, "CLIENT TRACKING OFF\r\n", -1));
         }
@@ -276,7 +278,7 @@ static void memory(void)
             rig_run(&rig, 5000);
             bool told = has(a, "invalidate");
             a->got_len = 0;
-            bool written = !refused(p, "SET b 1\r\n", n % 2 ? n / 2 : -1);
+            bool written = !refused(p, "SET b 1\r\n", n % 2 ? n / 2 : -1) && has(p, "+OK");
             ran_out = n % 2 ? fail_at < 0 : ran_out;
             fail_at = -1;
             rig_run(&rig, 5000);
