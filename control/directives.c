@@ -262,6 +262,7 @@ const struct directive directives[] = {
     /* -- ours: workers and memory of the dataplane -- */
     INT("workers", NULL, "1", 1, 64, OURS_DATAPLANE),
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
+    ENUM("cross-node", NULL, "no", WORDS("no", "socket", "yes"), OURS_DATAPLANE),
     ENUM("tcp-congestion-control", NULL, "cubic", WORDS("cubic", "newreno"), OURS),
     BOOL("tcp-ecn", NULL, "yes", OURS),
     MEM("tcp-send-buffer", NULL, "4194304", 262144, 64 * MB, OURS),

@@ -187,14 +187,21 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_deliver(w, false);
 }
 
+/* Sends a request to where it must run, unless MULTI queues it here. Its session was read no further; if it
+ * does not wait now, it is read on. */
+static bool goes_elsewhere(struct worker *w, struct session *s, struct request *rq)
+{
+    bool goes = !(s->client.flags & CLIENT_MULTI);
+    s->flags &= ~(uint32_t)SESSION_HOPS;
+    if (!goes || !worker_defer(w, s, rq))
+        worker_ready(w, s);
+    return goes;
+}
+
 static void execute(struct worker *w, struct session *s, struct request *rq, const struct ahead *ahead)
 {
-    bool elsewhere =
-        (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
-        worker_defer(w, s, rq);
+    if (worker_elsewhere(w, rq) && goes_elsewhere(w, s, rq))
         return;
-    }
     if (turns_any(&w->turns) && worker_is_held(w, s, rq))
         return;
     struct resp_writer *out = session_write_begin(s);
@@ -220,9 +227,10 @@ static void run(struct worker *w, struct batch *b)
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
-        store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
+        if (b->n > 1) /* one alone waits for its memory anyway */
+            store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, &b->rq[i], &b->ahead[i]);
+            execute(w, s, &b->rq[i], b->n > 1 ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
         }

@@ -361,6 +361,8 @@ static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
+static const struct word cross_words[] = {
+    {"no", CROSS_NODE_NO}, {"socket", CROSS_NODE_SOCKET}, {"yes", CROSS_NODE_YES}, {NULL, 0}};
 static const struct word congestion_words[] = {
     {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
 static const struct word filter_words[] = {{"permit", FILTER_PERMIT}, {"deny", FILTER_DENY}, {NULL, 0}};
@@ -430,6 +432,7 @@ static const struct row rows[] = {
     {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
     {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
+    {"cross-node", &word, "no", INTO(cross_node), .words = cross_words},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
     {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
     {"tcp-receive-buffer", &bytes, "256kb", INTO(tcp_receive_buffer), 65536, 64 * MIB},

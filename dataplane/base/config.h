@@ -18,6 +18,7 @@ enum maxmemory_policy {
     POLICY_VOLATILE_TTL,
 };
 
+enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
@@ -101,6 +102,7 @@ struct config {
     /* Fixed at start. */
     unsigned databases, workers;
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
+    enum cross_node cross_node; /* workers on other NUMA nodes than the NIC's */
     uint16_t port;
     unsigned tcp_backlog;
     uint32_t tcp_receive_buffer; /* bytes: the largest window announced */
