@@ -313,7 +313,8 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
-    bool monitored = env->observers & OBSERVE_MONITOR, script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
+    bool monitored = env->observers & OBSERVE_MONITOR;
+    bool script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
     size_t seen = monitored ? env->monitor->seen.len : 0;
     if (monitored && script) /* before its commands */
         monitor_note_always(rq);
