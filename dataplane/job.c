@@ -123,6 +123,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client.lib_name = j->client.lib_ver = NULL;
     j->client.transaction = NULL;
     j->client.subscriber = NULL;
+    j->client.tracker = NULL;
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);

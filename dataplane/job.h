@@ -17,6 +17,8 @@ enum job_kind {
     JOB_FORGET,  /* waits no more: visits the shards that still have it in their tables */
     JOB_UNWATCH, /* takes watched keys out of the tables of the shards they are in */
     JOB_ASK,     /* control answers it */
+    JOB_NOTES,   /* invalidations (worker_tracking.c), in `query` */
+    JOB_LINES,   /* lines of MONITOR (worker_monitor.c), in `query` */
     JOB_PUBLISH, /* a message on its way through the workers (worker_pubsub.c) */
     JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
     JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
@@ -67,6 +69,7 @@ struct job {
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
     struct publication publication;
+    size_t notes; /* bytes in `query` of a JOB_NOTES or JOB_LINES */
     struct inspection *inspection; /* NULL for other kinds */
     struct waiter wait;
     struct seat seat;

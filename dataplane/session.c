@@ -242,6 +242,9 @@ void session_close(struct session *s, bool conn_gone)
     w->query_bytes -= s->queued_bytes;
     w->queued_bytes -= s->queued_bytes;
     transaction_end(&w->env, &s->client);
+    if (s->client.tracker)
+        tracking_leave(w->env.tracking, &s->client);
+    monitor_leave(w->env.monitor, &s->client);
     if (s->client.subscriber)
         pubsub_leave(w->box->pubsub[w->id], &s->client);
     client_release(&s->client);

@@ -190,8 +190,8 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_defer(w, s, rq);
     else
         worker_recount(w, s);
-    if (w->posts_first)
-        worker_posts(w);
+    if (w->due)
+        worker_deliver(w, false);
 }
 
 /* Sends a request to where it must run, unless MULTI queues it here. Its session was read no further; if it
@@ -297,6 +297,7 @@ static void take_config(struct worker *w, struct config *conf)
     w->conf = conf;
     w->generation = conf->generation;
     w->env.conf = conf;
+    w->env.observers = (w->env.observers & ~(unsigned)OBSERVE_EVENTS) | (conf->notify ? OBSERVE_EVENTS : 0);
     w->pending_max = w->blocking.bytes_max = pending_max(w);
     uint64_t clients = config_clients_bytes(conf);
     w->clients_max = clients ? clients / w->box->workers : UINT64_MAX;
@@ -336,7 +337,8 @@ static void sweep_one(struct worker *w, struct session *s)
     uint64_t idle_ms = w->conf->timeout_s * 1000ull;
     session_over_limit(s);
     /* The wall clock may have been set back since. */
-    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & CLIENT_PUBSUB) && w->env.now_ms > s->client.last_ms &&
+    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & (CLIENT_PUBSUB | CLIENT_MONITOR)) &&
+        w->env.now_ms > s->client.last_ms &&
         w->env.now_ms - s->client.last_ms > idle_ms) {
         count_one(w->counters, COUNTER_client_idle_closes);
         s->flags |= SESSION_BROKEN;
@@ -413,6 +415,10 @@ static void upkeep(struct worker *w)
         worker_rows(w);
     if (now >= w->next_upkeep_us) {
         bool more = tend_shard(w);
+        if (w->env.observers & OBSERVE_TRACKING)
+            worker_tend_tracking(w);
+        if (w->env.observers & OBSERVE_MONITOR)
+            worker_tend_monitor(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
@@ -561,9 +567,11 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->serve_job = calloc(1, sizeof *w->serve_job);
     w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
+    w->env.monitor = monitor_new(&box->monitor, &w->env, &w->due);
+    w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor || !tcp_listen(w->tcp, w->conf->port)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }
@@ -584,6 +592,8 @@ void worker_free(struct worker *w)
     session_free_slabs(w);
     if (w->box) {
         worker_free_jobs(w);
+        tracking_free(w->env.tracking);
+        monitor_free(w->env.monitor);
         pubsub_free(w->box->pubsub[w->id]);
         w->box->pubsub[w->id] = NULL;
     }

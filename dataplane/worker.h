@@ -6,8 +6,10 @@
 #include "command/debug.h"
 #include "command/hotkeys.h"
 #include "command/latency.h"
+#include "command/monitor.h"
 #include "command/rates.h"
 #include "command/slowlog.h"
+#include "command/tracking.h"
 #include "drivers/port.h"
 #include "fabric/fabric.h"
 #include "job.h"
@@ -66,6 +68,8 @@ struct box { /* what the workers share; written by the main thread before they s
     struct latency *latency[CONFIG_WORKERS]; /* likewise */
     struct debug_switches debug;             /* changed with all workers stopped */
     struct pubsub *pubsub[CONFIG_WORKERS];   /* each worker's own */
+    struct tracking_common tracking;         /* client-side caching */
+    struct monitor_common monitor;
     struct rates rates;                      /* fed by worker 0 */
 };
 
@@ -128,6 +132,7 @@ struct worker {
     struct job *paused_first, *paused_last;   /* ... and jobs that came while it was so */
     struct job *posts_first, *posts_last;     /* messages for subscribers here, in order */
     unsigned posts;
+    bool due;                                 /* something is to be delivered to clients here, or sent on its way */
     struct watch *unwatched;                  /* to be passed on: there was no memory for a job */
     _Atomic(bool) kill_pending; /* some session here was marked CLIENT_KILLED by another worker */
 
@@ -171,6 +176,10 @@ void worker_send(void *worker, struct rte_mbuf **frames, unsigned n);
  * ------------------------------------------------------------------------- */
 
 void worker_ready(struct worker *w, struct session *s);
+static inline struct session *worker_session_of(struct client *c)
+{
+    return (struct session *)((char *)c - offsetof(struct session, client));
+}
 /* A request cannot run here and now: makes its job and stalls the session. False if out of memory (an error
  * was replied). */
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq);
@@ -233,6 +242,8 @@ void worker_recount(struct worker *w, struct session *s);
 /* The session's transaction goes with a job that runs WATCH or EXEC, and comes back with its reply, or ends if
  * nobody is there any more. */
 void worker_lend(struct session *s, struct job *j);
+/* Does it need the client itself? Then its job has it, or runs where it is. */
+bool worker_lends(const struct command *cmd);
 void worker_take_back(struct worker *w, struct job *j);
 /* box_ops.unwatch; takes the watched keys out here and passes them on; tries again what found no memory. */
 void worker_unwatch(struct command_env *env, struct watch *watch);
@@ -245,8 +256,26 @@ enum published worker_publish(struct request *rq, enum topic_kind kind, struct s
 void worker_notify(struct command_env *env, struct slice channel, struct slice message);
 /* A message has come from another worker. */
 void worker_post(struct worker *w, struct job *j);
-/* A slice of the deliveries that are due; not while a session's writer is open that is to be gone on with. */
-void worker_posts(struct worker *w);
+/* A slice of the deliveries that are due (w->due); not while a session's writer is open that is to be gone on
+ * with. all: not only what belongs to the command that is just over. */
+void worker_deliver(struct worker *w, bool all);
+/* What is pushed to a client beside its replies: NULL if it is to be closed anyway. */
+struct resp_writer *worker_push_begin(struct session *s);
+void worker_push_end(struct session *s);
+/* worker_tracking.c: what clients of this worker are to forget; notes for others leave with `all`. */
+void worker_invalidate(struct worker *w, bool all);
+/* Notes have come from another worker. */
+void worker_noted(struct worker *w, struct job *j);
+/* What is to be done at leisure while clients track. */
+void worker_tend_tracking(struct worker *w);
+/* worker_monitor.c: lines of MONITOR go to who is to see them. */
+void worker_show(struct worker *w);
+/* Lines have come from another worker. */
+void worker_lines(struct worker *w, struct job *j);
+/* Shows what has come from several, in order; while somebody monitors. */
+void worker_tend_monitor(struct worker *w);
+/* box_ops.observe. */
+void worker_observe(struct command_env *env, enum observer what);
 /* box_ops.ask_control. */
 bool worker_ask(struct command_env *env, struct client *c, int argc, const struct slice *argv);
 extern const struct box_ops worker_box_ops;

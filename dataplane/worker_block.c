@@ -26,9 +26,19 @@ static void ask_for_stop(struct worker *w)
     }
 }
 
+/* Those who are served are told what has changed behind their replies. */
+static void serve(struct worker *w)
+{
+    bool was_due = w->due;
+    w->due = false;
+    block_serve(&w->blocking, false);
+    w->env.tracking->held |= w->due;
+    w->due |= was_due;
+}
+
 void worker_serve(struct worker *w)
 {
-    block_serve(&w->blocking, false);
+    serve(w);
     ask_for_stop(w);
 }
 
@@ -44,6 +54,6 @@ void worker_served(struct worker *w)
     struct job *j;
     for (unsigned n = BATCH_REQUESTS; n > 0 && (j = block_done(&w->blocking)); n--)
         worker_bring_home(w, j);
-    if (w->posts_first)
-        worker_posts(w);
+    if (w->due)
+        worker_deliver(w, true);
 }

@@ -180,6 +180,7 @@ const struct box_ops worker_box_ops = {
     .unwatch = worker_unwatch,
     .publish = worker_publish,
     .notify = worker_notify,
+    .observe = worker_observe,
     .remote = &worker_remote_ops,
     .stall = box_stall,
 };

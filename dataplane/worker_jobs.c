@@ -26,6 +26,8 @@ static unsigned destination(const struct worker *w, const struct job *j)
         return j->watch->first->shard;
     if (j->kind == JOB_PUBLISH)
         return j->done ? j->home : j->publication.next;
+    if (j->kind == JOB_NOTES || j->kind == JOB_LINES)
+        return j->rq.shard;
     if (j->kind == JOB_ASK)
         return fabric_main(w->box->fabric);
     if (j->kind == JOB_INSPECT)
@@ -110,7 +112,7 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
     }
     j->rq.route = rq->route;
     j->rq.shard = rq->shard;
-    if (j->rq.cmd->acl & ACL_TRANSACTION)
+    if (worker_lends(j->rq.cmd))
         worker_lend(s, j);
     dispatch(w, j);
     return true;
@@ -186,8 +188,10 @@ void worker_complete(struct worker *w, struct job *j)
             if (j->chunk_first)
                 attach(s, j);
         }
-        if (j->rq.client != &s->client) /* it was this reply that was skipped */
+        if (j->rq.client != &s->client) { /* it was this reply that was skipped */
             s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+            tracking_after(&s->client, j->rq.cmd);
+        }
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
     }
@@ -236,6 +240,14 @@ static void received(struct worker *w, struct job *j)
     }
     if (j->kind == JOB_PUBLISH) {
         worker_post(w, j);
+        return;
+    }
+    if (j->kind == JOB_NOTES) {
+        worker_noted(w, j);
+        return;
+    }
+    if (j->kind == JOB_LINES) {
+        worker_lines(w, j);
         return;
     }
     if (j->kind == JOB_EXEC && !j->rq.env) {
@@ -298,6 +310,7 @@ static bool run_barriers(struct worker *w)
         return wanted;
     count_one(w->counters, COUNTER_barriers);
     w->env.stopped = true;
+    w->box->tracking.runner = w->env.tracking;
     block_serve(&w->blocking, true); /* what was to be served with all stopped */
     turns_stopped(&w->turns);
     list = w->barrier_first;
@@ -313,6 +326,7 @@ static bool run_barriers(struct worker *w)
             job_append(&w->barrier_first, &w->barrier_last, j);
     }
     w->env.stopped = false;
+    w->box->tracking.runner = NULL;
     fabric_resume(w->box->fabric, w->id);
     for (struct job *j = finished, *next; j; j = next) {
         next = j->next;
@@ -359,12 +373,14 @@ bool worker_messages(struct worker *w)
     for (unsigned i = 0; i < 64 && (j = fabric_receive(w->box->fabric, w->id)); i++) {
         received(w, j);
         any = true;
+        if (w->due) /* behind the reply, and before the next one */
+            worker_deliver(w, true);
     }
     worker_served(w);
     any |= run_barriers(w);
     worker_served(w);
     any |= run_inspections(w);
-    return any || w->posts_first || w->blocking.done_first || block_rows(w->waits);
+    return any || w->due || w->blocking.done_first || block_rows(w->waits);
 }
 
 static void free_list(struct job *j)
@@ -406,7 +422,7 @@ bool worker_ask(struct command_env *env, struct client *c, int argc, const struc
     struct job *j = job_new(JOB_ASK, w->id, c, argc, argv);
     if (!j)
         return false;
-    struct session *s = (struct session *)((char *)c - offsetof(struct session, client));
+    struct session *s = worker_session_of(c);
     j->session = s;
     j->silent = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
     j->id = c->id;

@@ -7,6 +7,7 @@
  * script, control) is told the number beforehand. The text is copied once, into the job. */
 #include "worker.h"
 
+#include "command/tracking.h"
 #include "job.h"
 
 enum {
@@ -38,6 +39,7 @@ void worker_post(struct worker *w, struct job *j)
         w->posts_first = j;
     w->posts_last = j;
     w->posts++;
+    w->due = true;
 }
 
 static void arrived(struct worker *w, struct job *j)
@@ -80,24 +82,37 @@ static void give_up(struct session *s)
     session_drop_output(s);
 }
 
+struct resp_writer *worker_push_begin(struct session *s)
+{
+    if (s->flags & (SESSION_BROKEN | SESSION_ENDING) ||
+        s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED))
+        return NULL;
+    struct resp_writer *out = session_write_begin(s);
+    out->proto = s->client.proto;
+    return out;
+}
+
+void worker_push_end(struct session *s)
+{
+    session_write_end(s);
+    tcp_push(s->conn, s->worker->env.now_us);
+    if (s->flags & SESSION_BROKEN && !(s->flags & SESSION_DOOMED))
+        give_up(s);
+}
+
 static void push(struct session *s, const struct topic *t, const struct job *j)
 {
     static const char *const word[TOPIC_KINDS] = {"message", "pmessage", "smessage"};
-    if (s->flags & (SESSION_BROKEN | SESSION_ENDING) ||
-        s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED))
+    struct resp_writer *out = worker_push_begin(s);
+    if (!out)
         return;
-    struct resp_writer *out = session_write_begin(s);
-    out->proto = s->client.proto;
     reply_push(out, t->kind == TOPIC_PATTERN ? 4 : 3);
     reply_bulk_str(out, word[t->kind]);
     if (t->kind == TOPIC_PATTERN)
         reply_bulk(out, topic_name(t));
     reply_bulk(out, j->argv[0]);
     reply_bulk(out, j->argv[1]);
-    session_write_end(s);
-    tcp_push(s->conn, s->worker->env.now_us);
-    if (s->flags & SESSION_BROKEN && !(s->flags & SESSION_DOOMED))
-        give_up(s);
+    worker_push_end(s);
 }
 
 static void charge(unsigned *budget, uint64_t steps)
@@ -115,13 +130,13 @@ static bool deliver(struct worker *w, struct job *j, unsigned *budget)
         pubsub_walk_begin(p, b->kind, j->argv[0], b->until);
     b->begun = true;
     for (struct client *c; (c = pubsub_walk_next(p, &t, budget)); b->receivers++) {
-        push((struct session *)((char *)c - offsetof(struct session, client)), t, j);
+        push(worker_session_of(c), t, j);
         charge(budget, j->argv[1].len / 1024);
     }
     return pubsub_walk_ended(p);
 }
 
-void worker_posts(struct worker *w)
+static void posts(struct worker *w)
 {
     unsigned budget = SLICE * (1 + w->posts / POSTS_FEW);
     while (w->posts_first && budget) {
@@ -135,6 +150,16 @@ void worker_posts(struct worker *w)
         w->posts--;
         pass_on(w, j);
     }
+}
+
+void worker_deliver(struct worker *w, bool all)
+{
+    struct tracking *t = w->env.tracking;
+    posts(w);
+    worker_invalidate(w, all);
+    if (all)
+        worker_show(w);
+    w->due = w->posts_first || tracking_due(t) || w->env.monitor->seen.len;
 }
 
 /* -- from a publisher -- */
@@ -180,7 +205,7 @@ static uint64_t receivers_now(const struct worker *w, enum topic_kind kind, stru
 static void await(struct job *j, struct request *rq)
 {
     struct client *c = rq->client;
-    struct session *s = (struct session *)((char *)c - offsetof(struct session, client));
+    struct session *s = worker_session_of(c);
     j->publication.awaited = true;
     j->session = s;
     j->silent = rq->out != rq->wire;

@@ -2,13 +2,15 @@
  * watched keys that nobody needs any more (command/transaction.h). */
 #include "worker.h"
 
+#include "command/connection.h"
+#include "command/server.h"
 #include "command/transaction.h"
 #include "job.h"
 
 void worker_recount(struct worker *w, struct session *s)
 {
     const struct transaction *t = s->client.transaction;
-    uint64_t now = transaction_bytes(&s->client) + pubsub_bytes(&s->client);
+    uint64_t now = transaction_bytes(&s->client) + pubsub_bytes(&s->client) + tracking_bytes(&s->client);
     w->query_bytes += now - s->queued_bytes;
     w->queued_bytes += now - s->queued_bytes;
     s->queued_bytes = now;
@@ -20,6 +22,11 @@ void worker_recount(struct worker *w, struct session *s)
         s->flags |= SESSION_BROKEN;
     }
     session_relieve(w);
+}
+
+bool worker_lends(const struct command *cmd)
+{
+    return cmd->acl & ACL_TRANSACTION || cmd->run == client_tracking_run || cmd->run == monitor_run;
 }
 
 void worker_lend(struct session *s, struct job *j)

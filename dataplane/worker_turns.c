@@ -9,7 +9,7 @@
 static struct job *make_job(struct worker *w, struct session *s, const struct request *rq)
 {
     struct job *j = worker_job(w, JOB_HOP, s, rq);
-    if (j && j->rq.cmd->acl & ACL_TRANSACTION)
+    if (j && worker_lends(j->rq.cmd))
         worker_lend(s, j);
     return j;
 }

@@ -441,6 +441,7 @@ static const struct row rows[] = {
     {"slowlog-log-slower-than", &number, "10000", INTO(slowlog_log_slower_than_us), -1, INT64_MAX},
     {"busy-reply-threshold", &number, "5000", INTO(busy_reply_threshold_ms), 0, INT64_MAX},
     {"script-memory-limit", &bytes, "128mb", INTO(script_memory_limit), 2 * MIB, INT64_MAX},
+    {"tracking-table-max-keys", &number, "1000000", INTO(tracking_table_max_keys), 0, INT64_MAX},
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"latency-monitor-threshold", &number, "0", INTO(latency_monitor_ms), 0, INT64_MAX},
     {"hll-sparse-max-bytes", &bytes, "3000", INTO(hll_sparse_max_bytes), 0, INT64_MAX},

@@ -83,6 +83,7 @@ struct config {
     unsigned notify; /* notify-keyspace-events: enum notify_class */
     int64_t slowlog_log_slower_than_us; /* -1 = off */
     uint64_t slowlog_max_len;
+    uint64_t tracking_table_max_keys; /* of client-side caching, 0 = any number */
     uint64_t latency_monitor_ms; /* latency-monitor-threshold: what takes that long is noted; 0 = nothing */
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */
     uint64_t script_memory_limit;     /* bytes of an interpreter */

@@ -7,6 +7,7 @@
 struct acl_user;
 struct command;
 struct subscriber;
+struct tracker;
 struct transaction;
 
 enum client_flag {
@@ -26,6 +27,9 @@ enum client_flag {
     CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
     CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
+    CLIENT_TRACKS = 1 << 24,     /* the keys that it reads are remembered (CLIENT TRACKING) */
+    CLIENT_CACHING = 1 << 25,    /* CLIENT CACHING has said otherwise for the command that follows */
+    CLIENT_MONITOR = 1 << 26,    /* MONITOR: it is shown what others do */
     CLIENT_SCRIPT = 1 << 22,     /* its commands are those of a script */
     CLIENT_UNLIMITED = 1 << 23,  /* authenticated as a user who may do everything: nothing to check */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
@@ -46,6 +50,7 @@ struct client {
     struct acl_user *user;           /* held (command/acl.h); NULL: the default user */
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
+    struct tracker *tracker;         /* of client-side caching (command/tracking.h), or NULL */
     /* Filled by the session when it is asked (CLIENT LIST). */
     uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
     uint64_t commands, bytes_in, bytes_out;

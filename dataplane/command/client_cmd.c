@@ -126,44 +126,6 @@ enum command_result client_no_touch_run(struct request *rq)
     return on_off(rq, CLIENT_NO_TOUCH);
 }
 
-/* -- tracking: there is none yet, and its state says so -- */
-
-enum command_result client_getredir_run(struct request *rq)
-{
-    reply_int(rq->out, -1);
-    return CMD_DONE;
-}
-
-enum command_result client_trackinginfo_run(struct request *rq)
-{
-    struct resp_writer *w = rq->out;
-    reply_map(w, 3);
-    reply_bulk_str(w, "flags");
-    reply_set(w, 1);
-    reply_bulk_str(w, "off");
-    reply_bulk_str(w, "redirect");
-    reply_int(w, -1);
-    reply_bulk_str(w, "prefixes");
-    reply_array(w, 0);
-    return CMD_DONE;
-}
-
-enum command_result client_tracking_run(struct request *rq)
-{
-    if (slice_is(rq->argv[2], "off"))
-        return ok(rq);
-    if (slice_is(rq->argv[2], "on"))
-        return error(rq, "ERR client side caching is not supported by this server");
-    return error(rq, "ERR syntax error");
-}
-
-enum command_result client_caching_run(struct request *rq)
-{
-    return error(rq,
-                 "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
-                 "OPTOUT mode enabled");
-}
-
 /* -- pausing and unblocking others -- */
 
 enum command_result client_pause_run(struct request *rq)

@@ -7,18 +7,29 @@
 #include "base/number.h"
 #include "command/acl.h"
 #include "command/text.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 
+enum { CLIENT_LETTERS = 16 };
+
 /* Redis' letters for a client's state, 'N' if there is nothing to say. */
-static void flag_letters(const struct client *c, char text[9])
+static void flag_letters(const struct client *c, char text[CLIENT_LETTERS])
 {
     char *p = text;
+    if (c->flags & CLIENT_MONITOR)
+        *p++ = 'O';
     if (c->flags & CLIENT_PUBSUB)
         *p++ = 'P';
     if (c->flags & CLIENT_MULTI)
         *p++ = 'x';
     if (c->flags & (CLIENT_WAITING | CLIENT_BLOCKED))
         *p++ = 'b';
+    if (tracking_how(c) & TRACK_ON)
+        *p++ = 't';
+    if (tracking_how(c) & TRACK_BROKEN)
+        *p++ = 'R';
+    if (tracking_how(c) & TRACK_BCAST)
+        *p++ = 'B';
     if (transaction_is_doomed(c))
         *p++ = 'd';
     if (c->flags & CLIENT_CLOSE_AFTER_REPLY)
@@ -58,7 +69,7 @@ static uint64_t request_bytes(const struct request *rq)
 void client_describe(struct text *t, const struct request *rq, const struct client *c)
 {
     const struct command_env *env = rq->env;
-    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[9];
+    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[CLIENT_LETTERS];
     endpoint_format(&c->peer, peer);
     endpoint_format(&c->local, local);
     flag_letters(c, flags);
@@ -77,11 +88,11 @@ void client_describe(struct text *t, const struct request *rq, const struct clie
         (unsigned long long)(c->query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
         (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
         (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
-        (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c)),
+        (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c) + tracking_bytes(c)),
         c->output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=", c->last_command ? c->last_command->full_name : "NULL");
     text_add(t, acl_user_of(env, c)->name);
-    text_addf(t, " redir=-1 resp=%u lib-name=%s lib-ver=%s\n", c->proto, or_empty(c->lib_name),
+    text_addf(t, " redir=%lld resp=%u lib-name=%s lib-ver=%s\n", (long long)tracking_redirect(c), c->proto, or_empty(c->lib_name),
               or_empty(c->lib_ver));
 }
 

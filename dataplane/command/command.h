@@ -15,12 +15,14 @@ struct acl;
 struct command;
 struct debug_switches;
 struct latency;
+struct monitor;
 struct rates;
 struct remote_ops;
 struct request;
 struct script_host;
 struct scripts;
 struct slowlog;
+struct tracking;
 struct watch;
 
 /* -- the table
@@ -218,6 +220,7 @@ struct block_spec {
 };
 
 enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
+enum observer { OBSERVE_EVENTS = 1, OBSERVE_TRACKING = 2, OBSERVE_MONITOR = 4 };
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
@@ -260,6 +263,8 @@ struct box_ops {
                               struct slice message, uint64_t *receivers);
     /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
     void (*notify)(struct command_env *env, struct slice channel, struct slice message);
+    /* From now on all workers have an eye on what this is for. Only from a CMD_ROUTE_ALL command. */
+    void (*observe)(struct command_env *env, enum observer what);
     const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
@@ -286,6 +291,10 @@ struct command_env { /* one a worker */
     struct debug_switches *debug; /* of the box (command/debug.h), or NULL */
     struct acl *acl;           /* of the box: its users (command/acl.h) */
     struct pubsub **pubsub;    /* [workers], the subscriptions of each (command/pubsub.h), or NULL */
+    struct tracking *tracking; /* client-side caching, this worker's (command/tracking.h), or NULL */
+    struct monitor *monitor;   /* of MONITOR, this worker's (command/monitor.h), or NULL */
+    unsigned observers;        /* enum observer: who wants to know of each command; mostly 0 */
+    const struct request *caller; /* of the script whose command runs */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */

@@ -6,6 +6,8 @@
 
 #include "base/number.h"
 #include "command/acl.h"
+#include "command/monitor.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/version.h"
 
@@ -187,6 +189,10 @@ enum command_result hello_run(struct request *rq)
 enum command_result reset_run(struct request *rq)
 {
     transaction_end(rq->env, rq->client);
+    if (rq->env->monitor)
+        monitor_leave(rq->env->monitor, rq->client);
+    if (rq->env->tracking)
+        tracking_off(rq->env->tracking, rq->client);
     if (rq->client->subscriber)
         pubsub_leave(rq->env->pubsub[rq->env->self], rq->client);
     client_reset(rq->client);

@@ -2,6 +2,7 @@
  * value as redis-server goes through a file, but in memory: the box keeps no file of its own. */
 #include "command/debug.h"
 #include "command/digest.h"
+#include "command/tracking.h"
 #include "store/rdb.h"
 
 #include <inttypes.h>
@@ -126,8 +127,10 @@ static void reload(struct request *rq, bool flush)
         reply_oom(rq->out);
         return;
     }
-    if (flush)
+    if (flush) {
         empty_all(ks);
+        tracking_flushed(rq->env);
+    }
     struct rdb_reader r = {.p = saving.w.p, .left = saving.w.len};
     enum rdb_result result = RDB_OK;
     uint64_t loaded = 0;

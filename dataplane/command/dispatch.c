@@ -12,9 +12,11 @@
 #include "command/acl.h"
 #include "command/connection.h"
 #include "command/latency.h"
+#include "command/monitor.h"
 #include "command/notify.h"
 #include "command/slowlog.h"
 #include "command/table.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/transaction_commands.h"
 
@@ -197,9 +199,11 @@ static bool is_http(const struct request *rq)
 /* An error of a known command; EXEC's ends its transaction. */
 static void refuse(struct request *rq, const char *error)
 {
-    if (rq->cmd->run == exec_run)
+    if (rq->cmd->run == exec_run) {
         transaction_abort(rq, strncmp(error, "ERR ", 4) == 0 ? error + 4 : error);
-    else
+        if (rq->env->observers & OBSERVE_MONITOR) /* the MULTI before it has been shown */
+            monitor_note_always(rq);
+    } else
         reply_error(rq->out, error);
 }
 
@@ -285,15 +289,41 @@ static inline void note_if_long(const struct request *rq, enum command_result re
         note_long(rq, result, rq->cmd->flags & CMD_FAST ? LATENCY_FAST_COMMAND : LATENCY_COMMAND, usec);
 }
 
-/* Keyspace notifications are on. */
-static __attribute__((noinline)) enum command_result run_and_notify(struct request *rq)
+/* Runs a handler while somebody wants to know what it does. */
+static enum command_result run_told(struct request *rq)
+{
+    struct command_env *env = rq->env;
+    struct tracking *t = env->tracking;
+    uint64_t outer = t ? t->current : 0;
+    if (t && !(rq->client->flags & CLIENT_SCRIPT) && !rq->turn) /* in slices others come in between */
+        t->current = rq->client->id;
+    enum command_result result = rq->cmd->run(rq);
+    if (t)
+        t->current = outer;
+    if (env->observers & OBSERVE_EVENTS)
+        notify_of(rq);
+    bool reads = rq->client->flags & (CLIENT_TRACKS | CLIENT_SCRIPT) && rq->cmd->flags & CMD_READONLY;
+    if (env->observers & OBSERVE_TRACKING && reads && result != CMD_ELSEWHERE)
+        tracking_remember(rq);
+    return t && *t->due && result == CMD_DONE ? CMD_COUNTED : result;
+}
+
+static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
+    bool monitored = env->observers & OBSERVE_MONITOR;
+    bool script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
+    size_t seen = monitored ? env->monitor->seen.len : 0;
+    if (monitored && script) /* before its commands */
+        monitor_note_always(rq);
     uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
-    enum command_result result = rq->cmd->run(rq);
-    notify_of(rq);
+    enum command_result result = run_told(rq);
     uint64_t cycles = __rdtsc() - begin;
+    if (monitored && result == CMD_ELSEWHERE)
+        env->monitor->seen.len = seen; /* nothing was done */
+    else if (monitored && !script)
+        monitor_note(rq);
     stats->calls++;
     if (rate == 0)
         return result;
@@ -326,8 +356,8 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     struct command_stats *stats = &env->stats[rq->cmd->id];
     uint64_t weight = rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !env->conf->times_all ? MEASURE_EACH : 1;
     count_one(env->counters, COUNTER_commands_processed);
-    if (__builtin_expect(env->conf->notify != 0, 0))
-        return run_and_notify(rq);
+    if (__builtin_expect(env->observers != 0, 0))
+        return run_observed(rq);
     if (stats->calls++ & (weight - 1))
         return rq->cmd->run(rq);
     return run_measured(rq, weight);
@@ -375,8 +405,15 @@ static inline void begin(struct request *rq)
     rq->client->last_command = rq->cmd ? rq->cmd : rq->client->last_command;
 }
 
-/* Of a client that wants no reply, has MULTI open, has subscribed to something or has to show a password; or the command
- * is refused, or all are. */
+/* Redis counts monitors among the replicas. */
+static const char *keeps_out(const struct request *rq)
+{
+    bool keys = rq->cmd && rq->cmd->flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE);
+    return keys ? "ERR Replica can't interact with the keyspace" : NULL;
+}
+
+/* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors, or has
+ * to show a password; or the command is refused, or all are. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -386,6 +423,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     begin(rq);
     bool refused =
         rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+    if (!busy && rq->client->flags & CLIENT_MONITOR)
+        busy = keeps_out(rq);
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;
@@ -395,8 +434,10 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     enum command_result result = taken ? CMD_COUNTED : refused ? after_refusal(rq) : run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, !refused && !taken);
-    if (result != CMD_ELSEWHERE)
+    if (result != CMD_ELSEWHERE) {
         next_reply_mode(rq->client);
+        tracking_after(rq->client, rq->cmd);
+    }
     return result;
 }
 
@@ -404,7 +445,8 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     enum {
         USUAL = CLIENT_UNLIMITED, /* authenticated, too */
-        UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB
+        UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING |
+                  CLIENT_MONITOR
     };
     struct client *c = rq->client;
     const struct command *cmd = rq->cmd;
@@ -444,9 +486,7 @@ static enum command_result run_again(struct request *rq, struct resp_writer *out
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
-    enum command_result result = rq->cmd->run(rq);
-    if (__builtin_expect(rq->env->conf->notify != 0, 0))
-        notify_of(rq);
+    enum command_result result = rq->env->observers ? run_told(rq) : rq->cmd->run(rq);
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;

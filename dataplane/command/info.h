@@ -51,6 +51,10 @@ void info_script_texts(struct info *i, const char *name);
 void info_functions(struct info *i, const char *name);
 void info_function_texts(struct info *i, const char *name);
 
+/* Lines about client-side caching (tracking_cmd.c). */
+void info_tracking_clients(struct info *i, const char *name);
+void info_tracking(struct info *i, const char *name);
+
 void info_u64(struct info *i, const char *name, uint64_t v);
 void info_text(struct info *i, const char *name, const char *v);
 /* name:bytes and name_human:1.50M */

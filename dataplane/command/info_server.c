@@ -161,7 +161,7 @@ static void blocked_clients(struct info *i, const char *name)
     if (box->blocked_now)
         box->blocked_now(i->env, &clients, &keys, &timeouts);
     info_u64(i, name, clients);
-    info_u64(i, "tracking_clients", 0);
+    info_tracking_clients(i, "tracking_clients");
     info_u64(i, "clients_in_timeout_table", timeouts);
     info_u64(i, "total_blocking_keys", keys);
 }

@@ -8,6 +8,7 @@
  * rest is touched by the worker itself, or with all workers stopped (PUBSUB CHANNELS). All is on the heap and
  * counts as its clients' memory. Knows neither sessions nor how a message gets to a client. */
 #pragma once
+#include "base/chains.h"
 #include "command/client.h"
 
 #include <stdatomic.h>
@@ -17,18 +18,6 @@ struct command_env;
 
 enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN, TOPIC_SHARD };
 enum { TOPIC_KINDS = 3, PUBSUB_INTEREST = 4096 };
-
-struct chain_node { /* in a hash table */
-    struct chain_node *next;
-    uint64_t hash;
-};
-
-enum { CHAINS_LEAST = 16, CHAIN_SEGMENTS = 28 };
-struct chains { /* a hash table that grows by one bucket at a time: nobody waits for it */
-    struct chain_node *
-        *segment[CHAIN_SEGMENTS]; /* of CHAINS_LEAST buckets, then each as many as all before */
-    size_t buckets, n;
-};
 
 struct topic {
     struct chain_node node;

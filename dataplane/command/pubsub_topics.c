@@ -8,100 +8,6 @@
 
 enum { LEAVE_AT_ONCE = 256 }; /* subscriptions of a client that end with it; the rest in slices */
 
-/* -- hash tables: linear hashing (Litwin, "Linear hashing", VLDB 1980) -- */
-
-/* The largest power of two that is not above n > 0. */
-static size_t power(size_t n)
-{
-    return (size_t)1 << (63 - __builtin_clzll(n));
-}
-
-static size_t place(const struct chains *t, uint64_t hash)
-{
-    size_t low = power(t->buckets), i = hash & (2 * low - 1);
-    return i < t->buckets ? i : hash & (low - 1);
-}
-
-static unsigned segment_of(size_t bucket)
-{
-    return bucket < CHAINS_LEAST ? 0 : (unsigned)(60 - __builtin_clzll(bucket));
-}
-
-static size_t first_of(unsigned segment)
-{
-    return segment ? (size_t)CHAINS_LEAST << (segment - 1) : 0;
-}
-
-static struct chain_node **bucket_at(const struct chains *t, size_t i)
-{
-    unsigned segment = segment_of(i);
-    return &t->segment[segment][i - first_of(segment)];
-}
-
-static struct chain_node *chain_of(const struct chains *t, uint64_t hash)
-{
-    return t->buckets ? *bucket_at(t, place(t, hash)) : NULL;
-}
-
-/* Is there room for one more bucket? */
-static bool next_bucket(struct chains *t)
-{
-    unsigned segment = segment_of(t->buckets);
-    if (segment < CHAIN_SEGMENTS && !t->segment[segment])
-        t->segment[segment] =
-            malloc((segment ? first_of(segment) : CHAINS_LEAST) * sizeof *t->segment[segment]);
-    return segment < CHAIN_SEGMENTS && t->segment[segment];
-}
-
-/* One more bucket, with its part of the chain it was in. */
-static void split(struct chains *t)
-{
-    size_t made = t->buckets++;
-    struct chain_node **from = bucket_at(t, made - power(made)), **to = bucket_at(t, made);
-    *to = NULL;
-    while (*from) {
-        struct chain_node *n = *from;
-        if (place(t, n->hash) != made) {
-            from = &n->next;
-            continue;
-        }
-        *from = n->next;
-        n->next = *to;
-        *to = n;
-    }
-}
-
-/* False if out of memory; a table that has buckets can do without more. */
-static bool chains_add(struct chains *t, struct chain_node *n)
-{
-    if (!t->buckets) {
-        if (!next_bucket(t))
-            return false;
-        t->segment[0][0] = NULL;
-        t->buckets = 1;
-    } else if (t->n >= t->buckets && next_bucket(t)) {
-        split(t);
-    }
-    struct chain_node **at = bucket_at(t, place(t, n->hash));
-    n->next = *at;
-    *at = n;
-    t->n++;
-    return true;
-}
-
-static void chains_remove(struct chains *t, struct chain_node *n)
-{
-    struct chain_node **at = bucket_at(t, place(t, n->hash));
-    while (*at != n)
-        at = &(*at)->next;
-    *at = n->next;
-    if (--t->n == 0) {
-        for (unsigned i = 0; i < CHAIN_SEGMENTS; i++)
-            free(t->segment[i]);
-        *t = (struct chains){0};
-    }
-}
-
 /* -- topics -- */
 
 static uint64_t topic_hash(const struct pubsub *p, enum topic_kind kind, struct slice name)
@@ -111,7 +17,7 @@ static uint64_t topic_hash(const struct pubsub *p, enum topic_kind kind, struct 
 
 static struct topic *find(const struct pubsub *p, enum topic_kind kind, struct slice name, uint64_t hash)
 {
-    for (struct chain_node *n = chain_of(&p->topics, hash); n; n = n->next) {
+    for (struct chain_node *n = chains_at(&p->topics, hash); n; n = n->next) {
         struct topic *t = (struct topic *)n;
         if (n->hash == hash && t->kind == kind && slice_eq(topic_name(t), name))
             return t;
@@ -242,7 +148,7 @@ static struct subscription *find_pair(const struct pubsub *p, const struct topic
                                       const struct subscriber *s)
 {
     uint64_t hash = pair_hash(t, s);
-    for (struct chain_node *n = chain_of(&p->subscriptions, hash); n; n = n->next) {
+    for (struct chain_node *n = chains_at(&p->subscriptions, hash); n; n = n->next) {
         struct subscription *sub = (struct subscription *)n;
         if (sub->topic == t && sub->subscriber == s)
             return sub;

@@ -2,6 +2,7 @@
  * https://redis.io/docs/latest/commands/?group=server */
 #include "command/server.h"
 #include "base/number.h"
+#include "command/tracking.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -125,6 +126,7 @@ static enum command_result flush(struct request *rq, unsigned db)
     }
     for (unsigned i = 0; i < rq->env->ks->shards; i++)
         store_flush(rq->env->ks->shard[i], db);
+    tracking_flushed(rq->env);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -163,6 +165,8 @@ enum command_result swapdb_run(struct request *rq)
     }
     for (unsigned i = 0; a != b && i < rq->env->ks->shards; i++)
         store_swap(rq->env->ks->shard[i], (unsigned)a, (unsigned)b);
+    if (a != b)
+        tracking_flushed(rq->env);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -246,12 +250,6 @@ enum command_result failover_run(struct request *rq)
         reply_syntax_error(rq->out);
     else
         reply_error(rq->out, "ERR FAILOVER requires connected replicas.");
-    return CMD_DONE;
-}
-
-enum command_result monitor_run(struct request *rq)
-{
-    reply_error(rq->out, "ERR MONITOR is not supported yet");
     return CMD_DONE;
 }
 

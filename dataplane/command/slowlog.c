@@ -20,8 +20,8 @@ struct slowlog_entry { /* one allocation with its arguments' bytes behind it */
 /* -- noting
  * ---------------------------------------------------------------------------------------------------- */
 
-/* Which arguments hold a secret: from this one on, or only the one after a word of the list. */
-static bool is_secret(const struct request *rq, int i)
+/* From this one on, or only the one after a word of the list. */
+bool request_is_secret(const struct request *rq, int i)
 {
     static const char *const secret_directives[] = {"requirepass", "masterauth", "masteruser",
                                                     "tls-key-file-pass", "tls-client-key-file-pass"};
@@ -48,7 +48,7 @@ static struct slice kept_argument(const struct request *rq, int i, char *room, s
     struct slice arg = rq->argv[i];
     if (rq->argc > ARGS_KEPT && i == ARGS_KEPT - 1)
         snprintf(room, size, "... (%d more arguments)", rq->argc - ARGS_KEPT + 1);
-    else if (is_secret(rq, i))
+    else if (request_is_secret(rq, i))
         snprintf(room, size, "(redacted)");
     else if (arg.len > BYTES_KEPT)
         snprintf(room, size, "%.*s... (%zu more bytes)", BYTES_KEPT, (const char *)arg.p,

@@ -16,6 +16,8 @@ struct slowlog { /* all zero at start */
  * compared usec with the threshold (slowlog_wanted). When memory is short the entry is not kept. */
 void slowlog_note(struct slowlog *log, const struct request *rq, uint64_t usec);
 void slowlog_clear(struct slowlog *log);
+/* Does argument i hold a secret, which nobody else is to be shown? */
+bool request_is_secret(const struct request *rq, int i);
 
 /* Is a command of that duration to be noted? */
 static inline bool slowlog_wanted(const struct command_env *env, const struct command *cmd, uint64_t usec)

@@ -70,7 +70,11 @@ static void free_table(struct waits *w)
             free(k);
         }
     free(w->bucket);
-    *w = (struct waits){.nodes = w->nodes & WAITS_EVENTS, .events = w->events};
+    *w = (struct waits){.nodes = w->nodes & (WAITS_EVENTS | WAITS_CHANGES),
+                        .events = w->events,
+                        .changed = w->changed,
+                        .changed_ctx = w->changed_ctx,
+                        .databases = w->databases};
 }
 
 static void drop_if_idle(struct waits *w, struct wait_key *k)
@@ -262,6 +266,14 @@ void waits_want_events(struct waits *w, bool wanted)
         waits_forget_noted(w);
 }
 
+void waits_want_changes(struct waits *w, unsigned databases, key_change_fn *changed, void *ctx)
+{
+    w->nodes = changed ? w->nodes | WAITS_CHANGES : w->nodes & ~WAITS_CHANGES;
+    w->changed = changed;
+    w->changed_ctx = ctx;
+    w->databases = databases;
+}
+
 void waits_forget_noted(struct waits *w)
 {
     struct key_events *e = w->events;
@@ -276,9 +288,10 @@ void waits_forget_noted(struct waits *w)
 
 void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name)
 {
+    w->by_itself = event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
     if (!(w->nodes & WAITS_EVENTS) || db >= w->events->databases)
         return;
-    w->events->told |= event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
+    w->events->told |= w->by_itself;
     w->events->tell(w->events->ctx, event, db, name);
 }
 
@@ -338,6 +351,9 @@ void waits_note(struct waits *w, unsigned db, struct slice name, uint64_t hash, 
 {
     if (w->nodes & WAITS_EVENTS)
         collect(w->events, db, name, hash, event);
+    if (w->nodes & WAITS_CHANGES && event != KEY_GREW && db < w->databases)
+        w->changed(w->changed_ctx, name, hash, w->by_itself);
+    w->by_itself = false;
     struct wait_key *k = w->buckets ? find(w, db, name, hash) : NULL;
     if (!k)
         return;

@@ -76,11 +76,20 @@ struct key_events {
 };
 
 enum { NOTED_KEPT = 64 };
-#define WAITS_EVENTS (UINT64_C(1) << 62)
+#define WAITS_EVENTS  (UINT64_C(1) << 62)
+#define WAITS_CHANGES (UINT64_C(1) << 61)
+
+/* Whoever wants to know of each key that changes, at the moment when it does: as one who watches it. by_itself:
+ * no command has done it. */
+typedef void key_change_fn(void *ctx, struct slice name, uint64_t hash, bool by_itself);
 
 struct waits {
     uint64_t nodes;            /* 0: nobody waits, nobody watches, nobody wants events */
     struct key_events *events; /* NULL: none can be wanted */
+    key_change_fn *changed;    /* if WAITS_CHANGES */
+    void *changed_ctx;
+    unsigned databases; /* drafts are in one behind them */
+    bool by_itself;     /* the key that goes next has expired, or is evicted */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
@@ -122,6 +131,8 @@ void waits_release(struct waits *w);
 bool waits_events(struct waits *w, unsigned databases, key_event_fn *tell, void *ctx);
 void waits_want_events(struct waits *w, bool wanted);
 void waits_forget_noted(struct waits *w);
+/* From now on, or not any more (NULL), `changed` is called for each key of a database that changes. */
+void waits_want_changes(struct waits *w, unsigned databases, key_change_fn *changed, void *ctx);
 /* Notes a change that is no change for who watches the key. */
 void waits_note_event(struct waits *w, unsigned db, const struct key *k);
 /* Tells of what is about to happen to a key by itself. */
