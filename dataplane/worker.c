@@ -187,11 +187,17 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_posts(w);
 }
 
+/* What is not done here, but does not go elsewhere either: it is queued, or answered with where it belongs. */
+static bool stays(const struct session *s, const struct request *rq)
+{
+    return s->client.flags & CLIENT_MULTI || (s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD);
+}
+
 static void execute(struct worker *w, struct session *s, struct request *rq, const struct ahead *ahead)
 {
     bool elsewhere =
         (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere && !(s->client.flags & CLIENT_MULTI)) {
+    if (elsewhere && !stays(s, rq)) {
         worker_defer(w, s, rq);
         return;
     }
@@ -474,6 +480,14 @@ unsigned worker_clients_max(const struct config *conf)
     return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
 }
 
+/* The port of all workers, and in the cluster view this worker's own. */
+static bool listens(const struct worker *w)
+{
+    const struct config *conf = w->conf;
+    return tcp_listen(w->tcp, conf->port) && (conf->cluster_view == CLUSTER_VIEW_NONE ||
+                                              tcp_listen(w->tcp, (uint16_t)(conf->cluster_view_port + w->id)));
+}
+
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
 {
     w->id = id;
@@ -525,7 +539,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !listens(w)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }

@@ -25,6 +25,8 @@ struct port {
     uint16_t chain_frames; /* as in struct net_config */
     uint8_t mac[6];
     bool vdev, started, leave_open, rss, interrupts;
+    bool ruled;         /* rules_place() did */
+    uint16_t view_port; /* worker 0's own local port in the cluster view; 0 = none */
     uint32_t offload; /* enum net_offload */
     int claim;
     char device[64], driver[32];
@@ -35,6 +37,9 @@ struct port {
     struct rte_mempool *pool[CONFIG_WORKERS];
 };
 
+/* Has the device bring TCP to each worker's own local port to its queue. False if it cannot: nothing is left of
+ * it. The device has been started. */
+bool rules_place(const struct port *p, const struct config *conf);
 /* Frames in the pool of one worker. */
 unsigned mbuf_count(const struct config *conf);
 /* Bytes of one packet buffer with its headroom. */

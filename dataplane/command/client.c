@@ -22,7 +22,7 @@ void client_reset(struct client *c, bool needs_password)
     c->name = NULL;
     c->db = 0;
     c->proto = 2;
-    c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING;
+    c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING | CLIENT_CLUSTER;
     if (!needs_password)
         c->flags |= CLIENT_AUTHENTICATED;
 }

@@ -26,6 +26,8 @@ enum client_flag {
     CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_SCRIPT = 1 << 22,     /* its commands are those of a script */
+    CLIENT_CLUSTER = 1 << 28, /* came to its worker's own port: it sees a node of a cluster (command/cluster.h) */
+    CLIENT_READONLY = 1 << 29, /* READONLY */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 

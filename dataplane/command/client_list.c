@@ -9,7 +9,7 @@
 #include "command/transaction.h"
 
 /* Redis' letters for a client's state, 'N' if there is nothing to say. */
-static void flag_letters(const struct client *c, char text[9])
+static void flag_letters(const struct client *c, char text[10])
 {
     char *p = text;
     if (c->flags & CLIENT_PUBSUB)
@@ -24,6 +24,8 @@ static void flag_letters(const struct client *c, char text[9])
         *p++ = 'c';
     if (c->flags & CLIENT_KILLED)
         *p++ = 'A';
+    if (c->flags & CLIENT_READONLY)
+        *p++ = 'r';
     if (c->flags & CLIENT_NO_EVICT)
         *p++ = 'e';
     if (c->flags & CLIENT_NO_TOUCH)
@@ -57,7 +59,7 @@ static uint64_t request_bytes(const struct request *rq)
 static void describe(struct text *t, const struct request *rq, const struct client *c)
 {
     const struct command_env *env = rq->env;
-    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[9];
+    char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[10];
     endpoint_format(&c->peer, peer);
     endpoint_format(&c->local, local);
     flag_letters(c, flags);

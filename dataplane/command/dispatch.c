@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
+#include "command/cluster.h"
 #include "command/connection.h"
 #include "command/latency.h"
 #include "command/notify.h"
@@ -34,7 +35,7 @@ static void route_one_key(struct request *rq, unsigned position)
 static __attribute__((noinline)) void route_keys(struct request *rq)
 {
     int position[MANY_KEYS];
-    bool alone = rq->env->ks->shards == 1;
+    bool alone = rq->env->ks->shards == 1 || in_cluster(rq); /* which are all of one slot, or it is refused */
     int n = command_keys(rq->cmd, rq->argc, rq->argv, position, alone ? 1 : MANY_KEYS);
     if (n <= 0)
         return;
@@ -74,7 +75,7 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
     else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
-    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
+    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL && !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
         rq->route = ROUTE_ALL;
 }
 
@@ -199,9 +200,20 @@ static void refuse_listener(struct request *rq)
     refuse(rq, text);
 }
 
+/* In the cluster view: does it belong to another node, or to none? */
+static __attribute__((noinline)) bool refuse_stray(struct request *rq)
+{
+    char text[CLUSTER_ERROR];
+    if (!cluster_strays(rq, text))
+        return false;
+    reply_error(rq->out, text);
+    return true;
+}
+
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
-static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens)
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens,
+                                                           bool clustered)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -211,6 +223,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && needs_auth(rq))
         refuse(rq, "NOAUTH Authentication required.");
+    else if (clustered && refuse_stray(rq))
+        ; /* it has been told */
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
@@ -329,7 +343,8 @@ static inline void begin(struct request *rq)
         rq->client->last_command = rq->cmd;
 }
 
-/* Of a client that wants no reply, has MULTI open, or has subscribed to something; or all are refused. */
+/* Of a client that wants no reply, has MULTI open, has subscribed to something, or is in the cluster view; or all are
+ * refused. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -338,7 +353,7 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
     bool refused =
-        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB, in_cluster(rq)); /* EXEC's ends the transaction */
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;
@@ -356,12 +371,13 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     struct client *c = rq->client;
-    if (__builtin_expect(c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB), 0))
+    const uint32_t unusual = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CLUSTER;
+    if (__builtin_expect(c->flags & unusual, 0))
         return execute_otherwise(rq, out, NULL);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
     begin(rq);
-    bool refused = rejected(rq, false, false);
+    bool refused = rejected(rq, false, false, false);
     enum command_result result = refused ? after_refusal(rq) : run(rq);
     if (__builtin_expect(out->errors != errors, 0))
         account_errors(rq, out->errors - errors, !refused);

@@ -15,7 +15,7 @@ static void start(bool hashed)
 {
     memset(&counters, 0, sizeof counters);
     rig_pool();
-    steer = steer_new(WORKERS, hashed);
+    steer = steer_new(WORKERS, hashed, 0, false);
     CU_ASSERT_PTR_NOT_NULL_FATAL(steer);
 }
 
