@@ -9,9 +9,6 @@
 #include "command/server.h"
 #include "command/text.h"
 
-/* There is one at a time: the view is as it was at start. */
-enum { EPOCH = 1 };
-
 /* True after an error: the client is not in the view. */
 static bool outside(const struct request *rq)
 {
@@ -40,6 +37,12 @@ static void named_text(struct resp_writer *w, const char *name, const char *text
 {
     reply_bulk_str(w, name);
     reply_bulk_str(w, text);
+}
+
+/* As redis-cli --cluster create numbers them. */
+static unsigned epoch(unsigned node)
+{
+    return node + 1;
 }
 
 /* The node that argument 2 names, or an error. */
@@ -156,9 +159,9 @@ enum command_result cluster_nodes_run(struct request *rq)
         unsigned port = cluster_port(rq, i), first = first_slot(rq, i), last = last_slot(rq, i);
         bool self = i == rq->env->self;
         cluster_node_id(rq->env->conf, i, id);
-        text_addf(&t, "%s %s:%u@%u%s%s %smaster - 0 %" PRIu64 " %d connected %u", id, names.ip, port,
+        text_addf(&t, "%s %s:%u@%u%s%s %smaster - 0 %" PRIu64 " %u connected %u", id, names.ip, port,
                   bus_port(port), *names.hostname ? "," : "", names.hostname, self ? "myself," : "",
-                  self ? 0 : rq->env->now_ms, EPOCH, first);
+                  self ? 0 : rq->env->now_ms, epoch(i), first);
         text_addf(&t, last > first ? "-%u\n" : "\n", last);
     }
     text_reply(&t, rq->out);
@@ -178,12 +181,12 @@ enum command_result cluster_info_run(struct request *rq)
               "cluster_slots_fail:0\r\n"
               "cluster_known_nodes:%u\r\n"
               "cluster_size:%u\r\n"
-              "cluster_current_epoch:%d\r\n"
-              "cluster_my_epoch:%d\r\n"
+              "cluster_current_epoch:%u\r\n"
+              "cluster_my_epoch:%u\r\n"
               "cluster_stats_messages_sent:0\r\n"
               "cluster_stats_messages_received:0\r\n"
               "total_cluster_links_buffer_limit_exceeded:0\r\n",
-              SLOTS, SLOTS, nodes(rq), nodes(rq), EPOCH, EPOCH);
+              SLOTS, SLOTS, nodes(rq), nodes(rq), epoch(nodes(rq) - 1), epoch(rq->env->self));
     text_reply(&t, rq->out);
     return CMD_DONE;
 }
@@ -259,11 +262,10 @@ struct slot_keys {
 static void visit(struct entry *e, void *arg)
 {
     struct slot_keys *k = arg;
-    struct slice name = entry_key(e);
-    if (k->count == k->most || key_slot(name) != k->slot)
+    if (k->count == k->most || key_slot(entry_key(e)) != k->slot)
         return;
     if (k->key)
-        k->key[k->count] = name;
+        k->key[k->count] = entry_key(e);
     k->count++;
 }
 
@@ -332,17 +334,38 @@ enum command_result cluster_getkeysinslot_run(struct request *rq)
     return CMD_DONE;
 }
 
+/* As Redis has it; what would change the nodes is refused here (cluster_fixed_run). */
 enum command_result cluster_help_run(struct request *rq)
 {
     static const char *const lines[] = {
+        "ADDSLOTS <slot> [<slot> ...]",
+        "    Assign slots to current node.",
+        "ADDSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
+        "    Assign slots which are between <start-slot> and <end-slot> to current node.",
+        "BUMPEPOCH",
+        "    Advance the cluster config epoch.",
+        "COUNT-FAILURE-REPORTS <node-id>",
+        "    Return number of failure reports for <node-id>.",
         "COUNTKEYSINSLOT <slot>",
         "    Return the number of keys in <slot>.",
+        "DELSLOTS <slot> [<slot> ...]",
+        "    Delete slots information from current node.",
+        "DELSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
+        "    Delete slots information which are between <start-slot> and <end-slot> from current node.",
+        "FAILOVER [FORCE|TAKEOVER]",
+        "    Promote current replica node to being a master.",
+        "FORGET <node-id>",
+        "    Remove a node from the cluster.",
         "GETKEYSINSLOT <slot> <count>",
         "    Return key names stored by current node in a slot.",
+        "FLUSHSLOTS",
+        "    Delete current node own slots information.",
         "INFO",
         "    Return information about the cluster.",
         "KEYSLOT <key>",
         "    Return the hash slot for <key>.",
+        "MEET <ip> <port> [<bus-port>]",
+        "    Connect nodes into a working cluster.",
         "MYID",
         "    Return the node id.",
         "MYSHARDID",
@@ -350,8 +373,18 @@ enum command_result cluster_help_run(struct request *rq)
         "NODES",
         "    Return cluster configuration seen by node. Output format:",
         "    <id> <ip:port@bus-port[,hostname]> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
+        "REPLICATE <node-id>",
+        "    Configure current node as replica to <node-id>.",
+        "RESET [HARD|SOFT]",
+        "    Reset current node (default: soft).",
+        "SET-CONFIG-EPOCH <epoch>",
+        "    Set config epoch of current node.",
+        "SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)",
+        "    Set slot state.",
         "REPLICAS <node-id>",
         "    Return <node-id> replicas.",
+        "SAVECONFIG",
+        "    Force saving cluster configuration on disk.",
         "SLOTS",
         "    Return information about slots range mappings. Each range is made of:",
         "    start, end, master and replicas IP addresses, ports and ids",
@@ -361,5 +394,5 @@ enum command_result cluster_help_run(struct request *rq)
         "    Return information about all network links between this node and its peers.",
         "    Output format is an array where each array element is a map containing attributes of a link",
         NULL};
-    return server_help(rq, lines);
+    return outside(rq) ? CMD_DONE : server_help(rq, lines);
 }
