@@ -169,6 +169,23 @@ def _(o):
         pass
 
 
+@tap.test("RedisCluster: a library of functions is loaded, called and deleted at all nodes")
+def _(o):
+    r = cluster(o)
+    r.function_flush()
+    code = "#!lua name=lib\nredis.register_function('put', function(keys, args) return redis.call('set', keys[1], args[1]) end)"
+    r.function_load(code)
+    for i in range(20):
+        assert r.fcall("put", 1, f"f{i}", i) in (b"OK", "OK", True) and r.get(f"f{i}") == str(i).encode()
+    r.function_load(code, replace=True)
+    assert r.function_delete("lib")
+    try:
+        r.fcall("put", 1, "f", 1)
+        assert False, "FCALL without its library"
+    except redis.ResponseError as error:
+        assert "Function not found" in str(error)
+
+
 @tap.test("RedisCluster: Pub/Sub between nodes")
 def _(o):
     r = cluster(o)

@@ -57,6 +57,8 @@ void rig_reconfigure(struct box_rig *r, const char *const *pairs);
 bool rig_stop(struct box_rig *r);
 
 struct rig_client *rig_connect(struct box_rig *r, unsigned i);
+/* To another port. That of an even client must be odd for worker 0, even for worker 1. */
+struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port);
 /* Lets both ends run for so many virtual microseconds. */
 void rig_run(struct box_rig *r, uint64_t us);
 /* Sends bytes (all of them, as the window allows) and runs until `want` reply bytes have come or 20 virtual
