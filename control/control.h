@@ -15,6 +15,7 @@ struct control {
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */
+    const char *inventory;   /* the tree that describes the machine; "" = this one */
     /* `sluice stop`: ends the dataplane, then control. */
     void (*stop_all)(struct control *c);
 };

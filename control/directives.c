@@ -264,6 +264,7 @@ const struct directive directives[] = {
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
     ENUM("cluster-view", NULL, "none", WORDS("none", "workers"), OURS_DATAPLANE),
     INT("cluster-view-port", NULL, "7000", 1, 65535, OURS_DATAPLANE),
+    ENUM("cross-node", NULL, "no", WORDS("no", "socket", "yes"), OURS_DATAPLANE),
     ENUM("tcp-congestion-control", NULL, "cubic", WORDS("cubic", "newreno"), OURS),
     BOOL("tcp-ecn", NULL, "yes", OURS),
     MEM("tcp-send-buffer", NULL, "4194304", 262144, 64 * MB, OURS),

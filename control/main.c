@@ -3,6 +3,7 @@
 #include "control/control.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/show.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,8 @@
 #include <unistd.h>
 
 struct arguments {
-    const char *file, *dataplane, *instance;
-    bool check;
+    const char *file, *dataplane, *instance, *inventory;
+    bool check, plan;
     int argc; /* what remains: directives */
     char **argv;
 };
@@ -24,7 +25,9 @@ struct arguments {
 static const char usage[] =
     "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
     "       sluice-control --check FILE      report every error of a configuration file\n"
-    "       sluice-control --version\n";
+    "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
+    "       sluice-control --version\n"
+    "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, --plan)\n";
 
 struct program {
     struct control control;
@@ -163,17 +166,23 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
     const struct {
         const char *name;
         const char **into;
-    } own[] = {{"--check", &a->file}, {"--dataplane", &a->dataplane}, {"--instance", &a->instance}};
+    } own[] = {{"--check", &a->file},
+               {"--plan", &a->file},
+               {"--dataplane", &a->dataplane},
+               {"--instance", &a->instance},
+               {"--inventory", &a->inventory}};
+    const unsigned known = sizeof own / sizeof *own;
     int kept = 0;
-    *a = (struct arguments){.argv = argv + 1};
+    *a = (struct arguments){.argv = argv + 1, .inventory = ""};
     for (int i = 1; i < argc; i++) {
         unsigned o = 0;
-        while (o < 3 && strcmp(argv[i], own[o].name) != 0)
+        while (o < known && strcmp(argv[i], own[o].name) != 0)
             o++;
-        if (o < 3 && i + 1 == argc)
+        if (o < known && i + 1 == argc)
             return false;
         a->check = a->check || o == 0;
-        if (o < 3)
+        a->plan = a->plan || o == 1;
+        if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')
             a->file = argv[i];
@@ -200,6 +209,24 @@ static struct settings *read_settings(const struct arguments *a)
         return s;
     settings_free(s);
     return NULL;
+}
+
+/* --plan: for whoever sets a machine up before anything runs on it. */
+static int print_plan(const struct settings *s, const char *inventory)
+{
+    char error[512];
+    json_t *topology = board_json(s, inventory, false, false, error, sizeof error);
+    json_t *plan = topology ? board_json(s, inventory, false, true, error, sizeof error) : NULL;
+    if (plan) {
+        json_t *both = json_pack("{s:o,s:o}", "topology", topology, "plan", plan);
+        json_dumpf(both, stdout, JSON_INDENT(2));
+        puts("");
+        json_decref(both);
+        return 0;
+    }
+    fprintf(stderr, "sluice-control: %s\n", error);
+    json_decref(topology);
+    return 1;
 }
 
 static void make_folder(const char *path, bool of_file)
@@ -333,9 +360,10 @@ int main(int argc, char **argv)
     struct settings *s = read_settings(&a);
     if (!s)
         return 1;
-    if (a.check) {
+    if (a.check || a.plan) {
+        int status = a.plan ? print_plan(s, a.inventory) : 0;
         settings_free(s);
-        return 0;
+        return status;
     }
     signal(SIGPIPE, SIG_IGN);
     if (!take_lock(&p, settings_get(s, "state-dir"))) {
@@ -351,6 +379,7 @@ int main(int argc, char **argv)
     p.state_dir = must_copy(settings_get(s, "state-dir"));
     p.dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
     p.control.config_path = p.file;
+    p.control.inventory = a.inventory;
     p.control.started_ms = wall_clock_ms();
     p.control.stop_all = stop_all;
     p.control.base = event_base_new();

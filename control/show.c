@@ -389,6 +389,8 @@ static const struct {
     {"show", "addresses", show_addresses},
     {"show", "drops", show_drops},
     {"show", "filters", show_filters},
+    {"show", "topology", show_topology},
+    {"show", "plan", show_plan},
     {"ping", "start", ping_start},
     {"ping", "next", ping_next},
     {"config", "get", config_get},

@@ -15,6 +15,12 @@ json_t *safe_string(const char *s);
 typedef void inspect_done(struct call *call, json_t *rows);
 void inspect_run(struct call *call, int argc, const char *const *argv, inspect_done *done);
 
+/* show_board.c: the topology of the machine (or of the tree `inventory`), or the plan of these settings for it. NULL and
+ * one line in error: it cannot be laid out so. `running`: the box runs here. */
+json_t *board_json(const struct settings *s, const char *inventory, bool running, bool plan, char *error,
+                   size_t size);
+operation show_topology, show_plan;
+
 /* show_net.c */
 operation show_connections, show_neighbors, show_arp, show_routes, show_addresses, show_filters, show_drops,
     ping_start, ping_next;

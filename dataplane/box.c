@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <syslog.h>
 #include <time.h>
 
 enum { FABRIC_RING = 1024, RENAMES = 256 };
@@ -76,8 +77,7 @@ static bool make_rcu(struct box *box, char *error, size_t size)
     return false;
 }
 
-static bool make_shared(struct plane *p, struct config *conf, const unsigned *lcore, uint64_t seed,
-                        char *error, size_t size)
+static bool make_shared(struct plane *p, struct config *conf, uint64_t seed, char *error, size_t size)
 {
     struct box *box = &p->box;
     struct counters *counters[CONFIG_WORKERS];
@@ -89,9 +89,11 @@ static bool make_shared(struct plane *p, struct config *conf, const unsigned *lc
     box->fact = fact_get;
     for (unsigned i = 0; i < conf->workers; i++) {
         counters[i] = channel_counters(p->channel, i);
-        node[i] = numa_available() < 0 ? -1 : (int)rte_lcore_to_socket_id(lcore[i]);
+        node[i] = p->plan.worker[i].memory;
     }
-    box->ks = keyspace_new(conf, node, seed, counters, error, size);
+    struct config first = *conf;
+    first.hugepages = p->plan.huge ? conf->hugepages : 0;
+    box->ks = keyspace_new(&first, node, seed, counters, error, size);
     box->fabric = fabric_new(conf->workers, FABRIC_RING);
     box->worker = calloc(conf->workers, sizeof *box->worker);
     if (!box->ks)
@@ -131,6 +133,36 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
     return worker_init(w, box, id, seed, error, size);
 }
 
+/* What the operator should know of the plan, once. */
+static void tell_plan(struct plane *p)
+{
+    char line[256], cpus[128];
+    snprintf(line, sizeof line, "Workers on CPUs %s, near node %d; the system on CPUs %s",
+             cpus_print(&p->plan.cpus, cpus, sizeof cpus), p->plan.home,
+             cpus_print(&p->plan.housekeeping, (char[128]){0}, 128));
+    channel_log(p->channel, LOG_NOTICE, line);
+    for (unsigned i = 0; i < p->plan.remarks; i++)
+        channel_log(p->channel, LOG_NOTICE, p->plan.remark[i]);
+}
+
+/* Memory that this thread touches first comes from that node, if it has any left (-1: wherever we run). */
+static void prefer_node(int node)
+{
+    if (numa_available() < 0)
+        return;
+    if (node >= 0)
+        numa_set_preferred(node);
+    else
+        numa_set_localalloc();
+}
+
+/* Worker threads are made while we prefer a node, and would go on preferring it. */
+static int run_worker(void *worker)
+{
+    prefer_node(-1);
+    return worker_main(worker);
+}
+
 bool plane_start(struct plane *p, char *error, size_t size)
 {
     struct config *conf = p->first;
@@ -140,29 +172,35 @@ bool plane_start(struct plane *p, char *error, size_t size)
     char run_id[41];
     struct timespec now;
 
-    if (!make_tables(p, conf, error, size) || !eal_start(conf, p->instance, lcore, error, size))
+    if (!make_tables(p, conf, error, size) || !port_plan(conf, &p->plan, error, size))
         return false;
-    if (!make_shared(p, conf, lcore, seed, error, size))
+    tell_plan(p);
+    prefer_node(p->plan.worker[0].memory);
+    if (!eal_start(conf, &p->plan, p->instance, lcore, error, size))
+        return false;
+    if (!make_shared(p, conf, seed, error, size))
         return false;
     for (unsigned i = 0; i < conf->workers; i++)
-        if (!(pool[i] = port_pool(conf, i, error, size)))
+        if (!(pool[i] = port_pool(conf, &p->plan, i, error, size)))
             return false;
-    p->port = port_open(conf, pool, error, size);
+    p->port = port_open(conf, &p->plan, pool, error, size);
     if (!p->port)
         return false;
     make_run_id(run_id);
     clock_gettime(CLOCK_REALTIME, &now);
     for (unsigned i = 0; i < conf->workers; i++) {
+        prefer_node(p->plan.worker[i].memory);
         if (!make_worker(p, i, pool[i], seed + i * 0x9e3779b97f4a7c15ull, error, size))
             return false;
         struct command_env *env = &p->box.worker[i]->env;
         memcpy(env->run_id, run_id, sizeof env->run_id);
         env->start_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     }
+    prefer_node(-1);
     p->clients_max = worker_clients_max(conf);
     p->launched = true;
     for (unsigned i = 0; i < conf->workers; i++)
-        if (rte_eal_remote_launch(worker_main, p->box.worker[i], lcore[i]) != 0) {
+        if (rte_eal_remote_launch(run_worker, p->box.worker[i], lcore[i]) != 0) {
             snprintf(error, size, "worker %u does not start on its core", i);
             return false;
         }

@@ -1,6 +1,7 @@
 /* box.h: the whole box put together: made from the first generation of configuration, run by the main thread,
  * which serves the control channel while workers serve clients. */
 #pragma once
+#include "board/plan.h"
 #include "capture.h"
 #include "channel/channel.h"
 #include "worker.h"
@@ -9,6 +10,7 @@ struct plane { /* the main thread's state */
     struct channel *channel;
     const char *instance;
     struct config *first; /* the generation that came before start */
+    struct board_plan plan;     /* where workers and their memory are, made at start */
     struct box box;
     struct port *port;
     struct config *retired; /* replaced, to be freed after a grace period */

@@ -399,6 +399,7 @@ void batch_begin(struct batch *b)
     while (b->unquoted_n)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
+    ahead_begin(&b->ahead);
 }
 
 static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
@@ -409,11 +410,15 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
         return;
     }
     struct request *rq = &b->rq[b->n];
-    command_prepare(rq, &s->worker->env, &s->client, (int)r->argc, argv);
+    command_prepare_noted(rq, &s->worker->env, &s->client, (int)r->argc, argv, &r->note);
+    const struct shard *shard = s->worker->env.ks->shard[s->worker->id];
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
-        store_ahead_bucket(s->worker->env.ks->shard[rq->shard], s->client.db, rq->key.hash, &b->ahead[b->n]);
-    else
-        b->ahead[b->n] = (struct ahead){0};
+        store_ahead(shard, &b->ahead, s->client.db, rq->key.hash);
+    else {
+        store_ahead_skip(&b->ahead);
+        if (worker_elsewhere(s->worker, rq))
+            s->flags |= SESSION_HOPS;
+    }
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;
@@ -445,7 +450,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
 {
     const struct resp_limits limits = limits_of(s);
     for (;;) {
-        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING))
+        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS))
             return PARSE_DONE;
         if (b->n == BATCH_REQUESTS || b->args + 8 > BATCH_ARGS)
             return PARSE_FULL;
@@ -506,6 +511,7 @@ void session_rewind(struct session *s, struct mark m)
 {
     s->rx_off = m.rx_off;
     s->query_off = m.query_off;
+    s->flags &= ~(uint32_t)SESSION_HOPS;
     forget_request(s);
 }
 

@@ -27,6 +27,7 @@ enum session_flag {
     SESSION_ENDING = 64,  /* to be closed when everything written has left */
     SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
     SESSION_PAUSED = 512, /* stalled by CLIENT PAUSE */
+    SESSION_HOPS = 1024,  /* what was read last goes to another worker: nothing is read behind it before that */
     SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
 

@@ -8,7 +8,10 @@
 #include <x86intrin.h>
 
 /* liblzf has a table of half a megabyte on the stack. */
-enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64, KEYS_MOST = 256 };
+enum { STACK = 1 << 20, LOOK_EACH = 16, SHORT_A_ROUND = 32, KEYS_HERE = 64, KEYS_MOST = 240 };
+/* EXISTS looks for its keys slice by slice, and FLUSHALL goes with readers (goes_with_readers()): so whatever is long by
+ * its number of keys must have its shard to itself, or it would find some keys from before and some from after. */
+_Static_assert(4 * (int)KEYS_MOST < (int)TURN_WORK, "see turn_wanted_many()");
 
 struct slice_run {    /* a coroutine, and the command on it */
     struct turn turn; /* first */

@@ -187,20 +187,22 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_posts(w);
 }
 
-/* What is not done here, but does not go elsewhere either: it is queued, or answered with where it belongs. */
-static bool stays(const struct session *s, const struct request *rq)
+/* Sends a request to where it must run, unless MULTI queues it here or the cluster view answers with where it belongs. Its session was read no further; if it
+ * does not wait now, it is read on. */
+static bool goes_elsewhere(struct worker *w, struct session *s, struct request *rq)
 {
-    return s->client.flags & CLIENT_MULTI || (s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD);
+    bool told = s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD;
+    bool goes = !(s->client.flags & CLIENT_MULTI) && !told;
+    s->flags &= ~(uint32_t)SESSION_HOPS;
+    if (!goes || !worker_defer(w, s, rq))
+        worker_ready(w, s);
+    return goes;
 }
 
 static void execute(struct worker *w, struct session *s, struct request *rq, const struct ahead *ahead)
 {
-    bool elsewhere =
-        (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
-    if (elsewhere && !stays(s, rq)) {
-        worker_defer(w, s, rq);
+    if (worker_elsewhere(w, rq) && goes_elsewhere(w, s, rq))
         return;
-    }
     if (turns_any(&w->turns) && worker_is_held(w, s, rq))
         return;
     struct resp_writer *out = session_write_begin(s);
@@ -226,9 +228,10 @@ static void run(struct worker *w, struct batch *b)
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
         b->at = i;
-        store_look_ahead(w->env.ks->shard[w->id], b->ahead, b->n, i);
+        if (b->n > 1) /* one alone waits for its memory anyway */
+            store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, &b->rq[i], &b->ahead[i]);
+            execute(w, s, &b->rq[i], b->n > 1 ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED)
                 session_rewind(s, b->after[i]);
         }

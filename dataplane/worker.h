@@ -24,7 +24,7 @@ struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
     struct request rq[BATCH_REQUESTS];
-    struct ahead ahead[BATCH_REQUESTS]; /* of their first keys */
+    struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
     struct mark after[BATCH_REQUESTS]; /* reading position behind the request */
     bool marked; /* clients were paused when it was read: */
@@ -138,6 +138,12 @@ unsigned worker_clients_max(const struct config *conf);
  * in error. */
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size);
 void worker_free(struct worker *w);
+/* Must it run on another worker, or with all stopped? */
+static inline bool worker_elsewhere(const struct worker *w, const struct request *rq)
+{
+    return (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
+}
+
 /* The loop, until box->stop. The lcore's function: arg is the worker. */
 int worker_main(void *arg);
 /* One round at the time `cycles` of the TSC: the body of the loop, for tests in virtual time. */

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
-enum { ARGS = 24, ARG_SIZE = 1024, EAL_MEMORY_MB = 64, WORKER_MEMORY_MB = 4, SMALL_PAGE = 4096 };
+enum { ARGS = 24, ARG_SIZE = 1024 };
 
 struct arguments {
     unsigned n;
@@ -45,48 +44,19 @@ static void drop_arguments(void)
         free(arguments.arg[--arguments.n]);
 }
 
-/* Cores this process may use, ascending. */
-static unsigned allowed_cores(unsigned core[CPU_SETSIZE])
-{
-    cpu_set_t set;
-    unsigned n = 0;
-    if (sched_getaffinity(0, sizeof set, &set))
-        return 0;
-    for (unsigned i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &set))
-            core[n++] = i;
-    return n;
-}
-
-/* lcore 0 is the main thread and may float over all cores; lcore i + 1 is worker i, pinned. Workers take the
- * last cores first free of the operating system's habits, and share when there are more workers than cores.
- */
-static bool add_lcores(struct arguments *a, const struct config *conf, unsigned worker_lcore[], char *error,
+/* lcore 0 is the main thread: it floats over the cores that workers leave; lcore i + 1 is worker i, pinned. */
+static bool add_lcores(struct arguments *a, const struct board_plan *plan, unsigned worker_lcore[], char *error,
                        size_t size)
 {
-    static unsigned core[CPU_SETSIZE];
-    char text[ARG_SIZE], *at = text, *end = text + sizeof text;
-    unsigned n = allowed_cores(core);
-    if (n == 0)
-        return fail(error, size, "no core to run on: %s", strerror(errno));
-    unsigned first = n > conf->workers ? n - conf->workers : 0;
-    at += snprintf(at, (size_t)(end - at), "0@(");
-    for (unsigned i = 0; i < n && end - at > 16; i++)
-        at += snprintf(at, (size_t)(end - at), "%s%u", i ? "," : "", core[i]);
-    at += snprintf(at, (size_t)(end - at), ")");
-    for (unsigned i = 0; i < conf->workers; i++) {
-        int wanted = conf->worker_core[i];
-        unsigned cpu = wanted >= 0 ? (unsigned)wanted : core[(first + i) % n];
-        bool there = false;
-        for (unsigned k = 0; k < n; k++)
-            there |= core[k] == cpu;
-        if (!there)
-            return fail(error, size, "worker %u: core %u does not exist or is not ours to use", i, cpu);
-        if (end - at < 16)
-            return fail(error, size, "too many cores for one command line");
-        at += snprintf(at, (size_t)(end - at), ",%u@%u", i + 1, cpu);
+    char text[ARG_SIZE], list[ARG_SIZE / 2];
+    size_t used = (size_t)snprintf(text, sizeof text, "0@(%s)",
+                                   cpus_print(&plan->housekeeping, list, sizeof list));
+    for (unsigned i = 0; i < plan->workers && used < sizeof text; i++) {
         worker_lcore[i] = i + 1;
+        used += (size_t)snprintf(text + used, sizeof text - used, ",%u@%d", i + 1, plan->worker[i].cpu);
     }
+    if (used >= sizeof text)
+        return fail(error, size, "too many cores for one command line");
     return add(a, "--lcores=%s", text);
 }
 
@@ -105,34 +75,21 @@ static unsigned long huge_free_mb(void)
     return pages * size_kb / 1024;
 }
 
-unsigned mbuf_count(const struct config *conf)
-{
-    unsigned most = 1u << 18, n = conf->mbuf_count;
-    if (n == 0)
-        n = 16384 + conf->maxclients / (conf->workers ? conf->workers : 1);
-    return n < 2048 ? 2047 : n > most ? most - 1 : n;
-}
-
-/* Bytes of EAL's memory one packet buffer takes: in ordinary memory none crosses a page, as the pool knows no
- * more than a page to be contiguous there. */
-static unsigned long mbuf_share(const struct config *conf, bool huge)
-{
-    unsigned long size = sizeof(struct rte_mbuf) + mbuf_room(conf) + 2 * RTE_CACHE_LINE_SIZE;
-    if (huge)
-        return size + RTE_CACHE_LINE_SIZE; /* spread over memory channels */
-    return size > SMALL_PAGE ? RTE_ALIGN_CEIL(size, SMALL_PAGE) : SMALL_PAGE / (SMALL_PAGE / size);
-}
+_Static_assert(sizeof(struct rte_mbuf) == 128 && RTE_PKTMBUF_HEADROOM == 128 && RTE_CACHE_LINE_SIZE == 64,
+               "board/plan_memory.c counts with these");
 
 static unsigned long memory_mb(const struct config *conf, bool huge)
 {
-    unsigned long pool = mbuf_count(conf) * mbuf_share(conf, huge) / (1 << 20);
-    return EAL_MEMORY_MB + conf->workers * (WORKER_MEMORY_MB + pool);
+    struct plan_wish wish;
+    wish_of(conf, &wish);
+    return PLAN_BASE_MB + conf->workers * (PLAN_WORKER_MB + plan_packet_bytes(&wish, huge) / (1 << 20));
 }
 
-static bool add_memory(struct arguments *a, const struct config *conf, char *error, size_t size)
+static bool add_memory(struct arguments *a, const struct config *conf, const struct board_plan *plan, char *error,
+                       size_t size)
 {
-    unsigned long need = memory_mb(conf, true), there = conf->hugepages ? huge_free_mb() : 0;
-    if (conf->hugepages && there >= need && geteuid() == 0)
+    unsigned long need = memory_mb(conf, true), there = plan->huge ? huge_free_mb() : 0;
+    if (plan->huge && there >= need && geteuid() == 0)
         return add(a, "--in-memory") && add(a, "--single-file-segments");
     if (conf->hugepages > 0)
         return fail(error, size, "hugepages: %lu MB needed, %lu MB free%s", need, there,
@@ -141,8 +98,8 @@ static bool add_memory(struct arguments *a, const struct config *conf, char *err
            add(a, "%lu", memory_mb(conf, false));
 }
 
-static bool add_all(struct arguments *a, const struct config *conf, const char *instance,
-                    unsigned worker_lcore[], char *error, size_t size)
+static bool add_all(struct arguments *a, const struct config *conf, const struct board_plan *plan,
+                    const char *instance, unsigned worker_lcore[], char *error, size_t size)
 {
     bool ok = add(a, "sluice") && add(a, "--file-prefix=%s", instance) && add(a, "--no-telemetry") &&
               add(a, "--log-level=error") && add(a, "--log-level=pmd.net.tap:critical");
@@ -152,7 +109,7 @@ static bool add_all(struct arguments *a, const struct config *conf, const char *
         ok &= add(a, "--no-pci") && add(a, "--iova-mode=va");
     if (!ok)
         return fail(error, size, "EAL: no memory for its arguments");
-    return add_lcores(a, conf, worker_lcore, error, size) && add_memory(a, conf, error, size);
+    return add_lcores(a, plan, worker_lcore, error, size) && add_memory(a, conf, plan, error, size);
 }
 
 static bool check_rights(const struct config *conf, char *error, size_t size)
@@ -165,8 +122,8 @@ static bool check_rights(const struct config *conf, char *error, size_t size)
     return true;
 }
 
-bool eal_start(const struct config *conf, const char *instance, unsigned worker_lcore[], char *error,
-               size_t size)
+bool eal_start(const struct config *conf, const struct board_plan *plan, const char *instance,
+               unsigned worker_lcore[], char *error, size_t size)
 {
     if (!check_rights(conf, error, size))
         return false;
@@ -175,7 +132,7 @@ bool eal_start(const struct config *conf, const char *instance, unsigned worker_
         return fail(error, size, "instance \"%s\" runs already: stop it or choose another --instance",
                     instance);
     leave_open = link_kind(conf)->leave_open;
-    bool ok = add_all(&arguments, conf, instance, worker_lcore, error, size);
+    bool ok = add_all(&arguments, conf, plan, instance, worker_lcore, error, size);
     static struct arguments given;
     given = arguments; /* EAL puts the program's name in the last one's place */
     if (ok && rte_eal_init((int)given.n, given.arg) < 0)

@@ -1,5 +1,6 @@
 /* internal.h: the port as the files of drivers/ see it; nobody else includes it. */
 #pragma once
+#include "board/plan.h"
 #include "drivers/link.h"
 #include "drivers/port.h"
 #include "drivers/steer.h"
@@ -35,12 +36,11 @@ struct port {
     uint16_t reta[RETA_MOST];
     struct port_queue *queue[CONFIG_WORKERS];
     struct rte_mempool *pool[CONFIG_WORKERS];
+    int socket[CONFIG_WORKERS]; /* NUMA node of a worker's memory */
 };
 
 /* Has the device bring TCP to each worker's own local port to its queue. False if it cannot: nothing is left of
  * it. The device has been started. */
 bool rules_place(const struct port *p, const struct config *conf);
-/* Frames in the pool of one worker. */
-unsigned mbuf_count(const struct config *conf);
-/* Bytes of one packet buffer with its headroom. */
-unsigned mbuf_room(const struct config *conf);
+/* What the planner is to know of a configuration; which CPUs there are is the caller's to fill in. */
+void wish_of(const struct config *conf, struct plan_wish *w);

@@ -1,6 +1,8 @@
 /* link.c: the kinds of links: checks before they are opened, and their DPDK device arguments. */
 #include "drivers/link.h"
 
+#include "board/plan.h"
+
 #include <errno.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -102,14 +104,6 @@ int link_claim(const struct config *conf)
     return claim(is_server(conf) ? "server" : "client", conf->link_path);
 }
 
-unsigned link_frame_room(const struct config *conf)
-{
-    /* Ethernet with tag and FCS, and what af_packet puts in front of a frame; eight slots are whole pages. */
-    enum { LEAST = 2048, STEP = 512, IN_FRONT = 128, ETHERNET = 22 };
-    unsigned room = RTE_ALIGN(conf->link_mtu + ETHERNET + IN_FRONT, STEP);
-    return room < LEAST ? LEAST : room;
-}
-
 /* -- tap -- */
 
 static bool read_sysfs(const char *link, const char *file, char *text, size_t size)
@@ -181,7 +175,7 @@ static bool af_packet_args(const struct config *conf, const uint8_t mac[6], char
 {
     (void)mac;
     /* A frame must fit its slot, a slot its block; a block of many slots saves the kernel work. */
-    unsigned slot = link_frame_room(conf);
+    unsigned slot = plan_frame_room(conf->link_mtu);
     unsigned slots = conf->link_queue_size ? conf->link_queue_size : 512;
     return append(text, size, "iface=%s,qpairs=%u,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=1",
                   conf->link_name, conf->workers, slot * 8, slot, slots);

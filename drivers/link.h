@@ -39,9 +39,6 @@ static inline const struct link_kind *link_kind(const struct config *conf)
     return &link_kinds[conf->link_type];
 }
 
-/* Bytes of a receive buffer for one frame of link-mtu, without headroom. */
-unsigned link_frame_room(const struct config *conf);
-
 /* The configured address, or one made from the link's name (locally administered). False if the text is no
  * address. */
 bool link_mac(const struct config *conf, uint8_t mac[6]);

@@ -16,19 +16,22 @@
 
 enum { DESCRIPTORS = 1024, POOL_CACHE = 256, ETHERNET_OVERHEAD = 22, CHAIN_FRAMES = 44 };
 
-unsigned mbuf_room(const struct config *conf)
+/* Not rte_lcore_to_socket_id(): with --lcores that is the node of the CPU whose number is the lcore's, not of the
+ * CPU it runs on. */
+static int socket_of(const struct board_plan *plan, unsigned worker)
 {
-    return RTE_PKTMBUF_HEADROOM + link_frame_room(conf);
+    int node = plan->worker[worker].memory;
+    return node >= 0 ? node : SOCKET_ID_ANY;
 }
 
-struct rte_mempool *port_pool(const struct config *conf, unsigned worker, char *error, size_t size)
+struct rte_mempool *port_pool(const struct config *conf, const struct board_plan *plan, unsigned worker,
+                              char *error, size_t size)
 {
     char name[32];
     snprintf(name, sizeof name, "worker%u", worker);
-    unsigned n = mbuf_count(conf);
-    int socket = (int)rte_lcore_to_socket_id(worker + 1);
+    unsigned n = plan->packets, room = RTE_PKTMBUF_HEADROOM + plan_frame_room(conf->link_mtu);
     struct rte_mempool *pool =
-        rte_pktmbuf_pool_create(name, n, POOL_CACHE, 0, (uint16_t)mbuf_room(conf), socket);
+        rte_pktmbuf_pool_create(name, n, POOL_CACHE, 0, (uint16_t)room, socket_of(plan, worker));
     if (!pool)
         fail(error, size,
              "worker %u: no memory for %u packet buffers: %s (lower mbuf-count or add hugepages)", worker, n,
@@ -122,7 +125,7 @@ static int configure(struct port *p, const struct link_kind *kind, struct rte_et
 }
 
 static int queues(struct port *p, const struct config *conf, const struct rte_eth_dev_info *info,
-                  const struct rte_eth_conf *c, struct rte_mempool *const *pool)
+                  const struct rte_eth_conf *c)
 {
     uint16_t rx = conf->link_queue_size ? (uint16_t)RTE_MIN(conf->link_queue_size, 32768u) : DESCRIPTORS,
              tx = rx;
@@ -131,7 +134,9 @@ static int queues(struct port *p, const struct config *conf, const struct rte_et
     int e = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rx, &tx);
     for (uint16_t i = 0; !e && i < p->workers; i++) {
         int socket = rte_eth_dev_socket_id(p->id);
-        e = rte_eth_rx_queue_setup(p->id, i, rx, (unsigned)socket, NULL, pool[i]);
+        if (socket < 0 || p->vdev)
+            socket = p->socket[i];
+        e = rte_eth_rx_queue_setup(p->id, i, rx, (unsigned)socket, NULL, p->pool[i]);
         if (!e)
             e = rte_eth_tx_queue_setup(p->id, i, tx, (unsigned)socket, &txconf);
     }
@@ -139,9 +144,9 @@ static int queues(struct port *p, const struct config *conf, const struct rte_et
 }
 
 static int start(struct port *p, struct rte_eth_conf *c, const struct config *conf,
-                 const struct rte_eth_dev_info *info, struct rte_mempool *const *pool)
+                 const struct rte_eth_dev_info *info)
 {
-    int e = queues(p, conf, info, c, pool);
+    int e = queues(p, conf, info, c);
     if (!e)
         e = rte_eth_dev_start(p->id);
     if (!e || !p->interrupts)
@@ -151,7 +156,7 @@ static int start(struct port *p, struct rte_eth_conf *c, const struct config *co
     p->interrupts = false;
     e = rte_eth_dev_configure(p->id, p->workers, p->workers, c);
     if (!e)
-        e = queues(p, conf, info, c, pool);
+        e = queues(p, conf, info, c);
     return e ? e : rte_eth_dev_start(p->id);
 }
 
@@ -186,8 +191,7 @@ static void read_reta(struct port *p, const struct rte_eth_dev_info *info)
         p->reta[i] = group[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
 }
 
-static bool bring_up(struct port *p, const struct config *conf, struct rte_mempool *const *pool, char *error,
-                     size_t size)
+static bool bring_up(struct port *p, const struct config *conf, char *error, size_t size)
 {
     struct rte_eth_dev_info info;
     struct rte_eth_conf c = {0};
@@ -200,7 +204,7 @@ static bool bring_up(struct port *p, const struct config *conf, struct rte_mempo
     negotiate(p, conf, &info, &c);
     int e = configure(p, link_kind(conf), &c);
     if (!e)
-        e = start(p, &c, conf, &info, pool);
+        e = start(p, &c, conf, &info);
     if (e)
         return fail(error, size, "link %s does not start: %s", p->device, rte_strerror(-e));
     p->started = true;
@@ -235,7 +239,8 @@ static bool make_queues(struct port *p, const struct link_kind *kind)
     return true;
 }
 
-struct port *port_open(const struct config *conf, struct rte_mempool *const *pool, char *error, size_t size)
+struct port *port_open(const struct config *conf, const struct board_plan *plan, struct rte_mempool *const *pool,
+                       char *error, size_t size)
 {
     struct port *p = calloc(1, sizeof *p);
     if (!p) {
@@ -246,11 +251,13 @@ struct port *port_open(const struct config *conf, struct rte_mempool *const *poo
     p->leave_open = link_kind(conf)->leave_open;
     p->claim = link_claim(conf);
     memcpy(p->pool, pool, conf->workers * sizeof *pool);
+    for (unsigned i = 0; i < conf->workers; i++)
+        p->socket[i] = socket_of(plan, i);
     bool ok = p->claim >= 0 || fail(error, size, "link %s is in use by another box", link_identity(conf));
     ok = ok && (link_mac(conf, p->mac) ||
                 fail(error, size, "link-mac \"%s\" is no Ethernet address", conf->link_mac));
     ok = ok && link_kind(conf)->check(conf, error, size) && attach(p, conf, error, size) &&
-         bring_up(p, conf, pool, error, size);
+         bring_up(p, conf, error, size);
     if (ok && !make_queues(p, link_kind(conf)))
         ok = fail(error, size, "no memory for the link's queues");
     if (!ok) {

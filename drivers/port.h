@@ -6,23 +6,29 @@
 #include "net/net.h"
 
 struct port;
+struct board_plan;
 
-/* Starts EAL from configuration: cores, hugepages (or not), file prefix, the link's --vdev. Needs root for
+/* How the box is laid out on this machine. False and one line in error if it cannot be as it is written. */
+bool port_plan(const struct config *conf, struct board_plan *plan, char *error, size_t size);
+
+/* Starts EAL from configuration and plan: cores, hugepages (or not), file prefix, the link's --vdev. Needs root for
  * hugepages and TAP; says so otherwise. False and one line in error. worker_lcore[i] is filled with the lcore
  * id that runs worker i (the main lcore is not among them). Two boxes on one machine are told apart by
  * `instance` (file prefix). */
-bool eal_start(const struct config *conf, const char *instance, unsigned worker_lcore[], char *error,
-               size_t size);
+bool eal_start(const struct config *conf, const struct board_plan *plan, const char *instance,
+               unsigned worker_lcore[], char *error, size_t size);
 /* Removes everything EAL left (hugepage files, runtime directory). */
 void eal_stop(void);
 
-/* A packet pool for worker i on its NUMA node: conf->mbuf_count or a size fit for its queues and connections.
- * NULL if no memory. */
-struct rte_mempool *port_pool(const struct config *conf, unsigned worker, char *error, size_t size);
+/* A packet pool for worker i on its NUMA node, as large as the plan says. NULL if no memory. */
+struct rte_mempool *port_pool(const struct config *conf, const struct board_plan *plan, unsigned worker,
+                              char *error, size_t size);
 
-/* Opens the link of this configuration with one RX and one TX queue a worker. pool[i] feeds queue i. NULL and
+/* Opens the link of this configuration with one RX and one TX queue a worker. pool[i] feeds queue i; what the
+ * link's own node does not hold, the worker's does. NULL and
  * one line in error (name in use, no such interface, no permission, too few queues ...). */
-struct port *port_open(const struct config *conf, struct rte_mempool *const *pool, char *error, size_t size);
+struct port *port_open(const struct config *conf, const struct board_plan *plan, struct rte_mempool *const *pool,
+                       char *error, size_t size);
 void port_close(struct port *p);
 
 /* What the stack needs: MAC, MTU, offloads that both port and build have (addresses come from conf). */

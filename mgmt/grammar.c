@@ -26,6 +26,10 @@ static const struct node show[] = {
      .op = "show", .what = "addresses"},
     {"filters", "rules of the packet filter, in order, and how often each has decided",
      .run = run_show_filters, .op = "show", .what = "filters"},
+    {"topology", "the machine: CPUs, NUMA nodes, hugepages, NICs", .run = run_show_topology, .op = "show",
+     .what = "topology"},
+    {"plan", "which worker is on which CPU, whose memory on which node, and what the kernel should be told",
+     .run = run_show_plan, .op = "show", .what = "plan"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 

@@ -21,10 +21,11 @@ RULES = {
     "dataplane/tls": (("base", "tcp"), True),
     "dataplane/fabric": (("base",), False),
     "dataplane/channel": (("base", "resp", "command", "store"), False),
-    "dataplane": (("base", "resp", "store", "command", "script", "net", "tcp", "tls", "fabric", "channel", "drivers", ""), True),
-    "drivers": (("base", "net", "drivers"), True),
-    "control": (("channel/messages.h", "control"), False),
+    "dataplane": (("base", "resp", "store", "command", "script", "net", "tcp", "tls", "fabric", "channel", "board", "drivers", ""), True),
+    "drivers": (("base", "net", "board", "drivers"), True),
+    "control": (("channel/messages.h", "board", "control"), False),
     "mgmt": (("mgmt",), False),
+    "board": ((), False),
 }
 DPDK = re.compile(r"rte_|dpdk")
 # EAL and ethdev belong to drivers and to the composition of the box.

@@ -32,11 +32,9 @@ static inline uint32_t bytes_load4(const uint8_t *p)
     return v;
 }
 
-/* Are the n bytes at a and b the same? */
-static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t n)
+/* Are the n <= 32 bytes at a and b the same? */
+static inline bool bytes_same_short(const uint8_t *a, const uint8_t *b, size_t n)
 {
-    if (n > 32)
-        return memcmp(a, b, n) == 0;
     if (n >= 16) {
         __m128i first = _mm_cmpeq_epi8(bytes_load16(a), bytes_load16(b));
         __m128i last = _mm_cmpeq_epi8(bytes_load16(a + n - 16), bytes_load16(b + n - 16));
@@ -47,6 +45,12 @@ static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t n)
     if (n >= 4)
         return ((bytes_load4(a) ^ bytes_load4(b)) | (bytes_load4(a + n - 4) ^ bytes_load4(b + n - 4))) == 0;
     return n == 0 || (a[0] == b[0] && a[n >> 1] == b[n >> 1] && a[n - 1] == b[n - 1]);
+}
+
+/* Are the n bytes at a and b the same? */
+static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    return n > 32 ? memcmp(a, b, n) == 0 : bytes_same_short(a, b, n);
 }
 
 static inline void bytes_move_below16(uint8_t *to, const uint8_t *from, size_t n)

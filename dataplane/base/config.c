@@ -367,6 +367,8 @@ static const struct word endpoint_words[] = {{"ip", CLUSTER_ENDPOINT_IP},
                                              {"hostname", CLUSTER_ENDPOINT_HOSTNAME},
                                              {"unknown-endpoint", CLUSTER_ENDPOINT_UNKNOWN},
                                              {NULL, 0}};
+static const struct word cross_words[] = {
+    {"no", CROSS_NODE_NO}, {"socket", CROSS_NODE_SOCKET}, {"yes", CROSS_NODE_YES}, {NULL, 0}};
 static const struct word congestion_words[] = {
     {"cubic", CONGESTION_CUBIC}, {"newreno", CONGESTION_NEWRENO}, {NULL, 0}};
 static const struct word filter_words[] = {{"permit", FILTER_PERMIT}, {"deny", FILTER_DENY}, {NULL, 0}};
@@ -438,6 +440,7 @@ static const struct row rows[] = {
     {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
     {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
+    {"cross-node", &word, "no", INTO(cross_node), .words = cross_words},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
     {"cluster-view", &word, "none", INTO(cluster_view), .words = view_words},
     {"cluster-view-port", &number, "7000", INTO(cluster_view_port), 1, UINT16_MAX},

@@ -18,6 +18,7 @@ enum maxmemory_policy {
     POLICY_VOLATILE_TTL,
 };
 
+enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum cluster_view { CLUSTER_VIEW_NONE, CLUSTER_VIEW_WORKERS };
@@ -104,6 +105,7 @@ struct config {
     /* Fixed at start. */
     unsigned databases, workers;
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
+    enum cross_node cross_node; /* workers on other NUMA nodes than the NIC's */
     uint16_t port;
     enum cluster_view cluster_view;
     uint16_t cluster_view_port; /* of worker 0; that of worker i is i more */

@@ -24,6 +24,30 @@ static inline void __sanitizer_finish_switch_fiber(void *save, const void **bott
 }
 #endif
 
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#else
+/* What TSan would have to know. */
+static inline void *__tsan_get_current_fiber(void)
+{
+    return NULL;
+}
+static inline void *__tsan_create_fiber(unsigned flags)
+{
+    (void)flags;
+    return NULL;
+}
+static inline void __tsan_destroy_fiber(void *fiber)
+{
+    (void)fiber;
+}
+static inline void __tsan_switch_to_fiber(void *fiber, unsigned flags)
+{
+    (void)fiber;
+    (void)flags;
+}
+#endif
+
 struct coroutine {
     void *sp, *outside; /* stack pointers of who does not run */
     void (*fn)(void *arg);
@@ -34,6 +58,7 @@ struct coroutine {
     void *fake, *fake_outside; /* ASan's */
     const void *outside_bottom;
     size_t outside_size;
+    void *fiber, *fiber_outside; /* TSan's */
 };
 
 void coroutine_entry(void);
@@ -84,6 +109,8 @@ void coroutine_free(struct coroutine *c)
 {
     if (c && c->map != MAP_FAILED)
         munmap(c->map, c->map_size);
+    if (c && c->fiber)
+        __tsan_destroy_fiber(c->fiber);
     free(c);
 }
 
@@ -94,6 +121,7 @@ __attribute__((used, visibility("hidden"))) void coroutine_run(struct coroutine 
     c->fn(c->arg);
     c->ended = true;
     __sanitizer_start_switch_fiber(NULL, c->outside_bottom, c->outside_size);
+    __tsan_switch_to_fiber(c->fiber_outside, 0);
     coroutine_switch(&c->sp, c->outside);
 }
 
@@ -121,11 +149,16 @@ void coroutine_begin(struct coroutine *c, void (*fn)(void *arg), void *arg)
     c->fn = fn;
     c->arg = arg;
     c->ended = false;
+    if (c->fiber) /* whoever ran there never returned */
+        __tsan_destroy_fiber(c->fiber);
+    c->fiber = __tsan_create_fiber(0);
 }
 
 bool coroutine_resume(struct coroutine *c)
 {
     __sanitizer_start_switch_fiber(&c->fake_outside, c->map + c->guard, c->map_size - c->guard);
+    c->fiber_outside = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(c->fiber, 0);
     coroutine_switch(&c->outside, c->sp);
     __sanitizer_finish_switch_fiber(c->fake_outside, NULL, NULL);
     return !c->ended;
@@ -134,6 +167,7 @@ bool coroutine_resume(struct coroutine *c)
 void coroutine_yield(struct coroutine *c)
 {
     __sanitizer_start_switch_fiber(&c->fake, c->outside_bottom, c->outside_size);
+    __tsan_switch_to_fiber(c->fiber_outside, 0);
     coroutine_switch(&c->sp, c->outside);
     __sanitizer_finish_switch_fiber(c->fake, &c->outside_bottom, &c->outside_size);
 }

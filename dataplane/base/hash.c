@@ -1,7 +1,6 @@
 /* hash.c: slots by CRC16-CCITT (XMODEM: polynomial 0x1021, initial value 0) as the Redis Cluster
  * specification says, and a keyed multiply-and-fold hash for the index. */
 #include "base/hash.h"
-#include "base/bytes.h"
 
 static const uint16_t crc16_table[256] = {
     0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7, 0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c,
@@ -41,45 +40,14 @@ unsigned key_slot(struct slice key)
     return crc % SLOTS;
 }
 
-/* Odd constants with about half of their bits set; any such would do. */
-#define MIX_A 0x9f3a5c71d26b84e7u
-#define MIX_B 0xc6d1e7350b9a4f8bu
-#define MIX_C 0x7b94d23fa8615ce9u
-
-/* High and low half of the product, folded: every bit of the result depends on every bit of both. */
-static inline uint64_t fold(uint64_t a, uint64_t b)
+uint64_t key_hash_long(struct slice key, uint64_t seed)
 {
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* The last 0..16 bytes as two words; words overlap rather than being read byte by byte. */
-static inline void load_tail(const uint8_t *p, size_t len, uint64_t *a, uint64_t *b)
-{
-    if (len >= 8) {
-        *a = bytes_load8(p);
-        *b = bytes_load8(p + len - 8);
-    } else if (len >= 4) {
-        *a = bytes_load4(p);
-        *b = bytes_load4(p + len - 4);
-    } else if (len > 0) {
-        *a = (uint64_t)p[0] << 16 | (uint64_t)p[len >> 1] << 8 | p[len - 1];
-        *b = 0;
-    } else {
-        *a = *b = 0;
-    }
-}
-
-uint64_t key_hash(struct slice key, uint64_t seed)
-{
-    uint64_t left = seed ^ MIX_A, right = (seed << 32 | seed >> 32) ^ MIX_B;
+    struct hash_state h = hash_begin(seed);
     const uint8_t *p = key.p;
     size_t rest = key.len;
     for (; rest > 16; p += 16, rest -= 16) {
-        left = fold(bytes_load8(p) ^ left, bytes_load8(p + 8) ^ right);
-        right += MIX_C;
+        h.left = hash_fold(bytes_load8(p) ^ h.left, bytes_load8(p + 8) ^ h.right);
+        h.right += HASH_MIX_C;
     }
-    uint64_t a, b;
-    load_tail(p, rest, &a, &b);
-    return fold(fold(a ^ left, b ^ right) ^ key.len ^ seed, MIX_C);
+    return hash_end(h, p, rest, key.len, seed);
 }

@@ -326,6 +326,10 @@ struct request { /* one command on its way; lives in the worker's batch */
  * request is done. */
 void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
                      const struct slice *argv);
+/* The same; *note is what this function left there for a request with as many arguments and the same first one, or
+ * NULL. */
+void command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
+                           const struct slice *argv, const void **note);
 
 /* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
  * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
@@ -378,7 +382,7 @@ struct key_walk {
     int next, step, at;
     unsigned i, n; /* of key[] */
     struct key key[KEYS_AHEAD];
-    struct ahead ahead[KEYS_AHEAD];
+    struct ahead_row ahead;
 };
 static inline void key_walk_begin(struct key_walk *walk, int first, int step)
 {
@@ -393,14 +397,14 @@ static inline const struct key *key_walk_next(const struct request *rq, struct k
     if (walk->i == walk->n && !key_walk_on(rq, walk))
         return NULL;
     if (walk->n > 1)
-        store_look_ahead(rq->env->ks->shard[rq->shard], walk->ahead, walk->n, walk->i);
+        store_look_ahead(rq->env->ks->shard[rq->shard], &walk->ahead, walk->i);
     walk->at += walk->step;
     return &walk->key[walk->i++];
 }
 /* The hint of the key that was returned last. */
 static inline const struct ahead *key_walk_ahead(const struct key_walk *walk)
 {
-    return &walk->ahead[walk->i - 1];
+    return &walk->ahead.at[walk->i - 1];
 }
 /* The shard of a key: this worker's, or any shard when all others are stopped. */
 static inline struct shard *request_shard(const struct request *rq, const struct key *k)
@@ -409,7 +413,13 @@ static inline struct shard *request_shard(const struct request *rq, const struct
     return ks->shard[rq->route == ROUTE_SHARD ? rq->shard : keyspace_shard_of(ks, k->name)];
 }
 /* store_find in the client's database on the key's shard; honours CLIENT NO-TOUCH. */
-struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how, const struct ahead *a);
+static inline struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how,
+                                               const struct ahead *a)
+{
+    if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
+        how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
+    return store_find_ahead(request_shard(rq, k), rq->client->db, k, how, a);
+}
 static inline struct entry *request_find(const struct request *rq, const struct key *k, unsigned how)
 {
     return request_find_ahead(rq, k, how, rq->env->ahead);

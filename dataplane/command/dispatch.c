@@ -49,12 +49,25 @@ static __attribute__((noinline)) void route_keys(struct request *rq)
             rq->route = ROUTE_ALL;
 }
 
-void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
-                     const struct slice *argv)
+/* Field by field: as one value it would be put together elsewhere and copied. */
+static inline void begin_request(struct request *rq, struct command_env *env, struct client *client, int argc,
+                                 const struct slice *argv)
 {
-    *rq = (struct request){
-        .env = env, .client = client, .argc = argc, .argv = argv, .route = ROUTE_HERE, .shard = env->self};
+    memset(rq, 0, sizeof *rq);
+    rq->env = env;
+    rq->client = client;
+    rq->argc = argc;
+    rq->argv = argv;
+    rq->route = ROUTE_HERE;
+    rq->shard = env->self;
+}
+
+static __attribute__((noinline)) void prepare_any(struct request *rq, struct command_env *env, struct client *client,
+                                                  int argc, const struct slice *argv, const void **note)
+{
+    begin_request(rq, env, client, argc, argv);
     const struct command_slot *slot = command_slot_find(argv[0]);
+    *note = slot;
     if (!slot)
         return;
     unsigned key_kind = slot->key_kind;
@@ -77,6 +90,34 @@ void command_prepare(struct request *rq, struct command_env *env, struct client 
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL && !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
         rq->route = ROUTE_ALL;
+}
+
+void command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
+                     const struct slice *argv)
+{
+    const void *note = NULL;
+    prepare_any(rq, env, client, argc, argv, &note);
+}
+
+/* One more of the same, with a key, where there is one shard: without a call. */
+void command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
+                           const struct slice *argv, const void **note)
+{
+    const struct command_slot *slot = *note;
+    const struct keyspace *ks = env->ks;
+    if (!slot || slot->container || slot->key_kind > COMMAND_KEY_FIRST || ks->shards > 1 ||
+        argv[slot->key_first].len > KEY_HASH_SHORT || !command_arity_ok(slot->arity, argc)) {
+        prepare_any(rq, env, client, argc, argv, note);
+        return;
+    }
+    begin_request(rq, env, client, argc, argv);
+    rq->cmd = slot->cmd;
+    const struct slice *name = &argv[slot->key_first]; /* just written, in two words: so it is read */
+    rq->key.name.p = name->p;
+    rq->key.name.len = name->len;
+    rq->key.hash = key_hash_short(*name, ks->seed);
+    rq->route = ROUTE_SHARD;
+    rq->shard = 0;
 }
 
 /* -- execute -- */
@@ -277,27 +318,34 @@ static __attribute__((noinline)) enum command_result run_and_notify(struct reque
     return result;
 }
 
+/* One that stands for `weight` calls. */
+static __attribute__((noinline)) enum command_result run_measured(struct request *rq, uint64_t weight)
+{
+    struct command_stats *stats = &rq->env->stats[rq->cmd->id];
+    uint64_t begin = __rdtsc(), rate = rq->env->tsc_per_us;
+    enum command_result result = rq->cmd->run(rq);
+    uint64_t cycles = __rdtsc() - begin;
+    if (rate == 0)
+        return result;
+    stats->usec += (cycles * weight + rate / 2) / rate;
+    note_time(stats, cycles * 1000 / rate);
+    note_if_long(rq, result, cycles / rate);
+    return result;
+}
+
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for
  * times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
-    uint64_t rate = env->tsc_per_us, weight = 1;
-    if (rq->cmd->flags & CMD_FAST && !env->conf->times_all)
-        weight = MEASURE_EACH;
+    uint64_t weight = rq->cmd->flags & CMD_FAST && !env->conf->times_all ? MEASURE_EACH : 1;
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->conf->notify != 0, 0))
         return run_and_notify(rq);
-    if ((stats->calls++ & (weight - 1)) || rate == 0)
+    if (stats->calls++ & (weight - 1))
         return rq->cmd->run(rq);
-    uint64_t begin = __rdtsc();
-    enum command_result result = rq->cmd->run(rq);
-    uint64_t cycles = __rdtsc() - begin;
-    stats->usec += (cycles * weight + rate / 2) / rate;
-    note_time(stats, cycles * 1000 / rate);
-    note_if_long(rq, result, cycles / rate);
-    return result;
+    return run_measured(rq, weight);
 }
 
 static void account_errors(struct request *rq, uint32_t errors, bool ran)
@@ -339,12 +387,11 @@ static inline void begin(struct request *rq)
 {
     rq->client->last_ms = rq->env->now_ms;
     rq->client->commands++;
-    if (rq->cmd)
-        rq->client->last_command = rq->cmd;
+    rq->client->last_command = rq->cmd ? rq->cmd : rq->client->last_command;
 }
 
-/* Of a client that wants no reply, has MULTI open, has subscribed to something, or is in the cluster view; or all are
- * refused. */
+/* Of a client that wants no reply, has MULTI open, has subscribed to something, is in the cluster view or has to show a
+ * password; or the command is refused, or all are. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -370,17 +417,21 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
+    enum {
+        USUAL = CLIENT_AUTHENTICATED,
+        UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CLUSTER
+    };
     struct client *c = rq->client;
-    const uint32_t unusual = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CLUSTER;
-    if (__builtin_expect(c->flags & unusual, 0))
+    const struct command *cmd = rq->cmd;
+    if (__builtin_expect((c->flags & (USUAL | UNUSUAL)) != USUAL || !cmd || rq->bad_arity, 0) ||
+        (cmd->flags & CMD_DENYOOM && no_room(rq)))
         return execute_otherwise(rq, out, NULL);
     rq->out = rq->wire = out;
     uint32_t errors = out->errors;
     begin(rq);
-    bool refused = rejected(rq, false, false, false);
-    enum command_result result = refused ? after_refusal(rq) : run(rq);
+    enum command_result result = run(rq);
     if (__builtin_expect(out->errors != errors, 0))
-        account_errors(rq, out->errors - errors, !refused);
+        account_errors(rq, out->errors - errors, true);
     if (__builtin_expect(c->flags & CLIENT_REPLY_SKIP_NEXT, 0) && result != CMD_ELSEWHERE)
         next_reply_mode(c);
     return result;
@@ -503,30 +554,27 @@ struct key request_key(const struct request *rq, int i)
 bool key_walk_on(const struct request *rq, struct key_walk *walk)
 {
     const struct keyspace *ks = rq->env->ks;
+    const struct shard *own = ks->shard[rq->shard];
     unsigned db = rq->client->db;
     walk->at = walk->next - walk->step;
     walk->i = walk->n = 0;
     if (walk->next + walk->step >= rq->argc &&
         walk->next < rq->argc) { /* alone: what the batch has asked for */
         walk->key[walk->n] = request_key(rq, walk->next);
-        walk->ahead[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
+        walk->ahead.at[walk->n++] = rq->env->ahead ? *rq->env->ahead : (struct ahead){0};
         walk->next += walk->step;
         return true;
     }
+    ahead_begin(&walk->ahead);
     for (; walk->next < rq->argc && walk->n < KEYS_AHEAD; walk->next += walk->step, walk->n++) {
         struct key *k = &walk->key[walk->n];
         *k = keyspace_key(ks, rq->argv[walk->next]);
-        store_ahead_bucket(request_shard(rq, k), db, k->hash, &walk->ahead[walk->n]);
+        if (request_shard(rq, k) == own)
+            store_ahead(own, &walk->ahead, db, k->hash);
+        else
+            store_ahead_skip(&walk->ahead);
     }
     return walk->n > 0;
-}
-
-struct entry *request_find_ahead(const struct request *rq, const struct key *k, unsigned how,
-                                 const struct ahead *a)
-{
-    if (__builtin_expect(rq->client->flags & (CLIENT_NO_TOUCH | CLIENT_COUNTED), 0))
-        how |= rq->client->flags & CLIENT_COUNTED ? LOOK_NOTOUCH | LOOK_NOSTAT : LOOK_NOTOUCH;
-    return store_find_ahead(request_shard(rq, k), rq->client->db, k, how, a);
 }
 
 void request_changed(const struct request *rq, const struct key *k)

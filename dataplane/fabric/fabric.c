@@ -1,5 +1,6 @@
 /* fabric.c: rings between all pairs of workers, and the stop of all workers. */
 #include "fabric/fabric.h"
+#include "fabric/delay.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -73,13 +74,15 @@ unsigned fabric_main(const struct fabric *f)
 
 bool fabric_send(struct fabric *f, unsigned from, unsigned to, void *message)
 {
-    return ring_put(f->ring[to * (f->workers + 1) + from], message);
+    return !fabric_delay(FABRIC_SEND, from) && ring_put(f->ring[to * (f->workers + 1) + from], message);
 }
 
 void *fabric_receive(struct fabric *f, unsigned self)
 {
     unsigned ends = f->workers + 1;
     struct seat *seat = &f->seat[self];
+    if (fabric_delay(FABRIC_RECEIVE, self))
+        return NULL;
     for (unsigned i = 0; i < ends; i++) {
         unsigned from = seat->next_from;
         seat->next_from = from + 1 == ends ? 0 : from + 1;
@@ -102,8 +105,10 @@ static void wait_a_little(unsigned *turns)
 bool fabric_stop_all(struct fabric *f, unsigned self)
 {
     unsigned nobody = 0, turns = 0;
-    if (atomic_load(&f->closed) || !atomic_compare_exchange_strong(&f->stopper, &nobody, self + 1))
+    if (fabric_delay(FABRIC_STOP, self) || atomic_load(&f->closed) ||
+        !atomic_compare_exchange_strong(&f->stopper, &nobody, self + 1))
         return false;
+    fabric_delay(FABRIC_STOPPING, self);
     for (unsigned i = 0; i < f->workers; i++)
         while (i != self && atomic_load(&f->seat[i].state) == SEAT_RUNNING) {
             if (atomic_load(&f->closed)) {
@@ -117,7 +122,7 @@ bool fabric_stop_all(struct fabric *f, unsigned self)
 
 void fabric_resume(struct fabric *f, unsigned self)
 {
-    (void)self;
+    fabric_delay(FABRIC_RESUME, self);
     atomic_store(&f->stopper, 0);
 }
 
@@ -139,6 +144,7 @@ static void leave_seat(struct fabric *f, unsigned self, int resting)
         while (stopped_by_other(f, self))
             wait_a_little(&turns);
         atomic_store(&f->seat[self].state, SEAT_RUNNING);
+        fabric_delay(FABRIC_LEAVE, self);
         if (!stopped_by_other(f, self))
             return;
         atomic_store(&f->seat[self].state, resting);
@@ -149,6 +155,7 @@ void fabric_park(struct fabric *f, unsigned self)
 {
     if (atomic_load_explicit(&f->stopper, memory_order_relaxed) == 0 || !stopped_by_other(f, self))
         return;
+    fabric_delay(FABRIC_PARK, self);
     atomic_store(&f->seat[self].state, SEAT_PARKED);
     leave_seat(f, self, SEAT_PARKED);
 }

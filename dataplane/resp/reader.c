@@ -10,16 +10,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/number.h"
 
 #define INLINE_ARGS (sizeof((struct resp_reader *)0)->inline_arg / sizeof(struct resp_arg))
-enum { KEEP_ARGS = 64 /* a larger table is given back before the next request */ };
+enum {
+    KEEP_ARGS = 64, /* a larger table is given back before the next request */
+    SMALL = 999     /* the longest argument of a small request */
+};
+
+static inline void forget_begin(struct resp_reader *r)
+{
+    r->begin_mask = 1u << RESP_BEGIN;
+    r->note = NULL;
+}
 
 void resp_reader_init(struct resp_reader *r)
 {
     memset(r, 0, sizeof *r);
     r->arg = r->inline_arg;
     r->cap = INLINE_ARGS;
+    forget_begin(r);
 }
 
 void resp_reader_reset(struct resp_reader *r)
@@ -340,12 +351,12 @@ static enum resp_result read_args(struct resp_reader *r, const struct resp_limit
     return RESP_MORE;
 }
 
-/* The header of a request of up to 99 arguments for which there is room: its length, and how many they are in *count. 0
- * if it is anything else. */
-static inline size_t small_header(const struct resp_reader *r, const struct resp_limits *limits, struct slice w,
-                                  unsigned *count)
+/* The header of a request of up to 99 arguments for which there is room: its length, and how many they are in
+ * *count. 0 if it is anything else. */
+static inline size_t small_header(const struct resp_reader *r, const struct resp_limits *limits,
+                                  struct slice w, unsigned *count)
 {
-    if (w.len < 5 || w.p[0] != '*' || limits->max_bulk < 999)
+    if (w.len < 5 || w.p[0] != '*')
         return 0;
     unsigned n = w.p[1] - '0', second = w.p[2] - '0';
     size_t len = 4;
@@ -361,8 +372,8 @@ static inline size_t small_header(const struct resp_reader *r, const struct resp
     return n > r->cap || n > limits->max_args ? 0 : len;
 }
 
-/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is another. Six bytes
- * can be read. */
+/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is
+ * another. Six bytes can be read. */
 static inline size_t small_length(const uint8_t *p, size_t *len)
 {
     unsigned a = p[1] - '0', b = p[2] - '0', c = p[3] - '0';
@@ -380,36 +391,73 @@ static inline size_t small_length(const uint8_t *p, size_t *len)
     return c <= 9 && p[4] == '\r' ? 6 : 0;
 }
 
-/* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if it is
- * anything else: the general way then begins at the first byte. */
+/* Arguments *arg to end, with lengths below 1000, from p on. Returns where they end in the window, NULL if
+ * one is anything else. */
+static inline const uint8_t *small_args(struct slice w, const uint8_t *p, struct resp_arg *arg,
+                                        struct resp_arg *end)
+{
+    for (size_t left = w.len - (size_t)(p - w.p); arg < end; arg++) {
+        if (left < 6 || p[0] != '$')
+            return NULL;
+        size_t len, header = small_length(p, &len), all = header + len + 2;
+        if (header == 0 || left < all)
+            return NULL;
+        *arg = (struct resp_arg){(uint32_t)(p - w.p) + (uint32_t)header, (uint32_t)len};
+        p += all;
+        left -= all;
+    }
+    return p;
+}
+
+/* Remembers how a request of `count` arguments begins, if that is short. */
+static inline void keep_begin(struct resp_reader *r, struct slice w, unsigned count)
+{
+    size_t len = r->arg[0].off + r->arg[0].len + 2;
+    if (count > INLINE_ARGS || len > RESP_BEGIN || w.len < RESP_BEGIN)
+        return;
+    memcpy(r->begin, w.p, RESP_BEGIN);
+    r->begin_len = (uint8_t)len;
+    r->begin_mask = (1u << len) - 1;
+    r->begin_argc = (uint8_t)count;
+    r->begin_arg = r->arg[0];
+}
+
+static inline bool begins_alike(const struct resp_reader *r, struct slice w)
+{
+    if (w.len < RESP_BEGIN)
+        return false;
+    unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes_load16(w.p), bytes_load16(r->begin)));
+    return (same & r->begin_mask) == r->begin_mask;
+}
+
+/* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if
+ * it is anything else: the general way then begins at the first byte. */
 static inline bool read_small(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
                               size_t *used)
 {
     unsigned count;
-    size_t begin = small_header(r, limits, w, &count);
-    if (begin == 0)
+    size_t begin = limits->max_bulk < SMALL ? 0 : small_header(r, limits, w, &count);
+    const uint8_t *p = begin ? small_args(w, w.p + begin, r->arg, r->arg + count) : NULL;
+    if (!p)
         return false;
-    const uint8_t *p = w.p + begin;
-    size_t left = w.len - begin;
-    struct resp_arg *arg = r->arg;
-    for (struct resp_arg *end = arg + count; arg < end; arg++) {
-        if (left < 6 || p[0] != '$')
-            return false;
-        size_t len, header = small_length(p, &len);
-        if (header == 0 || left < header + len + 2)
-            return false;
-        *arg = (struct resp_arg){(uint32_t)(p + header - w.p), (uint32_t)len};
-        p += header + len + 2;
-        left -= header + len + 2;
-    }
+    keep_begin(r, w, count);
     r->argc = count;
-    *used = w.len - left;
+    *used = (size_t)(p - w.p);
     return true;
 }
 
 static __attribute__((noinline)) enum resp_result
 read_any(struct resp_reader *r, const struct resp_limits *limits, struct slice w, size_t *used, size_t *need)
 {
+    if (w.len > UINT32_MAX)
+        w.len = UINT32_MAX;
+    if (r->state == RESP_STATE_START && r->scanned == 0) {
+        begin_request(r);
+        forget_begin(r);
+        if (read_small(r, limits, w, used))
+            return RESP_REQUEST;
+        r->argc = 0;
+    }
     if (r->state == RESP_STATE_START) {
         if (w.len == 0) {
             *need = 1;
@@ -427,13 +475,16 @@ read_any(struct resp_reader *r, const struct resp_limits *limits, struct slice w
 enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limits, struct slice window,
                            size_t *used, size_t *need)
 {
-    if (window.len > UINT32_MAX)
-        window.len = UINT32_MAX;
-    if (r->state == RESP_STATE_START && r->scanned == 0) {
-        begin_request(r);
-        if (__builtin_expect(read_small(r, limits, window, used), 1))
+    /* One more that begins as the last one did: without a call. A beginning is remembered only from a small
+     * request to the next: nothing is half read, and no argument is quoted. */
+    if (begins_alike(r, window) && limits->max_bulk >= SMALL) {
+        const uint8_t *p = small_args(window, window.p + r->begin_len, r->arg + 1, r->arg + r->begin_argc);
+        if (__builtin_expect(p != NULL, 1)) {
+            r->arg[0] = r->begin_arg;
+            r->argc = r->begin_argc;
+            *used = (size_t)(p - window.p);
             return RESP_REQUEST;
-        r->argc = 0;
+        }
     }
     return read_any(r, limits, window, used, need);
 }

@@ -11,10 +11,12 @@
 
 struct resp_limits {
     uint64_t max_bulk; /* proto-max-bulk-len */
-    uint32_t max_args; /* 1024*1024 for an authenticated client, 10 before (Redis: unauthenticated limits) */
+    uint32_t max_args; /* 1024*1024 for an authenticated client, 10 before (Redis: unauthenticated limits); at least 8 */
     uint64_t max_inline;  /* 64 KiB */
     uint64_t unauth_bulk; /* bulk limit before authentication: 16384, 0 = no such limit */
 };
+
+enum { RESP_BEGIN = 16 };
 
 enum resp_state { RESP_STATE_START, RESP_STATE_ARGS, RESP_STATE_BULK }; /* the reader's own */
 
@@ -34,6 +36,14 @@ struct resp_reader {
     struct resp_arg inline_arg[8];
     uint32_t scratch_cap;
     uint8_t *scratch;  /* inline arguments with their quotes resolved */
+    /* How the last request, if it was a small one, began: requests of a kind do so alike. */
+    uint8_t begin[RESP_BEGIN];
+    uint8_t begin_len; /* header and first argument */
+    uint8_t begin_argc;
+    uint32_t begin_mask; /* a bit for each byte of it; a bit too many = none */
+    struct resp_arg begin_arg;
+    const void *note; /* the caller's, about a request's number of arguments and first argument: NULL again as soon as
+                         another one has others */
     const char *error; /* static text after RESP_ERROR, without the leading '-' */
     char error_text[64];
 };

@@ -17,7 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __SANITIZE_THREAD__
+#define ARENA_ADDRESS ((uintptr_t)0x4000000000) /* where ThreadSanitizer lets a program have memory */
+#else
 #define ARENA_ADDRESS ((uintptr_t)0x200000000000) /* far from where the kernel puts heaps and libraries */
+#endif
 #define ARENA_LARGEST ((uint64_t)4 << 40)         /* what the index can address */
 #define ARENA_MAGIC   0x53754c6963654152u
 

@@ -44,10 +44,7 @@ struct slice entry_key(const struct entry *e)
 
 uint64_t entry_expire_at(const struct entry *e)
 {
-    uint64_t ms = 0;
-    if (entry_has_ttl(e))
-        memcpy(&ms, entry_parts(e).expiry, ENTRY_EXPIRY);
-    return ms;
+    return entry_has_ttl(e) ? entry_expiry(entry_parts(e).expiry) : 0;
 }
 
 const char *entry_encoding(const struct entry *e)

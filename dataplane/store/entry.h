@@ -101,6 +101,12 @@ static inline bool entry_has_ttl(const struct entry *e)
     return e->head & ENTRY_TTL;
 }
 
+/* Milliseconds, where an entry that has a ttl has them: never at the beginning of its memory. */
+static inline uint64_t entry_expiry(const uint8_t *at)
+{
+    return bytes_load8(at - 2) >> 16;
+}
+
 static inline struct parts entry_parts(const struct entry *e)
 {
     struct parts parts = {.key_len = e->key_len, .value_len = e->value_len};
@@ -135,9 +141,12 @@ static inline uint64_t entry_size(const struct entry *e)
 static inline bool entry_key_is(const struct entry *e, struct slice key)
 {
     if (e->key_len != ENTRY_LONG) {
-        const uint8_t *p =
-            e->more + (e->value_len == ENTRY_LONG ? 4 : 0) + (entry_has_ttl(e) ? ENTRY_EXPIRY : 0);
-        return e->key_len == key.len && bytes_same(p, key.p, key.len);
+        if (e->key_len != key.len)
+            return false;
+        const uint8_t *p = e->more;
+        if (__builtin_expect(e->value_len == ENTRY_LONG, 0))
+            p += 4;
+        return bytes_same(entry_has_ttl(e) ? p + ENTRY_EXPIRY : p, key.p, key.len);
     }
     struct parts parts = entry_parts(e);
     return parts.key_len == key.len && memcmp(parts.key, key.p, key.len) == 0;

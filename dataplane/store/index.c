@@ -86,22 +86,19 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
 
 /* -- ahead of a look-up -- */
 
-void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a)
+static inline void ahead_bucket(const struct shard *s, struct ahead *a, uint64_t changes)
 {
-    const struct index *ix = &s->db[db].index;
-    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, hash)) : 0;
     a->e = NULL;
     a->bucket = NULL;
-    a->s = s;
-    a->db = db;
-    a->changes = s->changes;
+    a->changes = changes;
+    if (__builtin_expect(a->s != s, 0))
+        return;
+    const struct index *ix = &s->db[a->db].index;
+    uint64_t word = ix->segments ? *directory_at(ix, segment_of(ix, a->hash)) : 0;
     if (!word)
         return;
-    unsigned home = home_of(tag_of(hash), word_buckets(word));
-    const struct bucket *seg = word_segment(s, word);
-    a->bucket = seg + home;
-    a->next = seg + next_bucket(home, word_buckets(word));
-    a->tag = tag_of(hash);
+    a->buckets = word_buckets(word);
+    a->bucket = word_segment(s, word) + home_of(tag_of(a->hash), word_buckets(word));
     __builtin_prefetch(a->bucket);
 }
 
@@ -116,27 +113,46 @@ static inline void prefetch_entry(const struct entry *e)
 
 static inline const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
 {
-    unsigned hits = bucket_match(b, tag);
-    return hits ? slot_entry(s, b, (unsigned)__builtin_ctz(hits)) : NULL;
+    unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
+    return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
 }
 
-/* A key that is not in its home bucket has gone on to the next one, or goes there when it is stored. */
-static inline void ahead_entry(const struct shard *s, struct ahead *a)
+/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. What was freed or
+ * moved since the step before has that taken once more. */
+static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
 {
+    if (__builtin_expect(a->changes != changes, 0))
+        ahead_bucket(s, a, changes);
     const struct bucket *b = a->bucket;
     if (!b)
         return;
-    a->e = match_in(s, b, a->tag);
-    a->bucket = NULL;
+    uint32_t tag = tag_of(a->hash);
+    a->e = match_in(s, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
-    } else if (bucket_spilled(b, a->tag) || !bucket_empty(b)) {
-        a->bucket = a->next;
-        __builtin_prefetch(a->next);
+    } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
+        __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
+        __builtin_prefetch(b + 2);
+    } else {
+        a->bucket = NULL;
     }
 }
 
-enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8, ENTRIES_AHEAD = 12, VALUES_AHEAD = 5 };
+/* It is not in its home bucket. */
+static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struct ahead *a)
+{
+    uint32_t tag = tag_of(a->hash);
+    unsigned home = home_of(tag, a->buckets), b = home;
+    const struct bucket *seg = a->bucket - home;
+    do
+        b = next_bucket(b, a->buckets);
+    while (b != home && !(a->e = match_in(s, &seg[b], tag)) && !bucket_empty(&seg[b]));
+    if (a->e)
+        prefetch_entry(a->e);
+}
+
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
+
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
@@ -145,12 +161,9 @@ static inline void prefetch_lines(const void *p, uint64_t bytes)
 }
 
 /* What a collection's entry, whose first line has come in, has or points to behind it: its other lines, its
- * memory apart, its body. There may be no entry any more, but something else in its place. */
-__attribute__((noinline)) static void prefetch_value(const struct shard *s, const struct entry *e)
+ * memory apart, its body. */
+__attribute__((noinline)) static void prefetch_value(const struct entry *e)
 {
-    struct parts parts = entry_parts(e);
-    if (!arena_has(s->heap.arena, parts.value, sizeof(struct apart)))
-        return;
     uint64_t size = entry_size(e);
     if (entry_is_body(e)) {
         prefetch_lines(entry_body(e), 2 * LINE);
@@ -168,28 +181,55 @@ static inline bool is_more(const struct entry *e)
     return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
 }
 
-static inline void ahead_value(const struct shard *s, struct ahead *a)
+static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t changes)
 {
-    if (a->e) {
-        if (arena_has(s->heap.arena, a->e, LINE) && is_more(a->e))
-            prefetch_value(s, a->e);
-    } else if (a->bucket && (a->e = match_in(s, a->bucket, a->tag))) {
-        prefetch_entry(a->e);
+    if (__builtin_expect(a->changes != changes, 0))
+        ahead_entry(s, a, changes);
+    if (__builtin_expect(a->e != NULL, 1)) {
+        if (__builtin_expect(is_more(a->e), 0))
+            prefetch_value(a->e);
+    } else if (a->bucket) {
+        ahead_spilled(s, a);
     }
 }
 
-void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i)
+/* How many look-ups later the next step is taken, or (TO_VALUE) sooner than the look-up itself; by measurement. */
+enum { TO_BUCKET = 6, TO_ENTRY = 16, TO_VALUE = 5 };
+
+/* The steps, up to which look-up of the row. */
+static inline void advance(const struct shard *s, struct ahead_row *r, unsigned buckets, unsigned entries, unsigned values)
 {
-    if (i == 0) {
-        for (unsigned j = 0; j < ENTRIES_AHEAD && j < n; j++)
-            ahead_entry(s, &a[j]);
-        for (unsigned j = 0; j < VALUES_AHEAD && j < n; j++)
-            ahead_value(s, &a[j]);
-    }
-    if (i + ENTRIES_AHEAD < n)
-        ahead_entry(s, &a[i + ENTRIES_AHEAD]);
-    if (i + VALUES_AHEAD < n)
-        ahead_value(s, &a[i + VALUES_AHEAD]);
+    uint64_t changes = s->changes;
+    for (; r->buckets < buckets; r->buckets++)
+        ahead_bucket(s, &r->at[r->buckets], changes);
+    for (; r->entries < entries; r->entries++)
+        ahead_entry(s, &r->at[r->entries], changes);
+    for (; r->values < values; r->values++)
+        ahead_value(s, &r->at[r->values], changes);
+}
+
+static inline unsigned behind(unsigned n, unsigned by)
+{
+    return n > by ? n - by : 0;
+}
+
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
+{
+    struct ahead *a = &r->at[r->n++];
+    a->s = s;
+    a->hash = hash;
+    a->db = db;
+    const struct index *ix = &s->db[db].index;
+    if (__builtin_expect(ix->segments, 1))
+        __builtin_prefetch(directory_at(ix, segment_of(ix, hash)));
+    advance(s, r, behind(r->n, TO_BUCKET), behind(r->n, TO_ENTRY), 0);
+}
+
+void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    unsigned n = r->n, values = i + TO_VALUE, entries = behind(n, TO_ENTRY) + i + 1;
+    entries = entries > values ? entries : values;
+    advance(s, r, n, entries < n ? entries : n, values < n ? values : n);
 }
 
 /* -- segments -- */

@@ -104,7 +104,7 @@ void entry_count_use(struct shard *s, struct entry *e);
 
 /* Stamps the access clock. What is used in the same tick in which it was stored is one use: a reader that stores what
  * it missed. */
-static inline void entry_touch(struct shard *s, struct entry *e)
+static inline __attribute__((always_inline)) void entry_touch(struct shard *s, struct entry *e)
 {
     uint32_t tick = (uint32_t)(s->access.tick & ACCESS_LRU_MASK);
     if (__builtin_expect(access_is_lfu(s), 0))

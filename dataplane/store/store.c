@@ -19,13 +19,10 @@ struct entry *store_find(struct shard *s, unsigned db, const struct key *k, unsi
     return store_find_ahead(s, db, k, how, NULL);
 }
 
-struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
-                               const struct ahead *a)
+static __attribute__((noinline)) struct entry *find(struct shard *s, unsigned db, const struct key *k, unsigned how)
 {
     struct place at;
-    struct entry *e = ahead_hit(s, db, k, a);
-    if (!e)
-        e = db_find(s, &s->db[db], k, &at);
+    struct entry *e = db_find(s, &s->db[db], k, &at);
     if (!(how & (LOOK_WRITE | LOOK_NOSTAT))) {
         count_one(s->counters, e ? COUNTER_keyspace_hits : COUNTER_keyspace_misses);
         if (!e && !(how & LOOK_QUIET) && __builtin_expect(s->waits.nodes != 0, 0))
@@ -34,6 +31,44 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
     if (e && !(how & LOOK_NOTOUCH))
         entry_touch(s, e);
     return e;
+}
+
+struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
+                               const struct ahead *a)
+{
+    struct entry *e = ahead_hit(s, db, k, a);
+    if (__builtin_expect(!e, 0))
+        return find(s, db, k, how);
+    if (!(how & (LOOK_WRITE | LOOK_NOSTAT)))
+        count_one(s->counters, COUNTER_keyspace_hits);
+    if (!(how & LOOK_NOTOUCH))
+        entry_touch(s, e);
+    return e;
+}
+
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text)
+{
+    enum { FORM = ENTRY_TYPE | 7 << 3, KEY_LONGEST = 32 };
+    struct entry *e = (struct entry *)(uintptr_t)a->e;
+    if (!e || a->changes != s->changes || a->s != s || a->db != db || access_is_lfu(s))
+        return false;
+    unsigned form = e->head & FORM;
+    size_t len = k->name.len;
+    if ((form != (TYPE_STRING | STRING_RAW << 3) && form != (TYPE_STRING | STRING_EMBSTR << 3)) || len > KEY_LONGEST ||
+        e->key_len != len || e->value_len == ENTRY_LONG)
+        return false;
+    const uint8_t *key = e->more;
+    if (entry_has_ttl(e)) {
+        if (entry_expiry(key) < s->now_ms)
+            return false;
+        key += ENTRY_EXPIRY;
+    }
+    if (!bytes_same_short(key, k->name.p, len))
+        return false;
+    count_one(s->counters, COUNTER_keyspace_hits);
+    entry_touch(s, e);
+    *text = (struct slice){key + len, e->value_len};
+    return true;
 }
 
 const struct entry *store_peek(const struct shard *s, unsigned db, const struct key *k)

@@ -93,22 +93,39 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* -- look-up
  * ---------------------------------------------------------------------------------------------------- */
 
-/* A look-up that is to come: three steps ask for the memory that it will need, each for what the one before has
- * brought: the bucket, the entry that it most likely points to, and what a collection's entry has beyond its first
- * lines or points to. Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since
- * the first step, a look-up of that key (or of any other: the key is compared) needs to look no further.
- *
- * Of n look-ups in a row all take the first step at once; store_look_ahead() before look-up i then takes the others a
- * few look-ups ahead of their need, for the CPU can wait for a dozen or two of lines, not for a hundred. */
+/* Look-ups that are to come, a row of them, with a hint for each. store_ahead() when one is known and store_look_ahead()
+ * before each is made ask for the memory that they will need, in four steps, each for what the one before has brought:
+ * the directory's word, the bucket, the entry that it most likely points to, and what a collection's entry has beyond
+ * its first lines or points to. Between two steps of a look-up are steps of others and the work on requests, so that
+ * memory answers all the time: it takes about two dozen questions at once, and the CPU stands still for one more.
+ * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
+ * (or of any other: the key is compared) needs to look no further. */
+enum { AHEAD_ROW = 32 };
 struct ahead {
-    const struct entry *e; /* NULL = not known yet, or not there */
-    const struct bucket *bucket, *next; /* where to look for it, and then; NULL = nowhere */
-    const struct shard *s;
-    uint64_t changes; /* of the shard, at the first step */
-    uint32_t tag, db;
+    const struct shard *s; /* NULL = nothing to look up */
+    uint64_t hash;
+    const struct entry *e;       /* NULL = not known, or not there */
+    const struct bucket *bucket; /* where to look for it; NULL = nowhere */
+    uint64_t changes;            /* of the shard, at the first step */
+    uint32_t db, buckets;        /* buckets: of the segment */
 };
-void store_ahead_bucket(const struct shard *s, unsigned db, uint64_t hash, struct ahead *a);
-void store_look_ahead(const struct shard *s, struct ahead *a, unsigned n, unsigned i);
+struct ahead_row {
+    unsigned n;                        /* look-ups; at most AHEAD_ROW */
+    unsigned buckets, entries, values; /* the steps that so many of them have taken */
+    struct ahead at[AHEAD_ROW];
+};
+static inline void ahead_begin(struct ahead_row *r)
+{
+    r->n = r->buckets = r->entries = r->values = 0;
+}
+/* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
+static inline void store_ahead_skip(struct ahead_row *r)
+{
+    r->at[r->n++].s = NULL;
+}
+/* The i-th of the row is the next to be made. */
+void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */
@@ -125,6 +142,10 @@ const struct entry *store_peek(const struct shard *s, unsigned db, const struct 
 /* The same with a hint, or NULL. */
 struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k, unsigned how,
                                const struct ahead *a);
+
+/* GET's usual case, without a call: the text of a live string that lies in its entry and that the hint has found;
+ * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */

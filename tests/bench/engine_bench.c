@@ -5,7 +5,8 @@
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name begins with it
  *
- * Beside them "M", the memory limit: two dependent misses a look-up, in the same batches (TARGETS: G4).
+ * Beside them "M", the memory limit: two dependent misses a look-up, in the same batches (TARGETS: G4). Both lie in
+ * hugepages where there are any, as in a box.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,13 +123,14 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     static const struct resp_sink sink = {full};
     static struct request rq[BATCH_MAX];
     static struct slice argv[BATCH_MAX][ARGS_MAX];
-    static struct ahead ahead[BATCH_MAX];
+    static struct ahead_row ahead;
     struct command_env *env = &b->e->env;
     struct shard *shard = env->ks->shard[0];
     struct resp_writer w = {
         .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
     size_t taken = 0;
     unsigned n = 0;
+    ahead_begin(&ahead);
     for (; n < batch && taken < at.len; n++) {
         struct slice window = {at.p + taken, at.len - taken};
         size_t used = 0, need = 0;
@@ -136,16 +138,17 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
             abort();
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
             argv[n][i] = resp_arg(reader, window, i);
-        command_prepare(&rq[n], env, b->e->client, (int)reader->argc, argv[n]);
-        ahead[n] = (struct ahead){0};
+        command_prepare_noted(&rq[n], env, b->e->client, (int)reader->argc, argv[n], &reader->note);
         if (batch > 1 && rq[n].route == ROUTE_SHARD)
-            store_ahead_bucket(shard, 0, rq[n].key.hash, &ahead[n]);
+            store_ahead(shard, &ahead, 0, rq[n].key.hash);
+        else
+            store_ahead_skip(&ahead);
         taken += used;
     }
     for (unsigned i = 0; i < n; i++) {
         if (batch > 1)
-            store_look_ahead(shard, ahead, n, i);
-        env->ahead = batch > 1 ? &ahead[i] : NULL;
+            store_look_ahead(shard, &ahead, i);
+        env->ahead = batch > 1 ? &ahead.at[i] : NULL;
         command_execute(&rq[i], &w);
     }
     env->ahead = NULL;
@@ -218,7 +221,7 @@ int main(int argc, char **argv)
     int rounds = argc > 2 ? atoi(argv[2]) : 20;
     const char *only = argc > 3 ? argv[3] : NULL;
     char directives[64];
-    snprintf(directives, sizeof directives, "arena-size %llumb\n",
+    snprintf(directives, sizeof directives, "hugepages auto\narena-size %llumb\n",
              256 + (unsigned long long)(b.keys * 160 >> 20));
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
@@ -231,7 +234,8 @@ int main(int argc, char **argv)
     }
     measure_memory(&b, 1, rounds);
     measure_memory(&b, BATCH_MAX, rounds);
-    printf("# %llu keys, %llu reply bytes\n", (unsigned long long)b.keys, (unsigned long long)b.replied);
+    printf("# %llu keys, %llu reply bytes, arena %s hugepages\n", (unsigned long long)b.keys,
+           (unsigned long long)b.replied, keyspace_hugepages(b.e->env.ks) ? "in" : "without");
     engine_free(b.e);
     return 0;
 }

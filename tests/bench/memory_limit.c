@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum { QUERIES = 1 << 20, WORDS = 8, HUGE = 2 << 20 };
@@ -38,10 +39,19 @@ static double look_up(const uint64_t *line, const uint64_t *at, unsigned batch)
     return (now_ns() - start) / QUERIES;
 }
 
+static void *map(size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB, -1, 0);
+    if (p == MAP_FAILED)
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 double memory_limit(uint64_t lookups, unsigned batch)
 {
     size_t half = lookups * WORDS * sizeof(uint64_t), size = (2 * half + HUGE - 1) / HUGE * HUGE;
-    uint64_t *line = aligned_alloc(HUGE, size), *at = malloc(QUERIES * sizeof *at), random = 1;
+    uint64_t *line = map(size), *at = malloc(QUERIES * sizeof *at), random = 1;
     double ns = 0;
     if (line && at) {
         memset(line, 1, size);
@@ -51,7 +61,8 @@ double memory_limit(uint64_t lookups, unsigned batch)
             at[i] = next_random(&random) % lookups;
         ns = look_up(line, at, batch);
     }
-    free(line);
+    if (line)
+        munmap(line, size);
     free(at);
     return ns;
 }

@@ -94,14 +94,15 @@ static double in_batches(struct bench *b, operation *op)
     double start = now_ns();
     for (unsigned i = 0; i < QUERIES; i += BATCH) {
         struct key k[BATCH];
-        struct ahead ahead[BATCH];
+        struct ahead_row ahead;
+        ahead_begin(&ahead);
         for (unsigned j = 0; j < BATCH; j++) {
             k[j] = query(b, i + j);
-            store_ahead_bucket(b->s, 0, k[j].hash, &ahead[j]);
+            store_ahead(b->s, &ahead, 0, k[j].hash);
         }
         for (unsigned j = 0; j < BATCH; j++) {
-            store_look_ahead(b->s, ahead, BATCH, j);
-            op(b, &k[j], &ahead[j]);
+            store_look_ahead(b->s, &ahead, j);
+            op(b, &k[j], &ahead.at[j]);
         }
     }
     return (now_ns() - start) / QUERIES;

@@ -105,11 +105,17 @@ CONFIG = {
     "quotes": b"requirepass \"a\\x41\\n\"\nrename-command FLUSHALL \"\"\nuser default on nopass ~* +@all\n",
     "wrong": b"port x\nnosuch 1\n\"\nmaxmemory 5parsecs\n",
 }
+BOARD = {  # six bytes of shape, five of wish, one for the NIC, one for a named core; then files
+    "two-sockets": bytes([1, 0, 3, 1, 100, 1, 3, 0, 1, 1, 2, 1]),
+    "flat": bytes([0, 0, 3, 0, 9, 0, 1, 0, 1, 0, 0, 1]),
+    "parts": bytes([1, 1, 3, 1, 200, 1, 6, 1, 2, 1, 3, 0, 9]),
+    "strange": bytes([1, 0, 1, 1, 9, 1, 2, 2, 0, 1, 2, 1, 0, 0]) + b"0-2,9\xff" + bytes([0, 20]) + b"3-1\n\xff" + bytes([0, 30]) + b"-1\xff",
+}
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("rdb", RDB), ("channel", CHANNEL), ("config", CONFIG)):
+    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("rdb", RDB), ("channel", CHANNEL), ("config", CONFIG), ("board", BOARD)):
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
             (folder / target / name).write_bytes(data)

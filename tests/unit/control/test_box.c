@@ -33,6 +33,43 @@ static void test_the_box_serves_and_the_cli_shows_it(void)
     stop_box();
 }
 
+/* The placement of a machine that this one is not: a tree with two nodes, its NIC on the second. */
+static void test_the_plan_of_another_machine(void)
+{
+    char tree[200];
+    snprintf(tree, sizeof tree, "%s/machine", folder);
+    write_conf("");
+    CU_ASSERT_EQUAL(sh("set -e; d=%s/sys/devices/system; b=%s/sys/bus/pci/devices/0000:81:00.0; mkdir -p "
+                       "$d/cpu $d/node/node0 "
+                       "$d/node/node1 $b; echo 0-7 >$d/cpu/online; echo 0-1 >$d/node/online; echo 0-3 "
+                       ">$d/node/node0/cpulist; "
+                       "echo 4-7 >$d/node/node1/cpulist; echo 0x020000 >$b/class; echo 1 >$b/numa_node",
+                       tree, tree),
+                    0);
+    CU_ASSERT_EQUAL(
+        sh("$SLUICE_CONTROL --plan %s --inventory %s --workers 2 --link-type pci --link-name 0000:81:00.0",
+           conf, tree),
+        0);
+    CU_ASSERT(says("\"cpus\": \"6-7\"") && says("\"node_is_links\": true") &&
+              says("isolcpus=managed_irq,domain,6-7"));
+    CU_ASSERT_EQUAL(sh("$SLUICE_CONTROL --plan %s --inventory %s --workers 5 --link-type pci --link-name "
+                       "0000:81:00.0 2>&1",
+                       conf, tree),
+                    1);
+    CU_ASSERT(
+        says("node 1, where 0000:81:00.0 is, has 4 CPUs for workers; say workers 4, or cross-node yes"));
+    CU_ASSERT_EQUAL(sh("$SLUICE_CONTROL --plan %s --inventory %s --cross-node perhaps 2>&1", conf, tree), 1);
+    CU_ASSERT_EQUAL(sh("rm -r %s", tree), 0);
+    start_box();
+    CU_ASSERT_EQUAL(sh("%s show topology", cli), 0);
+    CU_ASSERT(says("hugepages"));
+    CU_ASSERT_EQUAL(sh("%s show plan", cli), 0);
+    CU_ASSERT(says("CPUs of workers") && says("kernel argument"));
+    CU_ASSERT_EQUAL(sh("%s show plan --json", cli), 0);
+    CU_ASSERT(says("\"most_workers\""));
+    stop_box();
+}
+
 static void test_cli_errors_have_their_exit_codes(void)
 {
     start_box();
@@ -368,6 +405,7 @@ static void test_slow_and_vanishing_clients_block_nobody(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_box_serves_and_the_cli_shows_it),
+                                             UNIT(test_the_plan_of_another_machine),
                                              UNIT(test_cli_errors_have_their_exit_codes),
                                              UNIT(test_a_change_is_running_only_when_the_dataplane_has_it),
                                              UNIT(test_all_values_given_replace_a_list),

@@ -3,6 +3,7 @@
  * towards a peer and checks what comes back. Prints one line at the end.
  *
  *     link_tool --type tap --name slunet0 --address 127.0.78.2/8 --seconds 60 */
+#include "board/plan.h"
 #include "drivers/port.h"
 #include "net/checksum.h"
 
@@ -260,13 +261,15 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    if (!eal_start(&conf, instance, lcore, error, sizeof error)) {
+    static struct board_plan plan;
+    if (!port_plan(&conf, &plan, error, sizeof error) ||
+        !eal_start(&conf, &plan, instance, lcore, error, sizeof error)) {
         fprintf(stderr, "%s\n", error);
         return 1;
     }
     for (unsigned i = 0; i < conf.workers; i++)
-        pool[i] = port_pool(&conf, i, error, sizeof error);
-    struct port *port = error[0] ? NULL : port_open(&conf, pool, error, sizeof error);
+        pool[i] = port_pool(&conf, &plan, i, error, sizeof error);
+    struct port *port = error[0] ? NULL : port_open(&conf, &plan, pool, error, sizeof error);
     if (!port || !set_up(port, pool)) {
         fprintf(stderr, "%s\n", error);
         eal_stop();

@@ -44,6 +44,8 @@ static void test_commands_and_unambiguous_beginnings(void)
     good("config set a 1 b 2", "config", "set", 4);
     good("stop", "stop", "", 0);
     good("show conn", "show", "connections", 0);
+    good("show topology", "show", "topology", 0);
+    good("sh pl", "show", "plan", 0);
     good("ping 10.0.0.1", "ping", "start", 1);
 }
 

@@ -162,17 +162,19 @@ static void test_random_entries_are_spread(void)
 static void test_prefetching_is_harmless(void)
 {
     struct fixture f;
-    struct ahead ahead[40];
+    struct ahead_row ahead;
     uint64_t random = 3;
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
     for (unsigned id = 0; id < 3000; id++) {
-        for (unsigned i = 0; i < 40; i++) {
+        unsigned n = id % (AHEAD_ROW + 1);
+        ahead_begin(&ahead);
+        for (unsigned i = 0; i < n; i++) {
             uint64_t hash = next_random(&random);
-            store_ahead_bucket(f.s, id % 16, hash, &ahead[i]);
+            store_ahead(f.s, &ahead, id % 16, hash);
         }
-        add(&f, id); /* what the hints point to goes in between */
-        for (unsigned i = 0; i < 40; i++) {
-            store_look_ahead(f.s, ahead, 40, i);
+        add(&f, id); /* the index may grow in between */
+        for (unsigned i = 0; i < n; i++) {
+            store_look_ahead(f.s, &ahead, i);
             if (id % 3 == 0 && i == 20)
                 del(&f, id / 2);
         }
@@ -180,7 +182,7 @@ static void test_prefetching_is_harmless(void)
     fixture_close(&f);
 }
 
-/* Keys whose values are collections, strings of all lengths, and nothing, come and go between the steps. */
+/* Keys whose values are collections, strings of all lengths, and nothing, come and go between hint and look-up. */
 static void put_any(struct fixture *f, unsigned id, uint64_t random)
 {
     static uint8_t bytes[5000];
@@ -206,19 +208,25 @@ static void put_any(struct fixture *f, unsigned id, uint64_t random)
 
 static void test_looking_ahead_at_what_changes_is_harmless(void)
 {
-    enum { SOME = 200, STEPS = 2000, ROW = 32 };
+    enum { SOME = 200, STEPS = 2000, ROW = AHEAD_ROW };
     struct fixture f;
-    struct ahead ahead[ROW];
+    struct ahead_row ahead;
+    unsigned id[ROW];
     uint64_t random = 5;
     fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
     for (unsigned step = 0; step < STEPS; step++) {
         char text[32];
-        for (unsigned i = 0; i < ROW; i++) {
-            name((unsigned)(next_random(&random) % SOME), text);
-            store_ahead_bucket(f.s, 0, key_of(&f, text).hash, &ahead[i]);
+        unsigned row = 1 + step % ROW;
+        ahead_begin(&ahead);
+        for (unsigned i = 0; i < row; i++) {
+            name(id[i] = (unsigned)(next_random(&random) % SOME), text);
+            store_ahead(f.s, &ahead, 0, key_of(&f, text).hash);
         }
-        for (unsigned i = 0; i < ROW; i++) {
-            store_look_ahead(f.s, ahead, ROW, i);
+        for (unsigned i = 0; i < row; i++) {
+            store_look_ahead(f.s, &ahead, i);
+            name(id[i], text);
+            struct key k = key_of(&f, text);
+            CU_ASSERT_PTR_EQUAL(store_find_ahead(f.s, 0, &k, LOOK_READ, &ahead.at[i]), store_peek(f.s, 0, &k));
             put_any(&f, (unsigned)(next_random(&random) % SOME), next_random(&random));
         }
         upkeep_all(f.s);

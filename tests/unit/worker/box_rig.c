@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RIG_FRAMES = 8191, STEP_US = 100, INBOX = 4096 };
+enum { RIG_FRAMES = 8191, LANE_FRAMES = 2047, STEP_US = 100, INBOX = 4096 };
 bool rig_ipv6;
 
 /* -- the port
@@ -97,22 +97,24 @@ void port_tx_retry(struct port_queue *q)
     (void)q;
 }
 
-unsigned rig_slept_us;
+_Thread_local unsigned rig_slept_us;
 
 void port_idle(struct port_queue *q, unsigned usec)
 {
     (void)q;
     rig_slept_us = usec;
+    if (rig_port.idle)
+        rig_port.idle(usec);
 }
 
 /* -- set-up
  * ----------------------------------------------------------------------------------------------------- */
 
-static struct rte_mempool *packet_pool(void)
+static void start_eal(void)
 {
-    static struct rte_mempool *pool;
-    if (pool)
-        return pool;
+    static bool up;
+    if (up)
+        return;
     char *argv[] = {(char *)(uintptr_t) "box_test",
                     (char *)(uintptr_t) "--no-huge",
                     (char *)(uintptr_t) "--no-pci",
@@ -124,10 +126,23 @@ static struct rte_mempool *packet_pool(void)
                     (char *)(uintptr_t) "--log-level=*:error"};
     if (rte_eal_init(sizeof argv / sizeof *argv, argv) < 0)
         abort();
-    pool = rte_pktmbuf_pool_create("box_rig", RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (!pool)
+    up = true;
+}
+
+/* Number 0 is that of a box with one wire, the others are those of lanes. */
+static struct rte_mempool *packet_pool(unsigned number)
+{
+    static struct rte_mempool *pools[1 + RIG_WORKERS];
+    struct rte_mempool **pool = &pools[number];
+    char name[16];
+    if (*pool)
+        return *pool;
+    start_eal();
+    sprintf(name, "box_rig%u", number);
+    *pool = rte_pktmbuf_pool_create(name, number ? LANE_FRAMES : RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!*pool)
         abort();
-    return pool;
+    return *pool;
 }
 
 static struct config *make_config(uint64_t generation, const char *const *extra, const struct config *before)
@@ -175,14 +190,14 @@ static const char *no_fact(const char *name)
     return NULL;
 }
 
-static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool)
+static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool, struct counters *counters)
 {
     char error[256];
     struct worker *w = aligned_alloc(64, RTE_ALIGN(sizeof *w, 64));
     memset(w, 0, sizeof *w);
     r->box.worker[i] = w;
     w->pool = pool;
-    w->counters = i ? &r->second_counters : &r->counters;
+    w->counters = counters;
     w->env.stats = r->stats + i * command_ids();
     w->queue = &queues[i];
     w->wire = (struct wire){worker_send, w};
@@ -194,22 +209,13 @@ static void make_worker(struct box_rig *r, unsigned i, struct rte_mempool *pool)
     fabric_sleep(r->box.fabric, i);
 }
 
-void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
-                  struct rte_mempool *pool)
+/* All that the workers share. */
+static void make_box(struct box_rig *r, struct config *conf, struct counters *const *counters)
 {
-    static const int node[RIG_WORKERS] = {-1, -1};
-    struct counters *counters[] = {&r->counters, &r->second_counters};
-    char error[256];
-    *r = (struct box_rig){.pool = packet_pool()};
-    if (getenv("TCP_OFFLOAD"))
-        rig_port = (struct rig_port){.cut = true, .verified = true, .gather = true};
-    command_table_init(NULL, error, sizeof error);
-    r->wire = memwire_new(r->pool, 42, fault);
-    memwire_set_port(r->wire, &(struct memwire_port){.verify = rig_port.verified, .gather = rig_port.gather});
-    struct config *conf = make_config(1, pairs, NULL);
+    static const int node[RIG_WORKERS] = {-1, -1, -1, -1};
     unsigned n = conf->workers;
-    for (unsigned i = 0; i < n; i++)
-        queues[i] = (struct port_queue){.wire = r->wire, .pool = pool, .other = n > 1 ? &queues[!i] : NULL};
+    char error[256];
+    command_table_init(NULL, error, sizeof error);
     r->box = (struct box){.workers = n, .fact = no_fact};
     atomic_store(&r->box.conf, conf);
     r->box.ks = keyspace_new(conf, node, 99, counters, error, sizeof error);
@@ -221,18 +227,57 @@ void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memw
     for (unsigned i = 0; i < n; i++) {
         rte_rcu_qsbr_thread_register(r->box.rcu, i);
         rte_rcu_qsbr_thread_online(r->box.rcu, i);
-        make_worker(r, i, pool ? pool : r->pool);
     }
-    r->worker = r->box.worker[0];
+}
+
+static void make_wire(struct box_rig *r, const struct memwire_fault *fault)
+{
+    r->wire = memwire_new(r->pool, 42, fault);
+    memwire_set_port(r->wire, &(struct memwire_port){.verify = rig_port.verified, .gather = rig_port.gather});
     r->client_nif = make_nif(1, r->pool, memwire_end(r->wire, 1), &r->client_counters);
     struct tcp_config tcp = {
         .max_conns = 2048, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
     r->client_tcp = tcp_stack_new(&tcp, r->client_nif, r->pool, &r->client_counters);
 }
 
+void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
+                  struct rte_mempool *pool)
+{
+    struct counters *counters[RIG_WORKERS] = {&r->counters, &r->second_counters};
+    *r = (struct box_rig){.pool = packet_pool(0)};
+    if (getenv("TCP_OFFLOAD"))
+        rig_port = (struct rig_port){.cut = true, .verified = true, .gather = true};
+    make_wire(r, fault);
+    struct config *conf = make_config(1, pairs, NULL);
+    unsigned n = conf->workers;
+    for (unsigned i = 0; i < n; i++)
+        queues[i] = (struct port_queue){.wire = r->wire, .pool = pool, .other = n > 1 ? &queues[!i] : NULL};
+    make_box(r, conf, counters);
+    for (unsigned i = 0; i < n; i++)
+        make_worker(r, i, pool ? pool : r->pool, counters[i]);
+    r->worker = r->box.worker[0];
+}
+
 void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault)
 {
     rig_start_as(r, pairs, fault, NULL);
+}
+
+void rig_start_lanes(struct box_rig *lanes, unsigned n, const char *const *pairs)
+{
+    struct counters *counters[RIG_WORKERS];
+    struct config *conf = make_config(1, pairs, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        lanes[i] = (struct box_rig){.pool = packet_pool(1 + i), .lane = true};
+        counters[i] = &lanes[i].counters;
+        make_wire(&lanes[i], NULL);
+        queues[i] = (struct port_queue){.wire = lanes[i].wire};
+    }
+    make_box(&lanes[0], conf, counters);
+    for (unsigned i = 0; i < n; i++) {
+        make_worker(&lanes[0], i, lanes[i].pool, counters[i]);
+        lanes[i].worker = lanes[0].box.worker[i];
+    }
 }
 
 void rig_reconfigure(struct box_rig *r, const char *const *pairs)
@@ -243,7 +288,7 @@ void rig_reconfigure(struct box_rig *r, const char *const *pairs)
     generation_free(old);
 }
 
-bool rig_stop(struct box_rig *r)
+static void stop_box(struct box_rig *r)
 {
     struct fabric *f = r->box.fabric;
     unsigned n = r->box.workers;
@@ -259,20 +304,39 @@ bool rig_stop(struct box_rig *r)
         while (queues[i].n)
             rte_pktmbuf_free(queues[i].inbox[--queues[i].n]);
     }
-    tcp_stack_free(r->client_tcp);
-    net_if_free(r->client_nif);
     keyspace_free(r->box.ks);
     fabric_free(f);
     generation_free(atomic_load(&r->box.conf));
+    free(r->box.rcu);
+    free(r->box.worker);
+    free(r->stats);
+}
+
+static bool stop_end(struct box_rig *r)
+{
+    tcp_stack_free(r->client_tcp);
+    net_if_free(r->client_nif);
     memwire_free(r->wire);
     for (unsigned i = 0; i < RIG_CLIENTS; i++)
         free(r->client[i].got);
     for (unsigned i = 0; i < RIG_SERVED; i++)
         free(r->served[i].got);
-    free(r->box.rcu);
-    free(r->box.worker);
-    free(r->stats);
-    return rte_mempool_avail_count(r->pool) == RIG_FRAMES;
+    return rte_mempool_avail_count(r->pool) == (r->lane ? LANE_FRAMES : RIG_FRAMES);
+}
+
+bool rig_stop(struct box_rig *r)
+{
+    stop_box(r);
+    return stop_end(r);
+}
+
+bool rig_stop_lanes(struct box_rig *lanes, unsigned n)
+{
+    bool whole = true;
+    stop_box(&lanes[0]);
+    for (unsigned i = 0; i < n; i++)
+        whole &= stop_end(&lanes[i]);
+    return whole;
 }
 
 /* -- the client's end
@@ -366,19 +430,27 @@ static void client_step(struct box_rig *r)
     net_flush(r->client_nif);
 }
 
+void rig_round(struct box_rig *r)
+{
+    memwire_set_time(r->wire, r->now_us);
+    double cycles = (double)(r->now_us + 1) / r->worker->us_per_cycle;
+    struct worker *const *worker = r->lane ? &r->worker : r->box.worker;
+    /* A worker that does not run is one that sleeps: others may stop it. */
+    for (unsigned i = 0; i < (r->lane ? 1 : r->box.workers); i++) {
+        struct worker *w = worker[i];
+        if (!r->thread)
+            fabric_wake(w->box->fabric, w->id);
+        worker_round(w, w->epoch_cycles + (uint64_t)cycles);
+        if (!r->thread)
+            fabric_sleep(w->box->fabric, w->id);
+    }
+    client_step(r);
+}
+
 void rig_run(struct box_rig *r, uint64_t us)
 {
-    for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += STEP_US) {
-        memwire_set_time(r->wire, r->now_us);
-        double cycles = (double)(r->now_us + 1) / r->worker->us_per_cycle;
-        /* In one thread, a worker that does not run is one that sleeps: others may stop it. */
-        for (unsigned i = 0; i < r->box.workers; i++) {
-            fabric_wake(r->box.fabric, i);
-            worker_round(r->box.worker[i], r->box.worker[i]->epoch_cycles + (uint64_t)cycles);
-            fabric_sleep(r->box.fabric, i);
-        }
-        client_step(r);
-    }
+    for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += STEP_US)
+        rig_round(r);
 }
 
 struct rig_client *rig_connect(struct box_rig *r, unsigned i)

@@ -5,7 +5,7 @@
 #include "tcp/tcp.h"
 #include "worker.h"
 
-enum { RIG_CLIENTS = 16, RIG_SERVED = 8, RIG_REPLY = 8 << 20, RIG_WORKERS = 2 };
+enum { RIG_CLIENTS = 16, RIG_SERVED = 8, RIG_REPLY = 8 << 20, RIG_WORKERS = 4 };
 
 struct rig_client {
     struct tcp_conn *conn;
@@ -30,9 +30,11 @@ struct box_rig {
     unsigned accepted;                    /* ... so many so far */
     unsigned connects;                    /* so that none meets the TIME_WAIT of another */
     uint64_t now_us;
+    bool lane;   /* one of several: see rig_start_lanes() */
+    bool thread; /* that has a thread of its own just now: between rounds it does not sleep */
 };
 
-extern unsigned rig_slept_us; /* how long the box wanted to sleep last */
+extern _Thread_local unsigned rig_slept_us; /* how long the box wanted to sleep last */
 /* Set before a start: the ends have fd00::2/64 (the box) and fd00::1/64 beside 10.0.0.2/24 and 10.0.0.1/24.
  */
 extern bool rig_ipv6;
@@ -43,6 +45,7 @@ struct rig_port {
     bool verified; /* right checksums are marked as such */
     bool gather;   /* segments that follow each other arrive as one frame */
     void (*arrived)(struct rte_mbuf **frames, unsigned *n); /* called with each burst for the box */
+    void (*idle)(unsigned usec);                            /* called when a worker has nothing to do */
 };
 extern struct rig_port rig_port;
 
@@ -51,6 +54,10 @@ void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire
 /* The box has a packet pool of its own. */
 void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
                   struct rte_mempool *pool);
+/* A box with n workers ("workers" in pairs says so, too), each with a wire, packets and clients of its own, so that
+ * each lane may run in a thread of its own, in any order and speed. The box is that of the first one. */
+void rig_start_lanes(struct box_rig *lanes, unsigned n, const char *const *pairs);
+bool rig_stop_lanes(struct box_rig *lanes, unsigned n);
 /* Publishes a new generation and frees the old one when it is in force. */
 void rig_reconfigure(struct box_rig *r, const char *const *pairs);
 /* Ends everything; true if no packet buffer has leaked. */
@@ -59,6 +66,8 @@ bool rig_stop(struct box_rig *r);
 struct rig_client *rig_connect(struct box_rig *r, unsigned i);
 /* To another port. That of an even client must be odd for worker 0, even for worker 1. */
 struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port);
+/* One round of the workers (a lane's: of its worker), then one of the clients; now_us stays. */
+void rig_round(struct box_rig *r);
 /* Lets both ends run for so many virtual microseconds. */
 void rig_run(struct box_rig *r, uint64_t us);
 /* Sends bytes (all of them, as the window allows) and runs until `want` reply bytes have come or 20 virtual

@@ -382,6 +382,37 @@ static void test_a_new_generation_reaches_every_worker(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+/* Reading stops at a request for another worker, and goes on however that request ends. */
+static void test_a_pipeline_is_read_on_behind_what_goes_elsewhere(void)
+{
+    static const char *const pairs[] = {"workers", "2", NULL};
+    char request[4096], expected[4096];
+    rig_start(&rig, pairs, NULL);
+    struct rig_client *c = rig_connect(&rig, 0), *other = rig_connect(&rig, 2);
+    const char *here = rig_key(&rig, 0, 0), *there = rig_key(&rig, 1, 0);
+    /* Queued by a MULTI that stands before it in the same bytes: it does not go. */
+    snprintf(request, sizeof request,
+             "SET %s 1\r\nMULTI\r\nINCR %s\r\nINCR %s\r\nEXEC\r\nGET %s\r\nMGET %s %s\r\nPING\r\n", there,
+             there, here, there, here, there);
+    CU_ASSERT(rig_says(&rig, c, request,
+                       "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:2\r\n:1\r\n$1\r\n2\r\n*2\r\n$1\r\n1\r\n$"
+                       "1\r\n2\r\n+PONG\r\n"));
+    /* Behind a command that blocks; and what comes first of all is for another worker. */
+    snprintf(request, sizeof request, "BLPOP {%s}list 0\r\nGET %s\r\nGET %s\r\n", here, there, here);
+    rig_send(c, request);
+    rig_run(&rig, 5000);
+    c->got_len = 0;
+    snprintf(request, sizeof request, "GET %s\r\nRPUSH {%s}list x\r\n", there, here);
+    CU_ASSERT(rig_says(&rig, other, request, "$1\r\n2\r\n:1\r\n"));
+    snprintf(expected, sizeof expected, "*2\r\n$%zu\r\n{%s}list\r\n$1\r\nx\r\n$1\r\n2\r\n$1\r\n1\r\n",
+             strlen(here) + 6, here);
+    CU_ASSERT(c->got_len == strlen(expected) && memcmp(c->got, expected, c->got_len) == 0);
+    /* A paused client, whose next request is for another worker. */
+    snprintf(request, sizeof request, "CLIENT PAUSE 20\r\nSET %s 5\r\nGET %s\r\n", there, there);
+    CU_ASSERT(rig_says(&rig, c, request, "+OK\r\n+OK\r\n$1\r\n5\r\n"));
+    CU_ASSERT(rig_stop(&rig));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -403,6 +434,7 @@ int main(int argc, char **argv)
         UNIT(test_killed_clients_leave_the_frames_to_others),
         UNIT(test_sleeps_begin_short),
         UNIT(test_a_new_generation_reaches_every_worker),
+        UNIT(test_a_pipeline_is_read_on_behind_what_goes_elsewhere),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/many", tests);
