@@ -262,6 +262,8 @@ const struct directive directives[] = {
     /* -- ours: workers and memory of the dataplane -- */
     INT("workers", NULL, "1", 1, 64, OURS_DATAPLANE),
     CHECKED("worker-cores", NULL, "auto", check_cores, OURS_DATAPLANE),
+    ENUM("cluster-view", NULL, "none", WORDS("none", "workers"), OURS_DATAPLANE),
+    INT("cluster-view-port", NULL, "7000", 1, 65535, OURS_DATAPLANE),
     ENUM("cross-node", NULL, "no", WORDS("no", "socket", "yes"), OURS_DATAPLANE),
     ENUM("tcp-congestion-control", NULL, "cubic", WORDS("cubic", "newreno"), OURS),
     BOOL("tcp-ecn", NULL, "yes", OURS),

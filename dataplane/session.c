@@ -185,6 +185,8 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     acl_welcome(&w->env, &s->client);
     s->client.worker = (uint8_t)w->id;
     tcp_endpoints(c, &s->client.local, &s->client.peer);
+    if (config_worker_of_port(w->conf, s->client.local.port) >= 0)
+        s->client.flags |= CLIENT_CLUSTER;
     s->worker = w;
     s->conn = c;
     s->flags = SESSION_OPEN;

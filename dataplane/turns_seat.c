@@ -60,6 +60,11 @@ static bool reads_all(const struct request *rq)
     return rq->cmd->flags & CMD_ALL_KEYS || reaches(rq);
 }
 
+static bool looks_at(const struct command_env *env, const struct request *rq, unsigned shard)
+{
+    return rq->route == ROUTE_ALL || shard == env->self;
+}
+
 /* Has a command a shard to itself that this one looks at, although it names no key? */
 static bool is_shut_out(const struct command_env *env, const struct request *rq)
 {
@@ -67,8 +72,8 @@ static bool is_shut_out(const struct command_env *env, const struct request *rq)
     bool out = false;
     if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
         return false;
-    for (unsigned i = rq->route == ROUTE_ALL ? 0 : env->self; i < ks->shards && !out; i++)
-        out = (rq->route == ROUTE_ALL || i == env->self) && shard_pins(ks->shard[i])->alone;
+    for (unsigned i = 0; i < ks->shards && !out; i++)
+        out = looks_at(env, rq, i) && shard_pins(ks->shard[i])->alone;
     return out;
 }
 
@@ -80,7 +85,7 @@ static bool any_pinned(const struct command_env *env, const struct request *rq, 
     bool any = false;
     for (unsigned i = 0; i < ks->shards && !any; i++) {
         const struct pins *p = shard_pins(ks->shard[i]);
-        any = (rq->route == ROUTE_ALL || i == env->self) && (held ? p->held : p->pins);
+        any = looks_at(env, rq, i) && (held ? p->held : p->pins);
     }
     return any;
 }
@@ -91,7 +96,8 @@ static bool goes_with_readers(const struct command_env *env, const struct reques
     const struct keyspace *ks = env->ks;
     bool detaches = rq->cmd->flags & CMD_DETACHES, may = detaches || reads_all(rq);
     for (unsigned i = 0; may && i < ks->shards; i++)
-        may = detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0;
+        may = !looks_at(env, rq, i) ||
+              (detaches ? store_may_flush(ks->shard[i]) : shard_pins(ks->shard[i])->writing == 0);
     return may;
 }
 
@@ -149,19 +155,25 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
     return shard_pins(t->env->ks->shard[pin->shard]);
 }
 
-void seat_each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
+/* The shards that a job runs on. */
+static void each_shard(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
 {
     const struct keyspace *ks = t->env->ks;
-    for (unsigned i = 0; j->seat.alone && i < ks->shards; i++)
+    for (unsigned i = 0; i < ks->shards; i++)
         if (j->seat.stopped || i == t->env->self)
             fn(shard_pins(ks->shard[i]));
 }
 
+void seat_each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
+{
+    if (j->seat.alone)
+        each_shard(t, j, fn);
+}
+
 void seat_give_back(struct turns *t, struct job *j)
 {
-    const struct keyspace *ks = t->env->ks;
-    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
-        pins_remove_all(shard_pins(ks->shard[i]));
+    if (j->seat.everything)
+        each_shard(t, j, pins_remove_all);
     seat_each_own(t, j, pins_remove_shard);
     for (int i = 0; i < j->seat.pins; i++)
         pins_remove(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);
@@ -211,11 +223,10 @@ void seat_collect_expired(struct turns *t, struct job *j)
 
 void seat_hold(struct turns *t, struct job *j)
 {
-    const struct keyspace *ks = t->env->ks;
     j->seat.everything = reads_all(&j->rq);
     j->seat.alone = j->seat.whole && !j->seat.everything;
-    for (unsigned i = 0; j->seat.everything && i < ks->shards; i++)
-        pins_hold_all(shard_pins(ks->shard[i]));
+    if (j->seat.everything)
+        each_shard(t, j, pins_hold_all);
     seat_each_own(t, j, pins_hold_shard);
     for (int i = 0; !j->rq.busy && i < j->seat.pins; i++)
         pins_hold(pins_of(t, &j->seat.pin[i]), &j->seat.pin[i]);

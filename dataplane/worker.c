@@ -194,11 +194,12 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_deliver(w, false);
 }
 
-/* Sends a request to where it must run, unless MULTI queues it here. Its session was read no further; if it
+/* Sends a request to where it must run, unless MULTI queues it here or the cluster view answers with where it belongs. Its session was read no further; if it
  * does not wait now, it is read on. */
 static bool goes_elsewhere(struct worker *w, struct session *s, struct request *rq)
 {
-    bool goes = !(s->client.flags & CLIENT_MULTI);
+    bool told = s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD;
+    bool goes = !(s->client.flags & CLIENT_MULTI) && !told;
     s->flags &= ~(uint32_t)SESSION_HOPS;
     if (!goes || !worker_defer(w, s, rq))
         worker_ready(w, s);
@@ -515,6 +516,14 @@ unsigned worker_clients_max(const struct config *conf)
     return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
 }
 
+/* The port of all workers, and in the cluster view this worker's own. */
+static bool listens(const struct worker *w)
+{
+    const struct config *conf = w->conf;
+    return tcp_listen(w->tcp, conf->port) && (conf->cluster_view == CLUSTER_VIEW_NONE ||
+                                              tcp_listen(w->tcp, (uint16_t)(conf->cluster_view_port + w->id)));
+}
+
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
 {
     w->id = id;
@@ -571,7 +580,8 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor || !tcp_listen(w->tcp, w->conf->port)) {
+    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor ||
+        !listens(w)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }

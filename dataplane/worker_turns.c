@@ -1,6 +1,7 @@
 /* worker_turns.c: requests that take long, and those that wait for the keys of such (turns.h). */
 #include "worker.h"
 
+#include "command/cluster.h"
 #include "job.h"
 
 #include <x86intrin.h>
@@ -70,6 +71,9 @@ static void wait(struct worker *w, struct session *s, const struct request *rq)
 
 bool worker_is_held(struct worker *w, struct session *s, struct request *rq)
 {
+    char text[CLUSTER_ERROR];
+    if (in_cluster(rq) && rq->cmd && !rq->bad_arity && cluster_strays(rq, text))
+        return false; /* other workers' keys are not to be looked at: it is refused */
     const char *busy = turns_busy(&w->env, rq);
     if (busy) {
         if (command_refuse(rq, session_write_begin(s), busy) == CMD_COUNTED)

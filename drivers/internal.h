@@ -26,6 +26,8 @@ struct port {
     uint16_t chain_frames; /* as in struct net_config */
     uint8_t mac[6];
     bool vdev, started, leave_open, rss, interrupts;
+    bool ruled;         /* rules_place() did */
+    uint16_t view_port; /* worker 0's own local port in the cluster view; 0 = none */
     uint32_t offload; /* enum net_offload */
     int claim;
     char device[64], driver[32];
@@ -37,5 +39,8 @@ struct port {
     int socket[CONFIG_WORKERS]; /* NUMA node of a worker's memory */
 };
 
+/* Has the device bring TCP to each worker's own local port to its queue. False if it cannot: nothing is left of
+ * it. The device has been started. */
+bool rules_place(const struct port *p, const struct config *conf);
 /* What the planner is to know of a configuration; which CPUs there are is the caller's to fill in. */
 void wish_of(const struct config *conf, struct plan_wish *w);

@@ -210,6 +210,8 @@ static bool bring_up(struct port *p, const struct config *conf, char *error, siz
     p->started = true;
     settle(p, conf);
     read_reta(p, &info);
+    p->view_port = conf->cluster_view == CLUSTER_VIEW_WORKERS ? conf->cluster_view_port : 0;
+    p->ruled = p->view_port && p->rss && rules_place(p, conf);
     if (conf->link_mtu > RTE_ETHER_MTU && p->mtu < conf->link_mtu)
         return fail(error, size, "link-mtu %u: link %s and its driver %s take at most %u", conf->link_mtu,
                     p->device, p->driver, p->mtu);
@@ -218,7 +220,7 @@ static bool bring_up(struct port *p, const struct config *conf, char *error, siz
 
 static bool make_queues(struct port *p, const struct link_kind *kind)
 {
-    if (p->workers > 1 && !(p->steer = steer_new(p->workers, p->rss)))
+    if (p->workers > 1 && !(p->steer = steer_new(p->workers, p->rss, p->view_port, p->ruled)))
         return false;
     for (uint16_t i = 0; i < p->workers; i++) {
         struct port_queue *q = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(sizeof *q, RTE_CACHE_LINE_SIZE));

@@ -51,6 +51,9 @@ bool port_owns(const void *queue, const struct endpoint *local, const struct end
     if (!q->steer)
         return true;
     const struct port *p = q->port;
+    int view = steer_port_owner(q->steer, local->port);
+    if (view >= 0)
+        return view == q->index;
     uint32_t hash = steer_hash(q->steer, local, remote);
     if (!p->rss)
         return steer_worker(q->steer, hash) == q->index;

@@ -20,7 +20,8 @@ enum { RING_FLOWS = 1024, RING_COPIES = 64, BURST = 64, WORKERS = 64 };
 
 struct steer {
     unsigned workers;
-    bool hashed;
+    bool hashed, ruled;
+    unsigned view_port, views; /* own local ports: of worker 0, and how many */
     uint32_t low[256], high[256]; /* hash of one byte in the low and high half of a 16-bit word */
     struct rte_ring *ring[];      /* from * workers + to */
 };
@@ -42,13 +43,17 @@ static struct rte_ring *ring_new(unsigned size)
     return r;
 }
 
-struct steer *steer_new(unsigned workers, bool hashed)
+struct steer *steer_new(unsigned workers, bool hashed, uint16_t view_port, bool ruled)
 {
+    bool placed = hashed && (ruled || !view_port);
     struct steer *s = calloc(1, sizeof *s + (size_t)workers * workers * sizeof s->ring[0]);
     if (!s)
         return NULL;
     s->workers = workers;
     s->hashed = hashed;
+    s->ruled = ruled;
+    s->view_port = view_port;
+    s->views = view_port ? workers : 0;
     for (unsigned i = 0; i < 256; i++) {
         s->low[i] = hash_word((uint16_t)i);
         s->high[i] = hash_word((uint16_t)(i << 8));
@@ -56,7 +61,7 @@ struct steer *steer_new(unsigned workers, bool hashed)
     for (unsigned i = 0; i < workers * workers; i++) {
         if (i / workers == i % workers)
             continue;
-        s->ring[i] = ring_new(hashed ? RING_COPIES : RING_FLOWS);
+        s->ring[i] = ring_new(placed ? RING_COPIES : RING_FLOWS);
         if (!s->ring[i]) {
             steer_free(s);
             return NULL;
@@ -114,6 +119,29 @@ uint32_t steer_hash(const struct steer *s, const struct endpoint *a, const struc
     return hash_of(s, addresses[0].b, sizeof addresses, ports);
 }
 
+int steer_port_owner(const struct steer *s, uint16_t port)
+{
+    unsigned worker = port - s->view_port;
+    return worker < s->views ? (int)worker : -1;
+}
+
+/* A TCP flow: its addresses and ports, one of which is ours. */
+static struct steer_target flow_target(const struct steer *s, const uint8_t *addresses, unsigned bytes,
+                                       const uint8_t *ports, const uint8_t *local)
+{
+    int view = steer_port_owner(s, (uint16_t)(local[0] << 8 | local[1]));
+    if (view >= 0)
+        return (struct steer_target){.worker = (unsigned)view, .flow = s->ruled};
+    return (struct steer_target){.worker = owner(s, addresses, bytes, ports), .flow = true};
+}
+
+/* The same, told by an ICMP error, which is nothing that a port places. */
+static struct steer_target quoted_target(const struct steer *s, const uint8_t *addresses, unsigned bytes,
+                                         const uint8_t *ports)
+{
+    return (struct steer_target){.worker = flow_target(s, addresses, bytes, ports, ports).worker};
+}
+
 static struct steer_target arp_target(const uint8_t *p, unsigned len)
 {
     static const uint8_t nobody[4];
@@ -136,7 +164,7 @@ static struct steer_target quoted4_target(const struct steer *s, const uint8_t *
     unsigned header = error ? (q[0] & 0xfu) * 4 : 0;
     if (header < HEADER_4 || len < ICMP_HEADER + header + PORTS || q[9] != IPPROTO_TCP)
         return (struct steer_target){0};
-    return (struct steer_target){.worker = owner(s, q + 12, 8, q + header)};
+    return quoted_target(s, q + 12, 8, q + header);
 }
 
 static struct steer_target ipv4_target(const struct steer *s, const uint8_t *p, unsigned len)
@@ -153,7 +181,7 @@ static struct steer_target ipv4_target(const struct steer *s, const uint8_t *p, 
         return quoted4_target(s, p + header, len - header);
     if (p[9] != IPPROTO_TCP)
         return (struct steer_target){0};
-    return (struct steer_target){.worker = owner(s, p + 12, 8, p + header), .flow = true};
+    return flow_target(s, p + 12, 8, p + header, p + header + 2);
 }
 
 static struct steer_target icmp6_target(const struct steer *s, const uint8_t *p, unsigned len)
@@ -167,7 +195,7 @@ static struct steer_target icmp6_target(const struct steer *s, const uint8_t *p,
     if (icmp[0] == 0 || icmp[0] > LAST_ERROR || len < HEADER_6 + ICMP_HEADER + HEADER_6 + PORTS ||
         q[6] != IPPROTO_TCP)
         return (struct steer_target){0};
-    return (struct steer_target){.worker = owner(s, q + 8, 32, q + HEADER_6)};
+    return quoted_target(s, q + 8, 32, q + HEADER_6);
 }
 
 static struct steer_target ipv6_target(const struct steer *s, const uint8_t *p, unsigned len)
@@ -176,7 +204,7 @@ static struct steer_target ipv6_target(const struct steer *s, const uint8_t *p, 
     if (len < HEADER_6 + PORTS)
         return (struct steer_target){0};
     if (p[6] == IPPROTO_TCP)
-        return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER_6), .flow = true};
+        return flow_target(s, p + 8, 32, p + HEADER_6, p + HEADER_6 + 2);
     if (p[6] == FRAGMENT && len >= HEADER_6 + FRAGMENT_HEADER)
         return (struct steer_target){.worker = owner(s, p + 8, 32, p + HEADER_6 + 4)};
     return p[6] == IPPROTO_ICMPV6 ? icmp6_target(s, p, len) : (struct steer_target){0};

@@ -381,6 +381,12 @@ static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
+static const struct word view_words[] = {
+    {"none", CLUSTER_VIEW_NONE}, {"workers", CLUSTER_VIEW_WORKERS}, {NULL, 0}};
+static const struct word endpoint_words[] = {{"ip", CLUSTER_ENDPOINT_IP},
+                                             {"hostname", CLUSTER_ENDPOINT_HOSTNAME},
+                                             {"unknown-endpoint", CLUSTER_ENDPOINT_UNKNOWN},
+                                             {NULL, 0}};
 static const struct word cross_words[] = {
     {"no", CROSS_NODE_NO}, {"socket", CROSS_NODE_SOCKET}, {"yes", CROSS_NODE_YES}, {NULL, 0}};
 static const struct word channel_words[] = {{"allchannels", true}, {"resetchannels", false}, {NULL, 0}};
@@ -445,6 +451,9 @@ static const struct row rows[] = {
     {"slowlog-max-len", &number, "128", INTO(slowlog_max_len), 0, INT64_MAX},
     {"latency-monitor-threshold", &number, "0", INTO(latency_monitor_ms), 0, INT64_MAX},
     {"hll-sparse-max-bytes", &bytes, "3000", INTO(hll_sparse_max_bytes), 0, INT64_MAX},
+    {"cluster-announce-ip", &text, "", INTO(cluster_announce_ip)},
+    {"cluster-announce-hostname", &text, "", INTO(cluster_announce_hostname)},
+    {"cluster-preferred-endpoint-type", &word, "ip", INTO(cluster_endpoint), .words = endpoint_words},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
     {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
     {"tcp-ecn", &word, "yes", INTO(tcp_ecn), .words = yes_no},
@@ -459,6 +468,8 @@ static const struct row rows[] = {
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
     {"cross-node", &word, "no", INTO(cross_node), .words = cross_words},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
+    {"cluster-view", &word, "none", INTO(cluster_view), .words = view_words},
+    {"cluster-view-port", &number, "7000", INTO(cluster_view_port), 1, UINT16_MAX},
     {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
     {"tcp-receive-buffer", &bytes, "256kb", INTO(tcp_receive_buffer), 65536, 64 * MIB},
     {"arena-size", &bytes, "256mb", INTO(arena_size), MIB, INT64_MAX},
@@ -539,6 +550,17 @@ static void conclude(struct config *c)
     c->times_all = c->latency_monitor_ms || slow < FAST_US;
 }
 
+/* A port of its own for every worker. */
+static bool has_ports(const struct config *c, char *error, size_t size)
+{
+    unsigned last = c->cluster_view_port + c->workers - 1;
+    if (c->cluster_view == CLUSTER_VIEW_NONE || (last <= UINT16_MAX && config_worker_of_port(c, c->port) < 0))
+        return true;
+    snprintf(error, size, "cluster-view-port: %u workers from port %u on do not fit beside port %u", c->workers,
+             c->cluster_view_port, c->port);
+    return false;
+}
+
 struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
                             size_t size)
 {
@@ -559,7 +581,10 @@ struct config *config_build(uint64_t generation, const struct config_pair *pairs
         return NULL;
     }
     conclude(c);
-    return c;
+    if (has_ports(c, error, size))
+        return c;
+    config_free(c);
+    return NULL;
 }
 
 uint64_t config_clients_bytes(const struct config *c)

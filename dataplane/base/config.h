@@ -21,6 +21,8 @@ enum maxmemory_policy {
 enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
+enum cluster_view { CLUSTER_VIEW_NONE, CLUSTER_VIEW_WORKERS };
+enum cluster_endpoint { CLUSTER_ENDPOINT_IP, CLUSTER_ENDPOINT_HOSTNAME, CLUSTER_ENDPOINT_UNKNOWN };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
 enum { CONFIG_ADDRESSES = 8, CONFIG_ROUTES = 64, CONFIG_WORKERS = 64 };
 
@@ -88,6 +90,8 @@ struct config {
     uint64_t busy_reply_threshold_ms; /* a script may take; 0 = as long as it may at most */
     uint64_t script_memory_limit;     /* bytes of an interpreter */
     uint64_t hll_sparse_max_bytes;
+    const char *cluster_announce_ip, *cluster_announce_hostname; /* "" = none */
+    enum cluster_endpoint cluster_endpoint;                      /* cluster-preferred-endpoint-type */
     enum idle_policy idle_policy;
     enum congestion_control tcp_congestion_control;
     bool tcp_ecn;
@@ -108,6 +112,8 @@ struct config {
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
     enum cross_node cross_node; /* workers on other NUMA nodes than the NIC's */
     uint16_t port;
+    enum cluster_view cluster_view;
+    uint16_t cluster_view_port; /* of worker 0; that of worker i is i more */
     unsigned tcp_backlog;
     uint32_t tcp_receive_buffer; /* bytes: the largest window announced */
     uint64_t arena_size;
@@ -147,6 +153,13 @@ void config_free(struct config *c);
 
 /* Bytes that all clients together may take by maxmemory-clients; 0 = any number. */
 uint64_t config_clients_bytes(const struct config *c);
+
+/* The worker whose own port in the cluster view this is; -1 = it is none of them. */
+static inline int config_worker_of_port(const struct config *c, uint16_t port)
+{
+    unsigned worker = (unsigned)port - c->cluster_view_port; /* a port before the first is far behind the last */
+    return c->cluster_view == CLUSTER_VIEW_WORKERS && worker < c->workers ? (int)worker : -1;
+}
 
 /* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
 const char *config_text(const struct config *c, const char *name);

@@ -28,5 +28,5 @@ void client_reset(struct client *c)
     c->user = NULL;
     c->db = 0;
     c->proto = 2;
-    c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING;
+    c->flags &= CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED | CLIENT_INTERNAL | CLIENT_WAITING | CLIENT_CLUSTER;
 }

@@ -32,6 +32,8 @@ enum client_flag {
     CLIENT_MONITOR = 1 << 26,    /* MONITOR: it is shown what others do */
     CLIENT_SCRIPT = 1 << 22,     /* its commands are those of a script */
     CLIENT_UNLIMITED = 1 << 23,  /* authenticated as a user who may do everything: nothing to check */
+    CLIENT_CLUSTER = 1 << 28, /* came to its worker's own port: it sees a node of a cluster (command/cluster.h) */
+    CLIENT_READONLY = 1 << 29, /* READONLY */
     CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
 };
 

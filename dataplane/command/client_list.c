@@ -36,6 +36,8 @@ static void flag_letters(const struct client *c, char text[CLIENT_LETTERS])
         *p++ = 'c';
     if (c->flags & CLIENT_KILLED)
         *p++ = 'A';
+    if (c->flags & CLIENT_READONLY)
+        *p++ = 'r';
     if (c->flags & CLIENT_NO_EVICT)
         *p++ = 'e';
     if (c->flags & CLIENT_NO_TOUCH)

@@ -58,6 +58,7 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 readers, and nobody changes a key meanwhile (KEYS) */
                     CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
                                                 for who changes something (FLUSHALL) */
+                    CMD_OF_NODE = 1 << 23,   /* CMD_ROUTE_ALL, but in the cluster view about its worker's shard alone */
                     CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
                     CMD_SAMPLED = 1 << 22,   /* as short as a CMD_FAST command, or done in slices: one of many is
                                                 timed (SET) */
@@ -179,7 +180,7 @@ extern struct command commands_strings[], commands_bits[], commands_generic[], c
     commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
     commands_stream_groups[];
 extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_pubsub[], commands_script[], commands_migrate[];
+    commands_hash_expire[], commands_pubsub[], commands_script[], commands_migrate[], commands_cluster[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a

@@ -1,5 +1,6 @@
 /* connection.c: PING, ECHO, AUTH, HELLO, SELECT, RESET, QUIT.
  * https://redis.io/docs/latest/commands/?group=connection */
+#include "command/cluster.h"
 #include "command/connection.h"
 
 #include <limits.h>
@@ -44,12 +45,6 @@ enum command_result quit_run(struct request *rq)
     return CMD_DONE;
 }
 
-enum command_result no_cluster_run(struct request *rq)
-{
-    reply_error(rq->out, "ERR This instance has cluster support disabled");
-    return CMD_DONE;
-}
-
 enum command_result select_run(struct request *rq)
 {
     int64_t db;
@@ -57,6 +52,8 @@ enum command_result select_run(struct request *rq)
         return CMD_DONE;
     if (db > INT_MAX || db < INT_MIN) {
         reply_error(rq->out, "ERR value is out of range, value must between -2147483648 and 2147483647");
+    } else if (db != 0 && cluster_refuses(rq, "ERR SELECT is not allowed in cluster mode")) {
+        return CMD_DONE;
     } else if (db < 0 || db >= (int64_t)rq->env->ks->databases) {
         reply_error(rq->out, "ERR DB index is out of range");
     } else {
@@ -149,7 +146,7 @@ static void hello_reply(struct request *rq)
     reply_bulk_str(w, "id");
     reply_int(w, (int64_t)rq->client->id);
     reply_bulk_str(w, "mode");
-    reply_bulk_str(w, "standalone");
+    reply_bulk_str(w, in_cluster(rq) ? "cluster" : "standalone");
     reply_bulk_str(w, "role");
     reply_bulk_str(w, "master");
     reply_bulk_str(w, "modules");

@@ -4,7 +4,7 @@
 
 extern const struct command client_subs[];
 
-command_handler auth_run, echo_run, hello_run, ping_run, quit_run, reset_run, select_run, no_cluster_run;
+command_handler auth_run, echo_run, hello_run, ping_run, quit_run, reset_run, select_run;
 command_handler client_caching_run, client_getname_run, client_getredir_run, client_help_run, client_id_run,
     client_info_run, client_kill_run, client_list_run, client_no_evict_run, client_no_touch_run,
     client_pause_run, client_reply_run, client_setinfo_run, client_setname_run, client_tracking_run,

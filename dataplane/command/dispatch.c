@@ -10,6 +10,7 @@
 #include "base/number.h"
 #include "base/times.h"
 #include "command/acl.h"
+#include "command/cluster.h"
 #include "command/connection.h"
 #include "command/latency.h"
 #include "command/monitor.h"
@@ -38,7 +39,7 @@ static void route_one_key(struct request *rq, unsigned position)
 static __attribute__((noinline)) void route_keys(struct request *rq)
 {
     int position[MANY_KEYS];
-    bool alone = rq->env->ks->shards == 1;
+    bool alone = rq->env->ks->shards == 1 || in_cluster(rq); /* which are all of one slot, or it is refused */
     int n = command_keys(rq->cmd, rq->argc, rq->argv, position, alone ? 1 : MANY_KEYS);
     if (n <= 0)
         return;
@@ -91,7 +92,7 @@ static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct 
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
     else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
-    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL)
+    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL && !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
         rq->route = ROUTE_ALL;
     return slot->family;
 }
@@ -243,9 +244,20 @@ static void refuse_listener(struct request *rq)
     refuse(rq, text);
 }
 
+/* In the cluster view: does it belong to another node, or to none? */
+static __attribute__((noinline)) bool refuse_stray(struct request *rq)
+{
+    char text[CLUSTER_ERROR];
+    if (!cluster_strays(rq, text))
+        return false;
+    reply_error(rq->out, text);
+    return true;
+}
+
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
-static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens)
+static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens,
+                                                           bool clustered)
 {
     if (!rq->cmd && is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
@@ -255,6 +267,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         refuse_arity(rq);
     else if (!(rq->cmd->flags & CMD_NO_AUTH) && !(rq->client->flags & CLIENT_UNLIMITED) && is_denied(rq))
         ;
+    else if (clustered && refuse_stray(rq))
+        ; /* it has been told */
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
@@ -412,8 +426,8 @@ static const char *keeps_out(const struct request *rq)
     return keys ? "ERR Replica can't interact with the keyspace" : NULL;
 }
 
-/* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors, or has
- * to show a password; or the command is refused, or all are. */
+/* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors, is in the
+ * cluster view or has to show a password; or the command is refused, or all are. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -422,7 +436,7 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
     bool refused =
-        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB); /* EXEC's refusal ends the transaction */
+        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB, in_cluster(rq)); /* EXEC's ends the transaction */
     if (!busy && rq->client->flags & CLIENT_MONITOR)
         busy = keeps_out(rq);
     if (busy && !refused) {
@@ -446,7 +460,7 @@ enum command_result command_execute(struct request *rq, struct resp_writer *out)
     enum {
         USUAL = CLIENT_UNLIMITED, /* authenticated, too */
         UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING |
-                  CLIENT_MONITOR
+                  CLIENT_MONITOR | CLIENT_CLUSTER
     };
     struct client *c = rq->client;
     const struct command *cmd = rq->cmd;

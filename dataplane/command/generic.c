@@ -1,5 +1,6 @@
 /* generic.c: DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE, OBJECT.
  * https://redis.io/docs/latest/commands/?group=generic */
+#include "command/cluster.h"
 #include "command/generic.h"
 #include "command/server.h"
 #include <limits.h>
@@ -144,6 +145,8 @@ enum command_result copy_command(struct request *rq)
     struct key from = request_key(rq, 1), to = request_key(rq, 2);
     if (!parse_copy(rq, &to_db, &replace))
         return CMD_DONE;
+    if (to_db != 0 && cluster_refuses(rq, "ERR Copying to another database is not allowed in cluster mode"))
+        return CMD_DONE;
     if (db == to_db && slice_eq(from.name, to.name)) {
         reply_error(rq->out, "ERR source and destination objects are the same");
         return CMD_DONE;
@@ -165,7 +168,7 @@ enum command_result move_command(struct request *rq)
 {
     unsigned db = rq->client->db, to_db = db;
     struct shard *s = request_shard(rq, &rq->key);
-    if (!request_db(rq, 2, &to_db))
+    if (cluster_refuses(rq, "ERR MOVE is not allowed in cluster mode") || !request_db(rq, 2, &to_db))
         return CMD_DONE;
     if (db == to_db)
         reply_error(rq->out, "ERR source and destination objects are the same");

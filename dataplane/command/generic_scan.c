@@ -1,9 +1,11 @@
 /* generic_scan.c: KEYS, SCAN, RANDOMKEY, which see every shard (CMD_ROUTE_ALL: all other workers are
  * stopped). https://redis.io/docs/latest/commands/scan/
  *
- * A SCAN cursor is the shard's number in the 16 high bits and the shard's own cursor in the 48 low ones. */
+ * A SCAN cursor is the number of a shard, among those that the client sees, in the 16 high bits and that shard's own
+ * cursor in the 48 low ones. */
 #include "base/glob.h"
 #include "base/number.h"
+#include "command/cluster.h"
 #include "command/generic.h"
 #include "command/scan.h"
 #include "command/server.h"
@@ -77,11 +79,12 @@ static void list_reply(struct resp_writer *out, const struct key_list *l, struct
 enum command_result keys_command(struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
+    const struct shard_span span = request_shards(rq);
     struct key_list l;
-    if (turn_wanted(rq, server_db_size(rq->env, rq->client->db, NULL, NULL)))
+    if (turn_wanted(rq, server_db_size(rq, rq->client->db, NULL, NULL)))
         return CMD_LONG;
     list_init(&l, &rq->argv[1], NULL);
-    for (unsigned i = 0; i < ks->shards; i++) {
+    for (unsigned i = span.first; i < span.end; i++) {
         uint64_t cursor = 0;
         do
             cursor = store_scan(ks->shard[i], rq->client->db, cursor, STRIDE, list_visit, &l);
@@ -179,16 +182,17 @@ static bool scan_shard(struct shard *s, unsigned db, uint64_t *cursor, uint64_t 
 }
 
 /* Passes about `want` keys, over as many shards as that takes, and returns the next cursor. */
-static uint64_t scan_on(const struct keyspace *ks, unsigned db, uint64_t cursor, uint64_t want,
-                        struct key_list *l, struct turn *turn)
+static uint64_t scan_on(const struct request *rq, uint64_t cursor, uint64_t want, struct key_list *l)
 {
-    uint64_t shard = cursor >> CURSOR_BITS, at = cursor & cursor_mask;
-    for (; shard < ks->shards; shard++, at = 0) {
+    const struct shard_span span = request_shards(rq);
+    uint64_t number = cursor >> CURSOR_BITS, at = cursor & cursor_mask;
+    for (; number < span.end - span.first; number++, at = 0) {
+        struct shard *s = rq->env->ks->shard[span.first + number];
         uint64_t before = l->passed;
         if (want == 0)
-            return shard << CURSOR_BITS;
-        if (scan_shard(ks->shard[shard], db, &at, want, l, turn))
-            return shard << CURSOR_BITS | at;
+            return number << CURSOR_BITS;
+        if (scan_shard(s, rq->client->db, &at, want, l, rq->turn))
+            return number << CURSOR_BITS | at;
         want -= l->passed - before < want ? l->passed - before : want;
     }
     return 0;
@@ -202,10 +206,10 @@ enum command_result scan_command(struct request *rq)
     if (!request_cursor(rq, 1, &cursor) || !request_scan_options(rq, 2, true, &o))
         return CMD_DONE;
     if (scan_reaches(rq->argc, rq->argv) &&
-        scan_is_long(rq, &o, server_db_size(rq->env, rq->client->db, NULL, NULL)))
+        scan_is_long(rq, &o, server_db_size(rq, rq->client->db, NULL, NULL)))
         return CMD_LONG;
     list_init(&l, o.pattern, o.type);
-    cursor = scan_on(rq->env->ks, rq->client->db, cursor, (uint64_t)o.count, &l, rq->turn);
+    cursor = scan_on(rq, cursor, (uint64_t)o.count, &l);
     if (l.failed) {
         reply_oom(rq->out);
     } else {
@@ -221,17 +225,18 @@ enum command_result scan_command(struct request *rq)
 enum command_result randomkey_command(struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
-    unsigned db = rq->client->db, first = 0;
+    const struct shard_span span = request_shards(rq);
+    unsigned db = rq->client->db, shards = span.end - span.first, first = 0;
     uint64_t total = 0, keys = 0, expires, ttl;
     struct entry *e = NULL;
-    for (unsigned i = 0; i < ks->shards; i++) {
-        shard_db_size(ks->shard[i], db, &keys, &expires, &ttl);
+    for (unsigned i = 0; i < shards; i++) {
+        shard_db_size(ks->shard[span.first + i], db, &keys, &expires, &ttl);
         total += keys;
         if (keys && env_random(rq->env) % total < keys)
             first = i;
     }
-    for (unsigned i = 0; i < ks->shards && total && !e; i++)
-        e = store_random(ks->shard[(first + i) % ks->shards], db, env_random(rq->env));
+    for (unsigned i = 0; i < shards && total && !e; i++)
+        e = store_random(ks->shard[span.first + (first + i) % shards], db, env_random(rq->env));
     if (e)
         reply_bulk(rq->out, entry_key(e));
     else

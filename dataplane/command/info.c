@@ -111,7 +111,7 @@ enum command_result info_run(struct request *rq)
     uint32_t selected = rq->argc == 1 ? selected_by(SLICE_LIT("default")) : 0;
     if (turn_wanted(rq, WORK_A_CLIENT * rq->env->box->clients_now(rq->env)))
         return CMD_LONG;
-    struct info i = {.env = rq->env, .turn = rq->turn, .memory = server_account(rq->env)};
+    struct info i = {.rq = rq, .env = rq->env, .turn = rq->turn, .memory = server_account(rq->env)};
     for (int a = 1; a < rq->argc; a++)
         selected |= selected_by(rq->argv[a]);
     for (unsigned s = 0; s < SECTIONS; s++)

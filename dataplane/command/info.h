@@ -4,6 +4,7 @@
 #include "command/text.h"
 
 struct info { /* one INFO command on its way */
+    const struct request *rq;
     struct command_env *env;
     struct turn *turn;
     struct text out;

@@ -1,4 +1,5 @@
 /* info_server.c: INFO server, clients, replication, cpu, cluster. */
+#include "command/cluster.h"
 #include "command/info.h"
 #include "command/version.h"
 
@@ -51,7 +52,7 @@ static void run_id(struct info *i, const char *name)
 
 static void tcp_port(struct info *i, const char *name)
 {
-    info_u64(i, name, i->env->conf->port);
+    info_u64(i, name, in_cluster(i->rq) ? cluster_port(i->rq, i->env->self) : i->env->conf->port);
 }
 
 static void server_time(struct info *i, const char *name)
@@ -79,6 +80,11 @@ static void lru_clock(struct info *i, const char *name)
     info_u64(i, name, i->env->now_ms / 1000 & 0xffffff);
 }
 
+static void mode(struct info *i, const char *name)
+{
+    info_text(i, name, in_cluster(i->rq) ? "cluster" : "standalone");
+}
+
 static void listener(struct info *i, const char *name)
 {
     const struct config *c = i->env->conf;
@@ -97,7 +103,7 @@ const struct info_row info_server[] = {
     INFO_FIXED("redis_git_sha1", "00000000"),
     INFO_FIXED("redis_git_dirty", "0"),
     INFO_PRINT("redis_build_id", build_id),
-    INFO_FIXED("redis_mode", "standalone"),
+    INFO_PRINT("redis_mode", mode),
     INFO_PRINT("os", os_name),
     INFO_PRINT("arch_bits", arch_bits),
     INFO_FIXED("monotonic_clock", "X86 TSC"),
@@ -218,7 +224,12 @@ const struct info_row info_cpu[] = {
     {NULL},
 };
 
+static void cluster_enabled(struct info *i, const char *name)
+{
+    info_u64(i, name, in_cluster(i->rq));
+}
+
 const struct info_row info_cluster[] = {
-    INFO_FIXED("cluster_enabled", "0"),
+    INFO_PRINT("cluster_enabled", cluster_enabled),
     {NULL},
 };

@@ -1,4 +1,5 @@
 /* info_stats.c: INFO stats, commandstats, errorstats and keyspace. */
+#include "command/cluster.h"
 #include "command/info.h"
 #include "command/rates.h"
 
@@ -148,9 +149,11 @@ void info_errorstats(struct info *i)
 
 void info_keyspace(struct info *i)
 {
-    for (unsigned db = 0; db < i->env->ks->databases; db++) {
-        uint64_t expires, avg_ttl, keys = server_db_size(i->env, db, &expires, &avg_ttl), timed = 0;
-        for (unsigned shard = 0; shard < i->env->ks->shards; shard++)
+    const struct shard_span span = request_shards(i->rq);
+    unsigned databases = in_cluster(i->rq) ? 1 : i->env->ks->databases;
+    for (unsigned db = 0; db < databases; db++) {
+        uint64_t expires, avg_ttl, keys = server_db_size(i->rq, db, &expires, &avg_ttl), timed = 0;
+        for (unsigned shard = span.first; shard < span.end; shard++)
             timed += shard_db_timed(i->env->ks->shard[shard], db);
         if (!keys)
             continue;

@@ -1,5 +1,6 @@
 /* server.c: commands on the box and its databases as a whole.
  * https://redis.io/docs/latest/commands/?group=server */
+#include "command/cluster.h"
 #include "command/server.h"
 #include "base/number.h"
 #include "command/tracking.h"
@@ -90,12 +91,13 @@ struct store_account server_account(const struct command_env *env)
     return sum;
 }
 
-uint64_t server_db_size(const struct command_env *env, unsigned db, uint64_t *expires, uint64_t *avg_ttl_ms)
+uint64_t server_db_size(const struct request *rq, unsigned db, uint64_t *expires, uint64_t *avg_ttl_ms)
 {
+    const struct shard_span span = request_shards(rq);
     uint64_t keys = 0, mortal = 0, life = 0;
-    for (unsigned i = 0; i < env->ks->shards; i++) {
+    for (unsigned i = span.first; i < span.end; i++) {
         uint64_t k, e, ttl;
-        shard_db_size(env->ks->shard[i], db, &k, &e, &ttl);
+        shard_db_size(rq->env->ks->shard[i], db, &k, &e, &ttl);
         keys += k;
         mortal += e;
         life += e * ttl;
@@ -112,7 +114,7 @@ uint64_t server_db_size(const struct command_env *env, unsigned db, uint64_t *ex
 
 enum command_result dbsize_run(struct request *rq)
 {
-    reply_int(rq->out, (int64_t)server_db_size(rq->env, rq->client->db, NULL, NULL));
+    reply_int(rq->out, (int64_t)server_db_size(rq, rq->client->db, NULL, NULL));
     return CMD_DONE;
 }
 
@@ -124,7 +126,8 @@ static enum command_result flush(struct request *rq, unsigned db)
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
-    for (unsigned i = 0; i < rq->env->ks->shards; i++)
+    const struct shard_span span = request_shards(rq);
+    for (unsigned i = span.first; i < span.end; i++)
         store_flush(rq->env->ks->shard[i], db);
     tracking_flushed(rq->env);
     reply_ok(rq->out);
@@ -156,6 +159,8 @@ static bool parse_db(struct request *rq, int i, int64_t *db, const char *error)
 enum command_result swapdb_run(struct request *rq)
 {
     int64_t a, b, databases = rq->env->ks->databases;
+    if (cluster_refuses(rq, "ERR SWAPDB is not allowed in cluster mode"))
+        return CMD_DONE;
     if (!parse_db(rq, 1, &a, "ERR invalid first DB index") ||
         !parse_db(rq, 2, &b, "ERR invalid second DB index"))
         return CMD_DONE;

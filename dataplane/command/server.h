@@ -28,7 +28,8 @@ const char *server_fact(struct command_env *env, const char *name, const char *f
 
 /* The account of all shards together; only from a CMD_ROUTE_ALL command. */
 struct store_account server_account(const struct command_env *env);
-/* Live keys of one database over all shards; expires and mean life (ms) of those may be NULL. */
-uint64_t server_db_size(const struct command_env *env, unsigned db, uint64_t *expires, uint64_t *avg_ttl_ms);
+/* Live keys of one database over all shards that the request sees; expires and mean life (ms) of those may be
+ * NULL. */
+uint64_t server_db_size(const struct request *rq, unsigned db, uint64_t *expires, uint64_t *avg_ttl_ms);
 /* Bytes that all connected clients take; only from a CMD_ROUTE_ALL command. */
 uint64_t server_clients_memory(struct command_env *env, struct turn *turn);

@@ -1,5 +1,6 @@
 /* sort.c: SORT and SORT_RO: options, and what becomes of the sorted elements.
  * https://redis.io/docs/latest/commands/sort/, sort_ro/ */
+#include "command/cluster.h"
 #include "command/sort.h"
 
 #include "command/acl.h"
@@ -58,10 +59,14 @@ static bool parse_option(struct sort *o, enum option option, int i)
     case OPTION_LIMIT:
         return request_int(rq, i + 1, &o->limit_start, NULL) && request_int(rq, i + 2, &o->limit_count, NULL);
     case OPTION_BY:
+        if (sort_star(rq->argv[i + 1]) && cluster_refuses(rq, "ERR BY option of SORT denied in Cluster mode."))
+            return false;
         o->by = i + 1;
         o->unsorted |= !sort_star(rq->argv[i + 1]);
         return !sort_star(rq->argv[i + 1]) || may_reach(rq, "BY");
     case OPTION_GET:
+        if (cluster_refuses(rq, "ERR GET option of SORT denied in Cluster mode."))
+            return false;
         o->gets++;
         return may_reach(rq, "GET");
     case OPTION_STORE:

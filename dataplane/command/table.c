@@ -23,7 +23,7 @@ static struct command *const families[] = {
     commands_zset_more,  commands_geo,         commands_sort,    commands_streams,    commands_stream_groups,
     commands_blocking,   commands_hyperloglog, commands_dump,
     commands_transactions, commands_hash_expire, commands_pubsub, commands_script,
-    commands_migrate};
+    commands_migrate,     commands_cluster};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* -- names -- */

@@ -6,6 +6,7 @@
 #include "command/transaction.h"
 
 #include "command/acl.h"
+#include "command/cluster.h"
 #include "command/connection.h"
 #include "command/transaction_commands.h"
 
@@ -25,8 +26,10 @@ static struct transaction *transaction_of(struct client *c)
 {
     if (!c->transaction) {
         c->transaction = calloc(1, sizeof *c->transaction);
-        if (c->transaction)
+        if (c->transaction) {
             c->transaction->shard = -1;
+            c->transaction->slot = CLUSTER_NO_SLOT;
+        }
     }
     return c->transaction;
 }
@@ -341,6 +344,14 @@ static void note_place(struct transaction *t, const struct request *rq)
     t->slow |= !(rq->cmd->flags & CMD_FAST);
 }
 
+/* In the cluster view all keys of a transaction are of one slot. Each command's own are: it would not be queued. */
+static void note_slot(struct transaction *t, const struct request *rq)
+{
+    int slot = cluster_slot(rq);
+    if (slot != CLUSTER_NO_SLOT)
+        t->slot = t->slot == CLUSTER_NO_SLOT || t->slot == slot ? slot : CLUSTER_SLOTS;
+}
+
 static void refuse(struct request *rq, const char *text)
 {
     rq->env->stats[rq->cmd->id].rejected++;
@@ -362,6 +373,8 @@ bool transaction_takes(struct request *rq, bool refused)
         return false;
     else if (!refused && (t->failed || queue(t, rq))) {
         note_place(t, rq);
+        if (in_cluster(rq))
+            note_slot(t, rq);
         reply_simple(rq->out, "QUEUED");
         return true;
     } else if (!refused)
@@ -514,6 +527,11 @@ enum command_result exec_run(struct request *rq)
     struct transaction *t = c->transaction;
     if (!(c->flags & CLIENT_MULTI))
         return error(rq, "ERR EXEC without MULTI");
+    if (t->slot == CLUSTER_SLOTS) {
+        discard(rq->env, c);
+        reply_error(rq->out, CLUSTER_CROSSSLOT);
+        return CMD_COUNTED;
+    }
     if (!t->failed && !has_arrived(rq, t))
         return go_elsewhere(rq);
     if (is_long(rq, t))

@@ -26,6 +26,7 @@ struct transaction {
     bool settled;        /* the queue does not move any more */
     uint32_t flags;      /* enum command_flag of what is queued, together */
     int shard;           /* of its keys; -1: none yet */
+    int slot;            /* in the cluster view: theirs, as cluster_slot() says it */
     int count;           /* commands queued */
     uint64_t arguments;  /* bytes of their arguments, as the client sent them */
     uint8_t *queue;      /* a struct queued each */

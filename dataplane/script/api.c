@@ -122,10 +122,16 @@ static void open_reply(struct script_host *h)
     h->out.end = h->reply + h->reply_cap;
 }
 
-/* May this script write where it is? One that names other keys only if it says so may. */
-static bool confined(const struct script_host *h)
+/* One that names keys of other slots only if it says so. */
+static bool one_slot(const struct script_host *h)
 {
     return h->program->flags & SCRIPT_SHEBANG && !(h->program->flags & SCRIPT_ALLOW_CROSS_SLOT);
+}
+
+/* May this script write where it is? */
+static bool confined(const struct script_host *h)
+{
+    return one_slot(h) || in_cluster(h->rq);
 }
 
 /* It needs more than the shard it runs on: ends it, to start anew. */
@@ -200,6 +206,8 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     char room[DENIED_TEXT + ACL_WHY];
     command_prepare(&rq, h->rq->env, &h->client, argc, h->argv);
     const char *why = refusal(h, &rq, room);
+    if (!why && in_cluster(&rq))
+        why = cluster_script_strays(&rq, &h->slot, one_slot(h));
     if (!why)
         why = stay(L, h, &rq);
     if (why) {

@@ -110,6 +110,23 @@ static const struct library *make(struct script_host *h, struct libraries *all, 
     return NULL;
 }
 
+/* In the cluster view clients load and delete a library at each node. The nodes have the box' libraries in common, so one
+ * of them may have done so already. */
+static bool has_sisters(const struct request *rq)
+{
+    return in_cluster(rq) && rq->env->workers > 1;
+}
+
+/* The library of just this text. */
+static const struct library *loaded(const struct libraries *all, struct slice code)
+{
+    char why[ERROR_TEXT];
+    struct library_head head;
+    const struct library *l =
+        library_head(code, &head, why, sizeof why) ? libraries_find(all, slice_str(head.name)) : NULL;
+    return l && slice_eq(l->code, code) ? l : NULL;
+}
+
 /* Libraries are not counted in maxmemory, but where nothing more fits they are refused as everything is. */
 static bool is_full(struct request *rq, struct slice text)
 {
@@ -136,7 +153,9 @@ enum command_result function_load(struct request *rq)
     struct script_host *h = function_host_of(rq->env);
     if (!h)
         return out_of_memory(rq);
-    const struct library *l = make(h, libraries(rq), code, replace, why, sizeof why);
+    const struct library *l = has_sisters(rq) ? loaded(libraries(rq), code) : NULL;
+    if (!l)
+        l = make(h, libraries(rq), code, replace, why, sizeof why);
     if (!l)
         return error(rq, why);
     reply_bulk(rq->out, l->name);
@@ -147,9 +166,10 @@ enum command_result function_delete(struct request *rq)
 {
     struct libraries *all = libraries(rq);
     const struct library *l = all ? libraries_find(all, rq->argv[2]) : NULL;
-    if (!l)
+    if (!l && !has_sisters(rq))
         return error(rq, "ERR Library not found");
-    libraries_delete(all, l);
+    if (l)
+        libraries_delete(all, l);
     reply_ok(rq->out);
     return CMD_DONE;
 }

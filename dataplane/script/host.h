@@ -53,6 +53,7 @@ struct script_host {
     uint64_t deletions;
     struct library *loading; /* registers its functions, if it is not known yet which ones it has */
     uint8_t resp;            /* 2 or 3: redis.setresp */
+    int slot;                /* in the cluster view: of its keys so far (command/cluster.h) */
     bool read_only, dirty, oom, replying;
     struct resp_writer out; /* replies of commands, into reply */
     uint8_t *reply;

@@ -156,6 +156,7 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
         h->tidy_above = TIDY_BYTES;
     h->read_only = read_only || h->program->flags & SCRIPT_NO_WRITES;
     h->resp = 2;
+    h->slot = in_cluster(rq) ? cluster_slot(rq) : CLUSTER_NO_SLOT;
     h->killed = h->again = h->dirty = h->replying = h->failed = false;
     h->status = 0;
     h->may_turn = h->co && request_may_turn(rq) && !(rq->client->flags & CLIENT_DENY_BLOCKING);
@@ -171,7 +172,7 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
                                 .created_ms = c->created_ms,
                                 .last_ms = c->last_ms};
     h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
-                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED));
+                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED | CLIENT_CLUSTER));
     if (c->flags & CLIENT_INTERNAL)
         h->client.flags |= CLIENT_UNLIMITED;
     lua_gc(h->L, LUA_GCRESTART, 0);
@@ -233,7 +234,9 @@ static bool is_refused(const struct script_host *h, struct request *rq, bool rea
     unsigned flags = h->program->flags;
     if (!(flags & SCRIPT_SHEBANG))
         return false;
-    if (h->oom && !(flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES)))
+    if (flags & SCRIPT_NO_CLUSTER && in_cluster(rq))
+        reply_error(rq->out, "ERR Can not run script on cluster, 'no-cluster' flag is set.");
+    else if (h->oom && !(flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES)))
         reply_oom(rq->out);
     else if (read_only && !(flags & SCRIPT_NO_WRITES))
         reply_error(rq->out, "ERR Can not execute a script with write flag using *_ro command.");

@@ -6,7 +6,7 @@
  * the one shard or to write (what it writes next may be anywhere); then it starts anew, nothing having
  * been changed. A script whose first line is a shebang without allow-cross-slot-keys writes in its shard. */
 #pragma once
-#include "command/command.h"
+#include "command/cluster.h"
 
 #include <stdatomic.h>
 
@@ -102,9 +102,11 @@ static inline bool script_is_alone(const struct request *rq)
     return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
 }
 
-/* Must it not run here, now that other workers go on? */
+/* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. */
 static inline bool script_is_wide(const struct request *rq, const struct program *p, int keys)
 {
+    if (in_cluster(rq))
+        return false;
     return (keys == 0 || atomic_load_explicit(&p->wide, memory_order_relaxed)) && !script_is_alone(rq);
 }
 

@@ -43,6 +43,12 @@ static inline unsigned keyspace_shard_of(const struct keyspace *ks, struct slice
     return ks->shards == 1 ? 0 : key_slot(name) * ks->shards / SLOTS;
 }
 
+/* The first slot of a shard; that of the one behind the last is SLOTS. */
+static inline unsigned keyspace_first_slot(const struct keyspace *ks, unsigned shard)
+{
+    return (shard * SLOTS + ks->shards - 1) / ks->shards;
+}
+
 static inline struct key keyspace_key(const struct keyspace *ks, struct slice name)
 {
     return (struct key){name, key_hash(name, ks->seed)};

@@ -13,7 +13,7 @@ LEFT_OUT = {
     'quit': ENDS, 'shutdown': ENDS, 'monitor': ENDS, 'client|reply off': ENDS, 'client|reply skip': ENDS,
     'client|kill normal': ENDS, 'client|kill slave': 'master and replica are made', 'pfselftest': 'takes a second',
     'command|docs': 'the texts are those of 7.2', 'module|help': OURS, 'acl|help': OURS, 'command|list': OURS, 'client|pause': ENDS, 'client|unpause': ENDS, 'client|tracking': 'needs several connections: tracking.py',
-    'client|no-touch': NEWER, 'client|setinfo': NEWER, 'waitaof': NEWER,
+    'cluster|myshardid': NEWER, 'client|no-touch': NEWER, 'client|setinfo': NEWER, 'waitaof': NEWER,
     'client|info': ITSELF, 'client|list': ITSELF, 'info': ITSELF, 'lastsave': ITSELF, 'lolwut': ITSELF, 'debug': ITSELF, 'config|get': ITSELF,
     'config|set': 'batches.py sends it', 'latency|doctor': ITSELF, 'latency|graph': ITSELF, 'latency|histogram': ITSELF,
     'latency|history': ITSELF, 'latency|latest': ITSELF, 'memory|doctor': ITSELF, 'memory|malloc-stats': ITSELF, 'memory|stats': ITSELF,

@@ -278,10 +278,12 @@ RULES = [
     (('COMMAND', 'GETKEYS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
     (('COMMAND', 'GETKEYSANDFLAGS'), 'nothing but the destination: Redis calls the keys that could follow invalid', merged_alone),
     (('PFADD',), 'a broken value: ours is looked at as a whole before any of it is changed', says(b'INVALIDOBJ')),
-    (('CLUSTER',), 'cluster commands are not built yet', says(b'cluster support disabled')),
     (('ACL', 'LIST'), '7.2 tells sanitize-payload, too', lambda args, a, b: a[0] == b[0] and len(a[1]) == len(b[1])),
     (('ACL', 'GETUSER'), '7.2 tells sanitize-payload, too', lambda args, a, b: a[0] == b[0] and len(a[1] or []) == len(b[1] or [])),
     (('ACL', 'GENPASS'), 'chance', lambda args, a, b: a[0] == b[0] == '$' and len(a[1]) == len(b[1])),
+    (('CLUSTER', 'GETKEYSINSLOT'), 'order of the hash table', same_members),
+    (('CLUSTER', 'LINKS'), 'workers need no links', lambda args, a, b: a[0] == b[0] == '*' and not b[1]),
+    (('CLUSTER', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
     (('ACL', 'CAT'), 'order of the hash table', same_members),
     (('CLIENT', 'HELP'), '7.2 has more sub-commands than 7.0', longer_help),
     (('XINFO',), 'our tree of nodes is none of letters; 7.2 tells when a consumer was active, and makes it '

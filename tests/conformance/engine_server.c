@@ -137,7 +137,7 @@ static struct client *new_client(struct engine *e)
     static uint64_t id = CONNECTIONS; /* those of engine_connect() are below */
     for (unsigned i = 0; i < e->nclients; i++)
         if (e->clients[i].flags & CLIENT_KILLED) {
-            client_init(&e->clients[i], ++id, e->env.now_ms);
+            engine_accept(e, &e->clients[i], ++id);
             return &e->clients[i];
         }
     return engine_connect(e);

@@ -29,7 +29,7 @@ import time
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
-MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': []}
+MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': [], 'cluster': ['--cluster-mode']}
 RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
 FILE_SECONDS, UNBUILT_SECONDS = 600, 15 # a file whose commands are missing only waits for replies
 groups = set() # process groups that must not outlive us
@@ -202,20 +202,26 @@ def run_file(work, name, server, mode, skip, tags, seconds):
 class Oracle:
     """A redis-server of its own for each file, on a free port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, mode):
         self.folder, self.address, self.process = folder, None, None
+        self.cluster = mode == 'cluster'  # all slots on one node
 
     def begin(self):
-        port = free_port()
+        port = next(port for port in iter(free_port, None) if port < 55536)  # that of a cluster's bus is 10000 higher
         self.address = f'127.0.0.1:{port}'
         self.process = subprocess.Popen(
             ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(self.folder),
-             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'],
+             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'] + ['--cluster-enabled', 'yes'] * self.cluster,
             stdout=subprocess.DEVNULL, start_new_session=True)
         groups.add(self.process.pid)
         for _ in range(200):
             try:
-                return wire.Connection(self.address).close()
+                side = wire.Connection(self.address)
+                if self.cluster:
+                    side.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+                    while b'cluster_state:ok' not in side.command('CLUSTER', 'INFO').raw:
+                        time.sleep(0.05)
+                return side.close()
             except OSError:
                 time.sleep(0.05)
         sys.exit('redis_suite.py: redis-server does not start')
@@ -249,7 +255,7 @@ class Box:
 def run_all(who, files, mode, opts, expect, results):
     work = opts.work / f'{who}-{mode}'
     prepare(opts.source, work, mode, expect.adapt if who == 'box' else [])
-    server = Oracle(work) if who == 'oracle' else Box(opts.box, expect.settings)
+    server = Oracle(work, mode) if who == 'oracle' else Box(opts.box, expect.settings)
     for name in files:
         kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
         if who == 'oracle' and opts.kept_oracle and kept.exists():
@@ -347,7 +353,7 @@ def main():
     signal.signal(signal.SIGINT, stop_all)
     expect, tap = Expectations(opts.workers), Tap()
     files = opts.file or suite_files(opts.source)
-    for mode in opts.mode or list(MODES):
+    for mode in opts.mode or ['plain', 'singledb', 'resp3']:
         results = {'box': {}, 'oracle': {}}
         threads = [threading.Thread(target=run_all, args=(who, files, mode, opts, expect, results[who]))
                    for who in ('box', 'oracle')]

@@ -234,14 +234,22 @@ void engine_free(struct engine *e)
     free(e);
 }
 
+void engine_accept(struct engine *e, struct client *c, uint64_t id)
+{
+    bool view = e->conf->cluster_view == CLUSTER_VIEW_WORKERS;
+    client_init(c, id, e->env.now_ms);
+    ip_parse("127.0.77.1", &c->peer.ip);
+    ip_parse("127.0.77.2", &c->local.ip);
+    c->peer.port = (uint16_t)(50000 + id);
+    c->local.port = view ? (uint16_t)(e->conf->cluster_view_port + e->env.self) : 6379;
+    if (view)
+        c->flags |= CLIENT_CLUSTER;
+}
+
 struct client *engine_connect(struct engine *e)
 {
     struct client *c = &e->clients[e->nclients++];
-    client_init(c, e->nclients, e->env.now_ms);
-    ip_parse("127.0.77.1", &c->peer.ip);
-    ip_parse("127.0.77.2", &c->local.ip);
-    c->peer.port = (uint16_t)(50000 + e->nclients);
-    c->local.port = 6379;
+    engine_accept(e, c, e->nclients);
     return c;
 }
 

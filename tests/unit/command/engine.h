@@ -44,8 +44,11 @@ struct engine {
 struct engine *engine_new(const char *directives);
 void engine_free(struct engine *e);
 
-/* A further client (as after accept); e->client stays who it is. */
+/* A further client (as after accept); e->client stays who it is. With `cluster-view workers` it has come to this
+ * worker's own port. */
 struct client *engine_connect(struct engine *e);
+/* The same in a place that was another client's. */
+void engine_accept(struct engine *e, struct client *c, uint64_t id);
 
 /* One command written as an inline request (quotes as in redis-cli), printf-like. Returns the reply. */
 const char *engine_cmd(struct engine *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -11,12 +11,17 @@ static struct steer *steer;
 static struct counters counters;
 static uint8_t f[1700];
 
-static void start(bool hashed)
+static void start_view(bool hashed, uint16_t view_port, bool ruled)
 {
     memset(&counters, 0, sizeof counters);
     rig_pool();
-    steer = steer_new(WORKERS, hashed);
+    steer = steer_new(WORKERS, hashed, view_port, ruled);
     CU_ASSERT_PTR_NOT_NULL_FATAL(steer);
+}
+
+static void start(bool hashed)
+{
+    start_view(hashed, 0, false);
 }
 
 static void done(void)
@@ -262,6 +267,60 @@ static void test_a_whole_packet_goes_to_the_owner_of_its_flow(void)
     done();
 }
 
+enum { VIEW = 7000 };
+
+static void test_a_workers_own_port_is_its_own(void)
+{
+    unsigned of[WORKERS] = {0};
+    start_view(false, VIEW, false);
+    for (uint16_t port = 40000; port < 40200; port++) {
+        for (uint16_t w = 0; w < WORKERS; w++) {
+            CU_ASSERT_EQUAL(owner("10.0.0.1", "10.0.0.2", port, (uint16_t)(VIEW + w)), w);
+            CU_ASSERT_EQUAL(owner("2001:db8::1", "2001:db8::2", port, (uint16_t)(VIEW + w)), w);
+        }
+        of[owner("10.0.0.1", "10.0.0.2", port, 6379)]++;
+        of[owner("10.0.0.1", "10.0.0.2", VIEW, port)]++; /* the other end's port is anybody's */
+    }
+    for (unsigned w = 0; w < WORKERS; w++)
+        CU_ASSERT_TRUE(of[w] > 30);
+    CU_ASSERT_EQUAL(steer_port_owner(steer, VIEW - 1), -1);
+    CU_ASSERT_EQUAL(steer_port_owner(steer, VIEW + WORKERS), -1);
+    done();
+}
+
+static void test_errors_about_an_own_port_go_to_its_worker(void)
+{
+    start_view(true, VIEW, true);
+    for (uint16_t w = 0; w < WORKERS; w++) {
+        uint8_t icmp[128] = {3, 4}, inner[128];
+        const uint8_t segment[20] = {VIEW >> 8, (uint8_t)((VIEW & 0xff) + w), 0x80, 1};
+        size_t n = make_ipv4(inner, "10.0.0.2", "10.0.0.1", 6, segment, 20);
+        memcpy(icmp + 8, inner + 14, n - 14);
+        CU_ASSERT_EQUAL(owner_of_frame(make_ipv4(f, "10.0.0.99", "10.0.0.2", 1, icmp, 36), NULL), w);
+        n = make_ipv6(inner, "2001:db8::2", "2001:db8::1", 6, 64, segment, 20);
+        icmp[0] = 2;
+        memcpy(icmp + 8, inner + 14, n - 14);
+        CU_ASSERT_EQUAL(owner_of_frame(make_icmp6(f, "2001:db8::99", "2001:db8::2", 64, icmp, 56), NULL), w);
+    }
+    done();
+}
+
+/* A port that hashes without such rules has brought the frame to any worker. */
+static void test_own_ports_need_rules_or_handing_on(void)
+{
+    for (unsigned ruled = 0; ruled < 2; ruled++) {
+        start_view(true, VIEW, ruled);
+        struct rte_mbuf *m = tcp("10.0.0.1", "10.0.0.2", 40000, VIEW + 3), *got;
+        CU_ASSERT_EQUAL(steer_out(steer, 1, rig_pool(), &m, 1, &counters), ruled);
+        CU_ASSERT_EQUAL(steer_in(steer, 3, &got, 1), !ruled);
+        rte_pktmbuf_free(m);
+        m = tcp("10.0.0.1", "10.0.0.2", 40000, 6379);
+        CU_ASSERT_EQUAL(steer_out(steer, 1, rig_pool(), &m, 1, &counters), 1);
+        rte_pktmbuf_free(m);
+        done();
+    }
+}
+
 static void test_questions_for_duplicates_reach_all(void)
 {
     bool all;
@@ -288,6 +347,9 @@ int main(int argc, char **argv)
                                              UNIT(test_errors_go_to_the_owner_of_the_quoted_segment),
                                              UNIT(test_fragments_of_a_packet_meet),
                                              UNIT(test_a_whole_packet_goes_to_the_owner_of_its_flow),
+                                             UNIT(test_a_workers_own_port_is_its_own),
+                                             UNIT(test_errors_about_an_own_port_go_to_its_worker),
+                                             UNIT(test_own_ports_need_rules_or_handing_on),
                                              UNIT(test_questions_for_duplicates_reach_all),
                                              UNIT(test_full_ring_is_counted),
                                              UNIT(test_short_frames_belong_to_somebody),

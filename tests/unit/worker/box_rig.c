@@ -458,9 +458,14 @@ void rig_run(struct box_rig *r, uint64_t us)
 
 struct rig_client *rig_connect(struct box_rig *r, unsigned i)
 {
+    return rig_connect_to(r, i, 6379);
+}
+
+struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port)
+{
     struct rig_client *c = &r->client[i];
     struct endpoint local = {.port = (uint16_t)(20000 + i + RIG_CLIENTS * (r->connects++ % 2500))},
-                    remote = {.port = 6379};
+                    remote = {.port = port};
     ip_parse("10.0.0.1", &local.ip);
     ip_parse("10.0.0.2", &remote.ip);
     free(c->got);

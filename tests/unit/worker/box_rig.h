@@ -65,6 +65,8 @@ void rig_reconfigure(struct box_rig *r, const char *const *pairs);
 bool rig_stop(struct box_rig *r);
 
 struct rig_client *rig_connect(struct box_rig *r, unsigned i);
+/* To another port. That of an even client must be odd for worker 0, even for worker 1. */
+struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port);
 /* One round of the workers (a lane's: of its worker), then one of the clients; now_us stays. */
 void rig_round(struct box_rig *r);
 /* Lets both ends run for so many virtual microseconds. */
