@@ -89,7 +89,7 @@ static size_t size_of(uint32_t ids, size_t len)
     return (sizeof(struct note) + ids * sizeof(uint64_t) + len + 7) & ~(size_t)7;
 }
 
-static bool notes_room(struct notes *n, size_t more)
+static bool notes_room(struct tracking_notes *n, size_t more)
 {
     size_t cap = n->cap ? n->cap : NOTES_LEAST;
     while (cap - n->len < more)
@@ -112,7 +112,7 @@ static uint8_t *text_of(struct note *note)
 struct note *note_add(struct tracking *t, unsigned worker, enum note_kind kind, uint32_t ids,
                       struct slice text)
 {
-    struct notes *n = &t->to[worker];
+    struct tracking_notes *n = &t->to[worker];
     size_t size = size_of(ids, text.len);
     *t->due = true;
     if (!notes_room(n, size)) {
@@ -129,17 +129,17 @@ struct note *note_add(struct tracking *t, unsigned worker, enum note_kind kind, 
 
 uint8_t *tracking_take(struct tracking *t, unsigned worker, size_t *len)
 {
-    struct notes *n = &t->to[worker];
+    struct tracking_notes *n = &t->to[worker];
     uint8_t *p = n->len ? n->p : NULL;
     *len = n->len;
     if (p)
-        *n = (struct notes){0};
+        *n = (struct tracking_notes){0};
     return p;
 }
 
 void tracking_give(struct tracking *t, const uint8_t *p, size_t len)
 {
-    struct notes *n = &t->to[t->env->self];
+    struct tracking_notes *n = &t->to[t->env->self];
     *t->due = true;
     if (!notes_room(n, len)) {
         atomic_store(&t->lost, true);
@@ -221,7 +221,7 @@ static struct slice whole(struct tracking *t, const struct client *c, struct sli
 /* For the next client of a note; `done` when there is none after it. */
 static bool tell_of_key(struct tracking *t, struct note *note, bool *done, struct invalidation *out)
 {
-    struct notes *n = &t->to[t->env->self];
+    struct tracking_notes *n = &t->to[t->env->self];
     struct tracker *tr = tracker_find(t, note->id[n->told++]);
     *done = n->told == note->ids;
     if (!tr || !(tr->how & TRACK_ON) || tr->how & TRACK_BCAST)
@@ -234,7 +234,7 @@ static bool tell_of_key(struct tracking *t, struct note *note, bool *done, struc
 
 static bool tell_all(struct tracking *t, bool *done, struct invalidation *out)
 {
-    struct notes *n = &t->to[t->env->self];
+    struct tracking_notes *n = &t->to[t->env->self];
     if (!n->told++)
         t->walk = t->first;
     struct tracker *tr = t->walk;
@@ -292,18 +292,18 @@ static bool tell(struct tracking *t, struct note *note, bool *done, struct inval
 }
 
 /* All have been told. */
-static void notes_begin_anew(struct notes *n)
+static void notes_begin_anew(struct tracking_notes *n)
 {
     if (n->cap > NOTES_KEPT) {
         free(n->p);
-        *n = (struct notes){0};
+        *n = (struct tracking_notes){0};
     }
     n->len = n->at = 0;
 }
 
 bool tracking_next(struct tracking *t, bool all, unsigned *budget, struct invalidation *out)
 {
-    struct notes *n = &t->to[t->env->self];
+    struct tracking_notes *n = &t->to[t->env->self];
     for (; *budget && n->at < n->len && !t->telling; --*budget) {
         struct note *note = (struct note *)(void *)(n->p + n->at);
         size_t size = size_of(note->ids, note->len);

@@ -83,7 +83,7 @@ struct tracker {
     uint64_t bytes;
 };
 
-struct notes {
+struct tracking_notes {
     uint8_t *p;
     size_t len, cap;
     size_t at;     /* own notes: the one that is being told, */
@@ -122,7 +122,7 @@ struct tracking { /* one a worker */
     struct text body; /* of the message that is being told */
     bool has_body;
     _Atomic(bool) lost; /* memory was short: all clients here are to forget everything */
-    struct notes to[CONFIG_WORKERS];
+    struct tracking_notes to[CONFIG_WORKERS];
 };
 
 /* What a client is to be told. */
