@@ -256,7 +256,7 @@ class Run:
             logs.append(rows)
             admin.command('ACL', 'LOG', 'RESET')
         if logs[0] != logs[1]:
-            raise Different('ACL LOG\nonly oracle: %r\nonly box:    %r' % (*[sorted(set(mine.items()) - set(other.items())) for mine, other in (logs, logs[::-1])]))
+            raise Different('ACL LOG\nonly oracle: %r\nonly box:    %r' % (*[sorted(set(mine.items()) - set(other.items())) for mine, other in (logs, logs[::-1])],))
 
     def step(self):
         for _ in range(2):

@@ -226,11 +226,11 @@ static void say_to_all(const char *request)
             lanes[n].client[i].got_len = 0;
 }
 
-/* Long commands give way at each element in some histories, seldom in others. Not those of a few keys: see KEYS_MOST in
- * turns.c. */
+/* Long commands give way at each element in some histories, seldom in others. Not those of a few keys (four at most
+ * here): see KEYS_MOST in turns_seat.c. */
 static void set_slices(uint64_t *random)
 {
-    static const unsigned work[] = {5, 8, TURN_WORK};
+    static const unsigned work[] = {4 * KEY_WORK, 6 * KEY_WORK, TURN_WORK};
     for (unsigned n = 0; n < workers; n++) {
         struct worker *w = lanes[n].worker;
         w->env.turn_work = work[linear_random(random) % 3];

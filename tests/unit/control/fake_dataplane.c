@@ -123,11 +123,14 @@ static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
     static const char clients[] =
         "id=3 addr=127.0.0.1:5 laddr=127.0.0.1:6379 name= age=1 idle=0 db=0 cmd=get lib-name= resp=2\n"
         "id=4 addr=127.0.0.1:6 laddr=127.0.0.1:6379 name=n age=2 idle=1 db=1 cmd=set lib-name=x resp=3\n";
+    static const char user[] = "user default on nopass sanitize-payload ~* &* +@all";
     struct fake *f = ctx;
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    if (argc == 2 && slice_is(argv[0], "client"))
+    if (argc == 2 && slice_is(argv[0], "acl"))
+        fprintf(out, "*1\r\n$%zu\r\n%s\r\n", sizeof user - 1, user);
+    else if (argc == 2 && slice_is(argv[0], "client"))
         fprintf(out, "$%zu\r\n%s\r\n", sizeof clients - 1, clients);
     else if (slice_is(argv[0], "big")) /* more than both rings */
         fprintf(out, "$%d\r\n%0*d\r\n", 3 << 20, 3 << 20, 0);
