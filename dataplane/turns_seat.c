@@ -65,12 +65,13 @@ static bool looks_at(const struct command_env *env, const struct request *rq, un
     return rq->route == ROUTE_ALL || shard == env->self;
 }
 
-/* Has a command a shard to itself that this one looks at, although it names no key? */
+/* Has a command a shard to itself that this one looks at, although it names no key of it? A script that runs with all
+ * others stopped may come to any, and there may be another one in the middle, on its own worker even. */
 static bool is_shut_out(const struct command_env *env, const struct request *rq)
 {
     const struct keyspace *ks = env->ks;
     bool out = false;
-    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
+    if (!rq->cmd || !(rq->cmd->flags & CMD_ROUTE_ALL || rq->route == ROUTE_ALL) || rq->cmd->flags & CMD_ALLOW_BUSY)
         return false;
     for (unsigned i = 0; i < ks->shards && !out; i++)
         out = looks_at(env, rq, i) && shard_pins(ks->shard[i])->alone;

@@ -289,6 +289,8 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
         }
         turns_leave(&w->turns, j);
         result = job_run(j, &w->env);
+        if (result == CMD_ELSEWHERE) /* it was here as one that needs its shard alone, and needs all */
+            return NOT_YET;
     }
     turns_leave(&w->turns, j);
     if (result == CMD_LONG) {
