@@ -472,6 +472,9 @@ bool request_may_block(const struct request *rq);
 enum command_result request_block(struct request *rq, const struct block_spec *spec);
 /* The timeout in argument i, seconds with a fraction, as milliseconds rounded up. False after an error. */
 bool request_timeout(const struct request *rq, int i, uint64_t *ms);
+/* A handler that has done nothing yet and is to run where rq->route and rq->shard say now: this run does not count.
+ * CMD_ELSEWHERE. */
+enum command_result request_elsewhere(struct request *rq);
 /* Is this too much to do in one go? Then the handler, which has neither replied nor changed anything, returns
  * CMD_LONG; when it runs again its loops call turn_take(rq->turn). Work is counted in elements of a
  * collection, about 50 ns each; bytes by turn_bytes(). */

@@ -531,6 +531,14 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 
 /* -- in slices -- */
 
+enum command_result request_elsewhere(struct request *rq)
+{
+    rq->env->stats[rq->cmd->id].calls--;
+    count_add(rq->env->counters, COUNTER_commands_processed, (uint64_t)-1);
+    rq->client->commands--;
+    return CMD_ELSEWHERE;
+}
+
 bool request_may_turn(const struct request *rq)
 {
     bool alone = !(rq->client->flags & CLIENT_DENY_BLOCKING) || rq->turn; /* or a part of an EXEC in slices */
