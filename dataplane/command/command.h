@@ -488,15 +488,16 @@ static inline uint64_t turn_bytes(uint64_t bytes)
     return bytes / 256;
 }
 
+enum { KEY_WORK = 4 }; /* one look-up */
+
 /* Is it, for its many arguments? */
 static inline bool turn_wanted_many(const struct request *rq)
 {
-    return turn_wanted(rq, 4 * (uint64_t)(rq->argc - 2));
+    return turn_wanted(rq, KEY_WORK * (uint64_t)(rq->argc - 2));
 }
 
 /* Is it, for its many keys, each so much work? If not, and they are many, what it looks up in slices from now
  * on counts: turn_counts(). */
-enum { KEY_WORK = 4 };
 bool turn_wanted_keys(const struct request *rq, uint64_t each);
 
 /* The turn between the look-ups of n keys of a command that only reads: FLUSHALL goes with readers, and must not come
