@@ -5,6 +5,7 @@
 #pragma once
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/times.h"
 #include "base/turn.h"
 #include "command/client.h"
 #include "command/pubsub.h"
@@ -196,10 +197,9 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
-enum { TOOK_BUCKETS = 24 };
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
-    uint32_t took[TOOK_BUCKETS]; /* calls that were measured, by time: bucket i is below 1024 << i ns */
+    uint32_t took[TIME_BUCKETS]; /* calls that were measured, by time (base/times.h) */
 };
 
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
