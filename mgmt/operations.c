@@ -95,6 +95,8 @@ int run_show_status(struct invocation *in)
         print_duration(in->out, number_of(dp, "attached_seconds"));
     }
     fputc('\n', in->out);
+    for (size_t i = 0; i < json_array_size(json_object_get(j, "alarms")); i++)
+        print_field(in->out, "alarm", json_array_get(json_object_get(j, "alarms"), i));
     if (*text_of(dp, "reason"))
         print_field(in->out, "last end", json_object_get(dp, "reason"));
     print_field(in->out, "restarts", json_object_get(dp, "restarts"));
