@@ -141,6 +141,7 @@ static bool is_list(const char *name)
                                         "worker-cores",
                                         "filter",
                                         "connection-rate-prefix",
+                                        "tls-auth-clients-user",
                                         NULL};
     for (const char *const *l = lists; *l; l++)
         if (strcmp(*l, name) == 0)
