@@ -111,7 +111,7 @@ static void test_the_default_user_may_be_certificate_only(void)
     EXPECT(e, "ACL SETUSER default certificate-only", "+OK\r\n");
     e->client = engine_connect(e);
     EXPECT(e, "PING", "-NOAUTH Authentication required.\r\n");
-    EXPECT(e, "AUTH x", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    EXPECT(e, "AUTH default x", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
     CU_ASSERT(SHOWS("cn:default"));
     is("default");
 }
