@@ -59,14 +59,15 @@ static void refuse(struct worker *w, struct tcp_conn *c, const char *text)
     count_one(w->counters, COUNTER_connections_rejected);
 }
 
-/* Redis refuses strangers when there is no password and protected-mode is on; the data port knows no
- * loopback, so that is everybody. */
-static const char denied[] = "-DENIED Sluice is running in protected mode because protected mode is enabled "
-                             "and no password is set for the default "
-                             "user. In this mode no client is served on the data port. Set a password with "
-                             "'requirepass', or disable protected mode "
-                             "with 'protected-mode no' in the configuration or 'sluice config set "
-                             "protected-mode no' on the management interface.\r\n";
+/* Redis refuses all but local clients while protected-mode is on and the default user needs no password. The data
+ * port has no loopback interface (a source of 127.0.0.0/8 on the wire proves nothing), so here that is everybody;
+ * and Redis' advice would not help. */
+static const char denied[] =
+    "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
+    "default user. In this mode connections are only accepted from the loopback interface, which this box does not "
+    "have on its data port. Set a password with 'sluice config set requirepass', or, if nobody else can reach the "
+    "data port, disable protected mode with 'sluice config set protected-mode no' on the management interface, and "
+    "make the change permanent with 'sluice config rewrite'.\r\n";
 
 static void link_live(struct session *s)
 {
