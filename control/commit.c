@@ -28,6 +28,8 @@ struct commit {
     struct commit_options options;
     void (*changed)(void *ctx, const struct settings *now);
     void *ctx;
+    commit_told *told; /* may be NULL */
+    void *told_ctx;
 
     struct settings *running;
     struct settings *started; /* what the present dataplane was started with; NULL when there is none */
@@ -126,7 +128,8 @@ static struct settings *effective(const struct commit *c, const struct settings 
 }
 
 /* With the users of the ACL file: what a dataplane starts with. */
-static bool send_generation(struct commit *c, const struct settings *s, const struct words *users, long seconds)
+static bool send_generation(struct commit *c, const struct settings *s, const struct words *users,
+                            long seconds)
 {
     struct pair_list list = {0};
     struct settings *e = effective(c, s);
@@ -153,6 +156,8 @@ static void finish(struct commit *c, const char *error)
     c->head = p->next;
     if (!c->head)
         c->tail = &c->head;
+    if (error && c->told)
+        c->told(c->told_ctx, p->who, c->running, NULL, error);
     p->done(p->ctx, error);
     words_free(&p->names);
     words_free(&p->values);
@@ -162,6 +167,8 @@ static void finish(struct commit *c, const char *error)
 
 static void run(struct commit *c, struct settings *owned, uint64_t generation)
 {
+    if (c->told)
+        c->told(c->told_ctx, c->head->who, c->running, owned, NULL);
     settings_free(c->running);
     c->running = owned;
     c->generation = generation;
@@ -457,6 +464,12 @@ void commit_free(struct commit *c)
     free(c->refusal);
     event_free(c->timer);
     free(c);
+}
+
+void commit_tell(struct commit *c, commit_told *told, void *ctx)
+{
+    c->told = told;
+    c->told_ctx = ctx;
 }
 
 const struct settings *commit_running(const struct commit *c)

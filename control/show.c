@@ -4,6 +4,7 @@
 #include "control/metrics.h"
 #include "control/resp.h"
 #include "control/show.h"
+#include "control/audit.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -343,7 +344,7 @@ static void config_set(struct call *call, const json_t *request)
         }
     }
     if (n)
-        commit_set(call_control(call)->commit, change, n, false, "the management API", change_done, call);
+        commit_set(call_control(call)->commit, change, n, false, call_who(call), change_done, call);
     else
         call_fail(call, "bad-request", "set: an object with names and values is needed");
     free(change);
@@ -352,7 +353,7 @@ static void config_set(struct call *call, const json_t *request)
 static void config_load(struct call *call, const json_t *request)
 {
     (void)request;
-    commit_load(call_control(call)->commit, "the management API", change_done, call);
+    commit_load(call_control(call)->commit, call_who(call), change_done, call);
 }
 
 static void config_rewrite(struct call *call, const json_t *request)
@@ -360,7 +361,7 @@ static void config_rewrite(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     char error[512];
     (void)request;
-    if (commit_rewrite(c->commit, "the management API", error, sizeof error))
+    if (commit_rewrite(c->commit, call_who(call), error, sizeof error))
         call_reply(call, json_pack("{s:s}", "file", c->config_path));
     else
         call_fail(call, "failed", "%s", error);
@@ -372,7 +373,7 @@ static void restart_dataplane(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     (void)request;
-    supervise_restart(c->supervisor, "the management API");
+    supervise_restart(c->supervisor, call_who(call));
     call_reply(call,
                json_pack("{s:s}", "dataplane", supervise_phase_name(supervise_status(c->supervisor)->phase)));
 }
@@ -385,9 +386,28 @@ static void stop(struct call *call, const json_t *request)
     c->stop_all(c);
 }
 
+/* -- the audit log ------------------------------------------------------------------------------------ */
+
+static void audit_show(struct call *call, const json_t *request)
+{
+    json_int_t lines = request_number(request, "lines", 50);
+    if (lines < 1 || lines > 10000)
+        call_fail(call, "bad-request", "lines: a number from 1 to 10000");
+    else
+        call_reply(call, audit_last(call_control(call)->audit, (unsigned)lines));
+}
+
+static void audit_verify_all(struct call *call, const json_t *request)
+{
+    (void)request;
+    call_reply(call, audit_verify(call_control(call)->audit));
+}
+
 static const struct {
     const char *op, *what;
     operation *run;
+    const char *
+        audited; /* its name in the audit log; what changes the configuration tells of itself (commit_tell) */
 } operations[] = {
     {"show", "status", show_status},
     {"show", "version", show_version},
@@ -413,10 +433,12 @@ static const struct {
     {"config", "get", config_get},
     {"config", "set", config_set},
     {"config", "load", config_load},
-    {"config", "rewrite", config_rewrite},
-    {"restart", "dataplane", restart_dataplane},
-    {"stop", "", stop},
-    {"capture", "", capture_operation},
+    {"config", "rewrite", config_rewrite, "config rewrite"},
+    {"restart", "dataplane", restart_dataplane, "restart dataplane"},
+    {"stop", "", stop, "stop"},
+    {"capture", "", capture_operation, "capture"},
+    {"audit", "show", audit_show},
+    {"audit", "verify", audit_verify_all},
 };
 
 void operation_run(struct call *call, json_t *request)
@@ -424,6 +446,7 @@ void operation_run(struct call *call, json_t *request)
     const char *op = request_word(request, "op"), *what = request_word(request, "what");
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operations[i].op, op) == 0 && strcmp(operations[i].what, what) == 0) {
+            call_audit(call, operations[i].audited);
             operations[i].run(call, request);
             return;
         }

@@ -53,6 +53,13 @@ static const struct node config[] = {
      .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {0}};
 
+static const struct node audit[] = {
+    {"show", "the last lines: who changed what, when, from where", .run = run_audit_show, .op = "audit",
+     .what = "show"},
+    {"verify", "whether any line was changed, taken out or put in", .run = run_audit_verify, .op = "audit",
+     .what = "verify"},
+    {0}};
+
 static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again",
                                        .run = run_simple, .op = "restart", .what = "dataplane"},
                                       {0}};
@@ -60,6 +67,7 @@ static const struct node restart[] = {{"dataplane", "stop the dataplane orderly 
 const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
+    {"audit", "the log of changes", .next = audit},
     {"restart", "start a part again", .next = restart},
     {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
      .parameter = {{"ADDRESS", PARAMETER_VALUE, false}}, .live = true},
@@ -73,7 +81,7 @@ const struct option options[] = {
     {"--json", NULL, "print JSON", AT(json)},
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
-    {"--lines", "N", "show log: the last N lines", AT(lines)},
+    {"--lines", "N", "show log, audit show: the last N lines", AT(lines)},
     {"--limit", "N", "show connections, hotkeys, bigkeys: at most so many (1000, 20, 20)", AT(limit)},
     {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
     {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
