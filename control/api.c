@@ -50,6 +50,7 @@ struct call {
     void *stream_ctx;
     bool streaming;      /* pieces have begun */
     const char *audited; /* what the audit log calls it; NULL: it does not tell of it */
+    json_t *named;       /* what it is about, or NULL */
 };
 
 /* -- clients ------------------------------------------------------------------------------------------ */
@@ -116,9 +117,10 @@ const char *call_who(const struct call *call)
     return call->client->who;
 }
 
-void call_audit(struct call *call, const char *what)
+void call_audit(struct call *call, const char *what, const json_t *request)
 {
     call->audited = what;
+    call->named = what ? json_incref(json_object_get(request, "name")) : NULL;
 }
 
 static void send_piece(struct api_client *client, const void *bytes, size_t len)
@@ -166,10 +168,11 @@ static void call_end(struct call *call, json_t *reply)
         json_object_set(reply, "id", call->id);
     if (call->audited) {
         const char *error = json_string_value(json_object_get(json_object_get(reply, "error"), "message"));
-        audit_note(client->api->control->audit, client->who, "management socket", call->audited, NULL,
-                   error ? error : "ok");
+        audit_note(client->api->control->audit, client->who, "management socket", call->audited,
+                   call->named ? json_pack("{s:O}", "name", call->named) : NULL, error ? error : "ok");
     }
     json_decref(call->id);
+    json_decref(call->named);
     free(call);
     client->closing = client->closing || client->ended;
     send_json(client, reply);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static const char end_mark[] = ",\"hash\":\"";
-enum { END = sizeof end_mark - 1 + AUDIT_HASH + 2 /* "} */, LINE_MAX_BYTES = 2 << 20 };
+enum { END = sizeof end_mark - 1 + AUDIT_HASH + 2 /* "} */, LINE_MAX_BYTES = 8 << 20 };
 
 struct audit {
     char *folder;

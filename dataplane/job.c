@@ -121,6 +121,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client.flags |= CLIENT_PROXY;
     acl_user_hold(j->client.user);
     j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.certified = NULL;
     j->client.transaction = NULL;
     j->client.subscriber = NULL;
     j->client.tracker = NULL;

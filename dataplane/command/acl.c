@@ -83,10 +83,12 @@ static void reply_selector(struct resp_writer *w, const struct selector *s)
 static void reply_flags(struct resp_writer *w, const struct rights *r)
 {
     reply_bulk_str(w, "flags");
-    reply_set(w, 2u + r->no_password);
+    reply_set(w, 2u + r->no_password + r->certificate_only);
     reply_bulk_str(w, r->enabled ? "on" : "off");
     if (r->no_password)
         reply_bulk_str(w, "nopass");
+    if (r->certificate_only)
+        reply_bulk_str(w, "certificate-only");
     reply_bulk_str(w, r->sanitize ? "sanitize-payload" : "skip-sanitize-payload");
 }
 

@@ -47,6 +47,31 @@ bool acl_delete(const struct request *rq, struct slice name);
 bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line,
               struct text *why);
 
+/* -- client certificates (acl_certificate.c) --
+ *
+ * When a handshake has ended with a certificate that we trust:
+ *
+ *     struct acl_claim claim;
+ *     acl_claim_begin(&claim, env);
+ *     for each name of the certificate, in its order, while it returns true: acl_claim_name(&claim, kind, name);
+ *     acl_claim_end(&claim, client);
+ *
+ * The first enabled user that has one of these names, by the kinds of names that tls-auth-clients-user lists in their
+ * order, is the client's user from then on, also after RESET; AUTH may still change it. A user with the rule
+ * certificate-only can be had in no other way: AUTH as that user works only on such a connection. */
+struct acl_claim {
+    const struct command_env *env;
+    struct acl_user *user;
+    unsigned rank;
+};
+void acl_claim_begin(struct acl_claim *claim, const struct command_env *env);
+/* False: no further name can matter. */
+bool acl_claim_name(struct acl_claim *claim, enum certificate_name kind, struct slice name);
+/* False: no user is named, and the client stays who it was. */
+bool acl_claim_end(const struct acl_claim *claim, struct client *c);
+/* Whom the certificate of the connection makes it, if that user still is and is on; or NULL. */
+struct acl_user *acl_certified_user(const struct command_env *env, const struct client *c);
+
 /* -- clients -- */
 
 /* Does the default user need no password? */

@@ -15,12 +15,24 @@ static void set_flags(struct client *c, const struct acl_user *u)
         c->flags |= CLIENT_UNLIMITED;
 }
 
+static void become(const struct command_env *env, struct client *c, struct acl_user *u)
+{
+    struct acl_user *before = c->user;
+    c->user = u == env->acl->standard ? NULL : acl_user_hold(u);
+    acl_user_drop(before);
+    c->flags |= CLIENT_AUTHENTICATED;
+    set_flags(c, u);
+}
+
 void acl_welcome(const struct command_env *env, struct client *c)
 {
-    if (!acl_open(env))
-        return;
-    c->flags |= CLIENT_AUTHENTICATED;
-    set_flags(c, env->acl->standard);
+    struct acl_user *certified = c->certified ? acl_certified_user(env, c) : NULL;
+    if (certified) {
+        become(env, c, certified);
+    } else if (acl_open(env)) {
+        c->flags |= CLIENT_AUTHENTICATED;
+        set_flags(c, env->acl->standard);
+    }
 }
 
 struct follow {
@@ -174,15 +186,12 @@ bool acl_login(const struct request *rq, struct slice user, struct slice passwor
     char hash[SECRET_HEX + 1];
     bool hashed = secret_hash(password, hash), standard = u && u == rq->env->acl->standard;
     bool free_entry = u && (standard ? acl_no_password(rq->env) : u->rights.no_password);
-    if (!hashed || !u || !u->rights.enabled || !(free_entry || has_password(rq->env, u, hash))) {
+    bool barred = u && u->rights.certificate_only && u != acl_certified_user(rq->env, c);
+    if (!hashed || !u || !u->rights.enabled || barred || !(free_entry || has_password(rq->env, u, hash))) {
         acl_note(rq, DENIED_LOGIN, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, rq->argv[0], user);
         return false;
     }
-    struct acl_user *before = c->user;
-    c->user = standard ? NULL : acl_user_hold(u);
-    acl_user_drop(before);
-    c->flags |= CLIENT_AUTHENTICATED;
-    set_flags(c, u);
+    become(rq->env, c, u);
     return true;
 }
 

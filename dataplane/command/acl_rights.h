@@ -31,7 +31,8 @@ struct selector {
 
 struct rights {
     bool enabled, no_password;
-    bool sanitize;          /* skip-sanitize-payload or sanitize-payload: kept, shown, and without effect */
+    bool certificate_only; /* nobody becomes this user but by a client certificate */
+    bool sanitize; /* skip-sanitize-payload or sanitize-payload: kept, shown, and without effect */
     struct words passwords; /* SHA-256 as text */
     struct selector *selector; /* the first one is the user's own, the others are those in parentheses */
     unsigned selectors;

@@ -326,6 +326,8 @@ enum rule_error rights_rule(struct rights *r, struct slice rule, bool all_channe
         return RULE_GOOD;
     if (slice_is(rule, "on") || slice_is(rule, "off")) {
         r->enabled = slice_is(rule, "on");
+    } else if (slice_is(rule, "certificate-only") || slice_is(rule, "no-certificate-only")) {
+        r->certificate_only = slice_is(rule, "certificate-only");
     } else if (slice_is(rule, "skip-sanitize-payload") || slice_is(rule, "sanitize-payload")) {
         r->sanitize = slice_is(rule, "sanitize-payload");
     } else if (slice_is(rule, "nopass") || slice_is(rule, "resetpass")) {

@@ -140,7 +140,8 @@ bool acl_no_password(const struct command_env *env)
 
 bool acl_open(const struct command_env *env)
 {
-    return env->acl->standard->rights.enabled && acl_no_password(env);
+    const struct rights *r = &env->acl->standard->rights;
+    return r->enabled && !r->certificate_only && acl_no_password(env);
 }
 
 /* -- making -- */

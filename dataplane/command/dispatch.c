@@ -8,7 +8,6 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
-#include "base/times.h"
 #include "command/acl.h"
 #include "command/cluster.h"
 #include "command/connection.h"
@@ -284,8 +283,7 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
 
 static void note_time(struct command_stats *stats, uint64_t ns)
 {
-    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
-    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+    stats->took[time_bucket(ns)]++;
 }
 
 /* It took as long as the slow log or the latency monitor waits for. A blocked command is one for the slow log
@@ -533,6 +531,14 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 }
 
 /* -- in slices -- */
+
+enum command_result request_elsewhere(struct request *rq)
+{
+    rq->env->stats[rq->cmd->id].calls--;
+    count_add(rq->env->counters, COUNTER_commands_processed, (uint64_t)-1);
+    rq->client->commands--;
+    return CMD_ELSEWHERE;
+}
 
 bool request_may_turn(const struct request *rq)
 {
