@@ -251,12 +251,14 @@ void tcp_starve(struct tcp_conn *c)
     tcp_take_turn(c);
 }
 
-/* As many as there are frames for; a few in any case, as some of them have their frame. */
+/* A slice of those whom there are frames for; a few in any case, as some of them have their frame. */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
 {
-    enum { A_FEW = 64 };
+    enum { A_FEW = 64, SLICE = 256 };
     uint32_t most = s->queued_max + s->held_max, used = s->queued + s->held;
-    uint32_t turns = most > used + A_FEW ? most - used : A_FEW, last = s->starved_last;
+    uint32_t left = most > used + A_FEW ? most - used : A_FEW, last = s->starved_last;
+    uint32_t turns = left < SLICE ? left : SLICE;
+    bool more = left > SLICE;
     s->starved_at = UINT64_MAX;
     tcp_shed_frames(s, now_us);
     for (bool ended = s->starved_list == NO_CONN; !ended && turns; turns--) {
@@ -275,6 +277,6 @@ void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
         tcp_output(c, now_us);
         tcp_queue_room(c);
     }
-    if (s->starved_list != NO_CONN && s->starved_at == UINT64_MAX)
-        s->starved_at = 0;
+    if (s->starved_list != NO_CONN)
+        s->starved_at = more ? now_us + 1 : 0;
 }
