@@ -86,7 +86,8 @@ hot_keys_in_order() { # a thousand cold ones, and two that are asked for more th
 big_keys_in_order() {
     seq 1 50000 | sed 's/^/RPUSH biglist /' | redis-cli -h "$BOX_IP" --pipe >/dev/null &&
         redis-cli -h "$BOX_IP" setrange bigstring 999999 x >/dev/null &&
-        sluice show bigkeys --json | jq -e '.[0].key == "bigstring" and .[0].bytes >= 1000000 and
+        sluice show bigkeys --json | jq -e '(map(.memory) | . == (sort | reverse)) and
+            (map(select(.key == "bigstring")) | length == 1 and .[0].bytes >= 1000000 and .[0].type == "string") and
             (map(select(.key == "biglist")) | length == 1 and .[0].elements == 50000 and .[0].type == "list")'
 }
 closed_port() { ! (exec 3<>"/dev/tcp/$BOX_IP/6380") 2>/dev/null; }
