@@ -15,13 +15,14 @@
  * holds that much.
  *
  * Share: a connection may hold as many frames as are free, so nobody holds more than half. Once half is in
- * use, a quarter of what is free and no more than may be under way. (Dynamic thresholds, Choudhury and Hahne 1998:
- * whoever comes next finds something, however many do not acknowledge.) Who has his share hears TCP_WRITABLE when
- * something of it is acknowledged.
+ * use, a quarter of what is free and no more than may be under way. (Dynamic thresholds, Choudhury and Hahne
+ * 1998: whoever comes next finds something, however many do not acknowledge.) Who has his share hears
+ * TCP_WRITABLE when something of it is acknowledged.
  *
- * Who has none may have one frame beyond the quarter, as long as received frames leave that much of their half: the
- * last quarter of the pool stays for ACKs and the receive ring, or no acknowledgement would ever free a frame. A
- * message to more subscribers than there are frames waits in their sessions; they come by turns (pool.c). */
+ * Who has none may have one frame beyond the quarter, as long as received frames leave that much of their
+ * half: the last quarter of the pool stays for ACKs and the receive ring, or no acknowledgement would ever
+ * free a frame. A message to more subscribers than there are frames waits in their sessions; they come by
+ * turns (pool.c). */
 #include "tcp/conn.h"
 
 enum { FRAMES_MOST = UINT16_MAX - 1 }; /* tx_frames counts in 16 bits */
