@@ -142,7 +142,7 @@ def commands(names):
             a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
             with Redis(ctx, "127.0.0.1", 7377) as redis:
                 b = sockets(ctx, redis, ctx.seconds / 5, *words)
-            yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"]})
+            yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"], "generator_idle": p["idle_share"]})
                    for p, q in zip(a["parts"], b["parts"])}
     return pairs
 
