@@ -71,7 +71,7 @@ static bool read_key(struct certificate *c, const char *text, const char *pass, 
         snprintf(error, size, "there is no private key in it; give it as PEM (-----BEGIN PRIVATE KEY-----)");
     else if (!c->key && strstr(text, "ENCRYPTED"))
         snprintf(error, size, "the private key is encrypted, and %s; give its passphrase",
-                 pass ? "the passphrase does not open it" : "there is no passphrase");
+                 pass && *pass ? "the passphrase does not open it" : "there is no passphrase");
     else if (!c->key)
         snprintf(error, size, "the private key cannot be read: %s; give it as PEM", certificate_reason());
     ERR_clear_error();

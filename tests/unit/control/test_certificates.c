@@ -13,14 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Writes a self-signed pair that was made `age` days ago for 10 days to folder/NAME.crt and .key. */
+/* Writes a self-signed pair that was made `age` days and an hour ago for 60 days to folder/NAME.crt and .key. */
 static void make_files(const char *name, int age)
 {
     char path[160], error[256];
     struct words san = {0};
     words_add(&san, must_copy("127.0.77.2"));
     struct certificate_wish w = {"p256", name, &san, 60};
-    struct certificate *c = certificate_self_signed(&w, time(NULL) - age * 86400L, error, sizeof error);
+    struct certificate *c = certificate_self_signed(&w, time(NULL) - age * 86400L - 3600, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(c);
     char *bundle = certificate_bundle(c), *pem = certificate_pem(c, false);
     for (int i = 0; i < 2; i++) {
@@ -63,7 +63,6 @@ static void test_a_self_signed_one_is_made_checked_used_and_exported(void)
 {
     begin();
     does(0, "list", "");
-    CU_ASSERT(strlen(output) == 0 || !says("yes"));
     does(1, "show", "no certificate is in use");
     does(0, "self-signed server --san box.example.net,127.0.77.2 --days 90", "DNS:box.example.net, IP:127.0.77.2");
     CU_ASSERT(says("stored"));
@@ -202,7 +201,7 @@ static void test_killed_at_any_time_a_rotation_leaves_one_pair(void)
         CU_ASSERT_EQUAL(sh("(%s certificate rotate server %s/%s.crt %s/%s.key >/dev/null 2>&1 &)", cli, folder, next,
                            folder, next),
                         0);
-        poll(NULL, 0, (int)(i * 2)); /* not a wait for something: the kill moves through the rotation */
+        poll(NULL, 0, (int)(10 + i * 6)); /* not a wait for something: the kill moves through the rotation */
         end_control(SIGKILL);
         int is_a = sh("cd %s && test \"$(openssl x509 -in state/certificates/server.pem)\" = \"$(openssl x509 -in a.crt)\"",
                       folder) == 0;
