@@ -97,6 +97,8 @@ static BIO_METHOD *wire_method; /* made by tls_start, before there are workers *
 
 bool connection_start(void)
 {
+    if (wire_method)
+        return true;
     BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
     if (m && BIO_meth_set_read_ex(m, wire_read) && BIO_meth_set_write_ex(m, wire_write) &&
         BIO_meth_set_ctrl(m, wire_control) && BIO_meth_set_create(m, wire_create))

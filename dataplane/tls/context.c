@@ -292,7 +292,7 @@ struct tls_set *tls_set_new(const struct config *conf, uint64_t now_ms, char *er
     struct tls_set *set = calloc(1, sizeof *set + conf->workers * sizeof set->context[0]);
     if (tickets_index < 0)
         tickets_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, tickets_free);
-    if (!set || tickets_index < 0 || RAND_bytes(secret, sizeof secret) != 1 || !digest(conf, set->digest)) {
+    if (!set || !connection_start() || tickets_index < 0 || RAND_bytes(secret, sizeof secret) != 1 || !digest(conf, set->digest)) {
         free(set);
         say(error, size, "no memory for contexts");
         return NULL;

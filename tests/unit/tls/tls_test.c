@@ -210,6 +210,7 @@ static bool resumes(struct tls_context *first, struct tls_context *second, int v
     tls_write(t->server, "+", 1);
     rig_move(t);
     SSL_read(t->client, got, sizeof got);
+    SSL_shutdown(t->client); /* else OpenSSL thinks the session bad */
     rig_talk_free(t);
     t = rig_talk(second, ctx, kept);
     t->now_ms += later_ms;
