@@ -162,14 +162,22 @@ static bool begin(struct session *s)
     return s->secure->tls;
 }
 
+static bool claim_name(enum certificate_name kind, struct slice name, void *claim)
+{
+    return acl_claim_name(claim, kind, name);
+}
+
 static void established(struct session *s)
 {
     struct worker *w = s->worker;
+    struct acl_claim claim;
     count_one(w->counters, COUNTER_tls_handshakes);
     if (tls_resumed(s->secure->tls))
         count_one(w->counters, COUNTER_tls_resumptions);
     unlink_shaking(s->secure);
-    session_welcome(s);
+    acl_claim_begin(&claim, &w->env);
+    if (!tls_each_name(s->secure->tls, claim_name, &claim) || !acl_claim_end(&claim, &s->client))
+        session_welcome(s);
 }
 
 /* One step. True when the handshake is done. */

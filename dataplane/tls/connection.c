@@ -290,8 +290,8 @@ const char *tls_cipher(const struct tls *t)
     return SSL_get_cipher(t->ssl);
 }
 
-static bool give_name(const ASN1_STRING *name, enum tls_name kind,
-                      bool (*fn)(enum tls_name kind, struct slice name, void *arg), void *arg)
+static bool give_name(const ASN1_STRING *name, enum certificate_name kind,
+                      bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg)
 {
     int n = ASN1_STRING_length(name);
     const uint8_t *p = ASN1_STRING_get0_data(name);
@@ -300,28 +300,28 @@ static bool give_name(const ASN1_STRING *name, enum tls_name kind,
     return fn(kind, (struct slice){p, (size_t)n}, arg);
 }
 
-static void each_alternative(X509 *x, bool (*fn)(enum tls_name kind, struct slice name, void *arg), void *arg)
+static void each_alternative(X509 *x, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
     bool on = true;
     for (int i = 0; on && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS)
-            on = give_name(name->d.dNSName, TLS_NAME_DNS, fn, arg);
+            on = give_name(name->d.dNSName, CERTIFICATE_DNS, fn, arg);
         else if (name->type == GEN_URI)
-            on = give_name(name->d.uniformResourceIdentifier, TLS_NAME_URI, fn, arg);
+            on = give_name(name->d.uniformResourceIdentifier, CERTIFICATE_URI, fn, arg);
     }
     GENERAL_NAMES_free(names);
 }
 
-bool tls_each_name(const struct tls *t, bool (*fn)(enum tls_name kind, struct slice name, void *arg), void *arg)
+bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg)
 {
     X509 *x = SSL_get0_peer_certificate(t->ssl);
     if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
     const X509_NAME *subject = X509_get_subject_name(x);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (at < 0 || give_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), TLS_NAME_CN, fn, arg))
+    if (at < 0 || give_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), CERTIFICATE_CN, fn, arg))
         each_alternative(x, fn, arg);
     ERR_clear_error();
     return true;

@@ -85,9 +85,8 @@ const char *tls_version(const struct tls *t);
 const char *tls_cipher(const struct tls *t);
 
 /* The names in the client's certificate, if it has shown one that we trust. */
-enum tls_name { TLS_NAME_CN, TLS_NAME_DNS, TLS_NAME_URI };
 /* Calls fn for each until it returns false. False if there is no certificate. */
-bool tls_each_name(const struct tls *t, bool (*fn)(enum tls_name kind, struct slice name, void *arg), void *arg);
+bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg);
 
 /* -- memory
  * ----------------------------------------------------------------------------------------------------- */

@@ -269,7 +269,7 @@ struct names {
     char text[256];
 };
 
-static bool note_name(enum tls_name kind, struct slice name, void *arg)
+static bool note_name(enum certificate_name kind, struct slice name, void *arg)
 {
     struct names *n = arg;
     size_t len = strlen(n->text);
