@@ -146,6 +146,18 @@ struct job *job_new_with(enum job_kind kind, unsigned home, const struct client 
     return j;
 }
 
+struct job *job_new_notes(enum job_kind kind, unsigned home, unsigned to, uint8_t *notes, size_t len)
+{
+    static const struct client nobody;
+    struct job *j = job_new(kind, home, &nobody, 0, NULL);
+    if (!j)
+        return NULL;
+    j->query = notes;
+    j->notes = len;
+    j->rq.shard = to;
+    return j;
+}
+
 void job_free(struct job *j)
 {
     if (!j)

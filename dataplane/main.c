@@ -2,7 +2,9 @@
  * box up with it, then carries messages between control and the workers until it is told to stop. Reads no
  * file. */
 #include "box.h"
+#include "base/heap.h"
 #include "facts.h"
+#include "tls/tls.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -126,6 +128,7 @@ static bool start(struct plane *p, char *error, size_t size)
 {
     take_signals(SIG_DFL);
     bool ok = plane_start(p, error, size);
+    heap_bounded();
     take_signals(on_signal);
     return ok;
 }
@@ -187,6 +190,8 @@ int main(int argc, char **argv)
     }
     take_signals(on_signal);
     signal(SIGPIPE, SIG_IGN);
+    if (!tls_start())
+        return fail(&plane, "no memory for TLS");
     plane.channel = channel_open(path, &ops, &plane, error, sizeof error);
     if (!plane.channel)
         return fail(&plane, error);
