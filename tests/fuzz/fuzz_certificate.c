@@ -1,6 +1,6 @@
-/* fuzz_certificate.c: what an operator might install. The first byte says how the rest is meant: 0: PEM text of certificates
- * and key; 1: a certificate's DER; 2: a DNS name, address or URI to be put into one. What is refused has a line that
- * says why; what is taken can be judged and described, and reads back the same. */
+/* fuzz_certificate.c: what an operator might install. The first byte says how the rest is meant: 0: PEM text
+ * of certificates and key; 1: a certificate's DER; 2: a DNS name, address or URI to be put into one. What is
+ * refused has a line that says why; what is taken can be judged and described, and reads back the same. */
 #include "control/certificate.h"
 #include "control/secret_memory.h"
 #include "fuzz.h"
@@ -40,7 +40,8 @@ static void reads_back(const struct certificate *c)
     char *shown = json_dumps(j, 0);
     MUST(shown, "it cannot be described");
     certificate_check(c, pem, 1700000000, &f);
-    MUST(!c->key || f.errors.n || certificate_handshake(c, error, sizeof error) || *error, "a failure without a line");
+    MUST(!c->key || f.errors.n || certificate_handshake(c, error, sizeof error) || *error,
+         "a failure without a line");
     findings_free(&f);
     free(shown);
     json_decref(j);
@@ -51,7 +52,8 @@ static void reads_back(const struct certificate *c)
 static void take(const char *text)
 {
     *error = 0;
-    struct certificate *c = certificate_read(text, strstr(text, "PRIVATE KEY") ? text : NULL, "word", error, sizeof error);
+    struct certificate *c =
+        certificate_read(text, strstr(text, "PRIVATE KEY") ? text : NULL, "word", error, sizeof error);
     MUST(c || *error, "refused without a word");
     if (c)
         reads_back(c);
