@@ -55,6 +55,7 @@ rotate_often() {
     done
 }
 control_pid() { cat "$RUN/control.pid"; }
+control_gone() { ! alive "$RUN/control.pid" sluice-control >/dev/null; }
 attached() { sluice show status --json | grep -q '"phase": *"attached"'; }
 kill_while_rotating() {
     local i name
@@ -65,6 +66,7 @@ kill_while_rotating() {
         sleep "0.0$i" # not a wait for something: the kill moves through the rotation
         kill -9 "$(control_pid)"
         wait $rotation
+        wait_until 10 "control to be gone" control_gone || return 1
         serves_one_of "$WORK/first.crt" "$WORK/second.crt" || { echo "after kill $i neither is served"; return 1; }
         board/dev/up >/dev/null || return 1
         wait_until 30 "control to attach" attached >/dev/null || return 1
