@@ -288,6 +288,15 @@ static bool waits(const struct session *s)
     return s->flags & SESSION_PAUSED || (s->job && block_waits(s->job));
 }
 
+/* Unless records that TCP had no room for are to leave first. */
+static __attribute__((noinline)) bool end(struct session *s, bool broken)
+{
+    if (!broken && s->secure && secure_spilled(s))
+        return false;
+    session_close(s, false);
+    return true;
+}
+
 bool session_settle(struct session *s)
 {
     if (s->client.flags & CLIENT_CLOSE_AFTER_REPLY)
@@ -297,12 +306,7 @@ bool session_settle(struct session *s)
     bool ended = (s->flags & (SESSION_ENDING | SESSION_PEER_CLOSED)) && idle;
     /* Nobody is there for whom a blocked client could wait. */
     ended |= (s->flags & SESSION_PEER_CLOSED) && waits(s);
-    if (!broken && !ended)
-        return false;
-    if (!broken && s->secure && secure_spilled(s)) /* records that TCP had no room for leave first */
-        return false;
-    session_close(s, false);
-    return true;
+    return (broken || ended) && end(s, broken);
 }
 
 void session_measure(struct session *s)
@@ -505,7 +509,8 @@ enum parse_result session_parse(struct session *s, struct batch *b)
 {
     const struct resp_limits limits = limits_of(s);
     for (;;) {
-        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS)) {
+        if (__builtin_expect(
+                s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS), 0)) {
             int r = hindered(s, b);
             if (r >= 0)
                 return (enum parse_result)r;

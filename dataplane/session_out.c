@@ -247,25 +247,26 @@ static void window(struct session_out *o, uint8_t *p, size_t room)
     o->w.end = p + room;
 }
 
+static __attribute__((noinline)) void settle_otherwise(struct session_out *o, size_t n)
+{
+    if (o->where == OUT_CHUNK) {
+        chunk_wrote(o->session, n);
+    } else if (o->where == OUT_SEALED) {
+        secure_commit(o->session, n);
+        count_out(o->session, n);
+    }
+}
+
 /* What the writer has filled goes where it belongs. */
 static void settle(struct session_out *o)
 {
     struct session *s = o->session;
     size_t n = (size_t)(o->w.cur - o->w.start);
-    switch (o->where) {
-    case OUT_TCP:
+    if (__builtin_expect(o->where == OUT_TCP, 1)) {
         tcp_tx_commit(s->conn, n);
         count_out(s, n);
-        break;
-    case OUT_CHUNK:
-        chunk_wrote(s, n);
-        break;
-    case OUT_SEALED:
-        secure_commit(s, n);
-        count_out(s, n);
-        break;
-    default:
-        break;
+    } else {
+        settle_otherwise(o, n);
     }
     o->w.start = o->w.cur;
     o->where = OUT_NONE;
