@@ -49,7 +49,7 @@ static void reads_back(const struct certificate *c)
     secret_free(pem);
 }
 
-static void take(const char *text)
+static void install(const char *text)
 {
     *error = 0;
     struct certificate *c =
@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (*data % 3 == 2)
         make(text);
     else
-        take(text);
+        install(text);
     free(text);
     return 0;
 }
