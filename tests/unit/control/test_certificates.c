@@ -95,6 +95,22 @@ static void test_a_self_signed_one_is_made_checked_used_and_exported(void)
     stop_box();
 }
 
+static void test_names_of_clients_certificates_that_count(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(
+        sh("%s config set tls-auth-clients-user 'uri cn' && %s config get tls-auth-clients-user", cli, cli),
+        0);
+    CU_ASSERT(says("tls-auth-clients-user URI CN\n"));
+    CU_ASSERT(order("get tls-auth-clients-user"));
+    CU_ASSERT_STRING_EQUAL(output, "URI CN");
+    CU_ASSERT_EQUAL(sh("%s config set tls-auth-clients-user 'CN cn' 2>&1", cli), 1);
+    CU_ASSERT_EQUAL(sh("%s config set tls-auth-clients-user mail 2>&1", cli), 1);
+    CU_ASSERT(says("not off and not a list of CN, DNS and URI"));
+    CU_ASSERT_EQUAL(sh("%s config set tls-auth-clients-user OFF", cli), 0);
+    stop_box();
+}
+
 static void test_files_are_installed_and_bad_ones_are_not(void)
 {
     begin();
@@ -237,6 +253,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
         UNIT(test_a_self_signed_one_is_made_checked_used_and_exported),
+        UNIT(test_names_of_clients_certificates_that_count),
         UNIT(test_files_are_installed_and_bad_ones_are_not),
         UNIT(test_a_request_is_signed_elsewhere_and_its_key_never_leaves),
         UNIT(test_a_rotation_that_the_dataplane_refuses_changes_nothing),
