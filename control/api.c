@@ -10,6 +10,7 @@
 #include "control/api.h"
 #include "control/audit.h"
 #include "control/log.h"
+#include "control/secret_memory.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -247,7 +248,7 @@ static void on_read(struct bufferevent *stream, void *arg)
         char *text = must_alloc(len + 1, 1);
         evbuffer_remove(in, text, len);
         handle(client, text, len);
-        free(text);
+        secret_free(text); /* it may have brought a private key */
     }
     client->calls--;
     if (client->closing && client->stream) {

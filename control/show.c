@@ -50,8 +50,12 @@ static json_t *addresses_json(const struct settings *s)
     int d = directive_find("link-address");
     for (unsigned i = 0; i < s->value[d].n; i++) {
         const char *a = s->value[d].p[i];
-        json_array_append_new(list,
-                              json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
+        if (settings_number(s, "port"))
+            json_array_append_new(list,
+                                  json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
+        if (settings_number(s, "tls-port"))
+            json_array_append_new(list, json_sprintf("%.*s:%s (TLS)", (int)strcspn(a, "/"), a,
+                                                     settings_get(s, "tls-port")));
     }
     return list;
 }
