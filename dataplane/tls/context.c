@@ -1,5 +1,5 @@
 /* context.c: one SSL_CTX a worker from a generation of configuration. Redis' directives: redis.conf, "TLS/SSL".
- * What differs from OpenSSL's defaults, and from Redis: no ciphers without forward secrecy and AEAD unless
+ * What differs from OpenSSL's defaults, and from Redis: no groups but elliptic curves, no ciphers without forward secrecy and AEAD unless
  * tls-ciphers asks for them, no renegotiation at all, and tls-session-caching "no" means no tickets either. */
 #include "tls/private.h"
 
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* Groups of primes are left out: a client makes the box compute for long with them (CVE-2002-20001). */
+#define GROUPS "X25519:P-256:P-384"
 #define STRONG "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
 
 enum { DIGEST = 32, CACHE_MOST = 20480, TICKETS = 1 };
@@ -149,6 +151,8 @@ static bool use_ciphers(SSL_CTX *ssl, const struct config *conf, char *error, si
 {
     if (SSL_CTX_set_cipher_list(ssl, *conf->tls_ciphers ? conf->tls_ciphers : STRONG) != 1)
         return say(error, size, "tls-ciphers names none that there is");
+    if (SSL_CTX_set1_groups_list(ssl, GROUPS) != 1)
+        return say(error, size, "no groups");
     if (*conf->tls_ciphersuites && SSL_CTX_set_ciphersuites(ssl, conf->tls_ciphersuites) != 1)
         return say(error, size, "tls-ciphersuites");
     if (conf->tls_prefer_server_ciphers)
