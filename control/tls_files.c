@@ -25,7 +25,8 @@ static bool wrong(const struct why *why, const char *directive, const char *path
 {
     unsigned long code = ERR_peek_last_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    snprintf(why->error, why->size, "%s %s: %s%s%s", directive, path, what, reason ? ": " : "", reason ? reason : "");
+    snprintf(why->error, why->size, "%s %s: %s%s%s", directive, path, what, reason ? ": " : "",
+             reason ? reason : "");
     ERR_clear_error();
     return false;
 }
@@ -49,8 +50,7 @@ static BIO *read_file(const struct why *why, const char *directive, const char *
         good = (all += n) <= FILE_MOST && BIO_write(text, part, (int)n) == (int)n;
     good = good && !ferror(f);
     if (!good)
-        wrong(why, directive, path,
-              f ? "not a regular file of at most 1 MB" : strerror(errno));
+        wrong(why, directive, path, f ? "not a regular file of at most 1 MB" : strerror(errno));
     explicit_bzero(part, sizeof part);
     if (f)
         fclose(f);
@@ -104,7 +104,8 @@ static int give_password(char *buffer, int size, int writing, void *password)
     return (int)n;
 }
 
-static EVP_PKEY *read_key(const struct why *why, const char *directive, const char *path, const char *password)
+static EVP_PKEY *read_key(const struct why *why, const char *directive, const char *path,
+                          const char *password)
 {
     BIO *text = read_file(why, directive, path);
     if (!text)
@@ -161,7 +162,8 @@ static bool read_pair(const struct settings *s, const char *which, const struct 
     return good;
 }
 
-static bool add_authorities(const char *directive, const char *path, BIO *all, const struct why *why, unsigned *n)
+static bool add_authorities(const char *directive, const char *path, BIO *all, const struct why *why,
+                            unsigned *n)
 {
     BIO *text = read_file(why, directive, path);
     if (!text)
@@ -171,8 +173,8 @@ static bool add_authorities(const char *directive, const char *path, BIO *all, c
     return true;
 }
 
-/* Redis lets OpenSSL look into the directory by hashed names at each handshake; here all certificates in it are
- * read once. */
+/* Redis lets OpenSSL look into the directory by hashed names at each handshake; here all certificates in it
+ * are read once. */
 static bool add_directory(const char *directory, BIO *all, const struct why *why)
 {
     DIR *d = opendir(directory);
@@ -183,7 +185,8 @@ static bool add_directory(const char *directory, BIO *all, const struct why *why
         char *path = must_print("%s/%s", directory, e->d_name);
         struct stat st;
         unsigned n = 0;
-        if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && add_authorities("tls-ca-cert-dir", path, all, why, &n))
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+            add_authorities("tls-ca-cert-dir", path, all, why, &n))
             any |= n > 0;
         ERR_clear_error();
         free(path);
@@ -241,7 +244,8 @@ static const char *missing(const struct settings *s)
                 strcmp(settings_get(s, "tls-cluster"), "yes") == 0 ||
                 strcmp(settings_get(s, "tls-replication"), "yes") == 0;
     if (asks && !*settings_get(s, "tls-ca-cert-file") && !*settings_get(s, "tls-ca-cert-dir"))
-        return "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or "
+        return "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, "
+               "tls-replication or "
                "tls-auth-clients are enabled!";
     return NULL;
 }
@@ -288,7 +292,8 @@ void tls_files_free(struct tls_files *f)
     free(f);
 }
 
-void tls_files_each(const struct tls_files *f, void (*fn)(const char *name, const char *value, void *arg), void *arg)
+void tls_files_each(const struct tls_files *f, void (*fn)(const char *name, const char *value, void *arg),
+                    void *arg)
 {
     static const char *const name[TLS_TEXTS] = {"tls:certificate", "tls:key", "tls:authorities", "tls:dh"};
     for (unsigned i = 0; i < TLS_TEXTS; i++)

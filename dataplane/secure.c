@@ -1,6 +1,6 @@
 /* secure.c: see secure.h. A handshake's expensive step (a signature, a key agreement) is let in at once while
- * nobody else is served; otherwise handshakes get a share of the worker's time and the newest goes first: who has
- * waited for long has probably given up. */
+ * nobody else is served; otherwise handshakes get a share of the worker's time and the newest goes first: who
+ * has waited for long has probably given up. */
 #include "secure.h"
 
 #include "command/acl.h"
@@ -175,6 +175,8 @@ static void established(struct session *s)
     if (tls_resumed(s->secure->tls))
         count_one(w->counters, COUNTER_tls_resumptions);
     unlink_shaking(s->secure);
+    if (s->chunk_first) /* something was said to it meanwhile */
+        tcp_want_write(s->conn);
     acl_claim_begin(&claim, &w->env);
     if (!tls_each_name(s->secure->tls, claim_name, &claim) || !acl_claim_end(&claim, &s->client))
         session_welcome(s);
@@ -218,7 +220,8 @@ static bool allowed(struct worker *w)
     }
     if ((double)sw->round_cycles * w->us_per_cycle > HANDSHAKE_ROUND_US)
         return false;
-    return rte_rdtsc() >= sw->allowed_cycles || sw->commands == count_read(w->counters, COUNTER_commands_processed);
+    return rte_rdtsc() >= sw->allowed_cycles ||
+           sw->commands == count_read(w->counters, COUNTER_commands_processed);
 }
 
 static void wait(struct secure *x)
@@ -260,7 +263,8 @@ void secure_tend(struct worker *w)
         sw->waiting--;
         went_on(x->session, step(x->session));
     }
-    for (struct secure *x = sw->oldest; x && w->env.now_us - x->since_us > HANDSHAKE_LIFE_US; x = sw->oldest) {
+    for (struct secure *x = sw->oldest; x && w->env.now_us - x->since_us > HANDSHAKE_LIFE_US;
+         x = sw->oldest) {
         count_one(w->counters, COUNTER_tls_handshake_timeouts);
         session_close(x->session, false);
     }
@@ -283,7 +287,8 @@ static size_t open_into(struct session *s)
     struct worker *w = s->worker;
     size_t all = 0, n;
     while (s->query_len < s->query_cap) {
-        enum tls_result r = tls_read(s->secure->tls, s->query + s->query_len, s->query_cap - s->query_len, &n);
+        enum tls_result r =
+            tls_read(s->secure->tls, s->query + s->query_len, s->query_cap - s->query_len, &n);
         if (r == TLS_CLOSED)
             s->flags |= SESSION_PEER_CLOSED;
         if (r == TLS_FAILED) {
@@ -327,8 +332,7 @@ bool secure_readable(struct session *s)
         return false;
     if ((s->flags & SESSION_SHAKES) && !shake(s))
         return false;
-    return s->query_len > s->query_off ||
-           (!(s->flags & SESSION_ENDING) && secure_gather(s, 0));
+    return s->query_len > s->query_off || (!(s->flags & SESSION_ENDING) && secure_gather(s, 0));
 }
 
 /* -- out
@@ -337,7 +341,8 @@ bool secure_readable(struct session *s)
 uint8_t *secure_reserve(struct session *s)
 {
     size_t room;
-    if (s->chunk_first || !s->secure->tls || tls_spilled(s->secure->tls) || !tcp_tx_reserve(s->conn, &room))
+    if (s->chunk_first || s->flags & SESSION_SHAKES || tls_spilled(s->secure->tls) ||
+        !tcp_tx_reserve(s->conn, &room))
         return NULL;
     return s->worker->secure.plain;
 }
@@ -365,13 +370,14 @@ void secure_drain(struct session *s)
     size_t room;
     if (!s->secure->tls)
         return;
-    while (tls_flush(s->secure->tls) && s->chunk_first) {
+    while (tls_flush(s->secure->tls) && s->chunk_first && !(s->flags & SESSION_SHAKES)) {
         struct out_chunk *c = s->chunk_first;
         size_t n = c->len - c->off;
-        if (!tcp_tx_reserve(s->conn, &room) || !seal(s, c->data + c->off, n < SECURE_PLAIN ? n : SECURE_PLAIN))
+        if (!tcp_tx_reserve(s->conn, &room) ||
+            !seal(s, c->data + c->off, n < SECURE_PLAIN ? n : SECURE_PLAIN))
             break;
         session_chunk_left(s, n < SECURE_PLAIN ? n : SECURE_PLAIN);
     }
-    if (s->chunk_first || secure_spilled(s))
+    if ((s->chunk_first && !(s->flags & SESSION_SHAKES)) || secure_spilled(s))
         tcp_want_write(s->conn);
 }

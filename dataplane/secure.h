@@ -1,5 +1,5 @@
-/* secure.h: sessions on the port with TLS: handshakes within a budget, and what lies between records on the wire
- * and a session's requests and replies. A session without TLS never comes here. */
+/* secure.h: sessions on the port with TLS: handshakes within a budget, and what lies between records on the
+ * wire and a session's requests and replies. A session without TLS never comes here. */
 #pragma once
 #include "tls/tls.h"
 
@@ -11,7 +11,7 @@ struct tcp_conn;
 
 struct secure { /* of one session */
     struct session *session;
-    struct tls *tls; /* NULL: the client has said nothing yet */
+    struct tls *tls;            /* NULL: the client has said nothing yet */
     struct secure *prev, *next; /* of those that shake hands; the newest first */
     uint64_t since_us;
     bool waiting; /* its handshake could begin, but others come first */
@@ -33,7 +33,8 @@ bool secure_open(struct session *s);
 void secure_close(struct session *s, bool conn_gone);
 /* Is there anything to parse in s->query? Goes on with the handshake and opens what has come. */
 bool secure_readable(struct session *s);
-/* Opens bytes behind a half-read request, `need` are wanted. False when nothing has come, or the session is broken. */
+/* Opens bytes behind a half-read request, `need` are wanted. False when nothing has come, or the session is
+ * broken. */
 bool secure_gather(struct session *s, size_t need);
 /* Has it received what was not opened yet? */
 bool secure_has_input(const struct session *s);

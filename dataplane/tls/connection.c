@@ -1,5 +1,5 @@
-/* connection.c: one connection: OpenSSL's SSL object over a BIO that borrows received bytes where they lie and
- * writes records straight into what they leave in. */
+/* connection.c: one connection: OpenSSL's SSL object over a BIO that borrows received bytes where they lie
+ * and writes records straight into what they leave in. */
 #include "tls/private.h"
 
 #include <openssl/bio.h>
@@ -300,7 +300,8 @@ static bool give_name(const ASN1_STRING *name, enum certificate_name kind,
     return fn(kind, (struct slice){p, (size_t)n}, arg);
 }
 
-static void each_alternative(X509 *x, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg)
+static void each_alternative(X509 *x, bool (*fn)(enum certificate_name kind, struct slice name, void *arg),
+                             void *arg)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
     bool on = true;
@@ -314,14 +315,16 @@ static void each_alternative(X509 *x, bool (*fn)(enum certificate_name kind, str
     GENERAL_NAMES_free(names);
 }
 
-bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg)
+bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg),
+                   void *arg)
 {
     X509 *x = SSL_get0_peer_certificate(t->ssl);
     if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
     const X509_NAME *subject = X509_get_subject_name(x);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (at < 0 || give_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), CERTIFICATE_CN, fn, arg))
+    if (at < 0 ||
+        give_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), CERTIFICATE_CN, fn, arg))
         each_alternative(x, fn, arg);
     ERR_clear_error();
     return true;

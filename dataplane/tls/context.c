@@ -1,6 +1,7 @@
-/* context.c: one SSL_CTX a worker from a generation of configuration. Redis' directives: redis.conf, "TLS/SSL".
- * What differs from OpenSSL's defaults, and from Redis: no ciphers without forward secrecy and AEAD unless
- * tls-ciphers asks for them, no renegotiation at all, and tls-session-caching "no" means no tickets either. */
+/* context.c: one SSL_CTX a worker from a generation of configuration. Redis' directives: redis.conf,
+ * "TLS/SSL". What differs from OpenSSL's defaults, and from Redis: no groups but elliptic curves, no ciphers
+ * without forward secrecy and AEAD unless tls-ciphers asks for them, no renegotiation at all, and
+ * tls-session-caching "no" means no tickets either. */
 #include "tls/private.h"
 
 #include <openssl/core_names.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* Groups of primes are left out: a client makes the box compute for long with them (CVE-2002-20001). */
+#define GROUPS "X25519:P-256:P-384"
 #define STRONG "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
 
 enum { DIGEST = 32, CACHE_MOST = 20480, TICKETS = 1 };
@@ -55,8 +58,8 @@ static bool set_mac(EVP_MAC_CTX *mac, const struct ticket_key *k)
 }
 
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 1 = good, 2 = good, but make a new one, 0 = not ours. */
-static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
-                      int make)
+static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                      EVP_MAC_CTX *mac, int make)
 {
     struct tickets *t = context_tickets(ssl);
     const EVP_CIPHER *aes = EVP_aes_256_cbc();
@@ -100,7 +103,8 @@ static bool use_sessions(SSL_CTX *ssl, const struct config *conf, const struct t
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_SERVER);
     SSL_CTX_sess_set_cache_size(ssl, size / conf->workers ? size / conf->workers : 1);
     SSL_CTX_set_timeout(ssl, timeout);
-    return SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, ticket_key) == 1 && SSL_CTX_set_num_tickets(ssl, TICKETS) == 1;
+    return SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, ticket_key) == 1 &&
+           SSL_CTX_set_num_tickets(ssl, TICKETS) == 1;
 }
 
 /* -- protocols and ciphers
@@ -127,7 +131,8 @@ static bool use_protocols(SSL_CTX *ssl, const char *text, char *error, size_t si
         while (i < PROTOCOLS && strcasecmp(protocols[i].name, word) != 0)
             i++;
         if (i == PROTOCOLS) {
-            snprintf(error, size, "TLS: invalid tls-protocols: '%.32s' is none of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3", word);
+            snprintf(error, size,
+                     "TLS: invalid tls-protocols: '%.32s' is none of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3", word);
             return false;
         }
         off &= ~protocols[i].off;
@@ -149,6 +154,8 @@ static bool use_ciphers(SSL_CTX *ssl, const struct config *conf, char *error, si
 {
     if (SSL_CTX_set_cipher_list(ssl, *conf->tls_ciphers ? conf->tls_ciphers : STRONG) != 1)
         return say(error, size, "tls-ciphers names none that there is");
+    if (SSL_CTX_set1_groups_list(ssl, GROUPS) != 1)
+        return say(error, size, "no groups");
     if (*conf->tls_ciphersuites && SSL_CTX_set_ciphersuites(ssl, conf->tls_ciphersuites) != 1)
         return say(error, size, "tls-ciphersuites");
     if (conf->tls_prefer_server_ciphers)
@@ -259,8 +266,8 @@ static bool make_context(struct tls_context *c, const struct config *conf, const
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_DH_USE |
                                     SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    return use_protocols(c->ssl, conf->tls_protocols, error, size) && use_ciphers(c->ssl, conf, error, size) &&
-           use_material(c->ssl, conf, error, size) &&
+    return use_protocols(c->ssl, conf->tls_protocols, error, size) &&
+           use_ciphers(c->ssl, conf, error, size) && use_material(c->ssl, conf, error, size) &&
            (use_sessions(c->ssl, conf, set, secret, now_ms) || say(error, size, "no memory for sessions"));
 }
 
@@ -273,8 +280,9 @@ static bool add(EVP_MD_CTX *md, const char *text)
 /* Everything that a context is made from. */
 static bool digest(const struct config *conf, uint8_t out[DIGEST])
 {
-    const unsigned number[] = {conf->tls_auth_clients, conf->tls_prefer_server_ciphers, conf->tls_session_caching,
-                               conf->tls_session_cache_size, conf->tls_session_cache_timeout_s, conf->workers};
+    const unsigned number[] = {
+        conf->tls_auth_clients,       conf->tls_prefer_server_ciphers,   conf->tls_session_caching,
+        conf->tls_session_cache_size, conf->tls_session_cache_timeout_s, conf->workers};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool good = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
                 EVP_DigestUpdate(md, number, sizeof number) == 1 && add(md, conf->tls_protocols) &&
@@ -292,7 +300,8 @@ struct tls_set *tls_set_new(const struct config *conf, uint64_t now_ms, char *er
     struct tls_set *set = calloc(1, sizeof *set + conf->workers * sizeof set->context[0]);
     if (tickets_index < 0)
         tickets_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, tickets_free);
-    if (!set || !connection_start() || tickets_index < 0 || RAND_bytes(secret, sizeof secret) != 1 || !digest(conf, set->digest)) {
+    if (!set || !connection_start() || tickets_index < 0 || RAND_bytes(secret, sizeof secret) != 1 ||
+        !digest(conf, set->digest)) {
         free(set);
         say(error, size, "no memory for contexts");
         return NULL;

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Without memory: a random one that nobody else has, so that its tickets are of no use. getrandom(2) does not
- * fail so short. */
+/* Without memory it is random, so that its tickets are of no use; getrandom(2) does not fail for so few. */
 static void derive(const uint8_t secret[TICKET_SECRET], const char *what, uint8_t *out, size_t n)
 {
     uint8_t mac[EVP_MAX_MD_SIZE];

@@ -1,6 +1,6 @@
-/* tickets.h: keys for session tickets (RFC 5077, RFC 8446 section 4.6.1), the same on all workers without a word
- * between them: each goes from one key to the next by the wall clock. A key that is gone cannot be computed
- * from those that follow. */
+/* tickets.h: keys for session tickets (RFC 5077, RFC 8446 section 4.6.1), the same on all workers without a
+ * word between them: each goes from one key to the next by the wall clock. A key that is gone cannot be
+ * computed from those that follow. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +18,7 @@ struct tickets {
     uint64_t now_ms;               /* as the last handshake has said */
 };
 
-void tickets_init(struct tickets *t, const uint8_t secret[TICKET_SECRET], uint64_t now_ms, uint64_t period_ms);
+void tickets_init(struct tickets *t, const uint8_t secret[TICKET_SECRET], uint64_t now_ms,
+                  uint64_t period_ms);
 /* Follows the clock. A clock that was set back changes nothing. */
 void tickets_follow(struct tickets *t, uint64_t now_ms);

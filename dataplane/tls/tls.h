@@ -1,6 +1,7 @@
-/* tls.h: TLS 1.2 and 1.3 (RFC 5246, RFC 8446) for the connections that a worker accepts, by OpenSSL. No socket
- * and no clock in here: records come from and go to a wire that the caller describes, and bytes move only when
- * a function is called. What belongs to one connection or one context is used by one thread at a time. */
+/* tls.h: TLS 1.2 and 1.3 (RFC 5246, RFC 8446) for the connections that a worker accepts, by OpenSSL. No
+ * socket and no clock in here: records come from and go to a wire that the caller describes, and bytes move
+ * only when a function is called. What belongs to one connection or one context is used by one thread at a
+ * time. */
 #pragma once
 #include "base/config.h"
 #include "base/slice.h"
@@ -45,13 +46,13 @@ enum tls_result {
 };
 
 enum tls_failure { /* why */
-    TLS_FAILURE_OTHER,
-    TLS_FAILURE_NO_CERTIFICATE,  /* the client has shown none */
-    TLS_FAILURE_BAD_CERTIFICATE, /* one that we do not trust */
-    TLS_FAILURE_NO_COMMON,       /* protocol, cipher, group or signature */
-    TLS_FAILURE_ALERT,           /* the client ended it */
-    TLS_FAILURE_GARBAGE,         /* this is not TLS */
-    TLS_FAILURE_MEMORY
+                   TLS_FAILURE_OTHER,
+                   TLS_FAILURE_NO_CERTIFICATE,  /* the client has shown none */
+                   TLS_FAILURE_BAD_CERTIFICATE, /* one that we do not trust */
+                   TLS_FAILURE_NO_COMMON,       /* protocol, cipher, group or signature */
+                   TLS_FAILURE_ALERT,           /* the client ended it */
+                   TLS_FAILURE_GARBAGE,         /* this is not TLS */
+                   TLS_FAILURE_MEMORY
 };
 
 /* NULL without memory. */
@@ -68,8 +69,8 @@ enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n);
 size_t tls_pending(const struct tls *t);
 /* How many of the wire's bytes were taken since the last call: they can be given back. */
 size_t tls_taken(struct tls *t);
-/* Seals n bytes and writes the records; what the wire has no room for is kept: call tls_flush when it has. False
- * if it failed for good. */
+/* Seals n bytes and writes the records; what the wire has no room for is kept: call tls_flush when it has.
+ * False if it failed for good. */
 bool tls_write(struct tls *t, const void *p, size_t n);
 /* Is there anything kept? Then nothing further should be written. */
 bool tls_spilled(const struct tls *t);
@@ -86,7 +87,8 @@ const char *tls_cipher(const struct tls *t);
 
 /* The names in the client's certificate, if it has shown one that we trust. */
 /* Calls fn for each until it returns false. False if there is no certificate. */
-bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg), void *arg);
+bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg),
+                   void *arg);
 
 /* -- memory
  * ----------------------------------------------------------------------------------------------------- */

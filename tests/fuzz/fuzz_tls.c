@@ -1,6 +1,6 @@
-/* fuzz_tls.c: what a client may send to the port with TLS. The first byte says how the rest is cut, the second whether it comes
- * before or after a handshake that a client of OpenSSL's has done. Whatever comes: a verdict, nothing left behind, and not more
- * bytes taken than there were. */
+/* fuzz_tls.c: what a client may send to the port with TLS. The first byte says how the rest is cut, the
+ * second whether it comes before or after a handshake that a client of OpenSSL's has done. Whatever comes: a
+ * verdict, nothing left behind, and not more bytes taken than there were. */
 #include "fuzz.h"
 #include "tls_rig.h"
 
@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
         return 0;
     size_t step = p[0] ? p[0] * 4u : len;
     bool shaken = p[1] & 1;
-    struct rig_talk *t = shaken ? rig_talk(tls_set_context(box.set, 0), NULL, NULL) : rig_listen(tls_set_context(box.set, 0));
+    struct rig_talk *t =
+        shaken ? rig_talk(tls_set_context(box.set, 0), NULL, NULL) : rig_listen(tls_set_context(box.set, 0));
     if (shaken)
         MUST(rig_shake(t) == TLS_DONE, "the handshake failed");
     for (size_t at = 2; at < len; at += step) {

@@ -142,12 +142,12 @@ scan() {
     [ -n "${OUT-}" ] && cp "$DIR/scan" "$OUT/sslscan.txt"
     check "sslscan sees no old version" sh -c "! grep -E '^(SSLv2|SSLv3|TLSv1.0|TLSv1.1) +enabled' $DIR/scan && grep -qE '^TLSv1.3 +enabled' $DIR/scan"
     check "sslscan sees no weak cipher" sh -c "! grep -E '^(Preferred|Accepted)' $DIR/scan | grep -vE 'GCM|CHACHA20'"
-    check "sslscan sees no compression, no renegotiation by the client" sh -c "grep -q 'Compression disabled' $DIR/scan && ! grep -q 'Insecure session renegotiation' $DIR/scan"
+    check "sslscan sees no insecure renegotiation" sh -c "grep -iq 'renegotiation' $DIR/scan && ! grep -iq 'insecure.*renegotiation' $DIR/scan"
 }
 wrong_ports() {
     check "a plain client on the port with TLS is told" contains "this port speaks TLS" plain -p 6380 ping
-    check "so is a browser" contains "this port speaks TLS" sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | timeout 5 nc $BOX_IP 6380"
-    check "a TLS client on the plain port fails at once" contains "wrong version number" sh -c "timeout 5 openssl s_client -connect $BOX_IP:6379 </dev/null 2>&1"
+    check "so is a browser" contains "this port speaks TLS" timeout 5 bash -c "exec 3<>/dev/tcp/$BOX_IP/6380; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3"
+    check "a TLS client on the plain port fails at once" fails_with 1 "wrong version number" timeout 5 openssl s_client -connect "$BOX_IP:6379"
     check "they are counted" has_counted tls_failed_plain
 }
 
@@ -162,7 +162,7 @@ for workers in 1 2; do
     check "a pair is changed under load" rotation
     check "files are read again when a directive of theirs is set, and only then" same_file_read_again
     check "first pair" set_to tls-cert-file "$DIR/box.pem" tls-key-file "$DIR/box.key"
-    check "wrong authority: the client ends it" contains "certificate verify failed" sh -c "timeout 20 redis-cli -h $BOX_IP -p 6380 --tls --cacert $DIR/stranger.pem ping 2>&1"
+    check "wrong authority: the client ends it" fails_with 1 "certificate verify failed" timeout 20 redis-cli -h "$BOX_IP" -p 6380 --tls --cacert "$DIR/stranger.pem" ping
     scan
     for script in tls_clients tls_hostile; do
         timeout 280 /usr/bin/python3 tests/security/$script.py --host "$BOX_IP" --port 6380 --certificates "$DIR" >"$DIR/$script.tap" 2>&1
@@ -174,7 +174,7 @@ done
 sed -i 's/^port 6379/port 0/' "$CONF"
 check "port 0: TLS alone" timeout 200 board/dev/up --config "$CONF"
 check "it serves" expect PONG cli ping
-check "nobody listens on 6379" contains "refused" plain ping
+check "nobody listens on 6379" fails_with 1 "refused" plain ping
 check "INFO names the port" contains "tcp_port:6380" cli info server
 check "down" board/dev/down
 plan

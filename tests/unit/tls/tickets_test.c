@@ -57,6 +57,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_workers_agree_however_seldom_they_look),
                                              UNIT(test_a_key_lasts_its_period_and_one_more),
                                              UNIT(test_a_clock_set_back_changes_nothing),
-                                             UNIT(test_the_secret_is_replaced), {NULL, NULL}};
+                                             UNIT(test_the_secret_is_replaced),
+                                             {NULL, NULL}};
     return unit_main(argc, argv, "tls/tickets", tests);
 }

@@ -1,5 +1,5 @@
-/* tls_rig.h: certificates made on the spot, and the two ends of a TLS conversation in memory: ours (tls/tls.h) and a
- * client that is OpenSSL's own. */
+/* tls_rig.h: certificates made on the spot, and the two ends of a TLS conversation in memory: ours
+ * (tls/tls.h) and a client that is OpenSSL's own. */
 #pragma once
 #include "tls/tls.h"
 
@@ -20,7 +20,8 @@ struct rig_box {
     struct tls_set *set;
     char error[256];
 };
-struct rig_box rig_box(const char *const *pairs, const struct rig_pair *own, const struct rig_pair *authority);
+struct rig_box rig_box(const char *const *pairs, const struct rig_pair *own,
+                       const struct rig_pair *authority);
 void rig_box_free(struct rig_box *b);
 
 struct rig_talk {

@@ -173,8 +173,8 @@ static void test_a_changed_record_is_not_opened(void)
 
 static void test_words_in_plain_are_garbage(void)
 {
-    static const char *const words[] = {"*1\r\n$4\r\nPING\r\n", "GET / HTTP/1.1\r\n\r\n", "\x80\x2e\x01\x03", "\x16\x03\x01\x00\x00",
-                                        "\x15\x03\x01\x00\x02\x02\x28"};
+    static const char *const words[] = {"*1\r\n$4\r\nPING\r\n", "GET / HTTP/1.1\r\n\r\n", "\x80\x2e\x01\x03",
+                                        "\x16\x03\x01\x00\x00", "\x15\x03\x01\x00\x02\x02\x28"};
     struct rig_box b = plain_box();
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
         struct rig_talk *t = rig_listen(tls_set_context(b.set, 0));
@@ -310,7 +310,8 @@ static void test_clients_show_certificates(void)
 static void test_weak_ciphers_and_old_versions_are_not_spoken(void)
 {
     struct rig_box b = plain_box();
-    const char *weak[] = {"AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES256-GCM-SHA384"};
+    const char *weak[] = {"AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384",
+                          "AES256-GCM-SHA384"};
     for (unsigned i = 0; i < 4; i++) {
         SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
@@ -334,7 +335,8 @@ static void test_weak_ciphers_and_old_versions_are_not_spoken(void)
 
 static void test_what_cannot_be_used_is_named(void)
 {
-    struct rig_pair mixed = {own.certificate, other.key}, garbled = {(char *)(uintptr_t)"-----BEGIN", own.key};
+    struct rig_pair mixed = {own.certificate, other.key},
+                    garbled = {(char *)(uintptr_t) "-----BEGIN", own.key};
     const struct {
         const char *name, *value;
         const struct rig_pair *pair;
@@ -343,13 +345,15 @@ static void test_what_cannot_be_used_is_named(void)
         {"tls-port", "6380", &mixed, "TLS: the private key cannot be used"},
         {"tls-port", "6380", &garbled, "TLS: the certificate cannot be used"},
         {"tls-port", "6380", NULL, "TLS: there is a tls-port, but no certificate and key"},
-        {"tls-auth-clients", "yes", &own, "TLS: clients are asked for certificates, but no authority is known"},
+        {"tls-auth-clients", "yes", &own,
+         "TLS: clients are asked for certificates, but no authority is known"},
         {"tls-protocols", "SSLv3", &own, "TLS: invalid tls-protocols"},
         {"tls-ciphers", "NONE", &own, "TLS: tls-ciphers names none that there is"},
         {"tls-ciphersuites", "NONE", &own, "TLS: tls-ciphersuites"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct rig_box b = rig_box((const char *[]){cases[i].name, cases[i].value, NULL}, cases[i].pair, NULL);
+        struct rig_box b =
+            rig_box((const char *[]){cases[i].name, cases[i].value, NULL}, cases[i].pair, NULL);
         CU_ASSERT_PTR_NULL(b.set);
         CU_ASSERT(strncmp(b.error, cases[i].error, strlen(cases[i].error)) == 0);
         if (strncmp(b.error, cases[i].error, strlen(cases[i].error)) != 0)
