@@ -31,6 +31,9 @@ void link_close(struct link *l);           /* without calling closed */
  * checked by block_check. */
 const struct channel_block *link_block(const struct link *l, size_t *size);
 
+/* The bulk rings (messages.h), mapped until the link closes; NULL when not connected. */
+void *link_bulk(const struct link *l);
+
 /* Each returns false when not connected or when the message cannot be sent (too long, the ring stays full).
  */
 struct link_pair {
