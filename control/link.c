@@ -27,7 +27,7 @@ struct link {
     struct ring_end in, out;
     const struct channel_block *block;
     size_t block_size;
-    void *bulk;
+    int bulk_fd;
     uint8_t in_message[CHANNEL_MESSAGE_MAX], out_message[CHANNEL_MESSAGE_MAX];
 };
 
@@ -37,7 +37,7 @@ struct link *link_new(struct event_base *base, const struct link_ops *ops, void 
     l->base = base;
     l->ops = ops;
     l->ctx = ctx;
-    l->fd = -1;
+    l->fd = l->bulk_fd = -1;
     return l;
 }
 
@@ -51,11 +51,10 @@ void link_close(struct link *l)
         munmap(l->rings, CHANNEL_RINGS_SIZE);
     if (l->block)
         munmap((void *)(uintptr_t)l->block, l->block_size);
-    if (l->bulk)
-        munmap(l->bulk, CHANNEL_BULK_SIZE);
+    if (l->bulk_fd >= 0)
+        close(l->bulk_fd);
     l->readable = NULL;
-    l->bulk = NULL;
-    l->fd = -1;
+    l->fd = l->bulk_fd = -1;
     l->rings = NULL;
     l->block = NULL;
     l->greeted = false;
@@ -84,9 +83,13 @@ const struct channel_block *link_block(const struct link *l, size_t *size)
     return l->greeted ? l->block : NULL;
 }
 
-void *link_bulk(const struct link *l)
+void *link_map_bulk(const struct link *l)
 {
-    return l->greeted ? l->bulk : NULL;
+    struct stat st;
+    void *p = MAP_FAILED;
+    if (l->greeted && fstat(l->bulk_fd, &st) == 0 && st.st_size == CHANNEL_BULK_SIZE)
+        p = mmap(NULL, CHANNEL_BULK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->bulk_fd, 0);
+    return p == MAP_FAILED ? NULL : p;
 }
 
 static void fail(struct link *l, const char *why)
@@ -288,10 +291,10 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, const int 
     uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 |
                                       (uint32_t)packet[4] << 24
                                 : 0;
-    size_t rings_size, bulk_size;
+    size_t rings_size;
     l->rings = map(fds[0], PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
     l->block = map(fds[1], PROT_READ, sizeof *l->block, false, &l->block_size);
-    l->bulk = map(fds[2], PROT_READ | PROT_WRITE, CHANNEL_BULK_SIZE, true, &bulk_size);
+    l->bulk_fd = fds[2];
     if (version != CHANNEL_VERSION) {
         char why[128];
         snprintf(why, sizeof why,
@@ -300,7 +303,7 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, const int 
         fail(l, why);
         return;
     }
-    if (!l->rings || !l->block || !l->bulk || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
+    if (!l->rings || !l->block || l->bulk_fd < 0 || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
         l->rings->size != CHANNEL_RINGS_SIZE || !block_check(l->block, l->block_size)) {
         fail(l, "the shared memory of the dataplane does not have the expected layout");
         return;

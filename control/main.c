@@ -4,6 +4,7 @@
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/show.h"
+#include "control/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,7 @@ static void on_attached(void *ctx, bool fresh)
     link_fact(c->link, "config_file", c->config_path);
     link_fact(c->link, "control_version", SLUICE_VERSION);
     commit_attached(c->commit, fresh);
+    snapshot_attached(c->snapshot, fresh);
 }
 
 static void on_detached(void *ctx)
@@ -98,6 +100,7 @@ static void on_detached(void *ctx)
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
     capture_detached(c->capture);
+    snapshot_detached(c->snapshot);
     commit_detached(c->commit);
 }
 
@@ -150,6 +153,14 @@ static void apply_log_settings(void *ctx, const struct settings *s)
         log_line(LOG_LEVEL_WARNING, "logfile %s: %s; correct the directive", file, strerror(errno));
 }
 
+static void on_settings(void *ctx, const struct settings *s)
+{
+    struct program *p = ctx;
+    apply_log_settings(ctx, s);
+    if (p->control.snapshot)
+        snapshot_settings(p->control.snapshot);
+}
+
 static void stop_all(struct control *c)
 {
     struct program *p = (struct program *)c; /* control is its first member */
@@ -194,6 +205,16 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
            (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
 }
 
+/* Where nobody has said otherwise, snapshots lie beside what else the box keeps: two boxes on one machine must not
+ * write, or load, one file. */
+static void place_snapshots(struct settings *s)
+{
+    int dir = directive_find("dir");
+    char error[64];
+    if (!s->set[dir] && settings_replace(s, dir, settings_get(s, "state-dir"), error, sizeof error))
+        s->set[dir] = false;
+}
+
 static struct settings *read_settings(const struct arguments *a)
 {
     struct settings *s = settings_defaults();
@@ -205,6 +226,7 @@ static struct settings *read_settings(const struct arguments *a)
         fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors,
                 r.errors == 1 ? "" : "s", r.warnings, r.warnings == 1 ? "" : "s");
     report_free(&r);
+    place_snapshots(s);
     if (good)
         return s;
     settings_free(s);
@@ -304,7 +326,8 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
-    c->commit = commit_new(c->base, c->link, &options, s, apply_log_settings, p);
+    c->commit = commit_new(c->base, c->link, &options, s, on_settings, p);
+    c->snapshot = snapshot_new(c);
     p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"),
                           error, sizeof error);
     if (p->stats)
@@ -328,6 +351,7 @@ static void close_parts(struct program *p)
     for (unsigned i = 0; i < 4; i++)
         if (events[i])
             event_free(events[i]);
+    snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
     commit_free(c->commit);
