@@ -4,10 +4,12 @@ in_ns() { ip netns exec "$N" "$@"; }
 start() { # DIRECTIVES...
     mkdir -p "$RUN/state"
     : >>"$RUN/sluice.log"
-    in_ns setsid "$BUILD/control/sluice-control" board/dev/sluice.conf --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" \
+    local command=("$BUILD/control/sluice-control" board/dev/sluice.conf --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" \
         --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
         --stats-port "$STATS_PORT" --log-file "$RUN/sluice.log" --hugepages no --link-type tap --link-name "$LINK" \
-        --link-address "$BOX/24" --enable-debug-command yes "$@" </dev/null >"$RUN/control.out" 2>&1 &
+        --link-address "$BOX/24" --enable-debug-command yes "$@")
+    printf '%s\0' "${command[@]}" >"$RUN/command" # for whoever starts control again
+    setsid ip netns exec "$N" "${command[@]}" </dev/null >"$RUN/control.out" 2>&1 &
     echo $! >"$RUN/control.pid"
     wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail "$RUN/sluice.log"; return 1; }
 }
