@@ -64,6 +64,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(bool) control_present;
     _Atomic(bool) refuses_writes;    /* stop-writes-on-bgsave-error, and the last snapshot failed */
     _Atomic(bool) snapshot_unwanted; /* nobody reads the bulk rings any more */
+    _Atomic(unsigned) snapshots;     /* workers whose shard's snapshot is under way */
     void *bulk;                      /* the bulk rings (channel/messages.h); NULL in tests */
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct acl *acl;                         /* changed with all workers stopped */

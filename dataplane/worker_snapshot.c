@@ -130,6 +130,7 @@ static const char *begin_all(struct box *box)
         w->env.observers |= OBSERVE_SNAPSHOT;
         w->next_upkeep_us = 0;
     }
+    atomic_store(&box->snapshots, box->workers);
     atomic_store(&box->snapshot_unwanted, false);
     return NULL;
 }
@@ -232,7 +233,7 @@ static void hold_writers(struct worker *w, const struct snapshot_figures *f)
 static void end(struct worker *w)
 {
     snapshot_end(w->env.ks->shard[w->id]);
-    w->env.observers &= ~(unsigned)OBSERVE_SNAPSHOT;
+    atomic_fetch_sub(&w->box->snapshots, 1);
     w->snapshot = (struct worker_snapshot){0};
 }
 
