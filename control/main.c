@@ -226,7 +226,6 @@ static struct settings *read_settings(const struct arguments *a)
         fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors,
                 r.errors == 1 ? "" : "s", r.warnings, r.warnings == 1 ? "" : "s");
     report_free(&r);
-    place_snapshots(s);
     if (good)
         return s;
     settings_free(s);
@@ -394,6 +393,7 @@ int main(int argc, char **argv)
         settings_free(s);
         return 1;
     }
+    place_snapshots(s);
     p.file = a.file ? realpath(a.file, NULL) : NULL;
     if (!p.file)
         p.file = must_copy(a.file ? a.file : "");
