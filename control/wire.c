@@ -1,6 +1,6 @@
-/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL SAVE, SHUTDOWN and,
- * later, the commands of snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/,
- * shutdown/ */
+/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL
+ * SAVE, SHUTDOWN and, later, the commands of snapshots and the log. https://redis.io/commands/config-set/,
+ * config-rewrite/, shutdown/ */
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"

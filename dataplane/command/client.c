@@ -10,6 +10,11 @@ void client_init(struct client *c, uint64_t id, uint64_t now_ms)
     *c = (struct client){.id = id, .proto = 2, .created_ms = now_ms, .last_ms = now_ms};
 }
 
+struct client_measure client_measured(const struct client *c)
+{
+    return c->measured ? *c->measured : (struct client_measure){0};
+}
+
 void client_release(struct client *c)
 {
     free(c->name);
@@ -17,7 +22,8 @@ void client_release(struct client *c)
     free(c->lib_ver);
     c->name = c->lib_name = c->lib_ver = NULL;
     acl_user_drop(c->user);
-    c->user = NULL;
+    acl_user_drop(c->certified);
+    c->user = c->certified = NULL;
 }
 
 void client_reset(struct client *c)
