@@ -4,11 +4,13 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 static bool number(const char *s, long min, long max, long *out)
 {
@@ -46,6 +48,29 @@ bool check_words(const struct words *w, const char *before, struct text *out, co
     join(&all, out);
     words_free(&all);
     return true;
+}
+
+/* A folder that is there, named from the root on: as Redis, which goes there. The default may be still to come. */
+bool check_dir(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    struct stat st;
+    int dir = directive_find("dir");
+    if (w->n == 1 && strcmp(w->p[0], directives[dir].fallback) == 0) {
+        text_add(out, w->p[0]);
+        return true;
+    }
+    char *path = w->n == 1 ? realpath(w->p[0], NULL) : NULL;
+    bool good = path && stat(path, &st) == 0;
+    (void)before;
+    if (good && !S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        good = false;
+    }
+    *error = w->n == 1 ? strerror(errno) : "wrong number of arguments";
+    if (good)
+        text_add(out, path);
+    free(path);
+    return good;
 }
 
 bool check_save(const struct words *w, const char *before, struct text *out, const char **error)

@@ -181,7 +181,7 @@ const struct directive directives[] = {
 
     /* -- snapshot and log -- */
     CHECKED("save", NULL, "3600 1 300 100 60 10000", check_save, .flags = DIRECTIVE_GATHERED),
-    TEXT("dir", NULL, "/var/lib/sluice", .flags = DIRECTIVE_PROTECTED),
+    CHECKED("dir", NULL, "/var/lib/sluice", check_dir, .flags = DIRECTIVE_PROTECTED),
     TEXT("dbfilename", NULL, "dump.rdb", .flags = DIRECTIVE_PROTECTED),
     BOOL("rdbcompression", NULL, "yes"),
     BOOL("rdbchecksum", NULL, "yes", FIXED),

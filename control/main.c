@@ -7,6 +7,7 @@
 #include "control/metrics.h"
 #include "control/secret_memory.h"
 #include "control/show.h"
+#include "control/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +97,7 @@ static void on_attached(void *ctx, bool fresh)
     link_fact(c->link, "config_file", c->config_path);
     link_fact(c->link, "control_version", SLUICE_VERSION);
     commit_attached(c->commit, fresh);
+    snapshot_attached(c->snapshot, fresh);
 }
 
 static void on_detached(void *ctx)
@@ -103,6 +105,7 @@ static void on_detached(void *ctx)
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
     capture_detached(c->capture);
+    snapshot_detached(c->snapshot);
     commit_detached(c->commit);
 }
 
@@ -194,6 +197,8 @@ static void settings_changed(void *ctx, const struct settings *s)
     apply_log_settings(s);
     if (p->control.certificates)
         certificates_refresh(p->control.certificates);
+    if (p->control.snapshot)
+        snapshot_settings(p->control.snapshot);
 }
 
 static void stop_all(struct control *c)
@@ -238,6 +243,16 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
     a->argc = kept;
     return kept == 0 ||
            (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
+}
+
+/* Where nobody has said otherwise, snapshots lie beside what else the box keeps: two boxes on one machine must not
+ * write, or load, one file. */
+static void place_snapshots(struct settings *s)
+{
+    int dir = directive_find("dir");
+    char error[64];
+    if (!s->set[dir] && settings_replace(s, dir, settings_get(s, "state-dir"), error, sizeof error))
+        s->set[dir] = false;
 }
 
 static struct settings *read_settings(const struct arguments *a)
@@ -361,6 +376,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     }
     audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION),
                "ok");
+    c->snapshot = snapshot_new(c);
     c->certificates = certificates_open(c, p->state_dir, error, sizeof error);
     if (!c->certificates) {
         log_line(LOG_LEVEL_WARNING, "%s", error);
@@ -389,6 +405,7 @@ static void close_parts(struct program *p)
     for (unsigned i = 0; i < 4; i++)
         if (events[i])
             event_free(events[i]);
+    snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
     commit_free(c->commit);
@@ -434,6 +451,7 @@ int main(int argc, char **argv)
         settings_free(s);
         return 1;
     }
+    place_snapshots(s);
     p.file = a.file ? realpath(a.file, NULL) : NULL;
     if (!p.file)
         p.file = must_copy(a.file ? a.file : "");

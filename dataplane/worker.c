@@ -396,6 +396,17 @@ static bool tend_shard(struct worker *w)
     return more;
 }
 
+/* What commands of this worker may do to any shard is shown to snapshots until the last one has ended. */
+static void follow_snapshots(struct worker *w)
+{
+    unsigned observers = w->env.observers & ~(unsigned)OBSERVE_REFUSAL;
+    if (atomic_load_explicit(&w->box->refuses_writes, memory_order_relaxed))
+        observers |= OBSERVE_REFUSAL;
+    if (atomic_load_explicit(&w->box->snapshots, memory_order_acquire) == 0)
+        observers &= ~(unsigned)OBSERVE_SNAPSHOT;
+    w->env.observers = observers;
+}
+
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
@@ -423,6 +434,11 @@ static void upkeep(struct worker *w)
         if (w->env.observers & OBSERVE_MONITOR)
             worker_tend_monitor(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
+        follow_snapshots(w);
+        if (w->snapshot.active) {
+            uint64_t next = worker_snapshot(w);
+            w->next_upkeep_us = next < UPKEEP_EVERY_US ? now + next : w->next_upkeep_us;
+        }
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
     }

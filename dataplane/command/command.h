@@ -221,7 +221,13 @@ struct block_spec {
 };
 
 enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
-enum observer { OBSERVE_EVENTS = 1, OBSERVE_TRACKING = 2, OBSERVE_MONITOR = 4 };
+enum observer {
+    OBSERVE_EVENTS = 1,
+    OBSERVE_TRACKING = 2,
+    OBSERVE_MONITOR = 4,
+    OBSERVE_SNAPSHOT = 16, /* one is under way: it sees keys before they change (store/snapshot.h) */
+    OBSERVE_REFUSAL = 32  /* no command may write: the last snapshot has failed */
+};
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {
