@@ -3,6 +3,7 @@
 #include "control/control.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/rdb_report.h"
 #include "control/show.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 struct arguments {
     const char *file, *dataplane, *instance, *inventory;
-    bool check, plan;
+    bool check, plan, snapshot;
     int argc; /* what remains: directives */
     char **argv;
 };
@@ -26,6 +27,7 @@ static const char usage[] =
     "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
     "       sluice-control --check FILE      report every error of a configuration file\n"
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
+    "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, --plan)\n";
 
@@ -168,6 +170,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
         const char **into;
     } own[] = {{"--check", &a->file},
                {"--plan", &a->file},
+               {"--snapshot", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory}};
@@ -182,6 +185,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
             return false;
         a->check = a->check || o == 0;
         a->plan = a->plan || o == 1;
+        a->snapshot = a->snapshot || o == 2;
         if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')
@@ -357,6 +361,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
+    if (a.snapshot)
+        return rdb_report_print(a.file);
     struct settings *s = read_settings(&a);
     if (!s)
         return 1;

@@ -23,7 +23,7 @@ RULES = {
     "dataplane/channel": (("base", "resp", "command", "store"), False),
     "dataplane": (("base", "resp", "store", "command", "script", "net", "tcp", "tls", "fabric", "channel", "board", "drivers", ""), True),
     "drivers": (("base", "net", "board", "drivers"), True),
-    "control": (("channel/messages.h", "board", "control"), False),
+    "control": (("channel/messages.h", "base/crc64.h", "board", "control"), False),
     "mgmt": (("mgmt",), False),
     "board": ((), False),
 }
