@@ -12,6 +12,7 @@ struct control {
     struct commit *commit;
     struct execs *execs;
     struct capture *capture;
+    struct load *load;
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */

@@ -1,6 +1,7 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
 #include "control/capture.h"
 #include "control/control.h"
+#include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/rdb_report.h"
@@ -54,9 +55,21 @@ static void on_closed(void *ctx, const char *why)
     supervise_closed(((struct program *)ctx)->control.supervisor, why);
 }
 
+/* The snapshot that the box begins with. */
+static void load_snapshot(struct control *c)
+{
+    const struct settings *s = commit_running(c->commit);
+    char *path = must_print("%s/%s", settings_get(s, "dir"), settings_get(s, "dbfilename"));
+    load_at_start(c->load, path);
+    free(path);
+}
+
 static void on_state(void *ctx, const char *state, const char *detail)
 {
-    supervise_state(((struct program *)ctx)->control.supervisor, state, detail);
+    struct control *c = &((struct program *)ctx)->control;
+    supervise_state(c->supervisor, state, detail);
+    if (strcmp(state, "loading") == 0 && !load_runs(c->load)) /* whoever brought it has gone in the middle */
+        load_snapshot(c);
 }
 
 static void on_log(void *ctx, int level, const char *line)
@@ -84,14 +97,28 @@ static bool on_capture(void *ctx, enum message_type type, struct message_reader 
     return capture_message(((struct program *)ctx)->control.capture, type, r);
 }
 
-static const struct link_ops link_ops = {on_hello, on_closed,        on_state,     on_log,
-                                         on_ask,   on_config_result, on_exec_part, on_capture};
+static bool on_load(void *ctx, enum message_type type, struct message_reader *r)
+{
+    return load_message(((struct program *)ctx)->control.load, type, r);
+}
+
+static const struct link_ops link_ops = {.hello = on_hello,
+                                         .closed = on_closed,
+                                         .state = on_state,
+                                         .log = on_log,
+                                         .ask = on_ask,
+                                         .config_result = on_config_result,
+                                         .exec_part = on_exec_part,
+                                         .capture = on_capture,
+                                         .load = on_load};
 
 static void on_attached(void *ctx, bool fresh)
 {
     struct control *c = &((struct program *)ctx)->control;
     link_fact(c->link, "config_file", c->config_path);
     link_fact(c->link, "control_version", SLUICE_VERSION);
+    if (fresh) /* before the configuration, with which it begins to serve */
+        load_snapshot(c);
     commit_attached(c->commit, fresh);
 }
 
@@ -100,6 +127,7 @@ static void on_detached(void *ctx)
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
     capture_detached(c->capture);
+    load_detached(c->load);
     commit_detached(c->commit);
 }
 
@@ -305,6 +333,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     c->link = link_new(c->base, &link_ops, p);
     c->execs = execs_new(c->base, c->link);
     c->capture = capture_new(c->base, c->link);
+    c->load = load_new(c->base, c->link);
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
@@ -334,6 +363,7 @@ static void close_parts(struct program *p)
             event_free(events[i]);
     execs_free(c->execs);
     capture_free(c->capture);
+    load_free(c->load);
     commit_free(c->commit);
     api_close(p->api);
     stats_close(p->stats);

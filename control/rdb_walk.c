@@ -141,6 +141,12 @@ static void read_sum(struct rdb_walk *w, struct rdb_input *in)
                        (unsigned long long)told, (unsigned long long)is);
 }
 
+/* A time before 1970 is one that is over; -1 is none. */
+static uint64_t deadline(uint64_t ms)
+{
+    return ms == UINT64_MAX ? 0 : (int64_t)ms <= 0 ? 1 : ms;
+}
+
 /* One opcode and what belongs to it. False at the end. */
 static bool step(struct rdb_walk *w, struct rdb_input *in)
 {
@@ -155,10 +161,10 @@ static bool step(struct rdb_walk *w, struct rdb_input *in)
         w->db = w->key.db = rdb_input_len(in);
         break;
     case OP_EXPIRE:
-        w->key.expire_ms = 1000 * (uint32_t)rdb_input_number(in, 4);
+        w->key.expire_ms = deadline(1000 * rdb_input_number(in, 4));
         return true;
     case OP_EXPIRE_MS:
-        w->key.expire_ms = rdb_input_number(in, 8);
+        w->key.expire_ms = deadline(rdb_input_number(in, 8));
         return true;
     case OP_IDLE:
         w->key.idle = (int64_t)(rdb_input_len(in) & INT64_MAX);

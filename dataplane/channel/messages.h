@@ -149,6 +149,7 @@ enum message_type {
     /* loading of a snapshot, control to dataplane */
     MSG_LOAD_START, /* u64 id, u8 enum load_mode, u64 bytes of the file, text its name */
     MSG_LOAD_DATA,  /* u64 id, bytes: the next of the stream of items (below) */
+    MSG_LOAD_STOP,  /* u64 id, text why no more comes */
     /* dataplane to control */
     MSG_LOAD_MORE, /* u64 id, u64 credit: bytes of the stream that may come beside those allowed so far */
     MSG_LOAD_DONE, /* u64 id, text why not (empty: all of it is there), u64 keys loaded, u64 expired, u64 left as they

@@ -221,7 +221,12 @@ struct block_spec {
 };
 
 enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
-enum observer { OBSERVE_EVENTS = 1, OBSERVE_TRACKING = 2, OBSERVE_MONITOR = 4 };
+enum observer {
+    OBSERVE_EVENTS = 1,
+    OBSERVE_TRACKING = 2,
+    OBSERVE_MONITOR = 4,
+    OBSERVE_LOADING = 8 /* a snapshot is loaded: most commands are refused */
+};
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
 struct box_ops {

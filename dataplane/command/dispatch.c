@@ -322,10 +322,23 @@ static enum command_result run_told(struct request *rq)
     return t && *t->due && result == CMD_DONE ? CMD_COUNTED : result;
 }
 
+/* What may not run while a snapshot is loaded. */
+static const char *is_loading(const struct request *rq)
+{
+    bool refused = rq->env->observers & OBSERVE_LOADING && rq->cmd && !(rq->cmd->flags & CMD_LOADING) &&
+                   !(rq->client->flags & CLIENT_INTERNAL);
+    return refused ? "LOADING Redis is loading the dataset in memory" : NULL;
+}
+
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
+    const char *loading = is_loading(rq);
+    if (loading) {
+        refuse(rq, loading);
+        return CMD_DONE;
+    }
     bool monitored = env->observers & OBSERVE_MONITOR;
     bool script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
     size_t seen = monitored ? env->monitor->seen.len : 0;
@@ -439,6 +452,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
         rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB, in_cluster(rq)); /* EXEC's ends the transaction */
     if (!busy && rq->client->flags & CLIENT_MONITOR)
         busy = keeps_out(rq);
+    if (!busy)
+        busy = is_loading(rq);
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;

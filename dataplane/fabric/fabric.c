@@ -74,7 +74,7 @@ unsigned fabric_main(const struct fabric *f)
 
 bool fabric_send(struct fabric *f, unsigned from, unsigned to, void *message)
 {
-    return !fabric_delay(FABRIC_SEND, from) && ring_put(f->ring[to * (f->workers + 1) + from], message);
+    return !fabric_delay(FABRIC_SEND, from) && ring_push(f->ring[to * (f->workers + 1) + from], message);
 }
 
 void *fabric_receive(struct fabric *f, unsigned self)
@@ -86,7 +86,7 @@ void *fabric_receive(struct fabric *f, unsigned self)
     for (unsigned i = 0; i < ends; i++) {
         unsigned from = seat->next_from;
         seat->next_from = from + 1 == ends ? 0 : from + 1;
-        void *message = ring_get(f->ring[self * ends + from]);
+        void *message = ring_pull(f->ring[self * ends + from]);
         if (message)
             return message;
     }

@@ -20,7 +20,7 @@ struct ring {
 struct ring *ring_new(uint32_t size);
 
 /* False when full: the item stays the caller's. */
-static inline bool ring_put(struct ring *r, void *item)
+static inline bool ring_push(struct ring *r, void *item)
 {
     uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     if (tail - r->head_seen > r->mask) {
@@ -34,7 +34,7 @@ static inline bool ring_put(struct ring *r, void *item)
 }
 
 /* The oldest item, the caller's from now on, or NULL. */
-static inline void *ring_get(struct ring *r)
+static inline void *ring_pull(struct ring *r)
 {
     uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     if (head == r->tail_seen) {

@@ -138,9 +138,9 @@ static void *answer(void *cpu)
     void *item;
     pin(*(int *)cpu);
     do {
-        while (!(item = ring_get(there)))
+        while (!(item = ring_pull(there)))
             __builtin_ia32_pause();
-        ring_put(back, item);
+        ring_push(back, item);
     } while (item != (void *)there);
     return NULL;
 }
@@ -169,8 +169,8 @@ static int ping_pong(int from, int to)
     for (unsigned run = 0; run < RUNS; run++) {
         uint64_t start = nanoseconds();
         for (unsigned i = 0; i < TRIPS; i++) {
-            ring_put(there, run == RUNS - 1 && i == TRIPS - 1 ? (void *)there : (void *)back);
-            while (!ring_get(back))
+            ring_push(there, run == RUNS - 1 && i == TRIPS - 1 ? (void *)there : (void *)back);
+            while (!ring_pull(back))
                 __builtin_ia32_pause();
         }
         ns[run] = (nanoseconds() - start) / TRIPS;

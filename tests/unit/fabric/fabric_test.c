@@ -11,13 +11,13 @@ static void test_ring_keeps_order_and_refuses_when_full(void)
     struct ring *r = ring_new(4);
     int item[5];
     for (int i = 0; i < 4; i++)
-        CU_ASSERT_TRUE(ring_put(r, &item[i]));
-    CU_ASSERT_FALSE(ring_put(r, &item[4]));
-    CU_ASSERT_PTR_EQUAL(ring_get(r), &item[0]);
-    CU_ASSERT_TRUE(ring_put(r, &item[4]));
+        CU_ASSERT_TRUE(ring_push(r, &item[i]));
+    CU_ASSERT_FALSE(ring_push(r, &item[4]));
+    CU_ASSERT_PTR_EQUAL(ring_pull(r), &item[0]);
+    CU_ASSERT_TRUE(ring_push(r, &item[4]));
     for (int i = 1; i < 5; i++)
-        CU_ASSERT_PTR_EQUAL(ring_get(r), &item[i]);
-    CU_ASSERT_PTR_NULL(ring_get(r));
+        CU_ASSERT_PTR_EQUAL(ring_pull(r), &item[i]);
+    CU_ASSERT_PTR_NULL(ring_pull(r));
     free(r);
 }
 
@@ -29,8 +29,8 @@ static void test_ring_indices_wrap(void)
     atomic_store(&r->tail, UINT32_MAX - 1);
     r->tail_seen = r->head_seen = UINT32_MAX - 1;
     for (int i = 0; i < 8; i++) {
-        CU_ASSERT_TRUE(ring_put(r, &item));
-        CU_ASSERT_PTR_EQUAL(ring_get(r), &item);
+        CU_ASSERT_TRUE(ring_push(r, &item));
+        CU_ASSERT_PTR_EQUAL(ring_pull(r), &item);
     }
     free(r);
 }
