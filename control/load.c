@@ -217,6 +217,18 @@ bool load_import(struct load *l, const char *path, enum load_mode mode, load_don
     return true;
 }
 
+bool load_abandon(struct load *l, load_done *done, void *ctx)
+{
+    if (l->runs || !link_connected(l->link))
+        return false;
+    set_path(l, "(nothing)");
+    l->done = done;
+    l->ctx = ctx;
+    if (send_start(l, LOAD_SALVAGE, 0))
+        send_stop(l, "the operator lets the box begin empty");
+    return true;
+}
+
 bool load_message(struct load *l, enum message_type type, struct message_reader *r)
 {
     uint64_t id = get_u64(r);
@@ -230,7 +242,11 @@ bool load_message(struct load *l, enum message_type type, struct message_reader 
         return true;
     }
     get_text(r, why, sizeof why);
-    struct load_result result = {*why ? why : NULL, get_u64(r), get_u64(r), get_u64(r), get_u64(r)};
+    struct load_result result = {.why = *why ? why : NULL};
+    result.loaded = get_u64(r);
+    result.expired = get_u64(r);
+    result.kept = get_u64(r);
+    result.libraries = get_u64(r);
     if (id == l->id && l->runs && !r->failed)
         finish(l, &result);
     return true;

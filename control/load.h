@@ -21,6 +21,8 @@ void load_at_start(struct load *l, const char *path);
 /* False and one line in error; else done() is called, sooner or later. */
 bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx, char *error,
                  size_t size);
+/* The dataplane, which has failed to load one, begins empty. False: it cannot be told so now. */
+bool load_abandon(struct load *l, load_done *done, void *ctx);
 bool load_runs(const struct load *l);
 
 /* From the link: MSG_LOAD_*; false if it cannot be read. */

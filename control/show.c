@@ -417,6 +417,9 @@ static const struct {
     {"restart", "dataplane", restart_dataplane},
     {"stop", "", stop},
     {"capture", "", capture_operation},
+    {"snapshot", "list", snapshot_list},
+    {"snapshot", "import", snapshot_import},
+    {"snapshot", "abandon", snapshot_abandon},
 };
 
 void operation_run(struct call *call, json_t *request)

@@ -235,7 +235,9 @@ static bool end_record(struct plane *p)
 
 static bool on_key(struct plane *p, struct message_reader *r, bool whole)
 {
-    struct load_record record = {.at = get_u64(r), .db = get_u32(r), .expire_ms = get_u64(r)};
+    struct load_record record = {.at = get_u64(r)}; /* one by one: the order in which they are read counts */
+    record.db = get_u32(r);
+    record.expire_ms = get_u64(r);
     record.access = get_u8(r);
     record.access_number = get_u64(r);
     record.name = get_u64(r);
@@ -252,7 +254,8 @@ static bool on_key(struct plane *p, struct message_reader *r, bool whole)
 
 static bool on_function(struct plane *p, struct message_reader *r)
 {
-    struct load_record record = {.at = get_u64(r), .body = r->left};
+    struct load_record record = {.at = get_u64(r)};
+    record.body = r->left;
     if (r->failed)
         return false;
     p->load.at = record.at;

@@ -167,7 +167,10 @@ static bool on_capture_more(struct channel *ch, struct message_reader *r)
 static bool on_load_start(struct channel *ch, struct message_reader *r)
 {
     char name[256];
-    struct load_request request = {.id = get_u64(r), .mode = get_u8(r), .bytes = get_u64(r), .name = name};
+    struct load_request request = {.name = name};
+    request.id = get_u64(r);
+    request.mode = get_u8(r);
+    request.bytes = get_u64(r);
     get_text(r, name, sizeof name);
     if (!message_done(r) || request.mode > LOAD_KEEPING)
         return false;
