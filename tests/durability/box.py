@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import traceback
 
 import redis
 
@@ -161,7 +162,8 @@ class Tap:
         except Exception as e:  # whatever it is, the next test runs
             self.bad += 1
             print(f"not ok {self.n} - {name}", flush=True)
-            for line in (f"{type(e).__name__}: {e}").splitlines():
+            where = traceback.extract_tb(e.__traceback__)[-1]
+            for line in (f"line {where.lineno}: {where.line}\n{type(e).__name__}: {e}").splitlines():
                 print(f"# {line}", flush=True)
 
     def end(self):

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Snapshots that are loaded at start: files of redis-server with every type, files of every older form, damage, kills,
 clients meanwhile. Prints TAP. Run by load.sh."""
+import json
 import random
 import struct
 import subprocess
@@ -74,12 +75,17 @@ def same_as_redis(workers, options=()):
             ours, theirs = r.pttl("s:3"), oracle.client.pttl("s:3")
             assert abs(ours - theirs) < 2000, (ours, theirs)
             assert r.fcall("f", 0, "hello") == b"hello"
-            assert r.object("encoding", "l:5") == oracle.client.object("encoding", "l:5")
+            for key in ("h:5", "h:3000", "z:5", "z:3000", "si:5", "x:5", "s:0", "big"):
+                assert r.object("encoding", key) == oracle.client.object("encoding", key), key
             info = r.info("persistence")
-            assert info["loading"] == 0 and info["rdb_last_load_keys_loaded"] == r.dbsize() + 1, info
+            assert info["loading"] == 0 and info["rdb_last_load_keys_loaded"] == r.dbsize() + 1, (info, r.dbsize())
         finally:
             oracle.remove()
     return lambda: with_box(test, workers=workers)
+
+
+def of_redis():
+    same_as_redis(1)()
 
 
 OLD = {
@@ -297,8 +303,134 @@ def kills():
     with_box(test, large_file(keys), workers=2)
 
 
+def cut_everywhere():
+    """`sluice snapshot verify` of a file that ends at any byte: damaged, and never keys that are not there."""
+    data = old_file().end()
+    box = Box()
+    try:
+        for n in range(0, len(data), 7 if QUICK else 1):
+            box.dump.write_bytes(data[:n])
+            code, text = box.sluice("snapshot", "verify", box.dump, "--json")
+            report = json.loads(text)
+            assert code != 0 and report["ok"] is False and report.get("keys", 0) <= len(OLD), (n, text)
+            assert report["error"].startswith("at byte "), report["error"]
+        box.dump.write_bytes(data)
+        code, text = box.sluice("snapshot", "verify", box.dump, "--json")
+        assert code == 0 and json.loads(text)["keys"] == len(OLD), text
+        for place in range(9, len(data) - 9, 97 if QUICK else 13):  # one bit is another: the checksum says so at the least
+            hurt = bytearray(data)
+            hurt[place] ^= 1 << place % 8
+            box.dump.write_bytes(hurt)
+            assert box.sluice("snapshot", "verify", box.dump)[0] != 0, place
+    finally:
+        box.remove()
+
+
+def verify_as_redis():
+    """Counts beside DBSIZE and TYPE of redis-server; redis-check-rdb agrees."""
+    box, oracle = Box(), Oracle()
+    try:
+        fill(oracle.client)
+        oracle.save(box.dump)
+        report = json.loads(box.sluice("snapshot", "verify", box.dump, "--json")[1])
+        assert report["ok"] and report["keys"] == oracle.client.dbsize() and report["functions"] == 1
+        count = {}
+        for key in oracle.client.scan_iter(count=1000):
+            kind = oracle.client.type(key).decode()
+            count[kind] = count.get(kind, 0) + 1
+        assert {k: v["keys"] for k, v in report["types"].items()} == count, report["types"]
+        assert report["expires"] == oracle.client.info("keyspace")["db0"]["expires"]
+        assert subprocess.run(["redis-check-rdb", box.dump], capture_output=True).returncode == 0
+        box.dump.write_bytes(box.dump.read_bytes()[:-30000])
+        assert box.sluice("snapshot", "verify", box.dump)[0] != 0
+        assert subprocess.run(["redis-check-rdb", box.dump], capture_output=True).returncode != 0
+    finally:
+        box.remove()
+        oracle.remove()
+
+
+def imports():
+    """Into a box that serves, over its keys or beside them, while a client writes."""
+    def test(box):
+        box.start()
+        r = box.client()
+        r.set("a", "ours")
+        r.rpush("mine", 1)
+        extra = box.folder / "extra.rdb"
+        f = File(10).select(0).key("a", 0, string("theirs")).key("over", 0, string("x"), ms=5)
+        f.put(b"".join(bytes([0]) + string(f"k{i}") + string("v" * 50) for i in range(50_000)))
+        f.key("list", 14, length(3000) + string(ziplist(*(b"x" * 50 for _ in range(100)))) * 3000)
+        extra.write_bytes(f.end(summed=False))
+        code, text = box.sluice("snapshot", "import", extra, "keep")
+        assert code == 0 and "1 were left" in text and r.get("a") == b"ours", text
+        assert r.dbsize() == 50_003 and r.llen("list") == 300_000, (r.dbsize(), r.llen("list"))
+        with subprocess.Popen([sys.executable, "-c", WRITER]) as writer:
+            code, text = box.sluice("snapshot", "import", extra)
+            writer.terminate()
+        assert code == 0 and r.get("a") == b"theirs" and r.lrange("mine", 0, -1) == [b"1"], text
+        assert r.llen("list") == 300_000
+        extra.write_bytes(extra.read_bytes()[:-100])
+        code, text = box.sluice("snapshot", "import", extra)
+        assert code != 0 and "at byte" in text, text
+        assert r.ping() and box.state() == "serving"
+        assert box.sluice("snapshot", "import", extra, "salvage")[0] != 0
+        assert box.sluice("snapshot", "abandon")[0] != 0
+        code, text = box.sluice("snapshot", "list")
+        assert code == 0 and "dump.rdb" not in text, text
+    with_box(test, workers=2)
+
+
+WRITER = """
+import redis
+r = redis.Redis("10.44.0.2", 6379)
+while True:
+    p = r.pipeline()
+    for i in range(100):
+        p.incr("counter")
+        p.lrange("list", 0, 5)
+    p.execute()
+"""
+
+
+def rescue():
+    """A box that could not load: another file, what is sound of its own, or nothing."""
+    good = File(10).select(0).key("a", 0, string("1")).key("b", 0, string("2")).end()
+
+    def test(box):
+        box.start("load-failed")
+        other = box.folder / "other.rdb"
+        other.write_bytes(good)
+        assert box.sluice("snapshot", "import", box.dump, "keep")[0] != 0
+        code, text = box.sluice("snapshot", "import", box.dump)
+        assert code != 0 and box.state() == "load-failed", text
+        code, text = box.sluice("snapshot", "import", other)
+        box.wait("serving", 10)
+        assert code == 0 and box.client().dbsize() == 2, text
+    with_box(test, good[:-1] + b"x")
+
+    def salvage(box):
+        box.start("load-failed")
+        code, text = box.sluice("snapshot", "import", box.dump, "salvage")
+        box.wait("serving", 10)
+        assert code == 0 and box.client().dbsize() == 1, text
+    with_box(salvage, good[:-12])
+
+    def abandon(box):
+        box.start("load-failed")
+        code, text = box.sluice("snapshot", "abandon")
+        box.wait("serving", 10)
+        r = box.client()
+        assert code == 0 and r.dbsize() == 0 and r.set("x", 1), text
+    with_box(abandon, good[:-12])
+
+
 def main():
     tap = Tap()
+    only = [word for word in sys.argv[1:] if word != "--quick"]
+    if only:
+        for name in only:
+            tap.run(name, globals()[name])
+        return tap.end()
     tap.run("there is no file: the box begins empty", no_file)
     tap.run("every older form of values", old_forms)
     tap.run("times, access, packed names", times_and_access)
@@ -311,6 +443,10 @@ def main():
     tap.run("no memory for all of it", no_memory)
     tap.run("clients while it is loaded", clients_meanwhile)
     tap.run("control and dataplane killed while it is loaded", kills)
+    tap.run("verify: every cut, bits", cut_everywhere)
+    tap.run("verify counts as redis-server does", verify_as_redis)
+    tap.run("import while it serves", imports)
+    tap.run("another file, salvage, nothing", rescue)
     return tap.end()
 
 
