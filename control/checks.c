@@ -314,3 +314,27 @@ bool check_cores(const struct words *w, const char *before, struct text *out, co
     words_free(&all);
     return good;
 }
+
+/* "off", or the kinds of names in the order of preference, as Valkey's directive of this name writes them. */
+bool check_certificate_names(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    static const char *const kinds[] = {"CN", "DNS", "URI"};
+    struct words all = split(w);
+    unsigned seen = 0;
+    bool off = all.n == 1 && strcasecmp(all.p[0], "off") == 0, good = all.n > 0;
+    (void)before;
+    *error = "not off and not a list of CN, DNS and URI, each at most once";
+    for (unsigned i = 0; good && !off && i < all.n; i++) {
+        unsigned k = 0;
+        while (k < 3 && strcasecmp(all.p[i], kinds[k]) != 0)
+            k++;
+        good = k < 3 && !(seen >> k & 1);
+        if (good)
+            text_printf(out, "%s%s", i ? " " : "", kinds[k]);
+        seen |= 1u << k;
+    }
+    if (off)
+        text_add(out, "off");
+    words_free(&all);
+    return good;
+}

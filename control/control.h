@@ -13,6 +13,7 @@ struct control {
     struct execs *execs;
     struct capture *capture;
     struct load *load;
+    struct certificates *certificates;
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */

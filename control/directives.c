@@ -111,6 +111,7 @@ const struct directive directives[] = {
     BOOL("tls-cluster", NULL, "no"),
     BOOL("tls-replication", NULL, "no"),
     ENUM("tls-auth-clients", NULL, "yes", WORDS("no", "yes", "optional")),
+    CHECKED("tls-auth-clients-user", NULL, "off", check_certificate_names, OURS),
     BOOL("tls-prefer-server-ciphers", NULL, "no"),
     BOOL("tls-session-caching", NULL, "yes"),
     INT("tls-session-cache-size", NULL, "20480", 0, INT_MAX),

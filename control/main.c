@@ -1,10 +1,12 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
 #include "control/capture.h"
+#include "control/certificates.h"
 #include "control/control.h"
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/rdb_report.h"
+#include "control/secret_memory.h"
 #include "control/show.h"
 
 #include <errno.h>
@@ -171,13 +173,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     log_tick();
 }
 
-static void apply_log_settings(void *ctx, const struct settings *s)
+static void apply_log_settings(const struct settings *s)
 {
     const char *file = settings_get(s, "logfile");
-    (void)ctx;
     log_set_level(settings_get(s, "loglevel"));
     if (!log_set_file(file))
         log_line(LOG_LEVEL_WARNING, "logfile %s: %s; correct the directive", file, strerror(errno));
+}
+
+static void settings_changed(void *ctx, const struct settings *s)
+{
+    struct program *p = ctx;
+    apply_log_settings(s);
+    if (p->control.certificates)
+        certificates_refresh(p->control.certificates);
 }
 
 static void stop_all(struct control *c)
@@ -337,7 +346,12 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
-    c->commit = commit_new(c->base, c->link, &options, s, apply_log_settings, p);
+    c->commit = commit_new(c->base, c->link, &options, s, settings_changed, p);
+    c->certificates = certificates_open(c, p->state_dir, error, sizeof error);
+    if (!c->certificates) {
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+        return false;
+    }
     p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"),
                           error, sizeof error);
     if (p->stats)
@@ -367,6 +381,7 @@ static void close_parts(struct program *p)
     commit_free(c->commit);
     api_close(p->api);
     stats_close(p->stats);
+    certificates_close(c->certificates);
     supervise_free(c->supervisor);
     link_free(c->link);
     event_base_free(c->base);
@@ -402,6 +417,7 @@ int main(int argc, char **argv)
         return status;
     }
     signal(SIGPIPE, SIG_IGN);
+    secret_memory_start();
     if (!take_lock(&p, settings_get(s, "state-dir"))) {
         settings_free(s);
         return 1;
@@ -419,7 +435,7 @@ int main(int argc, char **argv)
     p.control.started_ms = wall_clock_ms();
     p.control.stop_all = stop_all;
     p.control.base = event_base_new();
-    apply_log_settings(NULL, s);
+    apply_log_settings(s);
     log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION,
              *p.file ? p.file : "(built in)");
     bool good = open_parts(&p, s, &a);

@@ -1,5 +1,6 @@
 /* metrics.c: Prometheus text, JSON, health. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 #include "control/metrics.h"
+#include "control/certificates.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ uint64_t wall_clock_ms(void)
 
 /* -- text --------------------------------------------------------------------------------------------- */
 
-static void head(struct text *out, const char *name, const char *type, const char *help)
+void metrics_head(struct text *out, const char *name, const char *type, const char *help)
 {
     text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -37,7 +38,7 @@ static void number(struct text *out, double v)
 }
 
 /* Label values: backslash, quote and line end are escaped. */
-static void label(struct text *out, const char *value)
+void metrics_label(struct text *out, const char *value)
 {
     for (; *value; value++) {
         if (*value == '\\' || *value == '"')
@@ -121,7 +122,7 @@ static void database_values(struct text *out, const struct block *b, const char 
         if (!database(gauge, suffix, db, sizeof db))
             continue;
         if (first)
-            head(out, name, "gauge", help);
+            metrics_head(out, name, "gauge", help);
         first = false;
         text_printf(out, "%s{db=\"%s\"}", name, db);
         number(out, v);
@@ -157,7 +158,7 @@ static void command_values(struct text *out, const struct block *b)
         {"redis_commands_failed_calls_total", "Calls that ended in an error", failed},
     };
     for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
-        head(out, values[v].name, "counter", values[v].help);
+        metrics_head(out, values[v].name, "counter", values[v].help);
         for (unsigned i = 0; i < b->head.commands; i++) {
             char name[CHANNEL_NAME];
             struct channel_command_totals t = block_command(b, i);
@@ -165,7 +166,7 @@ static void command_values(struct text *out, const struct block *b)
             if (!*name || (t.calls == 0 && t.rejected == 0 && t.failed == 0))
                 continue;
             text_printf(out, "%s{cmd=\"", values[v].name);
-            label(out, name);
+            metrics_label(out, name);
             text_add(out, "\"}");
             number(out, values[v].value(&t));
         }
@@ -178,7 +179,7 @@ static void worker_counters(struct text *out, const struct block *b)
     for (unsigned i = 0; i < b->head.counters; i++) {
         block_counter_name(b, i, name, help);
         snprintf(full, sizeof full, "sluice_%s_total", name);
-        head(out, full, "counter", help);
+        metrics_head(out, full, "counter", help);
         for (unsigned w = 0; w < b->head.workers; w++) {
             text_printf(out, "%s{worker=\"%u\"}", full, w);
             number(out, (double)block_counter(b, w, i));
@@ -204,7 +205,7 @@ static void other_gauges(struct text *out, const struct block *b)
         for (char *p = full; *p; p++)
             if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p))
                 *p = '_';
-        head(out, full, "gauge", "A figure that the dataplane reports");
+        metrics_head(out, full, "gauge", "A figure that the dataplane reports");
         text_add(out, full);
         number(out, v);
     }
@@ -212,7 +213,7 @@ static void other_gauges(struct text *out, const struct block *b)
 
 static void one(struct text *out, const char *name, const char *type, const char *help, double v)
 {
-    head(out, name, type, help);
+    metrics_head(out, name, type, help);
     text_add(out, name);
     number(out, v);
 }
@@ -220,14 +221,14 @@ static void one(struct text *out, const char *name, const char *type, const char
 static void instance_info(struct text *out, const struct control *c)
 {
     const struct supervise_status *s = supervise_status(c->supervisor);
-    head(out, "redis_instance_info", "gauge", "What runs here");
+    metrics_head(out, "redis_instance_info", "gauge", "What runs here");
     text_printf(out,
                 "redis_instance_info{role=\"master\",redis_version=\"7.2.4\",redis_mode=\"standalone\","
                 "process_id=\"%ld\","
                 "tcp_port=\"%s\",maxmemory_policy=\"%s\",sluice_version=\"",
                 s->pid, settings_get(commit_running(c->commit), "port"),
                 settings_get(commit_running(c->commit), "maxmemory-policy"));
-    label(out, s->build);
+    metrics_label(out, s->build);
     text_add(out, "\"} 1\n");
 }
 
@@ -245,6 +246,7 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
         (double)commit_generation(c->commit));
     one(out, "redis_config_maxclients", "gauge", "The maxclients directive",
         (double)settings_number(conf, "maxclients"));
+    certificates_metrics(out, c->certificates);
     if (!b)
         return;
     v = block_gauge(b, "start_time_seconds", &v) ? v : (double)s->attached_ms / 1000;
@@ -261,7 +263,7 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
     database_values(out, b, "_avg_ttl_ms", "sluice_db_avg_ttl_milliseconds",
                     "Average time to live of each database");
     command_values(out, b);
-    head(out, "sluice_worker_stalled", "gauge", "1 when the worker's loop has stopped moving");
+    metrics_head(out, "sluice_worker_stalled", "gauge", "1 when the worker's loop has stopped moving");
     for (unsigned w = 0; w < b->head.workers; w++)
         text_printf(out, "sluice_worker_stalled{worker=\"%u\"} %d\n", w, heartbeat_late(h, w, now_ms) != 0);
     worker_counters(out, b);

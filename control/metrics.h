@@ -11,6 +11,9 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
                   uint64_t now_ms);
 /* The same figures as an object. */
 json_t *metrics_json(const struct control *c, const struct block *b);
+/* For whoever adds lines to it: what introduces a value; a label's value with what must be escaped. */
+void metrics_head(struct text *out, const char *name, const char *type, const char *help);
+void metrics_label(struct text *out, const char *value);
 /* latency.c: wire-to-wire times of requests, by family of commands and stage of their way: quantiles and
  * buckets; and as Prometheus histograms. */
 json_t *latency_json(const struct block *b);

@@ -151,7 +151,7 @@ static char *folder_of(const char *path)
                            : must_copy_n(path, (size_t)(slash - path));
 }
 
-static bool sync_folder(const char *path)
+bool sync_folder(const char *path)
 {
     char *folder = folder_of(path);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,5 +1,6 @@
 /* show.c: the operations of the management API, one function each, found by a table. */
 #include "control/api.h"
+#include "control/certificates.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/resp.h"
@@ -88,6 +89,7 @@ static void show_status(struct call *call, const json_t *request)
                         json_pack("{s:I,s:s,s:I}", "pid", (json_int_t)getpid(), "version", SLUICE_VERSION,
                                   "uptime_seconds", (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
     json_object_set_new(data, "configuration", conf);
+    json_object_set_new(data, "alarms", certificates_alarms(c->certificates));
     json_object_set_new(data, "endpoints", addresses_json(s));
     json_object_set_new(data, "workers", json_integer(block_read(c->link, &b) ? b.head.workers : 0));
     json_object_set_new(data, "stats",
@@ -414,6 +416,15 @@ static const struct {
     {"config", "set", config_set},
     {"config", "load", config_load},
     {"config", "rewrite", config_rewrite},
+    {"certificate", "list", certificate_list},
+    {"certificate", "show", certificate_show},
+    {"certificate", "check", certificate_verdict},
+    {"certificate", "install", certificate_install},
+    {"certificate", "rotate", certificate_rotate},
+    {"certificate", "self-signed", certificate_make},
+    {"certificate", "csr", certificate_csr},
+    {"certificate", "delete", certificate_delete},
+    {"certificate", "export", certificate_export},
     {"restart", "dataplane", restart_dataplane},
     {"stop", "", stop},
     {"capture", "", capture_operation},

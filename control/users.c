@@ -85,8 +85,10 @@ static void on_list(void *ctx, const char *resp, size_t len, const char *error)
     if (resp && read_lines(resp, len, &users))
         a->then(a, &users);
     else {
-        log_line(LOG_LEVEL_WARNING, "The users cannot be had from the dataplane: %s", error ? error : "odd reply");
-        answer(a, "ERR There was an error trying to save the ACLs. Please check the server logs for more information");
+        log_line(LOG_LEVEL_WARNING, "The users cannot be had from the dataplane: %s",
+                 error ? error : "odd reply");
+        answer(a, "ERR There was an error trying to save the ACLs. Please check the server logs for more "
+                  "information");
     }
     words_free(&users);
 }
@@ -112,10 +114,12 @@ static void save(struct asked *a, const struct words *users)
         text_printf(&text, "%s\n", users->p[i]);
     bool good = write_durably(acl_file(a->control), text_str(&text), error, sizeof error);
     text_free(&text);
-    log_line(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, good ? "ACL SAVE by %s: %s written" : "ACL SAVE by %s: %s", a->who,
+    log_line(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
+             good ? "ACL SAVE by %s: %s written" : "ACL SAVE by %s: %s", a->who,
              good ? acl_file(a->control) : error);
     answer(a, good ? NULL
-                   : "ERR There was an error trying to save the ACLs. Please check the server logs for more information");
+                   : "ERR There was an error trying to save the ACLs. Please check the server logs for more "
+                     "information");
 }
 
 void users_save(struct control *c, uint64_t id, const char *who)
@@ -125,7 +129,8 @@ void users_save(struct control *c, uint64_t id, const char *who)
 
 /* -- CONFIG REWRITE -- */
 
-/* Without an ACL file the users stand in the configuration file, but for a default user that nobody has touched. */
+/* Without an ACL file the users stand in the configuration file, but for a default user that nobody has
+ * touched. */
 static void rewrite(struct asked *a, const struct words *users)
 {
     const struct settings *s = commit_running(a->control->commit);
@@ -188,8 +193,9 @@ static void on_loaded(void *ctx, const char *resp, size_t len, const char *error
         answer(a, NULL);
         return;
     }
-    char *line = resp && resp_read(resp, len, &value, &n) == RESP_ERROR ? must_copy_n(value, n)
-                                                                        : must_print("ERR %s", error ? error : "odd reply");
+    char *line = resp && resp_read(resp, len, &value, &n) == RESP_ERROR
+                     ? must_copy_n(value, n)
+                     : must_print("ERR %s", error ? error : "odd reply");
     log_line(LOG_LEVEL_WARNING, "ACL LOAD by %s: %s", a->who, line);
     answer(a, line);
     free(line);
@@ -215,7 +221,8 @@ void users_load(struct control *c, uint64_t id, const char *who)
     split(text, &w);
     free(text);
     if (bytes + 8 * w.n > CHANNEL_MESSAGE_MAX - 1024 || w.n > CHANNEL_ARGS_MAX)
-        answer(a, "ERR Error loading ACLs: the file is too large to be loaded while the box runs (60 KB, 4000 lines)");
+        answer(a, "ERR Error loading ACLs: the file is too large to be loaded while the box runs (60 KB, "
+                  "4000 lines)");
     else
         exec_run(c->execs, (int)w.n, (const char *const *)w.p, on_loaded, a);
     words_free(&w);
@@ -230,7 +237,8 @@ bool users_of_file(const struct settings *s, struct words *users, char *error, s
         return true;
     if (*settings_get(s, "user")) {
         snprintf(error, size,
-                 "users in the configuration file and an aclfile at the same time: define either of them, but not both");
+                 "users in the configuration file and an aclfile at the same time: define either of them, "
+                 "but not both");
         return false;
     }
     char *text = read_users(path, error, size);
@@ -243,7 +251,8 @@ bool users_of_file(const struct settings *s, struct words *users, char *error, s
         if (strncmp(line, "user ", 5) == 0)
             words_add(users, must_copy_n(line + 5, strcspn(line + 5, "\r")));
         else if (*line)
-            snprintf(error, size, "%s:%u should start with user keyword followed by the username", path, i + 1);
+            snprintf(error, size, "%s:%u should start with user keyword followed by the username", path,
+                     i + 1);
     }
     words_free(&lines);
     return !*error;

@@ -1,6 +1,6 @@
-/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL SAVE, SHUTDOWN and,
- * later, the commands of snapshots and the log. https://redis.io/commands/config-set/, config-rewrite/,
- * shutdown/ */
+/* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL
+ * SAVE, SHUTDOWN and, later, the commands of snapshots and the log. https://redis.io/commands/config-set/,
+ * config-rewrite/, shutdown/ */
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
@@ -119,11 +119,8 @@ static const struct {
     const char *name, *sub; /* sub may be NULL */
     void (*run)(struct control *c, uint64_t id, const char *who, int argc, char **argv);
 } commands[] = {
-    {"config", "set", config_set},
-    {"config", "rewrite", config_rewrite},
-    {"acl", "load", acl_load},
-    {"acl", "save", acl_save},
-    {"shutdown", NULL, shutdown_box},
+    {"config", "set", config_set}, {"config", "rewrite", config_rewrite}, {"acl", "load", acl_load},
+    {"acl", "save", acl_save},     {"shutdown", NULL, shutdown_box},
 };
 
 void wire_ask(struct control *c, uint64_t id, const char *client, int argc, char **argv)

@@ -1,36 +1,28 @@
-/* inspect_keys.c: which keys are asked for most, and which are the biggest. Names are quoted as redis-cli does, but
- * for the quotation marks around them. */
+/* inspect_keys.c: which keys are asked for most, and which are the biggest. Names are quoted as redis-cli
+ * does, but for the quotation marks around them. */
 #include "inspect_ops.h"
 #include "json.h"
 #include "worker.h"
 
 #include "base/number.h"
+#include "command/text.h"
 
 #include <stdio.h>
 
-enum { HOT_SHOWN = 128, QUOTED = 4 * HOT_NAME };
+enum { HOT_SHOWN = 128, QUOTED = TEXT_QUOTED * HOT_NAME };
 
 /* What does not fit is cut off. */
-static struct slice quote(char text[QUOTED + 1], struct slice name)
+static struct slice quote(char text[QUOTED], struct slice name)
 {
-    static const char special[] = "\\\"\n\r\t\a\b", letter[] = "\\\"nrtab";
     size_t at = 0;
-    for (size_t i = 0; i < name.len && at + 4 <= QUOTED; i++) {
-        uint8_t c = name.p[i];
-        const char *known = c ? strchr(special, c) : NULL;
-        if (known)
-            at += (size_t)sprintf(text + at, "\\%c", letter[known - special]);
-        else if (c < ' ' || c > '~')
-            at += (size_t)sprintf(text + at, "\\x%02x", c);
-        else
-            text[at++] = (char)c;
-    }
+    for (size_t i = 0; i < name.len && at + TEXT_QUOTED <= QUOTED; i++)
+        at += text_quote(text + at, name.p[i]);
     return (struct slice){(const uint8_t *)text, at};
 }
 
 static void put_key(struct json *j, struct slice name, size_t len, unsigned db)
 {
-    char text[QUOTED + 1];
+    char text[QUOTED];
     json_slice(j, "key", quote(text, name));
     json_u64(j, "key_bytes", len);
     json_bool(j, "cut", name.len < len);
@@ -59,8 +51,8 @@ static void put_rates(struct json *j, const struct hot_key *k)
     json_u64(j, "writes_milli", (uint64_t)(k->writes * 1000));
 }
 
-/* hotkeys LIMIT: the keys that this worker's clients ask for most, and a row for all keys; in thousandths of an access a
- * second. */
+/* hotkeys LIMIT: the keys that this worker's clients ask for most, and a row for all keys; in thousandths of
+ * an access a second. */
 enum verdict inspect_hotkeys(struct visit *v)
 {
     struct hot_key top[HOT_SHOWN], total;
@@ -73,7 +65,8 @@ enum verdict inspect_hotkeys(struct visit *v)
     for (unsigned i = 0; i < n; i++) {
         const struct hot_name *name = top[i].name;
         j = json_begin(v->out);
-        put_key(&j, (struct slice){name->text, name->len < HOT_NAME ? name->len : HOT_NAME}, name->len, name->db);
+        put_key(&j, (struct slice){name->text, name->len < HOT_NAME ? name->len : HOT_NAME}, name->len,
+                name->db);
         put_rates(&j, &top[i]);
         json_end(&j);
     }

@@ -121,6 +121,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client.flags |= CLIENT_PROXY;
     acl_user_hold(j->client.user);
     j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.certified = NULL;
     j->client.transaction = NULL;
     j->client.subscriber = NULL;
     j->client.tracker = NULL;
@@ -142,6 +143,18 @@ struct job *job_new_with(enum job_kind kind, unsigned home, const struct client 
     j->query = query;
     j->argv = argv;
     j->rq.argc = argc;
+    return j;
+}
+
+struct job *job_new_notes(enum job_kind kind, unsigned home, unsigned to, uint8_t *notes, size_t len)
+{
+    static const struct client nobody;
+    struct job *j = job_new(kind, home, &nobody, 0, NULL);
+    if (!j)
+        return NULL;
+    j->query = notes;
+    j->notes = len;
+    j->rq.shard = to;
     return j;
 }
 

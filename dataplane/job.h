@@ -86,6 +86,9 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
  * malloc(). NULL if out of memory: nothing is taken. */
 struct job *job_new_with(enum job_kind kind, unsigned home, const struct client *client, int argc,
                          struct slice *argv, uint8_t *query);
+/* A JOB_NOTES or JOB_LINES, of no client, that brings so many bytes of malloc() to worker `to`. They are the
+ * job's. NULL if out of memory: nothing is taken. */
+struct job *job_new_notes(enum job_kind kind, unsigned home, unsigned to, uint8_t *notes, size_t len);
 void job_free(struct job *j);
 /* Puts j behind the last of a list; first and last of an empty one are NULL. */
 void job_append(struct job **first, struct job **last, struct job *j);

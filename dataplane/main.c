@@ -2,6 +2,7 @@
  * box up with it, then carries messages between control and the workers until it is told to stop. Reads no
  * file. */
 #include "box.h"
+#include "base/heap.h"
 #include "facts.h"
 
 #include <getopt.h>
@@ -153,6 +154,7 @@ static bool start(struct plane *p, char *error, size_t size)
 {
     take_signals(SIG_DFL);
     bool ok = plane_start(p, error, size);
+    heap_bounded();
     take_signals(on_signal);
     return ok;
 }

@@ -65,8 +65,8 @@ static inline bool turns_any(const struct turns *t)
 {
     return __builtin_expect(t->pins->pins != 0, 0);
 }
-/* Must this request wait because of what has been pinned? All shards of its keys may be looked at: they are
- * this worker's, or all others are stopped. held: by who has it, not by who merely waits. */
+/* Must this request wait because of what has been pinned? Shards of other workers are looked at only while these
+ * are stopped. held: by who has it, not by who merely waits. */
 bool turns_conflict(const struct command_env *env, const struct request *rq, bool held);
 
 /* What this worker's clients are told because a script has taken long; NULL: nothing. */

@@ -60,9 +60,15 @@ static bool reads_all(const struct request *rq)
     return rq->cmd->flags & CMD_ALL_KEYS || reaches(rq);
 }
 
+/* Those of other workers may be looked at only while these are stopped. */
+static bool may_look(const struct command_env *env, unsigned shard)
+{
+    return shard == env->self || env->stopped;
+}
+
 static bool looks_at(const struct command_env *env, const struct request *rq, unsigned shard)
 {
-    return rq->route == ROUTE_ALL || shard == env->self;
+    return shard == env->self || (rq->route == ROUTE_ALL && env->stopped);
 }
 
 /* Has a command a shard to itself that this one looks at, although it names no key of it? A script that runs with all
@@ -127,7 +133,10 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
     bool conflict = is_shut_out(env, rq) || (k.any && any_pinned(env, rq, held));
     for (int i = 0; i < k.n && !conflict; i++) {
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
-        struct pins *pins = shard_pins(ks->shard[keyspace_shard_of(ks, key.name)]);
+        unsigned shard = keyspace_shard_of(ks, key.name);
+        if (!may_look(env, shard)) /* BLPOP that waits here, too: it takes from this shard alone now */
+            continue;
+        const struct pins *pins = shard_pins(ks->shard[shard]);
         const struct pin_key *found = pins_find(pins, key.hash);
         conflict =
             (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
@@ -142,10 +151,8 @@ const char *turns_busy(const struct command_env *env, const struct request *rq)
     const char *busy = NULL;
     if (!rq->cmd || rq->bad_arity || rq->cmd->flags & CMD_ALLOW_BUSY)
         return NULL;
-    if (rq->route != ROUTE_ALL)
-        return shard_pins(ks->shard[env->self])->busy;
     for (unsigned i = 0; i < ks->shards && !busy; i++)
-        busy = shard_pins(ks->shard[i])->busy;
+        busy = looks_at(env, rq, i) ? shard_pins(ks->shard[i])->busy : NULL;
     return busy;
 }
 

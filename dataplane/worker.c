@@ -194,8 +194,8 @@ static void unfinished(struct worker *w, struct session *s, struct request *rq, 
         worker_deliver(w, false);
 }
 
-/* Sends a request to where it must run, unless MULTI queues it here or the cluster view answers with where it belongs. Its session was read no further; if it
- * does not wait now, it is read on. */
+/* Sends a request to where it must run, unless MULTI queues it here or the cluster view answers with where it
+ * belongs. Its session was read no further; if it does not wait now, it is read on. */
 static bool goes_elsewhere(struct worker *w, struct session *s, struct request *rq)
 {
     bool told = s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD;

@@ -46,11 +46,13 @@ static void box_stats_sum(struct command_env *env, unsigned id, struct command_s
     *out = (struct command_stats){0};
     for (unsigned i = 0; i < box->workers; i++) {
         const struct command_stats *s = &box->worker[i]->env.stats[id];
+        if (!(s->calls | s->rejected | s->failed))
+            continue;
         out->calls += s->calls;
         out->usec += s->usec;
         out->rejected += s->rejected;
         out->failed += s->failed;
-        for (unsigned k = 0; k < TOOK_BUCKETS; k++)
+        for (unsigned k = 0; k < TIME_BUCKETS; k++)
             out->took[k] += s->took[k];
     }
 }

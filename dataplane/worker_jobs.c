@@ -294,6 +294,8 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
         result = job_run(j, &w->env);
         if (result == CMD_ELSEWHERE) /* it was here as one that needs its shard alone, and needs all */
             return NOT_YET;
+    } else {
+        j->done = true; /* its client has gone: at home it must not look like one that is to run there */
     }
     turns_leave(&w->turns, j);
     if (result == CMD_LONG) {

@@ -53,19 +53,15 @@ static void collect(struct worker *w, const uint8_t *p, size_t len)
 
 static void send(struct worker *w, unsigned to)
 {
-    static const struct client nobody;
     struct monitor *m = w->env.monitor;
-    struct job *j = job_new(JOB_LINES, w->id, &nobody, 0, NULL);
-    uint8_t *copy = j ? malloc(m->seen.len) : NULL;
-    if (!copy) {
-        job_free(j);
+    uint8_t *copy = malloc(m->seen.len);
+    struct job *j = copy ? job_new_notes(JOB_LINES, w->id, to, copy, m->seen.len) : NULL;
+    if (!j) {
+        free(copy);
         drop(w, (const uint8_t *)m->seen.p, m->seen.len);
         return;
     }
     memcpy(copy, m->seen.p, m->seen.len);
-    j->query = copy;
-    j->notes = m->seen.len;
-    j->rq.shard = to;
     atomic_fetch_add(&m->on_the_way, j->notes);
     worker_send_job(w, j);
 }

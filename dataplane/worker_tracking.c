@@ -36,15 +36,11 @@ static void push(const struct invalidation *i)
 
 static void send(struct worker *w, unsigned to)
 {
-    static const struct client nobody;
     struct tracking *t = w->env.tracking;
     size_t len;
     uint8_t *notes = tracking_take(t, to, &len);
-    struct job *j = notes ? job_new(JOB_NOTES, w->id, &nobody, 0, NULL) : NULL;
+    struct job *j = notes ? job_new_notes(JOB_NOTES, w->id, to, notes, len) : NULL;
     if (j) {
-        j->query = notes;
-        j->notes = len;
-        j->rq.shard = to;
         worker_send_job(w, j);
     } else if (notes) {
         atomic_store(&t->common->of[to]->lost, true);

@@ -70,6 +70,34 @@ static const struct node snapshot[] = {
      .op = "snapshot", .what = "abandon"},
     {0}};
 
+static const struct node certificate[] = {
+    {"list", "certificates that are stored, and the one in use", .run = run_certificate_list, .op = "certificate",
+     .what = "list"},
+    {"show", "a certificate (the one in use), and what is to be said about it", .run = run_certificate_show,
+     .op = "certificate", .what = "show", .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
+    {"check", "whether a stored one, or the pair in two files, can be served", .run = run_certificate_check,
+     .op = "certificate", .what = "check",
+     .parameter = {{"NAME|CERTIFICATE", PARAMETER_CERTIFICATE, false}, {"KEY", PARAMETER_FILE, true}}},
+    {"install", "store a certificate with its chain and key, without using it", .run = run_certificate_install,
+     .op = "certificate", .what = "install",
+     .parameter = {{"NAME", PARAMETER_CERTIFICATE, false},
+                   {"CERTIFICATE", PARAMETER_FILE, false},
+                   {"KEY", PARAMETER_FILE, true}}},
+    {"rotate", "use a stored one, or store and use this, without dropping a connection",
+     .run = run_certificate_rotate, .op = "certificate", .what = "rotate",
+     .parameter = {{"NAME", PARAMETER_CERTIFICATE, false},
+                   {"CERTIFICATE", PARAMETER_FILE, true},
+                   {"KEY", PARAMETER_FILE, true}}},
+    {"self-signed", "make and store a certificate that clients trust by itself", .run = run_certificate_make,
+     .op = "certificate", .what = "self-signed", .parameter = {{"NAME", PARAMETER_VALUE, false}}},
+    {"csr", "make a key that stays here, and print the request to have it signed", .run = run_certificate_csr,
+     .op = "certificate", .what = "csr", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
+    {"delete", "delete the request that waits, or else the certificate", .run = run_certificate_delete,
+     .op = "certificate", .what = "delete", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
+    {"export", "print a certificate (the one in use) with its chain; never its key", .run = run_certificate_export,
+     .op = "certificate", .what = "export", .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
+    {0}};
+
 static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again",
                                        .run = run_simple, .op = "restart", .what = "dataplane"},
                                       {0}};
@@ -77,6 +105,7 @@ static const struct node restart[] = {{"dataplane", "stop the dataplane orderly 
 const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
+    {"certificate", "certificates of the data port", .next = certificate},
     {"restart", "start a part again", .next = restart},
     {"snapshot", "files with all keys", .next = snapshot},
     {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
@@ -104,6 +133,13 @@ const struct option options[] = {
     {"--duration", "SECONDS", "capture: end after so long", AT(duration)},
     {"--direction", "in|out|both", "capture: only received or only sent frames", AT(direction)},
     {"--write", "FILE", "capture: write pcapng to FILE (- for stdout) instead of a line a packet", AT(write)},
+    {"--san", "NAME,...", "certificate: DNS names, addresses, URIs in it (default: the box's addresses)", AT(san)},
+    {"--days", "N", "certificate self-signed: how long it is valid (365)", AT(days)},
+    {"--subject", "NAME", "certificate self-signed, csr: common name (default: the first of --san)", AT(subject)},
+    {"--key-type", "KIND", "certificate self-signed, csr: p256, p384, rsa2048 or rsa3072 (p256)", AT(key_type)},
+    {"--ca", "FILE", "certificate check, install, rotate: the authority that must have issued it", AT(ca)},
+    {"--passphrase", "FILE", "certificate check, install, rotate: what opens the private key", AT(passphrase)},
+    {"--authority", NULL, "certificate export: only the top of the chain, for clients to trust", AT(authority)},
     {"--socket", "PATH",
      "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
     {0}};
@@ -157,9 +193,10 @@ static bool take_option(struct invocation *in, char **words, int n, int *i, char
             options[o].value && strncmp(words[*i], options[o].name, len) == 0 && words[*i][len] == '=';
         if (!inline_value && strcmp(words[*i], options[o].name) != 0)
             continue;
-        const char **into = (const char **)((char *)in + options[o].at);
+        void *field = (char *)in + options[o].at;
+        const char **into = field;
         if (!options[o].value)
-            in->json = true;
+            *(bool *)field = true;
         else if (inline_value)
             *into = words[*i] + len + 1;
         else if (*i + 1 < n)
@@ -262,7 +299,14 @@ void grammar_help(char **words, int n)
 
 /* -- completion --------------------------------------------------------------------------------------- */
 
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned index, char *const *names)
+static char *const *names_for(const struct parameter *p, const struct known_names *known)
+{
+    return p->kind == PARAMETER_DIRECTIVE     ? known->directives
+           : p->kind == PARAMETER_CERTIFICATE ? known->certificates
+                                              : NULL;
+}
+
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned index, const struct known_names *known)
 {
     const struct node *table = grammar, *at = NULL;
     unsigned candidates;
@@ -277,10 +321,11 @@ const char *grammar_complete(char **words, int n, const char *prefix, unsigned i
             return table->word;
     if (table || !at || !at->parameter[0].kind)
         return NULL;
-    unsigned most = at->parameter[1].kind ? 2 : 1,
-             position = at->repeated ? (unsigned)(n - i) % most : (unsigned)(n - i);
-    if (position >= most || at->parameter[position].kind != PARAMETER_DIRECTIVE)
-        return NULL;
+    unsigned most = 1;
+    while (most < PARAMETERS && at->parameter[most].kind)
+        most++;
+    unsigned position = at->repeated ? (unsigned)(n - i) % most : (unsigned)(n - i);
+    char *const *names = position < most ? names_for(&at->parameter[position], known) : NULL;
     for (; names && *names; names++)
         if (strncmp(*names, prefix, strlen(prefix)) == 0 && index-- == 0)
             return *names;

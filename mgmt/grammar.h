@@ -9,7 +9,7 @@ typedef int handler(struct invocation *in); /* exit code */
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum parameter_kind { PARAMETER_NONE, PARAMETER_DIRECTIVE, PARAMETER_VALUE, PARAMETER_FILE };
+enum parameter_kind { PARAMETER_NONE, PARAMETER_DIRECTIVE, PARAMETER_VALUE, PARAMETER_FILE, PARAMETER_CERTIFICATE };
 
 struct parameter {
     const char *name;
@@ -17,7 +17,7 @@ struct parameter {
     bool optional;
 };
 
-enum { PARAMETERS = 2 };
+enum { PARAMETERS = 3 };
 
 struct node {
     const char *word; /* NULL ends a table */
@@ -39,7 +39,9 @@ struct invocation {
     const char *match, *level, *lines;
     const char *limit, *detail, *count, *size, *interval;
     const char *filter, *snaplen, *duration, *direction, *write; /* capture */
-    char **argv;                                                 /* the parameters */
+    const char *san, *days, *subject, *key_type, *ca, *passphrase; /* certificate */
+    bool authority;
+    char **argv; /* the parameters */
     int argc;
     FILE *out; /* what the operation prints; --match filters it afterwards */
 };
@@ -58,6 +60,8 @@ const struct node *grammar_find(char **words, int n, int *used, char *error, siz
 bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size);
 /* Prints what can follow the words. */
 void grammar_help(char **words, int n);
-/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. names (NULL-terminated, or
- * NULL) are the directives. */
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, char *const *names);
+struct known_names { /* NULL-terminated lists, or NULL */
+    char *const *directives, *const *certificates;
+};
+/* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. */
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, const struct known_names *known);

@@ -95,6 +95,8 @@ int run_show_status(struct invocation *in)
         print_duration(in->out, number_of(dp, "attached_seconds"));
     }
     fputc('\n', in->out);
+    for (size_t i = 0; i < json_array_size(json_object_get(j, "alarms")); i++)
+        print_field(in->out, "alarm", json_array_get(json_object_get(j, "alarms"), i));
     if (*text_of(dp, "reason"))
         print_field(in->out, "last end", json_object_get(dp, "reason"));
     print_field(in->out, "restarts", json_object_get(dp, "restarts"));
@@ -139,6 +141,7 @@ static bool is_list(const char *name)
                                         "worker-cores",
                                         "filter",
                                         "connection-rate-prefix",
+                                        "tls-auth-clients-user",
                                         NULL};
     for (const char *const *l = lists; *l; l++)
         if (strcmp(*l, name) == 0)

@@ -14,6 +14,9 @@ handler run_show_hotkeys, run_show_bigkeys; /* keys.c */
 handler run_show_topology, run_show_plan; /* board.c */
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links, run_show_latency;
+handler run_certificate_list, run_certificate_show, run_certificate_check, run_certificate_install,
+    run_certificate_rotate, run_certificate_make, run_certificate_csr, run_certificate_delete,
+    run_certificate_export; /* certificate.c */
 handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, run_capture;
 
 handler run_snapshot_report, run_snapshot_list, run_snapshot_import, run_snapshot_abandon,

@@ -8,18 +8,31 @@
 #include <string.h>
 
 /* Names for completion, asked of control once; readline's callbacks have no argument of their own. */
-static char **names;
+static char **directives, **certificates;
 
 static void load_names(const char *socket_path)
 {
     json_t *data, *value;
     const char *name;
     unsigned n = 0;
+    size_t i;
     if (api_request(socket_path, json_pack("{s:s,s:s}", "op", "show", "what", "config"), &data) != EXIT_DONE)
         return;
-    names = calloc(json_object_size(data) + 1, sizeof *names);
-    json_object_foreach(data, name, value) if (names) names[n++] = strdup(name);
+    directives = calloc(json_object_size(data) + 1, sizeof *directives);
+    json_object_foreach(data, name, value) if (directives) directives[n++] = strdup(name);
     json_decref(data);
+    if (api_request(socket_path, json_pack("{s:s,s:s}", "op", "certificate", "what", "list"), &data) != EXIT_DONE)
+        return;
+    certificates = calloc(json_array_size(data) + 1, sizeof *certificates);
+    json_array_foreach(data, i, value) if (certificates) certificates[i] = strdup(text_of(value, "name"));
+    json_decref(data);
+}
+
+static void free_names(char **names)
+{
+    for (char **n = names; n && *n; n++)
+        free(*n);
+    free(names);
 }
 
 static char *complete_word(const char *prefix, int state)
@@ -30,7 +43,7 @@ static char *complete_word(const char *prefix, int state)
     char *before = strndup(rl_line_buffer, strlen(rl_line_buffer) - strlen(prefix));
     const char *found = NULL;
     if (before && words_split(&words, before))
-        found = grammar_complete(words.p, words.n, prefix, index, names);
+        found = grammar_complete(words.p, words.n, prefix, index, &(struct known_names){directives, certificates});
     if (before)
         words_free(&words);
     free(before);
@@ -106,9 +119,8 @@ int prompt_run(const char *socket_path)
         if (leave)
             break;
     }
-    for (char **n = names; n && *n; n++)
-        free(*n);
-    free(names);
-    names = NULL;
+    free_names(directives);
+    free_names(certificates);
+    directives = certificates = NULL;
     return code;
 }

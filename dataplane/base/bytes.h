@@ -1,5 +1,6 @@
-/* bytes.h: comparing and moving a few bytes, as keys and small values are, without a call: the C library's functions
- * cost more than what they do for these. Words overlap rather than being read byte by byte. */
+/* bytes.h: comparing and moving a few bytes, as keys and small values are, without a call: the C library's
+ * functions cost more than what they do for these. Words overlap rather than being read byte by byte. And
+ * bytes as text. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +52,17 @@ static inline bool bytes_same_short(const uint8_t *a, const uint8_t *b, size_t n
 static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t n)
 {
     return n > 32 ? memcmp(a, b, n) == 0 : bytes_same_short(a, b, n);
+}
+
+/* Lower-case digits of n bytes, and a zero byte, in 2 * n + 1 bytes of room. */
+static inline void bytes_hex(const uint8_t *p, size_t n, char *hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        hex[2 * i] = digits[p[i] >> 4];
+        hex[2 * i + 1] = digits[p[i] & 15];
+    }
+    hex[2 * n] = 0;
 }
 
 static inline void bytes_move_below16(uint8_t *to, const uint8_t *from, size_t n)

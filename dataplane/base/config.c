@@ -431,6 +431,7 @@ static const struct row rows[] = {
     {"stream-node-max-bytes", &bytes, "4096", INTO(limits.stream_bytes), 0, INT64_MAX},
     {"stream-node-max-entries", &number, "100", INTO(limits.stream_entries), 0, INT64_MAX},
     {"requirepass", &text, "", INTO(requirepass)},
+    {"tls-auth-clients-user", &text, "off", INTO(tls_auth_clients_user)},
     {"acl-pubsub-default", &word, "resetchannels", INTO(acl_all_channels), .words = channel_words},
     {"acllog-max-len", &number, "128", INTO(acllog_max_len), 0, INT64_MAX},
     {"protected-mode", &word, "yes", INTO(protected_mode), .words = yes_no},

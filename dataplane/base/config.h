@@ -24,6 +24,7 @@ enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum cluster_view { CLUSTER_VIEW_NONE, CLUSTER_VIEW_WORKERS };
 enum cluster_endpoint { CLUSTER_ENDPOINT_IP, CLUSTER_ENDPOINT_HOSTNAME, CLUSTER_ENDPOINT_UNKNOWN };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
+enum certificate_name { CERTIFICATE_CN, CERTIFICATE_DNS, CERTIFICATE_URI }; /* of a client; by tls-auth-clients-user */
 enum { CONFIG_ADDRESSES = 8, CONFIG_ROUTES = 64, CONFIG_WORKERS = 64 };
 
 struct config_pair {
@@ -73,6 +74,7 @@ struct config {
     struct collection_limits limits;
     const char *requirepass; /* "" = none */
     bool acl_all_channels;   /* acl-pubsub-default: what new users begin with */
+    const char *tls_auth_clients_user; /* "off", or enum certificate_name's words in the order of preference */
     uint64_t acllog_max_len;
     bool protected_mode;
     unsigned timeout_s, tcp_keepalive_s; /* 0 = never */

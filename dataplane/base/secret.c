@@ -1,26 +1,17 @@
 /* secret.c: see secret.h. FIPS 180-4 by OpenSSL's libcrypto. */
 #include "base/secret.h"
+#include "base/bytes.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-
-void secret_hex(const uint8_t *p, size_t n, char *hex)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        hex[2 * i] = digits[p[i] >> 4];
-        hex[2 * i + 1] = digits[p[i] & 15];
-    }
-    hex[2 * n] = 0;
-}
 
 bool secret_hash(struct slice text, char hex[SECRET_HEX + 1])
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     if (!SHA256(text.len ? text.p : (const uint8_t *)"", text.len, digest))
         return false;
-    secret_hex(digest, sizeof digest, hex);
+    bytes_hex(digest, sizeof digest, hex);
     return true;
 }
 

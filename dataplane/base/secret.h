@@ -1,5 +1,5 @@
-/* secret.h: what passwords need: SHA-256 (FIPS 180-4) as text, a comparison that tells nothing by its time, and
- * random bytes that nobody can guess. libcrypto's. */
+/* secret.h: what passwords need: SHA-256 (FIPS 180-4) as text, a comparison that tells nothing by its time,
+ * and random bytes that nobody can guess. libcrypto's. */
 #pragma once
 #include "base/slice.h"
 
@@ -12,4 +12,3 @@ bool secret_is_hash(struct slice text);
 bool secret_same(const char *a, const uint8_t *b);
 /* False if there is no randomness to be had. */
 bool secret_random(uint8_t *p, size_t n);
-void secret_hex(const uint8_t *p, size_t n, char *hex);

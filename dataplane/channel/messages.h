@@ -77,13 +77,12 @@ struct channel_counter_info {
     char name[CHANNEL_NAME], help[CHANNEL_HELP];
 };
 
-enum { CHANNEL_TOOK = 24 };
+enum { CHANNEL_BUCKETS = 256 };
 struct channel_command_totals { /* per worker and command */
     uint64_t calls, usec, rejected, failed;
-    uint32_t took[CHANNEL_TOOK]; /* measured calls by time, bucket i below 1024 << i ns */
+    uint32_t took[CHANNEL_BUCKETS]; /* calls that were measured, by time: see bucket_ends */
 };
 
-enum { CHANNEL_BUCKETS = 256 };
 struct channel_histogram { /* of nanoseconds, per worker, family of commands and stage of their way */
     uint64_t sum, max;
     uint64_t bucket[CHANNEL_BUCKETS]; /* what each counts at most: see bucket_ends */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/secret.h"
 #include "command/introspect.h"
 #include "command/server.h"
@@ -82,10 +83,12 @@ static void reply_selector(struct resp_writer *w, const struct selector *s)
 static void reply_flags(struct resp_writer *w, const struct rights *r)
 {
     reply_bulk_str(w, "flags");
-    reply_set(w, 2u + r->no_password);
+    reply_set(w, 2u + r->no_password + r->certificate_only);
     reply_bulk_str(w, r->enabled ? "on" : "off");
     if (r->no_password)
         reply_bulk_str(w, "nopass");
+    if (r->certificate_only)
+        reply_bulk_str(w, "certificate-only");
     reply_bulk_str(w, r->sanitize ? "sanitize-payload" : "skip-sanitize-payload");
 }
 
@@ -166,10 +169,11 @@ static bool has_file(struct request *rq)
     const char *file = config_text(rq->env->conf, "aclfile");
     if (file && *file)
         return true;
-    reply_error(rq->out,
-                "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the "
-                "ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file "
-                "set) in order to store users in the Redis configuration.");
+    reply_error(
+        rq->out,
+        "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the "
+        "ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file "
+        "set) in order to store users in the Redis configuration.");
     return false;
 }
 
@@ -218,10 +222,11 @@ enum command_result acl_genpass_run(struct request *rq)
     if (rq->argc == 3 && !request_int(rq, 2, &bits, NULL))
         return CMD_DONE;
     if (bits <= 0 || bits > BITS_MAX) {
-        reply_errorf(rq->out,
-                     "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number "
-                     "up to %d",
-                     BITS_MAX);
+        reply_errorf(
+            rq->out,
+            "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number "
+            "up to %d",
+            BITS_MAX);
         return CMD_DONE;
     }
     size_t digits = (size_t)(bits + 3) / 4;
@@ -229,7 +234,7 @@ enum command_result acl_genpass_run(struct request *rq)
         reply_error(rq->out, "ERR No randomness to be had");
         return CMD_DONE;
     }
-    secret_hex(bytes, (digits + 1) / 2, hex);
+    bytes_hex(bytes, (digits + 1) / 2, hex);
     reply_bulk(rq->out, (struct slice){(const uint8_t *)hex, digits});
     return CMD_DONE;
 }

@@ -1,13 +1,14 @@
 /* acl.h: the users of a box, who its clients are, and the log of what was denied.
  * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
  *
- * There is one struct acl a box. Users come, change and go only with all workers stopped (the commands that do so are
- * CMD_ROUTE_ALL), and nobody holds a user's rights over a turn, so workers read without a lock. A client whose user may do everything
- * has CLIENT_UNLIMITED, which is all that dispatch looks at; when a user changes, the flags of its clients follow.
+ * There is one struct acl a box. Users come, change and go only with all workers stopped (the commands that
+ * do so are CMD_ROUTE_ALL), and nobody holds a user's rights over a turn, so workers read without a lock. A
+ * client whose user may do everything has CLIENT_UNLIMITED, which is all that dispatch looks at; when a user
+ * changes, the flags of its clients follow.
  *
- * The default user's password is also the directive requirepass: a generation that brings another one wins over what
- * ACL SETUSER has said before. Each worker reads it from its own generation until the next command that changes users takes
- * it over. */
+ * The default user's password is also the directive requirepass: a generation that brings another one wins
+ * over what ACL SETUSER has said before. Each worker reads it from its own generation until the next command
+ * that changes users takes it over. */
 #pragma once
 #include "command/acl_rights.h"
 
@@ -18,8 +19,8 @@ struct acl_user { /* lives until nobody holds it */
     _Atomic(unsigned) holders;
 };
 
-/* With the default user, the password of the directive, and the users of the directives `user`. NULL and one line in
- * error. */
+/* With the default user, the password of the directive, and the users of the directives `user`. NULL and one
+ * line in error. */
 struct acl *acl_new(const struct config *conf, char *error, size_t size);
 void acl_free(struct acl *a);
 
@@ -37,12 +38,39 @@ struct acl_user *acl_user_at(const struct acl *a, unsigned i);
 /* With all workers stopped: takes a changed password over from the directive. False without memory. */
 bool acl_settle(const struct command_env *env);
 /* ACL SETUSER: makes or changes a user, and its clients with it. False and one line. */
-bool acl_set(const struct request *rq, struct slice name, int rules, const struct slice *rule, char *why, size_t size);
+bool acl_set(const struct request *rq, struct slice name, int rules, const struct slice *rule, char *why,
+             size_t size);
 /* Ends a user and its clients. False if there is none of this name. */
 bool acl_delete(const struct request *rq, struct slice name);
-/* ACL LOAD: the users that the lines of a file tell of instead of all there are. False and what is wrong with all of
- * them, as text for free(). */
-bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line, struct text *why);
+/* ACL LOAD: the users that the lines of a file tell of instead of all there are. False and what is wrong with
+ * all of them, as text for free(). */
+bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line,
+              struct text *why);
+
+/* -- client certificates (acl_certificate.c) --
+ *
+ * When a handshake has ended with a certificate that we trust:
+ *
+ *     struct acl_claim claim;
+ *     acl_claim_begin(&claim, env);
+ *     for each name of the certificate, in its order, while it returns true: acl_claim_name(&claim, kind, name);
+ *     acl_claim_end(&claim, client);
+ *
+ * The first enabled user that has one of these names, by the kinds of names that tls-auth-clients-user lists in their
+ * order, is the client's user from then on, also after RESET; AUTH may still change it. A user with the rule
+ * certificate-only can be had in no other way: AUTH as that user works only on such a connection. */
+struct acl_claim {
+    const struct command_env *env;
+    struct acl_user *user;
+    unsigned rank;
+};
+void acl_claim_begin(struct acl_claim *claim, const struct command_env *env);
+/* False: no further name can matter. */
+bool acl_claim_name(struct acl_claim *claim, enum certificate_name kind, struct slice name);
+/* False: no user is named, and the client stays who it was. */
+bool acl_claim_end(const struct acl_claim *claim, struct client *c);
+/* Whom the certificate of the connection makes it, if that user still is and is on; or NULL. */
+struct acl_user *acl_certified_user(const struct command_env *env, const struct client *c);
 
 /* -- clients -- */
 
@@ -57,15 +85,16 @@ bool acl_login(const struct request *rq, struct slice user, struct slice passwor
 
 enum acl_context { ACL_TOPLEVEL, ACL_IN_MULTI, ACL_IN_SCRIPT };
 enum { ACL_WHY = 1024 };
-/* May the client run this, which is not CLIENT_UNLIMITED? Otherwise counts, notes, and says why not (an error without
- * code) in why, of ACL_WHY bytes. */
+/* May the client run this, which is not CLIENT_UNLIMITED? Otherwise counts, notes, and says why not (an error
+ * without code) in why, of ACL_WHY bytes. */
 enum judgement acl_judge(const struct request *rq, enum acl_context context, char *why);
 /* The same for anybody, without counting and noting. `detail` names the key or channel. */
-enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc, const struct slice *argv,
-                         char *why, bool detail);
+enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc,
+                           const struct slice *argv, char *why, bool detail);
 /* May its client read every key by this command? */
 bool acl_reads_all(const struct request *rq);
-/* False if the client may run it; otherwise the whole error. For dispatch, of a client that is not CLIENT_UNLIMITED. */
+/* False if the client may run it; otherwise the whole error. For dispatch, of a client that is not
+ * CLIENT_UNLIMITED. */
 bool acl_refuses(const struct request *rq, char *why);
 
 /* -- the log (acl_log.c) -- */

@@ -6,7 +6,8 @@
 /* -- commands -- */
 
 /* Allowed with that first argument alone? */
-static bool first_allowed(const struct selector *s, const struct command *cmd, int argc, const struct slice *argv)
+static bool first_allowed(const struct selector *s, const struct command *cmd, int argc,
+                          const struct slice *argv)
 {
     for (unsigned i = 0; argc > 1 && i < s->firsts.n; i++)
         if (s->firsts.p[i].of == cmd->id && slice_is(argv[1], (const char *)s->firsts.p[i].text.p))
@@ -41,8 +42,7 @@ static bool key_allowed(int position, unsigned flags, void *arg)
     const struct words *keys = &check->s->keys;
     unsigned rights = rights_of(flags);
     for (unsigned i = 0; i < keys->n; i++)
-        if ((keys->p[i].of & rights) == rights &&
-            glob_match(keys->p[i].text, check->argv[position], false))
+        if ((keys->p[i].of & rights) == rights && glob_match(keys->p[i].text, check->argv[position], false))
             return true;
     check->bad = position;
     return false;
@@ -86,7 +86,7 @@ static bool channels_allowed(const struct selector *s, const struct command *cmd
 /* -- together -- */
 
 static enum judgement selector_verdict(const struct selector *s, const struct command *cmd, int argc,
-                                     const struct slice *argv, int *position)
+                                       const struct slice *argv, int *position)
 {
     struct key_check check = {s, argv, 0};
     *position = 0;
@@ -103,8 +103,8 @@ static enum judgement selector_verdict(const struct selector *s, const struct co
 }
 
 /* Of several refusals the one that got furthest is told. */
-enum judgement rights_verdict(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv,
-                            int *position)
+enum judgement rights_verdict(const struct rights *r, const struct command *cmd, int argc,
+                              const struct slice *argv, int *position)
 {
     enum judgement worst = VERDICT_COMMAND;
     *position = 0;

@@ -1,4 +1,5 @@
-/* acl_clients.c: the clients of a box as users: logging in, following their users, what they may do. See acl.h. */
+/* acl_clients.c: the clients of a box as users: logging in, following their users, what they may do. See
+ * acl.h. */
 #include "base/secret.h"
 #include "command/acl_box.h"
 
@@ -14,12 +15,24 @@ static void set_flags(struct client *c, const struct acl_user *u)
         c->flags |= CLIENT_UNLIMITED;
 }
 
+static void become(const struct command_env *env, struct client *c, struct acl_user *u)
+{
+    struct acl_user *before = c->user;
+    c->user = u == env->acl->standard ? NULL : acl_user_hold(u);
+    acl_user_drop(before);
+    c->flags |= CLIENT_AUTHENTICATED;
+    set_flags(c, u);
+}
+
 void acl_welcome(const struct command_env *env, struct client *c)
 {
-    if (!acl_open(env))
-        return;
-    c->flags |= CLIENT_AUTHENTICATED;
-    set_flags(c, env->acl->standard);
+    struct acl_user *certified = c->certified ? acl_certified_user(env, c) : NULL;
+    if (certified) {
+        become(env, c, certified);
+    } else if (acl_open(env)) {
+        c->flags |= CLIENT_AUTHENTICATED;
+        set_flags(c, env->acl->standard);
+    }
 }
 
 struct follow {
@@ -110,7 +123,8 @@ bool acl_change(struct acl_user *u, struct rights *rights)
     return matters;
 }
 
-bool acl_set(const struct request *rq, struct slice name, int rules, const struct slice *rule, char *why, size_t size)
+bool acl_set(const struct request *rq, struct slice name, int rules, const struct slice *rule, char *why,
+             size_t size)
 {
     struct acl *a = rq->env->acl;
     struct acl_user *u = acl_user_find(a, name);
@@ -157,7 +171,8 @@ static bool has_password(const struct command_env *env, const struct acl_user *u
 {
     char wanted[SECRET_HEX + 1];
     if (u == env->acl->standard && acl_is_pending(env))
-        return secret_hash(slice_str(env->conf->requirepass), wanted) && secret_same(hash, (const uint8_t *)wanted);
+        return secret_hash(slice_str(env->conf->requirepass), wanted) &&
+               secret_same(hash, (const uint8_t *)wanted);
     bool same = false;
     for (unsigned i = 0; i < u->rights.passwords.n; i++)
         same |= secret_same(hash, u->rights.passwords.p[i].text.p);
@@ -171,15 +186,12 @@ bool acl_login(const struct request *rq, struct slice user, struct slice passwor
     char hash[SECRET_HEX + 1];
     bool hashed = secret_hash(password, hash), standard = u && u == rq->env->acl->standard;
     bool free_entry = u && (standard ? acl_no_password(rq->env) : u->rights.no_password);
-    if (!hashed || !u || !u->rights.enabled || !(free_entry || has_password(rq->env, u, hash))) {
+    bool barred = u && u->rights.certificate_only && u != acl_certified_user(rq->env, c);
+    if (!hashed || !u || !u->rights.enabled || barred || !(free_entry || has_password(rq->env, u, hash))) {
         acl_note(rq, DENIED_LOGIN, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, rq->argv[0], user);
         return false;
     }
-    struct acl_user *before = c->user;
-    c->user = standard ? NULL : acl_user_hold(u);
-    acl_user_drop(before);
-    c->flags |= CLIENT_AUTHENTICATED;
-    set_flags(c, u);
+    become(rq->env, c, u);
     return true;
 }
 
@@ -190,24 +202,23 @@ static int shown(struct slice s)
     return (int)(s.len < 256 ? s.len : 256);
 }
 
-
-static void say_why(const struct acl_user *u, const struct command *cmd, enum judgement verdict, struct slice what,
-                    char *why, bool detail)
+static void say_why(const struct acl_user *u, const struct command *cmd, enum judgement verdict,
+                    struct slice what, char *why, bool detail)
 {
     int name = shown(u->name);
     const char *kind = verdict == VERDICT_KEY ? "key" : "channel";
     if (verdict == VERDICT_COMMAND)
-        snprintf(why, ACL_WHY, "User %.*s has no permissions to run the '%s' command", name, (const char *)u->name.p,
-                 cmd->full_name);
+        snprintf(why, ACL_WHY, "User %.*s has no permissions to run the '%s' command", name,
+                 (const char *)u->name.p, cmd->full_name);
     else if (detail)
-        snprintf(why, ACL_WHY, "User %.*s has no permissions to access the '%.*s' %s", name, (const char *)u->name.p,
-                 shown(what), (const char *)what.p, kind);
+        snprintf(why, ACL_WHY, "User %.*s has no permissions to access the '%.*s' %s", name,
+                 (const char *)u->name.p, shown(what), (const char *)what.p, kind);
     else
         snprintf(why, ACL_WHY, "No permissions to access a %s", kind);
 }
 
-enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc, const struct slice *argv,
-                         char *why, bool detail)
+enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc,
+                           const struct slice *argv, char *why, bool detail)
 {
     int position;
     enum judgement verdict = rights_verdict(&u->rights, cmd, argc, argv, &position);

@@ -34,8 +34,8 @@ static void load_rules(struct loading *l, struct rights *r, int number, int n, c
     count = joined ? rules_join(n, rule, joined, &bad) : -2;
     l->no_memory |= count == -2;
     if (count == -1)
-        text_addf(l->why, "%.*s:%d: Unmatched parenthesis in selector definition.", shown(l->file), (const char *)l->file.p,
-                  number);
+        text_addf(l->why, "%.*s:%d: Unmatched parenthesis in selector definition.", shown(l->file),
+                  (const char *)l->file.p, number);
     for (int i = 0; i < count; i++) {
         struct slice op = trim(joined[i].text, "\t\r\n");
         enum rule_error error = rights_rule(r, op, l->conf->acl_all_channels);
@@ -44,7 +44,8 @@ static void load_rules(struct loading *l, struct rights *r, int number, int n, c
             text_addf(l->why, "%.*s:%d: Error in applying operation '%.*s': %s. ", shown(l->file),
                       (const char *)l->file.p, number, shown(op), (const char *)op.p, rule_error_text(error));
         else if (error != RULE_GOOD && !told) {
-            text_addf(l->why, "%.*s:%d: %s. ", shown(l->file), (const char *)l->file.p, number, rule_error_text(error));
+            text_addf(l->why, "%.*s:%d: %s. ", shown(l->file), (const char *)l->file.p, number,
+                      rule_error_text(error));
             told = true;
         }
     }
@@ -67,8 +68,8 @@ static void load_words(struct loading *l, int number, int n, const struct slice 
         return;
     }
     if (acl_find(l->user, l->users, word[1])) {
-        text_addf(l->why, "WARNING: Duplicate user '%.*s' found on line %d. ", shown(word[1]), (const char *)word[1].p,
-                  number);
+        text_addf(l->why, "WARNING: Duplicate user '%.*s' found on line %d. ", shown(word[1]),
+                  (const char *)word[1].p, number);
         return;
     }
     if (!rights_init(&rights, l->conf->acl_all_channels)) {
@@ -122,7 +123,8 @@ static void take_loaded(const struct request *rq, struct loading *l)
     free(before);
 }
 
-bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line, struct text *why)
+bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line,
+              struct text *why)
 {
     struct loading l = {.conf = rq->env->conf, .file = file, .why = why};
     struct rights rights;
@@ -144,6 +146,8 @@ bool acl_load(const struct request *rq, struct slice file, int lines, const stru
     free(l.user);
     if (l.no_memory)
         text_add(why, SLICE_LIT("Out of memory. "));
-    text_add(why, SLICE_LIT("WARNING: ACL errors detected, no change to the previously active ACL rules was performed"));
+    text_add(why,
+             SLICE_LIT(
+                 "WARNING: ACL errors detected, no change to the previously active ACL rules was performed"));
     return false;
 }

@@ -78,7 +78,8 @@ static struct acl_entry *entry_new(const struct request *rq, struct slice object
         return NULL;
     }
     client.len--; /* the line's end */
-    *e = (struct acl_entry){.count = 1, .created_ms = rq->env->now_ms, .last_ms = rq->env->now_ms, .client = client};
+    *e = (struct acl_entry){
+        .count = 1, .created_ms = rq->env->now_ms, .last_ms = rq->env->now_ms, .client = client};
     uint8_t *p = (uint8_t *)(e + 1);
     if (object.len)
         memcpy(p, object.p, object.len);

@@ -161,6 +161,8 @@ void rights_describe(const struct rights *r, struct text *t)
     add_word(t, "", r->enabled ? SLICE_LIT("on") : SLICE_LIT("off"));
     if (r->no_password)
         add_word(t, "", SLICE_LIT("nopass"));
+    if (r->certificate_only)
+        add_word(t, "", SLICE_LIT("certificate-only"));
     add_word(t, r->sanitize ? "" : "skip-", SLICE_LIT("sanitize-payload"));
     for (unsigned i = 0; i < r->passwords.n; i++)
         add_word(t, "#", r->passwords.p[i].text);

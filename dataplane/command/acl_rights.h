@@ -1,15 +1,17 @@
-/* acl_rights.h: what a user may do: the rules of ACL SETUSER turned into a bit a command and lists of patterns, and
- * back into rules. Knows neither users nor clients.
+/* acl_rights.h: what a user may do: the rules of ACL SETUSER turned into a bit a command and lists of
+ * patterns, and back into rules. Knows neither users nor clients.
  * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/ */
 #pragma once
 #include "command/command.h"
 #include "command/text.h"
 
-enum { RIGHTS_COMMANDS = 1024, /* ids; the last one stands for commands that are not there yet */
-       RIGHTS_FUTURE = RIGHTS_COMMANDS - 1 };
+enum {
+    RIGHTS_COMMANDS = 1024, /* ids; the last one stands for commands that are not there yet */
+    RIGHTS_FUTURE = RIGHTS_COMMANDS - 1
+};
 enum { RIGHT_READ = 1, RIGHT_WRITE = 2 };
 
-struct word { /* its text is on the heap */
+struct word {    /* its text is on the heap */
     unsigned of; /* a key pattern's RIGHT_*, a first argument's command id */
     struct slice text;
 };
@@ -29,6 +31,7 @@ struct selector {
 
 struct rights {
     bool enabled, no_password;
+    bool certificate_only; /* nobody becomes this user but by a client certificate */
     bool sanitize; /* skip-sanitize-payload or sanitize-payload: kept, shown, and without effect */
     struct words passwords; /* SHA-256 as text */
     struct selector *selector; /* the first one is the user's own, the others are those in parentheses */
@@ -59,15 +62,16 @@ enum rule_error {
     RULE_NO_MEMORY
 };
 
-/* Applies one rule. After an error the rights are to be thrown away. all_channels: what `reset` and new selectors
- * begin with (acl-pubsub-default). */
+/* Applies one rule. After an error the rights are to be thrown away. all_channels: what `reset` and new
+ * selectors begin with (acl-pubsub-default). */
 enum rule_error rights_rule(struct rights *r, struct slice rule, bool all_channels);
 const char *rule_error_text(enum rule_error error);
-/* Applies all; selectors may be spread over several arguments. On an error says why: "Error in ACL SETUSER modifier
- * 'x': ..." in why, of size bytes, and which error in *error if that is not NULL. */
-bool rights_rules(struct rights *r, int n, const struct slice *rule, bool all_channels, char *why, size_t size);
-/* Joins what stands between parentheses; into `joined` (n of them), texts on the heap where of is 1. Returns how many,
- * -1: the argument *bad opens one that is not closed, -2: no memory. Free with rules_free(). */
+/* Applies all; selectors may be spread over several arguments. On an error says why: "Error in ACL SETUSER
+ * modifier 'x': ..." in why, of size bytes, and which error in *error if that is not NULL. */
+bool rights_rules(struct rights *r, int n, const struct slice *rule, bool all_channels, char *why,
+                  size_t size);
+/* Joins what stands between parentheses; into `joined` (n of them), texts on the heap where of is 1. Returns
+ * how many, -1: the argument *bad opens one that is not closed, -2: no memory. Free with rules_free(). */
 int rules_join(int n, const struct slice *rule, struct word *joined, int *bad);
 void rules_free(struct word *joined, int n);
 
@@ -82,8 +86,8 @@ void selector_channels(const struct selector *s, struct text *t);
 enum judgement { VERDICT_MAY, VERDICT_COMMAND, VERDICT_KEY, VERDICT_CHANNEL };
 
 /* May it be run with these arguments? Otherwise *position is the key's or channel's that is to blame. */
-enum judgement rights_verdict(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv,
-                            int *position);
+enum judgement rights_verdict(const struct rights *r, const struct command *cmd, int argc,
+                              const struct slice *argv, int *position);
 /* The same, and does what allows it also allow to read every key (SORT BY and GET)? */
 bool rights_read_all(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv);
 /* Is a subscription to it allowed by the patterns? */

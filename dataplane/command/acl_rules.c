@@ -223,11 +223,11 @@ static enum rule_error selector_rule(struct selector *s, struct slice rule)
         const char *word;
         enum rule_error (*set)(struct selector *s, bool all);
         bool all;
-    } words[] = {{"allkeys", set_keys, true},          {"~*", set_keys, true},
-                 {"resetkeys", set_keys, false},       {"allchannels", set_channels, true},
-                 {"&*", set_channels, true},           {"resetchannels", set_channels, false},
-                 {"allcommands", allow_all, true},     {"+@all", allow_all, true},
-                 {"nocommands", allow_all, false},     {"-@all", allow_all, false}};
+    } words[] = {{"allkeys", set_keys, true},      {"~*", set_keys, true},
+                 {"resetkeys", set_keys, false},   {"allchannels", set_channels, true},
+                 {"&*", set_channels, true},       {"resetchannels", set_channels, false},
+                 {"allcommands", allow_all, true}, {"+@all", allow_all, true},
+                 {"nocommands", allow_all, false}, {"-@all", allow_all, false}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (slice_is(rule, words[i].word))
             return words[i].set(s, words[i].all);
@@ -326,6 +326,8 @@ enum rule_error rights_rule(struct rights *r, struct slice rule, bool all_channe
         return RULE_GOOD;
     if (slice_is(rule, "on") || slice_is(rule, "off")) {
         r->enabled = slice_is(rule, "on");
+    } else if (slice_is(rule, "certificate-only") || slice_is(rule, "no-certificate-only")) {
+        r->certificate_only = slice_is(rule, "certificate-only");
     } else if (slice_is(rule, "skip-sanitize-payload") || slice_is(rule, "sanitize-payload")) {
         r->sanitize = slice_is(rule, "sanitize-payload");
     } else if (slice_is(rule, "nopass") || slice_is(rule, "resetpass")) {
@@ -350,11 +352,13 @@ const char *rule_error_text(enum rule_error error)
     static const char *const texts[] = {
         [RULE_NO_COMMAND] = "Unknown command or category name in ACL",
         [RULE_SYNTAX] = "Syntax error",
-        [RULE_ALL_KEYS] = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does "
-                          "not have any effect. Try 'resetkeys' to start with an empty list of patterns",
-        [RULE_ALL_CHANNELS] = "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and "
-                              "does not have any effect. Try 'resetchannels' to start with an empty list of "
-                              "channels",
+        [RULE_ALL_KEYS] =
+            "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does "
+            "not have any effect. Try 'resetkeys' to start with an empty list of patterns",
+        [RULE_ALL_CHANNELS] =
+            "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and "
+            "does not have any effect. Try 'resetchannels' to start with an empty list of "
+            "channels",
         [RULE_NO_PASSWORD] = "The password you are trying to remove from the user does not exist",
         [RULE_NO_HASH] = "The password hash must be exactly 64 characters and contain only lowercase "
                          "hexadecimal characters",
@@ -426,7 +430,8 @@ static int shown(struct slice s)
     return (int)(s.len < 512 ? s.len : 512);
 }
 
-bool rights_rules(struct rights *r, int n, const struct slice *rule, bool all_channels, char *why, size_t size)
+bool rights_rules(struct rights *r, int n, const struct slice *rule, bool all_channels, char *why,
+                  size_t size)
 {
     int bad = 0, i = 0;
     struct word *joined = calloc((size_t)n + 1, sizeof *joined);

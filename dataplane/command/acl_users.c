@@ -113,8 +113,9 @@ static bool set_password(struct acl *a, const char *password)
 {
     char *copy = strdup(password), hash[SECRET_HEX + 1] = "";
     struct words passwords = {0};
-    bool good = copy && (!*password || (secret_hash(slice_str(password), hash) &&
-                                        words_add(&passwords, 0, slice_str(hash))));
+    bool good =
+        copy &&
+        (!*password || (secret_hash(slice_str(password), hash) && words_add(&passwords, 0, slice_str(hash))));
     if (!good) {
         free(copy);
         return false;
@@ -139,14 +140,18 @@ bool acl_no_password(const struct command_env *env)
 
 bool acl_open(const struct command_env *env)
 {
-    return env->acl->standard->rights.enabled && acl_no_password(env);
+    const struct rights *r = &env->acl->standard->rights;
+    return r->enabled && !r->certificate_only && acl_no_password(env);
 }
 
 /* -- making -- */
 
 static int digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* What a backslash in quotes stands for; *at is on its last character then. */
@@ -191,8 +196,8 @@ bool acl_is_spaced(struct slice name)
 }
 
 /* One `user` directive. */
-static bool add_configured(struct acl *a, const struct config *conf, int words, const struct slice *word, char *error,
-                           size_t size)
+static bool add_configured(struct acl *a, const struct config *conf, int words, const struct slice *word,
+                           char *error, size_t size)
 {
     char why[ACL_WHY] = "Out of memory";
     struct rights rights;
@@ -247,7 +252,8 @@ static bool add_all(struct acl *a, const struct config *conf, char *error, size_
         if (strcmp(conf->pair[i].name, "user") != 0)
             continue;
         if (is_twice(conf, i)) {
-            snprintf(error, size, "user %.64s: Duplicate user found. A user can only be defined once in config files",
+            snprintf(error, size,
+                     "user %.64s: Duplicate user found. A user can only be defined once in config files",
                      conf->pair[i].value);
             return false;
         }

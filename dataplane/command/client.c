@@ -17,7 +17,8 @@ void client_release(struct client *c)
     free(c->lib_ver);
     c->name = c->lib_name = c->lib_ver = NULL;
     acl_user_drop(c->user);
-    c->user = NULL;
+    acl_user_drop(c->certified);
+    c->user = c->certified = NULL;
 }
 
 void client_reset(struct client *c)

@@ -50,6 +50,7 @@ struct client {
     uint64_t created_ms, last_ms;    /* wall clock */
     const struct command *last_command;
     struct acl_user *user;           /* held (command/acl.h); NULL: the default user */
+    struct acl_user *certified;      /* held: whom the client's certificate makes it, or NULL */
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     struct tracker *tracker;         /* of client-side caching (command/tracking.h), or NULL */

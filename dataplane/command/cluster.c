@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/sha1.h"
 
 /* -- slots -- */
@@ -84,8 +85,7 @@ void cluster_node_id(const struct config *conf, unsigned worker, char id[CLUSTER
         ip_format(&conf->address[0].ip, ip);
     snprintf(text, sizeof text, "sluice cluster view %s %u %u", ip, conf->cluster_view_port, worker);
     sha1(slice_str(text), digest);
-    for (unsigned i = 0; i < SHA1_BYTES; i++)
-        snprintf(id + 2 * i, 3, "%02x", digest[i]);
+    bytes_hex(digest, SHA1_BYTES, id);
 }
 
 /* -- where it belongs -- */

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/times.h"
 #include "base/turn.h"
 #include "command/client.h"
 #include "command/pubsub.h"
@@ -196,10 +197,9 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
-enum { TOOK_BUCKETS = 24 };
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
-    uint32_t took[TOOK_BUCKETS]; /* calls that were measured, by time: bucket i is below 1024 << i ns */
+    uint32_t took[TIME_BUCKETS]; /* calls that were measured, by time (base/times.h) */
 };
 
 /* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
@@ -477,6 +477,9 @@ bool request_may_block(const struct request *rq);
 enum command_result request_block(struct request *rq, const struct block_spec *spec);
 /* The timeout in argument i, seconds with a fraction, as milliseconds rounded up. False after an error. */
 bool request_timeout(const struct request *rq, int i, uint64_t *ms);
+/* A handler that has done nothing yet and is to run where rq->route and rq->shard say now: this run does not count.
+ * CMD_ELSEWHERE. */
+enum command_result request_elsewhere(struct request *rq);
 /* Is this too much to do in one go? Then the handler, which has neither replied nor changed anything, returns
  * CMD_LONG; when it runs again its loops call turn_take(rq->turn). Work is counted in elements of a
  * collection, about 50 ns each; bytes by turn_bytes(). */
@@ -490,15 +493,16 @@ static inline uint64_t turn_bytes(uint64_t bytes)
     return bytes / 256;
 }
 
+enum { KEY_WORK = 4 }; /* one look-up */
+
 /* Is it, for its many arguments? */
 static inline bool turn_wanted_many(const struct request *rq)
 {
-    return turn_wanted(rq, 4 * (uint64_t)(rq->argc - 2));
+    return turn_wanted(rq, KEY_WORK * (uint64_t)(rq->argc - 2));
 }
 
 /* Is it, for its many keys, each so much work? If not, and they are many, what it looks up in slices from now
  * on counts: turn_counts(). */
-enum { KEY_WORK = 4 };
 bool turn_wanted_keys(const struct request *rq, uint64_t each);
 
 /* The turn between the look-ups of n keys of a command that only reads: FLUSHALL goes with readers, and must not come

@@ -1,5 +1,6 @@
 /* debug_data.c: DEBUG DIGEST, DIGEST-VALUE, RELOAD and LOADAOF. Reloading goes through the RDB form of each
  * value as redis-server goes through a file, but in memory: the box keeps no file of its own. */
+#include "base/bytes.h"
 #include "command/debug.h"
 #include "command/digest.h"
 #include "command/tracking.h"
@@ -10,21 +11,11 @@
 
 /* -- digests -- */
 
-static void digest_text(const struct digest *d, char text[2 * SHA1_BYTES + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < SHA1_BYTES; i++) {
-        text[2 * i] = digits[d->b[i] >> 4];
-        text[2 * i + 1] = digits[d->b[i] & 15];
-    }
-    text[2 * SHA1_BYTES] = 0;
-}
-
 void debug_digest(struct request *rq)
 {
     char text[2 * SHA1_BYTES + 1];
     struct digest d = digest_keyspace(rq->env->ks); /* long: */
-    digest_text(&d, text);
+    bytes_hex(d.b, SHA1_BYTES, text);
     reply_simple(rq->out, text);
 }
 
@@ -38,7 +29,7 @@ void debug_digest_value(struct request *rq)
         struct digest d = {{0}};
         if (e)
             d = digest_value(request_shard(rq, &k), e);
-        digest_text(&d, text);
+        bytes_hex(d.b, SHA1_BYTES, text);
         reply_simple(rq->out, text);
     }
 }

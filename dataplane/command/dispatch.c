@@ -8,7 +8,6 @@
 #include <x86intrin.h>
 
 #include "base/number.h"
-#include "base/times.h"
 #include "command/acl.h"
 #include "command/cluster.h"
 #include "command/connection.h"
@@ -67,7 +66,8 @@ static inline void begin_request(struct request *rq, struct command_env *env, st
 }
 
 static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct command_env *env,
-                                                     struct client *client, int argc, const struct slice *argv, const void **note)
+                                                     struct client *client, int argc,
+                                                     const struct slice *argv, const void **note)
 {
     begin_request(rq, env, client, argc, argv);
     const struct command_slot *slot = command_slot_find(argv[0]);
@@ -92,7 +92,8 @@ static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct 
         route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
     else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
-    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL && !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
+    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL &&
+        !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
         rq->route = ROUTE_ALL;
     return slot->family;
 }
@@ -282,8 +283,7 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
 
 static void note_time(struct command_stats *stats, uint64_t ns)
 {
-    unsigned bucket = ns < 1024 ? 0 : 64 - (unsigned)__builtin_clzll(ns >> 10);
-    stats->took[bucket < TOOK_BUCKETS ? bucket : TOOK_BUCKETS - 1]++;
+    stats->took[time_bucket(ns)]++;
 }
 
 /* It took as long as the slow log or the latency monitor waits for. A blocked command is one for the slow log
@@ -330,10 +330,23 @@ static const char *is_loading(const struct request *rq)
     return refused ? "LOADING Redis is loading the dataset in memory" : NULL;
 }
 
+/* The end of a handler that stands for `weight` calls and took so many cycles. */
+static inline enum command_result ran(struct request *rq, enum command_result result, uint64_t cycles,
+                                      uint64_t weight)
+{
+    struct command_stats *stats = &rq->env->stats[rq->cmd->id];
+    uint64_t rate = rq->env->tsc_per_us;
+    if (rate == 0)
+        return result;
+    stats->usec += (cycles * weight + rate / 2) / rate;
+    note_time(stats, cycles * 1000 / rate);
+    note_if_long(rq, result, cycles / rate);
+    return result;
+}
+
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
-    struct command_stats *stats = &env->stats[rq->cmd->id];
     const char *loading = is_loading(rq);
     if (loading) {
         refuse(rq, loading);
@@ -344,35 +357,23 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
     size_t seen = monitored ? env->monitor->seen.len : 0;
     if (monitored && script) /* before its commands */
         monitor_note_always(rq);
-    uint64_t begin = __rdtsc(), rate = env->tsc_per_us;
+    uint64_t begin = __rdtsc();
     enum command_result result = run_told(rq);
     uint64_t cycles = __rdtsc() - begin;
     if (monitored && result == CMD_ELSEWHERE)
         env->monitor->seen.len = seen; /* nothing was done */
     else if (monitored && !script)
         monitor_note(rq);
-    stats->calls++;
-    if (rate == 0)
-        return result;
-    stats->usec += (cycles + rate / 2) / rate;
-    note_time(stats, cycles * 1000 / rate);
-    note_if_long(rq, result, cycles / rate);
-    return result;
+    env->stats[rq->cmd->id].calls++;
+    return ran(rq, result, cycles, 1);
 }
 
 /* One that stands for `weight` calls. */
 static __attribute__((noinline)) enum command_result run_measured(struct request *rq, uint64_t weight)
 {
-    struct command_stats *stats = &rq->env->stats[rq->cmd->id];
-    uint64_t begin = __rdtsc(), rate = rq->env->tsc_per_us;
+    uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
-    uint64_t cycles = __rdtsc() - begin;
-    if (rate == 0)
-        return result;
-    stats->usec += (cycles * weight + rate / 2) / rate;
-    note_time(stats, cycles * 1000 / rate);
-    note_if_long(rq, result, cycles / rate);
-    return result;
+    return ran(rq, result, __rdtsc() - begin, weight);
 }
 
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for
@@ -439,8 +440,8 @@ static const char *keeps_out(const struct request *rq)
     return keys ? "ERR Replica can't interact with the keyspace" : NULL;
 }
 
-/* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors, is in the
- * cluster view or has to show a password; or the command is refused, or all are. */
+/* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors,
+ * is in the cluster view or has to show a password; or the command is refused, or all are. */
 static __attribute__((noinline)) enum command_result
 execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 {
@@ -448,8 +449,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     uint32_t errors = counted->errors;
     bool in_multi = rq->client->flags & CLIENT_MULTI;
     begin(rq);
-    bool refused =
-        rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB, in_cluster(rq)); /* EXEC's ends the transaction */
+    bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB,
+                            in_cluster(rq)); /* EXEC's ends the transaction */
     if (!busy && rq->client->flags & CLIENT_MONITOR)
         busy = keeps_out(rq);
     if (!busy)
@@ -545,6 +546,14 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
 }
 
 /* -- in slices -- */
+
+enum command_result request_elsewhere(struct request *rq)
+{
+    rq->env->stats[rq->cmd->id].calls--;
+    count_add(rq->env->counters, COUNTER_commands_processed, (uint64_t)-1);
+    rq->client->commands--;
+    return CMD_ELSEWHERE;
+}
 
 bool request_may_turn(const struct request *rq)
 {

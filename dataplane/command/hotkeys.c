@@ -4,11 +4,11 @@
 #include "command/command.h"
 
 enum {
-    KEYS_SEEN = 64,          /* of a request with more keys the first ones ... */
-    KEYS_A_SAMPLE = 8,       /* ... and of them so many, stand for all */
-    SELDOM_US = 64 * 1000,   /* samples farther apart than this: more of them; closer than ... */
-    OFTEN_US = 2 * 1000,     /* ... this: less */
-    HALVINGS = 32            /* after so many nothing is left */
+    KEYS_SEEN = 64,        /* of a request with more keys the first ones ... */
+    KEYS_A_SAMPLE = 8,     /* ... and of them so many, stand for all */
+    SELDOM_US = 64 * 1000, /* samples farther apart than this: more of them; closer than ... */
+    OFTEN_US = 2 * 1000,   /* ... this: less */
+    HALVINGS = 32          /* after so many nothing is left */
 };
 
 static uint64_t random_of(struct hotkeys *h) /* xorshift64* */
@@ -23,7 +23,8 @@ static uint64_t random_of(struct hotkeys *h) /* xorshift64* */
 
 void hotkeys_init(struct hotkeys *h, uint64_t seed, uint64_t now_us)
 {
-    *h = (struct hotkeys){.random = seed | 1, .gap = HOT_GAP, .sampled_us = now_us, .halved_ms = now_us / 1000};
+    *h = (struct hotkeys){
+        .random = seed | 1, .gap = HOT_GAP, .sampled_us = now_us, .halved_ms = now_us / 1000};
 }
 
 /* -- counting -- */
@@ -120,7 +121,8 @@ static __attribute__((noinline)) void count_many(struct hotkeys *h, const struct
     int n = command_key_uses(rq->cmd, rq->argc, rq->argv, position, write, KEYS_SEEN);
     if (n <= 0)
         return;
-    unsigned seen = n < KEYS_SEEN ? (unsigned)n : KEYS_SEEN, picks = seen < KEYS_A_SAMPLE ? seen : KEYS_A_SAMPLE;
+    unsigned seen = n < KEYS_SEEN ? (unsigned)n : KEYS_SEEN,
+             picks = seen < KEYS_A_SAMPLE ? seen : KEYS_A_SAMPLE;
     unsigned from = seen > picks ? (unsigned)(random_of(h) % seen) : 0;
     for (unsigned i = 0; i < picks; i++) {
         unsigned at = (from + i * seen / picks) % seen;
@@ -131,7 +133,8 @@ static __attribute__((noinline)) void count_many(struct hotkeys *h, const struct
 
 void hotkeys_sample(struct hotkeys *h, const struct request *rq)
 {
-    if (!rq->cmd || rq->bad_arity || rq->cmd->key_kind == COMMAND_NO_KEY || !(rq->client->flags & CLIENT_AUTHENTICATED))
+    if (!rq->cmd || rq->bad_arity || rq->cmd->key_kind == COMMAND_NO_KEY ||
+        !(rq->client->flags & CLIENT_AUTHENTICATED))
         return;
     if (rq->cmd->key_kind == COMMAND_ONE_KEY)
         hotkeys_count(h, rq->client->db, rq->key.name, rq->key.hash, rq->cmd->flags & CMD_WRITE, h->gap);
@@ -156,7 +159,8 @@ static unsigned insert(struct hot_key *top, unsigned have, unsigned n, const str
     return have;
 }
 
-unsigned hotkeys_top(struct hotkeys *h, uint64_t now_us, struct hot_key *top, unsigned n, struct hot_key *total)
+unsigned hotkeys_top(struct hotkeys *h, uint64_t now_us, struct hot_key *top, unsigned n,
+                     struct hot_key *total)
 {
     unsigned have = 0;
     grow_old(h, now_us / 1000);

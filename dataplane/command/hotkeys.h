@@ -1,8 +1,8 @@
-/* hotkeys.h: which keys are asked for most, from samples. A worker looks at about one request of 128, and at more of
- * them when there are few. A bounded table of counters keeps the frequent ones: a key that has none takes the place
- * of the smallest of its row with a probability of 1 in what that one counts (Ben Basat, Chen, Einziger, Friedman,
- * "Randomized admission policy for efficient top-k and frequency estimation", 2017), so what is rare seldom writes.
- * Counts halve every HOT_HALF_LIFE_MS: what was hot fades away.
+/* hotkeys.h: which keys are asked for most, from samples. A worker looks at about one request of 128, and at
+ * more of them when there are few. A bounded table of counters keeps the frequent ones: a key that has none
+ * takes the place of the smallest of its row with a probability of 1 in what that one counts (Ben Basat,
+ * Chen, Einziger, Friedman, "Randomized admission policy for efficient top-k and frequency estimation",
+ * 2017), so what is rare seldom writes. Counts halve every HOT_HALF_LIFE_MS: what was hot fades away.
  *
  *   row: │ hash × 8 │ reads × 8, writes × 8 │   two cache lines; the names stand apart */
 #pragma once
@@ -32,11 +32,11 @@ struct hot_name {
 struct hotkeys {
     struct hot_row row[HOT_ROWS];
     struct hot_name name[HOT_ROWS][HOT_WAYS];
-    uint64_t random;              /* not 0 */
-    uint64_t reads, writes;       /* all of them, halved likewise */
-    uint64_t sampled_us;          /* the last sample */
-    uint64_t halved_ms, span_ms;  /* the last halving; the time that counts then stood for */
-    unsigned gap;                 /* requests a sample, at present */
+    uint64_t random;             /* not 0 */
+    uint64_t reads, writes;      /* all of them, halved likewise */
+    uint64_t sampled_us;         /* the last sample */
+    uint64_t halved_ms, span_ms; /* the last halving; the time that counts then stood for */
+    unsigned gap;                /* requests a sample, at present */
 };
 
 void hotkeys_init(struct hotkeys *h, uint64_t seed, uint64_t now_us);
@@ -53,4 +53,5 @@ struct hot_key {
     double reads, writes;
 };
 /* The keys with most accesses, at most n of them, in falling order; says how many. total: of all keys. */
-unsigned hotkeys_top(struct hotkeys *h, uint64_t now_us, struct hot_key *top, unsigned n, struct hot_key *total);
+unsigned hotkeys_top(struct hotkeys *h, uint64_t now_us, struct hot_key *top, unsigned n,
+                     struct hot_key *total);

@@ -66,7 +66,7 @@ static const struct info_section {
     {"modules", "Modules"}, /* there are none */
     {"commandstats", "Commandstats", true, .print = info_commandstats},
     {"errorstats", "Errorstats", false, .print = info_errorstats},
-    {"latencystats", "Latencystats", true}, /* no histograms yet */
+    {"latencystats", "Latencystats", true, .print = info_latencystats},
     {"cluster", "Cluster", false, info_cluster},
     {"keyspace", "Keyspace", false, .print = info_keyspace},
 };

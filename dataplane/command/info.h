@@ -44,6 +44,7 @@ extern const struct info_row info_server[], info_clients[], info_memory[], info_
 /* Sections whose lines are not known beforehand. */
 void info_commandstats(struct info *i);
 void info_errorstats(struct info *i);
+void info_latencystats(struct info *i); /* latency_cmd.c */
 void info_keyspace(struct info *i);
 /* Lines about scripts and functions (script/eval.c, function.c). */
 void info_scripts(struct info *i, const char *name);

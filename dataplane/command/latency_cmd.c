@@ -1,9 +1,27 @@
-/* latency_cmd.c: LATENCY HISTOGRAM: counts what is measured: every slow command, a sample of the fast ones,
- * whose counts are scaled up to the calls. The other sub-commands are the monitor's (latency.c).
+/* latency_cmd.c: LATENCY HISTOGRAM and INFO latencystats: how long commands take. Measured is every slow command and a
+ * sample of the fast ones; counts are scaled up to the calls. The other sub-commands are the monitor's (latency.c).
  * https://redis.io/docs/latest/commands/latency-histogram/ */
-#include "command/server.h"
+#include "command/info.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
+
+enum { OCTAVES = 24 }; /* bucket i of LATENCY HISTOGRAM is below 1024 << i ns; the last one has what is longer, too */
+
+static bool is_tracked(const struct config *conf)
+{
+    const char *tracking = config_text(conf, "latency-tracking");
+    return !tracking || strcasecmp(tracking, "no") != 0;
+}
+
+static uint64_t measured(const struct command_stats *stats)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < TIME_BUCKETS; i++)
+        n += stats->took[i];
+    return n;
+}
 
 /* The largest microsecond that Redis' histogram of two digits counts into the bucket. */
 static int64_t bucket_end(unsigned i)
@@ -12,36 +30,43 @@ static int64_t bucket_end(unsigned i)
     return (int64_t)((ns + ns / 128 - 1) / 1000);
 }
 
-/* Calls up to each bucket that has some; returns how many buckets have. */
-static unsigned distribution(const struct command_stats *stats, uint64_t upto[TOOK_BUCKETS])
+static unsigned octave_of(unsigned bucket)
 {
-    uint64_t measured = 0, seen = 0;
+    enum { FIRST = 6 }; /* of those of base/times.h: 512 to 1023 ns */
+    unsigned octave = bucket / TIME_STEPS;
+    return octave < FIRST ? 0 : octave - FIRST < OCTAVES ? octave - FIRST : OCTAVES - 1;
+}
+
+/* Calls up to each octave; returns a bit for each that has some. */
+static unsigned distribution(const struct command_stats *stats, uint64_t upto[OCTAVES])
+{
+    uint64_t all = measured(stats), seen = 0, has[OCTAVES] = {0};
     unsigned used = 0;
-    for (unsigned i = 0; i < TOOK_BUCKETS; i++)
-        measured += stats->took[i];
-    for (unsigned i = 0; i < TOOK_BUCKETS; i++) {
-        seen += stats->took[i];
-        upto[i] = measured ? (uint64_t)((unsigned __int128)stats->calls * seen / measured) : 0;
-        used += stats->took[i] > 0;
+    for (unsigned i = 0; i < TIME_BUCKETS; i++)
+        has[octave_of(i)] += stats->took[i];
+    for (unsigned i = 0; i < OCTAVES; i++) {
+        seen += has[i];
+        upto[i] = all ? (uint64_t)((unsigned __int128)stats->calls * seen / all) : 0;
+        used |= (unsigned)(has[i] > 0) << i;
     }
     return used;
 }
 
 static void reply_histogram(struct request *rq, const struct command *cmd, const struct command_stats *stats)
 {
-    uint64_t upto[TOOK_BUCKETS];
+    uint64_t upto[OCTAVES];
     unsigned used = distribution(stats, upto);
     reply_bulk(rq->out, slice_str(cmd->full_name));
     reply_map(rq->out, 2);
     reply_bulk(rq->out, SLICE_LIT("calls"));
     reply_int(rq->out, (int64_t)stats->calls);
     reply_bulk(rq->out, SLICE_LIT("histogram_usec"));
-    reply_map(rq->out, used);
-    for (unsigned i = 0; i < TOOK_BUCKETS; i++)
-        if (stats->took[i]) {
-            reply_int(rq->out, bucket_end(i));
-            reply_int(rq->out, (int64_t)upto[i]);
-        }
+    reply_map(rq->out, (uint32_t)__builtin_popcount(used));
+    for (; used; used &= used - 1) {
+        unsigned i = (unsigned)__builtin_ctz(used);
+        reply_int(rq->out, bucket_end(i));
+        reply_int(rq->out, (int64_t)upto[i]);
+    }
 }
 
 /* Is a command among those that were asked for, itself or by its container? All are if none was named. */
@@ -61,11 +86,10 @@ static unsigned histograms(struct request *rq, bool reply)
     for (unsigned id = 0; id < command_ids(); id++) {
         const struct command *cmd = command_by_id(id);
         struct command_stats stats;
-        uint64_t upto[TOOK_BUCKETS];
         if (!cmd || !is_asked_for(rq, cmd))
             continue;
         rq->env->box->stats_sum(rq->env, id, &stats);
-        if (stats.calls == 0 || distribution(&stats, upto) == 0)
+        if (stats.calls == 0 || measured(&stats) == 0)
             continue;
         n++;
         if (reply)
@@ -76,12 +100,55 @@ static unsigned histograms(struct request *rq, bool reply)
 
 enum command_result latency_histogram_run(struct request *rq)
 {
-    const char *tracking = config_text(rq->env->conf, "latency-tracking");
-    bool on = !tracking || strcasecmp(tracking, "no") != 0;
+    bool on = is_tracked(rq->env->conf);
     reply_map(rq->out, on ? histograms(rq, false) : 0);
     if (on)
         histograms(rq, true);
     return CMD_DONE;
+}
+
+/* The time that this share of the measured calls has not exceeded, in nanoseconds: the end of its bucket, as Redis'
+ * hdr_value_at_percentile() has it; of 0 %, the shortest one's beginning. */
+static uint64_t percentile(const struct command_stats *stats, uint64_t all, double share)
+{
+    uint64_t wanted = (uint64_t)(share / 100 * (double)all + 0.5), seen = 0;
+    unsigned i = 0;
+    wanted = wanted ? wanted : 1;
+    while ((seen += stats->took[i]) < wanted && i < TIME_BUCKETS - 1)
+        i++;
+    return share > 0 ? time_bucket_end(i) : i ? time_bucket_end(i - 1) + 1 : 0;
+}
+
+/* The figures of one command: p50=1.023,p99=... in microseconds. */
+static void print_percentiles(struct text *out, const struct command_stats *stats, uint64_t all, const char *wanted)
+{
+    for (const char *separator = "";; separator = ",") {
+        char *end, name[32];
+        double share = strtod(wanted, &end);
+        if (end == wanted)
+            return;
+        wanted = end;
+        size_t n = (size_t)snprintf(name, sizeof name, "%f", share);
+        while (n > 0 && name[n - 1] == '0')
+            n--;
+        n -= n > 0 && name[n - 1] == '.';
+        text_addf(out, "%sp%.*s=%.3f", separator, (int)n, name, (double)percentile(stats, all, share) / 1000);
+    }
+}
+
+void info_latencystats(struct info *i)
+{
+    const char *wanted = config_text(i->env->conf, "latency-tracking-info-percentiles");
+    for (unsigned id = 0; id < command_ids() && is_tracked(i->env->conf); id++) {
+        struct command_stats stats;
+        i->env->box->stats_sum(i->env, id, &stats);
+        uint64_t all = stats.calls ? measured(&stats) : 0;
+        if (!all)
+            continue;
+        text_addf(&i->out, "latency_percentiles_usec_%s:", command_by_id(id)->full_name);
+        print_percentiles(&i->out, &stats, all, wanted ? wanted : "50 99 99.9");
+        text_addf(&i->out, "\r\n");
+    }
 }
 
 enum command_result latency_help_run(struct request *rq)

@@ -13,36 +13,15 @@ enum { TIME_TEXT = 18 }; /* "+1339518083.107412": lines of one length are in the
 
 /* -- lines -- */
 
-/* As Redis quotes: what a terminal would not show as it is becomes an escape. */
-static size_t quote(char *to, uint8_t c)
-{
-    static const char named[] = "\\\\\"\"\nn\rr\tt\aa\bb", hex[] = "0123456789abcdef";
-    for (size_t i = 0; i + 1 < sizeof named; i += 2)
-        if ((uint8_t)named[i] == c) {
-            to[0] = '\\';
-            to[1] = named[i + 1];
-            return 2;
-        }
-    if (c >= ' ' && c <= '~') {
-        to[0] = (char)c;
-        return 1;
-    }
-    to[0] = '\\';
-    to[1] = 'x';
-    to[2] = hex[c >> 4];
-    to[3] = hex[c & 15];
-    return 4;
-}
-
 static void add_argument(struct text *t, struct slice arg)
 {
     enum { CHUNK = 256 };
-    char text[4 * CHUNK];
+    char text[TEXT_QUOTED * CHUNK];
     text_add(t, SLICE_LIT(" \""));
     for (size_t i = 0; i < arg.len;) {
         size_t n = 0;
         for (size_t end = arg.len - i < CHUNK ? arg.len : i + CHUNK; i < end; i++)
-            n += quote(text + n, arg.p[i]);
+            n += text_quote(text + n, arg.p[i]);
         text_add(t, (struct slice){(const uint8_t *)text, n});
     }
     text_add(t, SLICE_LIT("\""));

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
+
 enum { FIRST_CAPACITY = 1024 };
 
 static bool make_room(struct text *t, size_t n)
@@ -46,6 +48,26 @@ void text_addf(struct text *t, const char *format, ...)
     vsnprintf(t->p + t->len, (size_t)n + 1, format, args);
     va_end(args);
     t->len += (size_t)n;
+}
+
+size_t text_quote(char *to, uint8_t c)
+{
+    static const char named[] = "\\\\\"\"\nn\rr\tt\aa\bb";
+    for (size_t i = 0; i + 1 < sizeof named; i += 2)
+        if ((uint8_t)named[i] == c) {
+            to[0] = '\\';
+            to[1] = named[i + 1];
+            return 2;
+        }
+    if (c >= ' ' && c <= '~') {
+        to[0] = (char)c;
+        return 1;
+    }
+    char hex[3];
+    bytes_hex(&c, 1, hex);
+    memcpy(to, "\\x", 2);
+    memcpy(to + 2, hex, 2);
+    return 4;
 }
 
 void text_reply(struct text *t, struct resp_writer *w)

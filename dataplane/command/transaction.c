@@ -512,15 +512,6 @@ static bool is_long(const struct request *rq, struct transaction *t)
     return t->slow && has_large(rq, t);
 }
 
-/* It has not run yet: it does elsewhere. */
-static enum command_result go_elsewhere(struct request *rq)
-{
-    rq->env->stats[rq->cmd->id].calls--;
-    rq->env->counters->v[COUNTER_commands_processed]--;
-    rq->client->commands--;
-    return CMD_ELSEWHERE;
-}
-
 enum command_result exec_run(struct request *rq)
 {
     struct client *c = rq->client;
@@ -533,7 +524,7 @@ enum command_result exec_run(struct request *rq)
         return CMD_COUNTED;
     }
     if (!t->failed && !has_arrived(rq, t))
-        return go_elsewhere(rq);
+        return request_elsewhere(rq);
     if (is_long(rq, t))
         return CMD_LONG;
     settle(t, rq->turn);

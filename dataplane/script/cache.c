@@ -1,4 +1,5 @@
 /* cache.c: the texts of scripts by their SHA-1. https://redis.io/docs/latest/commands/script-load/ */
+#include "base/bytes.h"
 #include "base/sha1.h"
 #include "script/library.h"
 
@@ -48,8 +49,7 @@ void script_sha(struct slice text, char sha[SCRIPT_SHA + 1])
 {
     uint8_t digest[SHA1_BYTES];
     sha1(text, digest);
-    for (unsigned i = 0; i < SHA1_BYTES; i++)
-        snprintf(sha + 2 * i, 3, "%02x", digest[i]);
+    bytes_hex(digest, SHA1_BYTES, sha);
 }
 
 static unsigned digit(char c)

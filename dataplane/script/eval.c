@@ -16,13 +16,10 @@ static enum command_result error(struct request *rq, const char *text)
 
 enum command_result script_stop_first(struct request *rq)
 {
-    rq->env->stats[rq->cmd->id].calls--;
-    rq->env->counters->v[COUNTER_commands_processed]--;
-    rq->client->commands--;
     rq->route = ROUTE_ALL;
     rq->again = false;
     rq->busy = NULL;
-    return CMD_ELSEWHERE;
+    return request_elsewhere(rq);
 }
 
 int script_keys(struct request *rq, const char *not_a_number)

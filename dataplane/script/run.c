@@ -12,7 +12,7 @@ enum {
     SLICE_US = 10,           /* ... and the clock of its slices is looked at so often */
     LARGE_BYTES = 512 << 10, /* taken by a script: it ends in slices */
     TIDY_BYTES = 4 << 20,    /* beyond it everything is collected after a run, ... */
-    TIDY_KB = 8,             /* ... in steps of so much, */
+    TIDY_KB = 1,             /* ... in steps of so much, */
     TIDY_GROWN = 2,          /* and again when so many times as much is used as was left */
     KEEP_BYTES = 64 << 10,   /* of buffers, from run to run */
 };

@@ -96,9 +96,3 @@ static inline bool arena_holds(const struct arena *a, const void *p)
 {
     return (uintptr_t)p - (uintptr_t)a->base < a->size;
 }
-
-/* All of n bytes (fewer than the arena has). */
-static inline bool arena_has(const struct arena *a, const void *p, size_t n)
-{
-    return (uintptr_t)p - (uintptr_t)a->base <= a->size - n;
-}

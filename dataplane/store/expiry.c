@@ -3,6 +3,8 @@
 #include "store/hash_forms.h"
 
 enum { SLOT_BITS = 8, TICKS_A_UNIT = 16, LATEST_ITEMS = 4 };
+enum { NEAR_TICKS = 1 << 13, FAR_LEAST = 1 << 16 /* keys that expire, before one of them has no item */ };
+#define NO_HORIZON UINT64_MAX
 
 static uint32_t id_of(uint64_t hash)
 {
@@ -95,6 +97,7 @@ static struct wheel *expiry_new(struct shard *s, chunk_source *source)
     if (w) {
         memset(w, 0, sizeof *w);
         w->tick = s->now_ms >> TICK_SHIFT;
+        w->horizon = NO_HORIZON;
     }
     return w;
 }
@@ -111,7 +114,8 @@ bool expiry_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, 
     }
     if (expire_at > EXPIRY_LATEST)
         expire_at = EXPIRY_LATEST;
-    return expiry_file(s, db->wheel, id_of(hash), expire_at >> TICK_SHIFT, shard_alloc);
+    uint64_t tick = expire_at >> TICK_SHIFT;
+    return tick >= db->wheel->horizon || expiry_file(s, db->wheel, id_of(hash), tick, shard_alloc);
 }
 
 /* -- firing -- */
@@ -140,7 +144,8 @@ static void collect_match(struct entry *e, void *arg)
 static void file_again(struct shard *s, struct db *db, const struct key *k, uint64_t due, uint64_t soonest)
 {
     uint64_t tick = due >> TICK_SHIFT;
-    if (due && !expiry_file(s, db->wheel, id_of(k->hash), tick < soonest ? soonest : tick, shard_alloc_quietly))
+    if (due && tick < db->wheel->horizon &&
+        !expiry_file(s, db->wheel, id_of(k->hash), tick < soonest ? soonest : tick, shard_alloc_quietly))
         db->wheel->lost = true;
 }
 
@@ -264,12 +269,46 @@ static uint64_t mortals(const struct db *db)
     return db->expires + db->timed;
 }
 
-static bool wants_rebuild(const struct db *db)
+/* Eviction finds rare ones by the wheel, and those that expire soonest. */
+static bool wants_all_filed(const struct shard *s, const struct db *db)
+{
+    uint64_t live = mortals(db), keys = db->index.keys;
+    if (s->policy == POLICY_VOLATILE_TTL || live < keys / 4 || live < FAR_LEAST / 2)
+        return true;
+    return db->wheel->horizon == NO_HORIZON && (live < FAR_LEAST || live < keys / 3);
+}
+
+static bool wants_rebuild(const struct shard *s, const struct db *db)
 {
     const struct wheel *w = db->wheel;
     uint64_t live = mortals(db);
     return !w->walking && !w->old &&
-           (w->lost || w->items > live + live / 2 + db->index.keys / 8 + 1024 || (!live && w->items));
+           (w->lost || w->items > live + live / 2 + db->index.keys / 8 + 1024 || (!live && w->items) ||
+            (w->horizon == NO_HORIZON && !wants_all_filed(s, db)));
+}
+
+static uint64_t new_horizon(const struct shard *s, const struct db *db)
+{
+    return wants_all_filed(s, db) ? NO_HORIZON : (s->now_ms >> TICK_SHIFT) + NEAR_TICKS;
+}
+
+/* Is the horizon no further away than that? */
+static bool horizon_within(const struct shard *s, uint64_t horizon, uint64_t ticks)
+{
+    return horizon != NO_HORIZON && horizon < (s->now_ms >> TICK_SHIFT) + ticks;
+}
+
+/* Sets out to file what has come near. */
+static void look_further(struct shard *s, struct db *db)
+{
+    struct wheel *w = db->wheel;
+    if (w->walking || w->old || w->horizon == NO_HORIZON ||
+        !(horizon_within(s, w->horizon, NEAR_TICKS / 2) || wants_all_filed(s, db)))
+        return;
+    w->from = w->horizon;
+    w->horizon = new_horizon(s, db);
+    w->walking = true;
+    w->cursor = 0;
 }
 
 /* False without memory: another time, then. */
@@ -280,6 +319,7 @@ static bool rebuild(struct shard *s, struct db *db)
         return false;
     w->old = db->wheel;
     w->walking = mortals(db) > 0;
+    w->horizon = new_horizon(s, db);
     db->wheel = w;
     return true;
 }
@@ -307,9 +347,21 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
         w->lost |= walk.n == 128;
         index_scan_prefetch(s, &db->index, w->cursor); /* arrives while these are being settled */
         for (unsigned i = 0; i < walk.n; i++)
-            settle(s, db, walk.e[i], budget);
+            if (entry_due(walk.e[i]) >> TICK_SHIFT >= w->from)
+                settle(s, db, walk.e[i], budget);
         *budget -= walk.n + 1 < *budget ? walk.n + 1 : *budget;
     }
+}
+
+/* Goes on with a walk: with half of the budget if there is time. True if it should not wait. */
+static bool walk_at_leisure(struct shard *s, struct db *db, unsigned *budget)
+{
+    const struct wheel *w = db->wheel;
+    bool hurry = !w->from || w->horizon == NO_HORIZON || horizon_within(s, w->from, NEAR_TICKS / 4);
+    unsigned share = hurry ? *budget : *budget / 2, left = share;
+    walk_on(s, db, &left);
+    *budget -= share - left;
+    return w->walking && hurry;
 }
 
 /* Fires ticks that are over, as far as the budget goes. True if some are left. */
@@ -337,7 +389,8 @@ bool expiry_run(struct shard *s, struct db *db, unsigned *budget)
 {
     if (!db->wheel)
         return false;
-    bool stuck = wants_rebuild(db) && !rebuild(s, db);
+    bool stuck = wants_rebuild(s, db) && !rebuild(s, db);
+    look_further(s, db);
     struct wheel *w = db->wheel;
     if (w->old && expiry_free(s, w->old, budget))
         w->old = NULL;
@@ -347,9 +400,9 @@ bool expiry_run(struct shard *s, struct db *db, unsigned *budget)
         db->wheel = NULL;
         return false;
     }
-    walk_on(s, db, budget);
-    return fire_due(s, db, budget) || w->walking || w->old || (!w->items && !mortals(db)) ||
-           (!stuck && wants_rebuild(db));
+    bool hurry = walk_at_leisure(s, db, budget);
+    return fire_due(s, db, budget) || hurry || w->old || (!w->items && !mortals(db)) ||
+           (!stuck && wants_rebuild(s, db));
 }
 
 /* -- a sample for eviction -- */

@@ -6,10 +6,14 @@
  * An item is 32 bits of a key's hash (which find the entry wherever it has moved to) and 16 bits of its time
  * below the slot's. Firing an item looks at the few index slots that agree with those bits, removes the entry
  * if it is due, or those fields of a hash that are, and files the item again if there is more to come or its time was
- * put off. Rule: an entry with an expiry, its own or that of a hash's field, has an item that fires no later than a
- * tick after the soonest of them. So putting an expiry off adds nothing, and removing a key leaves a stale item. When
- * stale items outnumber the live ones, or an item was lost for want of memory, the wheel is thrown away and filled
- * again by a walk of the index, in slices. */
+ * put off. Rule: an entry with an expiry before the horizon, its own or that of a hash's field, has an item that fires
+ * no later than a tick after the soonest of them. So putting an expiry off adds nothing, and removing a key leaves a
+ * stale item. When stale items outnumber the live ones, or an item was lost for want of memory, the wheel is thrown
+ * away and filled again by a walk of the index, in slices.
+ *
+ * The horizon is never if few keys expire, or a small share of them. Otherwise it is nine minutes away, and what is
+ * due later has no item: every four minutes a walk over the index, at leisure, files what comes near. So a key that
+ * lives for an hour takes six bytes here for the end of its life only, and a store of it touches no slot. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,8 +31,9 @@ struct wheel {
     uint64_t tick; /* the next to fire; a tick is 64 ms since 1970 */
     uint64_t items;
     bool lost;                                     /* an item could not be filed */
-    bool walking;                                  /* being filled again from the index ... */
-    uint64_t cursor;                               /* ... from here on */
+    uint64_t horizon;                              /* a tick: what is due then or later has no item */
+    bool walking;                                  /* being filled from the index ... */
+    uint64_t cursor, from;                         /* ... here, with what is due at this tick or later */
     struct wheel *old;                             /* thrown away, not yet freed */
     uint64_t busy[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* bits: slots that may hold something */
     struct wheel_chunk *coming[WHEEL_LEVELS];      /* to be filed on a lower level before the tick fires */

@@ -2,8 +2,8 @@
 #include "store/index_layout.h"
 
 /* The entry of a key in one bucket; *slot is its slot. */
-static inline struct entry *find_in(const struct shard *s, const struct bucket *b, uint32_t tag, struct slice name,
-                                    unsigned *slot)
+static inline struct entry *find_in(const struct shard *s, const struct bucket *b, uint32_t tag,
+                                    struct slice name, unsigned *slot)
 {
     for (unsigned hits = bucket_match(b, tag); hits; hits &= hits - 1) {
         unsigned i = (unsigned)__builtin_ctz(hits);
@@ -16,12 +16,13 @@ static inline struct entry *find_in(const struct shard *s, const struct bucket *
     return NULL;
 }
 
-/* It is not in its home bucket b: on to the next ones. */
-__attribute__((noinline)) static struct entry *find_spilled(const struct shard *s, uint64_t *directory, unsigned b,
-                                                            const struct key *k, struct place *at)
+/* It is not in its home bucket: on to the next ones. */
+__attribute__((noinline)) static struct entry *find_spilled(const struct shard *s, uint64_t *directory,
+                                                            const struct bucket *home, const struct key *k,
+                                                            struct place *at)
 {
-    unsigned buckets = word_buckets(*directory), slot;
     struct bucket *seg = word_segment(s, *directory);
+    unsigned buckets = word_buckets(*directory), b = (unsigned)(home - seg), slot;
     for (unsigned left = buckets - 1; left > 0 && !bucket_empty(&seg[b]); left--) {
         b = next_bucket(b, buckets);
         struct entry *e = find_in(s, &seg[b], tag_of(k->hash), k->name, &slot);
@@ -41,14 +42,14 @@ struct entry *index_find(const struct shard *s, const struct index *ix, const st
     if (word == 0)
         return NULL;
     uint32_t tag = tag_of(k->hash);
-    unsigned home = home_of(tag, word_buckets(word)), slot;
-    struct bucket *b = word_segment(s, word) + home;
+    struct bucket *b = home_bucket(s, word, tag);
+    unsigned slot;
     struct entry *e = find_in(s, b, tag, k->name, &slot);
     if (__builtin_expect(e != NULL, 1)) {
         *at = (struct place){directory, b, slot};
         return e;
     }
-    return bucket_spilled(b, tag) ? find_spilled(s, directory, home, k, at) : NULL;
+    return bucket_spilled(b, tag) ? find_spilled(s, directory, b, k, at) : NULL;
 }
 
 bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t hash, const struct entry *e,
@@ -79,7 +80,7 @@ void index_prefetch_removal(const struct shard *s, const struct index *ix, uint6
     if (ix->segments == 0)
         return;
     uint64_t word = *directory_at(ix, segment_of(ix, hash));
-    const struct bucket *b = word_segment(s, word) + home_of(tag_of(hash), word_buckets(word));
+    const struct bucket *b = home_bucket(s, word, tag_of(hash));
     __builtin_prefetch(b);
     __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
 }
@@ -98,7 +99,7 @@ static inline void ahead_bucket(const struct shard *s, struct ahead *a, uint64_t
     if (!word)
         return;
     a->buckets = word_buckets(word);
-    a->bucket = word_segment(s, word) + home_of(tag_of(a->hash), word_buckets(word));
+    a->bucket = home_bucket(s, word, tag_of(a->hash));
     __builtin_prefetch(a->bucket);
 }
 
@@ -117,8 +118,8 @@ static inline const struct entry *match_in(const struct shard *s, const struct b
     return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
 }
 
-/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. What was freed or
- * moved since the step before has that taken once more. */
+/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. What was
+ * freed or moved since the step before has that taken once more. */
 static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
 {
     if (__builtin_expect(a->changes != changes, 0))
@@ -152,7 +153,6 @@ static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struc
 }
 
 enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
-
 
 static inline void prefetch_lines(const void *p, uint64_t bytes)
 {
@@ -197,7 +197,8 @@ static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t 
 enum { TO_BUCKET = 6, TO_ENTRY = 16, TO_VALUE = 5 };
 
 /* The steps, up to which look-up of the row. */
-static inline void advance(const struct shard *s, struct ahead_row *r, unsigned buckets, unsigned entries, unsigned values)
+static inline void advance(const struct shard *s, struct ahead_row *r, unsigned buckets, unsigned entries,
+                           unsigned values)
 {
     uint64_t changes = s->changes;
     for (; r->buckets < buckets; r->buckets++)

@@ -70,6 +70,11 @@ static inline unsigned home_of(uint32_t tag, unsigned buckets)
     return (unsigned)((uint64_t)tag * buckets >> TAG_BITS);
 }
 
+static inline struct bucket *home_bucket(const struct shard *s, uint64_t word, uint32_t tag)
+{
+    return word_segment(s, word) + home_of(tag, word_buckets(word));
+}
+
 static inline struct entry *slot_entry(const struct shard *s, const struct bucket *b, unsigned i)
 {
     uint64_t granule = (uint64_t)(b->high[i] & HIGH_ADDRESS) << 32 | b->low[i];

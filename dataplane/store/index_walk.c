@@ -65,7 +65,7 @@ void index_scan_prefetch(const struct shard *s, const struct index *ix, uint64_t
     if (!word)
         return;
     uint32_t from = (uint32_t)cursor & ((1u << TAG_BITS) - 1);
-    const struct bucket *b = word_segment(s, word) + home_of(from, word_buckets(word));
+    const struct bucket *b = home_bucket(s, word, from);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
         __builtin_prefetch(slot_entry(s, b, i));
 }

@@ -175,13 +175,20 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
 /* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not
  * yet as wanted. */
 bool shard_shrink(struct shard *s, unsigned budget);
-/* The live entry of a key that a hint has found and that is still there, or NULL: look it up. */
-static inline struct entry *ahead_hit(const struct shard *s, unsigned db, const struct key *k, const struct ahead *a)
+/* What a hint has found, if it is still there; or NULL. */
+static inline struct entry *ahead_fresh(const struct shard *s, unsigned db, const struct ahead *a)
 {
-    if (!a || !a->e || a->changes != s->changes || a->s != s || a->db != db || !entry_key_is(a->e, k->name) ||
-        entry_expired(s, a->e))
+    if (!a->e || a->changes != s->changes || a->s != s || a->db != db)
         return NULL;
     return (struct entry *)(uintptr_t)a->e;
+}
+
+/* The same, of this key and live; or NULL: look it up. */
+static inline struct entry *ahead_hit(const struct shard *s, unsigned db, const struct key *k,
+                                      const struct ahead *a)
+{
+    struct entry *e = a ? ahead_fresh(s, db, a) : NULL;
+    return e && entry_key_is(e, k->name) && !entry_expired(s, e) ? e : NULL;
 }
 
 /* Frees a database that nothing points to any more, about *budget entries of it. True when it is done. */

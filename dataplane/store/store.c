@@ -49,13 +49,13 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text)
 {
     enum { FORM = ENTRY_TYPE | 7 << 3, KEY_LONGEST = 32 };
-    struct entry *e = (struct entry *)(uintptr_t)a->e;
-    if (!e || a->changes != s->changes || a->s != s || a->db != db || access_is_lfu(s))
+    struct entry *e = ahead_fresh(s, db, a);
+    if (!e || access_is_lfu(s))
         return false;
     unsigned form = e->head & FORM;
     size_t len = k->name.len;
-    if ((form != (TYPE_STRING | STRING_RAW << 3) && form != (TYPE_STRING | STRING_EMBSTR << 3)) || len > KEY_LONGEST ||
-        e->key_len != len || e->value_len == ENTRY_LONG)
+    if ((form != (TYPE_STRING | STRING_RAW << 3) && form != (TYPE_STRING | STRING_EMBSTR << 3)) ||
+        len > KEY_LONGEST || e->key_len != len || e->value_len == ENTRY_LONG)
         return false;
     const uint8_t *key = e->more;
     if (entry_has_ttl(e)) {

@@ -92,8 +92,12 @@ class Box:
 
 
 def metric(found, name):
-    """The figure whose name ends with this one, whatever stands before it; 0 if there is none."""
-    return sum(v for n, v in found.items() if re.fullmatch(rf"(\w+_)?{name}(_total)?", n))
+    """The figure whose name ends with this one, ours before what it is called for others' dashboards; 0 if there is none."""
+    for whose in ("sluice", "redis"):
+        values = [v for n, v in found.items() if re.fullmatch(rf"{whose}_(\w+_)?{name}(_total)?", n)]
+        if values:
+            return sum(values)
+    return 0
 
 
 class Reflector:

@@ -5,6 +5,7 @@
  *     slices_bench [ELEMENTS [WORD]]   the collections have so many elements, 300000 unless told; the rows
  * with this word
  */
+#include "base/heap.h"
 #include "box_rig.h"
 #include "job.h"
 #include "store/list.h"
@@ -345,6 +346,7 @@ static double longest(bool slices)
 int main(int argc, char **argv)
 {
     static const char *const pairs[] = {"arena-size", "1gb", "tcp-send-buffer", "256kb", NULL};
+    heap_bounded();
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300000;
     const char *only = argc > 2 ? argv[2] : "";
     printf("%-32s %12s %12s\n", "us, longest step", "in one go", "in slices");

@@ -105,6 +105,12 @@ def expiry_far_away(args, a, b):
     return a[0] == b[0] == ':' and a[1] > b[1] and b[1] * scale >= latest - 10 ** 14
 
 
+def later_than_far_away(args, a, b):
+    """GT and LT between two times beyond that one: to us they are the same."""
+    at = int(args[2]) * (1 if args[0].upper().startswith(b'P') else 1000)
+    return a == (':', 1) and b == (':', 0) and {w.upper() for w in args[3:]} & {b'GT', b'LT'} and at >= (1 << 48) - 10 ** 14
+
+
 def shared_integer(args, a, b):
     return a == (':', 2147483647) and b == (':', 1)
 
@@ -243,6 +249,7 @@ RULES = [
     (('PTTL',), 'an expiry is kept in 48 bits', expiry_far_away),
     (('EXPIRETIME',), 'an expiry is kept in 48 bits', expiry_far_away),
     (('PEXPIRETIME',), 'an expiry is kept in 48 bits', expiry_far_away),
+    *(((name,), 'an expiry is kept in 48 bits', later_than_far_away) for name in ('EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT')),
     (('TIME',), 'clock', same_shape),
     (('KEYS',), 'order of the hash table', same_members),
     (('SCAN',), 'order of the hash table; see @scan', scan_page),

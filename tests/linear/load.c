@@ -31,8 +31,10 @@ void linear_client_init(struct linear_client *c, const struct linear_load *load,
 
 void linear_client_free(struct linear_client *c)
 {
-    for (unsigned i = 0; i < LINEAR_STRINGS; i++)
+    for (unsigned i = 0; i < LINEAR_STRINGS; i++) {
         free(c->last[i]);
+        c->last[i] = NULL;
+    }
     history_free(&c->h);
 }
 
@@ -263,7 +265,9 @@ static void answered(struct linear_client *c, struct linear_op *op, const char *
         len = join(c, op, bytes, len, joined);
         bytes = joined;
     } else if (c->load->defect == STALE_GET && is(op, "GET")) {
-        c->last[op->command[0].key[0]] = copy(bytes, len);
+        char **last = &c->last[op->command[0].key[0]];
+        free(*last);
+        *last = copy(bytes, len);
     }
     op->reply = copy(bytes, len);
     op->reply_len = len;

@@ -38,6 +38,7 @@ const char options_help[] =
     "  --script FILE                 rows of commands one after the other, each at pipeline 1 and at "
     "--pipeline\n"
     "  --only \"ROW ROW\"             of the script (all)\n"
+    "  --deep                        without pipeline 1\n"
     "  --seconds S, --warmup S       (5, 1)\n"
     "  --seed N                      (1)\n"
     "idle connections, by turns with none\n"
@@ -108,6 +109,7 @@ static const struct row rows[] = {
     {"--open-rate", WORD64, AT(open_rate), 1, 1e9},
     {"--script", STRING, AT(script), 0, 0},
     {"--only", STRING, AT(only), 0, 0},
+    {"--deep", FLAG, AT(deep), 0, 0},
     {"--big-rate", UNSIGNED, AT(big_rate), 0, 1000},
     {"--big-size", UNSIGNED, AT(big_size), 1, 512 << 20},
     {"--seconds", REAL, AT(seconds), 0.01, 86400},

@@ -53,6 +53,7 @@ struct options {
     uint64_t seed;
     const char *script; /* rows of commands instead of GET and SET (script.h); NULL = none */
     const char *only;   /* the rows of it, separated by blanks; NULL = all */
+    bool deep;          /* without pipeline 1 */
     /* attack */
     const char *attack; /* NULL = none */
     unsigned attack_conns, idle;

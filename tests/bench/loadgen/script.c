@@ -344,22 +344,39 @@ static int match_int(const uint8_t *p, size_t n)
     return i == n ? MORE : i == 0 ? WRONG : (int)i;
 }
 
+/* The line at p: its length with its end, 0 if that is not there yet; *size is the number it begins with, -1
+ * if there is none. Without calls: the replies of a row may be a hundred lines each. */
+static size_t match_line(const uint8_t *p, size_t n, int64_t *size)
+{
+    size_t i = 1;
+    int64_t v = 0;
+    for (; i < n && i < 18 && (uint8_t)(p[i] - '0') <= 9; i++)
+        v = v * 10 + (p[i] - '0');
+    *size = i == 1 ? -1 : v;
+    while (i < n && p[i] != '\n')
+        i++;
+    return i < n ? i + 1 : 0;
+}
+
 /* Whole RESP2 values but errors; arrays of arrays without recursion: `values` counts what is still to come.
  */
 static int match_any(const uint8_t *p, size_t n, unsigned values)
 {
     size_t at = 0;
     for (; values; values--) {
-        const uint8_t *line = p + at, *end = at < n ? memchr(line, '\n', n - at) : NULL;
-        if (at < n && !memchr("+:$*", *line, 4))
-            return WRONG;
-        if (!end)
+        if (at >= n)
             return MORE;
-        long size = *line == '$' || *line == '*' ? strtol((const char *)line + 1, NULL, 10) : -1;
-        at = (size_t)(end - p) + 1;
-        if (*line == '$' && size >= 0)
+        uint8_t kind = p[at];
+        if (kind != '$' && kind != '*' && kind != ':' && kind != '+')
+            return WRONG;
+        int64_t size;
+        size_t line = match_line(p + at, n - at, &size);
+        if (!line)
+            return MORE;
+        at += line;
+        if (kind == '$' && size >= 0)
             at += (size_t)size + 2;
-        else if (*line == '*' && size > 0)
+        else if (kind == '*' && size > 0)
             values += (unsigned)size;
     }
     return at > n ? MORE : (int)at;

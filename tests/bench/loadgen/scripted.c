@@ -54,7 +54,7 @@ static bool measure_row(struct load *l, struct client *cl, const struct script_r
     cl->work->nth = 0;
     if (!fill_row(l, cl, row))
         return false;
-    for (unsigned i = 0; i < (pipelines[1] > 1 ? 2 : 1); i++) {
+    for (unsigned i = l->options->deep && pipelines[1] > 1; i < (pipelines[1] > 1 ? 2 : 1); i++) {
         l->pipeline = pipelines[i];
         load_start_some(l, cl, LOAD_RUN, script_connections(cl->timed, pipelines[i]));
         load_run_for(cl, l->options->warmup_s);

@@ -34,18 +34,20 @@ static void test_rules(void)
 {
     static const char *const rows[][2] = {
         {"", "off sanitize-payload resetchannels -@all"},
-        {"on nopass ~a* ~b %R~c %W~c %r~d &x &y +@all", "on nopass sanitize-payload ~a* ~b ~c %R~d resetchannels &x &y +@all"},
+        {"on nopass ~a* ~b %R~c %W~c %r~d &x &y +@all",
+         "on nopass sanitize-payload ~a* ~b ~c %R~d resetchannels &x &y +@all"},
         {"-@all +get +set -get", "off sanitize-payload resetchannels -@all +set -get"},
         {"+@all -config +config|get -config", "off sanitize-payload resetchannels +@all -config"},
         {"+select|0 +select|1 +select|0", "off sanitize-payload resetchannels -@all +select|1 +select|0"},
         {"+@Read -@STRING +Get", "off sanitize-payload resetchannels -@all +@read -@string +get"},
-        {"(~a +get) ( ~b  -@all ) ()",
-         "off sanitize-payload resetchannels -@all (~a resetchannels -@all +get) (~b resetchannels -@all) (resetchannels -@all)"},
+        {"(~a +get) ( ~b  -@all ) ()", "off sanitize-payload resetchannels -@all (~a resetchannels -@all "
+                                       "+get) (~b resetchannels -@all) (resetchannels -@all)"},
         {"(~a +get) clearselectors ~b", "off sanitize-payload ~b resetchannels -@all"},
         {"on nopass ~* &* +@all reset", "off sanitize-payload resetchannels -@all"},
         {"allkeys allchannels allcommands skip-sanitize-payload", "off skip-sanitize-payload ~* &* +@all"},
         {">x >x >y <x",
-         "off sanitize-payload #a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa resetchannels -@all"},
+         "off sanitize-payload #a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa "
+         "resetchannels -@all"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         engine_cmd(e, "ACL DELUSER u");
@@ -68,8 +70,9 @@ static void test_errors(void)
         {"%~a", "'%~a': Syntax error"},
         {"junk", "'junk': Syntax error"},
         {"(junk)", "'(junk)': Syntax error"},
-        {"#12", "'#12': The password hash must be exactly 64 characters and contain only lowercase hexadecimal "
-                "characters"},
+        {"#12",
+         "'#12': The password hash must be exactly 64 characters and contain only lowercase hexadecimal "
+         "characters"},
         {"<x", "'<x': The password you are trying to remove from the user does not exist"},
     };
     char want[512];
@@ -78,7 +81,8 @@ static void test_errors(void)
         snprintf(want, sizeof want, "-ERR Error in ACL SETUSER modifier %s\r\n", rows[i][1]);
         CU_ASSERT(engine_same(engine_cmd(e, "ACL SETUSER u -get %s", rows[i][0]), want));
     }
-    EXPECT(e, "ACL SETUSER u (+get ~a", "-ERR Unmatched parenthesis in acl selector starting at '(+get'.\r\n");
+    EXPECT(e, "ACL SETUSER u (+get ~a",
+           "-ERR Unmatched parenthesis in acl selector starting at '(+get'.\r\n");
     EXPECT(e, "ACL SETUSER \"a b\"", "-ERR Usernames can't contain spaces or null characters\r\n");
     EXPECT(e, "ACL DELUSER default", "-ERR The 'default' user cannot be removed\r\n");
     CU_ASSERT(engine_same(described("u"), "on sanitize-payload resetchannels -@all +get"));
@@ -86,8 +90,9 @@ static void test_errors(void)
 
 static void test_login(void)
 {
-    EXPECT(e, "AUTH x", "-ERR AUTH <password> called without any password configured for the default user. Are you "
-                        "sure your configuration is correct?\r\n");
+    EXPECT(e, "AUTH x",
+           "-ERR AUTH <password> called without any password configured for the default user. Are you "
+           "sure your configuration is correct?\r\n");
     engine_cmd(e, "ACL SETUSER u off >one >two +@all");
     EXPECT(e, "AUTH u one", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
     engine_cmd(e, "ACL SETUSER u on");
@@ -112,7 +117,8 @@ static void test_requirepass(void)
     EXPECT(e, "AUTH more", "+OK\r\n");
     EXPECT(e, "AUTH secret", "+OK\r\n");
     /* A new generation wins. */
-    struct config *conf = config_build(2, (struct config_pair[]){{"requirepass", "next"}}, 1, (char[64]){0}, 64);
+    struct config *conf =
+        config_build(2, (struct config_pair[]){{"requirepass", "next"}}, 1, (char[64]){0}, 64);
     const struct config *before = e->env.conf;
     e->env.conf = conf;
     EXPECT(e, "AUTH more", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
@@ -128,7 +134,8 @@ static void test_requirepass(void)
 static void test_configured(void)
 {
     fresh("user alice on >x ~a* +@read\nuser bob off \"(~b +get)\"\nuser default on nopass ~* +@all\n");
-    CU_ASSERT(engine_same(described("bob"), "off sanitize-payload resetchannels -@all (~b resetchannels -@all +get)"));
+    CU_ASSERT(engine_same(described("bob"),
+                          "off sanitize-payload resetchannels -@all (~b resetchannels -@all +get)"));
     CU_ASSERT(engine_same(described("default"), "on nopass sanitize-payload ~* resetchannels +@all"));
     EXPECT(e, "PUBLISH a b", "-NOPERM No permissions to access a channel\r\n");
     EXPECT(e, "AUTH alice x", "+OK\r\n");
@@ -215,18 +222,22 @@ static void test_transactions_and_scripts(void)
     EXPECT(e, "ACL SETUSER t -set", "+OK\r\n");
     e->client = other;
     EXPECT(e, "EXEC",
-           "*2\r\n-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
+           "*2\r\n-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC "
+           "call. This "
            "command is no longer allowed for the following reason: no permission to execute the command or "
            "subcommand\r\n$-1\r\n");
-    EXPECT_STARTS(e, "EVAL \"return redis.call('set','a','1')\" 0",
-                  "-NOPERM ACL failure in script: User t has no permissions to run the 'set' command script: ");
+    EXPECT_STARTS(
+        e, "EVAL \"return redis.call('set','a','1')\" 0",
+        "-NOPERM ACL failure in script: User t has no permissions to run the 'set' command script: ");
     EXPECT(e, "EVAL \"return redis.acl_check_cmd('get','b')\" 0", "$-1\r\n");
     EXPECT(e, "EVAL \"return redis.acl_check_cmd('get','a')\" 0", ":1\r\n");
     EXPECT(e, "SORT a BY w_*", "-ERR BY option of SORT denied due to insufficient ACL permissions.\r\n");
     e->client = me;
-    EXPECT_STARTS(e, "ACL LOG 1",
-                  "*1\r\n*20\r\n$5\r\ncount\r\n:1\r\n$6\r\nreason\r\n$7\r\ncommand\r\n$7\r\ncontext\r\n$3\r\nlua\r\n$6\r\nobject\r\n"
-                  "$3\r\nset\r\n$8\r\nusername\r\n$1\r\nt\r\n$11\r\nage-seconds\r\n$1\r\n0\r\n$11\r\nclient-info\r\n");
+    EXPECT_STARTS(
+        e, "ACL LOG 1",
+        "*1\r\n*20\r\n$5\r\ncount\r\n:1\r\n$6\r\nreason\r\n$7\r\ncommand\r\n$7\r\ncontext\r\n$3\r\nlua\r\n$"
+        "6\r\nobject\r\n"
+        "$3\r\nset\r\n$8\r\nusername\r\n$1\r\nt\r\n$11\r\nage-seconds\r\n$1\r\n0\r\n$11\r\nclient-info\r\n");
 }
 
 static void test_log(void)
@@ -236,8 +247,10 @@ static void test_log(void)
     EXPECT(e, "ACL LOG", "*0\r\n");
     for (int i = 0; i < 3; i++)
         engine_cmd(e, "AUTH nobody x");
-    EXPECT_STARTS(e, "ACL LOG", "*1\r\n*20\r\n$5\r\ncount\r\n:3\r\n$6\r\nreason\r\n$4\r\nauth\r\n$7\r\ncontext\r\n$8\r\ntoplevel\r\n"
-                                "$6\r\nobject\r\n$4\r\nAUTH\r\n$8\r\nusername\r\n$6\r\nnobody\r\n");
+    EXPECT_STARTS(
+        e, "ACL LOG",
+        "*1\r\n*20\r\n$5\r\ncount\r\n:3\r\n$6\r\nreason\r\n$4\r\nauth\r\n$7\r\ncontext\r\n$8\r\ntoplevel\r\n"
+        "$6\r\nobject\r\n$4\r\nAUTH\r\n$8\r\nusername\r\n$6\r\nnobody\r\n");
     engine_sleep(e, 61000);
     engine_cmd(e, "AUTH nobody x");
     EXPECT_STARTS(e, "ACL LOG", "*2\r\n");
@@ -251,9 +264,10 @@ static void test_log(void)
 /* With the Nth allocation failing a change is made or it is not. */
 static void test_no_memory(void)
 {
-    static const struct slice args[] = {SLICE_LIT("ACL"), SLICE_LIT("SETUSER"), SLICE_LIT("n"), SLICE_LIT("on"),
-                                        SLICE_LIT(">p"), SLICE_LIT("~a*"), SLICE_LIT("&c"), SLICE_LIT("+get"),
-                                        SLICE_LIT("+select|0"), SLICE_LIT("(~b"), SLICE_LIT("+set)")};
+    static const struct slice args[] = {SLICE_LIT("ACL"), SLICE_LIT("SETUSER"), SLICE_LIT("n"),
+                                        SLICE_LIT("on"),  SLICE_LIT(">p"),      SLICE_LIT("~a*"),
+                                        SLICE_LIT("&c"),  SLICE_LIT("+get"),    SLICE_LIT("+select|0"),
+                                        SLICE_LIT("(~b"), SLICE_LIT("+set)")};
     const int argc = sizeof args / sizeof *args;
     engine_cmd(e, "ACL SETUSER n off -@all ~z +ping resetpass");
     char before[2048];
@@ -329,11 +343,18 @@ static void test_odd_rules(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {
-        UNIT(test_rules),          UNIT(test_errors), UNIT(test_login),   UNIT(test_requirepass),
-        UNIT(test_configured),     UNIT(test_keys),   UNIT(test_transactions_and_scripts),
-        UNIT(test_clients_follow), UNIT(test_log),    UNIT(test_no_memory), UNIT(test_odd_rules),
-        {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_rules),
+                                             UNIT(test_errors),
+                                             UNIT(test_login),
+                                             UNIT(test_requirepass),
+                                             UNIT(test_configured),
+                                             UNIT(test_keys),
+                                             UNIT(test_transactions_and_scripts),
+                                             UNIT(test_clients_follow),
+                                             UNIT(test_log),
+                                             UNIT(test_no_memory),
+                                             UNIT(test_odd_rules),
+                                             {NULL, NULL}};
     e = engine_new(NULL);
     if (!e)
         return 1;

@@ -1,5 +1,5 @@
-/* hotkeys_test.c: the counts of hot keys (command/hotkeys.c): who is found, how exact the figures are, and how what
- * was hot fades away. */
+/* hotkeys_test.c: the counts of hot keys (command/hotkeys.c): who is found, how exact the figures are, and
+ * how what was hot fades away. */
 #include "command/hotkeys.h"
 #include "engine.h"
 #include "unit.h"
@@ -49,7 +49,8 @@ static void next_sample(double rate)
 static unsigned place(unsigned number)
 {
     char name[24];
-    unsigned n = hotkeys_top(&h, now_us, top, SHOWN, &total), len = (unsigned)snprintf(name, sizeof name, "key:%u", number);
+    unsigned n = hotkeys_top(&h, now_us, top, SHOWN, &total),
+             len = (unsigned)snprintf(name, sizeof name, "key:%u", number);
     for (unsigned i = 0; i < n; i++)
         if (top[i].name->len == len && memcmp(top[i].name->text, name, len) == 0)
             return i;
@@ -90,7 +91,8 @@ static void test_the_ten_hottest_of_a_million_are_found(void)
             count(draw(sum), uniform() < 0.25);
         for (unsigned i = 0; i < 10; i++) {
             unsigned at = place(i);
-            double is = sum[i] - (i ? sum[i - 1] : 0), seen = at < SHOWN ? (top[at].reads + top[at].writes) / rate : 0;
+            double is = sum[i] - (i ? sum[i - 1] : 0),
+                   seen = at < SHOWN ? (top[at].reads + top[at].writes) / rate : 0;
             CU_ASSERT(at < 13);
             CU_ASSERT(fabs(seen / is - 1) < 0.15);
             CU_ASSERT(at == SHOWN || fabs(top[at].writes / (top[at].reads + top[at].writes) - 0.25) < 0.06);

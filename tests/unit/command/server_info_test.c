@@ -193,6 +193,30 @@ static void test_memory_is_what_the_shards_account(void)
     engine_free(e);
 }
 
+static void test_percentiles_are_ends_of_buckets(void)
+{
+    struct engine *e = engine_new("latency-tracking-info-percentiles 0 50 99.95 100\n");
+    e->env.tsc_per_us = 1000;
+    CU_ASSERT_PTR_NULL(strstr(engine_cmd(e, "INFO latencystats"), "percentiles"));
+    EXPECT(e, "SET a b", "+OK\r\n");
+    EXPECT_STARTS(e, "CLIENT ID", ":");
+    struct command_stats *set = &e->env.stats[command_lookup(1, &SLICE_LIT("set"))->id];
+    memset(set->took, 0, sizeof set->took);
+    set->took[time_bucket(100)] = 1000;
+    set->took[time_bucket(33000)] = 999;
+    set->took[time_bucket(1 << 20)] = 1;
+    CU_ASSERT_TRUE(
+        has(e, "latencystats", "latency_percentiles_usec_set:p0=0.096,p50=0.103,p99.95=36.863,p100=1179.647"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO latencystats"), "\nlatency_percentiles_usec_client|id:p0="));
+    CU_ASSERT_PTR_NULL(strstr(engine_cmd(e, "INFO latencystats"), "usec_get:"));
+    engine_free(e);
+    e = engine_new("latency-tracking no\n");
+    e->env.tsc_per_us = 1000;
+    EXPECT(e, "CLIENT ID", ":1\r\n");
+    CU_ASSERT_PTR_NULL(strstr(engine_cmd(e, "INFO latencystats"), "percentiles"));
+    engine_free(e);
+}
+
 static void test_stats_are_the_counters(void)
 {
     struct engine *e = engine_new(NULL);
@@ -305,6 +329,7 @@ int main(int argc, char **argv)
                                              UNIT(test_all_and_everything_add_the_rest),
                                              UNIT(test_server_section),
                                              UNIT(test_memory_is_what_the_shards_account),
+                                             UNIT(test_percentiles_are_ends_of_buckets),
                                              UNIT(test_stats_are_the_counters),
                                              UNIT(test_clients_section_shows_the_largest_buffers),
                                              UNIT(test_keyspace_lists_databases_with_keys),

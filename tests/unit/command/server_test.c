@@ -333,8 +333,10 @@ static void test_histogram_counts_calls_by_time(void)
     EXPECT(e, "CLIENT ID", ":1\r\n");
     struct command_stats *set = &e->env.stats[command_lookup(1, &SLICE_LIT("set"))->id];
     memset(set->took, 0, sizeof set->took);
-    set->took[0] = 3; /* of 8 calls that were measured */
-    set->took[6] = 5;
+    set->took[time_bucket(100)] = 1; /* of 8 calls that were measured */
+    set->took[time_bucket(1023)] = 2;
+    set->took[time_bucket(33000)] = 4;
+    set->took[time_bucket(65535)] = 1;
     EXPECT(e, "LATENCY HISTOGRAM set nosuch",
            "*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n"
            "*4\r\n:1\r\n:0\r\n:66\r\n:2\r\n");

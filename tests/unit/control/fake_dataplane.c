@@ -4,6 +4,7 @@
  *
  *     ask WORD ...    asks control as a Redis client would; answers with control's RESP
  *     get NAME        the value of a directive in the present generation
+ *     refuse, accept every configuration from here on
  *     die | exit N | hang
  *
  * A configuration with `maxmemory-samples 13` is refused. It ends when the process FAKE_OWNER does. */
@@ -23,7 +24,7 @@ struct fake {
     struct channel *channel;
     struct config *conf;
     unsigned workers;
-    bool stop, hang;
+    bool stop, hang, refuses;
     int orders;
     struct sockaddr_un asker;
     socklen_t asker_len;
@@ -40,6 +41,8 @@ const struct command *command_by_id(unsigned id)
 static const char *on_config(void *ctx, struct config *conf)
 {
     struct fake *f = ctx;
+    if (f->refuses)
+        return "told to refuse";
     if (conf->maxmemory_samples == 13)
         return "maxmemory-samples 13 brings bad luck";
     if (!f->workers) {
@@ -209,6 +212,9 @@ static void obey(struct fake *f, char *order)
     }
     if (strcmp(word, "hang") == 0) {
         f->hang = true;
+        reply(f, "ok", 2);
+    } else if (strcmp(word, "refuse") == 0 || strcmp(word, "accept") == 0) {
+        f->refuses = *word == 'r';
         reply(f, "ok", 2);
     } else if (strcmp(word, "get") == 0) {
         const char *value = f->conf ? config_text(f->conf, strtok_r(NULL, " ", &state)) : NULL;

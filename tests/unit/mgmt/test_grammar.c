@@ -47,6 +47,9 @@ static void test_commands_and_unambiguous_beginnings(void)
     good("show topology", "show", "topology", 0);
     good("sh pl", "show", "plan", 0);
     good("ping 10.0.0.1", "ping", "start", 1);
+    good("cert install a b c", "certificate", "install", 3);
+    good("certificate rotate a", "certificate", "rotate", 1);
+    good("certificate self a --san x,y --days 3", "certificate", "self-signed", 1);
 }
 
 static void test_mistakes_are_named(void)
@@ -84,12 +87,13 @@ static void test_values_may_begin_with_dashes_after_a_double_dash(void)
 
 static void completes(const char *before, const char *prefix, const char *first, const char *second)
 {
-    static char maxclients[] = "maxclients", maxmemory[] = "maxmemory",
-                *names[] = {maxclients, maxmemory, NULL};
+    static char maxclients[] = "maxclients", maxmemory[] = "maxmemory", server[] = "server",
+                *directives[] = {maxclients, maxmemory, NULL}, *certificates[] = {server, NULL};
+    static const struct known_names known = {directives, certificates};
     struct words w;
     words_split(&w, before);
-    const char *a = grammar_complete(w.p, w.n, prefix, 0, names),
-               *b = grammar_complete(w.p, w.n, prefix, 1, names);
+    const char *a = grammar_complete(w.p, w.n, prefix, 0, &known),
+               *b = grammar_complete(w.p, w.n, prefix, 1, &known);
     CU_ASSERT(a && strcmp(a, first) == 0);
     CU_ASSERT(second ? b && strcmp(b, second) == 0 : !b);
     words_free(&w);
@@ -101,7 +105,9 @@ static void test_completion_follows_the_table(void)
     completes("show", "st", "status", "stats");
     completes("config set", "max", "maxclients", "maxmemory");
     completes("config set maxmemory 1", "maxc", "maxclients", NULL);
-    CU_ASSERT_PTR_NULL(grammar_complete((char *[]){NULL}, 0, "x", 0, NULL));
+    completes("certificate rotate", "", "server", NULL);
+    completes("certificate", "s", "show", "self-signed");
+    CU_ASSERT_PTR_NULL(grammar_complete((char *[]){NULL}, 0, "x", 0, &(struct known_names){0}));
 }
 
 static void test_every_leaf_has_help_and_something_to_run(void)

@@ -155,6 +155,138 @@ static void test_lost_items_are_found_again(void)
     fixture_close(&f);
 }
 
+static void set_many(struct fixture *f, unsigned n, uint64_t ttl)
+{
+    char text[32];
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "k%u", i);
+        set(f, 0, text, "v", shard_time(f->s) + ttl + i % 60000);
+    }
+}
+
+/* Lets time pass in steps, with the upkeep of an idle worker in each. */
+static void live_on(struct fixture *f, uint64_t ms, uint64_t step)
+{
+    for (uint64_t i = 0; i < ms; i += step) {
+        advance(f, step);
+        for (unsigned k = 0; k < step / 10; k++)
+            shard_upkeep(f->s, 64);
+        upkeep_all(f->s);
+    }
+}
+
+static void test_what_is_far_has_no_item_until_it_comes_near(void)
+{
+    enum { N = 120000, A_SECOND = N / 60 };
+    struct fixture f;
+    fixture_open(&f, 128 << 20, 0, POLICY_NOEVICTION, 1);
+    set_many(&f, N, 3600000);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 0);
+    set(&f, 0, "near", "v", shard_time(f.s) + 500000);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 1);
+    live_on(&f, 600000, 10000);
+    CU_ASSERT_TRUE(holds(&f, 0, "near", NULL));
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 0);
+    live_on(&f, 3000000, 10000);
+    CU_ASSERT_EQUAL(keys_in(f.s, 0), N);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, N);
+    for (unsigned i = 1; i <= 60; i++) { /* a sixtieth of them each second, none two ticks late */
+        live_on(&f, 1000, 1000);
+        uint64_t left = keys_in(f.s, 0), due = N - A_SECOND * i;
+        CU_ASSERT_TRUE(left >= due && left <= due + A_SECOND / 7);
+    }
+    live_on(&f, 1000, 1000);
+    CU_ASSERT_EQUAL(keys_in(f.s, 0), 0);
+    CU_ASSERT_EQUAL(used(f.s), 0);
+    fixture_close(&f);
+}
+
+/* Time that jumps beyond the horizon: the walk finds what is over. */
+static void test_what_is_far_goes_after_a_jump_of_time(void)
+{
+    struct fixture f;
+    fixture_open(&f, 128 << 20, 0, POLICY_NOEVICTION, 1);
+    set_many(&f, 140000, 3600000);
+    upkeep_all(f.s);
+    advance(&f, 4000000);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(keys_in(f.s, 0), 0);
+    CU_ASSERT_EQUAL(used(f.s), 0);
+    fixture_close(&f);
+}
+
+static void test_all_are_filed_for_eviction_by_time_and_when_few_are_left(void)
+{
+    enum { N = 140000 };
+    struct fixture f;
+    fixture_open(&f, 128 << 20, 0, POLICY_NOEVICTION, 1);
+    set_many(&f, N, 3600000);
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 0);
+    f.s->policy = POLICY_VOLATILE_TTL;
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, N);
+    f.s->policy = POLICY_VOLATILE_LRU;
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 0);
+    for (unsigned i = 0; i < N - 100; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "k%u", i);
+        struct key k = key_of(&f, text);
+        store_set_expire(f.s, 0, &k, 0);
+    }
+    upkeep_all(f.s);
+    CU_ASSERT_EQUAL(expiry_of(&f)->items, 100);
+    fixture_close(&f);
+}
+
+/* Keys come, go, are put off and called sooner at random while the horizon moves over them: none goes early, and when
+ * time has passed none is left that is over. */
+static void test_random_lives_against_a_model(void)
+{
+    enum { N = 120000, ROUNDS = 700 };
+    struct fixture f;
+    uint64_t random = 5, *due = calloc(N, sizeof *due), late = 0;
+    fixture_open(&f, 128 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t now = shard_time(f.s), live = 0, over = 0;
+        for (unsigned i = 0; i < (round ? 500 : N); i++) {
+            unsigned at = round ? next_random(&random) % N : i;
+            uint64_t pick = next_random(&random) % 8;
+            uint64_t life = next_random(&random) % (pick < 3 ? 30000 : pick < 6 ? 1500000 : 7200000) + 1;
+            char text[32];
+            snprintf(text, sizeof text, "k%u", at);
+            struct key k = key_of(&f, text);
+            bool alive = due[at] > now;
+            if (alive && next_random(&random) % 4 == 0) {
+                CU_ASSERT_TRUE(store_delete(f.s, 0, &k));
+                due[at] = 0;
+            } else if (alive && next_random(&random) % 2) {
+                CU_ASSERT_TRUE(store_set_expire(f.s, 0, &k, now + life) == STORE_OK);
+                due[at] = now + life;
+            } else {
+                set(&f, 0, text, "v", now + life);
+                due[at] = now + life;
+            }
+            if (i % 32 == 0)
+                shard_upkeep(f.s, 64);
+        }
+        live_on(&f, 8000, 4000);
+        now = shard_time(f.s);
+        for (unsigned i = 0; i < N; i++) {
+            live += due[i] > now;
+            over += due[i] && due[i] <= now && due[i] + 200 > now;
+        }
+        uint64_t keys = keys_in(f.s, 0);
+        CU_ASSERT_TRUE(keys >= live);
+        late += keys > live + over;
+    }
+    CU_ASSERT_EQUAL(late, 0);
+    free(due);
+    fixture_close(&f);
+}
+
 static void test_mean_life(void)
 {
     struct fixture f;
@@ -197,6 +329,10 @@ int main(int argc, char **argv)
                                              UNIT(test_sliding_expiry_adds_no_items),
                                              UNIT(test_stale_items_are_bounded),
                                              UNIT(test_lost_items_are_found_again),
+                                             UNIT(test_what_is_far_has_no_item_until_it_comes_near),
+                                             UNIT(test_what_is_far_goes_after_a_jump_of_time),
+                                             UNIT(test_all_are_filed_for_eviction_by_time_and_when_few_are_left),
+                                             UNIT(test_random_lives_against_a_model),
                                              UNIT(test_mean_life),
                                              UNIT(test_swap_and_flush_take_the_wheel_along),
                                              {NULL, NULL}};

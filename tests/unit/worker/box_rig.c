@@ -139,7 +139,8 @@ static struct rte_mempool *packet_pool(unsigned number)
         return *pool;
     start_eal();
     sprintf(name, "box_rig%u", number);
-    *pool = rte_pktmbuf_pool_create(name, number ? LANE_FRAMES : RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    *pool = rte_pktmbuf_pool_create(name, number ? LANE_FRAMES : RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+                                    SOCKET_ID_ANY);
     if (!*pool)
         abort();
     return *pool;
@@ -507,15 +508,54 @@ const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n)
     }
 }
 
+void rig_hang_up(struct box_rig *r)
+{
+    for (unsigned i = 0; i < RIG_CLIENTS; i++)
+        if (r->client[i].conn && r->client[i].opened && !r->client[i].closed)
+            tcp_abort(r->client[i].conn, r->now_us);
+}
+
+bool rig_each_number_of_workers(struct box_rig *r, void (*test)(void), void (*after)(void))
+{
+    static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
+    bool good = true;
+    for (unsigned i = 0; i < 2; i++) {
+        rig_start(r, i ? two : one, NULL);
+        test();
+        rig_hang_up(r);
+        after();
+        good &= rig_stop(r);
+    }
+    return good;
+}
+
+/* What has come is `expected`, or both are shown. */
+static bool got_all(const struct rig_client *c, const char *expected)
+{
+    size_t want = strlen(expected);
+    if (c->got_len == want && memcmp(c->got, expected, want) == 0)
+        return true;
+    printf("# expected: %.400s\n# got:      %.*s\n", expected, (int)(c->got_len < 400 ? c->got_len : 400),
+           (const char *)c->got);
+    return false;
+}
+
+bool rig_heard(struct box_rig *r, struct rig_client *c, const char *expected)
+{
+    rig_run(r, 5000);
+    bool same = got_all(c, expected);
+    c->got_len = 0;
+    return same;
+}
+
 bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected)
 {
     size_t want = strlen(expected);
     c->got_len = 0;
     rig_exchange(r, c, request, strlen(request), want);
     rig_run(r, 2000);
-    if (c->got_len == want && memcmp(c->got, expected, want) == 0)
+    if (got_all(c, expected))
         return true;
-    printf("# request:  %.200s\n# expected: %.200s\n# got:      %.*s\n", request, expected,
-           (int)(c->got_len < 200 ? c->got_len : 200), (const char *)c->got);
+    printf("# request:  %.200s\n", request);
     return false;
 }

@@ -55,8 +55,9 @@ void rig_start(struct box_rig *r, const char *const *pairs, const struct memwire
 /* The box has a packet pool of its own. */
 void rig_start_as(struct box_rig *r, const char *const *pairs, const struct memwire_fault *fault,
                   struct rte_mempool *pool);
-/* A box with n workers ("workers" in pairs says so, too), each with a wire, packets and clients of its own, so that
- * each lane may run in a thread of its own, in any order and speed. The box is that of the first one. */
+/* A box with n workers ("workers" in pairs says so, too), each with a wire, packets and clients of its own,
+ * so that each lane may run in a thread of its own, in any order and speed. The box is that of the first one.
+ */
 void rig_start_lanes(struct box_rig *lanes, unsigned n, const char *const *pairs);
 bool rig_stop_lanes(struct box_rig *lanes, unsigned n);
 /* Publishes a new generation and frees the old one when it is in force. */
@@ -78,6 +79,13 @@ void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, si
 void rig_serve(struct box_rig *r, uint16_t port);
 /* Puts bytes on their way, to be sent by rig_run(). */
 void rig_send(struct rig_client *c, const char *text);
+/* The test (on r, which it knows) with one worker and with two; then all connections end, and `after` looks
+ * at what is left. True if no packet buffer has leaked. */
+bool rig_each_number_of_workers(struct box_rig *r, void (*test)(void), void (*after)(void));
+/* Resets all connections of clients. */
+void rig_hang_up(struct box_rig *r);
+/* Is this what has come to a client, a few milliseconds on, since it was asked last? Prints both if not. */
+bool rig_heard(struct box_rig *r, struct rig_client *c, const char *expected);
 /* The n-th of k0, k1, ... that belongs to a shard (modulo the workers). A text that lives until the next
  * eight calls. */
 const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n);

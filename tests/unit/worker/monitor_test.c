@@ -6,25 +6,21 @@
 #include <stdio.h>
 
 static struct box_rig rig;
-static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
+
+static void nothing_left(void)
+{
+    rig_run(&rig, 200000);
+    for (unsigned i = 0; i < rig.box.workers; i++) {
+        const struct monitor *m = rig.box.worker[i]->env.monitor;
+        CU_ASSERT_EQUAL(atomic_load(&m->clients), 0);
+        CU_ASSERT_EQUAL(m->on_the_way, 0);
+        CU_ASSERT_EQUAL(rig.box.worker[i]->env.observers, 0);
+    }
+}
 
 static void each_number_of_workers(void (*test)(void))
 {
-    for (unsigned i = 0; i < 2; i++) {
-        rig_start(&rig, i ? two : one, NULL);
-        test();
-        for (unsigned c = 0; c < RIG_CLIENTS; c++)
-            if (rig.client[c].conn && rig.client[c].opened && !rig.client[c].closed)
-                tcp_abort(rig.client[c].conn, rig.now_us);
-        rig_run(&rig, 200000);
-        for (unsigned w = 0; w < rig.box.workers; w++) {
-            const struct monitor *m = rig.box.worker[w]->env.monitor;
-            CU_ASSERT_EQUAL(atomic_load(&m->clients), 0);
-            CU_ASSERT_EQUAL(m->on_the_way, 0);
-            CU_ASSERT_EQUAL(rig.box.worker[w]->env.observers, 0);
-        }
-        CU_ASSERT_TRUE(rig_stop(&rig));
-    }
+    CU_ASSERT_TRUE(rig_each_number_of_workers(&rig, test, nothing_left));
 }
 
 static bool says(struct rig_client *c, const char *request, const char *expected)

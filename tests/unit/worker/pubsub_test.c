@@ -9,7 +9,6 @@
 #include <time.h>
 
 static struct box_rig rig;
-static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
 
 static void nothing_left(void)
 {
@@ -25,22 +24,9 @@ static void nothing_left(void)
     }
 }
 
-static void hang_up(void)
-{
-    for (unsigned i = 0; i < RIG_CLIENTS; i++)
-        if (rig.client[i].conn && rig.client[i].opened && !rig.client[i].closed)
-            tcp_abort(rig.client[i].conn, rig.now_us);
-}
-
 static void each_number_of_workers(void (*test)(void))
 {
-    for (unsigned i = 0; i < 2; i++) {
-        rig_start(&rig, i ? two : one, NULL);
-        test();
-        hang_up();
-        nothing_left();
-        CU_ASSERT_TRUE(rig_stop(&rig));
-    }
+    CU_ASSERT_TRUE(rig_each_number_of_workers(&rig, test, nothing_left));
 }
 
 static bool says(struct rig_client *c, const char *request, const char *expected)
@@ -48,17 +34,9 @@ static bool says(struct rig_client *c, const char *request, const char *expected
     return rig_says(&rig, c, request, expected);
 }
 
-/* What has come to the client since it was asked last. */
 static bool heard(struct rig_client *c, const char *expected)
 {
-    size_t want = strlen(expected);
-    rig_run(&rig, 3000);
-    bool same = c->got_len == want && memcmp(c->got, expected, want) == 0;
-    if (!same)
-        printf("# expected: %.400s\n# got:      %.*s\n", expected, (int)(c->got_len < 400 ? c->got_len : 400),
-               (const char *)c->got);
-    c->got_len = 0;
-    return same;
+    return rig_heard(&rig, c, expected);
 }
 
 #define MESSAGE(channel, text) "*3\r\n$7\r\nmessage\r\n" channel text
