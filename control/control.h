@@ -14,6 +14,7 @@ struct control {
     struct capture *capture;
     struct load *load;
     struct certificates *certificates;
+    struct snapshot *snapshot;
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */

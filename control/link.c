@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { DESCRIPTORS = 3 }; /* in the first packet: rings, counter block, bulk rings */
+
 struct link {
     struct event_base *base;
     const struct link_ops *ops;
@@ -25,6 +27,7 @@ struct link {
     struct ring_end in, out;
     const struct channel_block *block;
     size_t block_size;
+    int bulk_fd;
     uint8_t in_message[CHANNEL_MESSAGE_MAX], out_message[CHANNEL_MESSAGE_MAX];
 };
 
@@ -34,7 +37,7 @@ struct link *link_new(struct event_base *base, const struct link_ops *ops, void 
     l->base = base;
     l->ops = ops;
     l->ctx = ctx;
-    l->fd = -1;
+    l->fd = l->bulk_fd = -1;
     return l;
 }
 
@@ -48,8 +51,10 @@ void link_close(struct link *l)
         munmap(l->rings, CHANNEL_RINGS_SIZE);
     if (l->block)
         munmap((void *)(uintptr_t)l->block, l->block_size);
+    if (l->bulk_fd >= 0)
+        close(l->bulk_fd);
     l->readable = NULL;
-    l->fd = -1;
+    l->fd = l->bulk_fd = -1;
     l->rings = NULL;
     l->block = NULL;
     l->greeted = false;
@@ -76,6 +81,15 @@ const struct channel_block *link_block(const struct link *l, size_t *size)
 {
     *size = l->block_size;
     return l->greeted ? l->block : NULL;
+}
+
+void *link_map_bulk(const struct link *l)
+{
+    struct stat st;
+    void *p = MAP_FAILED;
+    if (l->greeted && fstat(l->bulk_fd, &st) == 0 && st.st_size == CHANNEL_BULK_SIZE)
+        p = mmap(NULL, CHANNEL_BULK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->bulk_fd, 0);
+    return p == MAP_FAILED ? NULL : p;
 }
 
 static void fail(struct link *l, const char *why)
@@ -284,14 +298,15 @@ static void *map(int fd, int protection, size_t size, bool exactly, size_t *mapp
 
 static void say_hello(struct link *l);
 
-static void attach(struct link *l, const uint8_t *packet, size_t len, int rings_fd, int block_fd)
+static void attach(struct link *l, const uint8_t *packet, size_t len, const int fds[DESCRIPTORS])
 {
     uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 |
                                       (uint32_t)packet[4] << 24
                                 : 0;
     size_t rings_size;
-    l->rings = map(rings_fd, PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
-    l->block = map(block_fd, PROT_READ, sizeof *l->block, false, &l->block_size);
+    l->rings = map(fds[0], PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
+    l->block = map(fds[1], PROT_READ, sizeof *l->block, false, &l->block_size);
+    l->bulk_fd = fds[2];
     if (version != CHANNEL_VERSION) {
         char why[128];
         snprintf(why, sizeof why,
@@ -300,7 +315,7 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, int rings_
         fail(l, why);
         return;
     }
-    if (!l->rings || !l->block || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
+    if (!l->rings || !l->block || l->bulk_fd < 0 || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
         l->rings->size != CHANNEL_RINGS_SIZE || !block_check(l->block, l->block_size)) {
         fail(l, "the shared memory of the dataplane does not have the expected layout");
         return;
@@ -311,10 +326,10 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, int rings_
 }
 
 /* Reads one packet. Returns its length, 0 at the end, -1 if there is none. */
-static ssize_t read_packet(struct link *l, uint8_t *packet, size_t size, int fds[2])
+static ssize_t read_packet(struct link *l, uint8_t *packet, size_t size, int fds[DESCRIPTORS])
 {
     union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct iovec part = {packet, size};
@@ -323,13 +338,13 @@ static ssize_t read_packet(struct link *l, uint8_t *packet, size_t size, int fds
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    fds[0] = fds[1] = -1;
+    memset(fds, -1, DESCRIPTORS * sizeof *fds);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-            memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
+            c->cmsg_len <= CMSG_LEN(DESCRIPTORS * sizeof(int)))
+            memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
     return n;
 }
 
@@ -337,18 +352,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct link *l = arg;
     uint8_t packet[257];
-    int fds[2];
+    int fds[DESCRIPTORS];
     ssize_t n = -1;
     (void)fd, (void)what;
     while (l->fd >= 0 && (n = read_packet(l, packet, sizeof packet - 1, fds)) > 0) {
         if (packet[0] == PACKET_HELLO && !l->rings) {
-            attach(l, packet, (size_t)n, fds[0], fds[1]);
+            attach(l, packet, (size_t)n, fds);
             continue;
         }
-        if (fds[0] >= 0)
-            close(fds[0]);
-        if (fds[1] >= 0)
-            close(fds[1]);
+        for (unsigned i = 0; i < DESCRIPTORS; i++)
+            if (fds[i] >= 0)
+                close(fds[i]);
         packet[n] = 0;
         if (packet[0] == PACKET_REFUSED)
             fail(l, (char *)packet + 1);

@@ -33,6 +33,10 @@ void link_close(struct link *l);           /* without calling closed */
  * checked by block_check. */
 const struct channel_block *link_block(const struct link *l, size_t *size);
 
+/* Maps the bulk rings (messages.h) for whoever reads or writes them, also beyond the link's end: munmap() of
+ * CHANNEL_BULK_SIZE is the caller's. NULL when not connected, or without memory. */
+void *link_map_bulk(const struct link *l);
+
 /* Each returns false when not connected or when the message cannot be sent (too long, the ring stays full).
  */
 struct link_pair {

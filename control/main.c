@@ -8,6 +8,7 @@
 #include "control/rdb_report.h"
 #include "control/secret_memory.h"
 #include "control/show.h"
+#include "control/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,6 +123,7 @@ static void on_attached(void *ctx, bool fresh)
     if (fresh) /* before the configuration, with which it begins to serve */
         load_snapshot(c);
     commit_attached(c->commit, fresh);
+    snapshot_attached(c->snapshot, fresh);
 }
 
 static void on_detached(void *ctx)
@@ -130,6 +132,7 @@ static void on_detached(void *ctx)
     execs_detached(c->execs);
     capture_detached(c->capture);
     load_detached(c->load);
+    snapshot_detached(c->snapshot);
     commit_detached(c->commit);
 }
 
@@ -187,6 +190,8 @@ static void settings_changed(void *ctx, const struct settings *s)
     apply_log_settings(s);
     if (p->control.certificates)
         certificates_refresh(p->control.certificates);
+    if (p->control.snapshot)
+        snapshot_settings(p->control.snapshot);
 }
 
 static void stop_all(struct control *c)
@@ -235,6 +240,16 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
            (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
 }
 
+/* Where nobody has said otherwise, snapshots lie beside what else the box keeps: two boxes on one machine must not
+ * write, or load, one file. */
+static void place_snapshots(struct settings *s)
+{
+    int dir = directive_find("dir");
+    char error[64];
+    if (!s->set[dir] && settings_replace(s, dir, settings_get(s, "state-dir"), error, sizeof error))
+        s->set[dir] = false;
+}
+
 static struct settings *read_settings(const struct arguments *a)
 {
     struct settings *s = settings_defaults();
@@ -246,6 +261,7 @@ static struct settings *read_settings(const struct arguments *a)
         fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors,
                 r.errors == 1 ? "" : "s", r.warnings, r.warnings == 1 ? "" : "s");
     report_free(&r);
+    place_snapshots(s);
     if (good)
         return s;
     settings_free(s);
@@ -352,6 +368,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
         log_line(LOG_LEVEL_WARNING, "%s", error);
         return false;
     }
+    c->snapshot = snapshot_new(c);
     p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"),
                           error, sizeof error);
     if (p->stats)
@@ -375,6 +392,7 @@ static void close_parts(struct program *p)
     for (unsigned i = 0; i < 4; i++)
         if (events[i])
             event_free(events[i]);
+    snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
     load_free(c->load);

@@ -4,6 +4,7 @@
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
+#include "control/snapshot.h"
 #include "control/users.h"
 
 #include <stdio.h>
@@ -90,12 +91,85 @@ static void acl_save(struct control *c, uint64_t id, const char *who, int argc, 
     users_save(c, id, who);
 }
 
+/* -- snapshots -- */
+
+static struct ask *ask_new(struct control *c, uint64_t id)
+{
+    struct ask *a = must_alloc(1, sizeof *a);
+    *a = (struct ask){c, id};
+    return a;
+}
+
+static void bgsave_begun(void *ctx, const char *error)
+{
+    struct ask *a = ctx;
+    struct text resp = {0};
+    if (error)
+        resp_error(&resp, "ERR Background save failed: %.500s", error);
+    else
+        text_add(&resp, "+Background saving started\r\n");
+    answer(a->control, a->id, &resp);
+    free(a);
+}
+
+static const char *const in_progress = "ERR Background save already in progress";
+
+static void bgsave(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)who, (void)argc, (void)argv;
+    struct ask *a = ask_new(c, id);
+    if (snapshot_make(c->snapshot, bgsave_begun, NULL, a))
+        return;
+    answer_error(c, id, in_progress);
+    free(a);
+}
+
+static void save_over(void *ctx, const char *error)
+{
+    struct ask *a = ctx;
+    if (error)
+        answer_error(a->control, a->id, "ERR");
+    else
+        answer_ok(a->control, a->id);
+    free(a);
+}
+
+static void save(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)who, (void)argc, (void)argv;
+    struct ask *a = ask_new(c, id);
+    if (snapshot_make(c->snapshot, NULL, save_over, a))
+        return;
+    answer_error(c, id, in_progress);
+    free(a);
+}
+
+/* -- the end -- */
+
+struct ending {
+    struct control *control;
+    uint64_t id;
+    char *reason;
+    bool force;
+};
+
+static void saved_at_end(void *ctx, const char *error)
+{
+    struct ending *e = ctx;
+    if (error && !e->force)
+        answer_error(e->control, e->id, "ERR Errors trying to SHUTDOWN. Check logs.");
+    else
+        supervise_stop(e->control->supervisor, e->reason);
+    free(e->reason);
+    free(e);
+}
+
 /* Redis closes the connection without a reply. The dataplane does the same when it ends, so there is nothing
  * to answer. */
 static void shutdown_box(struct control *c, uint64_t id, const char *who, int argc, char **argv)
 {
     static const char *const words[] = {"nosave", "save", "now", "force", "abort", NULL};
-    bool abort = false;
+    bool abort = false, saves = snapshot_is_wanted(c->snapshot), force = false;
     for (int i = 1; i < argc; i++) {
         const char *const *w = words;
         while (*w && strcasecmp(*w, argv[i]) != 0)
@@ -105,22 +179,33 @@ static void shutdown_box(struct control *c, uint64_t id, const char *who, int ar
             return;
         }
         abort = abort || strcasecmp(argv[i], "abort") == 0;
+        force = force || strcasecmp(argv[i], "force") == 0;
+        saves = (saves || strcasecmp(argv[i], "save") == 0) && strcasecmp(argv[i], "nosave") != 0;
     }
     if (abort) {
         answer_error(c, id, "ERR No shutdown in progress.");
         return;
     }
     char *reason = must_print("stopped by SHUTDOWN from %s", who);
-    supervise_stop(c->supervisor, reason);
-    free(reason);
+    struct ending *e = must_alloc(1, sizeof *e);
+    *e = (struct ending){c, id, reason, force};
+    if (!saves)
+        saved_at_end(e, NULL);
+    else if (!snapshot_make(c->snapshot, NULL, saved_at_end, e))
+        saved_at_end(e, in_progress);
 }
 
 static const struct {
     const char *name, *sub; /* sub may be NULL */
     void (*run)(struct control *c, uint64_t id, const char *who, int argc, char **argv);
 } commands[] = {
-    {"config", "set", config_set}, {"config", "rewrite", config_rewrite}, {"acl", "load", acl_load},
-    {"acl", "save", acl_save},     {"shutdown", NULL, shutdown_box},
+    {"config", "set", config_set},
+    {"config", "rewrite", config_rewrite},
+    {"acl", "load", acl_load},
+    {"acl", "save", acl_save},
+    {"shutdown", NULL, shutdown_box},
+    {"bgsave", NULL, bgsave},
+    {"save", NULL, save},
 };
 
 void wire_ask(struct control *c, uint64_t id, const char *client, int argc, char **argv)

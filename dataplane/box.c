@@ -89,6 +89,7 @@ static bool make_shared(struct plane *p, struct config *conf, uint64_t seed, cha
         return false;
     atomic_store(&box->conf, conf);
     box->fact = fact_get;
+    box->bulk = channel_bulk(p->channel);
     for (unsigned i = 0; i < conf->workers; i++) {
         counters[i] = channel_counters(p->channel, i);
         node[i] = p->plan.worker[i].memory;

@@ -143,13 +143,14 @@ static void gauges(struct plane *p)
 {
     struct box *box = &p->box;
     const struct config *conf = atomic_load(&box->conf);
-    uint64_t used = 0, reserved = 0, limit = 0, frames = 0, hottest = 0, biggest = 0;
+    uint64_t used = 0, reserved = 0, limit = 0, changes = 0, frames = 0, hottest = 0, biggest = 0;
     for (unsigned i = 0; i < box->workers; i++) {
         struct store_account a;
         shard_account(box->ks->shard[i], &a);
         used += a.used;
         reserved += a.reserved;
         limit += a.limit;
+        changes += a.changes;
         frames += rte_mempool_in_use_count(box->worker[i]->pool);
         hottest = larger(hottest, atomic_load_explicit(&box->worker[i]->hottest, memory_order_relaxed));
         biggest = larger(biggest, atomic_load_explicit(&box->worker[i]->biggest, memory_order_relaxed));
@@ -160,6 +161,7 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "memory_used_bytes", (double)used);
     channel_gauge(p->channel, "memory_reserved_bytes", (double)reserved);
     channel_gauge(p->channel, "memory_max_bytes", (double)limit);
+    channel_gauge(p->channel, "key_changes", (double)changes);
     channel_gauge(p->channel, "arena_bytes", (double)keyspace_arena_size(box->ks));
     channel_gauge(p->channel, "arena_hugepages", keyspace_hugepages(box->ks));
     channel_gauge(p->channel, "connected_clients", atomic_load(&box->clients));

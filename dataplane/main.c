@@ -52,8 +52,10 @@ static void on_answer(void *ctx, uint64_t id, struct slice resp)
 
 static void on_fact(void *ctx, const char *name, const char *value)
 {
-    (void)ctx;
+    struct plane *p = ctx;
     fact_set(name, value);
+    if (strcmp(name, "writes_refused") == 0)
+        atomic_store(&p->box.refuses_writes, *value == '1');
 }
 
 static void on_stop(void *ctx)
@@ -66,6 +68,8 @@ static void on_peer(void *ctx, bool connected)
 {
     struct plane *p = ctx;
     atomic_store(&p->box.control_present, connected);
+    if (!connected)
+        atomic_store(&p->box.snapshot_unwanted, true);
     if (!connected && p->serving)
         plane_capture_forget(p);
     if (!connected)

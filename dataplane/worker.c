@@ -396,6 +396,12 @@ static bool tend_shard(struct worker *w)
     return more;
 }
 
+static void follow_refusal(struct worker *w)
+{
+    bool refuses = atomic_load_explicit(&w->box->refuses_writes, memory_order_relaxed);
+    w->env.observers = (w->env.observers & ~(unsigned)OBSERVE_REFUSAL) | (refuses ? OBSERVE_REFUSAL : 0);
+}
+
 static void upkeep(struct worker *w)
 {
     uint64_t now = w->env.now_us;
@@ -421,6 +427,11 @@ static void upkeep(struct worker *w)
         if (w->env.observers & OBSERVE_MONITOR)
             worker_tend_monitor(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
+        follow_refusal(w);
+        if (w->snapshot.active) {
+            uint64_t next = worker_snapshot(w);
+            w->next_upkeep_us = next < UPKEEP_EVERY_US ? now + next : w->next_upkeep_us;
+        }
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
     }

@@ -2,6 +2,7 @@
  * touches nothing mutable of another but through the fabric. */
 #pragma once
 #include "block.h"
+#include "channel/messages.h"
 #include "command/command.h"
 #include "command/debug.h"
 #include "command/hotkeys.h"
@@ -61,6 +62,9 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(bool) stop;
     _Atomic(uint64_t) pause; /* CLIENT PAUSE: until when (wall clock, ms) << 2 | enum pause_mode; 0: none */
     _Atomic(bool) control_present;
+    _Atomic(bool) refuses_writes;    /* stop-writes-on-bgsave-error, and the last snapshot failed */
+    _Atomic(bool) snapshot_unwanted; /* nobody reads the bulk rings any more */
+    void *bulk;                      /* the bulk rings (channel/messages.h); NULL in tests */
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct acl *acl;                         /* changed with all workers stopped */
     struct scripts *scripts;                 /* changed with all workers stopped */
@@ -77,6 +81,13 @@ struct session_out { /* the one writer that is open at a time */
     struct resp_writer w;
     struct session *session;
     enum { OUT_NONE, OUT_TCP, OUT_CHUNK } where;
+};
+
+#define SNAPSHOT_WORD "%SNAPSHOT" /* what control's EXEC of worker_snapshot.c begins with */
+struct worker_snapshot { /* of this worker's shard */
+    struct ring_end ring;
+    bool active, walked; /* the cursor is at the end */
+    bool holds;          /* writers wait */
 };
 
 struct worker {
@@ -146,6 +157,7 @@ struct worker {
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
     struct hotkeys hot;
+    struct worker_snapshot snapshot;
     uint64_t next_gauge_us;
     struct notes notes;
     _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
@@ -262,6 +274,10 @@ void worker_deliver(struct worker *w, bool all);
 /* What is pushed to a client beside its replies: NULL if it is to be closed anyway. */
 struct resp_writer *worker_push_begin(struct session *s);
 void worker_push_end(struct session *s);
+/* worker_snapshot.c: is it control's word? Then the job is prepared to run with all workers stopped. */
+bool worker_snapshot_asked(const struct worker *w, struct job *j);
+/* A slice of the snapshot that is under way. When the next one is due, in microseconds; UINT64_MAX: it has ended. */
+uint64_t worker_snapshot(struct worker *w);
 /* worker_tracking.c: what clients of this worker are to forget; notes for others leave with `all`. */
 void worker_invalidate(struct worker *w, bool all);
 /* Notes have come from another worker. */

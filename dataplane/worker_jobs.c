@@ -212,6 +212,7 @@ void worker_bring_home(struct worker *w, struct job *j)
 static void start_exec(struct worker *w, struct job *j)
 {
     job_prepare(j, &w->env);
+    worker_snapshot_asked(w, j);
     if (j->rq.route == ROUTE_ALL && w->box->workers > 1) {
         job_append(&w->barrier_first, &w->barrier_last, j);
         return;

@@ -31,6 +31,8 @@ void worker_follow_pause(struct worker *w)
         atomic_compare_exchange_strong(&w->box->pause, &pause, 0);
         mode = PAUSE_OFF;
     }
+    if (mode < PAUSE_WRITE && w->snapshot.holds)
+        mode = PAUSE_WRITE;
     if (mode == w->paused)
         return;
     w->paused = mode;

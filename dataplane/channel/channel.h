@@ -61,6 +61,8 @@ bool channel_share_counters(struct channel *ch, unsigned workers, unsigned comma
 struct counters *channel_counters(struct channel *ch, unsigned worker);
 struct command_stats *channel_command_stats(struct channel *ch, unsigned worker);
 struct family_times *channel_times(struct channel *ch, unsigned worker); /* [TIME_FAMILIES] */
+/* The bulk rings (messages.h): valid for the life of the process, connected or not. */
+void *channel_bulk(struct channel *ch);
 /* Gauges that change rarely (port, link speed, arena size, keys per database ...): text name, number. Main
  * thread only. */
 void channel_gauge(struct channel *ch, const char *name, double value);

@@ -66,11 +66,11 @@ struct channel *channel_open(const char *path, const struct channel_ops *ops, vo
     ch->ops = ops;
     ch->ctx = ctx;
     ch->owner = geteuid();
-    ch->peer_fd = ch->block_fd = -1;
+    ch->peer_fd = ch->block_fd = ch->bulk_fd = -1;
     ch->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (ch->listen_fd < 0)
         snprintf(error, size, "cannot make a socket: %s", strerror(errno));
-    else if (block_open(ch, error, size) && bind_socket(ch->listen_fd, path, error, size) &&
+    else if (block_open(ch, error, size) && bulk_open(ch, error, size) && bind_socket(ch->listen_fd, path, error, size) &&
              (ch->path = strdup(path)))
         return ch;
     channel_close(ch);
@@ -88,6 +88,7 @@ void channel_close(struct channel *ch)
     if (ch->path)
         unlink(ch->path);
     block_close(ch);
+    bulk_close(ch);
     free(ch->path);
     free(ch);
 }
@@ -151,10 +152,10 @@ static int make_rings(struct channel *ch)
     return fd;
 }
 
-static bool send_descriptors(int socket_fd, int rings_fd, int block_fd)
+static bool send_descriptors(const struct channel *ch, int socket_fd, int rings_fd)
 {
     uint8_t hello[5] = {PACKET_HELLO, CHANNEL_VERSION, 0, 0, 0};
-    int fds[2] = {rings_fd, block_fd};
+    int fds[3] = {rings_fd, ch->block_fd, ch->bulk_fd};
     union {
         char bytes[CMSG_SPACE(sizeof fds)];
         struct cmsghdr align;
@@ -206,7 +207,7 @@ static void accept_peer(struct channel *ch)
     }
     ch->peer_fd = fd;
     ch->peer_pid = who.pid;
-    bool sent = send_descriptors(fd, rings_fd, ch->block_fd);
+    bool sent = send_descriptors(ch, fd, rings_fd);
     close(rings_fd);
     if (sent)
         say_hello(ch);

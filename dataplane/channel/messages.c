@@ -22,6 +22,32 @@ static void copy_out(const struct ring_end *e, uint64_t at, void *to, size_t len
     memcpy((uint8_t *)to + first, e->data, len - first);
 }
 
+static struct ring_end bulk_end(void *bulk, unsigned worker, bool to_control)
+{
+    uint8_t *p = (uint8_t *)bulk + (size_t)worker * CHANNEL_RINGS_SIZE;
+    struct channel_rings *rings = (struct channel_rings *)(void *)p;
+    return to_control ? (struct ring_end){&rings->to_control, p + CHANNEL_DATA_TO_CONTROL, 0}
+                      : (struct ring_end){&rings->to_dataplane, p + CHANNEL_DATA_TO_DATAPLANE, 0};
+}
+
+struct ring_end bulk_to_control(void *bulk, unsigned worker)
+{
+    return bulk_end(bulk, worker, true);
+}
+
+struct ring_end bulk_to_dataplane(void *bulk, unsigned worker)
+{
+    return bulk_end(bulk, worker, false);
+}
+
+void ring_reset(struct ring_end *e)
+{
+    e->at = 0;
+    __atomic_store_n(&e->ring->head, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&e->ring->tail, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&e->ring->starved, 0, __ATOMIC_SEQ_CST);
+}
+
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len)
 {
     uint32_t size = (uint32_t)len;

@@ -2,9 +2,9 @@
  * control/ and dataplane/ share.
  *
  * Meeting. The dataplane listens on a Unix SOCK_SEQPACKET socket, control connects. The dataplane answers
- * with one packet: PACKET_HELLO, the layout version (u32) and two descriptors (SCM_RIGHTS): a memfd with two
- * message rings, made for this connection, and a memfd with the counter block, which lives as long as the
- * dataplane and is read-only for control. Or it answers PACKET_REFUSED and a line that says why. After that
+ * with one packet: PACKET_HELLO, the layout version (u32) and three descriptors (SCM_RIGHTS): a memfd with two
+ * message rings, made for this connection; a memfd with the counter block, which lives as long as the
+ * dataplane and is read-only for control; a memfd with the bulk rings, which lives as long. Or it answers PACKET_REFUSED and a line that says why. After that
  * the socket carries only doorbells: one-byte packets, so that both ends can sleep in poll.
  *
  * Rings. One producer, one consumer, one u32 length before each message. A message is a type byte and fields;
@@ -59,6 +59,28 @@ struct ring_end { /* one process' private view of a ring: the peer can never mak
 };
 
 enum ring_result { RING_OK, RING_EMPTY, RING_FULL, RING_BROKEN };
+
+/* Bulk rings: in the third memfd, for each worker one pair as of the connection, of which it alone is the dataplane's
+ * end: values on their way to or from a snapshot. Worker w's struct channel_rings is at w * CHANNEL_RINGS_SIZE; pages
+ * that nobody has used take no memory. Whoever asks for a transfer (control) first sees to it that nobody of his
+ * reads or writes there any more; the dataplane then makes the ring empty, with all workers stopped, before it
+ * answers. */
+enum { CHANNEL_BULK_SIZE = CHANNEL_WORKERS * CHANNEL_RINGS_SIZE };
+struct ring_end bulk_to_control(void *bulk, unsigned worker);
+struct ring_end bulk_to_dataplane(void *bulk, unsigned worker);
+/* Both ends begin anew at the beginning of the ring. */
+void ring_reset(struct ring_end *e);
+
+enum bulk_type { /* of a message in a bulk ring; its first byte */
+    /* either way: u32 database, u8 more, then to the end of the message records as an RDB file has them behind its
+     * SELECTDB: [0xfc u64 ms] [0xf8 length: seconds idle | 0xf9 u8: frequency] u8 type, string key, value. Whole ones,
+     * unless `more`: the next message of this ring, of the same database, goes on in the middle of the last one. */
+    BULK_RECORDS = 1,
+    /* to control, the last one of a snapshot: text why it failed (empty: it is whole), u64 keys, u64 bytes of
+     * records, u64 largest number of bytes kept aside for control, u64 keys that writers did not wait for the
+     * cursor with */
+    BULK_END = 2
+};
 
 /* Writes one message or nothing. RING_FULL also asks the consumer to ring back when there is room. */
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len);

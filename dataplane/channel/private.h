@@ -38,6 +38,10 @@ struct channel {
     struct channel_block *block;
     size_t block_size;
     int block_fd;
+
+    /* bulk.c */
+    void *bulk;
+    int bulk_fd;
 };
 
 /* connection.c */
@@ -52,3 +56,7 @@ void channel_forget_pairs(struct channel *ch);
 /* block.c */
 bool block_open(struct channel *ch, char *error, size_t size);
 void block_close(struct channel *ch);
+
+/* bulk.c: the bulk rings (messages.h) */
+bool bulk_open(struct channel *ch, char *error, size_t size);
+void bulk_close(struct channel *ch);

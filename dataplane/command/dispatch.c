@@ -19,6 +19,7 @@
 #include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/transaction_commands.h"
+#include "store/snapshot.h"
 
 enum {
     MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
@@ -255,6 +256,19 @@ static __attribute__((noinline)) bool refuse_stray(struct request *rq)
     return true;
 }
 
+#define MISCONF                                                                                                        \
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that "  \
+    "may modify the data set are disabled, because this instance is configured to report errors during writes if RDB " \
+    "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "  \
+    "error."
+
+/* stop-writes-on-bgsave-error. PING as well, so that whoever watches over the box sees it. */
+static bool is_refused(const struct request *rq)
+{
+    bool may_not = rq->cmd->flags & CMD_WRITE || rq->cmd->run == ping_run;
+    return rq->env->observers & OBSERVE_REFUSAL && may_not && !(rq->client->flags & CLIENT_INTERNAL);
+}
+
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
 static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens,
@@ -274,6 +288,8 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
         reply_oom(rq->out);
     else if (listens && in_vain(rq))
         refuse_listener(rq);
+    else if (rq->env->observers & OBSERVE_REFUSAL && is_refused(rq))
+        refuse(rq, MISCONF);
     else
         return false;
     if (rq->cmd)
@@ -303,6 +319,27 @@ static inline void note_if_long(const struct request *rq, enum command_result re
         note_long(rq, result, rq->cmd->flags & CMD_FAST ? LATENCY_FAST_COMMAND : LATENCY_COMMAND, usec);
 }
 
+static bool show_key(int position, unsigned flags, void *arg)
+{
+    const struct request *rq = arg;
+    const struct key k = request_key(rq, position);
+    if (!(flags & KEY_RO))
+        snapshot_key(request_shard(rq, &k), rq->client->db, &k);
+    return true;
+}
+
+/* What the command may change is written first. */
+static void show_keys(struct request *rq)
+{
+    const struct keyspace *ks = rq->env->ks;
+    if (!(rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) ||
+        command_each_key(rq->cmd, rq->argc, rq->argv, show_key, rq))
+        return;
+    for (unsigned i = 0; i < ks->shards; i++)
+        if ((i == rq->env->self || rq->route == ROUTE_ALL) && shard_snapshot(ks->shard[i]))
+            snapshot_fail(shard_snapshot(ks->shard[i]), "out of memory");
+}
+
 /* Runs a handler while somebody wants to know what it does. */
 static enum command_result run_told(struct request *rq)
 {
@@ -311,6 +348,8 @@ static enum command_result run_told(struct request *rq)
     uint64_t outer = t ? t->current : 0;
     if (t && !(rq->client->flags & CLIENT_SCRIPT) && !rq->turn) /* in slices others come in between */
         t->current = rq->client->id;
+    if (env->observers & OBSERVE_SNAPSHOT)
+        show_keys(rq);
     enum command_result result = rq->cmd->run(rq);
     if (t)
         t->current = outer;
@@ -347,9 +386,12 @@ static inline enum command_result ran(struct request *rq, enum command_result re
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
-    const char *loading = is_loading(rq);
-    if (loading) {
-        refuse(rq, loading);
+    const char *why = is_loading(rq);
+    if (!why && is_refused(rq))
+        why = MISCONF;
+    if (why) {
+        refuse(rq, why);
+        env->stats[rq->cmd->id].rejected++;
         return CMD_DONE;
     }
     bool monitored = env->observers & OBSERVE_MONITOR;

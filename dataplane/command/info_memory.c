@@ -1,6 +1,8 @@
 /* info_memory.c: INFO memory and persistence. The arena is the box's allocator: "allocated" is live data and
  * its index, "active", "resident" and "rss" what the shards have taken from the arena. */
+#include "base/number.h"
 #include "command/info.h"
+#include "store/snapshot.h"
 
 #include <sys/sysinfo.h>
 
@@ -114,10 +116,67 @@ static void last_save(struct info *i, const char *name)
         info_u64(i, name, i->env->start_ms / 1000);
 }
 
-/* Nothing is saved yet: those since the start. */
+/* What control knows of the last snapshot: how many changes there had been. */
 static void changes(struct info *i, const char *name)
 {
-    info_u64(i, name, i->memory.changes);
+    int64_t saved = 0;
+    parse_i64(slice_str(server_fact(i->env, "rdb_saved_changes", "0")), &saved);
+    info_u64(i, name, i->memory.changes - (uint64_t)saved);
+}
+
+/* Seconds since the one that is under way began. */
+static void saving_for(struct info *i, const char *name)
+{
+    int64_t began;
+    if (parse_i64(slice_str(server_fact(i->env, "rdb_began", "")), &began)) {
+        int64_t now = (int64_t)(i->env->now_ms / 1000);
+        info_u64(i, name, now > began ? (uint64_t)(now - began) : 0);
+    } else {
+        info_text(i, name, "-1");
+    }
+}
+
+/* Of all shards. */
+static void saving(const struct info *i, struct snapshot_figures *sum, uint64_t *keys)
+{
+    const struct keyspace *ks = i->env->ks;
+    *sum = (struct snapshot_figures){0};
+    *keys = 0;
+    for (unsigned s = 0; s < ks->shards; s++) {
+        struct snapshot_figures one;
+        if (!shard_snapshot(ks->shard[s]))
+            continue;
+        snapshot_figures(shard_snapshot(ks->shard[s]), &one);
+        sum->keys += one.keys;
+        sum->waiting += one.waiting;
+        sum->waiting_most += one.waiting_most;
+        *keys += one.keys_begun;
+    }
+}
+
+static void saved_keys(struct info *i, const char *name)
+{
+    struct snapshot_figures sum;
+    uint64_t keys;
+    saving(i, &sum, &keys);
+    info_u64(i, name, sum.keys);
+}
+
+static void keys_to_save(struct info *i, const char *name)
+{
+    struct snapshot_figures sum;
+    uint64_t keys;
+    saving(i, &sum, &keys);
+    info_u64(i, name, keys);
+}
+
+/* There is no copy on write: what waits for control instead. */
+static void kept_aside(struct info *i, const char *name)
+{
+    struct snapshot_figures sum;
+    uint64_t keys;
+    saving(i, &sum, &keys);
+    info_u64(i, name, strcmp(name, "current_cow_peak") == 0 ? sum.waiting_most : sum.waiting);
 }
 
 /* There only while a snapshot is loaded. */
@@ -131,20 +190,20 @@ static void of_loading(struct info *i, const char *name)
 const struct info_row info_persistence[] = {
     INFO_FACT("loading", "0"),
     INFO_FIXED("async_loading", "0"),
-    INFO_FIXED("current_cow_peak", "0"),
-    INFO_FIXED("current_cow_size", "0"),
+    INFO_PRINT("current_cow_peak", kept_aside),
+    INFO_PRINT("current_cow_size", kept_aside),
     INFO_FIXED("current_cow_size_age", "0"),
     INFO_FIXED("current_fork_perc", "0.00"),
-    INFO_FIXED("current_save_keys_processed", "0"),
-    INFO_FIXED("current_save_keys_total", "0"),
+    INFO_PRINT("current_save_keys_processed", saved_keys),
+    INFO_PRINT("current_save_keys_total", keys_to_save),
     INFO_PRINT("rdb_changes_since_last_save", changes),
     INFO_FACT("rdb_bgsave_in_progress", "0"),
     INFO_PRINT("rdb_last_save_time", last_save),
     INFO_FACT("rdb_last_bgsave_status", "ok"),
     INFO_FACT("rdb_last_bgsave_time_sec", "-1"),
-    INFO_FACT("rdb_current_bgsave_time_sec", "-1"),
+    INFO_PRINT("rdb_current_bgsave_time_sec", saving_for),
     INFO_FACT("rdb_saves", "0"),
-    INFO_FIXED("rdb_last_cow_size", "0"),
+    INFO_FACT("rdb_last_cow_size", "0"),
     INFO_FACT("rdb_last_load_keys_expired", "0"),
     INFO_FACT("rdb_last_load_keys_loaded", "0"),
     INFO_FACT("aof_enabled", "0"),

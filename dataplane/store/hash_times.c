@@ -297,6 +297,7 @@ void hash_collect(struct value_at *v, unsigned *budget)
     unsigned n;
     if (!hash_time_over(v->s, before))
         return;
+    snapshot_key(v->s, v->db, v->key);
     if (entry_is_body(v->e)) {
         struct ordered *o = hash_table_of(v->e);
         uint64_t data = o->table.body.data;

@@ -3,10 +3,10 @@
  *   hash  ┌───────────────── 24 bits: tag ────────────────┬── 16 bits ──┬── up to 24 bits: segment ──┐
  *
  *   directory: one word a segment        segment: 1..248 buckets        bucket: one cache line
- *   ┌─────────────────────────────┐      ┌────────┬────────┬─ … ─┐      ┌─────────────┬──────────────┐
- *   │ address:40  buckets:8  n:16 │ ───▶ │ bucket │ bucket │     │      │ 8 × low 32  │ 8 × tag:24   │
- *   └─────────────────────────────┘      └────────┴────────┴─ … ─┘      │ of address  │ spill:1 a.:7 │
- *                                                                       └─────────────┴──────────────┘
+ *   ┌─────────────────────────────┐      ┌────────┬────────┬─ … ─┐      ┌─────────────┬─────────────────────┐
+ *   │ address:40  buckets:8  n:16 │ ───▶ │ bucket │ bucket │     │      │ 8 × low 32  │ 8 × tag:24 spill:1  │
+ *   └─────────────────────────────┘      └────────┴────────┴─ … ─┘      │ of address  │ mark:1 address:6    │
+ *                                                                       └─────────────┴─────────────────────┘
  * The directory grows by linear hashing, one segment at a time and in order: nothing is ever rehashed as a
  * whole, and a step touches about a hundred entries. Each segment is a small table of its own with as many
  * buckets as its load needs (tag * buckets >> 24 is the home of a tag), so that space is used evenly although
@@ -15,7 +15,8 @@
  * bit of slot i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most
  * searches for a key that is not there end in one line.
  *
- * Addresses are granules of 8 bytes from the arena's base (39 bits: 4 TB). */
+ * Addresses are granules of 8 bytes from the arena's base (38 bits: 2 TB). The mark is the snapshot's (snapshot.h): it
+ * belongs to the key, and goes with it wherever its entry or its slot do. */
 #pragma once
 #include "store/entry.h"
 
@@ -77,6 +78,26 @@ void index_scan_prefetch(const struct shard *s, const struct index *ix, uint64_t
  * them. */
 void index_neighbours(const struct shard *s, const struct index *ix, uint64_t hash, index_visit *visit,
                       void *arg);
+
+/* The mark of the key at a place. */
+bool index_marked(const struct place *at);
+void index_mark(const struct place *at);
+/* The hashes that have these low bits and from <= tag < to. */
+struct index_part {
+    uint32_t low;
+    unsigned bits;
+    uint32_t from, to;
+};
+/* The entries of a segment that are in this part, each with the mark that it had; afterwards it has none. visit must
+ * not change the index. */
+typedef void index_marked_visit(struct entry *e, bool marked, void *arg);
+void index_unmark(const struct shard *s, const struct index *ix, uint32_t number, const struct index_part *part,
+                  index_marked_visit *visit, void *arg);
+/* The tag at which the home bucket of a tag ends in a segment. */
+uint32_t index_tags_end(const struct index *ix, uint32_t number, uint32_t tag);
+/* The segment of a hash; how many of a hash's low bits name it. */
+uint32_t index_segment_of(const struct index *ix, uint64_t hash);
+unsigned index_segment_bits(const struct index *ix, uint32_t number);
 
 /* Up to n entries from one random segment, adjoining; returns how many (0 only if the index is empty). */
 unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,

@@ -46,7 +46,7 @@ static inline uint32_t segment_of(const struct index *ix, uint64_t hash)
 
 /* -- a slot -- */
 
-enum { HIGH_ADDRESS = 0x7f, HIGH_SPILL = 0x80 };
+enum { HIGH_ADDRESS = 0x3f, HIGH_MARK = 0x40, HIGH_SPILL = 0x80 };
 
 static inline bool bucket_spilled(const struct bucket *b, uint32_t tag)
 {
@@ -81,11 +81,13 @@ static inline struct entry *slot_entry(const struct shard *s, const struct bucke
     return (struct entry *)(void *)(s->heap.arena->base + granule * GRANULE);
 }
 
+/* The key's entry lies elsewhere now: its mark stays. */
 static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag,
                             const struct entry *e)
 {
     uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
-    slot_write(b, i, (uint32_t)granule, tag << 8 | (uint32_t)(granule >> 32));
+    b->low[i] = (uint32_t)granule;
+    b->high[i] = (b->high[i] & (HIGH_SPILL | HIGH_MARK)) | tag << 8 | (uint32_t)(granule >> 32);
 }
 
 static inline __m128i load4(const uint32_t *p)

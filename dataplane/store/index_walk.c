@@ -89,6 +89,89 @@ void index_neighbours(const struct shard *s, const struct index *ix, uint64_t ha
     }
 }
 
+/* -- marks -- */
+
+bool index_marked(const struct place *at)
+{
+    return at->bucket->high[at->slot] & HIGH_MARK;
+}
+
+void index_mark(const struct place *at)
+{
+    at->bucket->high[at->slot] |= HIGH_MARK;
+}
+
+uint32_t index_segment_of(const struct index *ix, uint64_t hash)
+{
+    return segment_of(ix, hash);
+}
+
+/* One that is not split yet has a bit less than the others. */
+unsigned index_segment_bits(const struct index *ix, uint32_t number)
+{
+    unsigned full = 32 - (unsigned)__builtin_clz(ix->mask);
+    return (number & ix->mask >> 1) + (ix->mask >> 1) + 1 < ix->segments ? full : full - 1;
+}
+
+static uint32_t tags_end(uint32_t tag, unsigned buckets)
+{
+    unsigned b = home_of(tag, buckets);
+    return (uint32_t)((((uint64_t)(b + 1) << TAG_BITS) + buckets - 1) / buckets);
+}
+
+uint32_t index_tags_end(const struct index *ix, uint32_t number, uint32_t from)
+{
+    uint64_t word = *directory_at(ix, number);
+    return word ? tags_end(from, word_buckets(word)) : 1u << TAG_BITS;
+}
+
+struct unmarking {
+    const struct shard *s;
+    uint64_t word;
+    const struct index_part *part;
+    bool coarse; /* the segment has other hashes, too */
+    index_marked_visit *visit;
+    void *arg;
+};
+
+static void unmark_slot(const struct unmarking *u, struct bucket *b, unsigned i)
+{
+    struct entry *e = slot_entry(u->s, b, i);
+    uint32_t high = b->high[i];
+    if (u->coarse && ((key_hash(entry_key(e), u->s->seed) ^ u->part->low) & ((1u << u->part->bits) - 1)))
+        return;
+    b->high[i] = high & ~(uint32_t)HIGH_MARK;
+    u->visit(e, high & HIGH_MARK, u->arg);
+}
+
+/* Those with from <= tag < to, all at home in one bucket, lie in a row that ends at the first one with room. */
+static void unmark_home(const struct unmarking *u, uint32_t from, uint32_t to)
+{
+    struct bucket *seg = word_segment(u->s, u->word);
+    unsigned buckets = word_buckets(u->word), b = home_of(from, buckets);
+    for (unsigned left = buckets; left > 0; left--, b = next_bucket(b, buckets)) {
+        unsigned used = ~bucket_empty(&seg[b]) & 0xff;
+        for (unsigned rest = used; rest; rest &= rest - 1) {
+            unsigned i = (unsigned)__builtin_ctz(rest);
+            if (seg[b].high[i] >> 8 >= from && seg[b].high[i] >> 8 < to)
+                unmark_slot(u, &seg[b], i);
+        }
+        if (used != 0xff)
+            return;
+    }
+}
+
+void index_unmark(const struct shard *s, const struct index *ix, uint32_t number, const struct index_part *part,
+                  index_marked_visit *visit, void *arg)
+{
+    struct unmarking u = {s, *directory_at(ix, number), part, index_segment_bits(ix, number) < part->bits, visit, arg};
+    for (uint32_t from = part->from; u.word && from < part->to;) {
+        uint32_t end = tags_end(from, word_buckets(u.word));
+        unmark_home(&u, from, end < part->to ? end : part->to);
+        from = end;
+    }
+}
+
 static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out,
                                unsigned n)
 {

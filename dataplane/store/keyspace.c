@@ -69,6 +69,7 @@ void keyspace_free(struct keyspace *ks)
     if (!ks)
         return;
     for (unsigned i = 0; i < ks->shards; i++) {
+        snapshot_end(ks->shard[i]);
         waits_free(&ks->shard[i]->waits);
         pins_free(&ks->shard[i]->pins);
         big_free(&ks->shard[i]->big);

@@ -154,6 +154,13 @@ void rdb_put_footer(struct rdb_writer *w)
     rdb_put(w, &crc, sizeof crc);
 }
 
+void rdb_put_type(struct rdb_writer *w, enum rdb_type type)
+{
+    rdb_put_byte(w, (uint8_t)type);
+    if (w->key)
+        rdb_put_string(w, *w->key);
+}
+
 /* -- reading
  * -------------------------------------------------------------------------------------------------- */
 

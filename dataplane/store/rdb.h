@@ -46,12 +46,15 @@ struct rdb_writer {
     size_t len, cap;
     bool compress; /* LZF for strings longer than 20 bytes (rdbcompression) */
     bool failed;
+    const struct slice *key; /* put behind the value's type, as in a file; NULL: none, as in DUMP */
     uint8_t newest; /* the version that has the newest form written, if it is above RDB_VERSION */
 };
 
 void rdb_writer_free(struct rdb_writer *w);
 void rdb_put(struct rdb_writer *w, const void *bytes, size_t n);
 void rdb_put_byte(struct rdb_writer *w, uint8_t byte);
+/* A value's type, and its key if it has one. */
+void rdb_put_type(struct rdb_writer *w, enum rdb_type type);
 void rdb_put_len(struct rdb_writer *w, uint64_t len);
 /* Inserts a length before what was written from `at` on. */
 void rdb_put_len_at(struct rdb_writer *w, size_t at, uint64_t len);

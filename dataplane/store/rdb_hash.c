@@ -25,7 +25,7 @@ static void put_timed(struct rdb_writer *w, const struct shard *s, const struct 
     struct hash_cursor at = {0};
     struct hash_pair pair;
     w->newest = RDB_NEWEST;
-    rdb_put_byte(w, RDB_HASH_METADATA);
+    rdb_put_type(w, RDB_HASH_METADATA);
     rdb_put(w, &next, sizeof next);
     rdb_put_len(w, hash_count(s, e));
     while (hash_next(s, e, &at, &pair)) { /* long: */
@@ -49,11 +49,11 @@ void rdb_put_hash(struct rdb_writer *w, const struct shard *s, const struct entr
         uint64_t len;
         pk.p = entry_value_bytes(e, &len);
         pk.len = (uint32_t)len;
-        rdb_put_byte(w, RDB_HASH_LISTPACK);
+        rdb_put_type(w, RDB_HASH_LISTPACK);
         rdb_put_pack(w, pk);
         return;
     }
-    rdb_put_byte(w, RDB_HASH);
+    rdb_put_type(w, RDB_HASH);
     rdb_put_len(w, hash_count(s, e));
     while (hash_next(s, e, &at, &pair)) { /* long: */
         rdb_put_string(w, pair.field);
@@ -155,7 +155,7 @@ static void put_intset(struct rdb_writer *w, const struct entry *e)
         int64_t v = ints_at(set, i);
         rdb_put(&aside, &v, header[0]);
     }
-    rdb_put_byte(w, RDB_SET_INTSET);
+    rdb_put_type(w, RDB_SET_INTSET);
     rdb_put_aside(w, &aside);
 }
 
@@ -168,7 +168,7 @@ void rdb_put_set(struct rdb_writer *w, const struct shard *s, const struct entry
         put_intset(w, e);
         return;
     }
-    rdb_put_byte(w, RDB_SET);
+    rdb_put_type(w, RDB_SET);
     rdb_put_len(w, set_count(e));
     while (set_next(s, e, &at, &member)) /* long: */
         rdb_put_string(w, member.text);

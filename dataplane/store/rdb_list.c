@@ -72,7 +72,7 @@ void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entr
     struct list_cursor c;
     struct item item;
     uint64_t nodes = 0;
-    rdb_put_byte(w, RDB_LIST_QUICKLIST_2);
+    rdb_put_type(w, RDB_LIST_QUICKLIST_2);
     size_t at = w->len;
     list_seek(e, 0, &c, NULL);
     while (list_next(&c, &item)) /* long: */

@@ -118,7 +118,7 @@ void rdb_put_stream(struct rdb_writer *w, const struct shard *s, const struct en
     const struct stream_group *g;
     struct order_cursor cursor;
     (void)s;
-    rdb_put_byte(w, RDB_STREAM_LISTPACKS_2);
+    rdb_put_type(w, RDB_STREAM_LISTPACKS_2);
     rdb_put_len(w, st->nodes.count);
     for (uint64_t word = order_at(&st->nodes, 0, &cursor); word; word = order_next(&cursor)) /* long: */
         put_node(w, node_of(word));

@@ -5,7 +5,7 @@ static void put_text(struct rdb_writer *w, const struct shard *s, const struct e
 {
     char scratch[24];
     (void)s;
-    rdb_put_byte(w, RDB_STRING);
+    rdb_put_type(w, RDB_STRING);
     rdb_put_string(w, entry_string(e, scratch));
 }
 

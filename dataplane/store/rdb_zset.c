@@ -37,7 +37,7 @@ static void put_compact(struct rdb_writer *w, const struct zset *z)
         put_score(&aside, el.score);
     }
     listpack_end(&aside, begin, zset_count(z) * 2);
-    rdb_put_byte(w, RDB_ZSET_LISTPACK);
+    rdb_put_type(w, RDB_ZSET_LISTPACK);
     rdb_put_aside(w, &aside);
 }
 
@@ -52,7 +52,7 @@ void rdb_put_zset(struct rdb_writer *w, const struct shard *s, const struct entr
         put_compact(w, &z);
         return;
     }
-    rdb_put_byte(w, RDB_ZSET_2);
+    rdb_put_type(w, RDB_ZSET_2);
     rdb_put_len(w, zset_count(&z));
     for (zset_walk(&walk, &z, zset_count(&z) - 1, true); zset_next(&walk, &el);) { /* long: */
         rdb_put_string(w, el.member);

@@ -195,8 +195,13 @@ bool entry_is_over(const struct shard *s, const struct entry *e)
 
 void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, enum wait_event event)
 {
-    struct slice name = entry_key(e);
-    waits_note(&s->waits, (unsigned)(db - s->db), name, key_hash(name, s->seed), event, entry_type_of(e));
+    const struct key k = {entry_key(e), key_hash(entry_key(e), s->seed)};
+    unsigned number = (unsigned)(db - s->db);
+    if (event == KEY_GONE)
+        snapshot_key(s, number, &k);
+    else if (event == KEY_MADE)
+        snapshot_made(s, number, &k);
+    waits_note(&s->waits, number, k.name, k.hash, event, entry_type_of(e));
 }
 
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e)

@@ -10,6 +10,7 @@
 #include "store/index.h"
 #include "store/pins.h"
 #include "store/slab.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 #include "store/waits.h"
 
@@ -63,6 +64,8 @@ struct shard {
     struct db *db;   /* `databases` of them, and one for drafts (draft.h) */
     uint64_t drafts; /* begun so far */
     struct big_keys big;
+    struct snapshot *snapshot; /* under way; NULL = none */
+    unsigned snapshot_trash;   /* flushed databases that it is still to see */
 };
 
 /* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
@@ -197,8 +200,8 @@ bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 bool trash_empty(struct shard *s, unsigned budget);
 /* A note, zero, of the spare ones if there is any; NULL without memory. */
 struct trash *trash_new(struct shard *s);
-/* What is flushed stays while commands in slices read it. */
+/* What is flushed stays while commands in slices, or a snapshot, read it. */
 static inline bool trash_waits(const struct shard *s)
 {
-    return s->pins.elder > 0;
+    return s->pins.elder > 0 || s->snapshot_trash > 0;
 }

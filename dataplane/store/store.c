@@ -179,8 +179,11 @@ static uint64_t flush_one(struct shard *s, struct db *db)
     note_database(s, (unsigned)(db - s->db), (unsigned)(db - s->db));
     uint64_t keys = db->index.keys;
     struct trash at_once = {.db = *db}, *t = &at_once;
-    if (keys > SEGMENT_KEYS || s->pins.held)
+    bool needed = snapshot_needs(s, (unsigned)(db - s->db));
+    if (keys > SEGMENT_KEYS || s->pins.held || needed)
         t = trash_new(s);
+    if (needed)
+        snapshot_flushed(s, (unsigned)(db - s->db), t);
     memset(db, 0, sizeof *db);
     s->changes++;
     s->dirty += keys;
@@ -213,6 +216,7 @@ void store_swap(struct shard *s, unsigned a, unsigned b)
     struct db db = s->db[a];
     s->db[a] = s->db[b];
     s->db[b] = db;
+    snapshot_swapped(s, a, b);
     s->pool.n = 0; /* its candidates name databases */
     big_swap(&s->big, a, b);
     s->changes++;

@@ -147,6 +147,8 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         unsigned number = (unsigned)(db - s->db);
         if (old)
             waits_note(&s->waits, number, k->name, k->hash, KEY_GONE, was);
+        else
+            snapshot_made(s, number, k);
         waits_note(&s->waits, number, k->name, k->hash, KEY_MADE, TYPE_STRING);
     }
     if (old_root.p && !t->root_is_old)

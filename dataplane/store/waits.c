@@ -70,7 +70,7 @@ static void free_table(struct waits *w)
             free(k);
         }
     free(w->bucket);
-    *w = (struct waits){.nodes = w->nodes & (WAITS_EVENTS | WAITS_CHANGES),
+    *w = (struct waits){.nodes = w->nodes & (WAITS_EVENTS | WAITS_CHANGES | WAITS_SNAPSHOT),
                         .events = w->events,
                         .changed = w->changed,
                         .changed_ctx = w->changed_ctx,
@@ -338,6 +338,11 @@ static void collect(struct key_events *e, unsigned db, struct slice name, uint64
     k->made |= event == KEY_MADE && !k->gone;
     k->remade |= event == KEY_MADE;
     k->gone = event == KEY_GONE;
+}
+
+void waits_want_snapshot(struct waits *w, bool wanted)
+{
+    w->nodes = wanted ? w->nodes | WAITS_SNAPSHOT : w->nodes & ~WAITS_SNAPSHOT;
 }
 
 void waits_note_event(struct waits *w, unsigned db, const struct key *k)

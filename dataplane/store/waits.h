@@ -78,6 +78,7 @@ struct key_events {
 enum { NOTED_KEPT = 64 };
 #define WAITS_EVENTS  (UINT64_C(1) << 62)
 #define WAITS_CHANGES (UINT64_C(1) << 61)
+#define WAITS_SNAPSHOT (UINT64_C(1) << 60)
 
 /* Whoever wants to know of each key that changes, at the moment when it does: as one who watches it. by_itself:
  * no command has done it. */
@@ -133,6 +134,8 @@ void waits_want_events(struct waits *w, bool wanted);
 void waits_forget_noted(struct waits *w);
 /* From now on, or not any more (NULL), `changed` is called for each key of a database that changes. */
 void waits_want_changes(struct waits *w, unsigned databases, key_change_fn *changed, void *ctx);
+/* From now on, or not any more, the store has a snapshot to tell of keys that come and go (snapshot.h). */
+void waits_want_snapshot(struct waits *w, bool wanted);
 /* Notes a change that is no change for who watches the key. */
 void waits_note_event(struct waits *w, unsigned db, const struct key *k);
 /* Tells of what is about to happen to a key by itself. */

@@ -162,7 +162,7 @@ static bool connect_peer(struct peer *p)
 {
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
         struct cmsghdr align;
     } control;
     char packet[256] = "";
@@ -171,7 +171,7 @@ static bool connect_peer(struct peer *p)
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
-    int fds[2];
+    int fds[3];
     *p = (struct peer){.fd = socket(AF_UNIX, SOCK_SEQPACKET, 0)};
     snprintf(where.sun_path, sizeof where.sun_path, "%s", path);
     if (connect(p->fd, (struct sockaddr *)&where, sizeof where) < 0 || !readable(p->fd, 5000) ||
@@ -190,6 +190,8 @@ static bool connect_peer(struct peer *p)
     CU_ASSERT(ftruncate(fds[0], 0) < 0);
     close(fds[0]);
     close(fds[1]);
+    CU_ASSERT_EQUAL(lseek(fds[2], 0, SEEK_END), CHANNEL_BULK_SIZE);
+    close(fds[2]);
     p->in = (struct ring_end){&p->rings->to_control, (uint8_t *)p->rings + CHANNEL_DATA_TO_CONTROL, 0};
     p->out = (struct ring_end){&p->rings->to_dataplane, (uint8_t *)p->rings + CHANNEL_DATA_TO_DATAPLANE, 0};
     return true;

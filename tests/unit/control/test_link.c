@@ -72,7 +72,9 @@ static int memory(size_t size, void **mapped)
 static void send_hello(const struct other *o, uint32_t version, int rings_fd, int block_fd)
 {
     uint8_t packet[5] = {PACKET_HELLO, (uint8_t)version, 0, 0, 0};
-    int fds[2] = {rings_fd, block_fd};
+    void *bulk;
+    int bulk_fd = memory(CHANNEL_BULK_SIZE, &bulk), fds[3] = {rings_fd, block_fd, bulk_fd};
+    munmap(bulk, CHANNEL_BULK_SIZE);
     union {
         char bytes[CMSG_SPACE(sizeof fds)];
         struct cmsghdr align;
@@ -86,6 +88,7 @@ static void send_hello(const struct other *o, uint32_t version, int rings_fd, in
     c->cmsg_len = CMSG_LEN(sizeof fds);
     memcpy(CMSG_DATA(c), fds, sizeof fds);
     CU_ASSERT(sendmsg(o->fd, &m, MSG_NOSIGNAL) > 0);
+    close(bulk_fd);
 }
 
 static void turn(void)

@@ -1,0 +1,327 @@
+/* snapshot_file.c: see snapshot_file.h. The format: https://rdb.fnordig.de/file_format.html, Redis' rdb.c. */
+#include "control/snapshot_file.h"
+#include "base/crc64.h"
+#include "channel/messages.h"
+#include "control/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 20, SYNC_EACH = 32 << 20, OPCODE_RESIZE = 0xfb, OPCODE_SELECT = 0xfe, OPCODE_END = 0xff };
+
+struct snapshot_file {
+    char *folder, *path, *temporary;
+    int fd, done_fd;
+    bool checksum;
+    void *bulk;
+    unsigned workers, open, dbs;
+    struct snapshot_db *db;
+    struct ring_end ring[CHANNEL_WORKERS];
+    bool ended[CHANNEL_WORKERS];
+    pthread_t thread;
+    _Atomic(bool) stop;
+    char error[256]; /* the thread's, until it is over */
+    char stopped[256];
+    struct snapshot_totals totals;
+    uint64_t sum, unsynced;
+    uint64_t selected; /* database; UINT64_MAX: none yet */
+    size_t len;
+    uint8_t buffer[BUFFER];
+    uint8_t message[CHANNEL_MESSAGE_MAX];
+};
+
+/* -- bytes -- */
+
+static bool fails(struct snapshot_file *f, const char *what)
+{
+    if (!f->error[0])
+        snprintf(f->error, sizeof f->error, "%s %.150s: %s", what, f->temporary, strerror(errno));
+    return false;
+}
+
+static bool flush(struct snapshot_file *f)
+{
+    for (size_t at = 0; at < f->len;) {
+        ssize_t n = write(f->fd, f->buffer + at, f->len - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return fails(f, "cannot write");
+        at += (size_t)n;
+    }
+    f->unsynced += f->len;
+    f->len = 0;
+    if (f->unsynced < SYNC_EACH)
+        return true;
+    f->unsynced = 0; /* rdb-save-incremental-fsync: not all at the end */
+    return fdatasync(f->fd) == 0 || fails(f, "cannot sync");
+}
+
+static bool put(struct snapshot_file *f, const void *bytes, size_t n)
+{
+    if (f->checksum)
+        f->sum = crc64(f->sum, bytes, n);
+    f->totals.bytes += n;
+    for (const uint8_t *p = bytes; n;) {
+        size_t room = BUFFER - f->len, piece = n < room ? n : room;
+        memcpy(f->buffer + f->len, p, piece);
+        f->len += piece;
+        p += piece;
+        n -= piece;
+        if (f->len == BUFFER && !flush(f))
+            return false;
+    }
+    return true;
+}
+
+static bool put_length(struct snapshot_file *f, uint64_t v)
+{
+    uint8_t p[9];
+    unsigned bytes = v < 64 ? 0 : v < 1 << 14 ? 1 : v <= UINT32_MAX ? 4 : 8;
+    p[0] = bytes == 0 ? (uint8_t)v : bytes == 1 ? (uint8_t)(0x40 | v >> 8) : bytes == 4 ? 0x80 : 0x81;
+    for (unsigned i = 0; i < bytes; i++)
+        p[1 + i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
+    return put(f, p, 1 + bytes);
+}
+
+static bool put_opcode(struct snapshot_file *f, uint8_t code)
+{
+    return put(f, &code, 1);
+}
+
+/* The first time with its size. */
+static bool select_database(struct snapshot_file *f, uint64_t number)
+{
+    if (f->selected == number)
+        return true;
+    f->selected = number;
+    if (!put_opcode(f, OPCODE_SELECT) || !put_length(f, number))
+        return false;
+    for (unsigned i = 0; i < f->dbs; i++)
+        if (f->db[i].number == number && f->db[i].keys) {
+            bool good = put_opcode(f, OPCODE_RESIZE) && put_length(f, f->db[i].keys) && put_length(f, f->db[i].expires);
+            f->db[i].keys = 0;
+            return good;
+        }
+    return true;
+}
+
+/* -- rings -- */
+
+static bool damaged(struct snapshot_file *f)
+{
+    if (!f->error[0])
+        snprintf(f->error, sizeof f->error, "the dataplane's ring is damaged");
+    return false;
+}
+
+static bool on_end(struct snapshot_file *f, unsigned worker, struct message_reader *r)
+{
+    char why[160];
+    get_text(r, why, sizeof why);
+    f->totals.keys += get_u64(r);
+    f->totals.records += get_u64(r);
+    f->totals.aside += get_u64(r);
+    f->totals.ahead += get_u64(r);
+    if (!message_done(r))
+        return damaged(f);
+    if (why[0]) {
+        snprintf(f->error, sizeof f->error, "%s", why);
+        return false;
+    }
+    f->ended[worker] = true;
+    f->open--;
+    return true;
+}
+
+/* A message, if there is one: then *more says whether its ring must go on. */
+static bool take(struct snapshot_file *f, unsigned worker, bool *any, bool *more)
+{
+    size_t len;
+    bool wake;
+    struct message_reader r;
+    enum ring_result result = ring_get(&f->ring[worker], f->message, &len, &wake);
+    *any = result == RING_OK;
+    if (result == RING_BROKEN)
+        return damaged(f);
+    if (result == RING_EMPTY)
+        return true;
+    unsigned type = message_open(&r, f->message, len);
+    if (type == (unsigned)BULK_END && !*more)
+        return on_end(f, worker, &r);
+    uint32_t db = get_u32(&r);
+    bool goes_on = get_u8(&r);
+    if (type != (unsigned)BULK_RECORDS || r.failed || (*more && db != f->selected))
+        return damaged(f);
+    *more = goes_on;
+    return select_database(f, db) && put(f, r.p, r.left);
+}
+
+static bool is_stopped(struct snapshot_file *f)
+{
+    if (!atomic_load(&f->stop))
+        return false;
+    snprintf(f->error, sizeof f->error, "%s", f->stopped);
+    return true;
+}
+
+/* A ring's messages, a bunch at a time; a record that is cut is read to its end. */
+static bool read_ring(struct snapshot_file *f, unsigned worker, bool *any)
+{
+    enum { BUNCH = 64 };
+    const struct timespec pause = {0, 200000};
+    bool one = true, more = false;
+    for (unsigned n = 0; !f->ended[worker] && (more || (one && n < BUNCH)); n++) {
+        if (!take(f, worker, &one, &more))
+            return false;
+        *any |= one;
+        if (!one && more) {
+            if (is_stopped(f))
+                return false;
+            nanosleep(&pause, NULL);
+        }
+    }
+    return true;
+}
+
+static bool read_rings(struct snapshot_file *f)
+{
+    const struct timespec pause = {0, 200000};
+    while (f->open) {
+        bool any = false;
+        for (unsigned i = 0; i < f->workers; i++)
+            if (!f->ended[i] && !read_ring(f, i, &any))
+                return false;
+        if (is_stopped(f))
+            return false;
+        if (!any)
+            nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static bool sync_folder(struct snapshot_file *f)
+{
+    int fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return good || fails(f, "cannot sync the folder of");
+}
+
+static bool finish(struct snapshot_file *f)
+{
+    if (!put_opcode(f, OPCODE_END))
+        return false;
+    uint64_t sum = f->checksum ? f->sum : 0;
+    f->checksum = false;
+    if (!put(f, &sum, sizeof sum) || !flush(f))
+        return false;
+    if (fsync(f->fd) < 0)
+        return fails(f, "cannot sync");
+    if (rename(f->temporary, f->path) < 0)
+        return fails(f, "cannot rename");
+    return sync_folder(f);
+}
+
+static void *write_file(void *arg)
+{
+    struct snapshot_file *f = arg;
+    uint64_t one = 1;
+    if (flush(f) && read_rings(f) && finish(f))
+        f->error[0] = 0;
+    else if (unlink(f->temporary) < 0 && errno != ENOENT)
+        (void)0; /* the next one of this control takes the name over */
+    (void)!write(f->done_fd, &one, sizeof one);
+    return NULL;
+}
+
+/* -- for control -- */
+
+static void free_file(struct snapshot_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    if (f->bulk)
+        munmap(f->bulk, CHANNEL_BULK_SIZE);
+    free(f->folder);
+    free(f->path);
+    free(f->temporary);
+    free(f->db);
+    free(f);
+}
+
+static char *temporary_name(const char *folder)
+{
+    return must_print("%s/temp-%ld.rdb", folder, (long)getpid());
+}
+
+static int make_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+bool snapshot_file_try(const char *folder, char *error, size_t size)
+{
+    char *path = temporary_name(folder);
+    int fd = make_file(path);
+    if (fd < 0)
+        snprintf(error, size, "cannot make %.180s: %s", path, strerror(errno));
+    else
+        close(fd);
+    free(path);
+    return fd >= 0;
+}
+
+struct snapshot_file *snapshot_file_start(const struct snapshot_plan *plan, char *error, size_t size)
+{
+    struct snapshot_file *f = must_alloc(1, sizeof *f);
+    f->folder = must_copy(plan->folder);
+    f->path = must_print("%s/%s", plan->folder, plan->name);
+    f->temporary = temporary_name(plan->folder);
+    f->done_fd = plan->done_fd;
+    f->checksum = plan->checksum;
+    f->bulk = plan->bulk;
+    f->workers = f->open = plan->workers;
+    f->dbs = plan->dbs;
+    f->db = must_alloc(plan->dbs + 1, sizeof *f->db);
+    memcpy(f->db, plan->db, plan->dbs * sizeof *f->db);
+    f->selected = UINT64_MAX;
+    for (unsigned i = 0; i < plan->workers; i++)
+        f->ring[i] = bulk_to_control(f->bulk, i);
+    f->fd = make_file(f->temporary);
+    if (f->fd < 0)
+        fails(f, "cannot make");
+    else if (put(f, plan->head, plan->head_len) && pthread_create(&f->thread, NULL, write_file, f) == 0)
+        return f;
+    snprintf(error, size, "%s", f->error[0] ? f->error : "no thread can be started");
+    unlink(f->temporary);
+    free_file(f);
+    return NULL;
+}
+
+void snapshot_file_stop(struct snapshot_file *f, const char *why)
+{
+    if (atomic_load(&f->stop))
+        return;
+    snprintf(f->stopped, sizeof f->stopped, "%s", why);
+    atomic_store(&f->stop, true);
+}
+
+bool snapshot_file_end(struct snapshot_file *f, struct snapshot_totals *totals, char *error, size_t size)
+{
+    pthread_join(f->thread, NULL);
+    bool good = !f->error[0];
+    *totals = f->totals;
+    snprintf(error, size, "%s", f->error);
+    free_file(f);
+    return good;
+}

@@ -1,0 +1,262 @@
+/* worker_snapshot.c: snapshots (store/snapshot.h) of all shards at one instant, on their way to control.
+ *
+ * Control asks by an EXEC that begins with a word no client can say (SNAPSHOT_WORD): BEGIN runs with all workers stopped
+ * and answers with what the file begins with; from then on each worker walks its shard in slices and puts what it has
+ * written into its bulk ring (channel/messages.h), which control empties. A ring that is full stops the cursor; writers
+ * fill the snapshot's buffer, and wait themselves (as by CLIENT PAUSE) when it is half full. END is control's word that
+ * it wants nothing more. */
+#include "worker.h"
+
+#include "channel/messages.h"
+#include "command/generic.h"
+#include "command/version.h"
+#include "script/library.h"
+#include "store/rdb.h"
+#include "store/snapshot.h"
+
+#include <rte_cycles.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    SLICE_US = 20,
+    EVERY_US = 60, /* while there are requests */
+    STEPS_A_LOOK = 4,
+    AHEAD = 4 * SNAPSHOT_PIECE, /* bytes that the cursor may be ahead of the ring */
+    MOST_LEAST = 64 << 20,
+    MOST_PART = 8, /* of the memory for data */
+    AUX_OPCODE = 0xfa,
+    FUNCTION_OPCODE = 0xf5
+};
+
+/* -- begin, with all workers stopped -- */
+
+static void put_aux(struct rdb_writer *w, const char *name, const char *value)
+{
+    rdb_put_byte(w, AUX_OPCODE);
+    rdb_put_string(w, slice_str(name));
+    rdb_put_string(w, slice_str(value));
+}
+
+/* What stands before the first database, as redis-server 7.0 writes it. */
+static void put_head(struct rdb_writer *w, const struct box *box, uint64_t now_ms, uint64_t used)
+{
+    char text[32];
+    bool newer = false;
+    for (unsigned i = 0; i < box->workers; i++)
+        newer |= snapshot_is_new(box->ks->shard[i]);
+    snprintf(text, sizeof text, "REDIS%04d", newer ? RDB_NEWEST : RDB_VERSION);
+    rdb_put(w, text, 9);
+    put_aux(w, "redis-ver", REDIS_VERSION);
+    put_aux(w, "redis-bits", "64");
+    snprintf(text, sizeof text, "%llu", (unsigned long long)(now_ms / 1000));
+    put_aux(w, "ctime", text);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)used);
+    put_aux(w, "used-mem", text);
+    put_aux(w, "aof-base", "0");
+    for (const struct library *l = libraries_first(scripts_libraries(box->scripts)); l; l = l->next) {
+        rdb_put_byte(w, FUNCTION_OPCODE);
+        rdb_put_string(w, l->code);
+    }
+}
+
+static void put_number(struct rdb_writer *w, uint64_t v)
+{
+    rdb_put(w, &v, sizeof v);
+}
+
+/* The answer: u64 changes since the start, u64 workers, u64 databases that have keys, and of each u64 number, keys and
+ * keys that expire; then what the file begins with. Little endian. */
+static void put_answer(struct rdb_writer *w, const struct box *box, uint64_t now_ms)
+{
+    uint64_t changes = 0, used = 0, dbs = 0;
+    for (unsigned i = 0; i < box->workers; i++) {
+        struct store_account a;
+        shard_account(box->ks->shard[i], &a);
+        changes += a.changes;
+        used += a.used;
+    }
+    put_number(w, changes);
+    put_number(w, box->workers);
+    size_t at = w->len;
+    put_number(w, 0);
+    for (unsigned db = 0; db < box->ks->databases; db++) {
+        uint64_t keys = 0, expires = 0;
+        for (unsigned i = 0; i < box->workers; i++) {
+            uint64_t k, e, ttl;
+            shard_db_size(box->ks->shard[i], db, &k, &e, &ttl);
+            keys += k;
+            expires += e;
+        }
+        if (!keys)
+            continue;
+        put_number(w, db);
+        put_number(w, keys);
+        put_number(w, expires);
+        dbs++;
+    }
+    if (!w->failed)
+        memcpy(w->p + at, &dbs, sizeof dbs);
+    put_head(w, box, now_ms, used);
+}
+
+static uint64_t buffer_size(const struct worker *w)
+{
+    uint64_t data = w->conf->maxmemory ? w->conf->maxmemory : keyspace_arena_size(w->env.ks);
+    uint64_t part = data / MOST_PART;
+    return (part > MOST_LEAST ? part : MOST_LEAST) / w->box->workers;
+}
+
+static const char *begin_all(struct box *box)
+{
+    for (unsigned i = 0; i < box->workers; i++)
+        if (shard_snapshot(box->ks->shard[i]))
+            return "ERR a snapshot is under way";
+    for (unsigned i = 0; i < box->workers; i++) {
+        struct worker *w = box->worker[i];
+        struct snapshot_options o = {dump_compresses(w->conf), buffer_size(w)};
+        shard_set_time(box->ks->shard[i], box->worker[0]->env.now_ms);
+        if (!snapshot_begin(box->ks->shard[i], &o)) {
+            while (i-- > 0)
+                snapshot_end(box->ks->shard[i]);
+            return "ERR out of memory for a snapshot";
+        }
+    }
+    for (unsigned i = 0; i < box->workers; i++) {
+        struct worker *w = box->worker[i];
+        w->snapshot = (struct worker_snapshot){.ring = bulk_to_control(box->bulk, i), .active = true};
+        ring_reset(&w->snapshot.ring);
+        w->env.observers |= OBSERVE_SNAPSHOT;
+        w->next_upkeep_us = 0;
+    }
+    atomic_store(&box->snapshot_unwanted, false);
+    return NULL;
+}
+
+static void begin(struct request *rq)
+{
+    struct worker *self = rq->env->worker;
+    struct rdb_writer w = {.compress = false};
+    put_answer(&w, self->box, self->env.now_ms);
+    const char *error = w.failed ? "ERR out of memory for a snapshot" : begin_all(self->box);
+    if (error)
+        reply_error(rq->out, error);
+    else
+        reply_bulk(rq->out, (struct slice){w.p, w.len});
+    rdb_writer_free(&w);
+}
+
+static enum command_result run(struct request *rq)
+{
+    struct worker *self = rq->env->worker;
+    if (rq->argc == 2 && slice_is(rq->argv[1], "begin") && self->box->bulk) {
+        begin(rq);
+    } else if (rq->argc == 2 && slice_is(rq->argv[1], "end")) {
+        atomic_store(&self->box->snapshot_unwanted, true);
+        reply_ok(rq->out);
+    } else {
+        reply_syntax_error(rq->out);
+    }
+    return CMD_DONE;
+}
+
+bool worker_snapshot_asked(const struct worker *w, struct job *j)
+{
+    static const struct command command = {.name = SNAPSHOT_WORD,
+                                           .full_name = SNAPSHOT_WORD,
+                                           .run = run,
+                                           .arity = -2,
+                                           .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_ROUTE_ALL | CMD_WHOLE |
+                                                    CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG | CMD_LOADING | CMD_STALE,
+                                           .acl = ACL_ADMIN | ACL_DANGEROUS};
+    if (!slice_eq(j->argv[0], slice_str(SNAPSHOT_WORD)))
+        return false;
+    j->rq.cmd = &command;
+    j->rq.bad_arity = false;
+    j->rq.route = w->box->workers > 1 ? ROUTE_ALL : ROUTE_HERE;
+    return true;
+}
+
+/* -- a worker's part -- */
+
+/* As many pieces as the ring takes. */
+static void send_pieces(struct worker *w, struct snapshot *c)
+{
+    enum { HEAD = 6 };
+    uint8_t message[HEAD + SNAPSHOT_PIECE];
+    const struct snapshot_piece *p;
+    for (unsigned n = 0; n < 4 && (p = snapshot_first(c)); n++) {
+        message[0] = BULK_RECORDS;
+        memcpy(message + 1, &p->db, sizeof p->db);
+        message[5] = p->more;
+        memcpy(message + HEAD, p->bytes, p->len);
+        enum ring_result result = ring_put(&w->snapshot.ring, message, HEAD + p->len);
+        if (result == RING_BROKEN)
+            snapshot_fail(c, "the ring to control is damaged");
+        if (result != RING_OK)
+            return;
+        snapshot_drop_first(c);
+    }
+}
+
+/* The last word. False if the ring is full. */
+static bool send_end(struct worker *w, const struct snapshot *c)
+{
+    uint8_t buffer[512];
+    struct message_writer m;
+    struct snapshot_figures f;
+    const char *failed = snapshot_failed(c);
+    snapshot_figures(c, &f);
+    message_begin(&m, buffer, (enum message_type)BULK_END);
+    put_text(&m, failed ? failed : "");
+    put_u64(&m, f.keys);
+    put_u64(&m, f.bytes);
+    put_u64(&m, f.waiting_most);
+    put_u64(&m, f.ahead);
+    return ring_put(&w->snapshot.ring, buffer, m.len) != RING_FULL;
+}
+
+/* Writers wait while the buffer is more than half full. */
+static void hold_writers(struct worker *w, const struct snapshot_figures *f)
+{
+    uint64_t most = buffer_size(w);
+    if (f->waiting > most / 2)
+        w->snapshot.holds = true;
+    else if (f->waiting < most / 4)
+        w->snapshot.holds = false;
+    if (w->snapshot.holds)
+        worker_follow_pause(w);
+}
+
+static void end(struct worker *w)
+{
+    snapshot_end(w->env.ks->shard[w->id]);
+    w->env.observers &= ~(unsigned)OBSERVE_SNAPSHOT;
+    w->snapshot = (struct worker_snapshot){0};
+}
+
+uint64_t worker_snapshot(struct worker *w)
+{
+    struct snapshot *c = shard_snapshot(w->env.ks->shard[w->id]);
+    struct snapshot_figures f;
+    uint64_t until = rte_rdtsc() + (uint64_t)(SLICE_US / w->us_per_cycle);
+    bool unwanted = atomic_load_explicit(&w->box->snapshot_unwanted, memory_order_relaxed);
+    if (unwanted)
+        snapshot_fail(c, "control wants it no more");
+    send_pieces(w, c);
+    snapshot_figures(c, &f);
+    while (!w->snapshot.walked && f.waiting < AHEAD && rte_rdtsc() < until) {
+        for (unsigned i = 0; i < STEPS_A_LOOK && !w->snapshot.walked; i++)
+            w->snapshot.walked = !snapshot_step(c);
+        snapshot_figures(c, &f);
+    }
+    hold_writers(w, &f);
+    if (w->snapshot.walked && !snapshot_first(c) && (unwanted || send_end(w, c))) {
+        end(w);
+        return UINT64_MAX;
+    }
+    bool idle = w->idle_rounds > 0;
+    w->idle_rounds = 0; /* no sleep meanwhile */
+    return f.waiting >= AHEAD ? 4 * EVERY_US : idle ? 0 : EVERY_US;
+}
