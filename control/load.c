@@ -164,7 +164,7 @@ static void set_path(struct load *l, const char *path)
     l->runs = true;
 }
 
-void load_at_start(struct load *l, const char *path)
+void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
 {
     char why[512] = "";
     struct stat st = {0};
@@ -176,6 +176,8 @@ void load_at_start(struct load *l, const char *path)
     if (l->runs)
         finish(l, &(struct load_result){.why = "the dataplane starts anew"});
     set_path(l, path);
+    l->done = done;
+    l->ctx = ctx;
     if (file < 0 || fstat(file, &st) < 0)
         snprintf(why, sizeof why, "the file cannot be opened: %s", strerror(errno));
     else if (!spawn(l, file))

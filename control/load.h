@@ -17,7 +17,7 @@ struct load *load_new(struct event_base *base, struct link *link);
 void load_free(struct load *l);
 
 /* The box is not served before that file is in it. Without such a file, and only then, it begins empty. */
-void load_at_start(struct load *l, const char *path);
+void load_at_start(struct load *l, const char *path, load_done *done, void *ctx);
 /* False and one line in error; else done() is called, sooner or later. */
 bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx, char *error,
                  size_t size);

@@ -58,12 +58,19 @@ static void on_closed(void *ctx, const char *why)
     supervise_closed(((struct program *)ctx)->control.supervisor, why);
 }
 
+static void on_snapshot_loaded(void *ctx, const struct load_result *result)
+{
+    struct control *c = ctx;
+    if (!result->why)
+        snapshot_loaded(c->snapshot);
+}
+
 /* The snapshot that the box begins with. */
 static void load_snapshot(struct control *c)
 {
     const struct settings *s = commit_running(c->commit);
     char *path = must_print("%s/%s", settings_get(s, "dir"), settings_get(s, "dbfilename"));
-    load_at_start(c->load, path);
+    load_at_start(c->load, path, on_snapshot_loaded, c);
     free(path);
 }
 

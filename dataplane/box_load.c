@@ -484,6 +484,7 @@ static void run(struct plane *p, uint64_t now_ms)
     if (l->ended && !l->jobs) {
         drop_parts(p);
         l->phase = LOAD_OPENING;
+        p->next_gauges_ms = 0; /* what control is told then must count all of it */
         if (at_start(l))
             order_all(p, LOAD_OPEN_DOORS);
         return;
