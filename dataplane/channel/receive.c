@@ -172,7 +172,7 @@ static bool on_load_start(struct channel *ch, struct message_reader *r)
     request.mode = get_u8(r);
     request.bytes = get_u64(r);
     get_text(r, name, sizeof name);
-    if (!message_done(r) || request.mode > LOAD_KEEPING)
+    if (!message_done(r) || !ch->ops->load_start || request.mode > LOAD_KEEPING)
         return false;
     ch->ops->load_start(ch->ctx, &request);
     return true;
@@ -183,7 +183,7 @@ static bool on_load_data(struct channel *ch, struct message_reader *r)
     uint64_t id = get_u64(r);
     struct slice bytes;
     bytes.p = get_bytes(r, &bytes.len);
-    if (!message_done(r))
+    if (!message_done(r) || !ch->ops->load_data)
         return false;
     ch->ops->load_data(ch->ctx, id, bytes);
     return true;
@@ -194,7 +194,7 @@ static bool on_load_stop(struct channel *ch, struct message_reader *r)
     char why[256];
     uint64_t id = get_u64(r);
     get_text(r, why, sizeof why);
-    if (!message_done(r))
+    if (!message_done(r) || !ch->ops->load_stop)
         return false;
     ch->ops->load_stop(ch->ctx, id, why);
     return true;
