@@ -125,6 +125,7 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
     j->client.transaction = NULL;
     j->client.subscriber = NULL;
     j->client.tracker = NULL;
+    j->client.measured = NULL;
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);

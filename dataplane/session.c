@@ -284,14 +284,15 @@ void session_measure(struct session *s)
 {
     bool blocked = waits(s);
     s->client.flags = (s->client.flags & ~(uint32_t)CLIENT_BLOCKED) | (blocked ? CLIENT_BLOCKED : 0);
-    s->client.query_bytes = s->query_len - s->query_off;
-    s->client.query_free = s->query_cap - s->query_len;
-    s->client.output_list = 0;
+    struct client_measure *m = &s->worker->measured;
+    *m = (struct client_measure){
+        .query_bytes = s->query_len - s->query_off,
+        .query_free = s->query_cap - s->query_len,
+        .output_bytes = s->chunk_bytes, /* what TCP holds is no more ours than a socket's buffer is Redis' */
+        .memory_bytes = sizeof *s + s->query_cap + s->chunk_bytes};
     for (struct out_chunk *c = s->chunk_first; c; c = c->next)
-        s->client.output_list++;
-    s->client.output_bytes =
-        s->chunk_bytes; /* what TCP holds is no more ours than a socket's buffer is Redis' */
-    s->client.memory_bytes = sizeof *s + s->query_cap + s->chunk_bytes;
+        m->output_list++;
+    s->client.measured = m;
 }
 
 /* -- in

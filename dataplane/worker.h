@@ -103,6 +103,7 @@ struct worker {
     struct slowlog slowlog;
     struct latency latency;
     struct config *conf;    /* the generation this worker works with */
+    struct client_measure measured; /* of the client that was measured last */
     struct tap *tap;        /* the capture of this round */
     uint64_t generation;    /* its number: a new one may stand where an old one stood */
     uint64_t filter_serial; /* of the packet filter */

@@ -10,6 +10,11 @@ void client_init(struct client *c, uint64_t id, uint64_t now_ms)
     *c = (struct client){.id = id, .proto = 2, .created_ms = now_ms, .last_ms = now_ms};
 }
 
+struct client_measure client_measured(const struct client *c)
+{
+    return c->measured ? *c->measured : (struct client_measure){0};
+}
+
 void client_release(struct client *c)
 {
     free(c->name);

@@ -39,6 +39,10 @@ enum client_flag {
 
 enum { CLIENT_NAME_MAX = 512 }; /* of a name and of library attributes; Redis knows no limit */
 
+struct client_measure { /* what a client holds at a moment; output_list: chunks */
+    uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
+};
+
 struct client {
     uint64_t id;
     uint32_t flags;
@@ -54,11 +58,12 @@ struct client {
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     struct tracker *tracker;         /* of client-side caching (command/tracking.h), or NULL */
-    /* Filled by the session when it is asked (CLIENT LIST). */
-    uint64_t query_bytes, query_free, output_bytes, output_list, memory_bytes;
+    const struct client_measure *measured; /* set when it is asked for (CLIENT LIST), until the next one is; or NULL */
     uint64_t commands, bytes_in, bytes_out;
 };
 
+/* All zero if nobody has measured it. */
+struct client_measure client_measured(const struct client *c);
 void client_init(struct client *c, uint64_t id, uint64_t now_ms);
 /* Frees what commands attached. The struct itself belongs to the session. */
 void client_release(struct client *c);

@@ -71,6 +71,7 @@ static uint64_t request_bytes(const struct request *rq)
 void client_describe(struct text *t, const struct request *rq, const struct client *c)
 {
     const struct command_env *env = rq->env;
+    const struct client_measure m = client_measured(c);
     char peer[ENDPOINT_TEXT], local[ENDPOINT_TEXT], flags[CLIENT_LETTERS];
     endpoint_format(&c->peer, peer);
     endpoint_format(&c->local, local);
@@ -87,11 +88,11 @@ void client_describe(struct text *t, const struct request *rq, const struct clie
         (unsigned long long)pubsub_count(c, TOPIC_CHANNEL),
         (unsigned long long)pubsub_count(c, TOPIC_PATTERN), (unsigned long long)pubsub_count(c, TOPIC_SHARD),
         transaction_count(c), transaction_watched(c),
-        (unsigned long long)(c->query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
-        (unsigned long long)c->query_free, (unsigned long long)transaction_bytes(c),
-        (unsigned long long)c->output_list, (unsigned long long)c->output_bytes,
-        (unsigned long long)(c->memory_bytes + transaction_bytes(c) + pubsub_bytes(c) + tracking_bytes(c)),
-        c->output_bytes ? "rw" : "r");
+        (unsigned long long)(m.query_bytes + (c->id == rq->client->id ? request_bytes(rq) : 0)),
+        (unsigned long long)m.query_free, (unsigned long long)transaction_bytes(c),
+        (unsigned long long)m.output_list, (unsigned long long)m.output_bytes,
+        (unsigned long long)(m.memory_bytes + transaction_bytes(c) + pubsub_bytes(c) + tracking_bytes(c)),
+        m.output_bytes ? "rw" : "r");
     text_addf(t, " cmd=%s user=", c->last_command ? c->last_command->full_name : "NULL");
     text_add(t, acl_user_of(env, c)->name);
     text_addf(t, " redir=%lld resp=%u lib-name=%s lib-ver=%s\n", (long long)tracking_redirect(c), c->proto, or_empty(c->lib_name),

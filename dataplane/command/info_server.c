@@ -144,11 +144,12 @@ struct buffers {
 
 static void largest_buffers(struct client *c, void *arg)
 {
+    const struct client_measure m = client_measured(c);
     struct buffers *most = arg;
-    if (c->query_bytes + c->query_free > most->input)
-        most->input = c->query_bytes + c->query_free;
-    if (c->output_bytes > most->output)
-        most->output = c->output_bytes;
+    if (m.query_bytes + m.query_free > most->input)
+        most->input = m.query_bytes + m.query_free;
+    if (m.output_bytes > most->output)
+        most->output = m.output_bytes;
 }
 
 /* Of the clients connected now; Redis remembers the last few seconds. */

@@ -49,7 +49,7 @@ static double ratio(uint64_t a, uint64_t b)
 
 static void add_memory(struct client *c, void *sum)
 {
-    *(uint64_t *)sum += c->memory_bytes;
+    *(uint64_t *)sum += client_measured(c).memory_bytes;
 }
 
 uint64_t server_clients_memory(struct command_env *env, struct turn *turn)

@@ -237,11 +237,10 @@ static void test_stats_are_the_counters(void)
 static void test_clients_section_shows_the_largest_buffers(void)
 {
     struct engine *e = engine_new(NULL);
-    engine_connect(e)->query_bytes = 100;
-    e->clients[1].query_free = 20;
-    e->clients[1].memory_bytes = 1000;
-    engine_connect(e)->output_bytes = 70;
-    e->clients[2].memory_bytes = 500;
+    const struct client_measure in = {.query_bytes = 100, .query_free = 20, .memory_bytes = 1000};
+    const struct client_measure out = {.output_bytes = 70, .memory_bytes = 500};
+    engine_connect(e)->measured = &in;
+    engine_connect(e)->measured = &out;
     CU_ASSERT_TRUE(has(e, "clients", "connected_clients:3"));
     CU_ASSERT_TRUE(has(e, "clients", "client_recent_max_input_buffer:120"));
     CU_ASSERT_TRUE(has(e, "clients", "client_recent_max_output_buffer:70"));

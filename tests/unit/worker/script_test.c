@@ -335,6 +335,40 @@ static void test_nobody_comes_between(void)
     }
 }
 
+static struct box_rig lanes[2];
+
+static void lanes_run(unsigned first, unsigned last)
+{
+    for (unsigned i = 0; i < 100; i++)
+        for (unsigned n = first; n <= last; n++) {
+            lanes[n].now_us += 20;
+            rig_round(&lanes[n]);
+        }
+}
+
+/* The script is new, and goes to the worker of its key, which needs all stopped for it. Its client is gone by then: it
+ * must not run at home, with nobody stopped. */
+static void test_a_client_that_is_gone_before_its_script_begins(void)
+{
+    char script[200], get[40];
+    rig_start_lanes(lanes, 2, two);
+    here = rig_key(&lanes[0], 0, 0);
+    there = rig_key(&lanes[0], 1, 0);
+    snprintf(script, sizeof script, "EVAL \"return redis.call('set','%s','x')\" 1 %s\r\n", here, there);
+    snprintf(get, sizeof get, "GET %s\r\n", here);
+    struct rig_client *c = rig_connect(&lanes[0], 0), *other = rig_connect(&lanes[0], 1);
+    rig_send(c, script);
+    lanes_run(0, 0);
+    tcp_abort(c->conn, lanes[0].now_us);
+    c->conn = NULL;
+    lanes_run(0, 0);
+    lanes_run(0, 1);
+    rig_send(other, get);
+    lanes_run(0, 1);
+    CU_ASSERT(other->got_len == 5 && memcmp(other->got, "$-1\r\n", 5) == 0);
+    CU_ASSERT_TRUE(rig_stop_lanes(lanes, 2));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -349,6 +383,7 @@ int main(int argc, char **argv)
         UNIT(test_unkillable),
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
+        UNIT(test_a_client_that_is_gone_before_its_script_begins),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/script", tests);
