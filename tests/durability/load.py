@@ -424,6 +424,40 @@ def rescue():
     with_box(abandon, good[:-12])
 
 
+def round_trip():
+    """What the box has saved is there after a restart, after a kill; a box that has not loaded saves nothing over its file."""
+    def test(box):
+        oracle = Oracle()
+        try:
+            fill(oracle.client)
+            oracle.save(box.dump)
+            wanted = digest(oracle.client)
+        finally:
+            oracle.remove()
+        box.start()
+        r = box.client()
+        assert r.set("new", 1) and r.save()
+        wanted = digest(r)
+        r.set("lost", 1)
+        box.kill_dataplane()
+        until(60, lambda: box.status().get("dataplane", {}).get("restarts", 0) == 1 and box.state() == "serving", box.log)
+        assert digest(box.client()) == wanted and box.client().fcall("f", 0, "x") == b"x"
+        good = box.dump.read_bytes()
+        hurt = good[:-9] + b"x" + good[-8:]
+        box.stop()
+        box.dump.write_bytes(hurt)
+        box.directives["save"] = "1 1"
+        box.start("load-failed")
+        time.sleep(3)
+        try:
+            box.client().execute_command("SHUTDOWN", "SAVE")
+        except redis.RedisError:
+            pass
+        box.stop()
+        assert box.dump.read_bytes() == hurt, "a store that was not loaded was saved over its file"
+    with_box(test)
+
+
 def main():
     tap = Tap()
     only = [word for word in sys.argv[1:] if word != "--quick"]
@@ -447,6 +481,7 @@ def main():
     tap.run("verify counts as redis-server does", verify_as_redis)
     tap.run("import while it serves", imports)
     tap.run("another file, salvage, nothing", rescue)
+    tap.run("saved, killed, loaded; never over what was not loaded", round_trip)
     return tap.end()
 
 
