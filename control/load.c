@@ -170,7 +170,7 @@ void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
     struct stat st = {0};
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 && errno == ENOENT) {
-        log_line(LOG_LEVEL_NOTICE, "There is no snapshot %s: the box begins empty", path);
+        log_line(LOG_LEVEL_NOTICE, "There is no snapshot %s to begin with", path);
         return;
     }
     if (l->runs)
@@ -184,7 +184,6 @@ void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
         snprintf(why, sizeof why, "no process could be started to read it: %s", strerror(errno));
     if (file >= 0)
         close(file);
-    log_line(LOG_LEVEL_NOTICE, "Loading the snapshot %s, %llu bytes", path, (unsigned long long)st.st_size);
     send_start(l, LOAD_AT_START, (uint64_t)st.st_size);
     if (*why)
         send_stop(l, why);

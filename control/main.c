@@ -127,8 +127,7 @@ static void on_attached(void *ctx, bool fresh)
     struct control *c = &((struct program *)ctx)->control;
     link_fact(c->link, "config_file", c->config_path);
     link_fact(c->link, "control_version", SLUICE_VERSION);
-    if (fresh) /* before the configuration, with which it begins to serve */
-        load_snapshot(c);
+    load_snapshot(c); /* before the configuration, with which it begins to serve; one that serves wants none */
     commit_attached(c->commit, fresh);
     snapshot_attached(c->snapshot, fresh);
 }

@@ -362,8 +362,12 @@ void load_start(struct plane *p, const struct load_request *request)
     struct load *l = &p->load;
     bool busy = l->phase != LOAD_IDLE && l->phase != LOAD_BROKEN && l->phase != LOAD_DRAINING;
     bool first = request->mode == LOAD_AT_START || request->mode == LOAD_SALVAGE;
-    if (busy || (!first && (l->phase != LOAD_IDLE || !p->serving))) {
-        tell_done(p, request->id, busy ? "another snapshot is being loaded" : "the box does not serve yet");
+    bool serves = l->phase == LOAD_IDLE && p->serving;
+    if (busy || serves == first) { /* control offers its file whenever it comes */
+        tell_done(p, request->id,
+                  busy     ? "another snapshot is being loaded"
+                  : serves ? "the box serves already"
+                           : "the box does not serve yet");
         return;
     }
     unsigned jobs = l->jobs;
