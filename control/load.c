@@ -189,12 +189,14 @@ void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
         send_stop(l, why);
 }
 
-bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx, char *error,
-                 size_t size)
+bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
+                 char *error, size_t size)
 {
     struct stat st;
     if (l->runs || !link_connected(l->link)) {
-        snprintf(error, size, l->runs ? "a snapshot is being loaded; one at a time is possible" : "the dataplane is not running");
+        snprintf(error, size,
+                 l->runs ? "a snapshot is being loaded; one at a time is possible"
+                         : "the dataplane is not running");
         return false;
     }
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

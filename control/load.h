@@ -1,7 +1,8 @@
 /* load.h: a snapshot file on its way into the dataplane: at start, or while it serves.
  *
- * A child reads the file (rdb_stream.h) and writes records into a pipe; control hands on what the dataplane has given
- * credit for, and looks at none of it. So neither a slow disk nor a hostile file holds control up. */
+ * A child reads the file (rdb_stream.h) and writes records into a pipe; control hands on what the dataplane
+ * has given credit for, and looks at none of it. So neither a slow disk nor a hostile file holds control up.
+ */
 #pragma once
 #include "control/link.h"
 
@@ -19,8 +20,8 @@ void load_free(struct load *l);
 /* The box is not served before that file is in it. Without such a file, and only then, it begins empty. */
 void load_at_start(struct load *l, const char *path, load_done *done, void *ctx);
 /* False and one line in error; else done() is called, sooner or later. */
-bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx, char *error,
-                 size_t size);
+bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
+                 char *error, size_t size);
 /* The dataplane, which has failed to load one, begins empty. False: it cannot be told so now. */
 bool load_abandon(struct load *l, load_done *done, void *ctx);
 bool load_runs(const struct load *l);

@@ -19,7 +19,8 @@ static const char *word_of(const json_t *request, const char *key)
 static bool is_snapshot(const char *name, const char *usual)
 {
     size_t n = strlen(name);
-    return strcmp(name, usual) == 0 || (n > 4 && strcmp(name + n - 4, ".rdb") == 0 && strncmp(name, "temp-", 5) != 0);
+    return strcmp(name, usual) == 0 ||
+           (n > 4 && strcmp(name + n - 4, ".rdb") == 0 && strncmp(name, "temp-", 5) != 0);
 }
 
 void snapshot_list(struct call *call, const json_t *request)
@@ -31,13 +32,14 @@ void snapshot_list(struct call *call, const json_t *request)
     (void)request;
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat st;
-        if (!is_snapshot(e->d_name, usual) || fstatat(dirfd(d), e->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+        if (!is_snapshot(e->d_name, usual) || fstatat(dirfd(d), e->d_name, &st, 0) < 0 ||
+            !S_ISREG(st.st_mode))
             continue;
         json_t *path = json_sprintf("%s/%s", dir, e->d_name); /* NULL: not UTF-8 */
         if (path)
-            json_array_append_new(files, json_pack("{s:o,s:I,s:I,s:b}", "file", path, "bytes", (json_int_t)st.st_size,
-                                                   "written", (json_int_t)st.st_mtime, "loaded_at_start",
-                                                   strcmp(e->d_name, usual) == 0));
+            json_array_append_new(files, json_pack("{s:o,s:I,s:I,s:b}", "file", path, "bytes",
+                                                   (json_int_t)st.st_size, "written", (json_int_t)st.st_mtime,
+                                                   "loaded_at_start", strcmp(e->d_name, usual) == 0));
     }
     if (d)
         closedir(d);
@@ -49,8 +51,9 @@ static void imported(void *ctx, const struct load_result *r)
     if (r->why)
         call_fail(ctx, "load-failed", "%s", r->why);
     else
-        call_reply(ctx, json_pack("{s:I,s:I,s:I,s:I}", "loaded", (json_int_t)r->loaded, "expired", (json_int_t)r->expired,
-                                  "left", (json_int_t)r->kept, "libraries", (json_int_t)r->libraries));
+        call_reply(ctx, json_pack("{s:I,s:I,s:I,s:I}", "loaded", (json_int_t)r->loaded, "expired",
+                                  (json_int_t)r->expired, "left", (json_int_t)r->kept, "libraries",
+                                  (json_int_t)r->libraries));
 }
 
 /* While the box serves keys are added; one that could not load its snapshot gets this one instead. */

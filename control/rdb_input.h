@@ -1,5 +1,5 @@
-/* rdb_input.h: an RDB file that is read from the beginning to the end, through a window: lengths, strings and numbers,
- * each bounded by what is left of the file, and the checksum of what has been read.
+/* rdb_input.h: an RDB file that is read from the beginning to the end, through a window: lengths, strings and
+ * numbers, each bounded by what is left of the file, and the checksum of what has been read.
  * https://rdb.fnordig.de/file_format.html, Redis' rdb.c */
 #pragma once
 #include <stdbool.h>
@@ -8,7 +8,8 @@
 #include <sys/types.h>
 
 enum { RDB_WINDOW = 256 * 1024, RDB_WHY = 160 };
-#define RDB_STRING_MAX (512u << 20) /* bytes of a string that is read into memory: Redis' own limit of a key */
+#define RDB_STRING_MAX                                                                                       \
+    (512u << 20) /* bytes of a string that is read into memory: Redis' own limit of a key */
 
 struct rdb_input {
     int fd;

@@ -72,9 +72,11 @@ static json_t *types_json(const struct counts *n)
         const char *const sums[] = {"keys", "elements", "bytes"};
         const uint64_t of[] = {n->keys[t], n->elements[t], n->bytes[t]};
         for (unsigned i = 0; i < 3; i++)
-            json_object_set_new(type, sums[i],
-                                json_integer(json_integer_value(json_object_get(type, sums[i])) + (json_int_t)of[i]));
-        json_object_set_new(json_object_get(type, "forms"), rdb_type_form(t), json_integer((json_int_t)n->keys[t]));
+            json_object_set_new(
+                type, sums[i],
+                json_integer(json_integer_value(json_object_get(type, sums[i])) + (json_int_t)of[i]));
+        json_object_set_new(json_object_get(type, "forms"), rdb_type_form(t),
+                            json_integer((json_int_t)n->keys[t]));
     }
     return types;
 }

@@ -67,7 +67,11 @@ static void on_key(void *ctx, const struct rdb_key *key)
     add_number(s, key->db < UINT32_MAX ? key->db : UINT32_MAX, 4);
     add_number(s, key->expire_ms, 8);
     add_number(s, access, 1);
-    add_number(s, access == LOAD_IDLE_SECONDS ? (uint64_t)key->idle : access ? (uint64_t)key->frequency : 0, 8);
+    add_number(s,
+               access == LOAD_IDLE_SECONDS ? (uint64_t)key->idle
+               : access                    ? (uint64_t)key->frequency
+                                           : 0,
+               8);
     add_number(s, key->name.len, 8);
     add(s, LOAD_KEY, key->name.p, key->name.len);
     add(s, LOAD_KEY, &type, 1);

@@ -1,5 +1,5 @@
-/* rdb_values.c: over values of RDB files of versions 1 to 12 and of Valkey's 80 (rdb_values.h). Redis' and Valkey's
- * rdb.h, rdb.c */
+/* rdb_values.c: over values of RDB files of versions 1 to 12 and of Valkey's 80 (rdb_values.h). Redis' and
+ * Valkey's rdb.h, rdb.c */
 #include "control/rdb_values.h"
 
 enum { RAW_ID = 16, RAW_TIME = 8 };

@@ -43,8 +43,8 @@ static void read_header(struct rdb_walk *w, struct rdb_input *in)
     }
     w->version = (unsigned)atoi(digits);
     if (w->valkey ? w->version != RDB_VALKEY : w->version < RDB_OLDEST || w->version > RDB_NEWEST)
-        rdb_input_fail(in, "RDB version %u is not known (1 to %d, and Valkey's %d are)", w->version, RDB_NEWEST,
-                       RDB_VALKEY);
+        rdb_input_fail(in, "RDB version %u is not known (1 to %d, and Valkey's %d are)", w->version,
+                       RDB_NEWEST, RDB_VALKEY);
 }
 
 static void print_name(const struct rdb_bytes *name, char *text, size_t size)
@@ -62,7 +62,8 @@ static void describe(struct rdb_walk *w, const struct rdb_input *in)
     w->bad_at = in->bad_at;
     if (w->key.name.p) {
         print_name(&w->key.name, name, sizeof name);
-        snprintf(w->why, sizeof w->why, "at byte %llu, in the key '%s' of database %llu (%s), which begins at byte %llu: %s",
+        snprintf(w->why, sizeof w->why,
+                 "at byte %llu, in the key '%s' of database %llu (%s), which begins at byte %llu: %s",
                  (unsigned long long)in->bad_at, name, (unsigned long long)w->key.db,
                  rdb_type_name(w->key.type) ? rdb_type_name(w->key.type) : "of unknown type",
                  (unsigned long long)w->key.at, in->why);
@@ -137,7 +138,8 @@ static void read_sum(struct rdb_walk *w, struct rdb_input *in)
         return;
     w->sum = told == 0 ? RDB_SUM_NONE : told == is ? RDB_SUM_GOOD : RDB_SUM_BAD;
     if (w->sum == RDB_SUM_BAD)
-        rdb_input_fail(in, "the checksum is %016llx, but that of the file's bytes is %016llx: some have changed",
+        rdb_input_fail(in,
+                       "the checksum is %016llx, but that of the file's bytes is %016llx: some have changed",
                        (unsigned long long)told, (unsigned long long)is);
 }
 

@@ -1,5 +1,6 @@
-/* rdb_walk.h: an RDB file from header to checksum: versions 1 to 12 of Redis, 80 of Valkey. Values are gone over, not
- * looked into: what they hold is checked by whoever loads them. Bounded memory: a window, and one name. */
+/* rdb_walk.h: an RDB file from header to checksum: versions 1 to 12 of Redis, 80 of Valkey. Values are gone
+ * over, not looked into: what they hold is checked by whoever loads them. Bounded memory: a window, and one
+ * name. */
 #pragma once
 #include "control/rdb_input.h"
 

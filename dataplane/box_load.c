@@ -180,8 +180,8 @@ static bool add_bytes(struct plane *p, const uint8_t *bytes, size_t n)
         size_t room = b->len + n + b->len / 2;
         b = realloc(b, sizeof *b + room);
         if (!b) {
-            snprintf(l->why, sizeof l->why, "the main thread has no memory for a value of more than %zu bytes",
-                     l->open->len);
+            snprintf(l->why, sizeof l->why,
+                     "the main thread has no memory for a value of more than %zu bytes", l->open->len);
             return false;
         }
         b->room = room;
@@ -373,7 +373,12 @@ void load_start(struct plane *p, const struct load_request *request)
     unsigned jobs = l->jobs;
     uint64_t under_way = l->under_way;
     drop_parts(p);
-    *l = (struct load){.phase = LOAD_WAITING, .id = request->id, .mode = request->mode, .total = request->bytes, .jobs = jobs, .under_way = under_way};
+    *l = (struct load){.phase = LOAD_WAITING,
+                       .id = request->id,
+                       .mode = request->mode,
+                       .total = request->bytes,
+                       .jobs = jobs,
+                       .under_way = under_way};
     snprintf(l->name, sizeof l->name, "%s", request->name);
 }
 
@@ -408,9 +413,9 @@ static void finish(struct plane *p)
         fact_number("rdb_last_load_keys_loaded", l->loaded);
         fact_number("rdb_last_load_keys_expired", l->expired);
     }
-    snprintf(line, sizeof line, "Loaded %.200s: %llu keys, %llu had expired, %llu libraries of functions%s%s", l->name,
-             (unsigned long long)l->loaded, (unsigned long long)l->expired, (unsigned long long)l->libraries,
-             *l->why ? "; then it ended: " : "", l->why);
+    snprintf(line, sizeof line, "Loaded %.200s: %llu keys, %llu had expired, %llu libraries of functions%s%s",
+             l->name, (unsigned long long)l->loaded, (unsigned long long)l->expired,
+             (unsigned long long)l->libraries, *l->why ? "; then it ended: " : "", l->why);
     channel_log(p->channel, LOG_NOTICE, line);
     if (at_start(l))
         channel_state(p->channel, "serving", "Ready to accept connections");

@@ -1,6 +1,6 @@
-/* load.h: records of a snapshot on their way into the store. The main thread takes them off the channel (box_load.c) and
- * sorts them by the shard that owns their key; batches go to workers as jobs, as commands that have their shard to
- * themselves for a batch and take turns with everybody else (worker_load.c). */
+/* load.h: records of a snapshot on their way into the store. The main thread takes them off the channel
+ * (box_load.c) and sorts them by the shard that owns their key; batches go to workers as jobs, as commands
+ * that have their shard to themselves for a batch and take turns with everybody else (worker_load.c). */
 #pragma once
 #include "command/command.h"
 
@@ -20,7 +20,7 @@ struct load_batch { /* of a JOB_LOAD; one block of malloc() */
 };
 
 struct load_record {
-    uint64_t at; /* in the file */
+    uint64_t at;                                   /* in the file */
     uint64_t expire_ms, access_number, name, body; /* body: bytes of name and value together */
     uint32_t db;
     uint8_t access; /* enum load_access */

@@ -18,12 +18,13 @@ static void fail(struct load_batch *b, const struct load_record *r, const uint8_
     for (uint64_t i = 0; i < r->name && n + 8 < sizeof text; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, isprint(name[i]) ? "%c" : "\\x%02x", name[i]);
     text[n] = 0;
-    snprintf(b->why, sizeof b->why, "in the key '%s' of database %u, which begins at byte %llu: %s", text, r->db,
-             (unsigned long long)r->at, why);
+    snprintf(b->why, sizeof b->why, "in the key '%s' of database %u, which begins at byte %llu: %s", text,
+             r->db, (unsigned long long)r->at, why);
 }
 
 /* Where it is to go, or why it goes nowhere. */
-static bool is_wanted(struct load_batch *b, const struct load_record *r, const struct rdb_target *to, uint64_t now_ms)
+static bool is_wanted(struct load_batch *b, const struct load_record *r, const struct rdb_target *to,
+                      uint64_t now_ms)
 {
     if (r->expire_ms && r->expire_ms <= now_ms) {
         b->expired++;
@@ -31,7 +32,8 @@ static bool is_wanted(struct load_batch *b, const struct load_record *r, const s
             store_delete(to->shard, to->db, to->key);
         return false;
     }
-    bool there = b->mode == LOAD_KEEPING && store_find(to->shard, to->db, to->key, LOOK_NOTOUCH | LOOK_NOSTAT);
+    bool there =
+        b->mode == LOAD_KEEPING && store_find(to->shard, to->db, to->key, LOOK_NOTOUCH | LOOK_NOSTAT);
     b->kept += there;
     return !there;
 }

@@ -1,5 +1,5 @@
-/* snapshot.c: `sluice snapshot`: files of keys. What is in one sluice-control reads (control/rdb_report.h), box or no
- * box. */
+/* snapshot.c: `sluice snapshot`: files of keys. What is in one sluice-control reads (control/rdb_report.h),
+ * box or no box. */
 #include "mgmt/operations.h"
 #include "mgmt/table.h"
 #include "mgmt/words.h"
@@ -41,13 +41,13 @@ static void print_report(FILE *out, const json_t *j, bool all)
     fputc('\n', out);
     if (!json_object_get(j, "keys"))
         return;
-    fprintf(out, "%s version %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " bytes, checksum %s\n", text_of(j, "format"),
-            number_of(j, "version"), number_of(j, "size"), text_of(j, "checksum"));
+    fprintf(out, "%s version %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " bytes, checksum %s\n",
+            text_of(j, "format"), number_of(j, "version"), number_of(j, "size"), text_of(j, "checksum"));
     fprintf(out,
             "%" JSON_INTEGER_FORMAT " keys%s, %" JSON_INTEGER_FORMAT " expire, %" JSON_INTEGER_FORMAT
             " have expired; %" JSON_INTEGER_FORMAT " libraries of functions\n",
-            number_of(j, "keys"), ok ? "" : " before the damage", number_of(j, "expires"), number_of(j, "expired"),
-            number_of(j, "functions"));
+            number_of(j, "keys"), ok ? "" : " before the damage", number_of(j, "expires"),
+            number_of(j, "expired"), number_of(j, "functions"));
     print_types(out, json_object_get(j, "types"));
     if (!all)
         return;
@@ -56,7 +56,8 @@ static void print_report(FILE *out, const json_t *j, bool all)
     json_object_foreach(json_object_get(j, "aux"), name, v) print_field(out, name, v);
     const json_t *biggest = json_object_get(j, "biggest");
     if (biggest) {
-        fprintf(out, "biggest value            %" JSON_INTEGER_FORMAT " bytes, key ", number_of(biggest, "bytes"));
+        fprintf(out, "biggest value            %" JSON_INTEGER_FORMAT " bytes, key ",
+                number_of(biggest, "bytes"));
         print_safe(out, text_of(biggest, "key"));
         fputc('\n', out);
     }
@@ -96,7 +97,8 @@ int run_snapshot_list(struct invocation *in)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime(&at));
         fprintf(in->out, "%s  %14" JSON_INTEGER_FORMAT "  ", when, number_of(file, "bytes"));
         print_safe(in->out, text_of(file, "file"));
-        fputs(json_is_true(json_object_get(file, "loaded_at_start")) ? "  (loaded at start)\n" : "\n", in->out);
+        fputs(json_is_true(json_object_get(file, "loaded_at_start")) ? "  (loaded at start)\n" : "\n",
+              in->out);
     }
     json_decref(files);
     return code;
@@ -108,9 +110,11 @@ static int print_loaded(struct invocation *in, json_t *request)
     int code = ask(in, request, &j);
     if (j)
         fprintf(in->out,
-                "loaded %" JSON_INTEGER_FORMAT " keys and %" JSON_INTEGER_FORMAT " libraries of functions; %" JSON_INTEGER_FORMAT
-                " had expired, %" JSON_INTEGER_FORMAT " were left as they are in the box\n",
-                number_of(j, "loaded"), number_of(j, "libraries"), number_of(j, "expired"), number_of(j, "left"));
+                "loaded %" JSON_INTEGER_FORMAT " keys and %" JSON_INTEGER_FORMAT
+                " libraries of functions; %" JSON_INTEGER_FORMAT " had expired, %" JSON_INTEGER_FORMAT
+                " were left as they are in the box\n",
+                number_of(j, "loaded"), number_of(j, "libraries"), number_of(j, "expired"),
+                number_of(j, "left"));
     json_decref(j);
     return code;
 }
@@ -120,7 +124,8 @@ int run_snapshot_import(struct invocation *in)
     char path[PATH_MAX];
     json_t *request = request_for(in), *file = realpath(in->argv[0], path) ? json_string(path) : NULL;
     if (!file) {
-        fprintf(stderr, "sluice: snapshot import: %s: %s\n", in->argv[0], errno ? strerror(errno) : "not UTF-8");
+        fprintf(stderr, "sluice: snapshot import: %s: %s\n", in->argv[0],
+                errno ? strerror(errno) : "not UTF-8");
         json_decref(request);
         return EXIT_FAILED;
     }
@@ -150,7 +155,9 @@ static int export_to(const char *source, const char *target)
 {
     bool out = strcmp(target, "-") == 0;
     int from = open(source, O_RDONLY | O_CLOEXEC);
-    int to = out ? STDOUT_FILENO : from < 0 ? -1 : open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int to = out        ? STDOUT_FILENO
+             : from < 0 ? -1
+                        : open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = from >= 0 && to >= 0 && copy(from, to);
     if (!good)
         fprintf(stderr, "sluice: snapshot export: %s: %s\n", from < 0 ? source : target, strerror(errno));

@@ -1,5 +1,5 @@
-/* test_rdb.c: the walk over RDB files and the stream of records that is made of one, on files with random damage: they
- * end, say where, and touch nothing beyond (run it with sanitizers). */
+/* test_rdb.c: the walk over RDB files and the stream of records that is made of one, on files with random
+ * damage: they end, say where, and touch nothing beyond (run it with sanitizers). */
 #include "channel/messages.h"
 #include "control/rdb_stream.h"
 #include "control/rdb_walk.h"
@@ -28,17 +28,18 @@ static int file_of(const uint8_t *p, size_t n)
 
 static size_t build(uint8_t *p)
 {
-    static const uint8_t keys[] = "\xfe\x03\xfb\x09\x01"
-                                  "\xfc\x01\x02\x03\x04\x05\x06\x07\x00\x00\x01"
-                                  "a\xc1\x10\x27"
-                                  "\xf8\x07\x01\x01l\x02\x01x\xc0\x05"
-                                  "\xf9\x09\x05\x01z\x01\x01m\x00\x00\x00\x00\x00\x00\xf0\x3f"
-                                  "\x03\x01Z\x02\x01m\x03"
-                                  "1.5\x01n\xfe"
-                                  "\x12\x01q\x01\x02\x0b\x0b\x00\x00\x00\x01\x00\x81x\x02\xff\x00"
-                                  "\x18\x01h\x10\x00\x00\x00\x00\x00\x00\x00\x01\x01\x01"
-                                  "f\x01v"
-                                  "\x15\x01s\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01g\x00\x00\x00\x00\x00";
+    static const uint8_t keys[] =
+        "\xfe\x03\xfb\x09\x01"
+        "\xfc\x01\x02\x03\x04\x05\x06\x07\x00\x00\x01"
+        "a\xc1\x10\x27"
+        "\xf8\x07\x01\x01l\x02\x01x\xc0\x05"
+        "\xf9\x09\x05\x01z\x01\x01m\x00\x00\x00\x00\x00\x00\xf0\x3f"
+        "\x03\x01Z\x02\x01m\x03"
+        "1.5\x01n\xfe"
+        "\x12\x01q\x01\x02\x0b\x0b\x00\x00\x00\x01\x00\x81x\x02\xff\x00"
+        "\x18\x01h\x10\x00\x00\x00\x00\x00\x00\x00\x01\x01\x01"
+        "f\x01v"
+        "\x15\x01s\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01g\x00\x00\x00\x00\x00";
     size_t n = sizeof head - 1;
     memcpy(p, head, n);
     memcpy(p + n, keys, sizeof keys - 1);
@@ -120,6 +121,7 @@ static void test_damage(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_sound), UNIT(test_every_cut), UNIT(test_damage), {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_sound), UNIT(test_every_cut), UNIT(test_damage), {NULL, NULL}};
     return unit_main(argc, argv, "control/rdb", tests);
 }
