@@ -8,12 +8,15 @@
  * length, an empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for
  * the end. */
 #include "control/api.h"
+#include "control/audit.h"
 #include "control/log.h"
+#include "control/secret_memory.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +27,7 @@
 
 struct api_client {
     struct api *api;
+    char who[96];
     struct bufferevent *stream; /* NULL once the client has gone; calls that wait keep the struct */
     unsigned calls;
     struct call *streamed; /* the call that a stream_ops watches over */
@@ -45,7 +49,9 @@ struct call {
     json_t *id;
     const struct stream_ops *stream; /* NULL: one reply and no more */
     void *stream_ctx;
-    bool streaming; /* pieces have begun */
+    bool streaming;      /* pieces have begun */
+    const char *audited; /* what the audit log calls it; NULL: it does not tell of it */
+    json_t *named;       /* what it is about, or NULL */
 };
 
 /* -- clients ------------------------------------------------------------------------------------------ */
@@ -107,6 +113,17 @@ struct control *call_control(const struct call *call)
     return call->client->api->control;
 }
 
+const char *call_who(const struct call *call)
+{
+    return call->client->who;
+}
+
+void call_audit(struct call *call, const char *what, const json_t *request)
+{
+    call->audited = what;
+    call->named = what ? json_incref(json_object_get(request, "name")) : NULL;
+}
+
 static void send_piece(struct api_client *client, const void *bytes, size_t len)
 {
     const uint8_t head[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
@@ -150,7 +167,13 @@ static void call_end(struct call *call, json_t *reply)
         client->streamed = NULL;
     if (call->id)
         json_object_set(reply, "id", call->id);
+    if (call->audited) {
+        const char *error = json_string_value(json_object_get(json_object_get(reply, "error"), "message"));
+        audit_note(client->api->control->audit, client->who, "management socket", call->audited,
+                   call->named ? json_pack("{s:O}", "name", call->named) : NULL, error ? error : "ok");
+    }
     json_decref(call->id);
+    json_decref(call->named);
     free(call);
     client->closing = client->closing || client->ended;
     send_json(client, reply);
@@ -225,7 +248,7 @@ static void on_read(struct bufferevent *stream, void *arg)
         char *text = must_alloc(len + 1, 1);
         evbuffer_remove(in, text, len);
         handle(client, text, len);
-        free(text);
+        secret_free(text); /* it may have brought a private key */
     }
     client->calls--;
     if (client->closing && client->stream) {
@@ -259,6 +282,19 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     }
 }
 
+static void name_peer(struct api_client *client, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        snprintf(client->who, sizeof client->who, "unknown");
+        return;
+    }
+    const struct passwd *user = getpwuid(peer.uid);
+    snprintf(client->who, sizeof client->who, "uid %u (%.40s), pid %d", peer.uid,
+             user ? user->pw_name : "no name", (int)peer.pid);
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len,
                       void *arg)
 {
@@ -273,6 +309,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     }
     struct api_client *client = must_alloc(1, sizeof *client);
     *client = (struct api_client){.api = a, .stream = stream, .next = a->first};
+    name_peer(client, fd);
     a->first = client;
     a->clients++;
     bufferevent_setcb(stream, on_read, on_written, on_event, client);

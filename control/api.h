@@ -13,6 +13,11 @@ enum {
 
 struct call; /* one request that waits for its reply */
 struct control *call_control(const struct call *call);
+/* Who asks, as the kernel knows it: "uid 0 (root), pid 812". Lives as long as the call. */
+const char *call_who(const struct call *call);
+/* The audit log tells of this call, a text that lives for ever (NULL: it does not), of the "name" in its
+ * request, and of how it ended. */
+void call_audit(struct call *call, const char *what, const json_t *request);
 /* Exactly one of these, once; then the call is gone. data is taken over. */
 void call_reply(struct call *call, json_t *data);
 void call_fail(struct call *call, const char *code, const char *format, ...)

@@ -1,4 +1,5 @@
-/* certificate.c: PEM texts (RFC 7468) to certificates and keys, and back; what a certificate says (RFC 5280). */
+/* certificate.c: PEM texts (RFC 7468) to certificates and keys, and back; what a certificate says (RFC 5280).
+ */
 #include "control/certificate.h"
 
 #include <openssl/err.h>
@@ -34,7 +35,8 @@ static bool read_certificates(struct certificate *c, const char *pem, char *erro
             c->leaf = x;
         else if (sk_X509_num(c->chain) == CERTIFICATE_CHAIN_MAX || sk_X509_push(c->chain, x) == 0) {
             X509_free(x);
-            snprintf(error, size, "more than %d certificates; leave out what is not its chain", CERTIFICATE_CHAIN_MAX + 1);
+            snprintf(error, size, "more than %d certificates; leave out what is not its chain",
+                     CERTIFICATE_CHAIN_MAX + 1);
         }
     }
     bool over = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
@@ -71,14 +73,15 @@ static bool read_key(struct certificate *c, const char *text, const char *pass, 
         snprintf(error, size, "there is no private key in it; give it as PEM (-----BEGIN PRIVATE KEY-----)");
     else if (!c->key && strstr(text, "ENCRYPTED"))
         snprintf(error, size, "the private key is encrypted, and %s; give its passphrase",
-                 pass ? "the passphrase does not open it" : "there is no passphrase");
+                 pass && *pass ? "the passphrase does not open it" : "there is no passphrase");
     else if (!c->key)
         snprintf(error, size, "the private key cannot be read: %s; give it as PEM", certificate_reason());
     ERR_clear_error();
     return c->key != NULL;
 }
 
-struct certificate *certificate_read(const char *pem, const char *key, const char *pass, char *error, size_t size)
+struct certificate *certificate_read(const char *pem, const char *key, const char *pass, char *error,
+                                     size_t size)
 {
     struct certificate *c = must_alloc(1, sizeof *c);
     if (strlen(pem) > CERTIFICATE_TEXT_MAX || (key && strlen(key) > CERTIFICATE_TEXT_MAX))
@@ -247,7 +250,8 @@ json_t *certificate_json(const struct certificate *c, time_t now)
     json_object_set_new(j, "not_before", date_json(begins));
     json_object_set_new(j, "not_after", date_json(ends));
     json_object_set_new(j, "not_after_seconds", json_integer((json_int_t)ends));
-    json_object_set_new(j, "days_left", json_integer((json_int_t)((ends - now - (ends < now ? 86399 : 0)) / 86400)));
+    json_object_set_new(j, "days_left",
+                        json_integer((json_int_t)((ends - now - (ends < now ? 86399 : 0)) / 86400)));
     json_object_set_new(j, "key", key_json(X509_get0_pubkey(x)));
     json_object_set_new(j, "signature", json_string(OBJ_nid2ln(X509_get_signature_nid(x))));
     json_object_set_new(j, "serial", serial_json(x));

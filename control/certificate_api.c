@@ -20,15 +20,17 @@ const char *certificates_name(struct call *call, const json_t *request)
     const char *name = request_word(request, "name");
     if (store_is_name(name))
         return name;
-    call_fail(call, "bad-value",
-              "a certificate's name has 1 to %d letters, digits, '-', '_' or '.' and begins with a letter or digit",
-              STORE_NAME_MAX);
+    call_fail(
+        call, "bad-value",
+        "a certificate's name has 1 to %d letters, digits, '-', '_' or '.' and begins with a letter or digit",
+        STORE_NAME_MAX);
     return NULL;
 }
 
 /* -- reading ------------------------------------------------------------------------------------------ */
 
-struct certificate *certificates_stored(const struct certificates *cs, const char *name, char *error, size_t size)
+struct certificate *certificates_stored(const struct certificates *cs, const char *name, char *error,
+                                        size_t size)
 {
     const struct settings *s = commit_running(certificates_control(cs)->commit);
     char *path = *name ? store_path(certificates_folder(cs), name, STORE_PAIR)
@@ -41,7 +43,9 @@ struct certificate *certificates_stored(const struct certificates *cs, const cha
         snprintf(error, size, "no certificate is in use (tls-cert-file is empty)");
     } else {
         char *text = store_read(path, error, size), *key = text ? store_read(key_path, error, size) : NULL;
-        c = key ? certificate_read(text, key, *name ? NULL : settings_get(s, "tls-key-file-pass"), error, size) : NULL;
+        c = key ? certificate_read(text, key, *name ? NULL : settings_get(s, "tls-key-file-pass"), error,
+                                   size)
+                : NULL;
         secret_free(key);
         secret_free(text);
     }
@@ -55,7 +59,8 @@ static struct certificate *with_stored_key(const struct certificates *cs, const 
 {
     for (enum store_kind kind = STORE_PAIR; kind <= STORE_REQUEST; kind++) {
         char *path = store_path(certificates_folder(cs), name, kind), why[256];
-        char *text = store_has(certificates_folder(cs), name, kind) ? store_read(path, why, sizeof why) : NULL;
+        char *text =
+            store_has(certificates_folder(cs), name, kind) ? store_read(path, why, sizeof why) : NULL;
         struct certificate *c = text ? certificate_read(pem, text, NULL, why, sizeof why) : NULL;
         secret_free(text);
         free(path);
@@ -66,7 +71,8 @@ static struct certificate *with_stored_key(const struct certificates *cs, const 
     certificate_reason();
     struct certificate *c = certificate_read(pem, NULL, NULL, error, size);
     if (c)
-        snprintf(error, size, "no private key was given, and none is stored as %s that fits; give its file", name);
+        snprintf(error, size, "no private key was given, and none is stored as %s that fits; give its file",
+                 name);
     certificate_free(c);
     return NULL;
 }
@@ -103,13 +109,14 @@ static bool names_the_box(const struct certificates *cs, X509 *x)
     return named || !has_ip; /* without any name, that is said elsewhere */
 }
 
-void certificates_judge(const struct certificates *cs, const struct certificate *c, const char *ca, bool handshake,
-                        struct findings *f)
+void certificates_judge(const struct certificates *cs, const struct certificate *c, const char *ca,
+                        bool handshake, struct findings *f)
 {
     char error[256];
     certificate_check(c, ca, time(NULL), f);
     if (!names_the_box(cs, c->leaf))
-        words_add(&f->warnings, must_copy("the certificate names none of the box's addresses (link-address)"));
+        words_add(&f->warnings,
+                  must_copy("the certificate names none of the box's addresses (link-address)"));
     if (handshake && c->key && f->errors.n == 0 && !certificate_handshake(c, error, sizeof error))
         words_add(&f->errors, must_copy(error));
 }
@@ -124,15 +131,16 @@ static json_t *lines_json(struct words *w)
 
 json_t *certificates_findings(struct findings *f)
 {
-    json_t *j = json_pack("{s:b,s:o,s:o}", "ok", f->errors.n == 0, "errors", lines_json(&f->errors), "warnings",
-                          lines_json(&f->warnings));
+    json_t *j = json_pack("{s:b,s:o,s:o}", "ok", f->errors.n == 0, "errors", lines_json(&f->errors),
+                          "warnings", lines_json(&f->warnings));
     findings_free(f);
     return j;
 }
 
 /* -- looking ------------------------------------------------------------------------------------------ */
 
-static void add_row(json_t *list, const struct certificates *cs, const char *name, const char *shown, bool used)
+static void add_row(json_t *list, const struct certificates *cs, const char *name, const char *shown,
+                    bool used)
 {
     char error[512];
     struct certificate *c = certificates_stored(cs, name, error, sizeof error);
@@ -166,8 +174,8 @@ void certificate_list(struct call *call, const json_t *request)
     store_names(certificates_folder(cs), STORE_REQUEST, &requests);
     for (unsigned i = 0; i < requests.n; i++)
         if (!store_has(certificates_folder(cs), requests.p[i], STORE_PAIR))
-            json_array_append_new(
-                list, json_pack("{s:s,s:b,s:b}", "name", requests.p[i], "used", 0, "request", 1));
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:b,s:b}", "name", requests.p[i], "used", 0, "request", 1));
     words_free(&names);
     words_free(&requests);
     call_reply(call, list);
@@ -206,8 +214,9 @@ void certificate_verdict(struct call *call, const json_t *request)
     bool given = *request_word(request, "certificate");
     if (!given && !certificates_name(call, request))
         return;
-    struct certificate *c = given ? certificates_given(cs, "", request, error, sizeof error)
-                                  : certificates_stored(cs, request_word(request, "name"), error, sizeof error);
+    struct certificate *c = given
+                                ? certificates_given(cs, "", request, error, sizeof error)
+                                : certificates_stored(cs, request_word(request, "name"), error, sizeof error);
     if (c)
         certificates_judge(cs, c, request_word(request, "ca"), true, &f);
     else
@@ -240,8 +249,8 @@ void certificate_export(struct call *call, const json_t *request)
 static bool is_free(struct call *call, const char *name)
 {
     if (certificates_is_used(all(call), name))
-        call_fail(call, "refused", "certificate %s is in use; see `sluice certificate rotate`, or choose another name",
-                  name);
+        call_fail(call, "refused",
+                  "certificate %s is in use; see `sluice certificate rotate`, or choose another name", name);
     else if (certificates_busy(all(call)))
         call_fail(call, "busy", "certificates are being rotated; try again");
     else
@@ -252,8 +261,11 @@ static bool is_free(struct call *call, const char *name)
 /* It has been answered by a certificate for its key. */
 static void drop_request(const struct certificates *cs, const char *name, const struct certificate *c)
 {
-    char *path = store_path(certificates_folder(cs), name, STORE_REQUEST), *pem = certificate_pem(c, false), error[512];
-    char *text = store_has(certificates_folder(cs), name, STORE_REQUEST) ? store_read(path, error, sizeof error) : NULL;
+    char *path = store_path(certificates_folder(cs), name, STORE_REQUEST), *pem = certificate_pem(c, false),
+         error[512];
+    char *text = store_has(certificates_folder(cs), name, STORE_REQUEST)
+                     ? store_read(path, error, sizeof error)
+                     : NULL;
     struct certificate *answered = text ? certificate_read(pem, text, NULL, error, sizeof error) : NULL;
     if (answered && EVP_PKEY_eq(answered->key, c->key) == 1 &&
         !store_delete(certificates_folder(cs), name, STORE_REQUEST, error, sizeof error))
@@ -264,7 +276,8 @@ static void drop_request(const struct certificates *cs, const char *name, const 
     free(path);
 }
 
-bool certificates_store(struct certificates *cs, const char *name, const struct certificate *c, char *error, size_t size)
+bool certificates_store(struct certificates *cs, const char *name, const struct certificate *c, char *error,
+                        size_t size)
 {
     char *text = certificate_bundle(c);
     bool good = store_write(certificates_folder(cs), name, STORE_PAIR, text, error, size);
@@ -335,8 +348,9 @@ static struct certificate_wish wish_of(const json_t *request, const struct words
     const char *common = request_word(request, "common_name"), *key = request_word(request, "key_type");
     json_int_t days = request_number(request, "days", DAYS_DEFAULT);
     return (struct certificate_wish){.key = *key ? key : "p256",
-                                     .name = *common ? common
-                                             : san->n && strlen(san->p[0]) <= 64 ? san->p[0] : name,
+                                     .name = *common                             ? common
+                                             : san->n && strlen(san->p[0]) <= 64 ? san->p[0]
+                                                                                 : name,
                                      .san = san,
                                      .days = days < 0 || days > UINT32_MAX ? 0 : (unsigned)days};
 }
@@ -376,12 +390,14 @@ void certificate_csr(struct call *call, const json_t *request)
     if (!name)
         return;
     if (store_has(certificates_folder(cs), name, STORE_REQUEST)) {
-        call_fail(call, "refused", "a request of %s waits for its certificate; install that, or delete %s", name, name);
+        call_fail(call, "refused", "a request of %s waits for its certificate; install that, or delete %s",
+                  name, name);
         return;
     }
     wanted_names(cs, request, &san);
     struct certificate_wish wish = wish_of(request, &san, name);
-    char *text = certificate_request(&wish, error, sizeof error), *pem = text ? certificate_request_pem(text) : NULL;
+    char *text = certificate_request(&wish, error, sizeof error),
+         *pem = text ? certificate_request_pem(text) : NULL;
     if (pem && store_write(certificates_folder(cs), name, STORE_REQUEST, text, error, sizeof error)) {
         log_line(LOG_LEVEL_NOTICE, "A signing request for certificate %s is stored", name);
         call_reply(call, json_pack("{s:s,s:s}", "name", name, "pem", pem));
@@ -410,7 +426,8 @@ void certificate_delete(struct call *call, const json_t *request)
             return;
         }
         certificates_refresh(cs);
-        log_line(LOG_LEVEL_NOTICE, "%s %s is deleted", kind == STORE_PAIR ? "Certificate" : "The request of", name);
+        log_line(LOG_LEVEL_NOTICE, "%s %s is deleted", kind == STORE_PAIR ? "Certificate" : "The request of",
+                 name);
         call_reply(call, json_pack("{s:s}", "deleted", kind == STORE_PAIR ? "certificate" : "request"));
     }
 }

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS_LEAST = 112, /* of security (NIST SP 800-57): RSA 2048, SHA-224; what OpenSSL's level 2 asks */
-       DAYS_SOON = 30 };
+enum {
+    BITS_LEAST = 112, /* of security (NIST SP 800-57): RSA 2048, SHA-224; what OpenSSL's level 2 asks */
+    DAYS_SOON = 30
+};
 
 static void fail(struct findings *f, const char *line)
 {
@@ -49,7 +51,8 @@ static const char *which(int i, char text[48])
 static void check_pair(const struct certificate *c, struct findings *f)
 {
     if (c->key && X509_check_private_key(c->leaf, c->key) != 1)
-        fail(f, "the private key is not the one of the certificate; the first certificate must be the server's own");
+        fail(f, "the private key is not the one of the certificate; the first certificate must be the "
+                "server's own");
     ERR_clear_error();
 }
 
@@ -86,8 +89,9 @@ static void check_names(const struct certificate *c, struct findings *f)
     GENERAL_NAMES_free(names);
     ERR_clear_error();
     if (usable == 0)
-        warn(f, must_copy("the certificate names no host (subjectAltName with DNS or IP): clients that check names "
-                          "refuse it"));
+        warn(f, must_copy(
+                    "the certificate names no host (subjectAltName with DNS or IP): clients that check names "
+                    "refuse it"));
 }
 
 static void check_strength(const struct certificate *c, struct findings *f)
@@ -99,14 +103,15 @@ static void check_strength(const struct certificate *c, struct findings *f)
         if (!key)
             words_add(&f->errors, must_print("the public key of %s cannot be read", which(i, text)));
         else if (EVP_PKEY_get_security_bits(key) < BITS_LEAST)
-            words_add(&f->errors, must_print("the key of %s is too weak (%d bits); RSA needs 2048, elliptic curves 224",
-                                             which(i, text), EVP_PKEY_get_bits(key)));
+            words_add(&f->errors,
+                      must_print("the key of %s is too weak (%d bits); RSA needs 2048, elliptic curves 224",
+                                 which(i, text), EVP_PKEY_get_bits(key)));
         /* Nobody verifies the signature of a self-signed one: it is trusted by itself. */
         if (!(X509_get_extension_flags(at(c, i)) & EXFLAG_SS) &&
             X509_get_signature_info(at(c, i), NULL, NULL, &bits, NULL) == 1 && bits < BITS_LEAST)
             words_add(&f->errors,
-                      must_print("the signature of %s is too weak (%s); it needs SHA-256 or better", which(i, text),
-                                 OBJ_nid2ln(X509_get_signature_nid(at(c, i)))));
+                      must_print("the signature of %s is too weak (%s); it needs SHA-256 or better",
+                                 which(i, text), OBJ_nid2ln(X509_get_signature_nid(at(c, i)))));
     }
     ERR_clear_error();
 }
@@ -134,9 +139,10 @@ static void check_chain(const struct certificate *c, struct findings *f)
             words_add(&f->errors, must_print("certificate %d stands there twice; leave one out", i + 1));
         else if (X509_check_issued(issuer, at(c, i)) != X509_V_OK ||
                  X509_verify(at(c, i), X509_get0_pubkey(issuer)) != 1)
-            words_add(&f->errors, must_print("%s is not the issuer of %s; the chain must begin with the server's own "
-                                             "and go up from there",
-                                             which(i + 1, next), which(i, text)));
+            words_add(&f->errors,
+                      must_print("%s is not the issuer of %s; the chain must begin with the server's own "
+                                 "and go up from there",
+                                 which(i + 1, next), which(i, text)));
     }
     X509 *last = at(c, count(c) - 1);
     if (count(c) == 1 && !(X509_get_extension_flags(last) & EXFLAG_SS))
@@ -169,9 +175,8 @@ static void check_issuer(const struct certificate *c, const char *pem, time_t no
         X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
         X509_STORE_CTX_set_time(ctx, 0, now);
         if (X509_verify_cert(ctx) != 1)
-            words_add(&f->errors,
-                      must_print("the chain does not lead to that authority: %s",
-                                 X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx))));
+            words_add(&f->errors, must_print("the chain does not lead to that authority: %s",
+                                             X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx))));
     }
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(store);

@@ -1,4 +1,5 @@
-/* certificate_handshake.c: a pair proves itself before it is served: a TLS server and a client talk in memory. */
+/* certificate_handshake.c: a pair proves itself before it is served: a TLS server and a client talk in
+ * memory. */
 #include "control/certificate.h"
 
 #include <openssl/err.h>
@@ -7,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STEPS_MAX = 20, /* flights of a handshake, with room to spare */
-       PIPE_BYTES = 1 << 20 };
+enum {
+    STEPS_MAX = 20, /* flights of a handshake, with room to spare */
+    PIPE_BYTES = 1 << 20
+};
 
 static SSL_CTX *server_side(const struct certificate *c)
 {
@@ -25,7 +28,8 @@ static SSL_CTX *client_side(const struct certificate *c)
 {
     int n = sk_X509_num(c->chain);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    if (!ctx || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), n ? sk_X509_value(c->chain, n - 1) : c->leaf) != 1) {
+    if (!ctx ||
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), n ? sk_X509_value(c->chain, n - 1) : c->leaf) != 1) {
         SSL_CTX_free(ctx);
         return NULL;
     }
@@ -34,14 +38,17 @@ static SSL_CTX *client_side(const struct certificate *c)
     return ctx;
 }
 
-/* Asks for the first host that the certificate names; one that stands for several, "*.example.net", by one of them. */
+/* Asks for the first host that the certificate names; one that stands for several, "*.example.net", by one of
+ * them. */
 static void ask_for(SSL *client, const X509 *x)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
     X509_VERIFY_PARAM *wanted = SSL_get0_param(client);
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
-        const ASN1_STRING *s = g->type == GEN_IPADD ? g->d.iPAddress : g->type == GEN_DNS ? g->d.dNSName : NULL;
+        const ASN1_STRING *s = g->type == GEN_IPADD ? g->d.iPAddress
+                               : g->type == GEN_DNS ? g->d.dNSName
+                                                    : NULL;
         char host[300];
         if (!s)
             continue;
@@ -81,8 +88,8 @@ static bool try_version(SSL_CTX *ours, SSL_CTX *theirs, const X509 *x, int versi
         SSL_set_connect_state(client);
         ask_for(client, x);
         ERR_clear_error();
-        good = SSL_set_min_proto_version(server, version) == 1 && SSL_set_max_proto_version(server, version) == 1 &&
-               talk(server, client);
+        good = SSL_set_min_proto_version(server, version) == 1 &&
+               SSL_set_max_proto_version(server, version) == 1 && talk(server, client);
         long verdict = SSL_get_verify_result(client);
         if (!good)
             snprintf(error, size, "a handshake with it fails (%s): %s",

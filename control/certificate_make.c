@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 64 /* of a common name: ub-common-name */, HOST_MAX_BYTES = 255, BACKDATED_SECONDS = 3600 };
+enum {
+    NAME_MAX_BYTES = 64 /* of a common name: ub-common-name */,
+    HOST_MAX_BYTES = 255,
+    BACKDATED_SECONDS = 3600
+};
 
 const char certificate_keys[] = "p256, p384, rsa2048 or rsa3072";
 
@@ -24,7 +28,8 @@ static EVP_PKEY *make_key(const char *kind, char *error, size_t size)
     static const struct {
         const char *kind, *curve;
         size_t bits;
-    } kinds[] = {{"p256", "P-256", 0}, {"p384", "P-384", 0}, {"rsa2048", NULL, 2048}, {"rsa3072", NULL, 3072}};
+    } kinds[] = {
+        {"p256", "P-256", 0}, {"p384", "P-384", 0}, {"rsa2048", NULL, 2048}, {"rsa3072", NULL, 3072}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kind, kinds[i].kind) == 0) {
             EVP_PKEY *key = kinds[i].curve ? EVP_EC_gen(kinds[i].curve) : EVP_RSA_gen(kinds[i].bits);
@@ -64,10 +69,17 @@ static GENERAL_NAME *alternative(const char *s)
 {
     unsigned char ip[16];
     GENERAL_NAME *g = GENERAL_NAME_new();
-    int bytes = inet_pton(AF_INET, s, ip) == 1 ? 4 : inet_pton(AF_INET6, s, ip) == 1 ? 16 : 0,
-        type = bytes ? GEN_IPADD : is_uri(s) ? GEN_URI : is_host(s) ? GEN_DNS : -1;
-    ASN1_STRING *value = type < 0 ? NULL : ASN1_STRING_type_new(bytes ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
-    if (g && value && ASN1_STRING_set(value, bytes ? (const void *)ip : s, bytes ? bytes : (int)strlen(s)) == 1) {
+    int bytes = inet_pton(AF_INET, s, ip) == 1    ? 4
+                : inet_pton(AF_INET6, s, ip) == 1 ? 16
+                                                  : 0,
+        type = bytes        ? GEN_IPADD
+               : is_uri(s)  ? GEN_URI
+               : is_host(s) ? GEN_DNS
+                            : -1;
+    ASN1_STRING *value =
+        type < 0 ? NULL : ASN1_STRING_type_new(bytes ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
+    if (g && value &&
+        ASN1_STRING_set(value, bytes ? (const void *)ip : s, bytes ? bytes : (int)strlen(s)) == 1) {
         GENERAL_NAME_set0_value(g, type, value);
         return g;
     }
@@ -108,7 +120,7 @@ static bool set_name(X509_NAME *name, const char *common, char *error, size_t si
 
 /* -- extensions --------------------------------------------------------------------------------------- */
 
-static bool add_text(STACK_OF(X509_EXTENSION) **all, X509V3_CTX *ctx, int nid, const char *text)
+static bool add_text(STACK_OF(X509_EXTENSION) * *all, X509V3_CTX *ctx, int nid, const char *text)
 {
     X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, ctx, nid, text);
     bool good = e && X509v3_add_ext(all, e, -1);
@@ -117,7 +129,7 @@ static bool add_text(STACK_OF(X509_EXTENSION) **all, X509V3_CTX *ctx, int nid, c
 }
 
 /* A server's certificate and no authority: whoever gets hold of its key can be this box, but nobody else. */
-static bool extensions(STACK_OF(X509_EXTENSION) **all, GENERAL_NAMES *names, const EVP_PKEY *key)
+static bool extensions(STACK_OF(X509_EXTENSION) * *all, GENERAL_NAMES *names, const EVP_PKEY *key)
 {
     X509V3_CTX ctx;
     X509V3_set_ctx_nodb(&ctx);
@@ -157,7 +169,7 @@ static bool add_identifier(X509 *x)
 }
 
 /* Everything but the names, and the signature. */
-static bool fill_in(X509 *x, EVP_PKEY *key, STACK_OF(X509_EXTENSION) *all, unsigned days, time_t now)
+static bool fill_in(X509 *x, EVP_PKEY *key, STACK_OF(X509_EXTENSION) * all, unsigned days, time_t now)
 {
     time_t from = now - BACKDATED_SECONDS, to = now;
     bool good = X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
@@ -169,7 +181,8 @@ static bool fill_in(X509 *x, EVP_PKEY *key, STACK_OF(X509_EXTENSION) *all, unsig
     return good && add_identifier(x) && X509_sign(x, key, EVP_sha256()) > 0;
 }
 
-struct certificate *certificate_self_signed(const struct certificate_wish *w, time_t now, char *error, size_t size)
+struct certificate *certificate_self_signed(const struct certificate_wish *w, time_t now, char *error,
+                                            size_t size)
 {
     struct certificate *c = must_alloc(1, sizeof *c);
     STACK_OF(X509_EXTENSION) *all = NULL;
@@ -211,9 +224,9 @@ char *certificate_request(const struct certificate_wish *w, char *error, size_t 
     X509_REQ *request = X509_REQ_new();
     char *text = NULL;
     if (key && request && set_name(X509_REQ_get_subject_name(request), w->name, error, size)) {
-        if (X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(request, key) == 1 &&
-            extensions(&all, names, key) && X509_REQ_add_extensions(request, all) == 1 &&
-            X509_REQ_sign(request, key, EVP_sha256()) > 0)
+        if (X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
+            X509_REQ_set_pubkey(request, key) == 1 && extensions(&all, names, key) &&
+            X509_REQ_add_extensions(request, all) == 1 && X509_REQ_sign(request, key, EVP_sha256()) > 0)
             text = request_text(key, request);
         if (!text)
             snprintf(error, size, "no request can be made: %s", certificate_reason());

@@ -1,10 +1,11 @@
 /* certificate_rotate.c: another certificate for the data port, key and certificate as one unit:
  *
- *     judge, handshake with ourselves -> the store's file replaced -> a generation of configuration -> done
- *                                                                      |--- refused: the file as it was before
+ *     judge, handshake with ourselves -> the store's file replaced -> a generation of configuration
+ *         -> accepted: served
+ *         -> refused: the file is put back as it was
  *
- * The file holds key and certificate together, and is replaced by a rename: whenever control or the machine ends, what
- * is there is the old pair or the new one. A control that starts again sends what it finds. */
+ * The file holds key and certificate together, and is replaced by a rename: whenever control or the machine
+ * ends, what is there is the old pair or the new one. A control that starts again sends what it finds. */
 #include "control/certificates.h"
 #include "control/log.h"
 #include "control/secret_memory.h"
@@ -16,7 +17,7 @@
 struct rotation {
     struct call *call;
     struct certificates *all;
-    char *name, *before; /* the file's old text; NULL: there was none */
+    char *name, *before;  /* the file's old text; NULL: there was none */
     bool replaced, known; /* the configuration names this file already */
     json_t *reply;
 };
@@ -34,9 +35,9 @@ static void put_back(struct rotation *r)
 {
     char error[512];
     const char *folder = certificates_folder(r->all);
-    bool good = !r->replaced ||
-                (r->before ? store_write(folder, r->name, STORE_PAIR, r->before, error, sizeof error)
-                           : store_delete(folder, r->name, STORE_PAIR, error, sizeof error));
+    bool good =
+        !r->replaced || (r->before ? store_write(folder, r->name, STORE_PAIR, r->before, error, sizeof error)
+                                   : store_delete(folder, r->name, STORE_PAIR, error, sizeof error));
     if (!good)
         log_line(LOG_LEVEL_WARNING, "Certificate %s cannot be put back: %s", r->name, error);
     certificates_refresh(r->all);
@@ -82,7 +83,8 @@ static struct certificate *candidate(struct call *call, struct certificates *all
 static void commit_pair(struct rotation *r)
 {
     char *path = store_path(certificates_folder(r->all), r->name, STORE_PAIR);
-    const struct change change[] = {{"tls-cert-file", path}, {"tls-key-file", path}, {"tls-key-file-pass", ""}};
+    const struct change change[] = {
+        {"tls-cert-file", path}, {"tls-key-file", path}, {"tls-key-file-pass", ""}};
     r->known = certificates_is_used(r->all, r->name);
     commit_set(certificates_control(r->all)->commit, change, sizeof change / sizeof *change, false,
                "certificate rotate", committed, r);
@@ -105,7 +107,8 @@ void certificate_rotate(struct call *call, const json_t *request)
     if (!c)
         return;
     struct rotation *r = must_alloc(1, sizeof *r);
-    *r = (struct rotation){.call = call, .all = all, .name = must_copy(name), .reply = certificate_json(c, time(NULL))};
+    *r = (struct rotation){
+        .call = call, .all = all, .name = must_copy(name), .reply = certificate_json(c, time(NULL))};
     json_object_set_new(r->reply, "name", json_string(name));
     json_object_set_new(r->reply, "findings", certificates_findings(&f));
     certificates_set_busy(all, true);

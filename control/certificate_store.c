@@ -135,7 +135,8 @@ char *store_read(const char *path, char *error, size_t size)
     return text;
 }
 
-bool store_write(const char *folder, const char *name, enum store_kind kind, const char *text, char *error, size_t size)
+bool store_write(const char *folder, const char *name, enum store_kind kind, const char *text, char *error,
+                 size_t size)
 {
     struct words names = {0};
     store_names(folder, kind, &names);

@@ -89,10 +89,10 @@ static void forget(struct certificates *cs)
 
 static enum urgency urgency(const struct watched *w, time_t now)
 {
-    return w->trouble || w->ends <= now                   ? EXPIRED
+    return w->trouble || w->ends <= now                 ? EXPIRED
            : w->ends <= now + (time_t)DAYS_URGENT * DAY ? URGENT
            : w->ends <= now + (time_t)DAYS_SOON * DAY   ? SOON
-                                                          : WELL;
+                                                        : WELL;
 }
 
 static char *alarm_of(const struct watched *w, time_t now)
@@ -191,8 +191,8 @@ json_t *certificates_alarms(const struct certificates *cs)
     return list;
 }
 
-static void gauge(struct text *out, const struct certificates *cs, const char *name, const char *help, time_t since,
-                  long unit)
+static void gauge(struct text *out, const struct certificates *cs, const char *name, const char *help,
+                  time_t since, long unit)
 {
     bool first = true;
     for (unsigned i = 0; i < cs->n; i++) {

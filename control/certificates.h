@@ -1,5 +1,5 @@
-/* certificates.h: the certificates of a running control: those in its store, the one that the data port is configured
- * with, when they end. */
+/* certificates.h: the certificates of a running control: those in its store, the one that the data port is
+ * configured with, when they end. */
 #pragma once
 #include "control/certificate.h"
 #include "control/certificate_store.h"
@@ -20,7 +20,8 @@ void certificates_refresh(struct certificates *cs);
 
 /* -- certificate_watch.c -- */
 
-/* A line for each certificate in use that has expired or soon will; a line of the log when it begins, then daily. */
+/* A line for each certificate in use that has expired or soon will; a line of the log when it begins, then
+ * daily. */
 json_t *certificates_alarms(const struct certificates *cs);
 /* Gauges of when each one ends. */
 void certificates_metrics(struct text *out, const struct certificates *cs);
@@ -30,15 +31,16 @@ void certificates_metrics(struct text *out, const struct certificates *cs);
 operation certificate_list, certificate_show, certificate_verdict, certificate_install, certificate_rotate,
     certificate_make, certificate_csr, certificate_delete, certificate_export;
 
-/* What installing and rotating share: the pair of the request, with a key that is stored if none is given. NULL and one
- * line. */
+/* What installing and rotating share: the pair of the request, with a key that is stored if none is given.
+ * NULL and one line. */
 struct certificate *certificates_given(const struct certificates *cs, const char *name, const json_t *request,
                                        char *error, size_t size);
 /* NAME of the store, or with "" the one in use. NULL and one line. */
-struct certificate *certificates_stored(const struct certificates *cs, const char *name, char *error, size_t size);
+struct certificate *certificates_stored(const struct certificates *cs, const char *name, char *error,
+                                        size_t size);
 /* Everything that can be said before it is served. */
-void certificates_judge(const struct certificates *cs, const struct certificate *c, const char *ca, bool handshake,
-                        struct findings *f);
+void certificates_judge(const struct certificates *cs, const struct certificate *c, const char *ca,
+                        bool handshake, struct findings *f);
 /* {"ok","errors","warnings"}; ends the findings. */
 json_t *certificates_findings(struct findings *f);
 /* The name in the request if it can be one; otherwise the call has failed and it is NULL. */

@@ -2,6 +2,7 @@
 #include "control/commit.h"
 #include "control/log.h"
 #include "control/rewrite.h"
+#include "control/tls_files.h"
 #include "control/users.h"
 
 #include <inttypes.h>
@@ -28,12 +29,16 @@ struct commit {
     struct commit_options options;
     void (*changed)(void *ctx, const struct settings *now);
     void *ctx;
+    commit_told *told; /* may be NULL */
+    void *told_ctx;
 
     struct settings *running;
     struct settings *started; /* what the present dataplane was started with; NULL when there is none */
     uint64_t generation, last_number;
     char *refusal;
+    struct tls_files *tls; /* as the running configuration has them; NULL = not read, or not wanted */
 
+    struct tls_files *candidate_tls; /* of the candidate, if it reads them anew */
     struct settings
         *candidate; /* waiting for the dataplane's consent; NULL when what was sent is `running` */
     uint64_t sent;  /* its generation; 0 = not waiting */
@@ -126,7 +131,8 @@ static struct settings *effective(const struct commit *c, const struct settings 
 }
 
 /* With the users of the ACL file: what a dataplane starts with. */
-static bool send_generation(struct commit *c, const struct settings *s, const struct words *users, long seconds)
+static bool send_generation(struct commit *c, const struct settings *s, const struct words *users,
+                            long seconds)
 {
     struct pair_list list = {0};
     struct settings *e = effective(c, s);
@@ -134,6 +140,9 @@ static bool send_generation(struct commit *c, const struct settings *s, const st
     settings_each(e, add_pair, &list);
     for (unsigned i = 0; users && i < users->n; i++)
         add_pair("user", users->p[i], &list);
+    const struct tls_files *tls = c->candidate_tls ? c->candidate_tls : c->tls;
+    if (tls)
+        tls_files_each(tls, add_pair, &list);
     c->sent = next_generation(c);
     bool good = link_config(c->link, c->sent, list.pair, list.n);
     free(list.pair);
@@ -153,6 +162,8 @@ static void finish(struct commit *c, const char *error)
     c->head = p->next;
     if (!c->head)
         c->tail = &c->head;
+    if (error && c->told)
+        c->told(c->told_ctx, p->who, c->running, NULL, error);
     p->done(p->ctx, error);
     words_free(&p->names);
     words_free(&p->values);
@@ -160,8 +171,59 @@ static void finish(struct commit *c, const char *error)
     free(p);
 }
 
+static char *failed(const char *name, const char *why)
+{
+    return must_print("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why);
+}
+
+/* Redis' words for whatever is wrong with its files. */
+static char *tls_failed(const struct pending *p)
+{
+    for (unsigned i = 0; i < p->names.n; i++)
+        if (strncasecmp(p->names.p[i], "tls-", 4) == 0)
+            return failed(p->names.p[i], "Unable to update TLS configuration. Check server logs.");
+    return must_print("ERR Unable to update TLS configuration. Check server logs.");
+}
+
+/* -- certificates and keys ---------------------------------------------------------------------------- */
+
+/* Does this change read the files anew? One that does not name a directive of theirs keeps what was read: a file
+ * that is just being written is then nobody's accident. */
+static bool names_tls(const struct pending *p)
+{
+    for (unsigned i = 0; i < p->names.n; i++)
+        if (strncasecmp(p->names.p[i], "tls-", 4) == 0)
+            return true;
+    return p->names.n == 0; /* the whole file is loaded */
+}
+
+static void drop_tls(struct tls_files **f)
+{
+    tls_files_free(*f);
+    *f = NULL;
+}
+
+/* What the log says is for the operator alone; a client hears Redis' words. NULL or an error on the heap. */
+static char *read_tls(struct commit *c, const struct pending *p, const struct settings *s)
+{
+    char why[512];
+    if (!names_tls(p) || !tls_wanted(s))
+        return NULL;
+    if ((c->candidate_tls = tls_files_read(s, why, sizeof why)))
+        return NULL;
+    log_line(LOG_LEVEL_WARNING, "%s", why);
+    return tls_failed(p);
+}
+
 static void run(struct commit *c, struct settings *owned, uint64_t generation)
 {
+    if (c->told)
+        c->told(c->told_ctx, c->head->who, c->running, owned, NULL);
+    if (c->candidate_tls) {
+        drop_tls(&c->tls);
+        c->tls = c->candidate_tls;
+        c->candidate_tls = NULL;
+    }
     settings_free(c->running);
     c->running = owned;
     c->generation = generation;
@@ -183,11 +245,6 @@ static const char *forbidden(const struct commit *c, const struct directive *d, 
         strcmp(settings_get(c->running, "enable-protected-configs"), "yes") != 0)
         return "can't set protected config";
     return NULL;
-}
-
-static char *failed(const char *name, const char *why)
-{
-    return must_print("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why);
 }
 
 /* Value i of a repeated directive. All that a change names together replace the list; an empty one adds
@@ -263,6 +320,8 @@ static void next_change(struct commit *c)
         struct pending *p = c->head;
         struct settings *s = p->names.n ? settings_copy(c->running) : settings_defaults();
         char *error = p->names.n ? apply_set(c, p, s) : apply_file(c, s);
+        if (!error)
+            error = read_tls(c, p, s);
         if (error) {
             settings_free(s);
             finish(c, error);
@@ -274,6 +333,7 @@ static void next_change(struct commit *c)
             c->candidate = s;
         } else {
             settings_free(s);
+            drop_tls(&c->candidate_tls);
             finish(c, "ERR the dataplane does not take a new configuration");
         }
     }
@@ -352,10 +412,12 @@ void commit_result(struct commit *c, uint64_t generation, bool accepted, const c
         run(c, candidate, generation);
         finish(c, NULL);
     } else if (candidate) {
-        char *error = c->head->names.n ? failed(c->head->names.p[0], why)
+        char *error = strncmp(why, "TLS: ", 5) == 0 ? tls_failed(c->head)
+                      : c->head->names.n ? failed(c->head->names.p[0], why)
                                        : must_print("ERR refused by the dataplane: %s", why);
         log_line(LOG_LEVEL_WARNING, "The dataplane refuses generation %" PRIu64 ": %s", generation, why);
         settings_free(candidate);
+        drop_tls(&c->candidate_tls);
         c->candidate = NULL;
         c->sent = 0;
         finish(c, error);
@@ -376,6 +438,7 @@ static void give_up(struct commit *c, const char *why)
 {
     evtimer_del(c->timer);
     c->sent = 0;
+    drop_tls(&c->candidate_tls);
     if (c->candidate) {
         settings_free(c->candidate);
         c->candidate = NULL;
@@ -392,6 +455,14 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
     next_change(c);
 }
 
+/* Control has just started: what was read before it did is not known any more. */
+static bool first_tls(struct commit *c, char *error, size_t size)
+{
+    if (!c->tls && tls_wanted(c->running))
+        c->tls = tls_files_read(c->running, error, size);
+    return c->tls || !tls_wanted(c->running);
+}
+
 void commit_attached(struct commit *c, bool fresh)
 {
     settings_free(c->started);
@@ -403,6 +474,9 @@ void commit_attached(struct commit *c, bool fresh)
     if (fresh && !users_of_file(c->running, &users, error, sizeof error)) {
         set_refusal(c, error); /* to serve without the users that were to be would let everybody in */
         log_line(LOG_LEVEL_WARNING, "The dataplane is not started: %s", error);
+    } else if (!first_tls(c, error, sizeof error)) {
+        set_refusal(c, error);
+        log_line(LOG_LEVEL_WARNING, "The dataplane gets no configuration, as TLS cannot be set up: %s", error);
     } else if (!send_generation(c, c->running, &users, START_SECONDS)) {
         log_line(LOG_LEVEL_WARNING, "The configuration could not be sent to the dataplane");
     }
@@ -452,11 +526,19 @@ void commit_free(struct commit *c)
     c->candidate = NULL;
     while (c->head)
         finish(c, "ERR control is stopping");
+    drop_tls(&c->tls);
+    drop_tls(&c->candidate_tls);
     settings_free(c->running);
     settings_free(c->started);
     free(c->refusal);
     event_free(c->timer);
     free(c);
+}
+
+void commit_tell(struct commit *c, commit_told *told, void *ctx)
+{
+    c->told = told;
+    c->told_ctx = ctx;
 }
 
 const struct settings *commit_running(const struct commit *c)

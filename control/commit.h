@@ -25,6 +25,11 @@ struct commit *commit_new(struct event_base *base, struct link *link, const stru
                           struct settings *owned, void (*changed)(void *ctx, const struct settings *now),
                           void *ctx);
 void commit_free(struct commit *c);
+/* told() is called after every change of the running configuration that somebody asked for, and after every
+ * one that failed (then `after` is NULL, and error says why). */
+typedef void commit_told(void *ctx, const char *who, const struct settings *before,
+                         const struct settings *after, const char *error);
+void commit_tell(struct commit *c, commit_told *told, void *ctx);
 
 const struct settings *commit_running(const struct commit *c);
 uint64_t commit_generation(const struct commit *c); /* of the running configuration */
@@ -45,7 +50,8 @@ void commit_set(struct commit *c, const struct change *change, unsigned n, bool 
                 commit_done *done, void *ctx);
 /* Reads the file (and the command line over it) again. */
 void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx);
-/* The users that the dataplane has, as "user name rules", for the `user` directives of the next CONFIG REWRITE. */
+/* The users that the dataplane has, as "user name rules", for the `user` directives of the next CONFIG
+ * REWRITE. */
 void commit_users(struct commit *c, const struct words *users);
 /* CONFIG REWRITE. False and one line in error. */
 bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size);

@@ -13,6 +13,7 @@ struct control {
     struct execs *execs;
     struct capture *capture;
     struct load *load;
+    struct audit *audit;
     struct certificates *certificates;
     struct snapshot *snapshot;
     struct heartbeat heartbeat;

@@ -454,7 +454,9 @@ bool link_config(struct link *l, uint64_t generation, const struct link_pair *pa
             put_text(&w, pair[i].name);
             put_text(&w, pair[i].value);
         }
-        if ((part == 0 && n > 0) || !send_message(l, &w))
+        bool sent = (part > 0 || n == 0) && send_message(l, &w);
+        explicit_bzero(l->out_message, sizeof l->out_message); /* it may hold a private key */
+        if (!sent)
             return false;
         pair += part;
         n -= part;

@@ -1,4 +1,5 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
+#include "control/audit.h"
 #include "control/capture.h"
 #include "control/certificates.h"
 #include "control/control.h"
@@ -33,7 +34,8 @@ static const char usage[] =
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
     "       sluice-control --version\n"
-    "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, --plan)\n";
+    "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
+    "--plan)\n";
 
 struct program {
     struct control control;
@@ -43,7 +45,8 @@ struct program {
     /* Texts that must outlive every generation of settings. */
     char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir, *pid_file;
     int lock_fd;
-    bool leaving; /* `sluice stop`: leave when the dataplane has stopped */
+    uint64_t refused, refused_ms; /* logins that the audit log knows of, and when it was told */
+    bool leaving;                 /* `sluice stop`: leave when the dataplane has stopped */
 };
 
 /* -- what the link and the supervisor report ---------------------------------------------------------- */
@@ -176,10 +179,44 @@ static void on_hangup(evutil_socket_t number, short what, void *arg)
     commit_load(p->control.commit, "SIGHUP", loaded, NULL);
 }
 
+/* -- the audit log ------------------------------------------------------------------------------------ */
+
+static void on_told(void *ctx, const char *who, const struct settings *before, const struct settings *after,
+                    const char *error)
+{
+    struct control *c = ctx;
+    bool wire = strncmp(who, "user ", 5) == 0;
+    audit_note(c->audit, who,
+               wire                         ? "data port"
+               : strcmp(who, "SIGHUP") == 0 ? "signal"
+                                            : "management socket",
+               "configuration", after ? audit_changes(before, after) : NULL, error ? error : "ok");
+}
+
+/* Logins that were refused since it was last told: ACL LOG has their addresses and users. Once a minute at
+ * most, so that nobody drives the rest out of the log with them. */
+static void note_refused_logins(struct program *p)
+{
+    enum { APART_MS = 60000 };
+    struct block b;
+    uint64_t n, now = monotonic_ms();
+    if (!block_read(p->control.link, &b) || !block_sum(&b, "auth_failures", &n))
+        return;
+    if (n < p->refused) /* another dataplane, or CONFIG RESETSTAT */
+        p->refused = 0;
+    if (n == p->refused || (p->refused_ms && now - p->refused_ms < APART_MS))
+        return;
+    audit_note(p->control.audit, "clients (see ACL LOG)", "data port", "logins",
+               json_pack("{s:I}", "count", (json_int_t)(n - p->refused)), "refused");
+    p->refused = n;
+    p->refused_ms = now;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd, (void)what, (void)arg;
+    (void)fd, (void)what;
     log_tick();
+    note_refused_logins(arg);
 }
 
 static void apply_log_settings(const struct settings *s)
@@ -369,6 +406,16 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
     c->commit = commit_new(c->base, c->link, &options, s, settings_changed, p);
+    commit_tell(c->commit, on_told, c);
+    char *folder = must_print("%s/audit", p->state_dir);
+    c->audit = audit_open(folder, error, sizeof error);
+    free(folder);
+    if (!c->audit) {
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+        return false;
+    }
+    audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION),
+               "ok");
     c->certificates = certificates_open(c, p->state_dir, error, sizeof error);
     if (!c->certificates) {
         log_line(LOG_LEVEL_WARNING, "%s", error);
@@ -409,6 +456,7 @@ static void close_parts(struct program *p)
     supervise_free(c->supervisor);
     link_free(c->link);
     event_base_free(c->base);
+    audit_close(c->audit);
     log_release();
     free(p->file);
     free(p->dataplane);
@@ -467,6 +515,7 @@ int main(int argc, char **argv)
         supervise_start(p.control.supervisor);
         event_base_dispatch(p.control.base);
         log_line(LOG_LEVEL_NOTICE, "sluice-control ends");
+        audit_note(p.control.audit, "sluice-control", "itself", "end", NULL, "ok");
     }
     close_parts(&p);
     return good ? 0 : 1;

@@ -5,6 +5,7 @@
 #include "control/metrics.h"
 #include "control/resp.h"
 #include "control/show.h"
+#include "control/audit.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -49,8 +50,12 @@ static json_t *addresses_json(const struct settings *s)
     int d = directive_find("link-address");
     for (unsigned i = 0; i < s->value[d].n; i++) {
         const char *a = s->value[d].p[i];
-        json_array_append_new(list,
-                              json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
+        if (settings_number(s, "port"))
+            json_array_append_new(list,
+                                  json_sprintf("%.*s:%s", (int)strcspn(a, "/"), a, settings_get(s, "port")));
+        if (settings_number(s, "tls-port"))
+            json_array_append_new(list, json_sprintf("%.*s:%s (TLS)", (int)strcspn(a, "/"), a,
+                                                     settings_get(s, "tls-port")));
     }
     return list;
 }
@@ -345,7 +350,7 @@ static void config_set(struct call *call, const json_t *request)
         }
     }
     if (n)
-        commit_set(call_control(call)->commit, change, n, false, "the management API", change_done, call);
+        commit_set(call_control(call)->commit, change, n, false, call_who(call), change_done, call);
     else
         call_fail(call, "bad-request", "set: an object with names and values is needed");
     free(change);
@@ -354,7 +359,7 @@ static void config_set(struct call *call, const json_t *request)
 static void config_load(struct call *call, const json_t *request)
 {
     (void)request;
-    commit_load(call_control(call)->commit, "the management API", change_done, call);
+    commit_load(call_control(call)->commit, call_who(call), change_done, call);
 }
 
 static void config_rewrite(struct call *call, const json_t *request)
@@ -362,7 +367,7 @@ static void config_rewrite(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     char error[512];
     (void)request;
-    if (commit_rewrite(c->commit, "the management API", error, sizeof error))
+    if (commit_rewrite(c->commit, call_who(call), error, sizeof error))
         call_reply(call, json_pack("{s:s}", "file", c->config_path));
     else
         call_fail(call, "failed", "%s", error);
@@ -374,7 +379,7 @@ static void restart_dataplane(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     (void)request;
-    supervise_restart(c->supervisor, "the management API");
+    supervise_restart(c->supervisor, call_who(call));
     call_reply(call,
                json_pack("{s:s}", "dataplane", supervise_phase_name(supervise_status(c->supervisor)->phase)));
 }
@@ -387,9 +392,28 @@ static void stop(struct call *call, const json_t *request)
     c->stop_all(c);
 }
 
+/* -- the audit log ------------------------------------------------------------------------------------ */
+
+static void audit_show(struct call *call, const json_t *request)
+{
+    json_int_t lines = request_number(request, "lines", 50);
+    if (lines < 1 || lines > 10000)
+        call_fail(call, "bad-request", "lines: a number from 1 to 10000");
+    else
+        call_reply(call, audit_last(call_control(call)->audit, (unsigned)lines));
+}
+
+static void audit_verify_all(struct call *call, const json_t *request)
+{
+    (void)request;
+    call_reply(call, audit_verify(call_control(call)->audit));
+}
+
 static const struct {
     const char *op, *what;
     operation *run;
+    const char *
+        audited; /* its name in the audit log; what changes the configuration tells of itself (commit_tell) */
 } operations[] = {
     {"show", "status", show_status},
     {"show", "version", show_version},
@@ -415,22 +439,24 @@ static const struct {
     {"config", "get", config_get},
     {"config", "set", config_set},
     {"config", "load", config_load},
-    {"config", "rewrite", config_rewrite},
+    {"config", "rewrite", config_rewrite, "config rewrite"},
     {"certificate", "list", certificate_list},
     {"certificate", "show", certificate_show},
     {"certificate", "check", certificate_verdict},
-    {"certificate", "install", certificate_install},
-    {"certificate", "rotate", certificate_rotate},
-    {"certificate", "self-signed", certificate_make},
-    {"certificate", "csr", certificate_csr},
-    {"certificate", "delete", certificate_delete},
+    {"certificate", "install", certificate_install, "certificate install"},
+    {"certificate", "rotate", certificate_rotate, "certificate rotate"},
+    {"certificate", "self-signed", certificate_make, "certificate self-signed"},
+    {"certificate", "csr", certificate_csr, "certificate csr"},
+    {"certificate", "delete", certificate_delete, "certificate delete"},
     {"certificate", "export", certificate_export},
-    {"restart", "dataplane", restart_dataplane},
-    {"stop", "", stop},
-    {"capture", "", capture_operation},
+    {"restart", "dataplane", restart_dataplane, "restart dataplane"},
+    {"stop", "", stop, "stop"},
+    {"capture", "", capture_operation, "capture"},
+    {"audit", "show", audit_show},
+    {"audit", "verify", audit_verify_all},
     {"snapshot", "list", snapshot_list},
-    {"snapshot", "import", snapshot_import},
-    {"snapshot", "abandon", snapshot_abandon},
+    {"snapshot", "import", snapshot_import, "snapshot import"},
+    {"snapshot", "abandon", snapshot_abandon, "snapshot abandon"},
 };
 
 void operation_run(struct call *call, json_t *request)
@@ -438,6 +464,7 @@ void operation_run(struct call *call, json_t *request)
     const char *op = request_word(request, "op"), *what = request_word(request, "what");
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operations[i].op, op) == 0 && strcmp(operations[i].what, what) == 0) {
+            call_audit(call, operations[i].audited, request);
             operations[i].run(call, request);
             return;
         }

@@ -1,5 +1,6 @@
 /* users.c: see users.h. */
 #include "control/users.h"
+#include "control/audit.h"
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
@@ -15,6 +16,7 @@ enum { FILE_MAX = 16 << 20 };
 struct asked {
     struct control *control;
     uint64_t id;
+    const char *what; /* for the audit log */
     char *who;
     void (*then)(struct asked *a, const struct words *users);
 };
@@ -30,6 +32,7 @@ static void end(struct asked *a)
 static void answer(struct asked *a, const char *error)
 {
     struct text resp = {0};
+    audit_note(a->control->audit, a->who, "data port", a->what, NULL, error ? error : "ok");
     if (error)
         resp_error(&resp, "%.2000s", error);
     else
@@ -40,11 +43,11 @@ static void answer(struct asked *a, const char *error)
     end(a);
 }
 
-static struct asked *asked_new(struct control *c, uint64_t id, const char *who,
+static struct asked *asked_new(struct control *c, uint64_t id, const char *what, const char *who,
                                void (*then)(struct asked *a, const struct words *users))
 {
     struct asked *a = must_alloc(1, sizeof *a);
-    *a = (struct asked){c, id, must_copy(who), then};
+    *a = (struct asked){c, id, what, must_copy(who), then};
     return a;
 }
 
@@ -124,7 +127,7 @@ static void save(struct asked *a, const struct words *users)
 
 void users_save(struct control *c, uint64_t id, const char *who)
 {
-    list_users(asked_new(c, id, who, save));
+    list_users(asked_new(c, id, "acl save", who, save));
 }
 
 /* -- CONFIG REWRITE -- */
@@ -152,7 +155,7 @@ static void rewrite(struct asked *a, const struct words *users)
 
 void users_rewrite(struct control *c, uint64_t id, const char *who)
 {
-    list_users(asked_new(c, id, who, rewrite));
+    list_users(asked_new(c, id, "config rewrite", who, rewrite));
 }
 
 /* -- reading the file -- */
@@ -203,7 +206,7 @@ static void on_loaded(void *ctx, const char *resp, size_t len, const char *error
 
 void users_load(struct control *c, uint64_t id, const char *who)
 {
-    struct asked *a = asked_new(c, id, who, NULL);
+    struct asked *a = asked_new(c, id, "acl load", who, NULL);
     char error[512] = "";
     char *text = read_users(acl_file(c), error, sizeof error);
     if (!text) {

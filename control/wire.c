@@ -1,6 +1,7 @@
 /* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL
  * SAVE, SHUTDOWN and, later, the commands of snapshots and the log. https://redis.io/commands/config-set/,
  * config-rewrite/, shutdown/ */
+#include "control/audit.h"
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
@@ -38,12 +39,22 @@ static void answer_ok(struct control *c, uint64_t id)
     answer(c, id, &resp);
 }
 
-/* The part of a client's description that names it: addr=127.0.0.1:50412 */
-static void client_address(const char *client, char *out, size_t size)
+/* The value of a field of a client's description: "addr=127.0.0.1:50412 ..."; "" if it has none. */
+static int field(const char *client, const char *name, const char **value)
 {
-    const char *addr = strstr(client, "addr=");
-    addr = addr ? addr + 5 : client;
-    snprintf(out, size, "%.*s", (int)strcspn(addr, " "), addr);
+    const char *at = strstr(client, name);
+    *value = at ? at + strlen(name) : "";
+    return (int)strcspn(*value, " ");
+}
+
+static void name_client(const char *client, char *out, size_t size)
+{
+    const char *addr, *user;
+    int addr_len = field(client, " addr=", &addr), user_len = field(client, " user=", &user);
+    if (addr_len)
+        snprintf(out, size, "user %.*s at %.*s", user_len < 64 ? user_len : 64, user, addr_len, addr);
+    else
+        snprintf(out, size, "%.100s", client);
 }
 
 static void set_done(void *ctx, const char *error)
@@ -188,6 +199,7 @@ static void shutdown_box(struct control *c, uint64_t id, const char *who, int ar
         return;
     }
     char *reason = must_print("stopped by SHUTDOWN from %s", who);
+    audit_note(c->audit, who, "data port", "shutdown", NULL, "ok");
     struct ending *e = must_alloc(1, sizeof *e);
     *e = (struct ending){c, id, reason, force};
     if (!saves || !possible)
@@ -211,8 +223,8 @@ static const struct {
 
 void wire_ask(struct control *c, uint64_t id, const char *client, int argc, char **argv)
 {
-    char who[128];
-    client_address(client, who, sizeof who);
+    char who[192];
+    name_client(client, who, sizeof who);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcasecmp(commands[i].name, argv[0]) == 0 &&
             (!commands[i].sub || (argc > 1 && strcasecmp(commands[i].sub, argv[1]) == 0))) {

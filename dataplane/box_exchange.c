@@ -114,7 +114,7 @@ const char *plane_reconfigure(struct plane *p, struct config *conf)
     }
     if (conf->workers != old->workers)
         conf->workers = old->workers; /* fixed at start: control says "needs restart" */
-    static char error[128];
+    static char error[256];
     if (!generation_compile(conf, old, error, sizeof error))
         return error;
     if (p->retired) { /* nobody can hold it any more, or the last grace period ran out of time */

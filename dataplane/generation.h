@@ -1,4 +1,5 @@
-/* generation.h: what belongs to a generation of configuration beside its fields: the compiled packet filter.
+/* generation.h: what belongs to a generation of configuration beside its fields: the compiled packet filter, and
+ * contexts for TLS.
  * Main thread only; EAL must run. */
 #pragma once
 #include "base/config.h"

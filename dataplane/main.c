@@ -4,6 +4,7 @@
 #include "box.h"
 #include "base/heap.h"
 #include "facts.h"
+#include "tls/tls.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -221,6 +222,8 @@ int main(int argc, char **argv)
     }
     take_signals(on_signal);
     signal(SIGPIPE, SIG_IGN);
+    if (!tls_start())
+        return fail(&plane, "no memory for TLS");
     plane.channel = channel_open(path, &ops, &plane, error, sizeof error);
     if (!plane.channel)
         return fail(&plane, error);

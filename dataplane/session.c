@@ -6,6 +6,7 @@
 #include "command/pubsub.h"
 #include "command/transaction.h"
 #include "job.h"
+#include "secure.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -59,14 +60,20 @@ static void refuse(struct worker *w, struct tcp_conn *c, const char *text)
     count_one(w->counters, COUNTER_connections_rejected);
 }
 
-/* Redis refuses strangers when there is no password and protected-mode is on; the data port knows no
- * loopback, so that is everybody. */
-static const char denied[] = "-DENIED Sluice is running in protected mode because protected mode is enabled "
-                             "and no password is set for the default "
-                             "user. In this mode no client is served on the data port. Set a password with "
-                             "'requirepass', or disable protected mode "
-                             "with 'protected-mode no' in the configuration or 'sluice config set "
-                             "protected-mode no' on the management interface.\r\n";
+/* Redis refuses all but local clients while protected-mode is on and the default user needs no password. The data
+ * port has no loopback interface (a source of 127.0.0.0/8 on the wire proves nothing), so here that is everybody;
+ * and Redis' advice would not help. */
+static const char denied[] =
+    "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
+    "default user. In this mode connections are only accepted from the loopback interface, which this box does not "
+    "have on its data port. Set a password with 'sluice config set requirepass', or, if nobody else can reach the "
+    "data port, disable protected mode with 'sluice config set protected-mode no' on the management interface, and "
+    "make the change permanent with 'sluice config rewrite'.\r\n";
+
+static bool is_denied(struct worker *w)
+{
+    return w->conf->protected_mode && acl_no_password(&w->env);
+}
 
 static void link_live(struct session *s)
 {
@@ -165,18 +172,21 @@ void session_holds(struct session *s)
 
 struct session *session_open(struct worker *w, struct tcp_conn *c)
 {
+    struct endpoint local, peer;
+    tcp_endpoints(c, &local, &peer);
+    bool tls = w->conf->tls_port && local.port == w->conf->tls_port; /* who comes there hears nothing in plain words */
     count_one(w->counters, COUNTER_connections_received);
-    if (w->conf->protected_mode && acl_no_password(&w->env)) {
+    if (!tls && is_denied(w)) {
         refuse(w, c, denied);
         return NULL;
     }
     if (atomic_load_explicit(&w->box->clients, memory_order_relaxed) >= w->conf->maxclients) {
-        refuse(w, c, "-ERR max number of clients reached\r\n");
+        refuse(w, c, tls ? "" : "-ERR max number of clients reached\r\n");
         return NULL;
     }
     struct session *s = session_take(w);
     if (!s) {
-        refuse(w, c, "-ERR out of memory for another client\r\n");
+        refuse(w, c, tls ? "" : "-ERR out of memory for another client\r\n");
         return NULL;
     }
     atomic_fetch_add_explicit(&w->box->clients, 1, memory_order_relaxed);
@@ -184,7 +194,8 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
                 w->env.now_ms);
     acl_welcome(&w->env, &s->client);
     s->client.worker = (uint8_t)w->id;
-    tcp_endpoints(c, &s->client.local, &s->client.peer);
+    s->client.local = local;
+    s->client.peer = peer;
     if (config_worker_of_port(w->conf, s->client.local.port) >= 0)
         s->client.flags |= CLIENT_CLUSTER;
     s->worker = w;
@@ -193,7 +204,18 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     link_live(s);
     w->sessions++;
     tcp_set_user(c, s);
+    if (tls && !secure_open(s))
+        s->flags |= SESSION_BROKEN;
     return s;
+}
+
+void session_welcome(struct session *s)
+{
+    if (!is_denied(s->worker))
+        return;
+    count_one(s->worker->counters, COUNTER_connections_rejected);
+    session_write(s, SLICE_LIT(denied));
+    s->flags |= SESSION_ENDING;
 }
 
 static void unlink_ready(struct session *s)
@@ -237,6 +259,8 @@ void session_close(struct session *s, bool conn_gone)
     if (s->job)
         worker_orphan(s->job);
     worker_unpaused(w, s);
+    if (s->secure)
+        secure_close(s, conn_gone);
     if (!conn_gone)
         tcp_close(s->conn, w->env.now_us);
     query_free(s);
@@ -265,6 +289,15 @@ static bool waits(const struct session *s)
     return s->flags & SESSION_PAUSED || (s->job && block_waits(s->job));
 }
 
+/* Unless records that TCP had no room for are to leave first. */
+static __attribute__((noinline)) bool end(struct session *s, bool broken)
+{
+    if (!broken && s->secure && secure_spilled(s))
+        return false;
+    session_close(s, false);
+    return true;
+}
+
 bool session_settle(struct session *s)
 {
     if (s->client.flags & CLIENT_CLOSE_AFTER_REPLY)
@@ -274,10 +307,7 @@ bool session_settle(struct session *s)
     bool ended = (s->flags & (SESSION_ENDING | SESSION_PEER_CLOSED)) && idle;
     /* Nobody is there for whom a blocked client could wait. */
     ended |= (s->flags & SESSION_PEER_CLOSED) && waits(s);
-    if (!broken && !ended)
-        return false;
-    session_close(s, false);
-    return true;
+    return (broken || ended) && end(s, broken);
 }
 
 void session_measure(struct session *s)
@@ -311,8 +341,7 @@ static struct resp_limits limits_of(const struct session *s)
     };
 }
 
-/* Makes room for `more` bytes behind query_len; what was executed already is dropped first. */
-static bool query_room(struct session *s, size_t more)
+bool session_query_room(struct session *s, size_t more)
 {
     if (s->query_off) {
         s->worker->query_bytes -= s->query_off;
@@ -345,23 +374,30 @@ static void session_took(struct session *s)
     s->rx_off = 0;
 }
 
+bool session_may_hold(struct session *s, size_t more)
+{
+    if (s->query_len - s->query_off + more > s->worker->conf->client_query_buffer_limit) {
+        count_one(s->worker->counters, COUNTER_client_query_limit_closes);
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    session_holds(s);
+    return true;
+}
+
 /* Moves received bytes behind the half-read request in `query`; at least `need` further bytes are wanted.
  * False when there is nothing more, or the session is broken by it. */
 static bool query_gather(struct session *s, size_t need)
 {
     struct worker *w = s->worker;
+    if (s->flags & SESSION_TLS)
+        return secure_gather(s, need);
     size_t available = tcp_rx_available(s->conn) - s->rx_off, moved = 0;
-    if (available == 0)
+    if (available == 0 || !session_may_hold(s, available))
         return false;
-    if (s->query_len - s->query_off + available > w->conf->client_query_buffer_limit) {
-        count_one(w->counters, COUNTER_client_query_limit_closes);
-        s->flags |= SESSION_BROKEN;
-        return false;
-    }
-    session_holds(s);
     if (s->query_off == s->query_len) /* so far it was read where it lies: that comes along */
         need += tcp_rx_peek(s->conn, s->rx_off).len;
-    if (!query_room(s, need > available ? need : available)) {
+    if (!session_query_room(s, need > available ? need : available)) {
         s->flags |= SESSION_BROKEN;
         return false;
     }
@@ -457,12 +493,29 @@ static enum parse_result again(struct session *s)
     return PARSE_FULL;
 }
 
+/* Of a session that is not simply read where its frames lie: PARSE_... if nothing is to be read now, -1 if there is
+ * something in its query buffer. */
+static __attribute__((noinline)) int hindered(struct session *s, const struct batch *b)
+{
+    if (!(s->flags & SESSION_TLS))
+        return PARSE_DONE;
+    if (!batch_has(b, s) || s->query_len > s->query_off)
+        return secure_readable(s) ? -1 : PARSE_DONE;
+    /* To open more would move what the batch borrows. */
+    bool on = !(s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS));
+    return on && secure_has_input(s) ? PARSE_FULL : PARSE_DONE;
+}
+
 enum parse_result session_parse(struct session *s, struct batch *b)
 {
     const struct resp_limits limits = limits_of(s);
     for (;;) {
-        if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS))
-            return PARSE_DONE;
+        if (__builtin_expect(
+                s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS), 0)) {
+            int r = hindered(s, b);
+            if (r >= 0)
+                return (enum parse_result)r;
+        }
         if (b->n == BATCH_REQUESTS || b->args + 8 > BATCH_ARGS)
             return PARSE_FULL;
         bool gathered = s->query_len > s->query_off;
@@ -544,7 +597,8 @@ uint8_t *session_give_query(struct session *s, struct mark *after)
 
 bool session_has_input(const struct session *s)
 {
-    return tcp_rx_available(s->conn) > s->rx_off || s->query_len > s->query_off;
+    return tcp_rx_available(s->conn) > s->rx_off || s->query_len > s->query_off ||
+           (s->secure && secure_has_input(s));
 }
 
 void session_consumed(struct session *s)

@@ -9,6 +9,7 @@ struct worker;
 struct tcp_conn;
 struct job;
 struct batch;
+struct secure;
 
 struct out_chunk { /* replies that TCP had no room for */
     struct out_chunk *next;
@@ -30,8 +31,12 @@ enum session_flag {
     SESSION_DOOMED = 128, /* broken, and counted in the worker's `doomed` */
     SESSION_PAUSED = 512, /* stalled by CLIENT PAUSE */
     SESSION_HOPS = 1024,  /* what was read last goes to another worker: nothing is read behind it before that */
+    SESSION_TLS = 2048,   /* s->secure: all that is read and written goes through there */
+    SESSION_SHAKES = 4096, /* ... and its handshake is not done */
     SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
+
+enum { INDIRECT_CHUNKS = 1, INDIRECT_TLS = 2 };
 
 struct session {
     struct client client;
@@ -42,6 +47,7 @@ struct session {
     struct session *ready_next; /* list of readable sessions, or free list */
     struct session *live_prev, *live_next; /* list of all sessions of the worker */
     uint32_t placed; /* when it was put in front of it: the list is in descending order, but for wraps */
+    uint8_t indirect; /* INDIRECT_...: why replies are not written straight into frames */
     uint8_t due;     /* a bit for each walk that it was put in front of before its turn */
 
     /* In: requests are parsed where they lie in received frames; one that spans frames is gathered in
@@ -58,6 +64,7 @@ struct session {
     uint64_t soft_since_ms; /* when output passed the soft limit, 0 = below */
 
     struct job *job; /* what it waits for */
+    struct secure *secure;
 };
 
 /* -- life
@@ -66,6 +73,8 @@ struct session {
 /* A connection was accepted: gives it a session, or refuses it with Redis' text (maxclients, protected mode)
  * and closes it. */
 struct session *session_open(struct worker *w, struct tcp_conn *c);
+/* The client can be talked to: is it told that it is not welcome (protected mode)? */
+void session_welcome(struct session *s);
 /* Ends it: orderly if conn is alive, silently if the connection is gone already (conn_gone). Jobs are
  * orphaned. */
 void session_close(struct session *s, bool conn_gone);
@@ -107,6 +116,10 @@ enum parse_result session_parse(struct session *s, struct batch *b);
 bool session_has_input(const struct session *s);
 /* The batch has run: forgets what was executed. */
 void session_consumed(struct session *s);
+/* May so many bytes more be held for its requests (client-query-buffer-limit)? If not, it is broken. */
+bool session_may_hold(struct session *s, size_t more);
+/* Room for so many bytes behind query_len; what was executed is dropped. False without memory. */
+bool session_query_room(struct session *s, size_t more);
 /* Puts the reading position back to a request that has not been executed. */
 struct mark {
     size_t rx_off, query_off;
@@ -130,6 +143,8 @@ void session_write(struct session *s, struct slice bytes);
 void session_attach(struct session *s, struct out_chunk *first, struct out_chunk *last, uint64_t bytes);
 /* Marks the session broken if its output has passed a limit (Redis calls it at once and from its cron). */
 bool session_over_limit(struct session *s);
+/* The first n bytes of the first chunk have left. */
+void session_chunk_left(struct session *s, size_t n);
 /* Forgets the output that TCP has not taken: of sessions that are to be closed. */
 void session_drop_output(struct session *s);
 /* Whatever the session holds: itself, its requests, its replies, its transaction and subscriptions. */

@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "job.h"
+#include "secure.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -42,6 +43,7 @@ void session_drop_output(struct session *s)
     }
     s->worker->chunk_bytes -= s->chunk_bytes;
     s->chunk_first = s->chunk_last = NULL;
+    s->indirect &= (uint8_t)~INDIRECT_CHUNKS;
     s->chunk_bytes = 0;
 }
 
@@ -204,6 +206,7 @@ static bool chunk_append(struct session *s)
     else
         s->chunk_first = c;
     s->chunk_last = c;
+    s->indirect |= INDIRECT_CHUNKS;
     return true;
 }
 
@@ -229,6 +232,7 @@ void session_attach(struct session *s, struct out_chunk *first, struct out_chunk
     else
         s->chunk_first = first;
     s->chunk_last = last;
+    s->indirect |= INDIRECT_CHUNKS;
     s->chunk_bytes += bytes;
     s->worker->chunk_bytes += bytes;
     count_out(s, bytes);
@@ -243,21 +247,26 @@ static void window(struct session_out *o, uint8_t *p, size_t room)
     o->w.end = p + room;
 }
 
+static __attribute__((noinline)) void settle_otherwise(struct session_out *o, size_t n)
+{
+    if (o->where == OUT_CHUNK) {
+        chunk_wrote(o->session, n);
+    } else if (o->where == OUT_SEALED) {
+        secure_commit(o->session, n);
+        count_out(o->session, n);
+    }
+}
+
 /* What the writer has filled goes where it belongs. */
 static void settle(struct session_out *o)
 {
     struct session *s = o->session;
     size_t n = (size_t)(o->w.cur - o->w.start);
-    switch (o->where) {
-    case OUT_TCP:
+    if (__builtin_expect(o->where == OUT_TCP, 1)) {
         tcp_tx_commit(s->conn, n);
         count_out(s, n);
-        break;
-    case OUT_CHUNK:
-        chunk_wrote(s, n);
-        break;
-    default:
-        break;
+    } else {
+        settle_otherwise(o, n);
     }
     o->w.start = o->w.cur;
     o->where = OUT_NONE;
@@ -268,10 +277,15 @@ static bool place(struct session_out *o)
 {
     struct session *s = o->session;
     size_t room = 0;
-    uint8_t *p = s->chunk_first ? NULL : tcp_tx_reserve(s->conn, &room);
+    uint8_t *p = s->indirect ? NULL : tcp_tx_reserve(s->conn, &room);
     if (p) {
         o->where = OUT_TCP;
         window(o, p, room);
+        return true;
+    }
+    if (s->flags & SESSION_TLS && (p = secure_reserve(s))) {
+        o->where = OUT_SEALED;
+        window(o, p, SECURE_PLAIN);
         return true;
     }
     struct out_chunk *c = s->chunk_last;
@@ -314,7 +328,7 @@ void session_write_end(struct session *s)
     settle(o);
     if (o->w.failed)
         s->flags |= SESSION_BROKEN;
-    if (s->chunk_first)
+    if (s->indirect && (s->chunk_first || secure_spilled(s)))
         tcp_want_write(s->conn);
     o->session = NULL;
 }
@@ -325,10 +339,28 @@ void session_write(struct session *s, struct slice bytes)
     session_write_end(s);
 }
 
+void session_chunk_left(struct session *s, size_t n)
+{
+    struct out_chunk *c = s->chunk_first;
+    c->off += (uint32_t)n;
+    s->chunk_bytes -= n;
+    s->worker->chunk_bytes -= n;
+    if (c->off < c->len)
+        return;
+    s->chunk_first = c->next;
+    if (!c->next) {
+        s->chunk_last = NULL;
+        s->indirect &= (uint8_t)~INDIRECT_CHUNKS;
+    }
+    chunk_give(s->worker, c);
+}
+
 void session_drain(struct session *s)
 {
     struct worker *w = s->worker;
-    while (s->chunk_first) {
+    if (s->flags & SESSION_TLS)
+        secure_drain(s);
+    while (s->indirect == INDIRECT_CHUNKS) {
         struct out_chunk *c = s->chunk_first;
         size_t room, n = c->len - c->off;
         uint8_t *to = tcp_tx_reserve(s->conn, &room);
@@ -340,15 +372,7 @@ void session_drain(struct session *s)
             n = room;
         memcpy(to, c->data + c->off, n);
         tcp_tx_commit(s->conn, n);
-        c->off += (uint32_t)n;
-        s->chunk_bytes -= n;
-        w->chunk_bytes -= n;
-        if (c->off == c->len) {
-            s->chunk_first = c->next;
-            if (!c->next)
-                s->chunk_last = NULL;
-            chunk_give(w, c);
-        }
+        session_chunk_left(s, n);
     }
     tcp_push(s->conn, w->env.now_us);
 }

@@ -410,6 +410,8 @@ static void upkeep(struct worker *w)
     if (now >= w->next_timers_us) {
         tcp_timers(w->tcp, now);
         w->next_timers_us = now + TIMERS_EVERY_US;
+        if (w->secure.shaking)
+            secure_tend(w);
     }
     if (now >= w->next_net_us) {
         uint64_t next = net_tick(w->nif, now);
@@ -514,6 +516,7 @@ int worker_main(void *arg)
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
     port_tx_retry(w->queue);
+    tls_memory_trim();
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
     rte_rcu_qsbr_thread_unregister(w->box->rcu, w->id);
     return 0;
@@ -531,7 +534,8 @@ unsigned worker_clients_max(const struct config *conf)
 static bool listens(const struct worker *w)
 {
     const struct config *conf = w->conf;
-    return tcp_listen(w->tcp, conf->port) && (conf->cluster_view == CLUSTER_VIEW_NONE ||
+    return (!conf->port || tcp_listen(w->tcp, conf->port)) && (!conf->tls_port || tcp_listen(w->tcp, conf->tls_port)) &&
+           (conf->cluster_view == CLUSTER_VIEW_NONE ||
                                               tcp_listen(w->tcp, (uint16_t)(conf->cluster_view_port + w->id)));
 }
 
@@ -633,6 +637,7 @@ void worker_free(struct worker *w)
         acl_free(w->box->acl);
         w->box->acl = NULL;
     }
+    secure_free(w);
     batch_begin(&w->batch);
     free(w->batch.big);
     resp_reader_reset(&w->reader);

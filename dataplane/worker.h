@@ -16,6 +16,7 @@
 #include "job.h"
 #include "notes.h"
 #include "peer.h"
+#include "secure.h"
 #include "session.h"
 #include "tcp/tcp.h"
 #include "turns.h"
@@ -80,7 +81,7 @@ struct box { /* what the workers share; written by the main thread before they s
 struct session_out { /* the one writer that is open at a time */
     struct resp_writer w;
     struct session *session;
-    enum { OUT_NONE, OUT_TCP, OUT_CHUNK } where;
+    enum { OUT_NONE, OUT_TCP, OUT_CHUNK, OUT_SEALED } where;
 };
 
 #define SNAPSHOT_WORD "%SNAPSHOT" /* what control's EXEC of worker_snapshot.c begins with */
@@ -157,6 +158,7 @@ struct worker {
     unsigned sweep_hurry;     /* sessions to look at without waiting: one of them is to be closed */
     uint64_t idle_rounds;
     struct error_count errors[WORKER_ERRORS];
+    struct secure_worker secure;
     struct hotkeys hot;
     struct worker_snapshot snapshot;
     uint64_t next_gauge_us;

@@ -1,4 +1,5 @@
-/* certificate.c: `sluice certificate`: files are read here, so that control needs no right to an operator's folders. */
+/* certificate.c: `sluice certificate`: files are read here, so that control needs no right to an operator's
+ * folders. */
 #include "mgmt/operations.h"
 #include "mgmt/table.h"
 #include "mgmt/words.h"
@@ -26,7 +27,8 @@ static bool put_file(json_t *request, const char *key, const char *path)
         why = "it is empty";
     else if (len > FILE_MAX)
         why = "it is too long for a certificate or key";
-    else if (json_object_set_new(request, key, json_stringn(text, len)) < 0) /* UTF-8 is what the API speaks */
+    else if (json_object_set_new(request, key, json_stringn(text, len)) <
+             0) /* UTF-8 is what the API speaks */
         why = "it is not a text; give it as PEM";
     if (why)
         fprintf(stderr, "sluice: %s: %s\n", path, why);
@@ -49,13 +51,15 @@ static bool put_passphrase(json_t *request, const char *path)
 }
 
 /* What the files given on the command line and the options say. NULL: that was said on stderr. */
-static json_t *request_with(const struct invocation *in, const char *name, const char *certificate, const char *key)
+static json_t *request_with(const struct invocation *in, const char *name, const char *certificate,
+                            const char *key)
 {
     json_t *request = request_for(in);
     if (name)
         json_object_set_new(request, "name", json_string(name));
-    if ((!certificate || put_file(request, "certificate", certificate)) && (!key || put_file(request, "key", key)) &&
-        (!in->ca || put_file(request, "ca", in->ca)) && (!in->passphrase || put_passphrase(request, in->passphrase)))
+    if ((!certificate || put_file(request, "certificate", certificate)) &&
+        (!key || put_file(request, "key", key)) && (!in->ca || put_file(request, "ca", in->ca)) &&
+        (!in->passphrase || put_passphrase(request, in->passphrase)))
         return request;
     json_decref(request);
     return NULL;
@@ -84,11 +88,10 @@ static void print_findings(FILE *out, const json_t *findings)
 /* What `show` and the changes print. */
 static void print_certificate(FILE *out, const json_t *j)
 {
-    static const char *const fields[][2] = {{"subject", "subject"},       {"issuer", "issuer"}, {"names", "names"},
-                                            {"valid from", "not_before"}, {"until", "not_after"},
-                                            {"days left", "days_left"},   {"key", "key"},
-                                            {"signature", "signature"},   {"serial", "serial"},
-                                            {"SHA-256", "sha256"},        {"chain", "chain"}};
+    static const char *const fields[][2] = {
+        {"subject", "subject"}, {"issuer", "issuer"},       {"names", "names"}, {"valid from", "not_before"},
+        {"until", "not_after"}, {"days left", "days_left"}, {"key", "key"},     {"signature", "signature"},
+        {"serial", "serial"},   {"SHA-256", "sha256"},      {"chain", "chain"}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         print_field(out, fields[i][0], json_object_get(j, fields[i][1]));
     print_findings(out, json_object_get(j, "findings"));
@@ -122,7 +125,8 @@ int run_certificate_list(struct invocation *in)
     json_array_foreach(j, i, row)
     {
         const json_t *names = json_object_get(row, "names");
-        json_object_set_new(row, "in use", json_string(json_is_true(json_object_get(row, "used")) ? "yes" : "no"));
+        json_object_set_new(row, "in use",
+                            json_string(json_is_true(json_object_get(row, "used")) ? "yes" : "no"));
         if (json_array_size(names))
             json_object_set_new(row, "shown names",
                                 json_sprintf(json_array_size(names) > 1 ? "%s, ..." : "%s",
@@ -239,8 +243,9 @@ int run_certificate_make(struct invocation *in)
     int code = ask(in, request, &j);
     if (j) {
         print_certificate(in->out, j);
-        fprintf(in->out, "stored; `sluice certificate rotate %s` serves it, `sluice certificate export %s` is what "
-                         "clients trust\n",
+        fprintf(in->out,
+                "stored; `sluice certificate rotate %s` serves it, `sluice certificate export %s` is what "
+                "clients trust\n",
                 text_of(j, "name"), text_of(j, "name"));
     }
     json_decref(j);

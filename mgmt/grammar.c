@@ -70,16 +70,23 @@ static const struct node snapshot[] = {
      .op = "snapshot", .what = "abandon"},
     {0}};
 
+static const struct node audit[] = {
+    {"show", "the last lines: who changed what, when, from where", .run = run_audit_show, .op = "audit",
+     .what = "show"},
+    {"verify", "whether any line was changed, taken out or put in", .run = run_audit_verify, .op = "audit",
+     .what = "verify"},
+    {0}};
+
 static const struct node certificate[] = {
-    {"list", "certificates that are stored, and the one in use", .run = run_certificate_list, .op = "certificate",
-     .what = "list"},
+    {"list", "certificates that are stored, and the one in use", .run = run_certificate_list,
+     .op = "certificate", .what = "list"},
     {"show", "a certificate (the one in use), and what is to be said about it", .run = run_certificate_show,
      .op = "certificate", .what = "show", .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
     {"check", "whether a stored one, or the pair in two files, can be served", .run = run_certificate_check,
      .op = "certificate", .what = "check",
      .parameter = {{"NAME|CERTIFICATE", PARAMETER_CERTIFICATE, false}, {"KEY", PARAMETER_FILE, true}}},
-    {"install", "store a certificate with its chain and key, without using it", .run = run_certificate_install,
-     .op = "certificate", .what = "install",
+    {"install", "store a certificate with its chain and key, without using it",
+     .run = run_certificate_install, .op = "certificate", .what = "install",
      .parameter = {{"NAME", PARAMETER_CERTIFICATE, false},
                    {"CERTIFICATE", PARAMETER_FILE, false},
                    {"KEY", PARAMETER_FILE, true}}},
@@ -94,8 +101,9 @@ static const struct node certificate[] = {
      .op = "certificate", .what = "csr", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
     {"delete", "delete the request that waits, or else the certificate", .run = run_certificate_delete,
      .op = "certificate", .what = "delete", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
-    {"export", "print a certificate (the one in use) with its chain; never its key", .run = run_certificate_export,
-     .op = "certificate", .what = "export", .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
+    {"export", "print a certificate (the one in use) with its chain; never its key",
+     .run = run_certificate_export, .op = "certificate", .what = "export",
+     .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
     {0}};
 
 static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again",
@@ -106,6 +114,7 @@ const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
     {"certificate", "certificates of the data port", .next = certificate},
+    {"audit", "the log of changes", .next = audit},
     {"restart", "start a part again", .next = restart},
     {"snapshot", "files with all keys", .next = snapshot},
     {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
@@ -120,7 +129,7 @@ const struct option options[] = {
     {"--json", NULL, "print JSON", AT(json)},
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
-    {"--lines", "N", "show log: the last N lines", AT(lines)},
+    {"--lines", "N", "show log, audit show: the last N lines", AT(lines)},
     {"--limit", "N", "show connections, hotkeys, bigkeys: at most so many (1000, 20, 20)", AT(limit)},
     {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
     {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
@@ -133,13 +142,18 @@ const struct option options[] = {
     {"--duration", "SECONDS", "capture: end after so long", AT(duration)},
     {"--direction", "in|out|both", "capture: only received or only sent frames", AT(direction)},
     {"--write", "FILE", "capture: write pcapng to FILE (- for stdout) instead of a line a packet", AT(write)},
-    {"--san", "NAME,...", "certificate: DNS names, addresses, URIs in it (default: the box's addresses)", AT(san)},
+    {"--san", "NAME,...", "certificate: DNS names, addresses, URIs in it (default: the box's addresses)",
+     AT(san)},
     {"--days", "N", "certificate self-signed: how long it is valid (365)", AT(days)},
-    {"--subject", "NAME", "certificate self-signed, csr: common name (default: the first of --san)", AT(subject)},
-    {"--key-type", "KIND", "certificate self-signed, csr: p256, p384, rsa2048 or rsa3072 (p256)", AT(key_type)},
+    {"--subject", "NAME", "certificate self-signed, csr: common name (default: the first of --san)",
+     AT(subject)},
+    {"--key-type", "KIND", "certificate self-signed, csr: p256, p384, rsa2048 or rsa3072 (p256)",
+     AT(key_type)},
     {"--ca", "FILE", "certificate check, install, rotate: the authority that must have issued it", AT(ca)},
-    {"--passphrase", "FILE", "certificate check, install, rotate: what opens the private key", AT(passphrase)},
-    {"--authority", NULL, "certificate export: only the top of the chain, for clients to trust", AT(authority)},
+    {"--passphrase", "FILE", "certificate check, install, rotate: what opens the private key",
+     AT(passphrase)},
+    {"--authority", NULL, "certificate export: only the top of the chain, for clients to trust",
+     AT(authority)},
     {"--socket", "PATH",
      "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
     {0}};
@@ -306,7 +320,8 @@ static char *const *names_for(const struct parameter *p, const struct known_name
                                               : NULL;
 }
 
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned index, const struct known_names *known)
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned index,
+                             const struct known_names *known)
 {
     const struct node *table = grammar, *at = NULL;
     unsigned candidates;

@@ -9,7 +9,13 @@ typedef int handler(struct invocation *in); /* exit code */
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum parameter_kind { PARAMETER_NONE, PARAMETER_DIRECTIVE, PARAMETER_VALUE, PARAMETER_FILE, PARAMETER_CERTIFICATE };
+enum parameter_kind {
+    PARAMETER_NONE,
+    PARAMETER_DIRECTIVE,
+    PARAMETER_VALUE,
+    PARAMETER_FILE,
+    PARAMETER_CERTIFICATE
+};
 
 struct parameter {
     const char *name;
@@ -38,7 +44,7 @@ struct invocation {
     bool json;
     const char *match, *level, *lines;
     const char *limit, *detail, *count, *size, *interval;
-    const char *filter, *snaplen, *duration, *direction, *write; /* capture */
+    const char *filter, *snaplen, *duration, *direction, *write;   /* capture */
     const char *san, *days, *subject, *key_type, *ca, *passphrase; /* certificate */
     bool authority;
     char **argv; /* the parameters */
@@ -64,4 +70,5 @@ struct known_names { /* NULL-terminated lists, or NULL */
     char *const *directives, *const *certificates;
 };
 /* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. */
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned i, const struct known_names *known);
+const char *grammar_complete(char **words, int n, const char *prefix, unsigned i,
+                             const struct known_names *known);

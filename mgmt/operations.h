@@ -12,6 +12,7 @@ handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addr
     run_show_filters, run_ping; /* network.c */
 handler run_show_hotkeys, run_show_bigkeys; /* keys.c */
 handler run_show_topology, run_show_plan; /* board.c */
+handler run_audit_show, run_audit_verify; /* audit.c */
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links, run_show_latency;
 handler run_certificate_list, run_certificate_show, run_certificate_check, run_certificate_install,

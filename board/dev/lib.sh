@@ -6,6 +6,7 @@ BUILD=${SLUICE_BUILD:-build}
 LINK_NAME=${SLUICE_LINK_NAME:-slu0}
 HOST_IP=${SLUICE_HOST_IP:-127.0.77.1}
 BOX_IP=${SLUICE_BOX_IP:-127.0.77.2}
+TLS_PORT=${SLUICE_TLS_PORT:-6380}
 STATS_PORT=${SLUICE_STATS_PORT:-9121}
 UNDO=$RUN/undo # what up changed on this machine, newest first: down undoes exactly this
 

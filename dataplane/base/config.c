@@ -380,6 +380,8 @@ static const struct kind
 static const struct word yes_no[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {NULL, 0}};
 static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NULL, 0}};
+static const struct word tls_auth_words[] = {
+    {"no", TLS_AUTH_NO}, {"yes", TLS_AUTH_YES}, {"optional", TLS_AUTH_OPTIONAL}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
 static const struct word view_words[] = {
     {"none", CLUSTER_VIEW_NONE}, {"workers", CLUSTER_VIEW_WORKERS}, {NULL, 0}};
@@ -464,11 +466,20 @@ static const struct row rows[] = {
     {"connection-rate-limit", &number, "0", INTO(connection_rate_limit), 0, 1000000},
     {"connection-rate-burst", &number, "0", INTO(connection_rate_burst), 0, 1000000},
     {"connection-rate-prefix", &rate_prefix, "32 64", 0, 0},
+    {"tls-auth-clients", &word, "yes", INTO(tls_auth_clients), .words = tls_auth_words},
+    {"tls-protocols", &text, "", INTO(tls_protocols)},
+    {"tls-ciphers", &text, "", INTO(tls_ciphers)},
+    {"tls-ciphersuites", &text, "", INTO(tls_ciphersuites)},
+    {"tls-prefer-server-ciphers", &word, "no", INTO(tls_prefer_server_ciphers), .words = yes_no},
+    {"tls-session-caching", &word, "yes", INTO(tls_session_caching), .words = yes_no},
+    {"tls-session-cache-size", &number, "20480", INTO(tls_session_cache_size), 0, INT_MAX},
+    {"tls-session-cache-timeout", &number, "300", INTO(tls_session_cache_timeout_s), 0, INT_MAX},
     {"databases", &number, "16", INTO(databases), 1, UINT16_MAX},
     {"workers", &number, "1", INTO(workers), 1, CONFIG_WORKERS},
     {"worker-cores", &cores, "auto", 0, 0, 0, 1023},
     {"cross-node", &word, "no", INTO(cross_node), .words = cross_words},
     {"port", &number, "6379", INTO(port), 0, UINT16_MAX},
+    {"tls-port", &number, "0", INTO(tls_port), 0, UINT16_MAX},
     {"cluster-view", &word, "none", INTO(cluster_view), .words = view_words},
     {"cluster-view-port", &number, "7000", INTO(cluster_view_port), 1, UINT16_MAX},
     {"tcp-backlog", &number, "511", INTO(tcp_backlog), 0, INT_MAX},
@@ -504,11 +515,18 @@ static const struct row *find_row(const char *name)
 /* -- a generation
  * ------------------------------------------------------------------------------------------------ */
 
+static bool is_secret(const struct config_pair *pair)
+{
+    return strncmp(pair->name, CONFIG_SECRET, sizeof CONFIG_SECRET - 1) == 0;
+}
+
 /* The generation with its pairs, its filter rules and all texts in one allocation. */
 static struct config *copy_pairs(const struct config_pair *pairs, unsigned n)
 {
     size_t rules = 0, size = sizeof(struct config) + n * sizeof(struct config_pair);
     for (unsigned i = 0; i < n; i++) {
+        if (is_secret(&pairs[i]))
+            continue;
         size += strlen(pairs[i].name) + strlen(pairs[i].value) + 2;
         rules += strcmp(pairs[i].name, "filter") == 0;
     }
@@ -516,17 +534,57 @@ static struct config *copy_pairs(const struct config_pair *pairs, unsigned n)
     struct config *c = calloc(1, size);
     if (!c)
         return NULL;
-    c->pairs = n;
     c->pair = (struct config_pair *)(c + 1);
     c->filter = (struct filter_rule *)(c->pair + n);
     char *p = (char *)(c->filter + rules);
     for (unsigned i = 0; i < n; i++) {
-        c->pair[i].name = p;
+        if (is_secret(&pairs[i]))
+            continue;
+        struct config_pair *pair = &c->pair[c->pairs++];
+        pair->name = p;
         p = stpcpy(p, pairs[i].name) + 1;
-        c->pair[i].value = p;
+        pair->value = p;
         p = stpcpy(p, pairs[i].value) + 1;
     }
     return c;
+}
+
+/* Puts the parts of one text together. */
+static bool copy_secret(char **whole, const char *name, const struct config_pair *pairs, unsigned n)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (is_secret(&pairs[i]) && strcmp(pairs[i].name + sizeof CONFIG_SECRET - 1, name) == 0)
+            len += strlen(pairs[i].value);
+    char *p = *whole = len ? malloc(len + 1) : NULL;
+    for (unsigned i = 0; p && i < n; i++)
+        if (is_secret(&pairs[i]) && strcmp(pairs[i].name + sizeof CONFIG_SECRET - 1, name) == 0)
+            p = stpcpy(p, pairs[i].value);
+    return !len || *whole;
+}
+
+static bool copy_secrets(struct config *c, const struct config_pair *pairs, unsigned n)
+{
+    static const char *const name[CONFIG_PEMS] = {"certificate", "key", "authorities", "dh"};
+    for (unsigned i = 0; i < CONFIG_PEMS; i++)
+        if (!copy_secret(&c->pem[i], name[i], pairs, n))
+            return false;
+    return true;
+}
+
+void config_wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+void config_forget_secrets(struct config *c)
+{
+    for (unsigned i = 0; i < CONFIG_PEMS; i++) {
+        config_wipe(c->pem[i]);
+        c->pem[i] = NULL;
+    }
 }
 
 /* One line for the operator: the directive, its value, and what would be accepted. */
@@ -555,6 +613,10 @@ static void conclude(struct config *c)
 static bool has_ports(const struct config *c, char *error, size_t size)
 {
     unsigned last = c->cluster_view_port + c->workers - 1;
+    if (c->tls_port && (c->tls_port == c->port || config_worker_of_port(c, c->tls_port) >= 0)) {
+        snprintf(error, size, "tls-port: %u is taken by another listener", c->tls_port);
+        return false;
+    }
     if (c->cluster_view == CLUSTER_VIEW_NONE || (last <= UINT16_MAX && config_worker_of_port(c, c->port) < 0))
         return true;
     snprintf(error, size, "cluster-view-port: %u workers from port %u on do not fit beside port %u", c->workers,
@@ -566,14 +628,15 @@ struct config *config_build(uint64_t generation, const struct config_pair *pairs
                             size_t size)
 {
     struct config *c = copy_pairs(pairs, n);
-    if (!c) {
+    if (!c || !copy_secrets(c, pairs, n)) {
+        config_free(c);
         snprintf(error, size, "no memory for a configuration of %u directives", n);
         return NULL;
     }
     c->generation = generation;
     for (unsigned i = 0; i < ROWS; i++)
         rows[i].kind->parse(c, &rows[i], rows[i].fallback);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < c->pairs; i++) {
         const struct row *row = find_row(c->pair[i].name);
         if (!row || row->kind->parse(c, row, c->pair[i].value))
             continue;
@@ -601,6 +664,8 @@ uint64_t config_clients_bytes(const struct config *c)
 
 void config_free(struct config *c)
 {
+    if (c)
+        config_forget_secrets(c);
     free(c);
 }
 

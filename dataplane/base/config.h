@@ -21,6 +21,7 @@ enum maxmemory_policy {
 enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
+enum tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
 enum cluster_view { CLUSTER_VIEW_NONE, CLUSTER_VIEW_WORKERS };
 enum cluster_endpoint { CLUSTER_ENDPOINT_IP, CLUSTER_ENDPOINT_HOSTNAME, CLUSTER_ENDPOINT_UNKNOWN };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
@@ -64,6 +65,13 @@ enum notify_class { /* the letters of notify-keyspace-events */
     NOTIFY_ALL = 0xffc        /* A */
 };
 
+/* What control has read from the files that tls-* directives name. It comes in pairs whose names begin with
+ * CONFIG_SECRET, several in a row for a long one, which are kept apart from the others. */
+#define CONFIG_SECRET "tls:"
+enum config_pem { PEM_CERTIFICATE, PEM_KEY, PEM_AUTHORITIES, PEM_DH, CONFIG_PEMS };
+
+struct tls_set;
+
 struct config {
     uint64_t generation;
 
@@ -105,6 +113,11 @@ struct config {
     unsigned connection_rate_burst; /* at once, 0 = as many as a second's */
     unsigned connection_rate_bits4, connection_rate_bits6; /* what a source prefix is */
 
+    enum tls_auth tls_auth_clients;
+    const char *tls_protocols, *tls_ciphers, *tls_ciphersuites; /* "" = the box's choice */
+    bool tls_prefer_server_ciphers, tls_session_caching;
+    unsigned tls_session_cache_size, tls_session_cache_timeout_s;
+
     /* Follows from the above. */
     uint64_t long_us; /* a command that takes that long is one for the slow log or the latency monitor */
     bool times_all;   /* fast commands are to be timed each, not one of many */
@@ -113,7 +126,7 @@ struct config {
     unsigned databases, workers;
     int worker_core[CONFIG_WORKERS]; /* -1 = chosen by the box */
     enum cross_node cross_node; /* workers on other NUMA nodes than the NIC's */
-    uint16_t port;
+    uint16_t port, tls_port; /* 0 = none */
     enum cluster_view cluster_view;
     uint16_t cluster_view_port; /* of worker 0; that of worker i is i more */
     unsigned tcp_backlog;
@@ -141,6 +154,10 @@ struct config {
 
     /* The rules compiled (net/filter.h): set, shared between generations and let go by the box. */
     struct filter *compiled;
+    struct tls_set *tls; /* NULL = no TLS; shared likewise */
+
+    /* Private keys and certificates as text, NULL = none: until config_forget_secrets(). */
+    char *pem[CONFIG_PEMS];
 
     /* Everything, as text, in the order control sent it. */
     unsigned pairs;
@@ -152,6 +169,10 @@ struct config {
 struct config *config_build(uint64_t generation, const struct config_pair *pairs, unsigned n, char *error,
                             size_t size);
 void config_free(struct config *c);
+/* Wipes what is no longer needed when the contexts for TLS have been made. */
+void config_forget_secrets(struct config *c);
+/* Wipes and frees a text that held a secret. NULL: no effect. */
+void config_wipe(char *secret);
 
 /* Bytes that all clients together may take by maxmemory-clients; 0 = any number. */
 uint64_t config_clients_bytes(const struct config *c);

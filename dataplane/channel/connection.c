@@ -1,5 +1,6 @@
 /* connection.c: the listening socket, the one peer, its rings and doorbells. unix(7), memfd_create(2). */
 #include "channel/private.h"
+#include "command/acl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -285,13 +286,15 @@ bool channel_connected(const struct channel *ch)
 bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc,
                  const struct slice *argv)
 {
-    char peer[ENDPOINT_TEXT], text[192];
+    static const struct slice standard = SLICE_LIT("default");
+    char peer[ENDPOINT_TEXT], text[256];
+    struct slice user = who->user ? who->user->name : standard;
     struct message_writer w;
     if (!ch->greeted || argc <= 0 || argc > CHANNEL_ARGS_MAX)
         return false;
     endpoint_format(&who->peer, peer);
-    snprintf(text, sizeof text, "id=%llu addr=%s name=%s", (unsigned long long)who->id, peer,
-             who->name ? who->name : "");
+    snprintf(text, sizeof text, "id=%llu addr=%s user=%.*s name=%s", (unsigned long long)who->id, peer,
+             (int)(user.len < 64 ? user.len : 64), (const char *)user.p, who->name ? who->name : "");
     message_begin(&w, ch->out_message, MSG_ASK);
     put_u64(&w, id);
     put_text(&w, text);

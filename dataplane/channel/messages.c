@@ -48,6 +48,16 @@ void ring_reset(struct ring_end *e)
     __atomic_store_n(&e->ring->starved, 0, __ATOMIC_SEQ_CST);
 }
 
+/* Private keys travel with configurations: what was read does not stay in shared memory. */
+static void wipe(struct ring_end *e, uint64_t at, size_t len)
+{
+    size_t start = at & (CHANNEL_RING_BYTES - 1), first = CHANNEL_RING_BYTES - start;
+    if (first > len)
+        first = len;
+    explicit_bzero(e->data + start, first);
+    explicit_bzero(e->data, len - first);
+}
+
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len)
 {
     uint32_t size = (uint32_t)len;
@@ -86,6 +96,8 @@ enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool
         return RING_BROKEN;
     copy_out(e, e->at + sizeof size, buffer, size);
     *len = size;
+    if (buffer[0] == MSG_CONFIG)
+        wipe(e, e->at + sizeof size, size);
     e->at += sizeof size + size;
     __atomic_store_n(&e->ring->tail, e->at, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&e->ring->starved, __ATOMIC_SEQ_CST)) {

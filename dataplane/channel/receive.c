@@ -2,6 +2,7 @@
 #include "channel/private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef bool handler(struct channel *ch, struct message_reader *r);
 
@@ -24,7 +25,7 @@ void channel_forget_pairs(struct channel *ch)
 {
     for (unsigned i = 0; i < ch->pairs; i++) {
         free((void *)(uintptr_t)ch->pair[i].name);
-        free((void *)(uintptr_t)ch->pair[i].value);
+        config_wipe((char *)(uintptr_t)ch->pair[i].value);
     }
     free(ch->pair);
     ch->pair = NULL;
@@ -43,7 +44,7 @@ static bool add_pair(struct channel *ch, char *name, char *value)
     }
     if (!name || !value || ch->pairs == ch->pairs_room) {
         free(name);
-        free(value);
+        config_wipe(value);
         return false;
     }
     ch->pair[ch->pairs++] = (struct config_pair){name, value};
@@ -81,6 +82,7 @@ static bool on_config(struct channel *ch, struct message_reader *r)
         if (!add_pair(ch, name, value))
             return false;
     }
+    explicit_bzero(ch->in_message, sizeof ch->in_message); /* it may hold a private key */
     return message_done(r) && (!last || commit_pairs(ch));
 }
 

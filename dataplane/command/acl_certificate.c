@@ -1,4 +1,5 @@
-/* acl_certificate.c: the owner of a client certificate as a user (directive tls-auth-clients-user). See acl.h. */
+/* acl_certificate.c: the owner of a client certificate as a user (directive tls-auth-clients-user). See
+ * acl.h. */
 #include "command/acl_box.h"
 
 /* How early the directive names this kind of name: "URI CN" prefers URIs. 0: first; NO_RANK: not at all. */
@@ -6,7 +7,8 @@ enum { NO_RANK = 255 };
 
 static unsigned rank_of(const struct config *conf, enum certificate_name kind)
 {
-    static const char *const words[] = {[CERTIFICATE_CN] = "CN", [CERTIFICATE_DNS] = "DNS", [CERTIFICATE_URI] = "URI"};
+    static const char *const words[] = {
+        [CERTIFICATE_CN] = "CN", [CERTIFICATE_DNS] = "DNS", [CERTIFICATE_URI] = "URI"};
     unsigned rank = 0;
     for (const char *p = conf->tls_auth_clients_user; *p; p += strspn(p, " "), rank++) {
         size_t len = strcspn(p, " ");

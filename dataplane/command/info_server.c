@@ -52,7 +52,9 @@ static void run_id(struct info *i, const char *name)
 
 static void tcp_port(struct info *i, const char *name)
 {
-    info_u64(i, name, in_cluster(i->rq) ? cluster_port(i->rq, i->env->self) : i->env->conf->port);
+    info_u64(i, name, in_cluster(i->rq) ? cluster_port(i->rq, i->env->self)
+                      : i->env->conf->port ? i->env->conf->port
+                                           : i->env->conf->tls_port);
 }
 
 static void server_time(struct info *i, const char *name)

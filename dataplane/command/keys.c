@@ -19,6 +19,19 @@ static int begin_of(const struct key_spec *k, int argc, const struct slice *argv
     return 0;
 }
 
+/* A number of keys; as atoi() reads it where the command will refuse it, so that rights to its keys are asked
+ * for all the same. */
+static bool count_of(struct slice s, int64_t *count)
+{
+    char text[24] = "", *end;
+    if (parse_i64(s, count))
+        return true;
+    if (s.len)
+        memcpy(text, s.p, s.len < sizeof text ? s.len : sizeof text - 1);
+    *count = strtoll(text, &end, 10);
+    return end != text;
+}
+
 /* First and last position and step of a specification's keys. False if the arguments are malformed. */
 static bool span_of(const struct key_spec *k, int begin, int argc, const struct slice *argv, int *first,
                     int *last)
@@ -34,7 +47,7 @@ static bool span_of(const struct key_spec *k, int begin, int argc, const struct 
             *last = begin + (argc - begin) / k->limit + k->last;
     } else if (k->find == KEYS_NUM) {
         int64_t count;
-        if (begin + k->last >= argc || !parse_i64(argv[begin + k->last], &count) || count < 0 || count > argc)
+        if (begin + k->last >= argc || !count_of(argv[begin + k->last], &count) || count < 0 || count > argc)
             return false;
         *first = begin + k->limit;
         *last = *first + ((int)count - 1) * k->step;
@@ -42,6 +55,20 @@ static bool span_of(const struct key_spec *k, int begin, int argc, const struct 
         return false;
     }
     return *last < argc;
+}
+
+/* Does a BITFIELD only read? What it would refuse counts as a change. */
+static bool only_gets(int argc, const struct slice *argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (slice_is(argv[i], "get") && argc - i > 2)
+            i += 2;
+        else if (slice_is(argv[i], "overflow") && argc - i > 1)
+            i++;
+        else
+            return false;
+    }
+    return true;
 }
 
 uint32_t command_key_flags(const struct command *cmd, int argc, const struct slice *argv, int position)
@@ -53,14 +80,12 @@ uint32_t command_key_flags(const struct command *cmd, int argc, const struct sli
             flags = cmd->key[i].flags & ~(uint32_t)KEY_INCOMPLETE; /* that is said of the specification */
     if (!(flags & KEY_VARIABLE))
         return flags;
-    bool get = false, change = false;
-    for (int i = position + 1; i < argc; i++) {
+    if (!slice_is(SLICE_LIT("set"), cmd->name))
+        return only_gets(argc, argv) ? KEY_RO | KEY_ACCESS : KEY_RW | KEY_ACCESS | KEY_UPDATE;
+    bool get = false;
+    for (int i = position + 1; i < argc; i++)
         get |= i > 2 && slice_is(argv[i], "get");
-        change |= slice_is(argv[i], "set") || slice_is(argv[i], "incrby");
-    }
-    if (slice_is(SLICE_LIT("set"), cmd->name))
-        return get ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
-    return change ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
+    return get ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
 }
 
 /* Keys that no specification finds. */

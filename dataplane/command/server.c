@@ -14,15 +14,20 @@
 
 enum { NAME_ROOM = 32 };
 
-/* The first word of the command as people write it: CONFIG. */
-static const char *container_name(const struct request *rq, char upper[NAME_ROOM])
+/* A command's name as people write it: CONFIG SET. */
+static const char *as_written(const char *name, char upper[NAME_ROOM])
 {
-    const char *name = rq->cmd->parent ? rq->cmd->parent->name : rq->cmd->name;
     size_t i = 0;
     for (; name[i] && i < NAME_ROOM - 1; i++)
-        upper[i] = (char)toupper((unsigned char)name[i]);
+        upper[i] = name[i] == '|' ? ' ' : (char)toupper((unsigned char)name[i]);
     upper[i] = 0;
     return upper;
+}
+
+/* Its first word. */
+static const char *container_name(const struct request *rq, char upper[NAME_ROOM])
+{
+    return as_written(rq->cmd->parent ? rq->cmd->parent->name : rq->cmd->name, upper);
 }
 
 enum command_result server_help(struct request *rq, const char *const *lines)
@@ -53,7 +58,9 @@ void server_unknown_subcommand(struct request *rq)
 enum command_result server_ask_control(struct request *rq, const char *consequence)
 {
     if (rq->client->flags & CLIENT_DENY_BLOCKING) {
-        reply_errorf(rq->out, "ERR this cannot be a part of a transaction, %s", consequence);
+        char upper[NAME_ROOM];
+        reply_errorf(rq->out, "ERR %s failed: it cannot be a part of a transaction, %s",
+                     as_written(rq->cmd->full_name, upper), consequence);
         return CMD_DONE;
     }
     if (rq->env->box->ask_control(rq->env, rq->client, rq->argc, rq->argv)) {

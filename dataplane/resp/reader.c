@@ -205,6 +205,8 @@ static enum resp_result split_plain(struct resp_reader *r, const uint8_t *line, 
 static enum resp_result read_inline(struct resp_reader *r, const struct resp_limits *limits, struct slice w,
                                     size_t *used, size_t *need)
 {
+    if (w.len > 1 && w.p[0] == 0x16 && w.p[1] == 3) /* a line may not come for long */
+        return fail(r, "ERR Protocol error: a TLS handshake on a port without TLS");
     const uint8_t *newline = memchr(w.p + r->scanned, '\n', w.len - r->scanned);
     size_t len = newline ? (size_t)(newline - w.p) : w.len;
     if (len > limits->max_inline)

@@ -266,7 +266,7 @@ struct tcp_stack {
     struct tcp_flow_slot *flows;
     uint32_t flow_mask;
     uint32_t fresh; /* connections never used yet start here */
-    uint32_t free_list, ready_head, ready_tail, round_list, starved_list;
+    uint32_t free_list, ready_head, ready_tail, round_list, starved_list, starved_last;
     uint32_t reap; /* handed out with TCP_CLOSED, freed at the next tcp_next_event */
     unsigned used, listeners;
     struct tcp_listener listener[TCP_LISTENERS];
@@ -353,7 +353,8 @@ void tcp_conn_end(struct tcp_conn *c);
 void tcp_conn_release(struct tcp_conn *c); /* back to the pool as soon as no list holds it */
 void tcp_raise(struct tcp_conn *c, unsigned events);
 void tcp_round_add(struct tcp_conn *c);
-void tcp_starve(struct tcp_conn *c); /* no frame to be had: try again soon */
+void tcp_starve(struct tcp_conn *c);    /* no frame to be had: try again soon */
+void tcp_take_turn(struct tcp_conn *c); /* it has no frame and may have none yet: likewise */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us);
 
 /* -- listen.c: a segment without a connection. Returns the half-open connection that it may complete (the ACK

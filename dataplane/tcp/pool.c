@@ -227,29 +227,44 @@ void tcp_round_end(struct tcp_stack *s, uint64_t now_us)
     }
 }
 
-/* The packet pool was empty: look again soon. */
-void tcp_starve(struct tcp_conn *c)
+/* Behind those who have waited longer. */
+void tcp_take_turn(struct tcp_conn *c)
 {
     struct tcp_stack *s = c->stack;
-    conn_count(c, COUNTER_mbuf_exhausted);
     if (c->flags & CONN_IN_STARVED)
         return;
     c->flags |= CONN_IN_STARVED;
-    c->next_starved = s->starved_list;
-    s->starved_list = conn_index(c);
+    c->next_starved = NO_CONN;
+    if (s->starved_list == NO_CONN)
+        s->starved_list = conn_index(c);
+    else
+        s->conns[s->starved_last].next_starved = conn_index(c);
+    s->starved_last = conn_index(c);
     if (s->starved_at == UINT64_MAX)
         s->starved_at = 0; /* the next tcp_timers dates it */
 }
 
+/* The packet pool was empty: look again soon. */
+void tcp_starve(struct tcp_conn *c)
+{
+    conn_count(c, COUNTER_mbuf_exhausted);
+    tcp_take_turn(c);
+}
+
+/* A slice of those whom there are frames for; a few in any case, as some of them have their frame. */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
 {
-    uint32_t list = s->starved_list;
-    s->starved_list = NO_CONN;
+    enum { A_FEW = 64, SLICE = 256 };
+    uint32_t most = s->queued_max + s->held_max, used = s->queued + s->held;
+    uint32_t left = most > used + A_FEW ? most - used : A_FEW, last = s->starved_last;
+    uint32_t turns = left < SLICE ? left : SLICE;
+    bool more = left > SLICE;
     s->starved_at = UINT64_MAX;
     tcp_shed_frames(s, now_us);
-    while (list != NO_CONN) {
-        struct tcp_conn *c = &s->conns[list];
-        list = c->next_starved;
+    for (bool ended = s->starved_list == NO_CONN; !ended && turns; turns--) {
+        struct tcp_conn *c = &s->conns[s->starved_list];
+        ended = s->starved_list == last; /* who cannot go on stands behind this one again */
+        s->starved_list = c->next_starved;
         c->flags &= ~(uint32_t)CONN_IN_STARVED;
         if (c->flags & CONN_DEAD) {
             tcp_conn_release(c);
@@ -262,4 +277,6 @@ void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us)
         tcp_output(c, now_us);
         tcp_queue_room(c);
     }
+    if (s->starved_list != NO_CONN)
+        s->starved_at = more ? now_us + 1 : 0;
 }

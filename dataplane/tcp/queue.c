@@ -15,9 +15,14 @@
  * holds that much.
  *
  * Share: a connection may hold as many frames as are free, so nobody holds more than half. Once half is in
- * use, a quarter of what is free and no more than may be under way; one frame always. (Dynamic thresholds,
- * Choudhury and Hahne 1998: whoever comes next finds something, however many do not acknowledge.) Who has his
- * share hears TCP_WRITABLE when something of it is acknowledged. */
+ * use, a quarter of what is free and no more than may be under way. (Dynamic thresholds, Choudhury and Hahne
+ * 1998: whoever comes next finds something, however many do not acknowledge.) Who has his share hears
+ * TCP_WRITABLE when something of it is acknowledged.
+ *
+ * Who has none may have one frame beyond the quarter, as long as received frames leave that much of their
+ * half: the last quarter of the pool stays for ACKs and the receive ring, or no acknowledgement would ever
+ * free a frame. A message to more subscribers than there are frames waits in their sessions; they come by
+ * turns (pool.c). */
 #include "tcp/conn.h"
 
 enum { FRAMES_MOST = UINT16_MAX - 1 }; /* tx_frames counts in 16 bits */
@@ -85,12 +90,18 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint32_t bytes)
     return frames < FRAMES_MOST ? frames : FRAMES_MOST;
 }
 
+/* May it have its only frame? */
+static inline bool first_frame(const struct tcp_stack *s)
+{
+    return likely(s->queued < s->queued_max) || s->queued + s->held < s->queued_max + s->held_max;
+}
+
 bool tcp_queue_share(const struct tcp_conn *c)
 {
     const struct tcp_stack *s = c->stack;
     uint32_t left = s->queued_max > s->queued ? s->queued_max - s->queued : 0;
     if (c->tx_frames == 0)
-        return true;
+        return first_frame(s);
     if (likely(left >= s->queued_max / 2))
         return c->tx_frames < left;
     uint32_t way = c->cwnd < c->snd_wnd ? c->cwnd : c->snd_wnd;
@@ -120,7 +131,7 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
         }
     }
     if (space == 0) {
-        bool share = likely(c->tx_frames == 0) || tcp_queue_share(c);
+        bool share = likely(c->tx_frames == 0) ? first_frame(c->stack) : tcp_queue_share(c);
         if (unlikely(!share || !append_frame(c))) {
             c->flags |= CONN_WANT_WRITE;
             if (share) {
@@ -128,6 +139,8 @@ uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
             } else {
                 conn_count(c, COUNTER_tcp_share_waits);
                 tcp_shed_soon(c->stack);
+                if (c->tx_frames == 0)
+                    tcp_take_turn(c);
             }
             return NULL;
         }
@@ -159,8 +172,13 @@ void tcp_queue_room(struct tcp_conn *c)
     if (!(c->flags & CONN_WANT_WRITE) || (c->flags & CONN_IN_STARVED))
         return;
     uint32_t limit = byte_limit(c);
-    if (tcp_tx_unacked(c) > limit - limit / 4 || c->tx_frames >= frame_limit(c, limit) || !tcp_queue_share(c))
+    if (tcp_tx_unacked(c) > limit - limit / 4 || c->tx_frames >= frame_limit(c, limit))
         return;
+    if (!tcp_queue_share(c)) {
+        if (c->tx_frames == 0)
+            tcp_take_turn(c);
+        return;
+    }
     c->flags &= ~(uint32_t)CONN_WANT_WRITE;
     tcp_raise(c, TCP_WRITABLE);
 }

@@ -1,4 +1,4 @@
-"""rows.py: the table of goals (TARGETS: G1-G5, G7, G8, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
+"""rows.py: the table of goals (TARGETS: G1-G5, G7-G9, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
 generator of pairs: for every pair it takes A and B once, one after the other, and yields {row: (a, b, notes)}."""
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import typing
 
 from machine import SERVER_CORE, Namespace, Process, Trouble, run, wait_until
 from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark, sockets
+from rows_tls import tls_costs
 
 # Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
 # as the requests and replies do together.
@@ -142,7 +143,7 @@ def commands(names):
             a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
             with Redis(ctx, "127.0.0.1", 7377) as redis:
                 b = sockets(ctx, redis, ctx.seconds / 5, *words)
-            yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"]})
+            yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"], "generator_idle": p["idle_share"]})
                    for p, q in zip(a["parts"], b["parts"])}
     return pairs
 
@@ -277,6 +278,10 @@ MEASUREMENTS = [
     Measurement([Row("G8", "bytes beyond key and value, a key of 16 + 64, after tenfold churn, arena 95 % full", 32, 16, "B"),
                  Row("G8 TTL", "the same with TTLs", 32, 18, "B"), Row("G8 redis", "the first / redis-server's", 0.4, 0.2, "B")],
                 key_memory, "box", "1, or redis-server", once=True),
+    Measurement([Row("G9 P1", "GET over TLS 1.3, pipeline 1 / without TLS", 0.5, 0.75),
+                 Row("G9 bulk", "bytes of 16-KB GETs over TLS / openssl speed", 0.6, 0.85, "B/s"),
+                 Row("G9 storm", "GET over TLS, pipeline 1, beside a storm of handshakes / without", 0.7, 0.95)],
+                tls_costs, "box, TLS", "box without TLS, openssl, or no storm"),
     Measurement([Row("G10i 100k", "GET of 1000 connections beside 100 000 idle ones / without them", 0.80, 0.95),
                  Row("G10i 1M", "the same beside 1 000 000 idle ones", 0.80, 0.95)], idle_connections, "beside idle ones", "alone"),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),

@@ -3,15 +3,17 @@
  * how long the worker is away from its other clients meanwhile (CPU time of its longest round). Fails if a message is
  * missing or a client was closed.
  *
- *     subscribers_bench [SUBSCRIBERS [MESSAGES]]   100000 and 5 unless told. Proven with 2000 so far, under sanitizers. */
+ *     subscribers_bench [SUBSCRIBERS [MESSAGES]]   100000 and 5 unless told */
 #include "box_rig.h"
 
 #include <malloc.h>
+#include <rte_mbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { PORTS = 50000, FIRST_PORT = 10000, UNDER_WAY = 400, STEP = 100, PAYLOAD = 100 };
+enum { PORTS = 50000, FIRST_PORT = 10000, UNDER_WAY = 400, STEP = 100, STEPS = 10, PAYLOAD = 100 };
+enum { BOX_FRAMES = 8191, PATIENCE_US = 60000000 /* virtual */ };
 
 static struct box_rig rig;
 static struct tcp_conn **conn;
@@ -74,7 +76,7 @@ static size_t take(struct tcp_conn *c)
 /* Goes on for a while, and takes what has come: unread, it would hold packet buffers. */
 static void go_on(void)
 {
-    for (unsigned i = 0; i < 100; i++)
+    for (unsigned i = 0; i < STEPS; i++)
         step();
     for (unsigned i = 0; i < subscribers; i++)
         if (conn[i])
@@ -121,7 +123,8 @@ static uint64_t heap(void)
     return m.uordblks + m.hblkhd;
 }
 
-static void publish(struct rig_client *c)
+/* False if a reply does not come. */
+static bool publish(struct rig_client *c)
 {
     char text[PAYLOAD + 64], payload[PAYLOAD + 1];
     memset(payload, 'x', PAYLOAD);
@@ -131,9 +134,23 @@ static void publish(struct rig_client *c)
         c->got_len = 0;
         text[n] = 0;
         rig_send(c, text);
-        while (c->got_len == 0)
-            go_on();
+        for (uint64_t end = rig.now_us + PATIENCE_US; c->got_len == 0; go_on())
+            if (rig.now_us > end || c->closed)
+                return false;
     }
+    return true;
+}
+
+/* Its packets are its own, as those of a box are: what the other end has not read holds none of them for long. */
+static void start_box(const char *const *pairs)
+{
+    rig_start(&rig, NULL, NULL); /* EAL is up from here on */
+    if (!rig_stop(&rig))
+        abort();
+    struct rte_mempool *pool = rte_pktmbuf_pool_create("box", BOX_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!pool)
+        abort();
+    rig_start_as(&rig, pairs, NULL, pool);
 }
 
 int main(int argc, char **argv)
@@ -148,7 +165,7 @@ int main(int argc, char **argv)
     rig_ipv6 = true;
     conn = calloc(subscribers, sizeof *conn);
     have = calloc(subscribers, sizeof *have);
-    rig_start(&rig, pairs, NULL);
+    start_box(pairs);
     tcp_stack_free(rig.client_tcp);
     struct tcp_config tcp = {
         .max_conns = subscribers + 16, .backlog = 16, .rx_window = 65536, .tx_limit = 65536, .seed = 3};
@@ -164,15 +181,15 @@ int main(int argc, char **argv)
     longest_us = 0;
     double cpu = cpu_us();
     uint64_t virtual = rig.now_us;
-    publish(publisher);
+    bool replied_to = publish(publisher);
     double published = cpu_us() - cpu;
     size_t message = sizeof "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$100\r\n\r\n" - 1 + PAYLOAD;
-    unsigned late = read_all(message * messages, 60000000);
+    unsigned late = read_all(message * messages, PATIENCE_US);
     printf("# %u messages: %u subscribers lack some; %.0f ms CPU of both ends, %.2f us a message; longest step %.0f us; "
            "%llu virtual ms; closed %u\n",
            messages, late, published / 1000, published / subscribers / messages, longest_us,
            (unsigned long long)(rig.now_us - virtual) / 1000, subscribers + 1 - rig.worker->sessions);
-    bool good = !missing && !late && rig.worker->sessions == subscribers + 1;
+    bool good = replied_to && !missing && !late && rig.worker->sessions == subscribers + 1;
     printf("1..1\n%sok 1 - every subscriber has its reply and all messages\n", good ? "" : "not ");
     return !good;
 }

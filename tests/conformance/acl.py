@@ -53,8 +53,10 @@ class Run:
         self.addresses = (options.oracle, options.box)
         self.admin = [wire.Connection(address) for address in self.addresses]
         self.clients = [None] * 3
-        known = {row[1][0][1].decode() for row in self.admin[0].command('COMMAND').tree[1]}
-        self.names = sorted(name.encode() for name in known & {row[1][0][1].decode() for row in self.admin[1].command('COMMAND').tree[1]})
+        arity = [{row[1][0][1]: row[1][1][1] for row in admin.command('COMMAND').tree[1]} for admin in self.admin]
+        known = {name.decode() for name in arity[0]}
+        self.names = sorted(arity[0].keys() & arity[1].keys())
+        self.newer = {name for name in self.names if arity[0][name] != arity[1][name]}  # 7.2 takes more arguments
         self.grammar = grammar.Grammar('acl %d %d' % (options.seed, proto), several.FAMILIES, known=known)
         self.verdicts = self.commands = self.denied = 0
         for admin in self.admin:
@@ -77,6 +79,10 @@ class Run:
             return
         if args[0] == b'EVAL' and not any(b'NOPERM' in text or b'The user executing' in text for text in (oracle.raw, raw)):
             return  # what else a script says is compared elsewhere
+        if b'DRYRUN' in args[:2] and len(oracle.raw) > 300 and older(box.tree[1])[:200].lower() == oracle.tree[1][:200].lower():
+            return  # the box cuts long names off
+        if b'wrong number of arguments' in oracle.raw and any(b"'%s'" % name in oracle.raw for name in self.newer):
+            return
         if raw[:1] != b'-' and oracle.raw[:1] != b'-' and differences.same(args, oracle, box) is not None:
             return
         if raw[:1] == oracle.raw[:1] == b'-' and b'NOPERM' not in raw + oracle.raw and differences.same(args, oracle, box) is not None:
@@ -252,6 +258,8 @@ class Run:
             for _, words in entries:
                 row = {name[1]: value[1] for name, value in zip(words[::2], words[1::2])}
                 what = (row[b'reason'], row[b'context'], row[b'object'], row[b'username'])
+                if row[b'object'] in self.newer:
+                    continue  # one of them has refused it for its arity
                 rows[what] = rows.get(what, 0) + row[b'count']
             logs.append(rows)
             admin.command('ACL', 'LOG', 'RESET')

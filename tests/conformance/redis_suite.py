@@ -4,8 +4,9 @@ means. Started by redis_suite, which has the box up and the source unpacked.
 
 Every file of unit/ and unit/type is run by itself (a file that stops in the middle takes no other with it), against
 both servers, in a copy of the suite's scripts of its own. Files leave settings and keys behind when a test fails:
-redis-server is started anew for each, the box gets its settings back and is emptied. A test counts for the box if redis-server passes it in the
-same run: what needs servers of its own, or fails against the oracle too, says nothing.
+redis-server is started anew for each, the box gets its settings back, loses its users and is emptied. A test counts for
+the box if redis-server passes it in the same run: what needs servers of its own, or fails against the oracle too, says
+nothing.
 
   redis_suite.expect   what each file is expected to do: passes (the default), loses N, or unbuilt
   redis_suite.skip     tests and tags that are not run, each with the reason
@@ -245,6 +246,9 @@ class Box:
         for name, value in self.read_settings(side).items():
             if value != self.settings.get(name):
                 side.command('CONFIG', 'SET', name, self.settings[name])
+        for user in side.command('ACL', 'USERS').tree[1]:
+            if user[1] != b'default':
+                side.command('ACL', 'DELUSER', user[1])
         side.command('FLUSHALL')
         side.close()
 

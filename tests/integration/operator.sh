@@ -74,6 +74,22 @@ every_request_has_its_times() { # over two workers: what hopped was elsewhere, t
         $s.execute.count + $s.elsewhere.count == 1000 and $s.total.p50_ns <= $s.total["p99.9_ns"] and $s.total["p99.9_ns"] <= $s.total.max_ns' &&
         curl -s "http://127.0.0.1:$STATS_PORT/metrics" | grep -q '^sluice_request_seconds_count{family="string",stage="total"} 1000$'
 }
+asked_for() { # N COMMAND...: that often, over some connections
+    redis-benchmark -h "$BOX_IP" -c 4 -r 1000 -q -n "$@" >/dev/null
+}
+hot_keys_in_order() { # a thousand cold ones, and two that are asked for more than all of them
+    asked_for 10000 get cold:__rand_int__ && asked_for 20000 get hot && asked_for 10000 set warm x &&
+        sluice show hotkeys --json | jq -e '.all_keys.reads > .all_keys.writes and (.hotkeys | length == 20 and
+            .[0].key == "hot" and .[0].writes == 0 and .[0].share_percent > 25 and
+            .[1].key == "warm" and .[1].reads == 0 and .[1].share_percent > 10 and .[2].share_percent < 5)'
+}
+big_keys_in_order() {
+    seq 1 50000 | sed 's/^/RPUSH biglist /' | redis-cli -h "$BOX_IP" --pipe >/dev/null &&
+        redis-cli -h "$BOX_IP" setrange bigstring 999999 x >/dev/null &&
+        sluice show bigkeys --json | jq -e '(map(.memory) | . == (sort | reverse)) and
+            (map(select(.key == "bigstring")) | length == 1 and .[0].bytes >= 1000000 and .[0].type == "string") and
+            (map(select(.key == "biglist")) | length == 1 and .[0].elements == 50000 and .[0].type == "list")'
+}
 closed_port() { ! (exec 3<>"/dev/tcp/$BOX_IP/6380") 2>/dev/null; }
 workers_at_once() { [ "$(sluice show status --json | jq .workers)" = 2 ]; }
 many_rounds() { sluice ping "$HOST_IP" --count 20 --interval 20 --size 1400 --json | jq -e '.received == 20 and .min_us <= .avg_us and .avg_us <= .max_us'; }
@@ -120,6 +136,10 @@ check "show drops: what is not zero comes first" nonzero_first
 check "show drops for people has the meaning" contains "nobody listens" sluice show drops
 check "show latency has every request once, whatever worker ran it" every_request_has_its_times
 check "show latency for people" contains "string  total" sluice show latency
+check "show hotkeys: the two that are asked for most, over both workers" hot_keys_in_order
+check "show hotkeys for people" contains '"hot"' sluice show hotkeys --limit 1
+check "show bigkeys: a string and a list" big_keys_in_order
+check "show bigkeys for people" contains '"biglist"' sluice show bigkeys
 check "control gone: exit 3" fails_with 3 "" "$BUILD/mgmt/sluice" --socket /nonexistent show connections
 check "down" board/dev/down
 plan

@@ -184,12 +184,14 @@ void load_run_for(struct client *cl, double seconds)
 
 struct part *load_part(struct load *l, struct client *cl)
 {
-    uint64_t start = rte_rdtsc(), replies = cl->stats.replies, misses = cl->stats.misses;
+    uint64_t start = rte_rdtsc();
+    struct stats before = cl->stats;
     load_run_for(cl, l->options->seconds);
     struct part *p = &l->part[l->parts++];
     *p = (struct part){.seconds = seconds_since(start),
-                       .replies = cl->stats.replies - replies,
-                       .misses = cl->stats.misses - misses};
+                       .replies = cl->stats.replies - before.replies,
+                       .misses = cl->stats.misses - before.misses,
+                       .empty_cycles = cl->stats.empty_cycles - before.empty_cycles};
     return p;
 }
 

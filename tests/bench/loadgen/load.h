@@ -9,7 +9,7 @@ struct part { /* one turn of one mix, or of one side of another comparison */
     double attack_rate; /* packets a second that the link took */
     double full_share;  /* of the turns, those that found the link full */
     double seconds;
-    uint64_t replies, misses;
+    uint64_t replies, misses, empty_cycles;
 };
 
 struct load {

@@ -58,6 +58,12 @@ static void put_counts(FILE *f, const struct load *l)
         fprintf(f, ",\"%s\":%lu", counts[i].name, counts[i].value);
 }
 
+/* Of the time, that in which nothing came. */
+static double idle_share(uint64_t cycles, double seconds)
+{
+    return ratio((double)cycles, seconds * (double)rte_get_tsc_hz());
+}
+
 static void put_parts(FILE *f, const struct load *l)
 {
     fprintf(f, ",\"parts\":[");
@@ -66,7 +72,8 @@ static void put_parts(FILE *f, const struct load *l)
         fprintf(f, "%s{\"set_percent\":%u,\"rate\":%.1f,\"miss_share\":%.4f", i ? "," : "", p->set_percent,
                 ratio((double)p->replies, p->seconds), ratio((double)p->misses, (double)p->replies));
         if (p->label && p->pipeline)
-            fprintf(f, ",\"label\":\"%s\",\"pipeline\":%u", p->label, p->pipeline);
+            fprintf(f, ",\"label\":\"%s\",\"pipeline\":%u,\"idle_share\":%.3f", p->label, p->pipeline,
+                    idle_share(p->empty_cycles, p->seconds));
         else if (p->label)
             fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label, p->attack_rate,
                     p->full_share);
@@ -100,7 +107,7 @@ bool report_load(const struct load *l, const struct client *cl, const char *erro
            burst = ratio((double)l->frames_in, (double)l->bursts_in);
     double p50 = microseconds(histogram_quantile(h, .5)), p99 = microseconds(histogram_quantile(h, .99));
     double p999 = microseconds(histogram_quantile(h, .999)), max = microseconds(h->max);
-    double idle = ratio((double)l->stats.empty_cycles, l->seconds * (double)rte_get_tsc_hz());
+    double idle = idle_share(l->stats.empty_cycles, l->seconds);
     fprintf(f, "{\"mode\":\"load\",\"connections\":%u,\"pipeline\":%u,\"keys\":%u", o->connections,
             o->pipeline, o->keys);
     fprintf(f, ",\"key_size\":%u,\"value_size\":%u,\"zipf\":%g,\"ttl\":%u,\"open_rate\":%lu", o->key_size,

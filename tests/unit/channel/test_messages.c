@@ -207,14 +207,14 @@ static void test_a_counter_block_with_a_table_outside_is_refused(void)
                                  .counter_names = 65536,
                                  .command_names = 70000,
                                  .workers_offset = 131072,
-                                 .worker_stride = 16384,
+                                 .worker_stride = 24576,
                                  .commands_in_worker = 1024,
                                  .families = 3,
                                  .stages = 2,
                                  .family_names = 80000,
                                  .stage_names = 81000,
                                  .bucket_ends = 82000,
-                                 .times_in_worker = 2048};
+                                 .times_in_worker = 8192};
     CU_ASSERT(block_check(&good, 1 << 20));
     CU_ASSERT_FALSE(block_check(&good, (1 << 20) - 1));
     struct channel_block bad[] = {good, good, good, good, good, good, good, good, good, good, good, good};

@@ -1,4 +1,5 @@
-/* acl_certificate_test.c: whom a client certificate makes a client, and users that nobody becomes without one. */
+/* acl_certificate_test.c: whom a client certificate makes a client, and users that nobody becomes without
+ * one. */
 #include "engine.h"
 #include "unit.h"
 
@@ -18,7 +19,8 @@ static void fresh(const char *directives)
 /* A handshake of the client has ended with these names; "cn:alice", "dns:...", "uri:..." */
 static bool shows(const char *const names[])
 {
-    static const char *const kinds[] = {[CERTIFICATE_CN] = "cn:", [CERTIFICATE_DNS] = "dns:", [CERTIFICATE_URI] = "uri:"};
+    static const char *const kinds[] = {
+        [CERTIFICATE_CN] = "cn:", [CERTIFICATE_DNS] = "dns:", [CERTIFICATE_URI] = "uri:"};
     struct acl_claim claim;
     acl_claim_begin(&claim, &e->env);
     for (bool on = true; on && *names; names++)
@@ -141,15 +143,16 @@ static void test_who_is_deleted_is_nobody_any_more(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_the_directive_says_which_names_count),
-                                             UNIT(test_the_order_of_the_directive_decides_then_that_of_the_certificate),
-                                             UNIT(test_a_user_that_is_off_is_not_meant),
-                                             UNIT(test_it_is_logged_in_where_a_password_is_asked_for),
-                                             UNIT(test_nobody_becomes_a_certificate_only_user_by_a_password),
-                                             UNIT(test_the_default_user_may_be_certificate_only),
-                                             UNIT(test_the_rule_is_told_and_taken_back),
-                                             UNIT(test_who_is_deleted_is_nobody_any_more),
-                                             {NULL, NULL}};
+    static const struct unit_test tests[] = {
+        UNIT(test_the_directive_says_which_names_count),
+        UNIT(test_the_order_of_the_directive_decides_then_that_of_the_certificate),
+        UNIT(test_a_user_that_is_off_is_not_meant),
+        UNIT(test_it_is_logged_in_where_a_password_is_asked_for),
+        UNIT(test_nobody_becomes_a_certificate_only_user_by_a_password),
+        UNIT(test_the_default_user_may_be_certificate_only),
+        UNIT(test_the_rule_is_told_and_taken_back),
+        UNIT(test_who_is_deleted_is_nobody_any_more),
+        {NULL, NULL}};
     int result = unit_main(argc, argv, "command/acl_certificate", tests);
     if (e)
         engine_free(e);

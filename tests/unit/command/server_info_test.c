@@ -207,7 +207,7 @@ static void test_percentiles_are_ends_of_buckets(void)
     set->took[time_bucket(1 << 20)] = 1;
     CU_ASSERT_TRUE(
         has(e, "latencystats", "latency_percentiles_usec_set:p0=0.096,p50=0.103,p99.95=36.863,p100=1179.647"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO latencystats"), "\nlatency_percentiles_usec_client|id:p0="));
+    CU_ASSERT_PTR_NOT_NULL(strstr(engine_cmd(e, "INFO latencystats"), "\nlatency_percentiles_usec_client|id:"));
     CU_ASSERT_PTR_NULL(strstr(engine_cmd(e, "INFO latencystats"), "usec_get:"));
     engine_free(e);
     e = engine_new("latency-tracking no\n");

@@ -164,7 +164,7 @@ static void test_shutdown_from_the_wire_stops_for_good_until_restart(void)
     order("ask shutdown abort");
     CU_ASSERT_STRING_EQUAL(output, "-ERR No shutdown in progress.\r\n");
     order("ask shutdown nosave");
-    CU_ASSERT(until("show status", "stopped by SHUTDOWN from 10.0.0.1:1234"));
+    CU_ASSERT(until("show status", "stopped by SHUTDOWN from user default at 10.0.0.1:1234"));
     CU_ASSERT(until("show status", "dataplane                stopped"));
     CU_ASSERT(http("/healthz") && says(" 503 "));
     CU_ASSERT(http("/metrics") && says("redis_up 0\n"));

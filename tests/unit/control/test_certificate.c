@@ -1,5 +1,5 @@
-/* test_certificate.c: PEM texts, what is said about a pair, handshakes with ourselves, making. The certificates that are
- * wrong in one way each come from the openssl program. */
+/* test_certificate.c: PEM texts, what is said about a pair, handshakes with ourselves, making. The
+ * certificates that are wrong in one way each come from the openssl program. */
 #include "control/certificate.h"
 #include "control/certificate_store.h"
 #include "control/secret_memory.h"
@@ -23,8 +23,10 @@ static const char make_all[] =
     "ext CA:FALSE keyUsage=keyEncipherment silent\n"
     /* sign NAME KEY-OPTIONS EXTENSIONS ISSUER OPTIONS */
     "sign() { openssl req -new -nodes -newkey $2 -keyout $1.key -subj /CN=$1 >$1.csr\n"
-    "  openssl x509 -req -in $1.csr -CA $4.crt -CAkey $4.key -CAcreateserial -extfile $3.ext $5 -out $1.crt; }\n"
-    "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout root.key -subj /CN=root -days 3650 "
+    "  openssl x509 -req -in $1.csr -CA $4.crt -CAkey $4.key -CAcreateserial -extfile $3.ext $5 -out $1.crt; "
+    "}\n"
+    "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout root.key -subj /CN=root "
+    "-days 3650 "
     "-addext keyUsage=keyCertSign -out root.crt\n"
     "EC='ec -pkeyopt ec_paramgen_curve:P-256'\n"
     "sign middle \"$EC\" ca root '-days 3000'; sign leaf \"$EC\" leaf middle '-days 100'\n"
@@ -34,7 +36,8 @@ static const char make_all[] =
     "sign silent \"$EC\" silent root '-days 100'\n"
     "openssl pkey -in leaf.key -aes256 -passout pass:word -out locked.key\n"
     "openssl ec -in leaf.key -out old.key; openssl x509 -in leaf.crt -text >noise; cat middle.crt >>noise\n"
-    "cat leaf.crt middle.crt >full; cat leaf.crt middle.crt root.crt >whole; cat middle.crt leaf.crt >turned\n"
+    "cat leaf.crt middle.crt >full; cat leaf.crt middle.crt root.crt >whole; cat middle.crt leaf.crt "
+    ">turned\n"
     "cat leaf.crt root.crt >gap; cat leaf.crt leaf.crt middle.crt >twice; cat leaf.key full >one\n"
     "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cat middle.crt; done >many; cat leaf.crt many >long\n";
 
@@ -67,7 +70,8 @@ static bool names(const struct words *lines, const char *what)
     return lines->n == 0 && !*what;
 }
 
-/* What is said about a pair `days` from now: the error and the warning that must be there ("" = none at all). */
+/* What is said about a pair `days` from now: the error and the warning that must be there ("" = none at all).
+ */
 static void said(const char *name, const char *key, int days, const char *wrong, const char *doubtful)
 {
     struct findings f = {0};
@@ -180,7 +184,8 @@ static void test_a_chain_must_go_up(void)
 static void test_the_authority_that_must_have_issued_it(void)
 {
     char *root = file("root.crt"), *other = file("rsa.crt");
-    struct certificate *c = read_pair("full", "leaf.key", NULL), *gap = read_pair("leaf.crt", "leaf.key", NULL);
+    struct certificate *c = read_pair("full", "leaf.key", NULL),
+                       *gap = read_pair("leaf.crt", "leaf.key", NULL);
     struct findings f = {0};
     certificate_check(c, root, time(NULL), &f);
     CU_ASSERT_EQUAL(f.errors.n, 0);
@@ -207,10 +212,14 @@ static void test_a_handshake_with_ourselves(void)
 {
     static const struct {
         const char *pem, *key, *why; /* NULL: it succeeds */
-    } cases[] = {{"full", "leaf.key", NULL},     {"whole", "leaf.key", NULL},
-                 {"rsa.crt", "rsa.key", NULL},   {"wild.crt", "wild.key", NULL},
-                 {"leaf.crt", "leaf.key", NULL}, {"client.crt", "client.key", "unsuitable certificate purpose"},
-                 {"weak.crt", "weak.key", "key too small"}, {"full", "rsa.key", "a handshake with it fails"}};
+    } cases[] = {{"full", "leaf.key", NULL},
+                 {"whole", "leaf.key", NULL},
+                 {"rsa.crt", "rsa.key", NULL},
+                 {"wild.crt", "wild.key", NULL},
+                 {"leaf.crt", "leaf.key", NULL},
+                 {"client.crt", "client.key", "unsuitable certificate purpose"},
+                 {"weak.crt", "weak.key", "key too small"},
+                 {"full", "rsa.key", "a handshake with it fails"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct certificate *c = read_pair(cases[i].pem, cases[i].key, NULL);
         *error = 0;
@@ -252,10 +261,12 @@ static void test_a_self_signed_one_serves_and_the_openssl_program_agrees(void)
         CU_ASSERT(store_open(folder, error, sizeof error));
         CU_ASSERT(store_write(folder, "made", STORE_PAIR, text, error, sizeof error));
         secret_free(text);
-        snprintf(command, sizeof command,
-                 "cd %s && openssl verify -x509_strict -purpose sslserver -CAfile made.pem %s made.pem >out 2>&1 && "
-                 "test \"$(openssl x509 -in made.pem -noout -pubkey)\" = \"$(openssl pkey -in made.pem -pubout)\"",
-                 folder, i ? "-verify_hostname box.example.net" : "-verify_ip 2001:db8::1");
+        snprintf(
+            command, sizeof command,
+            "cd %s && openssl verify -x509_strict -purpose sslserver -CAfile made.pem %s made.pem >out 2>&1 "
+            "&& "
+            "test \"$(openssl x509 -in made.pem -noout -pubkey)\" = \"$(openssl pkey -in made.pem -pubout)\"",
+            folder, i ? "-verify_hostname box.example.net" : "-verify_ip 2001:db8::1");
         CU_ASSERT_EQUAL(system(command), 0);
         certificate_free(c);
     }
@@ -288,9 +299,12 @@ static void test_wishes_that_cannot_be(void)
     }
     struct words none = {0};
     CU_ASSERT_PTR_NULL(made("dsa", "x", time(NULL)));
-    CU_ASSERT_PTR_NULL(certificate_self_signed(&(struct certificate_wish){"p256", "", &none, 1}, 0, error, 99));
-    CU_ASSERT_PTR_NULL(certificate_self_signed(&(struct certificate_wish){"p256", "x", &none, 0}, 0, error, 99));
-    CU_ASSERT_PTR_NULL(certificate_self_signed(&(struct certificate_wish){"p256", "x", &none, 3651}, 0, error, 99));
+    CU_ASSERT_PTR_NULL(
+        certificate_self_signed(&(struct certificate_wish){"p256", "", &none, 1}, 0, error, 99));
+    CU_ASSERT_PTR_NULL(
+        certificate_self_signed(&(struct certificate_wish){"p256", "x", &none, 0}, 0, error, 99));
+    CU_ASSERT_PTR_NULL(
+        certificate_self_signed(&(struct certificate_wish){"p256", "x", &none, 3651}, 0, error, 99));
 }
 
 static void test_a_request_can_be_signed_and_comes_back_with_its_key(void)
@@ -299,12 +313,15 @@ static void test_a_request_can_be_signed_and_comes_back_with_its_key(void)
     char command[512];
     words_add(&list, must_copy("box.example.net"));
     struct certificate_wish w = {"p256", "box", &list, 0};
-    char *text = certificate_request(&w, error, sizeof error), *pem = text ? certificate_request_pem(text) : NULL;
+    char *text = certificate_request(&w, error, sizeof error),
+         *pem = text ? certificate_request_pem(text) : NULL;
     CU_ASSERT(pem && !strstr(pem, "PRIVATE KEY"));
     CU_ASSERT(store_write(folder, "box", STORE_REQUEST, text, error, sizeof error));
     snprintf(command, sizeof command,
-             "cd %s && openssl req -in box.request -noout -verify 2>out && openssl x509 -req -in box.request -CA root.crt "
-             "-CAkey root.key -copy_extensions copy -days 9 -out box.crt 2>>out && openssl verify -verify_hostname "
+             "cd %s && openssl req -in box.request -noout -verify 2>out && openssl x509 -req -in box.request "
+             "-CA root.crt "
+             "-CAkey root.key -copy_extensions copy -days 9 -out box.crt 2>>out && openssl verify "
+             "-verify_hostname "
              "box.example.net -CAfile root.crt box.crt >>out 2>&1",
              folder);
     CU_ASSERT_EQUAL(system(command), 0);
@@ -319,8 +336,9 @@ static void test_a_request_can_be_signed_and_comes_back_with_its_key(void)
 static void test_names_of_the_store(void)
 {
     CU_ASSERT(store_is_name("server-1.example_2") && store_is_name("7"));
-    CU_ASSERT_FALSE(store_is_name("") || store_is_name(".x") || store_is_name("a/b") || store_is_name("../x") ||
-                    store_is_name("-x") || store_is_name("a b") || store_is_name("a\n"));
+    CU_ASSERT_FALSE(store_is_name("") || store_is_name(".x") || store_is_name("a/b") ||
+                    store_is_name("../x") || store_is_name("-x") || store_is_name("a b") ||
+                    store_is_name("a\n"));
     char name[80];
     memset(name, 'a', sizeof name);
     name[STORE_NAME_MAX + 1] = 0;

@@ -215,6 +215,12 @@ static void test_a_line_without_end_is_refused(void)
          "$1...");
 }
 
+static void test_a_tls_handshake_is_told_apart_from_a_line(void)
+{
+    EXPECT("\x16\x03\x01\x02", "!ERR Protocol error: a TLS handshake on a port without TLS");
+    EXPECT("\x16\n", "[\x16];");
+}
+
 static void test_limits_before_authentication(void)
 {
     static const char args[] = "*11\r\n", bulk[] = "*1\r\n$16385\r\n", fine[] = "*1\r\n$16384\r\n";
@@ -338,7 +344,7 @@ int main(int argc, char **argv)
                                              UNIT(test_inline_commands),
                                              UNIT(test_inline_quotes),
                                              UNIT(test_limits_have_redis_texts),
-                                             UNIT(test_a_line_without_end_is_refused),
+                                             UNIT(test_a_line_without_end_is_refused), UNIT(test_a_tls_handshake_is_told_apart_from_a_line),
                                              UNIT(test_limits_before_authentication),
                                              UNIT(test_an_announced_count_allocates_nothing),
                                              UNIT(test_need_tells_what_a_bulk_lacks),

@@ -142,6 +142,49 @@ static void test_writable_when_the_share_is_acknowledged(void)
     stop();
 }
 
+static bool send_byte(struct tcp_conn *c)
+{
+    size_t room;
+    uint8_t *at = tcp_tx_reserve(c, &room);
+    if (!at)
+        return false;
+    *at = 'x';
+    tcp_tx_commit(c, 1);
+    tcp_push(c, b.now_us);
+    drain();
+    return true;
+}
+
+/* A byte each to more than there are frames: the last quarter of the pool stays, or no ACK could come in, and who waits
+ * is served in the order in which he came. */
+static void test_single_frames_are_bounded_and_go_round(void)
+{
+    enum { CONNS = 20, FRAMES = 8 };
+    struct tcp_conn *c[CONNS];
+    start();
+    b.stack->queued_max = b.stack->held_max = FRAMES / 2;
+    for (uint16_t i = 0; i < CONNS; i++)
+        c[i] = open_with(i + 1, MOST);
+    for (unsigned i = 0; i < CONNS; i++)
+        CU_ASSERT_EQUAL(send_byte(c[i]), i < FRAMES);
+    run_ms(20);
+    CU_ASSERT_EQUAL(b.stack->queued, FRAMES);
+    CU_ASSERT_FALSE(writable(c[FRAMES]));
+    for (unsigned i = 0; i < CONNS - FRAMES; i++) {
+        unsigned events;
+        ack_all(c[i]);
+        run_ms(3);
+        CU_ASSERT_PTR_EQUAL(tcp_next_event(b.stack, &events), c[FRAMES + i]);
+        CU_ASSERT_EQUAL(events, TCP_WRITABLE);
+        CU_ASSERT_TRUE(send_byte(c[FRAMES + i]));
+    }
+    b.stack->held = FRAMES / 2; /* received ones have taken their half */
+    ack_all(c[CONNS - FRAMES]);
+    CU_ASSERT_FALSE(send_byte(c[0]));
+    b.stack->held = 0;
+    stop();
+}
+
 /* A client that is gone with its path: what was closed must not hold frames against who is there. */
 static void test_stuck_orphans_give_way(void)
 {
@@ -232,6 +275,7 @@ int main(int argc, char **argv)
                                              UNIT(test_the_tenth_finds_room),
                                              UNIT(test_short_frames_are_for_those_who_can_send),
                                              UNIT(test_writable_when_the_share_is_acknowledged),
+                                             UNIT(test_single_frames_are_bounded_and_go_round),
                                              UNIT(test_stuck_orphans_give_way),
                                              UNIT(test_a_waiting_user_does_not_wait_for_its_timer),
                                              UNIT(test_orphans_before_a_closed_window_give_way),

@@ -1,0 +1,383 @@
+/* secure.c: see secure.h. A handshake's expensive step (a signature, a key agreement) is let in at once while
+ * nobody else is served; otherwise handshakes get a share of the worker's time and the newest goes first: who
+ * has waited for long has probably given up. */
+#include "secure.h"
+
+#include "command/acl.h"
+#include "worker.h"
+
+#include <rte_cycles.h>
+
+#include <stdlib.h>
+
+enum {
+    HANDSHAKE_SHARE = 10,         /* per cent of a busy worker's time */
+    HANDSHAKE_ROUND_US = 300,     /* in one round, if that does not end it earlier */
+    HANDSHAKE_LIFE_US = 10000000, /* from the connection to the end of the handshake */
+    HANDSHAKES_BEGUN = 1024,      /* each takes tens of KB; beyond that the oldest is given up */
+    PULL_MOST = 64 * 1024         /* bytes opened at once, if the request does not need more */
+};
+
+/* -- the wire
+ * --------------------------------------------------------------------------------------------------- */
+
+static struct slice peek(void *conn, size_t offset)
+{
+    return tcp_rx_peek(conn, offset);
+}
+
+static uint8_t *reserve(void *conn, size_t *room)
+{
+    return tcp_tx_reserve(conn, room);
+}
+
+static void commit(void *conn, size_t n)
+{
+    tcp_tx_commit(conn, n);
+}
+
+static const struct tls_wire wire = {peek, reserve, commit};
+
+/* -- life
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void unlink_shaking(struct secure *x)
+{
+    struct secure_worker *sw = &x->session->worker->secure;
+    *(x->prev ? &x->prev->next : &sw->newest) = x->next;
+    *(x->next ? &x->next->prev : &sw->oldest) = x->prev;
+    x->prev = x->next = NULL;
+    sw->shaking--;
+    sw->waiting -= x->waiting;
+    sw->begun -= x->tls != NULL;
+    x->waiting = false;
+    x->session->flags &= ~(uint32_t)SESSION_SHAKES;
+}
+
+bool secure_open(struct session *s)
+{
+    struct worker *w = s->worker;
+    struct secure_worker *sw = &w->secure;
+    struct secure *x = calloc(1, sizeof *x);
+    if (x && !sw->plain)
+        sw->plain = malloc(SECURE_PLAIN);
+    if (!x || !sw->plain) {
+        free(x);
+        return false;
+    }
+    *x = (struct secure){.session = s, .next = sw->newest, .since_us = w->env.now_us};
+    *(x->next ? &x->next->prev : &sw->oldest) = x;
+    sw->newest = x;
+    sw->shaking++;
+    s->secure = x;
+    s->flags |= SESSION_TLS | SESSION_SHAKES;
+    s->indirect |= INDIRECT_TLS;
+    return true;
+}
+
+void secure_close(struct session *s, bool conn_gone)
+{
+    struct secure *x = s->secure;
+    if (s->flags & SESSION_SHAKES)
+        unlink_shaking(x);
+    if (x->tls && !conn_gone) {
+        if (!s->chunk_first) /* else bytes would be missing before it */
+            tls_end(x->tls);
+        tls_flush(x->tls);
+    }
+    tls_free(x->tls);
+    free(x);
+    s->secure = NULL;
+}
+
+void secure_free(struct worker *w)
+{
+    free(w->secure.plain);
+    w->secure.plain = NULL;
+}
+
+/* -- handshakes
+ * ------------------------------------------------------------------------------------------------- */
+
+static void count_failure(struct worker *w, enum tls_failure why)
+{
+    static const enum counter counter[] = {
+        [TLS_FAILURE_OTHER] = COUNTER_tls_failed_other,
+        [TLS_FAILURE_NO_CERTIFICATE] = COUNTER_tls_failed_no_certificate,
+        [TLS_FAILURE_BAD_CERTIFICATE] = COUNTER_tls_failed_bad_certificate,
+        [TLS_FAILURE_NO_COMMON] = COUNTER_tls_failed_no_common,
+        [TLS_FAILURE_ALERT] = COUNTER_tls_failed_alert,
+        [TLS_FAILURE_GARBAGE] = COUNTER_tls_failed_garbage,
+        [TLS_FAILURE_MEMORY] = COUNTER_tls_failed_memory,
+    };
+    count_one(w->counters, counter[why]);
+}
+
+/* Gives back what OpenSSL has taken from the connection. */
+static void took(struct session *s)
+{
+    size_t n = tls_taken(s->secure->tls);
+    if (n)
+        tcp_rx_consume(s->conn, n, s->worker->env.now_us);
+}
+
+/* A client that speaks RESP or HTTP without TLS is told so in words. */
+static bool speaks_plainly(struct session *s)
+{
+    static const char told[] = "-ERR this port speaks TLS: connect with rediss:// or --tls\r\n";
+    struct slice first = tcp_rx_peek(s->conn, 0);
+    size_t room;
+    if (s->secure->tls || first.len == 0 || first.p[0] < 0x20 || first.p[0] > 0x7e)
+        return false;
+    count_one(s->worker->counters, COUNTER_tls_failed_plain);
+    uint8_t *p = tcp_tx_reserve(s->conn, &room);
+    if (p && room >= sizeof told - 1) {
+        memcpy(p, told, sizeof told - 1);
+        tcp_tx_commit(s->conn, sizeof told - 1);
+    }
+    s->flags |= SESSION_BROKEN;
+    return true;
+}
+
+/* Gives up the handshake that has been under way for longest, for a newer one. */
+static void make_way(struct worker *w)
+{
+    for (struct secure *x = w->secure.oldest; x && w->secure.begun >= HANDSHAKES_BEGUN; x = x->prev)
+        if (x->tls && !(x->session->flags & SESSION_BROKEN)) {
+            count_one(w->counters, COUNTER_tls_handshakes_shed);
+            x->session->flags |= SESSION_BROKEN | SESSION_DOOMED;
+            w->doomed++;
+            session_first(x->session);
+            return;
+        }
+}
+
+static bool begin(struct session *s)
+{
+    struct worker *w = s->worker;
+    struct tls_set *set = w->conf->tls;
+    make_way(w);
+    s->secure->tls = set ? tls_new(tls_set_context(set, w->id), &wire, s->conn) : NULL;
+    w->secure.begun += s->secure->tls != NULL;
+    return s->secure->tls;
+}
+
+static bool claim_name(enum certificate_name kind, struct slice name, void *claim)
+{
+    return acl_claim_name(claim, kind, name);
+}
+
+static void established(struct session *s)
+{
+    struct worker *w = s->worker;
+    struct acl_claim claim;
+    count_one(w->counters, COUNTER_tls_handshakes);
+    if (tls_resumed(s->secure->tls))
+        count_one(w->counters, COUNTER_tls_resumptions);
+    unlink_shaking(s->secure);
+    if (s->chunk_first) /* something was said to it meanwhile */
+        tcp_want_write(s->conn);
+    acl_claim_begin(&claim, &w->env);
+    if (!tls_each_name(s->secure->tls, claim_name, &claim) || !acl_claim_end(&claim, &s->client))
+        session_welcome(s);
+}
+
+/* One step. True when the handshake is done. */
+static bool step(struct session *s)
+{
+    struct worker *w = s->worker;
+    struct secure_worker *sw = &w->secure;
+    if (!s->secure->tls && !begin(s)) {
+        count_failure(w, TLS_FAILURE_MEMORY);
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    uint64_t begun = rte_rdtsc();
+    enum tls_result r = tls_handshake(s->secure->tls, w->env.now_ms);
+    uint64_t end = rte_rdtsc();
+    took(s);
+    sw->round_cycles += end - begun;
+    sw->allowed_cycles = end + (end - begun) * (100 / HANDSHAKE_SHARE - 1);
+    sw->commands = count_read(w->counters, COUNTER_commands_processed);
+    if (r == TLS_DONE)
+        established(s);
+    else if (r != TLS_WAIT) {
+        count_failure(w, r == TLS_CLOSED ? TLS_FAILURE_ALERT : tls_failure(s->secure->tls));
+        s->flags |= SESSION_BROKEN;
+    }
+    if (tls_spilled(s->secure->tls))
+        tcp_want_write(s->conn);
+    return r == TLS_DONE && !(s->flags & SESSION_BROKEN);
+}
+
+/* May an expensive step be done now? */
+static bool allowed(struct worker *w)
+{
+    struct secure_worker *sw = &w->secure;
+    if (sw->round_us != w->env.now_us) {
+        sw->round_us = w->env.now_us;
+        sw->round_cycles = 0;
+    }
+    if ((double)sw->round_cycles * w->us_per_cycle > HANDSHAKE_ROUND_US)
+        return false;
+    return rte_rdtsc() >= sw->allowed_cycles ||
+           sw->commands == count_read(w->counters, COUNTER_commands_processed);
+}
+
+static void wait(struct secure *x)
+{
+    struct worker *w = x->session->worker;
+    w->secure.waiting += !x->waiting;
+    x->waiting = true;
+    w->next_timers_us = w->env.now_us; /* secure_tend in the next round */
+}
+
+static bool shake(struct session *s)
+{
+    struct secure *x = s->secure;
+    if (tcp_rx_available(s->conn) == 0 || x->waiting || speaks_plainly(s))
+        return false;
+    if (!(x->tls && tls_under_way(x->tls)) && !allowed(s->worker)) {
+        wait(x);
+        return false;
+    }
+    return step(s);
+}
+
+/* What finish() of worker.c does for a session that had its turn. */
+static void went_on(struct session *s, bool done)
+{
+    tcp_push(s->conn, s->worker->env.now_us);
+    if (!session_settle(s) && done)
+        worker_ready(s->worker, s);
+}
+
+void secure_tend(struct worker *w)
+{
+    struct secure_worker *sw = &w->secure;
+    for (struct secure *x = sw->newest, *next; x && sw->waiting && allowed(w); x = next) {
+        next = x->next;
+        if (!x->waiting)
+            continue;
+        x->waiting = false;
+        sw->waiting--;
+        went_on(x->session, step(x->session));
+    }
+    for (struct secure *x = sw->oldest; x && w->env.now_us - x->since_us > HANDSHAKE_LIFE_US;
+         x = sw->oldest) {
+        count_one(w->counters, COUNTER_tls_handshake_timeouts);
+        session_close(x->session, false);
+    }
+    if (sw->waiting)
+        w->next_timers_us = w->env.now_us;
+}
+
+/* -- in
+ * ---------------------------------------------------------------------------------------------------- */
+
+bool secure_has_input(const struct session *s)
+{
+    const struct tls *t = s->secure->tls;
+    return tcp_rx_available(s->conn) > 0 || (t && tls_pending(t) > 0);
+}
+
+/* Opens what there is into the room of s->query. */
+static size_t open_into(struct session *s)
+{
+    struct worker *w = s->worker;
+    size_t all = 0, n;
+    while (s->query_len < s->query_cap) {
+        enum tls_result r =
+            tls_read(s->secure->tls, s->query + s->query_len, s->query_cap - s->query_len, &n);
+        if (r == TLS_CLOSED)
+            s->flags |= SESSION_PEER_CLOSED;
+        if (r == TLS_FAILED) {
+            count_one(w->counters, COUNTER_tls_bad_records);
+            s->flags |= SESSION_BROKEN;
+        }
+        if (r != TLS_DONE)
+            break;
+        s->query_len += n;
+        all += n;
+    }
+    took(s);
+    s->client.bytes_in += all;
+    count_add(w->counters, COUNTER_net_input_bytes, all);
+    w->query_bytes += all;
+    return all;
+}
+
+bool secure_gather(struct session *s, size_t need)
+{
+    struct worker *w = s->worker;
+    size_t available = tcp_rx_available(s->conn) + tls_pending(s->secure->tls);
+    if (available == 0)
+        return false;
+    if (!session_may_hold(s, available))
+        return false;
+    if (available > PULL_MOST && need < PULL_MOST)
+        available = PULL_MOST;
+    if (!session_query_room(s, need > available ? need : available)) {
+        s->flags |= SESSION_BROKEN;
+        return false;
+    }
+    size_t n = open_into(s);
+    session_relieve(w);
+    return n && !(s->flags & SESSION_BROKEN);
+}
+
+bool secure_readable(struct session *s)
+{
+    if (s->flags & (SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS))
+        return false;
+    if ((s->flags & SESSION_SHAKES) && !shake(s))
+        return false;
+    return s->query_len > s->query_off || (!(s->flags & SESSION_ENDING) && secure_gather(s, 0));
+}
+
+/* -- out
+ * ------------------------------------------------------------------------------------------------------ */
+
+uint8_t *secure_reserve(struct session *s)
+{
+    size_t room;
+    if (s->chunk_first || s->flags & SESSION_SHAKES || tls_spilled(s->secure->tls) ||
+        !tcp_tx_reserve(s->conn, &room))
+        return NULL;
+    return s->worker->secure.plain;
+}
+
+static bool seal(struct session *s, const uint8_t *p, size_t n)
+{
+    if (tls_write(s->secure->tls, p, n))
+        return true;
+    s->flags |= SESSION_BROKEN;
+    return false;
+}
+
+void secure_commit(struct session *s, size_t n)
+{
+    (void)seal(s, s->worker->secure.plain, n);
+}
+
+bool secure_spilled(const struct session *s)
+{
+    return s->secure->tls && tls_spilled(s->secure->tls);
+}
+
+void secure_drain(struct session *s)
+{
+    size_t room;
+    if (!s->secure->tls)
+        return;
+    while (tls_flush(s->secure->tls) && s->chunk_first && !(s->flags & SESSION_SHAKES)) {
+        struct out_chunk *c = s->chunk_first;
+        size_t n = c->len - c->off;
+        if (!tcp_tx_reserve(s->conn, &room) ||
+            !seal(s, c->data + c->off, n < SECURE_PLAIN ? n : SECURE_PLAIN))
+            break;
+        session_chunk_left(s, n < SECURE_PLAIN ? n : SECURE_PLAIN);
+    }
+    if ((s->chunk_first && !(s->flags & SESSION_SHAKES)) || secure_spilled(s))
+        tcp_want_write(s->conn);
+}

@@ -1,0 +1,55 @@
+"""rows_tls.py: G9: what TLS costs, over the kernel's TCP on a veth link as G11. The client's half of TLS is OpenSSL's in redis-benchmark, on
+the client core, so that ratios are lower bounds of the box's own."""
+import re
+
+from machine import CLIENT_CORE, SERVER_CORE, Namespace, Process, Trouble, run, wait_until
+from parties import Box, ping, redis_benchmark
+
+ADDRESS, PLAIN, TLS, BULK = "10.79.1.2", 6379, 6380, 16384
+CLIENTS, KEYS = 50, 100000
+
+
+def make_pair(folder):
+    """A pair for the box, self-signed: RSA of 2048 bits, as most have."""
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "box.key", "-out", folder / "box.pem", "-days", 2,
+        "-subj", "/CN=box", "-addext", f"subjectAltName=IP:{ADDRESS}")
+    return {"tls-port": TLS, "tls-cert-file": folder / "box.pem", "tls-key-file": folder / "box.key", "tls-auth-clients": "no"}
+
+
+def cipher_bytes(ctx):
+    """Bytes a second that one core seals in pieces of 16 KiB."""
+    out = run("taskset", "-c", SERVER_CORE, "openssl", "speed", "-evp", "aes-256-gcm", "-bytes", BULK, "-seconds", ctx.seconds, "-mr")
+    return float(re.search(r"^\+F:\d+:[^:]+:([0-9.]+)", out, re.M).group(1))
+
+
+def tls_costs(ctx):
+    with Namespace("slbclient") as client, Namespace("slbbox") as end:
+        run("ip", "link", "add", "veth1", "type", "veth", "peer", "name", "eth0", "netns", end.name, netns=client.name)
+        run("ip", "addr", "add", "10.79.1.1/24", "dev", "veth1", netns=client.name)
+        run("ip", "link", "set", "veth1", "up", netns=client.name)
+        run("sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1", netns=end.name)
+        run("ip", "link", "set", "eth0", "up", netns=end.name)
+        run("ethtool", "-K", "veth1", "tx", "off", netns=client.name)
+        sealed = ("--tls", "--cacert", ctx.folder / "box.pem", "--tls-ciphersuites", "TLS_AES_256_GCM_SHA384")
+
+        def rate(port, requests, pipeline, *words):
+            return redis_benchmark(ctx, ADDRESS, port, "get", requests, CLIENTS, pipeline, KEYS, netns=client.name, words=words)
+
+        def stormy(requests):
+            command = ["openssl", "s_time", "-connect", f"{ADDRESS}:{TLS}", "-new", "-time", 120]
+            with Process("storm", command, ctx.folder, core=CLIENT_CORE, netns=client.name):
+                return rate(TLS, requests, 1, *sealed)
+
+        with Box(ctx, "af_packet", "eth0", ADDRESS, netns=end.name, **make_pair(ctx.folder)) as box:
+            wait_until(30, "the box on its veth", lambda: ping(ADDRESS, PLAIN, client.name) or not box.process.running())
+            if not box.process.running():
+                raise Trouble(f"no box: {box.tail()}")
+            while True:
+                redis_benchmark(ctx, ADDRESS, PLAIN, "set", 3 * KEYS, CLIENTS, 16, KEYS, netns=client.name)
+                plain, tls = rate(PLAIN, 40000 * ctx.seconds, 1), rate(TLS, 20000 * ctx.seconds, 1, *sealed)
+                storm, alone = stormy(20000 * ctx.seconds), rate(TLS, 20000 * ctx.seconds, 1, *sealed)
+                redis_benchmark(ctx, ADDRESS, PLAIN, "set", 3000, CLIENTS, 16, 1000, netns=client.name, words=("-d", BULK))
+                bulk = redis_benchmark(ctx, ADDRESS, TLS, "get", 4000 * ctx.seconds, CLIENTS, 16, 1000, netns=client.name,
+                                       words=("-d", BULK, *sealed)) * BULK
+                notes = {"box_rx_burst": box.mean_rx_burst()}
+                yield {"G9 P1": (tls, plain, notes), "G9 bulk": (bulk, cipher_bytes(ctx), notes), "G9 storm": (storm, alone, notes)}
