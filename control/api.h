@@ -26,6 +26,11 @@ void call_fail(struct call *call, const char *code, const char *format, ...)
 /* capture.c: {"op":"capture"}. */
 void capture_operation(struct call *call, const json_t *request);
 
+/* load_api.c: {"op":"snapshot"}. */
+void snapshot_list(struct call *call, const json_t *request);
+void snapshot_import(struct call *call, const json_t *request);
+void snapshot_abandon(struct call *call, const json_t *request);
+
 /* show.c: runs the operation that the request names. */
 void operation_run(struct call *call, json_t *request);
 

@@ -12,6 +12,7 @@ struct control {
     struct commit *commit;
     struct execs *execs;
     struct capture *capture;
+    struct load *load;
     struct audit *audit;
     struct snapshot *snapshot;
     struct certificates *certificates;

@@ -207,6 +207,16 @@ static bool on_capture_ended(struct link *l, struct message_reader *r)
     return on_capture(l, MSG_CAPTURE_ENDED, r);
 }
 
+static bool on_load_more(struct link *l, struct message_reader *r)
+{
+    return l->ops->load && l->ops->load(l->ctx, MSG_LOAD_MORE, r) && message_done(r);
+}
+
+static bool on_load_done(struct link *l, struct message_reader *r)
+{
+    return l->ops->load && l->ops->load(l->ctx, MSG_LOAD_DONE, r) && message_done(r);
+}
+
 static const struct {
     const char *name;
     bool (*run)(struct link *l, struct message_reader *r);
@@ -220,6 +230,8 @@ static const struct {
     [MSG_CAPTURE_STARTED] = {"CAPTURE_STARTED", on_capture_started},
     [MSG_CAPTURE_PACKETS] = {"CAPTURE_PACKETS", on_capture_packets},
     [MSG_CAPTURE_ENDED] = {"CAPTURE_ENDED", on_capture_ended},
+    [MSG_LOAD_MORE] = {"LOAD_MORE", on_load_more},
+    [MSG_LOAD_DONE] = {"LOAD_DONE", on_load_done},
 };
 
 static bool receive(struct link *l, size_t len)

@@ -15,6 +15,8 @@ struct link_ops {
     void (*exec_part)(void *ctx, uint64_t id, bool last, const char *bytes, size_t len);
     /* One of MSG_CAPTURE_STARTED, _PACKETS, _ENDED; false if it cannot be read. */
     bool (*capture)(void *ctx, enum message_type type, struct message_reader *r);
+    /* MSG_LOAD_MORE, _DONE; the same. */
+    bool (*load)(void *ctx, enum message_type type, struct message_reader *r);
 };
 
 struct link;

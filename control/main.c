@@ -3,8 +3,10 @@
 #include "control/capture.h"
 #include "control/certificates.h"
 #include "control/control.h"
+#include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/rdb_report.h"
 #include "control/secret_memory.h"
 #include "control/show.h"
 #include "control/snapshot.h"
@@ -21,7 +23,7 @@
 
 struct arguments {
     const char *file, *dataplane, *instance, *inventory;
-    bool check, plan;
+    bool check, plan, snapshot;
     int argc; /* what remains: directives */
     char **argv;
 };
@@ -30,6 +32,7 @@ static const char usage[] =
     "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
     "       sluice-control --check FILE      report every error of a configuration file\n"
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
+    "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
     "--plan)\n";
@@ -58,9 +61,28 @@ static void on_closed(void *ctx, const char *why)
     supervise_closed(((struct program *)ctx)->control.supervisor, why);
 }
 
+static void on_snapshot_loaded(void *ctx, const struct load_result *result)
+{
+    struct control *c = ctx;
+    if (!result->why)
+        snapshot_loaded(c->snapshot);
+}
+
+/* The snapshot that the box begins with. */
+static void load_snapshot(struct control *c)
+{
+    const struct settings *s = commit_running(c->commit);
+    char *path = must_print("%s/%s", settings_get(s, "dir"), settings_get(s, "dbfilename"));
+    load_at_start(c->load, path, on_snapshot_loaded, c);
+    free(path);
+}
+
 static void on_state(void *ctx, const char *state, const char *detail)
 {
-    supervise_state(((struct program *)ctx)->control.supervisor, state, detail);
+    struct control *c = &((struct program *)ctx)->control;
+    supervise_state(c->supervisor, state, detail);
+    if (strcmp(state, "loading") == 0 && !load_runs(c->load)) /* whoever brought it has gone in the middle */
+        load_snapshot(c);
 }
 
 static void on_log(void *ctx, int level, const char *line)
@@ -88,14 +110,27 @@ static bool on_capture(void *ctx, enum message_type type, struct message_reader 
     return capture_message(((struct program *)ctx)->control.capture, type, r);
 }
 
-static const struct link_ops link_ops = {on_hello, on_closed,        on_state,     on_log,
-                                         on_ask,   on_config_result, on_exec_part, on_capture};
+static bool on_load(void *ctx, enum message_type type, struct message_reader *r)
+{
+    return load_message(((struct program *)ctx)->control.load, type, r);
+}
+
+static const struct link_ops link_ops = {.hello = on_hello,
+                                         .closed = on_closed,
+                                         .state = on_state,
+                                         .log = on_log,
+                                         .ask = on_ask,
+                                         .config_result = on_config_result,
+                                         .exec_part = on_exec_part,
+                                         .capture = on_capture,
+                                         .load = on_load};
 
 static void on_attached(void *ctx, bool fresh)
 {
     struct control *c = &((struct program *)ctx)->control;
     link_fact(c->link, "config_file", c->config_path);
     link_fact(c->link, "control_version", SLUICE_VERSION);
+    load_snapshot(c); /* before the configuration, with which it begins to serve; one that serves wants none */
     commit_attached(c->commit, fresh);
     snapshot_attached(c->snapshot, fresh);
 }
@@ -105,6 +140,7 @@ static void on_detached(void *ctx)
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
     capture_detached(c->capture);
+    load_detached(c->load);
     snapshot_detached(c->snapshot);
     commit_detached(c->commit);
 }
@@ -219,6 +255,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
         const char **into;
     } own[] = {{"--check", &a->file},
                {"--plan", &a->file},
+               {"--snapshot", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory}};
@@ -233,6 +270,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
             return false;
         a->check = a->check || o == 0;
         a->plan = a->plan || o == 1;
+        a->snapshot = a->snapshot || o == 2;
         if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')
@@ -362,6 +400,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     c->link = link_new(c->base, &link_ops, p);
     c->execs = execs_new(c->base, c->link);
     c->capture = capture_new(c->base, c->link);
+    c->load = load_new(c->base, c->link);
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
     c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
@@ -408,6 +447,7 @@ static void close_parts(struct program *p)
     snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
+    load_free(c->load);
     commit_free(c->commit);
     api_close(p->api);
     stats_close(p->stats);
@@ -437,6 +477,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
+    if (a.snapshot)
+        return rdb_report_print(a.file);
     struct settings *s = read_settings(&a);
     if (!s)
         return 1;

@@ -454,6 +454,9 @@ static const struct {
     {"capture", "", capture_operation, "capture"},
     {"audit", "show", audit_show},
     {"audit", "verify", audit_verify_all},
+    {"snapshot", "list", snapshot_list},
+    {"snapshot", "import", snapshot_import, "snapshot import"},
+    {"snapshot", "abandon", snapshot_abandon, "snapshot abandon"},
 };
 
 void operation_run(struct call *call, json_t *request)

@@ -240,11 +240,24 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     start(arg);
 }
 
+bool snapshot_possible(const struct snapshot *s)
+{
+    return strcmp(supervise_status(s->control->supervisor)->state, "serving") == 0;
+}
+
 bool snapshot_make(struct snapshot *s, snapshot_told *begun, snapshot_told *over, void *ctx)
 {
     char error[256];
     if (s->phase != IDLE)
         return false;
+    if (!snapshot_possible(s)) {
+        static const char why[] = "the box does not serve, and so does not have all of its keys";
+        if (begun)
+            begun(ctx, why);
+        if (over)
+            over(ctx, why);
+        return true;
+    }
     s->phase = STARTING;
     s->status.busy = true;
     s->status.began_ms = s->tried_ms = wall_ms();
@@ -300,7 +313,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct snapshot *s = arg;
     struct snapshot_status st;
     (void)fd, (void)what;
-    if (s->phase != IDLE || !link_connected(s->control->link))
+    if (s->phase != IDLE || !link_connected(s->control->link) || !snapshot_possible(s))
         return;
     uint64_t now = wall_ms(), since = s->status.saved_ms ? s->status.saved_ms : s->control->started_ms;
     snapshot_status(s, &st);
@@ -322,6 +335,12 @@ void snapshot_attached(struct snapshot *s, bool fresh)
     else
         s->changes_saved = changes_now(s); /* what an earlier control has saved is not known: as if all of it */
     say_end(s); /* what an earlier control may have begun */
+    tell(s);
+}
+
+void snapshot_loaded(struct snapshot *s)
+{
+    s->changes_saved = changes_now(s);
     tell(s);
 }
 

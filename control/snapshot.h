@@ -15,6 +15,10 @@ void snapshot_free(struct snapshot *s);
 typedef void snapshot_told(void *ctx, const char *error);
 /* False: one is under way already; neither is called then. */
 bool snapshot_make(struct snapshot *s, snapshot_told *begun, snapshot_told *over, void *ctx);
+/* Does the box serve? If not, what it has is not all of its keys, and must not replace the file with all of them. */
+bool snapshot_possible(const struct snapshot *s);
+/* What has been loaded at start is what is in the file. */
+void snapshot_loaded(struct snapshot *s);
 bool snapshot_busy(const struct snapshot *s);
 /* Are there save points? */
 bool snapshot_is_wanted(const struct snapshot *s);

@@ -180,6 +180,7 @@ static void saved_at_end(void *ctx, const char *error)
 static void shutdown_box(struct control *c, uint64_t id, const char *who, int argc, char **argv)
 {
     static const char *const words[] = {"nosave", "save", "now", "force", "abort", NULL};
+    bool possible = snapshot_possible(c->snapshot); /* what is half loaded is not saved */
     bool abort = false, saves = snapshot_is_wanted(c->snapshot), force = false;
     for (int i = 1; i < argc; i++) {
         const char *const *w = words;
@@ -201,7 +202,7 @@ static void shutdown_box(struct control *c, uint64_t id, const char *who, int ar
     audit_note(c->audit, who, "data port", "shutdown", NULL, "ok");
     struct ending *e = must_alloc(1, sizeof *e);
     *e = (struct ending){c, id, reason, force};
-    if (!saves)
+    if (!saves || !possible)
         saved_at_end(e, NULL);
     else if (!snapshot_make(c->snapshot, NULL, saved_at_end, e))
         saved_at_end(e, in_progress);

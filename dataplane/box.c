@@ -61,6 +61,7 @@ static bool make_tables(struct plane *p, const struct config *conf, char *error,
     }
     if (!command_table_init(n ? rename : NULL, error, size))
         return false;
+    load_init();
     if (!channel_share_counters(p->channel, conf->workers, command_ids())) {
         snprintf(error, size, "no shared memory for the counters");
         return false;
@@ -133,7 +134,11 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
         snprintf(error, size, "no memory for the network of worker %u", id);
         return false;
     }
-    return worker_init(w, box, id, seed, error, size);
+    if (!worker_init(w, box, id, seed, error, size))
+        return false;
+    if (load_keeps_closed(p))
+        w->env.observers |= OBSERVE_LOADING;
+    return true;
 }
 
 /* What the operator should know of the plan, once. */
@@ -221,6 +226,7 @@ void plane_stop(struct plane *p)
         rte_eal_mp_wait_lcore();
     plane_forget(p);
     capture_free(&p->capture);
+    load_free(p);
     for (unsigned i = 0; box->worker && i < box->workers; i++) {
         struct worker *w = box->worker[i];
         if (!w)

@@ -3,6 +3,7 @@
 #pragma once
 #include "board/plan.h"
 #include "capture.h"
+#include "box_load.h"
 #include "channel/channel.h"
 #include "worker.h"
 
@@ -16,6 +17,8 @@ struct plane { /* the main thread's state */
     struct config *retired; /* replaced, to be freed after a grace period */
     uint64_t next_gauges_ms;
     struct capture capture;
+    struct load load;
+    uint64_t wall_s; /* when the last exchange began, seconds since 1970 */
     unsigned clients_max; /* as many as the pools of connections, made at start, serve */
     bool launched, serving;
 };
@@ -28,6 +31,8 @@ void plane_stop(struct plane *p);
 const char *plane_reconfigure(struct plane *p, struct config *conf);
 /* Carries messages between workers and control, and publishes gauges. */
 void plane_exchange(struct plane *p, uint64_t now_ms);
+/* Sends a job to a worker. */
+void plane_give(struct plane *p, unsigned worker, struct job *j);
 /* Control wants a command run. */
 void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv);
 /* Frees the questions that will not be answered and what workers sent to main, when none runs any more. */

@@ -19,7 +19,7 @@ static struct job *asked;    /* questions that control has not answered yet */
 static unsigned inspections; /* under way: each may hold a large reply */
 
 /* Main has little to send, and workers read their rings every round: a full one is waited for. */
-static void give(struct plane *p, unsigned worker, struct job *j)
+void plane_give(struct plane *p, unsigned worker, struct job *j)
 {
     struct timespec pause = {0, 100000};
     while (!fabric_send(p->box.fabric, fabric_main(p->box.fabric), worker, j))
@@ -29,7 +29,7 @@ static void give(struct plane *p, unsigned worker, struct job *j)
 static void answer(struct plane *p, struct job *j, struct slice resp)
 {
     job_set_reply(j, resp);
-    give(p, j->home, j);
+    plane_give(p, j->home, j);
 }
 
 void plane_answer(struct plane *p, uint64_t id, struct slice resp, bool all)
@@ -81,7 +81,7 @@ static void inspect(struct plane *p, uint64_t id, int argc, const struct slice *
     }
     j->id = id;
     inspections++;
-    give(p, 0, j);
+    plane_give(p, 0, j);
 }
 
 void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv)
@@ -99,7 +99,7 @@ void plane_exec(struct plane *p, uint64_t id, int argc, const struct slice *argv
         return;
     }
     j->id = id;
-    give(p, 0, j);
+    plane_give(p, 0, j);
 }
 
 const char *plane_reconfigure(struct plane *p, struct config *conf)
@@ -235,6 +235,8 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
             ask(p, j);
             continue;
         }
+        if (load_takes(p, j))
+            continue;
         if (j->kind == JOB_INSPECT) {
             inspect_finish(j);
             inspections--;
@@ -243,6 +245,8 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
                            j->out.failed ? SLICE_LIT("-ERR out of memory for the reply\r\n") : job_reply(j));
         job_free(j);
     }
+    p->wall_s = (uint64_t)time(NULL);
+    load_turn(p, now_ms);
     if (now_ms >= p->next_gauges_ms) {
         gauges(p);
         forward_notes(p);

@@ -172,6 +172,7 @@ void job_free(struct job *j)
     free(j->wait.node);
     free(j->seat.pin);
     free(j->inspection);
+    free(j->load);
     free(j->reply);
     for (struct out_chunk *chunk = j->chunk_first, *next; chunk; chunk = next) {
         next = chunk->next;

@@ -7,6 +7,7 @@
 #include "inspect.h"
 
 struct session;
+struct load_batch;
 struct out_chunk;
 struct pin;
 
@@ -21,6 +22,7 @@ enum job_kind {
     JOB_LINES,   /* lines of MONITOR (worker_monitor.c), in `query` */
     JOB_PUBLISH, /* a message on its way through the workers (worker_pubsub.c) */
     JOB_EXEC,    /* control's command: from the main thread to worker 0 and back */
+    JOB_LOAD,    /* a batch of a snapshot (load.h): from the main thread to the worker of its shard and back */
     JOB_INSPECT  /* control's question to every worker (inspect.h), from the main thread and back */
 };
 
@@ -71,6 +73,7 @@ struct job {
     struct publication publication;
     size_t notes; /* bytes in `query` of a JOB_NOTES or JOB_LINES */
     struct inspection *inspection; /* NULL for other kinds */
+    struct load_batch *load;       /* of a JOB_LOAD */
     struct waiter wait;
     struct seat seat;
     struct job *next; /* in the list of its worker */

@@ -74,8 +74,10 @@ static void on_peer(void *ctx, bool connected)
     if (!connected && p->serving)
         plane_capture_forget(p);
     if (!connected)
+        load_forget(p);
+    if (!connected)
         plane_answer(p, 0, SLICE_LIT("-ERR control plane went away before it answered\r\n"), true);
-    else if (p->serving)
+    else if (p->serving && !load_keeps_closed(p))
         channel_state(p->channel, "serving", "Ready to accept connections");
 }
 
@@ -94,8 +96,33 @@ static void on_capture_more(void *ctx, uint64_t id, uint64_t bytes)
     capture_more(&((struct plane *)ctx)->capture, id, bytes);
 }
 
-static const struct channel_ops ops = {on_config, on_exec,          on_answer,       on_fact,        on_stop,
-                                       on_peer,   on_capture_start, on_capture_stop, on_capture_more};
+static void on_load_start(void *ctx, const struct load_request *request)
+{
+    load_start(ctx, request);
+}
+
+static void on_load_data(void *ctx, uint64_t id, struct slice bytes)
+{
+    load_data(ctx, id, bytes);
+}
+
+static void on_load_stop(void *ctx, uint64_t id, const char *why)
+{
+    load_stop(ctx, id, why);
+}
+
+static const struct channel_ops ops = {.config = on_config,
+                                       .exec = on_exec,
+                                       .answer = on_answer,
+                                       .fact = on_fact,
+                                       .stop = on_stop,
+                                       .peer = on_peer,
+                                       .capture_start = on_capture_start,
+                                       .capture_stop = on_capture_stop,
+                                       .capture_more = on_capture_more,
+                                       .load_start = on_load_start,
+                                       .load_data = on_load_data,
+                                       .load_stop = on_load_stop};
 
 static uint64_t monotonic_ms(void)
 {
@@ -147,7 +174,8 @@ static int serve(struct plane *p)
     tell_start(p);
     if (!start(p, error, sizeof error))
         return fail(p, error);
-    channel_state(p->channel, "serving", "Ready to accept connections");
+    if (!load_keeps_closed(p))
+        channel_state(p->channel, "serving", "Ready to accept connections");
     while (!stop_signal) {
         channel_poll(p->channel, 1);
         plane_exchange(p, monotonic_ms());

@@ -4,6 +4,7 @@
 
 #include "command/transaction.h"
 #include "job.h"
+#include "load.h"
 
 #include <rte_cycles.h>
 #include <stdlib.h>
@@ -255,6 +256,8 @@ static void received(struct worker *w, struct job *j)
         start_exec(w, j);
         return;
     }
+    if (j->kind == JOB_LOAD && !j->rq.env)
+        load_prepare(j, &w->env);
     if (w->paused && worker_holds_job(w, j))
         return;
     /* It has hopped here: our shard. */

@@ -53,6 +53,23 @@ static const struct node config[] = {
      .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {0}};
 
+static const struct node snapshot[] = {
+    {"list", "the snapshot files in the box's folder", .run = run_snapshot_list, .op = "snapshot", .what = "list"},
+    {"show", "what is in a snapshot file: keys by type, forms, databases", .run = run_snapshot_report, .what = "show",
+     .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {"verify", "read all of a snapshot file and say whether it is sound, or what is damaged and where",
+     .run = run_snapshot_report, .what = "verify", .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {"import",
+     "load a snapshot file: over the keys of a box that serves (replace, keep), or into one that could not load its own "
+     "(salvage: as far as it is sound)",
+     .run = run_snapshot_import, .op = "snapshot", .what = "import",
+     .parameter = {{"FILE", PARAMETER_FILE, false}, {"HOW", PARAMETER_VALUE, true}}},
+    {"export", "copy the snapshot that the box loads at its start", .run = run_snapshot_export, .op = "snapshot",
+     .what = "list", .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {"abandon", "let a box that could not load its snapshot begin empty", .run = run_snapshot_abandon,
+     .op = "snapshot", .what = "abandon"},
+    {0}};
+
 static const struct node audit[] = {
     {"show", "the last lines: who changed what, when, from where", .run = run_audit_show, .op = "audit",
      .what = "show"},
@@ -99,6 +116,7 @@ const struct node grammar[] = {
     {"certificate", "certificates of the data port", .next = certificate},
     {"audit", "the log of changes", .next = audit},
     {"restart", "start a part again", .next = restart},
+    {"snapshot", "files with all keys", .next = snapshot},
     {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
      .parameter = {{"ADDRESS", PARAMETER_VALUE, false}}, .live = true},
     {"capture", "frames of the data port, a line each or into a file, until Ctrl-C", .run = run_capture,

@@ -381,7 +381,7 @@ int run_simple(struct invocation *in)
 }
 
 /* In the child: sluice-control beside us, in the build folder, or on the path. */
-_Noreturn static void become_check(const char *file, int err)
+_Noreturn static void become_control(const char *option, const char *file)
 {
     char own[4000], path[4096];
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
@@ -389,34 +389,49 @@ _Noreturn static void become_check(const char *file, int err)
     char *slash = strrchr(own, '/');
     if (slash)
         *slash = 0;
-    dup2(err, 2);
     snprintf(path, sizeof path, "%s/sluice-control", own);
-    execl(path, "sluice-control", "--check", file, (char *)NULL);
+    execl(path, "sluice-control", option, file, (char *)NULL);
     snprintf(path, sizeof path, "%s/../control/sluice-control", own);
-    execl(path, "sluice-control", "--check", file, (char *)NULL);
-    execlp("sluice-control", "sluice-control", "--check", file, (char *)NULL);
+    execl(path, "sluice-control", option, file, (char *)NULL);
+    execlp("sluice-control", "sluice-control", option, file, (char *)NULL);
     fputs("sluice-control is not installed beside sluice, nor on the PATH\n", stderr);
     _exit(127);
 }
 
+FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid)
+{
+    int pipes[2];
+    if (pipe(pipes) < 0)
+        return NULL;
+    *pid = fork();
+    if (*pid == 0) {
+        dup2(pipes[1], output);
+        become_control(option, file);
+    }
+    close(pipes[1]);
+    return fdopen(pipes[0], "r");
+}
+
+bool control_was_content(pid_t pid)
+{
+    int status = 0;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int run_config_check(struct invocation *in)
 {
-    int pipes[2], status = 0;
     json_t *lines = json_array();
     char *line = NULL;
     size_t room = 0;
-    if (pipe(pipes) < 0)
+    pid_t pid;
+    FILE *from = control_of_file("--check", in->argv[0], STDERR_FILENO, &pid);
+    if (!from)
         return EXIT_FAILED;
-    pid_t pid = fork();
-    if (pid == 0)
-        become_check(in->argv[0], pipes[1]);
-    close(pipes[1]);
-    FILE *from = fdopen(pipes[0], "r");
     for (ssize_t n; (n = getline(&line, &room, from)) > 0;)
         json_array_append_new(lines, json_stringn(line, (size_t)(n - (line[n - 1] == '\n'))));
     free(line);
     fclose(from);
-    bool good = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool good = control_was_content(pid);
     if (in->json) {
         json_t *j = json_pack("{s:b,s:O}", "ok", good, "lines", lines);
         json_dumpf(j, in->out, JSON_INDENT(2));

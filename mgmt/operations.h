@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addresses, run_show_drops,
     run_show_filters, run_ping; /* network.c */
@@ -18,6 +20,9 @@ handler run_certificate_list, run_certificate_show, run_certificate_check, run_c
     run_certificate_export; /* certificate.c */
 handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, run_capture;
 
+handler run_snapshot_report, run_snapshot_list, run_snapshot_import, run_snapshot_abandon,
+    run_snapshot_export; /* snapshot.c */
+
 /* What operations share (operations.c). The request that a leaf makes: */
 json_t *request_for(const struct invocation *in);
 /* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
@@ -27,6 +32,10 @@ const char *text_of(const json_t *object, const char *key); /* "" if there is no
 bool put_option(json_t *request, const char *key, const char *option, const char *text);
 json_int_t number_of(const json_t *object, const char *key);
 void print_field(FILE *out, const char *name, const json_t *v);
+
+/* Runs sluice-control over a file; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
+FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid);
+bool control_was_content(pid_t pid);
 
 /* client.c: one request to control's management API. Returns an exit code; EXIT_DONE: *data is the caller's.
  * `request` is taken over. */

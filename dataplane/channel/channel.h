@@ -17,6 +17,12 @@ struct channel_capture { /* MSG_CAPTURE_START; program is borrowed */
     struct slice program;
 };
 
+struct load_request { /* MSG_LOAD_START */
+    uint64_t id, bytes;
+    uint8_t mode; /* enum load_mode */
+    const char *name;
+};
+
 struct channel_ops { /* called from channel_poll, on the main thread */
     /* A new generation. Returns NULL if it is accepted (the callee owns conf from then on), or one static
      * line saying why not (the channel frees conf and tells control). */
@@ -36,6 +42,10 @@ struct channel_ops { /* called from channel_poll, on the main thread */
     void (*capture_start)(void *ctx, const struct channel_capture *request);
     void (*capture_stop)(void *ctx, uint64_t id, bool rest);
     void (*capture_more)(void *ctx, uint64_t id, uint64_t bytes);
+    /* A snapshot is to be loaded; the next bytes of its records (messages.h). */
+    void (*load_start)(void *ctx, const struct load_request *request);
+    void (*load_data)(void *ctx, uint64_t id, struct slice bytes);
+    void (*load_stop)(void *ctx, uint64_t id, const char *why);
 };
 
 /* Binds path (mode 0600; a stale socket of a dead process is replaced, a living one is an error) and waits

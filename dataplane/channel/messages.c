@@ -22,16 +22,6 @@ static void copy_out(const struct ring_end *e, uint64_t at, void *to, size_t len
     memcpy((uint8_t *)to + first, e->data, len - first);
 }
 
-/* Private keys travel with configurations: what was read does not stay in shared memory. */
-static void wipe(struct ring_end *e, uint64_t at, size_t len)
-{
-    size_t start = at & (CHANNEL_RING_BYTES - 1), first = CHANNEL_RING_BYTES - start;
-    if (first > len)
-        first = len;
-    explicit_bzero(e->data + start, first);
-    explicit_bzero(e->data, len - first);
-}
-
 static struct ring_end bulk_end(void *bulk, unsigned worker, bool to_control)
 {
     uint8_t *p = (uint8_t *)bulk + (size_t)worker * CHANNEL_RINGS_SIZE;
@@ -56,6 +46,16 @@ void ring_reset(struct ring_end *e)
     __atomic_store_n(&e->ring->head, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&e->ring->tail, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&e->ring->starved, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Private keys travel with configurations: what was read does not stay in shared memory. */
+static void wipe(struct ring_end *e, uint64_t at, size_t len)
+{
+    size_t start = at & (CHANNEL_RING_BYTES - 1), first = CHANNEL_RING_BYTES - start;
+    if (first > len)
+        first = len;
+    explicit_bzero(e->data + start, first);
+    explicit_bzero(e->data, len - first);
 }
 
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len)

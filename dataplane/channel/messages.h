@@ -17,7 +17,7 @@
 
 enum {
     CHANNEL_MAGIC = 0x58554c53, /* "SLUX" */
-    CHANNEL_VERSION = 5,        /* of the layouts and messages below; both ends must agree */
+    CHANNEL_VERSION = 6,        /* of the layouts and messages below; both ends must agree */
     CHANNEL_MESSAGE_MAX = 64 * 1024,
     CHANNEL_PART_MAX = 32 * 1024, /* bytes of a long text carried by one message */
     CHANNEL_RING_BYTES = 1 << 20, /* a power of two */
@@ -167,8 +167,38 @@ enum message_type {
                             direction, u32 length of the frame, bytes: what was kept of it */
     MSG_CAPTURE_ENDED,   /* u64 id, text why, u64 frames seen, u64 matched, u64 dropped for want of room; the
                             last one   of this id */
+    /* loading of a snapshot, control to dataplane */
+    MSG_LOAD_START, /* u64 id, u8 enum load_mode, u64 bytes of the file, text its name */
+    MSG_LOAD_DATA,  /* u64 id, bytes: the next of the stream of items (below) */
+    MSG_LOAD_STOP,  /* u64 id, text why no more comes */
+    /* dataplane to control */
+    MSG_LOAD_MORE, /* u64 id, u64 credit: bytes of the stream that may come beside those allowed so far */
+    MSG_LOAD_DONE, /* u64 id, text why not (empty: all of it is there), u64 keys loaded, u64 expired, u64 left as they
+                      were, u64 libraries of functions; the last one of this id */
     MSG_TYPES
 };
+
+/* The stream of a snapshot that is loaded: items, which may begin and end anywhere in messages. u8 enum load_item, u32
+ * length of the rest. A record is a LOAD_KEY or LOAD_FUNCTION and as many LOAD_BYTES as it takes to make `body` whole:
+ * for a key its name, the type's byte and the value as RDB has them, for functions the text of a library. */
+enum load_item {
+    LOAD_KEY = 'K', /* u64 offset in the file, u32 database, u64 ms since 1970 when it expires (0 = never), u8 enum
+                       load_access, u64 its number, u64 length of the name, then body bytes, perhaps the first of many */
+    LOAD_FUNCTION = 'F', /* u64 offset in the file, then body bytes */
+    LOAD_BYTES = 'B',    /* body bytes */
+    LOAD_LAST = 'L',     /* body bytes, the last of the record */
+    LOAD_WHOLE = 'W',    /* as LOAD_KEY, and its bytes are all of the body */
+    LOAD_END = 'E',      /* nothing: the file was sound to its end */
+    LOAD_FAILED = 'X',   /* text: why it was not, with the place */
+};
+enum load_mode {
+    LOAD_AT_START,  /* clients are told LOADING until all of it is there */
+    LOAD_SALVAGE,   /* the same, but what there is before a damage is enough */
+    LOAD_REPLACING, /* while serving: keys of the file replace those of the box */
+    LOAD_KEEPING    /* while serving: keys of the box stay */
+};
+enum load_access { LOAD_NO_ACCESS, LOAD_IDLE_SECONDS, LOAD_FREQUENCY };
+enum { LOAD_ITEM_MAX = 64 * 1024, LOAD_ITEM_HEADER = 5, LOAD_KEY_FIELDS = 8 + 4 + 8 + 1 + 8 + 8 };
 /* bytes: u32 length and the bytes. text: the same, and no zero byte inside. */
 
 struct message_writer {

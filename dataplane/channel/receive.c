@@ -166,6 +166,42 @@ static bool on_capture_more(struct channel *ch, struct message_reader *r)
     return true;
 }
 
+static bool on_load_start(struct channel *ch, struct message_reader *r)
+{
+    char name[256];
+    struct load_request request = {.name = name};
+    request.id = get_u64(r);
+    request.mode = get_u8(r);
+    request.bytes = get_u64(r);
+    get_text(r, name, sizeof name);
+    if (!message_done(r) || !ch->ops->load_start || request.mode > LOAD_KEEPING)
+        return false;
+    ch->ops->load_start(ch->ctx, &request);
+    return true;
+}
+
+static bool on_load_data(struct channel *ch, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    struct slice bytes;
+    bytes.p = get_bytes(r, &bytes.len);
+    if (!message_done(r) || !ch->ops->load_data)
+        return false;
+    ch->ops->load_data(ch->ctx, id, bytes);
+    return true;
+}
+
+static bool on_load_stop(struct channel *ch, struct message_reader *r)
+{
+    char why[256];
+    uint64_t id = get_u64(r);
+    get_text(r, why, sizeof why);
+    if (!message_done(r) || !ch->ops->load_stop)
+        return false;
+    ch->ops->load_stop(ch->ctx, id, why);
+    return true;
+}
+
 static const struct {
     const char *name;
     handler *run;
@@ -179,6 +215,9 @@ static const struct {
     [MSG_CAPTURE_START] = {"CAPTURE_START", on_capture_start},
     [MSG_CAPTURE_STOP] = {"CAPTURE_STOP", on_capture_stop},
     [MSG_CAPTURE_MORE] = {"CAPTURE_MORE", on_capture_more},
+    [MSG_LOAD_START] = {"LOAD_START", on_load_start},
+    [MSG_LOAD_DATA] = {"LOAD_DATA", on_load_data},
+    [MSG_LOAD_STOP] = {"LOAD_STOP", on_load_stop},
 };
 
 bool channel_receive(struct channel *ch, const uint8_t *message, size_t len, char *error, size_t size)

@@ -225,6 +225,7 @@ enum observer {
     OBSERVE_EVENTS = 1,
     OBSERVE_TRACKING = 2,
     OBSERVE_MONITOR = 4,
+    OBSERVE_LOADING = 8, /* a snapshot is loaded: most commands are refused */
     OBSERVE_SNAPSHOT = 16, /* one is under way: it sees keys before they change (store/snapshot.h) */
     OBSERVE_REFUSAL = 32  /* no command may write: the last snapshot has failed */
 };

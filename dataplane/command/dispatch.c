@@ -361,6 +361,14 @@ static enum command_result run_told(struct request *rq)
     return t && *t->due && result == CMD_DONE ? CMD_COUNTED : result;
 }
 
+/* What may not run while a snapshot is loaded. */
+static const char *is_loading(const struct request *rq)
+{
+    bool refused = rq->env->observers & OBSERVE_LOADING && rq->cmd && !(rq->cmd->flags & CMD_LOADING) &&
+                   !(rq->client->flags & CLIENT_INTERNAL);
+    return refused ? "LOADING Redis is loading the dataset in memory" : NULL;
+}
+
 /* The end of a handler that stands for `weight` calls and took so many cycles. */
 static inline enum command_result ran(struct request *rq, enum command_result result, uint64_t cycles,
                                       uint64_t weight)
@@ -378,8 +386,11 @@ static inline enum command_result ran(struct request *rq, enum command_result re
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
-    if (is_refused(rq)) {
-        reply_error(rq->out, MISCONF);
+    const char *why = is_loading(rq);
+    if (!why && is_refused(rq))
+        why = MISCONF;
+    if (why) {
+        refuse(rq, why);
         env->stats[rq->cmd->id].rejected++;
         return CMD_DONE;
     }
@@ -484,6 +495,8 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
                             in_cluster(rq)); /* EXEC's ends the transaction */
     if (!busy && rq->client->flags & CLIENT_MONITOR)
         busy = keeps_out(rq);
+    if (!busy)
+        busy = is_loading(rq);
     if (busy && !refused) {
         refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;

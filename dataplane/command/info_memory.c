@@ -179,8 +179,16 @@ static void kept_aside(struct info *i, const char *name)
     info_u64(i, name, strcmp(name, "current_cow_peak") == 0 ? sum.waiting_most : sum.waiting);
 }
 
+/* There only while a snapshot is loaded. */
+static void of_loading(struct info *i, const char *name)
+{
+    const char *loading = server_fact(i->env, "loading", "0");
+    if (*loading == '1')
+        info_text(i, name, server_fact(i->env, name, "0"));
+}
+
 const struct info_row info_persistence[] = {
-    INFO_FIXED("loading", "0"),
+    INFO_FACT("loading", "0"),
     INFO_FIXED("async_loading", "0"),
     INFO_PRINT("current_cow_peak", kept_aside),
     INFO_PRINT("current_cow_size", kept_aside),
@@ -210,5 +218,11 @@ const struct info_row info_persistence[] = {
     INFO_FIXED("aof_last_cow_size", "0"),
     INFO_FIXED("module_fork_in_progress", "0"),
     INFO_FIXED("module_fork_last_cow_size", "0"),
+    INFO_PRINT("loading_start_time", of_loading),
+    INFO_PRINT("loading_total_bytes", of_loading),
+    INFO_PRINT("loading_rdb_used_mem", of_loading),
+    INFO_PRINT("loading_loaded_bytes", of_loading),
+    INFO_PRINT("loading_loaded_perc", of_loading),
+    INFO_PRINT("loading_eta_seconds", of_loading),
     {NULL},
 };

@@ -29,6 +29,7 @@ enum rdb_type {
     RDB_STREAM_LISTPACKS_2 = 19,
     RDB_SET_LISTPACK = 20,       /* 7.2 */
     RDB_STREAM_LISTPACKS_3 = 21, /* 7.2 */
+    RDB_HASH_VALKEY = 22,        /* Valkey 9: fields with times to expire */
     RDB_HASH_METADATA = 24,      /* 7.4: fields with times to expire */
     RDB_HASH_LISTPACK_EX = 25,   /* 7.4 */
     RDB_TYPES

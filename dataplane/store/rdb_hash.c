@@ -109,6 +109,20 @@ enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source,
     return elements_close(&els, result);
 }
 
+/* Field, value, time in 8 bytes, -1 = none, ... */
+enum rdb_result rdb_take_hash_valkey(struct rdb_reader *r, enum source source, struct value_at *v)
+{
+    struct elements els;
+    struct slice field, value;
+    enum rdb_result result = RDB_OK;
+    elements_open(&els, r, source, 2);
+    while (result == RDB_OK && elements_pair(&els, &field, &value)) {
+        uint64_t expire_at = rdb_take_u64(r);
+        result = r->bad ? RDB_BAD : set_timed(v, field, value, expire_at == UINT64_MAX ? 0 : expire_at);
+    }
+    return elements_close(&els, result);
+}
+
 /* The soonest time, which is not looked at; field, value, time, 0 = none, ... */
 enum rdb_result rdb_take_hash_listpack_ex(struct rdb_reader *r, enum source source, struct value_at *v)
 {

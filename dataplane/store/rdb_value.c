@@ -52,6 +52,7 @@ static const struct {
     [RDB_STREAM_LISTPACKS_2] = {rdb_take_stream_2, SOURCE_LISTPACK},
     [RDB_SET_LISTPACK] = {rdb_take_set, SOURCE_LISTPACK},
     [RDB_STREAM_LISTPACKS_3] = {rdb_take_stream_3, SOURCE_LISTPACK},
+    [RDB_HASH_VALKEY] = {rdb_take_hash_valkey, SOURCE_STRINGS},
     [RDB_HASH_METADATA] = {rdb_take_hash_metadata, SOURCE_STRINGS},
     [RDB_HASH_LISTPACK_EX] = {rdb_take_hash_listpack_ex, SOURCE_LISTPACK},
 };

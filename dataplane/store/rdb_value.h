@@ -65,6 +65,8 @@ enum rdb_result rdb_take_hash(struct rdb_reader *r, enum source source, struct v
 /* With times to expire: Redis 7.4. */
 enum rdb_result rdb_take_hash_metadata(struct rdb_reader *r, enum source source, struct value_at *v);
 enum rdb_result rdb_take_hash_listpack_ex(struct rdb_reader *r, enum source source, struct value_at *v);
+/* The same of Valkey 9. */
+enum rdb_result rdb_take_hash_valkey(struct rdb_reader *r, enum source source, struct value_at *v);
 enum rdb_result rdb_take_set(struct rdb_reader *r, enum source source, struct value_at *v);
 enum rdb_result rdb_take_list(struct rdb_reader *r, enum source source, struct value_at *v);
 /* Quicklists: nodes that are ziplists, or listpacks and large elements by themselves. */

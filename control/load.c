@@ -1,0 +1,282 @@
+/* load.c: the child that reads a snapshot, its pipe, and the credit of the dataplane (load.h). */
+#include "control/load.h"
+#include "control/log.h"
+#include "control/rdb_stream.h"
+#include "control/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MESSAGES_A_TURN = 16, PIPE_BYTES = 1 << 20 };
+
+struct load {
+    struct event_base *base;
+    struct link *link;
+    uint64_t id, credit;
+    bool runs; /* the dataplane has not said yet how it ended */
+    pid_t child;
+    int fd; /* end of the pipe; -1: none, or all has been read */
+    struct event *readable;
+    load_done *done;
+    void *ctx;
+    char *path;
+};
+
+bool load_runs(const struct load *l)
+{
+    return l->runs;
+}
+
+static void end_child(struct load *l)
+{
+    if (l->readable)
+        event_free(l->readable);
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->child > 0) {
+        kill(l->child, SIGKILL);
+        while (waitpid(l->child, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    l->readable = NULL;
+    l->fd = -1;
+    l->child = 0;
+}
+
+static void finish(struct load *l, const struct load_result *result)
+{
+    load_done *done = l->done;
+    end_child(l);
+    l->runs = false;
+    l->done = NULL;
+    if (done)
+        done(l->ctx, result);
+}
+
+static void send_stop(struct load *l, const char *why)
+{
+    struct message_writer w;
+    link_begin(l->link, &w, MSG_LOAD_STOP);
+    put_u64(&w, l->id);
+    put_text(&w, why);
+    link_send(l->link, &w);
+}
+
+/* The child has written all it had to say, or died over it. */
+static void pipe_ended(struct load *l)
+{
+    int status = 0;
+    event_free(l->readable);
+    l->readable = NULL;
+    close(l->fd);
+    l->fd = -1;
+    while (waitpid(l->child, &status, 0) < 0 && errno == EINTR)
+        ;
+    l->child = 0;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        send_stop(l, "the process that reads the file has died");
+}
+
+/* Hands on one message. False: there is nothing now. */
+static bool hand_on(struct load *l)
+{
+    uint8_t bytes[CHANNEL_PART_MAX];
+    size_t room = l->credit < sizeof bytes ? (size_t)l->credit : sizeof bytes;
+    ssize_t n = read(l->fd, bytes, room);
+    if (n < 0)
+        return errno == EINTR;
+    if (n == 0) {
+        pipe_ended(l);
+        return false;
+    }
+    struct message_writer w;
+    link_begin(l->link, &w, MSG_LOAD_DATA);
+    put_u64(&w, l->id);
+    put_bytes(&w, bytes, (size_t)n);
+    l->credit -= (uint64_t)n;
+    return link_send(l->link, &w);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct load *l = arg;
+    (void)fd, (void)what;
+    for (int i = 0; i < MESSAGES_A_TURN && l->credit && l->fd >= 0 && hand_on(l); i++)
+        ;
+    if (!l->credit && l->readable)
+        event_del(l->readable);
+}
+
+static bool spawn(struct load *l, int file)
+{
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return false;
+    fcntl(pipes[1], F_SETPIPE_SZ, PIPE_BYTES);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGPIPE, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
+        _exit(rdb_stream(file, pipes[1]) ? 0 : 1);
+    }
+    close(pipes[1]);
+    if (pid < 0) {
+        close(pipes[0]);
+        return false;
+    }
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    l->child = pid;
+    l->fd = pipes[0];
+    l->readable = event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_readable, l);
+    return true;
+}
+
+static bool send_start(struct load *l, enum load_mode mode, uint64_t bytes)
+{
+    struct message_writer w;
+    char name[256];
+    snprintf(name, sizeof name, "%s", l->path);
+    link_begin(l->link, &w, MSG_LOAD_START);
+    put_u64(&w, l->id);
+    put_u8(&w, (uint8_t)mode);
+    put_u64(&w, bytes);
+    put_text(&w, name);
+    return link_send(l->link, &w);
+}
+
+static void set_path(struct load *l, const char *path)
+{
+    free(l->path);
+    l->path = must_copy(path);
+    l->id++;
+    l->credit = 0;
+    l->runs = true;
+}
+
+void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
+{
+    char why[512] = "";
+    struct stat st = {0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 && errno == ENOENT) {
+        log_line(LOG_LEVEL_NOTICE, "There is no snapshot %s to begin with", path);
+        return;
+    }
+    if (l->runs)
+        finish(l, &(struct load_result){.why = "the dataplane starts anew"});
+    set_path(l, path);
+    l->done = done;
+    l->ctx = ctx;
+    if (file < 0 || fstat(file, &st) < 0)
+        snprintf(why, sizeof why, "the file cannot be opened: %s", strerror(errno));
+    else if (!spawn(l, file))
+        snprintf(why, sizeof why, "no process could be started to read it: %s", strerror(errno));
+    if (file >= 0)
+        close(file);
+    send_start(l, LOAD_AT_START, (uint64_t)st.st_size);
+    if (*why)
+        send_stop(l, why);
+}
+
+bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
+                 char *error, size_t size)
+{
+    struct stat st;
+    if (l->runs || !link_connected(l->link)) {
+        snprintf(error, size,
+                 l->runs ? "a snapshot is being loaded; one at a time is possible"
+                         : "the dataplane is not running");
+        return false;
+    }
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode)) {
+        snprintf(error, size, "%.300s: %s", path, file < 0 ? strerror(errno) : "it is no regular file");
+        if (file >= 0)
+            close(file);
+        return false;
+    }
+    set_path(l, path);
+    bool good = spawn(l, file) && send_start(l, mode, (uint64_t)st.st_size);
+    close(file);
+    if (!good) {
+        end_child(l);
+        l->runs = false;
+        snprintf(error, size, "no process could be started to read the file");
+        return false;
+    }
+    l->done = done;
+    l->ctx = ctx;
+    return true;
+}
+
+bool load_abandon(struct load *l, load_done *done, void *ctx)
+{
+    if (l->runs || !link_connected(l->link))
+        return false;
+    set_path(l, "(nothing)");
+    l->done = done;
+    l->ctx = ctx;
+    if (send_start(l, LOAD_SALVAGE, 0))
+        send_stop(l, "the operator lets the box begin empty");
+    return true;
+}
+
+bool load_message(struct load *l, enum message_type type, struct message_reader *r)
+{
+    uint64_t id = get_u64(r);
+    char why[512] = "";
+    if (type == MSG_LOAD_MORE) {
+        uint64_t more = get_u64(r);
+        if (id == l->id && l->readable && !r->failed) {
+            l->credit += more;
+            event_add(l->readable, NULL);
+        }
+        return true;
+    }
+    get_text(r, why, sizeof why);
+    struct load_result result = {.why = *why ? why : NULL};
+    result.loaded = get_u64(r);
+    result.expired = get_u64(r);
+    result.kept = get_u64(r);
+    result.libraries = get_u64(r);
+    if (id == l->id && l->runs && !r->failed)
+        finish(l, &result);
+    return true;
+}
+
+void load_detached(struct load *l)
+{
+    if (l->runs)
+        finish(l, &(struct load_result){.why = "the dataplane is gone"});
+}
+
+struct load *load_new(struct event_base *base, struct link *link)
+{
+    struct load *l = must_alloc(1, sizeof *l);
+    l->base = base;
+    l->link = link;
+    l->fd = -1;
+    l->id = (uint64_t)getpid() << 32;
+    return l;
+}
+
+void load_free(struct load *l)
+{
+    if (!l)
+        return;
+    l->done = NULL;
+    end_child(l);
+    free(l->path);
+    free(l);
+}

@@ -1,0 +1,32 @@
+/* load.h: records of a snapshot on their way into the store. The main thread takes them off the channel
+ * (box_load.c) and sorts them by the shard that owns their key; batches go to workers as jobs, as commands
+ * that have their shard to themselves for a batch and take turns with everybody else (worker_load.c). */
+#pragma once
+#include "command/command.h"
+
+struct job;
+struct worker;
+
+enum { LOAD_LINE = 384 };
+enum load_order { LOAD_RECORDS, LOAD_CLOSE_DOORS, LOAD_OPEN_DOORS };
+
+struct load_batch { /* of a JOB_LOAD; one block of malloc() */
+    enum load_order order;
+    uint8_t mode; /* enum load_mode (messages.h) */
+    uint64_t loaded, expired, kept;
+    char why[LOAD_LINE]; /* "" = all of it was stored; else it ended there */
+    size_t len, room;
+    uint8_t bytes[]; /* struct load_record and its body, one after the other, unaligned */
+};
+
+struct load_record {
+    uint64_t at;                                   /* in the file */
+    uint64_t expire_ms, access_number, name, body; /* body: bytes of name and value together */
+    uint32_t db;
+    uint8_t access; /* enum load_access */
+};
+
+/* Once, when there is a command table. */
+void load_init(void);
+/* Makes a batch that has come the request that it is. */
+void load_prepare(struct job *j, struct command_env *env);
