@@ -171,7 +171,7 @@ static void test_shutdown_from_the_wire_stops_for_good_until_restart(void)
     CU_ASSERT_EQUAL(sh("%s show clients 2>&1", cli), 1);
     CU_ASSERT_EQUAL(sh("%s restart dataplane", cli), 0);
     CU_ASSERT(until("show status", "serving"));
-    order("ask shutdown");
+    order("ask shutdown nosave");
     CU_ASSERT(until("show status", "dataplane                stopped"));
     stop_box(); /* with nothing left to stop but control: it still answers */
 }
