@@ -173,6 +173,7 @@ void job_free(struct job *j)
     free(j->seat.pin);
     free(j->inspection);
     free(j->load);
+    free(j->behind);
     free(j->reply);
     for (struct out_chunk *chunk = j->chunk_first, *next; chunk; chunk = next) {
         next = chunk->next;

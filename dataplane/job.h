@@ -71,6 +71,8 @@ struct job {
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
     struct publication publication;
+    uint8_t *behind; /* invalidations that come with the reply, or NULL */
+    size_t behind_len;
     size_t notes; /* bytes in `query` of a JOB_NOTES or JOB_LINES */
     struct inspection *inspection; /* NULL for other kinds */
     struct load_batch *load;       /* of a JOB_LOAD */

@@ -167,6 +167,18 @@ static void note_time(struct worker *w, struct session *s, const struct job *j)
         s->since = 0;
 }
 
+/* What its client has changed itself is told in the same frame as the reply: it must not read its own cache in
+ * between. */
+static void tell_behind(struct worker *w, struct job *j)
+{
+    if (!j->behind)
+        return;
+    tracking_give(w->env.tracking, j->behind, j->behind_len);
+    free(j->behind);
+    j->behind = NULL;
+    worker_deliver(w, true);
+}
+
 void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
@@ -193,11 +205,21 @@ void worker_complete(struct worker *w, struct job *j)
             s->client.flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
             tracking_after(&s->client, j->rq.cmd);
         }
+        tell_behind(w, j);
         tcp_push(s->conn, w->env.now_us);
         worker_ready(w, s); /* even without further bytes: it may have to be closed */
     }
+    tell_behind(w, j);
     j->session = NULL;
     worker_retire(w, j);
+}
+
+/* What is to be told behind the reply comes along. */
+static void send_home(struct worker *w, struct job *j)
+{
+    if (w->due && j->home < w->box->workers && !j->behind)
+        j->behind = tracking_take(w->env.tracking, j->home, &j->behind_len);
+    send_to(w, j->home, j);
 }
 
 void worker_bring_home(struct worker *w, struct job *j)
@@ -205,7 +227,7 @@ void worker_bring_home(struct worker *w, struct job *j)
     if (j->home == w->id)
         worker_complete(w, j);
     else
-        send_to(w, j->home, j);
+        send_home(w, j);
 }
 
 /* A command of control: runs here, or goes on to where it must. */
@@ -262,7 +284,7 @@ static void received(struct worker *w, struct job *j)
         return;
     /* It has hopped here: our shard. */
     if (worker_run_job(w, j))
-        send_to(w, j->home, j);
+        send_home(w, j);
 }
 
 enum barrier_result { FINISHED, GONE, NOT_YET };

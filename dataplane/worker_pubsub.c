@@ -100,12 +100,13 @@ void worker_push_end(struct session *s)
         give_up(s);
 }
 
-static void push(struct session *s, const struct topic *t, const struct job *j)
+/* False if it goes to one that is about to be closed: no receiver any more. */
+static bool push(struct session *s, const struct topic *t, const struct job *j)
 {
     static const char *const word[TOPIC_KINDS] = {"message", "pmessage", "smessage"};
     struct resp_writer *out = worker_push_begin(s);
     if (!out)
-        return;
+        return false;
     reply_push(out, t->kind == TOPIC_PATTERN ? 4 : 3);
     reply_bulk_str(out, word[t->kind]);
     if (t->kind == TOPIC_PATTERN)
@@ -113,6 +114,7 @@ static void push(struct session *s, const struct topic *t, const struct job *j)
     reply_bulk(out, j->argv[0]);
     reply_bulk(out, j->argv[1]);
     worker_push_end(s);
+    return true;
 }
 
 static void charge(unsigned *budget, uint64_t steps)
@@ -129,8 +131,8 @@ static bool deliver(struct worker *w, struct job *j, unsigned *budget)
     if (!b->begun)
         pubsub_walk_begin(p, b->kind, j->argv[0], b->until);
     b->begun = true;
-    for (struct client *c; (c = pubsub_walk_next(p, &t, budget)); b->receivers++) {
-        push(worker_session_of(c), t, j);
+    for (struct client *c; (c = pubsub_walk_next(p, &t, budget));) {
+        b->receivers += push(worker_session_of(c), t, j);
         charge(budget, j->argv[1].len / 1024);
     }
     return pubsub_walk_ended(p);

@@ -107,8 +107,10 @@ def expiry_far_away(args, a, b):
 
 def later_than_far_away(args, a, b):
     """GT and LT between two times beyond that one: to us they are the same."""
+    if a != (':', 1) or b != (':', 0):
+        return False
     at = int(args[2]) * (1 if args[0].upper().startswith(b'P') else 1000)
-    return a == (':', 1) and b == (':', 0) and {w.upper() for w in args[3:]} & {b'GT', b'LT'} and at >= (1 << 48) - 10 ** 14
+    return {w.upper() for w in args[3:]} & {b'GT', b'LT'} and at >= (1 << 48) - 10 ** 14
 
 
 def shared_integer(args, a, b):

@@ -101,7 +101,7 @@ static void completes(const char *before, const char *prefix, const char *first,
 
 static void test_completion_follows_the_table(void)
 {
-    completes("", "s", "show", "stop");
+    completes("", "s", "show", "snapshot");
     completes("show", "st", "status", "stats");
     completes("config set", "max", "maxclients", "maxmemory");
     completes("config set maxmemory 1", "maxc", "maxclients", NULL);
