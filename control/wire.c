@@ -160,17 +160,20 @@ static void save(struct control *c, uint64_t id, const char *who, int argc, char
 struct ending {
     struct control *control;
     uint64_t id;
-    char *reason;
+    char *who, *reason;
     bool force;
 };
 
 static void saved_at_end(void *ctx, const char *error)
 {
     struct ending *e = ctx;
-    if (error && !e->force)
+    bool stays = error && !e->force;
+    audit_note(e->control->audit, e->who, "data port", "shutdown", NULL, stays ? error : "ok");
+    if (stays)
         answer_error(e->control, e->id, "ERR Errors trying to SHUTDOWN. Check logs.");
     else
         supervise_stop(e->control->supervisor, e->reason);
+    free(e->who);
     free(e->reason);
     free(e);
 }
@@ -199,9 +202,8 @@ static void shutdown_box(struct control *c, uint64_t id, const char *who, int ar
         return;
     }
     char *reason = must_print("stopped by SHUTDOWN from %s", who);
-    audit_note(c->audit, who, "data port", "shutdown", NULL, "ok");
     struct ending *e = must_alloc(1, sizeof *e);
-    *e = (struct ending){c, id, reason, force};
+    *e = (struct ending){c, id, must_print("%s", who), reason, force};
     if (!saves || !possible)
         saved_at_end(e, NULL);
     else if (!snapshot_make(c->snapshot, NULL, saved_at_end, e))

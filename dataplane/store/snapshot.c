@@ -99,7 +99,7 @@ static void append_record(struct snapshot *c, uint32_t db)
     c->figures.waiting += left;
     if (c->figures.waiting > c->options.most) {
         c->figures.waiting -= left;
-        snapshot_fail(c, "writers were faster than the disk: snapshot-buffer is full");
+        snapshot_fail(c, "writers were faster than the disk: the room for old values is full");
         return;
     }
     if (p && (p->db != db || SNAPSHOT_PIECE - p->len < left))
