@@ -154,7 +154,8 @@ static bool use_ciphers(SSL_CTX *ssl, const struct config *conf, char *error, si
 {
     if (SSL_CTX_set_cipher_list(ssl, *conf->tls_ciphers ? conf->tls_ciphers : STRONG) != 1)
         return say(error, size, "tls-ciphers names none that there is");
-    if (SSL_CTX_set1_groups_list(ssl, GROUPS) != 1)
+    char groups[] = GROUPS; /* OpenSSL's macro takes the const away */
+    if (SSL_CTX_set1_groups_list(ssl, groups) != 1)
         return say(error, size, "no groups");
     if (*conf->tls_ciphersuites && SSL_CTX_set_ciphersuites(ssl, conf->tls_ciphersuites) != 1)
         return say(error, size, "tls-ciphersuites");
