@@ -79,7 +79,6 @@ static void tell(struct snapshot *s)
     if (!link_connected(l))
         return;
     bool refused = st->failed && snapshot_is_wanted(s) && is_yes(s, "stop-writes-on-bgsave-error");
-    link_fact(l, "rdb_bgsave_in_progress", snapshot_busy(s) ? "1" : "0");
     link_fact(l, "rdb_last_bgsave_status", st->failed ? "err" : "ok");
     link_fact(l, "writes_refused", refused ? "1" : "0");
     if (st->began_ms)
@@ -93,6 +92,7 @@ static void tell(struct snapshot *s)
     tell_number(s, "rdb_saves", st->saves);
     tell_number(s, "rdb_saved_changes", s->changes_saved);
     tell_number(s, "rdb_last_cow_size", st->aside);
+    link_fact(l, "rdb_bgsave_in_progress", snapshot_busy(s) ? "1" : "0"); /* last: who sees the end sees its figures */
 }
 
 /* -- one snapshot -- */

@@ -74,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct key k = keyspace_key(ks, SLICE_LIT("key"));
     store_set_string(ks->shard[0], 0, &k, SLICE_LIT("old"), 0, 0);
     if (read_into(&k, data + 1, size - 1) == RDB_OK) {
-        bool over = data[1] == RDB_HASH_METADATA || data[1] == RDB_HASH_LISTPACK_EX; /* all its fields may be */
+        bool over = data[1] == RDB_HASH_METADATA || data[1] == RDB_HASH_LISTPACK_EX ||
+                    data[1] == RDB_HASH_VALKEY; /* all its fields may be */
         MUST(over || find(&k), "taken, but not there");
         if (find(&k))
             reads_back(&k, data[0] & 1);
