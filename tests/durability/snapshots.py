@@ -323,6 +323,13 @@ def pid(name):
     return int(open(f"{RUN}/{name}").read())
 
 
+def is_gone(process):
+    try:
+        return open(f"/proc/{process}/stat").read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def killed():
     r = box()
     r.config_set("rdbcompression", "no")
@@ -337,10 +344,14 @@ def killed():
         if i % 2 == 0:
             os.kill(pid("state/dataplane.pid"), signal.SIGKILL)
         else:
-            os.kill(pid("control.pid"), signal.SIGKILL)
+            control = pid("control.pid")
+            os.kill(control, signal.SIGKILL)
+            until(lambda: is_gone(control))  # or the next one finds its sockets taken
             return_control()
 
         def well():
+            if is_gone(pid("control.pid")):  # an init system starts it again
+                return_control()
             try:
                 return box().ping() and not box().info("persistence")["rdb_bgsave_in_progress"]
             except redis.RedisError:
@@ -369,7 +380,7 @@ def return_control():
     words = open(f"/proc/{pid('state/dataplane.pid')}/comm").read()
     assert words.startswith("sluice-dataplan")
     command = [w for w in open(f"{RUN}/command").read().split("\0") if w]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(f"{RUN}/control.err", "a"), start_new_session=True)
     open(f"{RUN}/control.pid", "w").write(f"{process.pid}\n")
 
 
