@@ -167,13 +167,7 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "connected_clients", atomic_load(&box->clients));
     channel_gauge(p->channel, "maxclients", conf->maxclients);
     for (unsigned db = 0; db < conf->databases; db++) {
-        uint64_t keys = 0, expires = 0;
-        for (unsigned i = 0; i < box->workers; i++) {
-            uint64_t k, e, ttl;
-            shard_db_size(box->ks->shard[i], db, &k, &e, &ttl);
-            keys += k;
-            expires += e;
-        }
+        uint64_t expires, keys = keyspace_db_size(box->ks, db, &expires);
         char name[32];
         snprintf(name, sizeof name, "db%u_keys", db);
         channel_gauge(p->channel, name, (double)keys);

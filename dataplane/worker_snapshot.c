@@ -82,13 +82,7 @@ static void put_answer(struct rdb_writer *w, const struct box *box, uint64_t now
     size_t at = w->len;
     put_number(w, 0);
     for (unsigned db = 0; db < box->ks->databases; db++) {
-        uint64_t keys = 0, expires = 0;
-        for (unsigned i = 0; i < box->workers; i++) {
-            uint64_t k, e, ttl;
-            shard_db_size(box->ks->shard[i], db, &k, &e, &ttl);
-            keys += k;
-            expires += e;
-        }
+        uint64_t expires, keys = keyspace_db_size(box->ks, db, &expires);
         if (!keys)
             continue;
         put_number(w, db);

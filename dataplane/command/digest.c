@@ -156,22 +156,12 @@ static void add_key(struct entry *e, void *arg)
     join(&adding->all, slice_of(&d));
 }
 
-static uint64_t keys_in(const struct keyspace *ks, unsigned db)
-{
-    uint64_t total = 0, keys, expires, mean;
-    for (unsigned i = 0; i < ks->shards; i++) {
-        shard_db_size(ks->shard[i], db, &keys, &expires, &mean);
-        total += keys;
-    }
-    return total;
-}
-
 struct digest digest_keyspace(struct keyspace *ks)
 {
     enum { STEP = 1000 };
     struct adding adding = {0};
     for (unsigned db = 0; db < ks->databases; db++) {
-        if (keys_in(ks, db) == 0)
+        if (keyspace_db_size(ks, db, NULL) == 0)
             continue;
         mix_number(&adding.all, db);
         for (unsigned i = 0; i < ks->shards; i++) { /* long: */

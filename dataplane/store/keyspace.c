@@ -180,6 +180,20 @@ void shard_db_size(const struct shard *s, unsigned number, uint64_t *keys, uint6
     *avg_ttl_ms = mean > s->now_ms ? mean - s->now_ms : 0;
 }
 
+uint64_t keyspace_db_size(const struct keyspace *ks, unsigned number, uint64_t *expires)
+{
+    uint64_t keys = 0, mortal = 0;
+    for (unsigned i = 0; i < ks->shards; i++) {
+        uint64_t k, e, ttl;
+        shard_db_size(ks->shard[i], number, &k, &e, &ttl);
+        keys += k;
+        mortal += e;
+    }
+    if (expires)
+        *expires = mortal;
+    return keys;
+}
+
 uint64_t shard_db_timed(const struct shard *s, unsigned number)
 {
     return s->db[number].timed;

@@ -301,6 +301,8 @@ void shard_account(const struct shard *s, struct store_account *out);
  */
 void shard_db_size(const struct shard *s, unsigned db, uint64_t *keys, uint64_t *expires,
                    uint64_t *avg_ttl_ms);
+/* Live keys of one database in all shards, and of them (unless NULL) those with expiry. All shards may be read. */
+uint64_t keyspace_db_size(const struct keyspace *ks, unsigned db, uint64_t *expires);
 /* Hashes with fields that expire. */
 uint64_t shard_db_timed(const struct shard *s, unsigned db);
 

@@ -2,21 +2,11 @@
 """redis-py over TLS: every byte of large and of pipelined values; what a client sees that trusts the wrong authority, expects
 another name, or shows no certificate. Prints TAP."""
 import os
-import pathlib
 import ssl
-import sys
 import threading
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
-import redis  # noqa: E402
-from tap import Tap  # noqa: E402
-
-
-class Certificates(Tap):
-    def arguments(self):
-        parser = super().arguments()
-        parser.add_argument("--certificates", default=".")
-        return parser
+import redis
+from tls_tap import Certificates
 
 
 tap = Certificates("tls-clients")

@@ -2,23 +2,13 @@
 """Clients that do not mean well: garbage, cut and slow handshakes, spoiled records, a storm. After each the box serves as before
 and has closed what was to be closed. Prints TAP."""
 import os
-import pathlib
 import random
 import socket
 import ssl
-import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
-from tap import Tap  # noqa: E402
-
-
-class Certificates(Tap):
-    def arguments(self):
-        parser = super().arguments()
-        parser.add_argument("--certificates", default=".")
-        return parser
+from tls_tap import Certificates
 
 
 tap = Certificates("tls-hostile")
