@@ -8,14 +8,18 @@
  * length, an empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for
  * the end. */
 #include "control/api.h"
-#include "control/audit.h"
+#include "control/candidate.h"
 #include "control/log.h"
 #include "control/secret_memory.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
+#include <grp.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,32 +30,21 @@
 #include <unistd.h>
 
 struct api_client {
+    struct carrier carrier; /* first */
     struct api *api;
-    char who[96];
     struct bufferevent *stream; /* NULL once the client has gone; calls that wait keep the struct */
-    unsigned calls;
-    struct call *streamed; /* the call that a stream_ops watches over */
-    bool ended;            /* has shut its side down: close when the stream is over */
-    bool closing;          /* after a malformed request: close when the error is written */
+    bool ended;                 /* has shut its side down: close when the stream is over */
+    bool closing;               /* after a malformed request: close when the error is written */
     struct api_client *next;
 };
 
 struct api {
     struct control *control;
+    uint64_t sessions; /* ever */
     char *path;
     struct evconnlistener *listener;
     struct api_client *first;
     unsigned clients;
-};
-
-struct call {
-    struct api_client *client;
-    json_t *id;
-    const struct stream_ops *stream; /* NULL: one reply and no more */
-    void *stream_ctx;
-    bool streaming;      /* pieces have begun */
-    const char *audited; /* what the audit log calls it; NULL: it does not tell of it */
-    json_t *named;       /* what it is about, or NULL */
 };
 
 /* -- clients ------------------------------------------------------------------------------------------ */
@@ -71,21 +64,19 @@ static void hang_up(struct api_client *client)
         bufferevent_free(client->stream);
         client->stream = NULL;
         client->api->clients--;
-        struct call *streamed = client->streamed;
-        client->streamed = NULL;
-        if (streamed) { /* it ends its call, now or later */
-            streamed->stream->gone(streamed->stream_ctx);
+        candidate_gone(client->api->control->candidate, client->carrier.session);
+        if (carrier_gone(&client->carrier)) /* it ends its call, now or later */
             return;
-        }
     }
-    if (client->calls == 0) {
+    if (client->carrier.calls == 0) {
         unlink_client(client);
         free(client);
     }
 }
 
-static void send_json(struct api_client *client, json_t *owned)
+static void send_json(struct carrier *to, json_t *owned)
 {
+    struct api_client *client = (struct api_client *)to;
     char *text = json_dumps(owned, JSON_COMPACT);
     size_t len = text ? strlen(text) : 0;
     struct evbuffer *out = client->stream ? bufferevent_get_output(client->stream) : NULL;
@@ -101,31 +92,9 @@ static void send_json(struct api_client *client, json_t *owned)
     json_decref(owned);
 }
 
-static json_t *error_json(const char *code, const char *message)
+static void send_piece(struct carrier *to, const void *bytes, size_t len)
 {
-    return json_pack("{s:b,s:{s:s,s:s}}", "ok", 0, "error", "code", code, "message", message);
-}
-
-/* -- calls -------------------------------------------------------------------------------------------- */
-
-struct control *call_control(const struct call *call)
-{
-    return call->client->api->control;
-}
-
-const char *call_who(const struct call *call)
-{
-    return call->client->who;
-}
-
-void call_audit(struct call *call, const char *what, const json_t *request)
-{
-    call->audited = what;
-    call->named = what ? json_incref(json_object_get(request, "name")) : NULL;
-}
-
-static void send_piece(struct api_client *client, const void *bytes, size_t len)
-{
+    struct api_client *client = (struct api_client *)to;
     const uint8_t head[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
     if (!client->stream)
         return;
@@ -133,76 +102,20 @@ static void send_piece(struct api_client *client, const void *bytes, size_t len)
     evbuffer_add(bufferevent_get_output(client->stream), bytes, len);
 }
 
-bool call_watch(struct call *call, const struct stream_ops *ops, void *ctx)
+static void call_ended(struct carrier *to, bool good)
 {
-    if (call->client->streamed)
-        return false;
-    call->client->streamed = call;
-    call->stream = ops;
-    call->stream_ctx = ctx;
-    return true;
-}
-
-void call_stream(struct call *call, json_t *data)
-{
-    json_t *reply = json_pack("{s:b,s:o}", "ok", 1, "data", data);
-    if (call->id)
-        json_object_set(reply, "id", call->id);
-    send_json(call->client, reply);
-    call->streaming = true;
-}
-
-void call_piece(struct call *call, const void *bytes, size_t len)
-{
-    if (len)
-        send_piece(call->client, bytes, len);
-}
-
-static void call_end(struct call *call, json_t *reply)
-{
-    struct api_client *client = call->client;
-    if (call->streaming)
-        send_piece(client, NULL, 0);
-    if (client->streamed == call)
-        client->streamed = NULL;
-    if (call->id)
-        json_object_set(reply, "id", call->id);
-    if (call->audited) {
-        const char *error = json_string_value(json_object_get(json_object_get(reply, "error"), "message"));
-        audit_note(client->api->control->audit, client->who, "management socket", call->audited,
-                   call->named ? json_pack("{s:O}", "name", call->named) : NULL, error ? error : "ok");
-    }
-    json_decref(call->id);
-    json_decref(call->named);
-    free(call);
+    struct api_client *client = (struct api_client *)to;
+    (void)good;
     client->closing = client->closing || client->ended;
-    send_json(client, reply);
-    client->calls--;
-    if (!client->stream && client->calls == 0)
+    if (!client->stream && to->calls == 0)
         hang_up(client);
 }
 
-void call_reply(struct call *call, json_t *data)
-{
-    call_end(call, json_pack("{s:b,s:o}", "ok", 1, "data", data ? data : json_null()));
-}
-
-void call_fail(struct call *call, const char *code, const char *format, ...)
-{
-    struct text t = {0};
-    va_list args;
-    va_start(args, format);
-    text_vprintf(&t, format, args);
-    va_end(args);
-    /* What came from outside may not be UTF-8, which JSON needs. */
-    json_t *reply = error_json(code, text_str(&t));
-    call_end(call, reply ? reply : error_json(code, "(the message is not UTF-8)"));
-    text_free(&t);
-}
+static const struct carrier_ops carrier_ops = {send_json, send_piece, call_ended};
 
 static void refuse(struct api_client *client, const char *message)
 {
-    send_json(client, error_json("bad-request", message));
+    send_json(&client->carrier, error_json("bad-request", message));
     client->closing = true;
 }
 
@@ -214,15 +127,11 @@ static void handle(struct api_client *client, const char *text, size_t len)
         char message[256];
         snprintf(message, sizeof message, "the request is not a JSON object%s%.150s", request ? "" : ": ",
                  request ? "" : error.text);
-        send_json(client, error_json("bad-request", message));
-    } else if (client->calls >= API_CALLS_MAX) {
-        send_json(client, error_json("busy", "too many requests wait for an answer on this connection"));
+        send_json(&client->carrier, error_json("bad-request", message));
+    } else if (client->carrier.calls >= API_CALLS_MAX) {
+        send_json(&client->carrier, error_json("busy", "too many requests wait for an answer on this connection"));
     } else {
-        struct call *call = must_alloc(1, sizeof *call);
-        call->client = client;
-        call->id = json_incref(json_object_get(request, "id"));
-        client->calls++;
-        operation_run(call, request);
+        call_begin(&client->carrier, request);
     }
     json_decref(request);
 }
@@ -234,7 +143,7 @@ static void on_read(struct bufferevent *stream, void *arg)
     struct api_client *client = arg;
     struct evbuffer *in = bufferevent_get_input(stream);
     uint8_t head[4];
-    client->calls++; /* holds the struct while requests are handled */
+    client->carrier.calls++; /* holds the struct while requests are handled */
     while (client->stream && !client->closing &&
            evbuffer_copyout(in, head, sizeof head) == (ssize_t)sizeof head) {
         size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
@@ -250,7 +159,7 @@ static void on_read(struct bufferevent *stream, void *arg)
         handle(client, text, len);
         secret_free(text); /* it may have brought a private key */
     }
-    client->calls--;
+    client->carrier.calls--;
     if (client->closing && client->stream) {
         bufferevent_disable(client->stream, EV_READ);
         if (evbuffer_get_length(bufferevent_get_output(client->stream)) == 0)
@@ -266,33 +175,90 @@ static void on_written(struct bufferevent *stream, void *arg)
     (void)stream;
     if (client->closing)
         hang_up(client);
-    else if (client->streamed)
-        client->streamed->stream->written(client->streamed->stream_ctx);
+    else
+        carrier_written(&client->carrier);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *arg)
 {
     struct api_client *client = arg;
-    if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && client->streamed) {
+    if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && client->carrier.streamed) {
         bufferevent_disable(stream, EV_READ);
         client->ended = true;
-        client->streamed->stream->stop(client->streamed->stream_ctx);
+        carrier_stop(&client->carrier);
     } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
         hang_up(client);
     }
 }
 
-static void name_peer(struct api_client *client, int fd)
+/* Who it is, and the role that its user or one of its groups has. */
+static void know_peer(struct carrier *c, int fd)
 {
     struct ucred peer = {0};
-    socklen_t len = sizeof peer;
+    gid_t groups[1 + ROLE_GROUPS_MAX];
+    socklen_t len = sizeof peer, room = sizeof groups - sizeof *groups;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-        snprintf(client->who, sizeof client->who, "unknown");
+        snprintf(c->who, sizeof c->who, "unknown");
         return;
     }
+    groups[0] = peer.gid;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &room) < 0)
+        room = 0; /* a user in more groups than that has the role of the first alone */
+    c->role = role_of_peer(commit_running(c->control->commit), peer.uid, groups,
+                           1 + (unsigned)(room / sizeof *groups));
     const struct passwd *user = getpwuid(peer.uid);
-    snprintf(client->who, sizeof client->who, "uid %u (%.40s), pid %d", peer.uid,
-             user ? user->pw_name : "no name", (int)peer.pid);
+    snprintf(c->who, sizeof c->who, "uid %u (%.40s), pid %d", peer.uid, user ? user->pw_name : "no name",
+             (int)peer.pid);
+}
+
+static struct api_client *add_client(struct api *a, struct bufferevent *stream, const char *from)
+{
+    struct api_client *client = must_alloc(1, sizeof *client);
+    *client = (struct api_client){.carrier = {.ops = &carrier_ops, .control = a->control, .from = from,
+                                              .session = ++a->sessions},
+                                  .api = a,
+                                  .stream = stream,
+                                  .next = a->first};
+    a->first = client;
+    a->clients++;
+    return client;
+}
+
+static void begin(struct api_client *client)
+{
+    bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
+    bufferevent_setwatermark(client->stream, EV_READ, 0, API_REQUEST_MAX + 4);
+    bufferevent_enable(client->stream, EV_READ | EV_WRITE);
+}
+
+bool api_has_room(const struct api *a)
+{
+    return a->clients < API_CLIENTS_MAX - API_CLIENTS_LOCAL;
+}
+
+void api_adopt(struct api *a, struct bufferevent *stream, const struct api_peer *peer)
+{
+    struct api_client *client = add_client(a, stream, peer->from);
+    struct carrier *c = &client->carrier;
+    c->role = peer->role;
+    c->until = peer->until;
+    snprintf(c->who, sizeof c->who, "%s", peer->who);
+    snprintf(c->token, sizeof c->token, "%s", peer->token);
+    begin(client);
+    on_read(stream, client); /* what came behind the request to become one */
+}
+
+void api_revoke(struct api *a, const char *id)
+{
+    for (struct api_client *client = a->first, *next; client; client = next) {
+        next = client->next;
+        if (strcmp(client->carrier.token, id) != 0)
+            continue;
+        client->closing = true; /* as soon as what is under way has its answer, which may be this very call's */
+        client->carrier.role = ROLE_NONE;
+        if (client->carrier.streamed || client->carrier.calls == 0)
+            hang_up(client);
+    }
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len,
@@ -307,14 +273,20 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         close(fd);
         return;
     }
-    struct api_client *client = must_alloc(1, sizeof *client);
-    *client = (struct api_client){.api = a, .stream = stream, .next = a->first};
-    name_peer(client, fd);
-    a->first = client;
-    a->clients++;
-    bufferevent_setcb(stream, on_read, on_written, on_event, client);
-    bufferevent_setwatermark(stream, EV_READ, 0, API_REQUEST_MAX + 4);
-    bufferevent_enable(stream, EV_READ | EV_WRITE);
+    struct api_client *client = add_client(a, stream, "management socket");
+    know_peer(&client->carrier, fd);
+    begin(client);
+}
+
+/* Who may open the socket; what they may do then, their role says. */
+static bool give_to_group(const char *path, const char *group, char *error, size_t size)
+{
+    const struct group *g = *group ? getgrnam(group) : NULL;
+    if (!*group || (g && chown(path, (uid_t)-1, g->gr_gid) == 0))
+        return true;
+    snprintf(error, size, "management-socket-group %s: %s; correct the directive", group,
+             g ? strerror(errno) : "there is no such group");
+    return false;
 }
 
 struct api *api_open(struct control *c, const char *path, char *error, size_t size)
@@ -342,7 +314,28 @@ struct api *api_open(struct control *c, const char *path, char *error, size_t si
         return NULL;
     }
     a->path = must_copy(path);
+    if (!give_to_group(path, settings_get(commit_running(c->commit), "management-socket-group"), error, size)) {
+        api_close(a);
+        return NULL;
+    }
     return a;
+}
+
+/* A last reply ("stop") goes out if the socket takes it at once; an adopted client's under its TLS. */
+static void last_words(struct bufferevent *stream)
+{
+    struct evbuffer *out = bufferevent_get_output(stream);
+    SSL *ssl = bufferevent_openssl_get_ssl(stream);
+    evbuffer_unfreeze(out, 1); /* a bufferevent keeps its output to itself */
+    if (!ssl) {
+        evbuffer_write(out, bufferevent_getfd(stream));
+        return;
+    }
+    const size_t len = evbuffer_get_length(out);
+    const unsigned char *bytes = len && len <= INT_MAX ? evbuffer_pullup(out, -1) : NULL;
+    if (!bytes || SSL_write(ssl, bytes, (int)len) > 0)
+        SSL_shutdown(ssl);
+    ERR_clear_error();
 }
 
 void api_close(struct api *a)
@@ -352,10 +345,8 @@ void api_close(struct api *a)
     evconnlistener_free(a->listener);
     for (struct api_client *client = a->first, *next; client; client = next) {
         next = client->next;
-        if (client->stream) { /* a last reply ("stop") goes out if the socket takes it at once */
-            struct evbuffer *out = bufferevent_get_output(client->stream);
-            evbuffer_unfreeze(out, 1); /* a bufferevent keeps its output to itself */
-            evbuffer_write(out, bufferevent_getfd(client->stream));
+        if (client->stream) {
+            last_words(client->stream);
             bufferevent_free(client->stream);
         }
         free(client);

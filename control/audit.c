@@ -23,6 +23,8 @@ struct audit {
     unsigned long number;    /* of the file that is written */
     off_t bytes;             /* whole lines in it */
     uint64_t last, failures; /* number of the last line */
+    uint64_t refused_s;      /* when `tokens` was last filled up, in whole seconds */
+    unsigned tokens, left_out;
     char hash[AUDIT_HASH + 1];
 };
 
@@ -351,6 +353,25 @@ void audit_note(struct audit *a, const char *who, const char *from, const char *
                  what, who, result);
     }
     free(body);
+}
+
+void audit_refusal(struct audit *a, const char *who, const char *from, const char *what, const char *result)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!a)
+        return;
+    const uint64_t s = (uint64_t)now.tv_sec + AUDIT_REFUSALS, earned = a->tokens + (s - a->refused_s);
+    a->tokens = earned < AUDIT_REFUSALS ? (unsigned)earned : AUDIT_REFUSALS;
+    a->refused_s = s;
+    if (a->tokens == 0) {
+        a->left_out++;
+        return;
+    }
+    a->tokens--;
+    audit_note(a, who, from, what, a->left_out ? json_pack("{s:I}", "left_out", (json_int_t)a->left_out) : NULL,
+               result);
+    a->left_out = 0;
 }
 
 uint64_t audit_failures(const struct audit *a)

@@ -32,6 +32,10 @@ void audit_close(struct audit *a);
  * counted and told by audit_failures(): the change itself has happened. */
 void audit_note(struct audit *a, const char *who, const char *from, const char *what, json_t *detail,
                 const char *result);
+/* The same for what was refused: whoever may do nothing must not drive the rest out of the log either. At most
+ * AUDIT_REFUSALS lines at once and one a second after that; those left out are counted in the next. */
+enum { AUDIT_REFUSALS = 60 };
+void audit_refusal(struct audit *a, const char *who, const char *from, const char *what, const char *result);
 /* What a change of the configuration was: {"name":{"before":...,"after":...}}, secrets as "(secret)". NULL:
  * nothing. */
 json_t *audit_changes(const struct settings *before, const struct settings *after);

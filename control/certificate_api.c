@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { DAYS_DEFAULT = 365 };
 
@@ -245,9 +246,27 @@ void certificate_export(struct call *call, const json_t *request)
 
 /* -- changing ----------------------------------------------------------------------------------------- */
 
+/* Whom it lets in as a client certificate decides about roles, which is admin's (role.c). */
+bool certificates_may_change(struct call *call, const char *name)
+{
+    struct certificates *cs = all(call);
+    const char *ca = settings_get(commit_running(certificates_control(cs)->commit), "management-ca-cert-file");
+    char *path = store_path(certificates_folder(cs), name, STORE_PAIR);
+    struct stat a, b;
+    bool same = *ca && (strcmp(path, ca) == 0 || (stat(path, &a) == 0 && stat(ca, &b) == 0 && a.st_dev == b.st_dev &&
+                                                  a.st_ino == b.st_ino));
+    free(path);
+    if (!same || call_role(call) == ROLE_ADMIN)
+        return true;
+    call_forbid(call, "management-ca-cert-file");
+    return false;
+}
+
 /* What is served changes by rotation alone. */
 static bool is_free(struct call *call, const char *name)
 {
+    if (!certificates_may_change(call, name))
+        return false;
     if (certificates_is_used(all(call), name))
         call_fail(call, "refused",
                   "certificate %s is in use; see `sluice certificate rotate`, or choose another name", name);

@@ -99,6 +99,8 @@ void certificate_rotate(struct call *call, const json_t *request)
     char error[512];
     if (!name)
         return;
+    if (*request_word(request, "certificate") && !certificates_may_change(call, name))
+        return;
     if (certificates_busy(all)) {
         call_fail(call, "busy", "certificates are being rotated; try again");
         return;

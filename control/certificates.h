@@ -45,6 +45,8 @@ void certificates_judge(const struct certificates *cs, const struct certificate 
 json_t *certificates_findings(struct findings *f);
 /* The name in the request if it can be one; otherwise the call has failed and it is NULL. */
 const char *certificates_name(struct call *call, const json_t *request);
+/* The caller's role may put another certificate in this one's place; false: the call has failed. */
+bool certificates_may_change(struct call *call, const char *name);
 /* Writes the pair, and lets go of a request that it answers. False and one line. */
 bool certificates_store(struct certificates *cs, const char *name, const struct certificate *c, char *error,
                         size_t size);

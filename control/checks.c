@@ -1,6 +1,7 @@
 /* checks.c: directives whose words need a check of their own. Texts are those of Redis' CONFIG SET where it
  * has the directive. */
 #include "control/directives.h"
+#include "control/snapshot_keep.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -70,6 +71,16 @@ bool check_dir(const struct words *w, const char *before, struct text *out, cons
     if (good)
         text_add(out, path);
     free(path);
+    return good;
+}
+
+bool check_file_name(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    const bool single = w->n == 1, good = single && !strchr(w->p[0], '/');
+    (void)before;
+    *error = single ? "dbfilename can't be a path, just a filename" : "wrong number of arguments";
+    if (good)
+        text_add(out, w->p[0]);
     return good;
 }
 
@@ -224,6 +235,17 @@ bool check_oom_values(const struct words *w, const char *before, struct text *ou
     return good;
 }
 
+/* Bases of logs are RDB files here: one in commands would say the same in more bytes. */
+bool check_preamble(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    (void)before;
+    bool yes = w->n == 1 && strcasecmp(w->p[0], "yes") == 0, no = w->n == 1 && strcasecmp(w->p[0], "no") == 0;
+    *error = no ? "the base of the append-only log is always an RDB file on this box" : "argument must be 'yes' or 'no'";
+    if (yes)
+        text_add(out, "yes");
+    return yes;
+}
+
 bool check_replicaof(const struct words *w, const char *before, struct text *out, const char **error)
 {
     struct words all = split(w);
@@ -361,5 +383,21 @@ bool check_certificate_names(const struct words *w, const char *before, struct t
     if (off)
         text_add(out, "off");
     words_free(&all);
+    return good;
+}
+
+bool check_schedule(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    struct schedule schedule;
+    struct words all = split(w);
+    struct text given = {0};
+    join(&all, &given);
+    bool good = all.n > 0 && given.len < 64 && schedule_read(given.p, &schedule);
+    (void)before;
+    *error = "not off, `every N` with s, m, h or d (a minute at least), and not `daily HH:MM`";
+    if (good)
+        text_add(out, given.p);
+    words_free(&all);
+    text_free(&given);
     return good;
 }

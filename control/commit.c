@@ -17,6 +17,7 @@ enum { RESULT_SECONDS = 10, START_SECONDS = 120, QUEUE_MAX = 256 };
 struct pending {                /* a change that was asked for */
     struct words names, values; /* CONFIG SET; none: load the file */
     bool wire;
+    const char *way; /* lives for ever */
     char *who;
     commit_done *done;
     void *ctx;
@@ -37,6 +38,8 @@ struct commit {
     uint64_t generation, last_number;
     char *refusal;
     struct tls_files *tls; /* as the running configuration has them; NULL = not read, or not wanted */
+
+    bool hold_file;
 
     struct tls_files *candidate_tls; /* of the candidate, if it reads them anew */
     struct settings
@@ -163,7 +166,7 @@ static void finish(struct commit *c, const char *error)
     if (!c->head)
         c->tail = &c->head;
     if (error && c->told)
-        c->told(c->told_ctx, p->who, c->running, NULL, error);
+        c->told(c->told_ctx, p->who, p->way, c->running, NULL, error);
     p->done(p->ctx, error);
     words_free(&p->names);
     words_free(&p->values);
@@ -218,7 +221,7 @@ static char *read_tls(struct commit *c, const struct pending *p, const struct se
 static void run(struct commit *c, struct settings *owned, uint64_t generation)
 {
     if (c->told)
-        c->told(c->told_ctx, c->head->who, c->running, owned, NULL);
+        c->told(c->told_ctx, c->head->who, c->head->way, c->running, owned, NULL);
     if (c->candidate_tls) {
         drop_tls(&c->tls);
         c->tls = c->candidate_tls;
@@ -303,6 +306,7 @@ static char *apply_file(const struct commit *c, struct settings *s)
     char *error = NULL;
     bool good = (!*c->options.path || conf_load(c->options.path, s, NULL, &r)) &&
                 conf_overrides(c->options.argc, c->options.argv, s, &r);
+    settings_place(s);
     const char *line = text_str(&r.lines);
     for (const char *l = line, *end; (end = strchr(l, '\n')); l = end + 1)
         log_line(LOG_LEVEL_WARNING, "%.*s", (int)(end - l), l);
@@ -353,8 +357,8 @@ static void enqueue(struct commit *c, struct pending *p)
     next_change(c);
 }
 
-void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who,
-                commit_done *done, void *ctx)
+static void ask_for(struct commit *c, const struct change *change, unsigned n, bool wire, const char *way,
+                    const char *who, commit_done *done, void *ctx)
 {
     struct pending *p = must_alloc(1, sizeof *p);
     for (unsigned i = 0; i < n; i++) {
@@ -362,15 +366,28 @@ void commit_set(struct commit *c, const struct change *change, unsigned n, bool 
         words_add(&p->values, must_copy(change[i].value));
     }
     p->wire = wire;
+    p->way = way;
     p->who = must_copy(who);
     p->done = done;
     p->ctx = ctx;
     enqueue(c, p);
 }
 
+void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who,
+                commit_done *done, void *ctx)
+{
+    ask_for(c, change, n, wire, wire ? "CONFIG SET" : "config set", who, done, ctx);
+}
+
+void commit_set_as(struct commit *c, const struct change *change, unsigned n, const char *way, const char *who,
+                   commit_done *done, void *ctx)
+{
+    ask_for(c, change, n, false, way, who, done, ctx);
+}
+
 void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx)
 {
-    commit_set(c, NULL, 0, false, who, done, ctx);
+    ask_for(c, NULL, 0, false, "load", who, done, ctx);
 }
 
 static void log_changes(const struct commit *c, const struct pending *p)
@@ -573,17 +590,44 @@ void commit_users(struct commit *c, const struct words *users)
     }
 }
 
+bool commit_unsaved(const struct commit *c)
+{
+    struct settings *file = settings_defaults();
+    struct report r = {0};
+    bool differs = false;
+    if (*c->options.path && conf_load(c->options.path, file, NULL, &r)) {
+        conf_overrides(c->options.argc, c->options.argv, file, &r);
+        settings_place(file);
+        for (unsigned i = 0; i < directive_count() && !differs; i++)
+            differs = !settings_same(file, c->running, (int)i);
+    }
+    report_free(&r);
+    settings_free(file);
+    return differs;
+}
+
+bool commit_overrides(const struct commit *c, struct settings *s, struct report *r)
+{
+    return conf_overrides(c->options.argc, c->options.argv, s, r);
+}
+
+void commit_hold_file(struct commit *c, bool hold)
+{
+    c->hold_file = hold;
+}
+
 bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)
 {
+    if (c->hold_file) {
+        snprintf(error, size, "a commit waits for its confirmation; confirm it (configure, commit) first");
+        return false;
+    }
     if (!*c->options.path) {
         snprintf(error, size, "The server is running without a config file");
         return false;
     }
     char *text = rewrite_text(c->options.path, c->running, error, size);
-    bool good =
-        text &&
-        (!*c->options.state_dir || keep_revision(c->options.path, c->options.state_dir, error, size)) &&
-        write_durably(c->options.path, text, error, size);
+    bool good = text && write_durably(c->options.path, text, error, size);
     free(text);
     if (good)
         log_line(LOG_LEVEL_NOTICE, "CONFIG REWRITE by %s: %s written", who, c->options.path);

@@ -15,7 +15,7 @@ struct commit_options {
     const char *path; /* configuration file, "" = none */
     int argc;         /* command-line overrides, borrowed for the life of the commit */
     char *const *argv;
-    const char *state_dir; /* "" = keep no revisions and no generation number */
+    const char *state_dir; /* "" = keep no generation number */
 };
 
 struct commit;
@@ -26,8 +26,9 @@ struct commit *commit_new(struct event_base *base, struct link *link, const stru
                           void *ctx);
 void commit_free(struct commit *c);
 /* told() is called after every change of the running configuration that somebody asked for, and after every
- * one that failed (then `after` is NULL, and error says why). */
-typedef void commit_told(void *ctx, const char *who, const struct settings *before,
+ * one that failed (then `after` is NULL, and error says why). way: "CONFIG SET" of a Redis client, "config set",
+ * "load", or what commit_set_as was given. */
+typedef void commit_told(void *ctx, const char *who, const char *way, const struct settings *before,
                          const struct settings *after, const char *error);
 void commit_tell(struct commit *c, commit_told *told, void *ctx);
 
@@ -48,11 +49,20 @@ struct change {
  * restart is refused. Errors have Redis' wording ("ERR CONFIG SET failed ..."). */
 void commit_set(struct commit *c, const struct change *change, unsigned n, bool wire, const char *who,
                 commit_done *done, void *ctx);
+/* The same from an operator, by another way; the text lives for ever. */
+void commit_set_as(struct commit *c, const struct change *change, unsigned n, const char *way, const char *who,
+                   commit_done *done, void *ctx);
 /* Reads the file (and the command line over it) again. */
 void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx);
 /* The users that the dataplane has, as "user name rules", for the `user` directives of the next CONFIG
  * REWRITE. */
 void commit_users(struct commit *c, const struct words *users);
+/* Would a control that starts now run another configuration than this? Reads the file. */
+bool commit_unsaved(const struct commit *c);
+/* What control's command line says, over `s`. False: errors in r. */
+bool commit_overrides(const struct commit *c, struct settings *s, struct report *r);
+/* While it is held the file stays as it is: commit_rewrite fails. */
+void commit_hold_file(struct commit *c, bool hold);
 /* CONFIG REWRITE. False and one line in error. */
 bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size);
 

@@ -26,6 +26,7 @@ struct load {
     struct settings *into;
     struct report *report;
     unsigned files;
+    bool alone; /* the text is somebody else's: it must not make control read files */
 };
 
 /* -- what is wrong ------------------------------------------------------------------------------------ */
@@ -219,7 +220,9 @@ static int parse_line(struct load *l, const struct source *at, const char *line,
         if (*comment)
             say(l->report, true, at, w.p[0],
                 "the comment after the value was taken off; Redis would refuse this line");
-        if (strcmp(w.p[0], "include") == 0)
+        if (strcmp(w.p[0], "include") == 0 && l->alone)
+            say(l->report, false, at, "include", "not possible here: load the files one by one, with merge");
+        else if (strcmp(w.p[0], "include") == 0)
             include(l, at, &w);
         else if ((found = directive_find(w.p[0])) < 0)
             unknown(l, at, w.p[0]);
@@ -320,14 +323,23 @@ bool conf_load(const char *path, struct settings *into, struct conf_lines *lines
     return r->errors == before;
 }
 
+static bool parse(struct load *l, const char *path, const char *text, size_t len, struct conf_lines *lines)
+{
+    struct source at = {.path = path};
+    unsigned before = l->report->errors;
+    parse_text(l, &at, text, len, lines);
+    return l->report->errors == before;
+}
+
 bool conf_parse(const char *path, const char *text, size_t len, struct settings *into,
                 struct conf_lines *lines, struct report *r)
 {
-    struct load l = {.into = into, .report = r};
-    struct source at = {.path = path};
-    unsigned before = r->errors;
-    parse_text(&l, &at, text, len, lines);
-    return r->errors == before;
+    return parse(&(struct load){.into = into, .report = r}, path, text, len, lines);
+}
+
+bool conf_parse_alone(const char *path, const char *text, size_t len, struct settings *into, struct report *r)
+{
+    return parse(&(struct load){.into = into, .report = r, .alone = true}, path, text, len, NULL);
 }
 
 /* -- command line ------------------------------------------------------------------------------------- */

@@ -30,5 +30,7 @@ bool conf_load(const char *path, struct settings *into, struct conf_lines *lines
 /* The same from a text that claims to be `path`. */
 bool conf_parse(const char *path, const char *text, size_t len, struct settings *into,
                 struct conf_lines *lines, struct report *r);
+/* The same of a text that somebody sent: `include` is an error. */
+bool conf_parse_alone(const char *path, const char *text, size_t len, struct settings *into, struct report *r);
 /* --maxmemory 1gb --save 900 1 ... as redis-server takes them; wins over the file. */
 bool conf_overrides(int argc, char *const *argv, struct settings *into, struct report *r);

@@ -15,12 +15,21 @@ struct control {
     struct load *load;
     struct audit *audit;
     struct snapshot *snapshot;
+    struct aof *aof;
     struct certificates *certificates;
+    struct candidate *candidate;
+    struct alarms *alarms;
+    struct restart *restart;     /* NULL, or the snapshot before a restart or a stop is on its way */
+    struct factory_reset *reset; /* NULL, or what is to be done when everything has been closed */
+    struct tokens *tokens;
+    struct api *api;
+    struct https *https;
     struct heartbeat heartbeat;
     uint64_t started_ms;     /* wall clock */
     const char *config_path; /* "" = none */
     const char *inventory;   /* the tree that describes the machine; "" = this one */
-    /* `sluice stop`: ends the dataplane, then control. */
+    bool leaving;            /* the box is being stopped: signals end nothing before that is over */
+    /* Ends the dataplane, then control, with no snapshot. */
     void (*stop_all)(struct control *c);
 };
 

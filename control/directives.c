@@ -182,7 +182,9 @@ const struct directive directives[] = {
     /* -- snapshot and log -- */
     CHECKED("save", NULL, "3600 1 300 100 60 10000", check_save, .flags = DIRECTIVE_GATHERED),
     CHECKED("dir", NULL, "/var/lib/sluice", check_dir, .flags = DIRECTIVE_PROTECTED),
-    TEXT("dbfilename", NULL, "dump.rdb", .flags = DIRECTIVE_PROTECTED),
+    CHECKED("dbfilename", NULL, "dump.rdb", check_file_name, .flags = DIRECTIVE_PROTECTED),
+    CHECKED("snapshot-schedule", NULL, "off", check_schedule, OURS),
+    INT("snapshot-keep", NULL, "7", 0, INT_MAX, OURS),
     BOOL("rdbcompression", NULL, "yes"),
     BOOL("rdbchecksum", NULL, "yes", FIXED),
     BOOL("rdb-del-sync-files", NULL, "no"),
@@ -196,7 +198,7 @@ const struct directive directives[] = {
     INT("auto-aof-rewrite-percentage", NULL, "100", 0, INT_MAX),
     MEM("auto-aof-rewrite-min-size", NULL, "67108864", 0, LLONG_MAX),
     BOOL("aof-load-truncated", NULL, "yes"),
-    BOOL("aof-use-rdb-preamble", NULL, "yes"),
+    CHECKED("aof-use-rdb-preamble", NULL, "yes", check_preamble),
     BOOL("aof-timestamp-enabled", NULL, "no"),
     BOOL("aof-rewrite-incremental-fsync", NULL, "yes"),
     BOOL("aof-disable-auto-gc", NULL, "no"),
@@ -275,6 +277,7 @@ const struct directive directives[] = {
     INT("tcp-user-timeout", NULL, "0", 0, INT_MAX, OURS),
     MEM("arena-size", NULL, "268435456", MB, LLONG_MAX, OURS_DATAPLANE),
     ENUM("hugepages", NULL, "auto", WORDS("auto", "yes", "no"), OURS_DATAPLANE),
+    BOOL("warm-restart", NULL, "yes", OURS_DATAPLANE),
     MEM("script-memory-limit", NULL, "134217728", 2 * MB, LLONG_MAX, OURS),
     INT("mbuf-count", NULL, "0", 0, INT_MAX, OURS_DATAPLANE),
 
@@ -313,8 +316,18 @@ const struct directive directives[] = {
     TEXT("stats-address", NULL, "127.0.0.1", OURS_CONTROL),
     INT("stats-port", NULL, "9121", 0, 65535, OURS_CONTROL),
     TEXT("management-socket", NULL, "/run/sluice/management.sock", OURS_CONTROL),
+    TEXT("management-socket-group", NULL, "", OURS_CONTROL),
+    CHECKED("management-role", NULL, NULL, check_management_role,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 256),
+    TEXT("management-bind", NULL, "127.0.0.1", OURS_CONTROL),
+    INT("management-port", NULL, "0", 0, 65535, OURS_CONTROL),
+    TEXT("management-certificate", NULL, "management", OURS_CONTROL),
+    TEXT("management-ca-cert-file", NULL, "", OURS_CONTROL),
     TEXT("dataplane-socket", NULL, "/run/sluice/dataplane.sock", OURS_CONTROL),
     TEXT("state-dir", NULL, "/var/lib/sluice", OURS_CONTROL),
+    TEXT("control-user", NULL, "", OURS_CONTROL),
+    TEXT("dataplane-user", NULL, "sluice-dataplane", OURS_CONTROL),
+    ENUM("dataplane-seccomp", NULL, "enforce", WORDS("enforce", "log", "off"), OURS_CONTROL),
 };
 
 unsigned directive_count(void)

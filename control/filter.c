@@ -1,5 +1,6 @@
 /* filter.c: the child that compiles a filter with libpcap (pcap_compile(3PCAP)), and its pipe. */
 #include "control/filter.h"
+#include "control/child.h"
 #include "control/text.h"
 #include "channel/messages.h"
 
@@ -132,9 +133,12 @@ struct filter *filter_compile(struct event_base *base, const char *expression, u
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return NULL;
+    int parent = (int)getpid();
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        child_begins(parent, (int[]){ends[1]}, 1);
         compile(ends[1], expression, snaplen);
+    }
     close(ends[1]);
     if (child < 0) {
         close(ends[0]);

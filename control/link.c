@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 3 }; /* in the first packet: rings, counter block, bulk rings */
+enum { OWN = 3, DESCRIPTORS = OWN + CHANNEL_KEEPS }; /* in the first packet: rings, counter block, bulk rings; kept ones */
 
 struct link {
     struct event_base *base;
@@ -298,6 +298,20 @@ static void *map(int fd, int protection, size_t size, bool exactly, size_t *mapp
 
 static void say_hello(struct link *l);
 
+static void hand_on_kept(struct link *l, const int *fds)
+{
+    bool all = true;
+    for (unsigned i = 0; i < CHANNEL_KEEPS; i++)
+        all = all && fds[i] >= 0;
+    if (all && l->ops->keep) {
+        l->ops->keep(l->ctx, fds);
+        return;
+    }
+    for (unsigned i = 0; i < CHANNEL_KEEPS; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
 static void attach(struct link *l, const uint8_t *packet, size_t len, const int fds[DESCRIPTORS])
 {
     uint32_t version = len == 5 ? (uint32_t)packet[1] | (uint32_t)packet[2] << 8 | (uint32_t)packet[3] << 16 |
@@ -307,6 +321,7 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, const int 
     l->rings = map(fds[0], PROT_READ | PROT_WRITE, CHANNEL_RINGS_SIZE, true, &rings_size);
     l->block = map(fds[1], PROT_READ, sizeof *l->block, false, &l->block_size);
     l->bulk_fd = fds[2];
+    hand_on_kept(l, fds + OWN);
     if (version != CHANNEL_VERSION) {
         char why[128];
         snprintf(why, sizeof why,

@@ -17,6 +17,8 @@ struct link_ops {
     bool (*capture)(void *ctx, enum message_type type, struct message_reader *r);
     /* MSG_LOAD_MORE, _DONE; the same. */
     bool (*load)(void *ctx, enum message_type type, struct message_reader *r);
+    /* Descriptors that the next dataplane is to get (messages.h): the callee's from now on. They come before hello. */
+    void (*keep)(void *ctx, const int fds[CHANNEL_KEEPS]);
 };
 
 struct link;

@@ -1,5 +1,6 @@
 /* load.c: the child that reads a snapshot, its pipe, and the credit of the dataplane (load.h). */
 #include "control/load.h"
+#include "control/child.h"
 #include "control/log.h"
 #include "control/rdb_stream.h"
 #include "control/text.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +25,8 @@ struct load {
     pid_t child;
     int fd; /* end of the pipe; -1: none, or all has been read */
     struct event *readable;
+    struct aof_source *source; /* of a log, until the dataplane wants it: reading may cut its end */
+    unsigned sources;
     load_done *done;
     void *ctx;
     char *path;
@@ -35,8 +37,19 @@ bool load_runs(const struct load *l)
     return l->runs;
 }
 
+static void drop_sources(struct load *l)
+{
+    for (unsigned i = 0; i < l->sources; i++)
+        if (l->source[i].file >= 0)
+            close(l->source[i].file);
+    free(l->source);
+    l->source = NULL;
+    l->sources = 0;
+}
+
 static void end_child(struct load *l)
 {
+    drop_sources(l);
     if (l->readable)
         event_free(l->readable);
     if (l->fd >= 0)
@@ -115,21 +128,30 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         event_del(l->readable);
 }
 
-static bool spawn(struct load *l, int file)
+/* With a log, `file` is that of none: its sources are. */
+static bool spawn(struct load *l, int file, const struct aof_source *source, unsigned sources)
 {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) < 0)
         return false;
     fcntl(pipes[1], F_SETPIPE_SZ, PIPE_BYTES);
+    int *keep = must_alloc(sources + 2, sizeof *keep), parent = (int)getpid();
+    for (unsigned i = 0; i < sources; i++)
+        keep[i] = source[i].file;
+    keep[sources] = file;
+    keep[sources + 1] = pipes[1];
     pid_t pid = fork();
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        child_begins(parent, keep, sources + 2);
         signal(SIGPIPE, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         signal(SIGINT, SIG_DFL);
+        if (source)
+            _exit(rdb_stream_log(source, sources, pipes[1]) ? 0 : 1);
         posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
         _exit(rdb_stream(file, pipes[1]) ? 0 : 1);
     }
+    free(keep);
     close(pipes[1]);
     if (pid < 0) {
         close(pipes[0]);
@@ -142,7 +164,7 @@ static bool spawn(struct load *l, int file)
     return true;
 }
 
-static bool send_start(struct load *l, enum load_mode mode, uint64_t bytes)
+static bool send_start(struct load *l, enum load_mode mode, bool logs, uint64_t bytes)
 {
     struct message_writer w;
     char name[256];
@@ -150,6 +172,7 @@ static bool send_start(struct load *l, enum load_mode mode, uint64_t bytes)
     link_begin(l->link, &w, MSG_LOAD_START);
     put_u64(&w, l->id);
     put_u8(&w, (uint8_t)mode);
+    put_u8(&w, logs);
     put_u64(&w, bytes);
     put_text(&w, name);
     return link_send(l->link, &w);
@@ -180,13 +203,47 @@ void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
     l->ctx = ctx;
     if (file < 0 || fstat(file, &st) < 0)
         snprintf(why, sizeof why, "the file cannot be opened: %s", strerror(errno));
-    else if (!spawn(l, file))
+    else if (!spawn(l, file, NULL, 0))
         snprintf(why, sizeof why, "no process could be started to read it: %s", strerror(errno));
     if (file >= 0)
         close(file);
-    send_start(l, LOAD_AT_START, (uint64_t)st.st_size);
+    send_start(l, LOAD_AT_START, false, (uint64_t)st.st_size);
     if (*why)
         send_stop(l, why);
+}
+
+static uint64_t size_of(int file)
+{
+    struct stat st;
+    return fstat(file, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+void load_log(struct load *l, const char *path, char *const *files, unsigned n, bool may_cut, const char *why, load_done *done,
+              void *ctx)
+{
+    char error[512] = "";
+    uint64_t bytes = 0;
+    if (l->runs)
+        finish(l, &(struct load_result){.why = "the dataplane starts anew"});
+    set_path(l, path);
+    l->done = done;
+    l->ctx = ctx;
+    l->source = must_alloc(n + 1, sizeof *l->source);
+    l->sources = n;
+    if (why)
+        snprintf(error, sizeof error, "%s", why);
+    for (unsigned i = 0; i < n; i++) {
+        l->source[i] = (struct aof_source){.file = open(files[i], O_RDWR | O_CLOEXEC), .may_cut = may_cut};
+        snprintf(l->source[i].name, sizeof l->source[i].name, "%s", files[i]);
+        if (l->source[i].file < 0 && !*error)
+            snprintf(error, sizeof error, "%.300s, which the manifest names, cannot be opened: %s", files[i], strerror(errno));
+        bytes += l->source[i].file >= 0 ? size_of(l->source[i].file) : 0;
+    }
+    if (*error)
+        drop_sources(l);
+    send_start(l, LOAD_AT_START, true, bytes);
+    if (*error)
+        send_stop(l, error);
 }
 
 bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
@@ -207,7 +264,7 @@ bool load_import(struct load *l, const char *path, enum load_mode mode, load_don
         return false;
     }
     set_path(l, path);
-    bool good = spawn(l, file) && send_start(l, mode, (uint64_t)st.st_size);
+    bool good = spawn(l, file, NULL, 0) && send_start(l, mode, false, (uint64_t)st.st_size);
     close(file);
     if (!good) {
         end_child(l);
@@ -227,9 +284,17 @@ bool load_abandon(struct load *l, load_done *done, void *ctx)
     set_path(l, "(nothing)");
     l->done = done;
     l->ctx = ctx;
-    if (send_start(l, LOAD_SALVAGE, 0))
+    if (send_start(l, LOAD_SALVAGE, false, 0))
         send_stop(l, "the operator lets the box begin empty");
     return true;
+}
+
+/* The dataplane wants it. */
+static void read_log(struct load *l)
+{
+    if (!spawn(l, -1, l->source, l->sources))
+        send_stop(l, "no process could be started to read the log");
+    drop_sources(l);
 }
 
 bool load_message(struct load *l, enum message_type type, struct message_reader *r)
@@ -238,6 +303,8 @@ bool load_message(struct load *l, enum message_type type, struct message_reader 
     char why[512] = "";
     if (type == MSG_LOAD_MORE) {
         uint64_t more = get_u64(r);
+        if (id == l->id && l->source && !r->failed)
+            read_log(l);
         if (id == l->id && l->readable && !r->failed) {
             l->credit += more;
             event_add(l->readable, NULL);

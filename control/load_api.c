@@ -1,14 +1,10 @@
-/* load_api.c: what `sluice snapshot` asks of control: the files that there are, and loading one. */
+/* load_api.c: loading a snapshot, as `sluice snapshot` asks for it. */
+#include "control/aof.h"
 #include "control/api.h"
 #include "control/load.h"
 #include "control/log.h"
-#include "control/text.h"
 
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *word_of(const json_t *request, const char *key)
 {
@@ -16,38 +12,13 @@ static const char *word_of(const json_t *request, const char *key)
     return s ? s : "";
 }
 
-static bool is_snapshot(const char *name, const char *usual)
-{
-    size_t n = strlen(name);
-    return strcmp(name, usual) == 0 ||
-           (n > 4 && strcmp(name + n - 4, ".rdb") == 0 && strncmp(name, "temp-", 5) != 0);
-}
-
-void snapshot_list(struct call *call, const json_t *request)
-{
-    const struct settings *s = commit_running(call_control(call)->commit);
-    const char *dir = settings_get(s, "dir"), *usual = settings_get(s, "dbfilename");
-    json_t *files = json_array();
-    DIR *d = opendir(dir);
-    (void)request;
-    for (struct dirent *e; d && (e = readdir(d));) {
-        struct stat st;
-        if (!is_snapshot(e->d_name, usual) || fstatat(dirfd(d), e->d_name, &st, 0) < 0 ||
-            !S_ISREG(st.st_mode))
-            continue;
-        json_t *path = json_sprintf("%s/%s", dir, e->d_name); /* NULL: not UTF-8 */
-        if (path)
-            json_array_append_new(files, json_pack("{s:o,s:I,s:I,s:b}", "file", path, "bytes",
-                                                   (json_int_t)st.st_size, "written", (json_int_t)st.st_mtime,
-                                                   "loaded_at_start", strcmp(e->d_name, usual) == 0));
-    }
-    if (d)
-        closedir(d);
-    call_reply(call, files);
-}
-
 static void imported(void *ctx, const struct load_result *r)
 {
+    struct control *c = call_control(ctx);
+    struct aof_status log;
+    aof_status(c->aof, &log);
+    if (log.on) /* it has not seen the keys, be it some only: a new base has them */
+        aof_rewrite(c->aof);
     if (r->why)
         call_fail(ctx, "load-failed", "%s", r->why);
     else

@@ -20,6 +20,7 @@ static struct {
     time_t second;
     struct log_entry ring[LOG_RING];
     unsigned long written; /* entries ever put into the ring */
+    struct log_watch *watches;
 } logger = {.level = LOG_LEVEL_NOTICE, .rate = 1000};
 
 static const char *const names[] = {"debug", "verbose", "notice", "warning"};
@@ -82,6 +83,11 @@ static void clean(char *s)
             *s = ' ';
 }
 
+int log_fd(void)
+{
+    return logger.fd;
+}
+
 static void print(const struct log_entry *e)
 {
     static const char marks[] = {'.', '-', '*', '#'};
@@ -106,6 +112,23 @@ static void keep(long pid, char role, enum log_level level, char *owned)
     *e = (struct log_entry){(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, pid, role, level,
                             owned};
     print(e);
+    for (struct log_watch *w = logger.watches; w; w = w->next)
+        w->fn(e, w->arg);
+}
+
+void log_watch(struct log_watch *w, void (*fn)(const struct log_entry *e, void *arg), void *arg)
+{
+    *w = (struct log_watch){fn, arg, logger.watches};
+    logger.watches = w;
+}
+
+void log_unwatch(struct log_watch *w)
+{
+    struct log_watch **at = &logger.watches;
+    while (*at && *at != w)
+        at = &(*at)->next;
+    if (*at)
+        *at = w->next;
 }
 
 void log_tick(void)

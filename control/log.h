@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_VERBOSE, LOG_LEVEL_NOTICE, LOG_LEVEL_WARNING };
-enum { LOG_RING = 2000 }; /* lines kept for `show log` */
+enum { LOG_RING = 10000 }; /* lines kept for `show log` */
 
 /* Lines below the level are dropped. "debug", "verbose", "notice", "warning"; false for another word. */
 bool log_set_level(const char *name);
@@ -13,6 +13,7 @@ bool log_level_parse(const char *name, enum log_level *level);
 /* Appends to a file from now on ("" = stderr, which systemd sends to the journal). False and errno if it
  * cannot be opened: the old target stays. */
 bool log_set_file(const char *path);
+int log_fd(void); /* of that file; 0: none */
 void log_reopen(void); /* after a rotation */
 /* More than `lines` a second are counted instead of written, and the count is written when the second is
  * over. 0 = no limit. */
@@ -34,5 +35,13 @@ struct log_entry {
 /* Oldest first, at least `level`, at most `count` of the newest. */
 void log_recent(enum log_level level, unsigned count, void (*fn)(const struct log_entry *e, void *arg),
                 void *arg);
+/* Whoever wants every line as it comes, from now on. fn must not log. */
+struct log_watch {
+    void (*fn)(const struct log_entry *e, void *arg);
+    void *arg;
+    struct log_watch *next;
+};
+void log_watch(struct log_watch *w, void (*fn)(const struct log_entry *e, void *arg), void *arg);
+void log_unwatch(struct log_watch *w);
 const char *log_level_name(enum log_level level);
 void log_release(void); /* frees the ring */

@@ -1,15 +1,25 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
+#include "control/aof.h"
+#include "control/alarms.h"
 #include "control/audit.h"
+#include "control/candidate.h"
 #include "control/capture.h"
 #include "control/certificates.h"
 #include "control/control.h"
+#include "control/https.h"
+#include "control/factory.h"
+#include "control/leftovers.h"
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/rdb_report.h"
+#include "control/restart.h"
+#include "control/rights.h"
 #include "control/secret_memory.h"
+#include "control/service.h"
 #include "control/show.h"
 #include "control/snapshot.h"
+#include "control/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,14 +49,13 @@ static const char usage[] =
 
 struct program {
     struct control control;
-    struct api *api;
+    struct rights rights;
     struct stats *stats;
     struct event *sigterm, *sigint, *sighup, *tick;
     /* Texts that must outlive every generation of settings. */
     char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir, *pid_file;
     int lock_fd;
     uint64_t refused, refused_ms; /* logins that the audit log knows of, and when it was told */
-    bool leaving;                 /* `sluice stop`: leave when the dataplane has stopped */
 };
 
 /* -- what the link and the supervisor report ---------------------------------------------------------- */
@@ -68,10 +77,14 @@ static void on_snapshot_loaded(void *ctx, const struct load_result *result)
         snapshot_loaded(c->snapshot);
 }
 
-/* The snapshot that the box begins with. */
+/* The snapshot, or the log, that the box begins with. */
 static void load_snapshot(struct control *c)
 {
     const struct settings *s = commit_running(c->commit);
+    if (aof_is_wanted(c->aof)) {
+        aof_load(c->aof);
+        return;
+    }
     char *path = must_print("%s/%s", settings_get(s, "dir"), settings_get(s, "dbfilename"));
     load_at_start(c->load, path, on_snapshot_loaded, c);
     free(path);
@@ -81,12 +94,32 @@ static void on_state(void *ctx, const char *state, const char *detail)
 {
     struct control *c = &((struct program *)ctx)->control;
     supervise_state(c->supervisor, state, detail);
+    candidate_state(c->candidate, state);
     if (strcmp(state, "loading") == 0 && !load_runs(c->load)) /* whoever brought it has gone in the middle */
         load_snapshot(c);
 }
 
+/* "who TAB what TAB detail TAB result" of a client's command; without tabs: how many lines found no room. */
+static void note_command(struct control *c, const char *line)
+{
+    const char *part[4];
+    char *copy = must_copy(line), *rest = copy;
+    unsigned n = 0;
+    while (n < 4 && rest)
+        part[n++] = strsep(&rest, "\t");
+    if (n == 4)
+        audit_note(c->audit, part[0], "data port", part[1], json_sprintf("%s", part[2]), part[3]);
+    else
+        audit_note(c->audit, "clients", "data port", "commands", NULL, part[0]);
+    free(copy);
+}
+
 static void on_log(void *ctx, int level, const char *line)
 {
+    if (level == CHANNEL_AUDIT) {
+        note_command(&((struct program *)ctx)->control, line);
+        return;
+    }
     log_dataplane(supervise_status(((struct program *)ctx)->control.supervisor)->pid, level, line);
 }
 
@@ -115,7 +148,13 @@ static bool on_load(void *ctx, enum message_type type, struct message_reader *r)
     return load_message(((struct program *)ctx)->control.load, type, r);
 }
 
-static const struct link_ops link_ops = {.hello = on_hello,
+static void on_keep(void *ctx, const int fds[CHANNEL_KEEPS])
+{
+    supervise_keep(((struct program *)ctx)->control.supervisor, fds);
+}
+
+static const struct link_ops link_ops = {.keep = on_keep,
+                                         .hello = on_hello,
                                          .closed = on_closed,
                                          .state = on_state,
                                          .log = on_log,
@@ -133,6 +172,7 @@ static void on_attached(void *ctx, bool fresh)
     load_snapshot(c); /* before the configuration, with which it begins to serve; one that serves wants none */
     commit_attached(c->commit, fresh);
     snapshot_attached(c->snapshot, fresh);
+    aof_attached(c->aof);
 }
 
 static void on_detached(void *ctx)
@@ -142,13 +182,14 @@ static void on_detached(void *ctx)
     capture_detached(c->capture);
     load_detached(c->load);
     snapshot_detached(c->snapshot);
+    aof_detached(c->aof);
     commit_detached(c->commit);
 }
 
 static void on_stopped(void *ctx)
 {
     struct program *p = ctx;
-    if (p->leaving)
+    if (p->control.leaving)
         event_base_loopbreak(p->control.base);
 }
 
@@ -160,6 +201,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct program *p = arg;
     (void)what;
+    if (p->control.leaving) { /* systemd's, behind its `sluice stop` */
+        log_line(LOG_LEVEL_NOTICE, "Signal %d: the box is being stopped; control ends when that is over", (int)number);
+        return;
+    }
     log_line(LOG_LEVEL_NOTICE, "Signal %d: control ends; the dataplane serves on", (int)number);
     event_base_loopbreak(p->control.base);
 }
@@ -181,8 +226,8 @@ static void on_hangup(evutil_socket_t number, short what, void *arg)
 
 /* -- the audit log ------------------------------------------------------------------------------------ */
 
-static void on_told(void *ctx, const char *who, const struct settings *before, const struct settings *after,
-                    const char *error)
+static void on_told(void *ctx, const char *who, const char *way, const struct settings *before,
+                    const struct settings *after, const char *error)
 {
     struct control *c = ctx;
     bool wire = strncmp(who, "user ", 5) == 0;
@@ -191,6 +236,8 @@ static void on_told(void *ctx, const char *who, const struct settings *before, c
                : strcmp(who, "SIGHUP") == 0 ? "signal"
                                             : "management socket",
                "configuration", after ? audit_changes(before, after) : NULL, error ? error : "ok");
+    if (after)
+        candidate_changed(c->candidate, way, who, before, after);
 }
 
 /* Logins that were refused since it was last told: ACL LOG has their addresses and users. Once a minute at
@@ -216,6 +263,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     log_tick();
+    service_alive();
+    alarms_tick(((struct program *)arg)->control.alarms);
     note_refused_logins(arg);
 }
 
@@ -235,12 +284,14 @@ static void settings_changed(void *ctx, const struct settings *s)
         certificates_refresh(p->control.certificates);
     if (p->control.snapshot)
         snapshot_settings(p->control.snapshot);
+    if (p->control.aof)
+        aof_settings(p->control.aof);
 }
 
 static void stop_all(struct control *c)
 {
-    struct program *p = (struct program *)c; /* control is its first member */
-    p->leaving = true;
+    c->leaving = true;
+    restart_free(c);
     supervise_stop(c->supervisor, "stopped by the management API");
 }
 
@@ -281,16 +332,6 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
     a->argc = kept;
     return kept == 0 ||
            (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
-}
-
-/* Where nobody has said otherwise, snapshots lie beside what else the box keeps: two boxes on one machine must not
- * write, or load, one file. */
-static void place_snapshots(struct settings *s)
-{
-    int dir = directive_find("dir");
-    char error[64];
-    if (!s->set[dir] && settings_replace(s, dir, settings_get(s, "state-dir"), error, sizeof error))
-        s->set[dir] = false;
 }
 
 static struct settings *read_settings(const struct arguments *a)
@@ -339,9 +380,23 @@ static void make_folder(const char *path, bool of_file)
             mkdir(copy, 0755);
             *p = '/';
         }
-    if (*copy && (!of_file || slash))
-        mkdir(copy, of_file ? 0755 : 0750);
+    if (*copy && (!of_file || slash) && mkdir(copy, 0750) == 0 && of_file)
+        chmod(copy, 0755); /* whatever our umask: the socket has a mode of its own */
     free(copy);
+}
+
+enum { LOCK_WAIT_MS = 5000, LOCK_EVERY_MS = 20 };
+
+/* A control that was killed keeps the lock until its last thread, or a child that shares the lock, is gone: one that
+ * writes a snapshot comes out of its fsync first. */
+static bool lock_soon(int fd)
+{
+    bool taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    for (unsigned waited = 0; !taken && errno == EWOULDBLOCK && waited < LOCK_WAIT_MS; waited += LOCK_EVERY_MS) {
+        usleep(LOCK_EVERY_MS * 1000);
+        taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    }
+    return taken;
 }
 
 /* One control for one state-dir. */
@@ -350,7 +405,7 @@ static bool take_lock(struct program *p, const char *state_dir)
     char *path = must_print("%s/control.lock", state_dir);
     make_folder(state_dir, false);
     p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    bool opened = p->lock_fd >= 0, taken = opened && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    bool opened = p->lock_fd >= 0, taken = opened && lock_soon(p->lock_fd);
     if (!opened)
         fprintf(stderr, "sluice-control: state-dir %s: %s; make the folder or correct the directive\n",
                 state_dir, strerror(errno));
@@ -392,9 +447,9 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
 {
     struct control *c = &p->control;
     struct commit_options options = {p->file, a->argc, a->argv, p->state_dir};
-    struct supervise_options watch = {p->dataplane,     p->dataplane_socket,
-                                      a->instance,      p->pid_file,
-                                      p->dataplane_log, (unsigned)settings_number(s, "shutdown-timeout") + 5};
+    struct supervise_options watch = {p->rights.command, p->rights.starter, p->dataplane_socket,
+                                      p->pid_file,       p->dataplane_log,
+                                      (unsigned)settings_number(s, "shutdown-timeout") + 5};
     char error[512];
     struct timeval second = {.tv_sec = 1};
     c->link = link_new(c->base, &link_ops, p);
@@ -416,16 +471,22 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION),
                "ok");
     c->snapshot = snapshot_new(c);
+    c->aof = aof_new(c);
     c->certificates = certificates_open(c, p->state_dir, error, sizeof error);
     if (!c->certificates) {
         log_line(LOG_LEVEL_WARNING, "%s", error);
         return false;
     }
+    c->candidate = candidate_new(c, p->state_dir);
+    c->alarms = alarms_new(c);
     p->stats = stats_open(c, settings_get(s, "stats-address"), (unsigned)settings_number(s, "stats-port"),
                           error, sizeof error);
+    c->tokens = tokens_open(p->state_dir);
     if (p->stats)
-        p->api = api_open(c, settings_get(s, "management-socket"), error, sizeof error);
-    if (!p->api) {
+        c->api = api_open(c, settings_get(s, "management-socket"), error, sizeof error);
+    if (c->api)
+        c->https = https_open(c, error, sizeof error);
+    if (!c->https) {
         log_line(LOG_LEVEL_WARNING, "%s", error);
         return false;
     }
@@ -444,15 +505,23 @@ static void close_parts(struct program *p)
     for (unsigned i = 0; i < 4; i++)
         if (events[i])
             event_free(events[i]);
+    aof_free(c->aof);
+    restart_free(c);
     snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
     load_free(c->load);
     commit_free(c->commit);
-    api_close(p->api);
+    show_log_end();
+    https_close(c->https);
+    api_close(c->api);
+    tokens_close(c->tokens);
+    candidate_free(c->candidate);
     stats_close(p->stats);
+    alarms_free(c->alarms);
     certificates_close(c->certificates);
     supervise_free(c->supervisor);
+    rights_release(&p->rights);
     link_free(c->link);
     event_base_free(c->base);
     audit_close(c->audit);
@@ -489,16 +558,28 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     secret_memory_start();
+    p.dataplane = find_dataplane(a.dataplane);
+    p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
+    if (!rights_take(&p.rights, s, p.dataplane, p.dataplane_socket, a.instance)) {
+        fprintf(stderr, "sluice-control: %s\n", p.rights.line);
+        return 1;
+    }
     if (!take_lock(&p, settings_get(s, "state-dir"))) {
         settings_free(s);
         return 1;
     }
-    place_snapshots(s);
+    if (factory_reset_resume(settings_get(s, "state-dir"))) {
+        fputs("sluice-control: the factory reset that was interrupted is done: start again\n", stderr);
+        rights_release(&p.rights);
+        free(p.dataplane);
+        free(p.dataplane_socket);
+        settings_free(s);
+        return 0;
+    }
+    settings_place(s);
     p.file = a.file ? realpath(a.file, NULL) : NULL;
     if (!p.file)
         p.file = must_copy(a.file ? a.file : "");
-    p.dataplane = find_dataplane(a.dataplane);
-    p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
     p.pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));
     p.state_dir = must_copy(settings_get(s, "state-dir"));
     p.dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
@@ -510,13 +591,19 @@ int main(int argc, char **argv)
     apply_log_settings(s);
     log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION,
              *p.file ? p.file : "(built in)");
+    leftovers_delete(settings_get(s, "dir"), settings_get(s, "appenddirname"), settings_get(s, "appendfilename"));
+    if (*p.rights.line)
+        log_line(p.rights.warning ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "%s", p.rights.line);
     bool good = open_parts(&p, s, &a);
     if (good) {
         supervise_start(p.control.supervisor);
+        service_ready();
         event_base_dispatch(p.control.base);
         log_line(LOG_LEVEL_NOTICE, "sluice-control ends");
         audit_note(p.control.audit, "sluice-control", "itself", "end", NULL, "ok");
     }
     close_parts(&p);
+    if (p.control.reset)
+        factory_reset_run(p.control.reset);
     return good ? 0 : 1;
 }

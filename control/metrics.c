@@ -1,6 +1,10 @@
 /* metrics.c: Prometheus text, JSON, health. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 #include "control/metrics.h"
+#include "control/alarms.h"
 #include "control/certificates.h"
+#include "control/snapshot.h"
+#include "control/https.h"
+#include "control/token.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -247,6 +251,11 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
     one(out, "redis_config_maxclients", "gauge", "The maxclients directive",
         (double)settings_number(conf, "maxclients"));
     certificates_metrics(out, c->certificates);
+    snapshot_metrics(out, c->snapshot);
+    tokens_metrics(out, c->tokens);
+    https_metrics(out, c->https);
+    if (c->alarms)
+        alarms_metrics(out, c->alarms);
     if (!b)
         return;
     v = block_gauge(b, "start_time_seconds", &v) ? v : (double)s->attached_ms / 1000;
@@ -306,27 +315,4 @@ json_t *metrics_json(const struct control *c, const struct block *b)
                      b && strcmp(supervise_status(c->supervisor)->state, "serving") == 0, "generation",
                      (json_int_t)commit_generation(c->commit), "counters", totals, "gauges", gauges,
                      "commands", commands, "latency", latency_json(b), "workers", workers);
-}
-
-/* -- health ------------------------------------------------------------------------------------------- */
-
-bool metrics_health(struct words *reasons, const struct control *c, const struct heartbeat *h,
-                    uint64_t now_ms)
-{
-    const struct supervise_status *s = supervise_status(c->supervisor);
-    if (s->phase != PHASE_ATTACHED)
-        words_add(reasons, must_print("dataplane is %s%s%s", supervise_phase_name(s->phase),
-                                      *s->reason ? ": " : "", s->reason));
-    else if (strcmp(s->state, "serving") != 0)
-        words_add(reasons, must_print("dataplane is %s%s%s", *s->state ? s->state : "starting",
-                                      *s->detail ? ": " : "", s->detail));
-    if (*commit_refusal(c->commit))
-        words_add(reasons,
-                  must_print("configuration refused by the dataplane: %s", commit_refusal(c->commit)));
-    for (unsigned w = 0; s->phase == PHASE_ATTACHED && w < h->workers; w++) {
-        uint64_t late = heartbeat_late(h, w, now_ms);
-        if (late)
-            words_add(reasons, must_print("worker %u has not moved for %" PRIu64 " s", w, late / 1000));
-    }
-    return reasons->n == 0;
 }

@@ -18,8 +18,5 @@ void metrics_label(struct text *out, const char *value);
  * buckets; and as Prometheus histograms. */
 json_t *latency_json(const struct block *b);
 void latency_text(struct text *out, const struct block *b);
-/* Adds a line for each reason why the box is not well. True if it is well. */
-bool metrics_health(struct words *reasons, const struct control *c, const struct heartbeat *h,
-                    uint64_t now_ms);
 uint64_t monotonic_ms(void);
 uint64_t wall_clock_ms(void);

@@ -1,5 +1,7 @@
 /* rdb_stream.c: from file to items (rdb_stream.h). */
 #include "control/rdb_stream.h"
+#include "control/aof_read.h"
+#include "control/log.h"
 #include "control/rdb_values.h"
 #include "control/rdb_walk.h"
 
@@ -8,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <unistd.h>
 
 struct stream {
     FILE *to;
@@ -100,16 +104,85 @@ static void on_function(void *ctx, uint64_t at, const struct rdb_bytes *text)
     put_item(s, LOAD_LAST, s->item, s->begun ? s->len : 0);
 }
 
-bool rdb_stream(int file, int to)
+static const struct rdb_events events = {
+    .function = on_function, .key = on_key, .value = on_value, .key_end = on_key_end};
+
+static struct stream *open_stream(int to)
 {
-    static const struct rdb_events events = {
-        .function = on_function, .key = on_key, .value = on_value, .key_end = on_key_end};
     enum { BUFFER = 128 * 1024 };
     struct stream *s = malloc(sizeof *s);
-    struct rdb_walk w;
-    if (!s || !(s->to = fdopen(to, "w")))
-        return false;
+    if (!s || !(s->to = fdopen(to, "w"))) {
+        free(s);
+        return NULL;
+    }
     setvbuf(s->to, NULL, _IOFBF, BUFFER);
+    return s;
+}
+
+/* -- a log: a base, then commands -- */
+
+static void on_commands(void *ctx, uint64_t at, const uint8_t *p, size_t n, bool whole)
+{
+    struct stream *s = ctx;
+    begin(s);
+    add(s, LOAD_COMMANDS, &at, sizeof at);
+    add(s, LOAD_COMMANDS, p, n);
+    put_item(s, whole ? LOAD_BREAK : LOAD_COMMANDS, s->item, s->len);
+}
+
+static bool is_rdb(int file)
+{
+    char magic[6] = "";
+    return pread(file, magic, 5, 0) == 5 && strcmp(magic, "REDIS") == 0;
+}
+
+static bool stream_file(struct stream *s, const struct aof_source *source, bool last, char *why, size_t size)
+{
+    struct rdb_walk w;
+    struct aof_check check;
+    if (is_rdb(source->file)) {
+        if (rdb_walk(&w, source->file, &events, s))
+            return true;
+        snprintf(why, size, "%.150s: %.300s", source->name, w.why);
+        return false;
+    }
+    if (!aof_check(source->file, &check)) {
+        if (!check.truncated || !last || !source->may_cut) {
+            snprintf(why, size, "%.150s: %.200s at byte %llu%s", source->name, check.why, (unsigned long long)check.good,
+                     check.truncated && last ? "; with aof-load-truncated yes it would be cut there" : "");
+            return false;
+        }
+        log_line(LOG_LEVEL_WARNING, "%s ends in the middle of a command: cut to its first %llu of %llu bytes (aof-load-truncated)",
+                 source->name, (unsigned long long)check.good, (unsigned long long)check.size);
+        if (ftruncate(source->file, (off_t)check.good) < 0) {
+            snprintf(why, size, "%.150s cannot be cut: %s", source->name, strerror(errno));
+            return false;
+        }
+    }
+    return aof_read(source->file, check.good, on_commands, s);
+}
+
+bool rdb_stream_log(const struct aof_source *source, unsigned n, int to)
+{
+    struct stream *s = open_stream(to);
+    char why[640] = "";
+    bool good = true;
+    if (!s)
+        return false;
+    for (unsigned i = 0; i < n && good; i++)
+        good = stream_file(s, &source[i], i + 1 == n, why, sizeof why);
+    put_item(s, good ? LOAD_END : LOAD_FAILED, why, strlen(why));
+    good = fclose(s->to) == 0;
+    free(s);
+    return good;
+}
+
+bool rdb_stream(int file, int to)
+{
+    struct stream *s = open_stream(to);
+    struct rdb_walk w;
+    if (!s)
+        return false;
     if (rdb_walk(&w, file, &events, s))
         put_item(s, LOAD_END, NULL, 0);
     else

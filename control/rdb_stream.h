@@ -6,3 +6,11 @@
 /* Reads all of `file` and writes items to `to`, the last of which says how it ended. Returns when it has, or
  * when nobody reads any more (false). Runs in a process of its own. */
 bool rdb_stream(int file, int to);
+
+/* The same with the files of a log: a base, in either form, and increments. */
+struct aof_source {
+    int file;
+    char name[512];
+    bool may_cut; /* a command that is cut short at the end of the last file is taken off */
+};
+bool rdb_stream_log(const struct aof_source *source, unsigned n, int to);

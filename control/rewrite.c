@@ -2,7 +2,6 @@
 #include "control/rewrite.h"
 #include "control/conffile.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REVISIONS_KEPT = 50 };
 static const char heading[] = "# Written by CONFIG REWRITE";
 
 /* -- the text ----------------------------------------------------------------------------------------- */
@@ -197,70 +195,5 @@ bool write_durably(const char *path, const char *text, char *error, size_t size)
         close(fd);
     free(temporary);
     free(target);
-    return good;
-}
-
-/* -- revisions ---------------------------------------------------------------------------------------- */
-
-static unsigned long revision_of(const char *name)
-{
-    char *end;
-    unsigned long n = strtoul(name, &end, 10);
-    return end != name && strcmp(end, ".conf") == 0 ? n : 0;
-}
-
-/* Highest and lowest revision and how many there are. */
-static unsigned scan_revisions(const char *folder, unsigned long *lowest, unsigned long *highest)
-{
-    DIR *d = opendir(folder);
-    unsigned n = 0;
-    *lowest = *highest = 0;
-    for (const struct dirent *e; d && (e = readdir(d));) {
-        unsigned long r = revision_of(e->d_name);
-        if (!r)
-            continue;
-        n++;
-        *highest = r > *highest ? r : *highest;
-        *lowest = n == 1 || r < *lowest ? r : *lowest;
-    }
-    if (d)
-        closedir(d);
-    return n;
-}
-
-static char *read_text(const char *path)
-{
-    struct text t = {0};
-    char part[4096];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return NULL;
-    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
-        text_add_n(&t, part, n);
-    text_add(&t, "");
-    fclose(f);
-    return t.p;
-}
-
-bool keep_revision(const char *path, const char *state_dir, char *error, size_t size)
-{
-    char *folder = must_print("%s/revisions", state_dir), *text = read_text(path), *copy;
-    unsigned long lowest, highest;
-    bool good = text && (mkdir(folder, 0750) == 0 || errno == EEXIST);
-    if (!good) {
-        snprintf(error, size, "cannot keep a revision of %s in %s: %s", path, folder, strerror(errno));
-    } else {
-        scan_revisions(folder, &lowest, &highest);
-        copy = must_print("%s/%06lu.conf", folder, highest + 1);
-        good = write_durably(copy, text, error, size);
-        free(copy);
-        while (good && scan_revisions(folder, &lowest, &highest) > REVISIONS_KEPT) {
-            copy = must_print("%s/%06lu.conf", folder, lowest);
-            good = unlink(copy) == 0;
-            free(copy);
-        }
-    }
-    free(text);
-    free(folder);
     return good;
 }

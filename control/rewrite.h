@@ -17,6 +17,3 @@ bool write_durably(const char *path, const char *text, char *error, size_t size)
 
 /* The folder that path is in: what was renamed or unlinked there stays so. */
 bool sync_folder(const char *path);
-
-/* Keeps a copy of the file's present content as state_dir/revisions/NNNNNN.conf; the oldest beyond 50 go. */
-bool keep_revision(const char *path, const char *state_dir, char *error, size_t size);

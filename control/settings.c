@@ -102,6 +102,14 @@ void settings_clear(struct settings *s, int i)
     s->set[i] = false;
 }
 
+void settings_place(struct settings *s)
+{
+    int dir = directive_find("dir");
+    char error[64];
+    if (!s->set[dir] && settings_replace(s, dir, settings_get(s, "state-dir"), error, sizeof error))
+        s->set[dir] = false;
+}
+
 bool settings_same(const struct settings *a, const struct settings *b, int i)
 {
     return words_equal(&a->value[i], &b->value[i]);

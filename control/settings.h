@@ -24,6 +24,10 @@ bool settings_replace(struct settings *s, int directive, const char *value, char
  * added. */
 void settings_clear(struct settings *s, int directive);
 
+/* Where nobody has said otherwise, snapshots lie beside what else the box keeps: two boxes on one machine must not
+ * write, or load, one file. */
+void settings_place(struct settings *s);
+
 bool settings_same(const struct settings *a, const struct settings *b, int directive);
 /* Calls fn for every name (aliases too) and value. */
 void settings_each(const struct settings *s, void (*fn)(const char *name, const char *value, void *arg),

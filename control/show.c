@@ -1,11 +1,17 @@
 /* show.c: the operations of the management API, one function each, found by a table. */
+#include "control/alarms.h"
 #include "control/api.h"
+#include "control/candidate.h"
 #include "control/certificates.h"
+#include "control/snapshot.h"
 #include "control/log.h"
+#include "control/factory.h"
 #include "control/metrics.h"
 #include "control/resp.h"
+#include "control/restart.h"
 #include "control/show.h"
 #include "control/audit.h"
+#include "control/token.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -77,10 +83,10 @@ static void show_status(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     const struct settings *s = commit_running(c->commit);
-    struct words reasons = {0};
+    struct words reasons = {0}, warnings = {0};
     struct block b;
     (void)request;
-    bool good = metrics_health(&reasons, c, &c->heartbeat, monotonic_ms());
+    bool good = alarms_health(c->alarms, &reasons);
     json_t *data = json_object(), *health = json_object(), *conf = json_object();
     json_object_set_new(health, "ok", json_boolean(good));
     json_object_set_new(health, "reasons", reasons_json(&reasons));
@@ -94,7 +100,8 @@ static void show_status(struct call *call, const json_t *request)
                         json_pack("{s:I,s:s,s:I}", "pid", (json_int_t)getpid(), "version", SLUICE_VERSION,
                                   "uptime_seconds", (json_int_t)((wall_clock_ms() - c->started_ms) / 1000)));
     json_object_set_new(data, "configuration", conf);
-    json_object_set_new(data, "alarms", certificates_alarms(c->certificates));
+    alarms_warnings(c->alarms, &warnings);
+    json_object_set_new(data, "alarms", reasons_json(&warnings));
     json_object_set_new(data, "endpoints", addresses_json(s));
     json_object_set_new(data, "workers", json_integer(block_read(c->link, &b) ? b.head.workers : 0));
     json_object_set_new(data, "stats",
@@ -167,7 +174,7 @@ static void show_config(struct call *call, const json_t *request)
 
 static void config_get(struct call *call, const json_t *request)
 {
-    get_config(call, request_word(request, "name"), true);
+    get_config(call, request_word(request, "name"), role_sees_secrets(call_role(call)));
 }
 
 /* -- show clients ------------------------------------------------------------------------------------- */
@@ -286,30 +293,6 @@ static void show_links(struct call *call, const json_t *request)
     call_reply(call, json_pack("[o]", link));
 }
 
-/* -- show log ----------------------------------------------------------------------------------------- */
-
-static void add_entry(const struct log_entry *e, void *arg)
-{
-    json_t *j =
-        json_pack("{s:I,s:I,s:s,s:s}", "time_ms", (json_int_t)e->ms, "pid", (json_int_t)e->pid, "process",
-                  e->role == 'D' ? "dataplane" : "control", "level", log_level_name(e->level));
-    json_object_set_new(j, "line", safe_string(e->line));
-    json_array_append_new(arg, j);
-}
-
-static void show_log(struct call *call, const json_t *request)
-{
-    enum log_level level = LOG_LEVEL_DEBUG;
-    json_int_t lines = json_integer_value(json_object_get(request, "lines"));
-    if (*request_word(request, "level") && !log_level_parse(request_word(request, "level"), &level)) {
-        call_fail(call, "bad-value", "level: choose debug, verbose, notice or warning");
-        return;
-    }
-    json_t *list = json_array();
-    log_recent(level, lines > 0 && lines < LOG_RING ? (unsigned)lines : LOG_RING, add_entry, list);
-    call_reply(call, list);
-}
-
 /* -- config set, load, rewrite ------------------------------------------------------------------------ */
 
 static void change_done(void *ctx, const char *error)
@@ -335,6 +318,12 @@ static void config_set(struct call *call, const json_t *request)
     struct change *change = NULL;
     json_object_foreach(pairs, name, value)
     {
+        int d = directive_find(name);
+        if (d >= 0 && !role_may_set(call_role(call), d)) { /* an unknown name is commit_set's to refuse */
+            free(change);
+            call_forbid(call, directives[d].name);
+            return;
+        }
         size_t values = json_is_array(value) ? json_array_size(value) : 1;
         change = must_grow(change, n + values + 1, sizeof *change);
         if (values == 0) /* clears the list */
@@ -367,21 +356,45 @@ static void config_rewrite(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     char error[512];
     (void)request;
-    if (commit_rewrite(c->commit, call_who(call), error, sizeof error))
+    if (commit_rewrite(c->commit, call_who(call), error, sizeof error)) {
+        candidate_rewritten(c->candidate, call_who(call), false);
         call_reply(call, json_pack("{s:s}", "file", c->config_path));
-    else
+    } else
         call_fail(call, "failed", "%s", error);
+}
+
+/* -- roles --------------------------------------------------------------------------------------------- */
+
+/* What each role may, and what the caller is. */
+static void show_roles(struct call *call, const json_t *request)
+{
+    json_t *rows = json_array();
+    (void)request;
+    for (unsigned i = 0; i < operation_count(); i++) {
+        const struct operation_row *o = operation_at(i);
+        json_t *who = json_array();
+        for (unsigned r = ROLE_ADMIN; r < ROLES; r++)
+            if ((o->roles | MAY_ADMIN) & ROLE_SET(r))
+                json_array_append_new(who, json_string(role_name((enum role)r)));
+        json_array_append_new(rows, json_pack("{s:s,s:s,s:o}", "op", o->op, "what", o->what, "roles", who));
+    }
+    call_reply(call, json_pack("{s:s,s:s,s:o}", "role", role_name(call_role(call)), "who", call_who(call), "operations",
+                               rows));
 }
 
 /* -- restart, stop ------------------------------------------------------------------------------------ */
 
-static void restart_dataplane(struct call *call, const json_t *request)
+static void restart(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
     (void)request;
-    supervise_restart(c->supervisor, call_who(call));
-    call_reply(call,
-               json_pack("{s:s}", "dataplane", supervise_phase_name(supervise_status(c->supervisor)->phase)));
+    enum restart_way way = restart_dataplane(c, call_who(call));
+    if (way == RESTART_BUSY) {
+        call_fail(call, "busy", "a restart or a stop is under way");
+        return;
+    }
+    call_reply(call, json_pack("{s:s, s:b}", "dataplane",
+                               supervise_phase_name(supervise_status(c->supervisor)->phase), "snapshot_first", way == RESTART_SAVES));
 }
 
 static void stop(struct call *call, const json_t *request)
@@ -389,7 +402,7 @@ static void stop(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     (void)request;
     call_reply(call, json_pack("{s:b}", "stopping", 1));
-    c->stop_all(c);
+    restart_stop(c);
 }
 
 /* -- the audit log ------------------------------------------------------------------------------------ */
@@ -409,64 +422,114 @@ static void audit_verify_all(struct call *call, const json_t *request)
     call_reply(call, audit_verify(call_control(call)->audit));
 }
 
-static const struct {
-    const char *op, *what;
-    operation *run;
-    const char *
-        audited; /* its name in the audit log; what changes the configuration tells of itself (commit_tell) */
-} operations[] = {
-    {"show", "status", show_status},
-    {"show", "version", show_version},
-    {"show", "config", show_config},
-    {"show", "clients", show_clients},
-    {"show", "stats", show_stats},
-    {"show", "latency", show_latency},
-    {"show", "log", show_log},
-    {"show", "links", show_links},
-    {"show", "connections", show_connections},
-    {"show", "neighbors", show_neighbors},
-    {"show", "arp", show_arp},
-    {"show", "routes", show_routes},
-    {"show", "addresses", show_addresses},
-    {"show", "drops", show_drops},
-    {"show", "filters", show_filters},
-    {"show", "hotkeys", show_hotkeys},
-    {"show", "bigkeys", show_bigkeys},
-    {"show", "topology", show_topology},
-    {"show", "plan", show_plan},
-    {"ping", "start", ping_start},
-    {"ping", "next", ping_next},
-    {"config", "get", config_get},
-    {"config", "set", config_set},
-    {"config", "load", config_load},
-    {"config", "rewrite", config_rewrite, "config rewrite"},
-    {"certificate", "list", certificate_list},
-    {"certificate", "show", certificate_show},
-    {"certificate", "check", certificate_verdict},
-    {"certificate", "install", certificate_install, "certificate install"},
-    {"certificate", "rotate", certificate_rotate, "certificate rotate"},
-    {"certificate", "self-signed", certificate_make, "certificate self-signed"},
-    {"certificate", "csr", certificate_csr, "certificate csr"},
-    {"certificate", "delete", certificate_delete, "certificate delete"},
-    {"certificate", "export", certificate_export},
-    {"restart", "dataplane", restart_dataplane, "restart dataplane"},
-    {"stop", "", stop, "stop"},
-    {"capture", "", capture_operation, "capture"},
-    {"audit", "show", audit_show},
-    {"audit", "verify", audit_verify_all},
-    {"snapshot", "list", snapshot_list},
-    {"snapshot", "import", snapshot_import, "snapshot import"},
-    {"snapshot", "abandon", snapshot_abandon, "snapshot abandon"},
+static const struct operation_row operations[] = {
+    {"show", "status", show_status, .roles = MAY_LOOK, .reads = true},
+    {"show", "version", show_version, .roles = MAY_LOOK, .reads = true},
+    {"show", "config", show_config, .roles = MAY_LOOK, .reads = true, .takes = "name"},
+    {"show", "clients", show_clients, .roles = MAY_LOOK, .reads = true},
+    {"show", "stats", show_stats, .roles = MAY_LOOK, .reads = true},
+    {"show", "latency", show_latency, .roles = MAY_LOOK, .reads = true},
+    {"show", "log", show_log, .roles = MAY_LOOK, .reads = true, .takes = "level #lines #since_ms #until_ms"},
+    {"show", "links", show_links, .roles = MAY_LOOK, .reads = true},
+    {"show", "connections", show_connections, .roles = MAY_LOOK, .reads = true, .takes = "detail #limit"},
+    {"show", "neighbors", show_neighbors, .roles = MAY_LOOK, .reads = true},
+    {"show", "arp", show_arp, .roles = MAY_LOOK, .reads = true},
+    {"show", "routes", show_routes, .roles = MAY_LOOK, .reads = true},
+    {"show", "addresses", show_addresses, .roles = MAY_LOOK, .reads = true},
+    {"show", "drops", show_drops, .roles = MAY_LOOK, .reads = true},
+    {"show", "filters", show_filters, .roles = MAY_LOOK, .reads = true},
+    {"show", "hotkeys", show_hotkeys, .roles = MAY_SEE_KEYS, .reads = true, .takes = "#limit"},
+    {"show", "bigkeys", show_bigkeys, .roles = MAY_SEE_KEYS, .reads = true, .takes = "#limit"},
+    {"show", "topology", show_topology, .roles = MAY_LOOK, .reads = true},
+    {"show", "plan", show_plan, .roles = MAY_LOOK, .reads = true},
+    {"show", "health", show_health, .roles = MAY_LOOK, .reads = true},
+    {"show", "alarms", show_alarms, .roles = MAY_LOOK, .reads = true},
+    {"show", "configuration", show_configuration, .roles = MAY_LOOK, .reads = true, .takes = "name #revision #compare"},
+    {"show", "history", show_history, .roles = MAY_LOOK, .reads = true},
+    {"config", "schema", config_schema, .roles = MAY_LOOK, .reads = true},
+    {"config", "import", configure_import, .roles = MAY_LOOK, .takes = "text [words"},
+    {"configure", "enter", configure_enter, .roles = MAY_CHANGE},
+    {"configure", "leave", configure_leave, .roles = MAY_CHANGE},
+    {"configure", "set", configure_set, .roles = MAY_CHANGE, .takes = "name [words"},
+    {"configure", "delete", configure_delete, .roles = MAY_CHANGE, .takes = "name [words"},
+    {"configure", "insert", configure_insert, .roles = MAY_CHANGE, .takes = "name #position [words"},
+    {"configure", "show", configure_show, .roles = MAY_CHANGE, .takes = "name #compare"},
+    {"configure", "check", configure_check, .roles = MAY_CHANGE},
+    {"configure", "commit", configure_commit, .roles = MAY_CHANGE, .takes = "comment #confirmed"},
+    {"configure", "rollback", configure_rollback, .roles = MAY_CHANGE, .takes = "#revision"},
+    {"configure", "discard", configure_discard, .roles = MAY_CHANGE},
+    {"configure", "load", configure_load, .roles = MAY_CHANGE, .takes = "name text ?merge"},
+    {"configure", "import", configure_import, .roles = MAY_CHANGE, .takes = "text [words ?apply"},
+    {"show", "inventory", show_inventory, .roles = MAY_LOOK, .reads = true},
+    {"factory-reset", "", factory_reset, "factory-reset", MAY_ADMIN, .takes = "confirm ?keep_network"},
+    {"show", "roles", show_roles, .roles = MAY_LOOK, .reads = true},
+    {"ping", "start", ping_start, .roles = MAY_HELP, .takes = "address #count #size #interval_ms"},
+    {"ping", "next", ping_next, .roles = MAY_HELP, .takes = "#ping #from"},
+    {"config", "get", config_get, .roles = MAY_LOOK, .reads = true, .takes = "name"},
+    {"config", "set", config_set, .roles = MAY_CHANGE, .takes = "{set"},
+    {"config", "load", config_load, .roles = MAY_CHANGE},
+    {"config", "rewrite", config_rewrite, "config rewrite", MAY_CHANGE},
+    {"certificate", "list", certificate_list, .roles = MAY_LOOK, .reads = true},
+    {"certificate", "show", certificate_show, .roles = MAY_LOOK, .reads = true, .takes = "name"},
+    {"certificate", "check", certificate_verdict, .roles = MAY_SECURE,
+     .takes = "name certificate key passphrase ca"},
+    {"certificate", "install", certificate_install, "certificate install", MAY_SECURE,
+     .takes = "name certificate key passphrase ca"},
+    {"certificate", "rotate", certificate_rotate, "certificate rotate", MAY_SECURE,
+     .takes = "name certificate key passphrase ca"},
+    {"certificate", "self-signed", certificate_make, "certificate self-signed", MAY_SECURE,
+     .takes = "name common_name key_type #days [san"},
+    {"certificate", "csr", certificate_csr, "certificate csr", MAY_SECURE,
+     .takes = "name common_name key_type [san"},
+    {"certificate", "delete", certificate_delete, "certificate delete", MAY_SECURE, .takes = "name"},
+    {"certificate", "export", certificate_export, .roles = MAY_LOOK, .reads = true, .takes = "name ?authority"},
+    {"restart", "dataplane", restart, "restart dataplane", MAY_OPERATE},
+    {"stop", "", stop, "stop", MAY_OPERATE},
+    {"capture", "", capture_operation, "capture", MAY_OPERATE,
+     .takes = "filter #count #snaplen #duration direction"},
+    {"token", "create", token_create, "token create", MAY_ADMIN, .takes = "name role #days"},
+    {"token", "list", token_list, .roles = MAY_SECURE, .reads = true},
+    {"token", "revoke", token_revoke, "token revoke", MAY_SECURE, .takes = "id"},
+    {"audit", "show", audit_show, .roles = MAY_SECURE, .reads = true, .takes = "#lines"},
+    {"audit", "verify", audit_verify_all, .roles = MAY_SECURE, .reads = true},
+    {"snapshot", "list", snapshot_list, .roles = MAY_LOOK, .reads = true},
+    {"snapshot", "create", snapshot_create, "snapshot create", MAY_OPERATE},
+    {"snapshot", "status", snapshot_progress, .roles = MAY_LOOK, .reads = true},
+    {"snapshot", "delete", snapshot_delete, "snapshot delete", MAY_OPERATE, .takes = "name"},
+    {"snapshot", "import", snapshot_import, "snapshot import", MAY_OPERATE, .takes = "file mode"},
+    {"snapshot", "abandon", snapshot_abandon, "snapshot abandon", MAY_OPERATE},
 };
+
+unsigned operation_count(void)
+{
+    return sizeof operations / sizeof operations[0];
+}
+
+const struct operation_row *operation_at(unsigned i)
+{
+    return &operations[i];
+}
+
+const struct operation_row *operation_find(const char *op, const char *what)
+{
+    for (unsigned i = 0; i < operation_count(); i++)
+        if (strcmp(operations[i].op, op) == 0 && strcmp(operations[i].what, what) == 0)
+            return &operations[i];
+    return NULL;
+}
 
 void operation_run(struct call *call, json_t *request)
 {
     const char *op = request_word(request, "op"), *what = request_word(request, "what");
-    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
-        if (strcmp(operations[i].op, op) == 0 && strcmp(operations[i].what, what) == 0) {
-            call_audit(call, operations[i].audited, request);
-            operations[i].run(call, request);
-            return;
-        }
-    call_fail(call, "unknown-operation", "unknown operation '%.40s %.40s'", op, what);
+    const struct operation_row *row = operation_find(op, what);
+    if (!row) {
+        call_fail(call, "unknown-operation", "unknown operation '%.40s %.40s'", op, what);
+    } else if (!((row->roles | MAY_ADMIN) & ROLE_SET(call_role(call)))) {
+        char *name = must_print("%s%s%s", op, *what ? " " : "", what);
+        call_forbid(call, name);
+        free(name);
+    } else {
+        call_audit(call, row->audited, request);
+        row->run(call, request);
+    }
 }

@@ -18,6 +18,11 @@ void inspect_run(struct call *call, int argc, const char *const *argv, inspect_d
 /* An integer of the request; `otherwise` if it has none. */
 json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise);
 
+/* show_inventory.c */
+operation show_inventory;
+/* show_log.c */
+operation show_log;
+void show_log_end(void); /* whoever follows the log is told that it ends */
 /* show_keys.c */
 operation show_hotkeys, show_bigkeys;
 /* show_board.c: the topology of the machine (or of the tree `inventory`), or the plan of these settings for it. NULL and

@@ -1,5 +1,6 @@
 /* stats.c: the HTTP endpoint: /metrics, /stats.json, /healthz. Everything comes from shared memory and
  * control's own state. */
+#include "control/alarms.h"
 #include "control/metrics.h"
 
 #include <arpa/inet.h>
@@ -56,11 +57,14 @@ static void healthz(struct evhttp_request *rq, void *arg)
     struct control *c = ((struct stats *)arg)->control;
     struct words reasons = {0};
     struct text out = {0};
-    bool good = metrics_health(&reasons, c, &c->heartbeat, monotonic_ms());
+    bool good = alarms_health(c->alarms, &reasons);
+    if (good)
+        text_add(&out, "ok\n");
+    alarms_warnings(c->alarms, &reasons);
     for (unsigned i = 0; i < reasons.n; i++)
         text_printf(&out, "%s\n", reasons.p[i]);
     send_body(rq, good ? 200 : 503, good ? "OK" : "Service Unavailable", "text/plain; charset=utf-8",
-              good ? "ok\n" : text_str(&out));
+              text_str(&out));
     text_free(&out);
     words_free(&reasons);
 }

@@ -1,6 +1,7 @@
 /* supervise.c: one dataplane process, kept running. pidfd_open(2). */
 #include "control/supervise.h"
 #include "control/log.h"
+#include "control/starter.h"
 #include "control/text.h"
 
 #include <assert.h>
@@ -37,6 +38,7 @@ struct supervisor {
     bool child; /* our own child: to be reaped */
     bool fresh; /* started by us and not configured yet */
     int pidfd;
+    int kept[CHANNEL_KEEPS]; /* -1 = none */
     struct event *ended, *timer;
     unsigned stop_step;
 };
@@ -117,26 +119,19 @@ static void unwatch(struct supervisor *s)
     s->child = false;
 }
 
-/* In the child. Only async-signal-safe calls. */
-_Noreturn static void become_dataplane(const struct supervisor *s, int log_fd)
+static void drop_kept(struct supervisor *s)
 {
-    const struct supervise_options *o = &s->options;
-    const char *const argv[] = {o->program,  "--channel", o->socket, o->instance ? "--instance" : NULL,
-                                o->instance, NULL};
-    int null = open("/dev/null", O_RDWR);
-    sigset_t none;
-    setsid();
-    dup2(null, 0);
-    dup2(log_fd >= 0 ? log_fd : null, 1);
-    dup2(log_fd >= 0 ? log_fd : null, 2);
-    syscall(SYS_close_range, 3u, ~0u, 0u);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    execv(o->program, (char *const *)(uintptr_t)argv);
-    static const char failed[] = "cannot execute the dataplane program\n";
-    (void)!write(2, failed, sizeof failed - 1);
-    _exit(127);
+    for (unsigned i = 0; i < CHANNEL_KEEPS; i++) {
+        if (s->kept[i] >= 0)
+            close(s->kept[i]);
+        s->kept[i] = -1;
+    }
+}
+
+void supervise_keep(struct supervisor *s, const int fds[CHANNEL_KEEPS])
+{
+    drop_kept(s);
+    memcpy(s->kept, fds, sizeof s->kept);
 }
 
 static void try_again(struct supervisor *s, const char *reason)
@@ -165,16 +160,15 @@ static void spawn(struct supervisor *s)
     char why[256];
     enter(s, PHASE_STARTING);
     s->wish = WISH_RUN;
-    if (access(s->options.program, X_OK) < 0) {
-        snprintf(why, sizeof why, "The dataplane program %.150s cannot be run: %s", s->options.program,
+    if (access(s->options.argv[0], X_OK) < 0) {
+        snprintf(why, sizeof why, "The dataplane program %.150s cannot be run: %s", s->options.argv[0],
                  strerror(errno));
         try_again(s, why);
         return;
     }
     int log_fd = open_log(s->options.log_file);
-    pid_t pid = fork();
-    if (pid == 0)
-        become_dataplane(s, log_fd);
+    long pid = s->options.starter ? starter_start(s->options.starter, log_fd, s->kept)
+                                  : starter_fork(s->options.argv, log_fd, s->kept);
     if (log_fd >= 0)
         close(log_fd);
     if (pid < 0 || !watch(s, pid)) {
@@ -184,7 +178,7 @@ static void spawn(struct supervisor *s)
     }
     s->child = true;
     s->fresh = true;
-    log_line(LOG_LEVEL_NOTICE, "Started the dataplane %s, pid %ld", s->options.program, (long)pid);
+    log_line(LOG_LEVEL_NOTICE, "Started the dataplane %s, pid %ld", s->options.argv[0], pid);
     after(s, CONNECT_EVERY_MS);
 }
 
@@ -206,12 +200,20 @@ static void last_words(const struct supervisor *s, char *line, size_t size)
     snprintf(line, size, "%.*s", n > 0 ? (int)(n - start) : 0, tail + start);
 }
 
+static bool reap(const struct supervisor *s, int *status)
+{
+    pid_t pid = (pid_t)s->status.pid;
+    if (s->options.starter)
+        return starter_status(s->options.starter, pid, status);
+    return waitpid(pid, status, WNOHANG) == pid;
+}
+
 static void describe_end(struct supervisor *s, char *why, size_t size)
 {
     int status = 0;
     long pid = s->status.pid;
     char words[256];
-    if (!s->child || waitpid((pid_t)pid, &status, WNOHANG) != (pid_t)pid)
+    if (!s->child || !reap(s, &status))
         snprintf(why, size, "The dataplane (pid %ld) ended", pid);
     else if (WIFSIGNALED(status))
         snprintf(why, size, "The dataplane (pid %ld) was killed by signal %d (%s)", pid, WTERMSIG(status),
@@ -246,8 +248,10 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     describe_end(s, why, sizeof why);
     unwatch(s);
     unlink(s->options.pid_file);
+    unlink(s->options.socket); /* it has no right to */
     detach(s);
     if (s->wish == WISH_STOP) {
+        drop_kept(s);
         log_line(LOG_LEVEL_NOTICE, "%s: %s", why, s->status.reason);
         enter(s, PHASE_STOPPED);
         s->ops->stopped(s->ctx);
@@ -262,22 +266,30 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
 
 /* -- stopping ----------------------------------------------------------------------------------------- */
 
+static void send_signal(const struct supervisor *s, int number)
+{
+    pid_t pid = (pid_t)s->status.pid;
+    bool sent = s->options.starter ? starter_signal(s->options.starter, pid, number) : kill(pid, number) == 0;
+    if (!sent)
+        log_line(LOG_LEVEL_WARNING, "Signal %d cannot be sent to the dataplane: %s", number, strerror(errno));
+}
+
 static void stop_step(struct supervisor *s)
 {
     switch (s->stop_step++) {
     case 0: /* ask over the channel; while nobody reads that, SIGTERM is the orderly way */
         if (strcmp(s->status.state, "serving") != 0 || !link_stop(s->link))
-            kill((pid_t)s->status.pid, SIGTERM);
+            send_signal(s, SIGTERM);
         after(s, s->options.stop_seconds * 1000);
         break;
     case 1:
         log_line(LOG_LEVEL_WARNING, "The dataplane did not end in %u s: SIGTERM", s->options.stop_seconds);
-        kill((pid_t)s->status.pid, SIGTERM);
+        send_signal(s, SIGTERM);
         after(s, KILL_AFTER_MS);
         break;
     default:
         log_line(LOG_LEVEL_WARNING, "The dataplane does not react to SIGTERM: SIGKILL");
-        kill((pid_t)s->status.pid, SIGKILL);
+        send_signal(s, SIGKILL);
         after(s, KILL_AFTER_MS);
     }
 }
@@ -399,6 +411,16 @@ void supervise_state(struct supervisor *s, const char *state, const char *detail
         log_line(LOG_LEVEL_NOTICE, "The dataplane is %s%s%s", state, *detail ? ": " : "", detail);
 }
 
+const char *supervise_program(const struct supervisor *s)
+{
+    return s->options.argv[0];
+}
+
+struct starter *supervise_starter(const struct supervisor *s)
+{
+    return s->options.starter;
+}
+
 const struct supervise_status *supervise_status(const struct supervisor *s)
 {
     return &s->status;
@@ -415,6 +437,7 @@ struct supervisor *supervise_new(struct event_base *base, struct link *link,
     s->ops = ops;
     s->ctx = ctx;
     s->pidfd = -1;
+    memset(s->kept, -1, sizeof s->kept);
     s->status.backoff_ms = BACKOFF_FIRST_MS;
     s->timer = evtimer_new(base, on_timer, s);
     return s;
@@ -425,6 +448,7 @@ void supervise_free(struct supervisor *s)
     if (!s)
         return;
     unwatch(s);
+    drop_kept(s);
     event_free(s->timer);
     free(s);
 }

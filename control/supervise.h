@@ -6,9 +6,11 @@
  *      +---------------+-------------------+ channel lost: STARTING +--> STARTING       +--> STARTING
  *
  * The dataplane is put into a session of its own and writes to a file, so that neither a signal to control's
- * terminal nor control's death reaches it. */
+ * terminal nor control's death reaches it. What it keeps in memory for the next one (CHANNEL_KEEPS descriptors) is held here
+ * and handed on, until it is stopped for good. */
 #pragma once
 #include "control/link.h"
+#include "control/starter.h"
 
 enum supervise_phase { PHASE_WAITING, PHASE_STARTING, PHASE_ATTACHED, PHASE_STOPPING, PHASE_STOPPED };
 
@@ -24,9 +26,9 @@ struct supervise_status {
 };
 
 struct supervise_options {
-    const char *program; /* path of sluice-dataplane */
+    const char *const *argv; /* the dataplane's command line, its program's path first */
+    struct starter *starter; /* starts it for us; NULL = we may ourselves */
     const char *socket;
-    const char *instance;  /* tells several boxes on one machine apart; NULL = the dataplane's own default */
     const char *pid_file;  /* holds its pid while it runs, for scripts */
     const char *log_file;  /* its stdout and stderr */
     unsigned stop_seconds; /* after which an orderly stop becomes SIGTERM */
@@ -50,9 +52,12 @@ void supervise_start(struct supervisor *s);                    /* attach to a li
 void supervise_restart(struct supervisor *s, const char *who); /* also from STOPPED */
 void supervise_stop(struct supervisor *s, const char *reason); /* orderly, for good */
 const struct supervise_status *supervise_status(const struct supervisor *s);
+const char *supervise_program(const struct supervisor *s);
+struct starter *supervise_starter(const struct supervisor *s); /* NULL: none is needed */
 const char *supervise_phase_name(enum supervise_phase phase);
 
 /* From the link. */
+void supervise_keep(struct supervisor *s, const int fds[CHANNEL_KEEPS]);
 void supervise_hello(struct supervisor *s, long pid, const char *build);
 void supervise_closed(struct supervisor *s, const char *why);
 void supervise_state(struct supervisor *s, const char *state, const char *detail);

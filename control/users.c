@@ -1,6 +1,7 @@
 /* users.c: see users.h. */
 #include "control/users.h"
 #include "control/audit.h"
+#include "control/candidate.h"
 #include "control/control.h"
 #include "control/log.h"
 #include "control/resp.h"
@@ -144,6 +145,7 @@ static void rewrite(struct asked *a, const struct words *users)
     if (!*acl_file(a->control))
         commit_users(a->control->commit, untouched ? &none : users);
     if (commit_rewrite(a->control->commit, a->who, error, sizeof error)) {
+        candidate_rewritten(a->control->candidate, a->who, true);
         answer(a, NULL);
         return;
     }

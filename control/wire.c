@@ -1,6 +1,7 @@
 /* wire.c: what Redis clients ask of control through the dataplane: CONFIG SET, CONFIG REWRITE, ACL LOAD, ACL
  * SAVE, SHUTDOWN and, later, the commands of snapshots and the log. https://redis.io/commands/config-set/,
  * config-rewrite/, shutdown/ */
+#include "control/aof.h"
 #include "control/audit.h"
 #include "control/control.h"
 #include "control/log.h"
@@ -129,9 +130,13 @@ static void bgsave(struct control *c, uint64_t id, const char *who, int argc, ch
 {
     (void)who, (void)argc, (void)argv;
     struct ask *a = ask_new(c, id);
+    struct aof_status log;
     if (snapshot_make(c->snapshot, bgsave_begun, NULL, a))
         return;
-    answer_error(c, id, in_progress);
+    aof_status(c->aof, &log);
+    answer_error(c, id, log.rewriting ? "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in "
+                                        "order to schedule a BGSAVE whenever possible."
+                                      : in_progress);
     free(a);
 }
 
@@ -152,6 +157,35 @@ static void save(struct control *c, uint64_t id, const char *who, int argc, char
     if (snapshot_make(c->snapshot, NULL, save_over, a))
         return;
     answer_error(c, id, in_progress);
+    free(a);
+}
+
+static void bgrewriteaof(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)who, (void)argc, (void)argv;
+    struct text resp = {0};
+    text_printf(&resp, "%s\r\n", aof_rewrite(c->aof));
+    answer(c, id, &resp);
+}
+
+static void waited(void *ctx, bool synced)
+{
+    struct ask *a = ctx;
+    struct text resp = {0};
+    text_printf(&resp, "*2\r\n:%d\r\n:0\r\n", synced);
+    answer(a->control, a->id, &resp);
+    free(a);
+}
+
+/* WAITAOF numlocal numreplicas timeout, which the dataplane has looked at. */
+static void waitaof(struct control *c, uint64_t id, const char *who, int argc, char **argv)
+{
+    (void)who;
+    struct ask *a = ask_new(c, id);
+    bool replicas = argc > 2 && strtoull(argv[2], NULL, 10) > 0;
+    if (argc > 3 && aof_wait(c->aof, strtoull(argv[3], NULL, 10), replicas, waited, a))
+        return;
+    answer_error(c, id, "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
     free(a);
 }
 
@@ -221,6 +255,8 @@ static const struct {
     {"shutdown", NULL, shutdown_box},
     {"bgsave", NULL, bgsave},
     {"save", NULL, save},
+    {"bgrewriteaof", NULL, bgrewriteaof},
+    {"waitaof", NULL, waitaof},
 };
 
 void wire_ask(struct control *c, uint64_t id, const char *client, int argc, char **argv)

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { FABRIC_RING = 1024, RENAMES = 256 };
 
@@ -62,6 +63,7 @@ static bool make_tables(struct plane *p, const struct config *conf, char *error,
     if (!command_table_init(n ? rename : NULL, error, size))
         return false;
     load_init();
+    worker_snapshot_init();
     if (!channel_share_counters(p->channel, conf->workers, command_ids())) {
         snprintf(error, size, "no shared memory for the counters");
         return false;
@@ -77,6 +79,38 @@ static bool make_rcu(struct box *box, char *error, size_t size)
         return true;
     snprintf(error, size, "no memory for grace periods");
     return false;
+}
+
+/* Over what the dataplane before this one has left in memory, if that is all there. */
+static struct keyspace *open_keyspace(struct plane *p, const struct config *conf, const int *node, uint64_t seed,
+                                      struct counters *const *counters, char *error, size_t size)
+{
+    struct keyspace_past past;
+    struct kept_texts texts;
+    char line[256];
+    bool keeps = conf->warm_restart && p->kept.handed[0] > 0, whole = keeps && kept_read(&p->kept, &texts);
+    /* With an append-only log the keys come from there: then it goes on where they end. */
+    bool logs = p->load.phase != LOAD_IDLE && p->load.logs;
+    struct keyspace *ks =
+        keyspace_open(conf, node, seed, counters, keeps ? &p->kept.arena : NULL, whole && !logs, &past, error, size);
+    *line = 0;
+    if (ks && past.taken) {
+        uint64_t keys = 0;
+        for (unsigned db = 0; db < ks->databases; db++)
+            keys += keyspace_db_size(ks, db, NULL);
+        snprintf(line, sizeof line, "Took over %llu keys that the dataplane before this one has left in memory",
+                 (unsigned long long)keys);
+        load_warm(p, &texts);
+        p->taken = true;
+    } else if (*past.why) {
+        snprintf(line, sizeof line, "What the dataplane before this one has left in memory is not used: %s",
+                 logs ? "the append-only log is read" : past.why);
+    }
+    if (*line)
+        channel_log(p->channel, LOG_NOTICE, line);
+    if (whole)
+        kept_texts_free(&texts);
+    return ks;
 }
 
 static bool make_shared(struct plane *p, struct config *conf, uint64_t seed, char *error, size_t size)
@@ -96,7 +130,7 @@ static bool make_shared(struct plane *p, struct config *conf, uint64_t seed, cha
     }
     struct config first = *conf;
     first.hugepages = p->plan.huge ? conf->hugepages : 0;
-    box->ks = keyspace_new(&first, node, seed, counters, error, size);
+    box->ks = open_keyspace(p, &first, node, seed, counters, error, size);
     box->fabric = fabric_new(conf->workers, FABRIC_RING);
     box->worker = calloc(conf->workers, sizeof *box->worker);
     if (!box->ks)
@@ -171,6 +205,17 @@ static int run_worker(void *worker)
     return worker_main(worker);
 }
 
+static bool give_up_rights(struct plane *p, char *error, size_t size)
+{
+    char line[256];
+    if (!rights_drop(&p->rights, p->first->link_type, line, sizeof line)) {
+        snprintf(error, size, "%s", line);
+        return false;
+    }
+    channel_log(p->channel, p->rights.leave_root || geteuid() ? LOG_NOTICE : LOG_WARNING, line);
+    return true;
+}
+
 bool plane_start(struct plane *p, char *error, size_t size)
 {
     struct config *conf = p->first;
@@ -206,6 +251,9 @@ bool plane_start(struct plane *p, char *error, size_t size)
     }
     prefer_node(-1);
     p->clients_max = worker_clients_max(conf);
+    if (!give_up_rights(p, error, size))
+        return false;
+    kept_forget(&p->kept); /* from here on keys change */
     p->launched = true;
     for (unsigned i = 0; i < conf->workers; i++)
         if (rte_eal_remote_launch(run_worker, p->box.worker[i], lcore[i]) != 0) {
@@ -226,7 +274,13 @@ void plane_stop(struct plane *p)
         rte_eal_mp_wait_lcore();
     plane_forget(p);
     capture_free(&p->capture);
+    bool whole = p->serving && !load_keeps_closed(p) && p->kept.handed[0] > 0 && keyspace_outlives(box->ks) &&
+                 kept_write(&p->kept, box->scripts);
+    whole |= p->taken && !p->launched; /* a start that failed has changed nothing */
     load_free(p);
+    for (unsigned i = 0; box->worker && i < box->workers; i++)
+        if (box->worker[i])
+            worker_end(box->worker[i]);
     for (unsigned i = 0; box->worker && i < box->workers; i++) {
         struct worker *w = box->worker[i];
         if (!w)
@@ -239,7 +293,9 @@ void plane_stop(struct plane *p)
     free(box->worker);
     if (p->port)
         port_close(p->port);
-    if (box->ks)
+    if (box->ks && whole)
+        keyspace_leave(box->ks);
+    else if (box->ks)
         keyspace_free(box->ks);
     fabric_free(box->fabric);
     free(box->rcu);

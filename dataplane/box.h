@@ -2,24 +2,30 @@
  * which serves the control channel while workers serve clients. */
 #pragma once
 #include "board/plan.h"
+#include "kept.h"
 #include "capture.h"
 #include "box_load.h"
 #include "channel/channel.h"
+#include "rights.h"
 #include "worker.h"
 
 struct plane { /* the main thread's state */
     struct channel *channel;
     const char *instance;
     struct config *first; /* the generation that came before start */
+    struct rights rights;
     struct board_plan plan;     /* where workers and their memory are, made at start */
     struct box box;
     struct port *port;
     struct config *retired; /* replaced, to be freed after a grace period */
     uint64_t next_gauges_ms;
     struct capture capture;
+    char audit[NOTE_BYTES]; /* a line that is on its way to control; "" = none */
     struct load load;
+    struct kept kept;
     uint64_t wall_s; /* when the last exchange began, seconds since 1970 */
     unsigned clients_max; /* as many as the pools of connections, made at start, serve */
+    bool taken; /* the keys of the dataplane before this one */
     bool launched, serving;
 };
 

@@ -163,6 +163,9 @@ static void gauges(struct plane *p)
     channel_gauge(p->channel, "memory_max_bytes", (double)limit);
     channel_gauge(p->channel, "key_changes", (double)changes);
     channel_gauge(p->channel, "arena_bytes", (double)keyspace_arena_size(box->ks));
+    channel_gauge(p->channel, "arena_kept", keyspace_outlives(box->ks));
+    channel_gauge(p->channel, "arena_layout", (double)(keyspace_layout() & ((UINT64_C(1) << 48) - 1)));
+    channel_gauge(p->channel, "arena_generation", (double)keyspace_generation(box->ks));
     channel_gauge(p->channel, "arena_hugepages", keyspace_hugepages(box->ks));
     channel_gauge(p->channel, "connected_clients", atomic_load(&box->clients));
     channel_gauge(p->channel, "maxclients", conf->maxclients);
@@ -194,6 +197,20 @@ static void forward_notes(struct plane *p)
     for (unsigned i = 0; i < p->box.workers; i++)
         for (unsigned n = 0; n <= NOTES && notes_take(&p->box.worker[i]->notes, line); n++)
             channel_log(p->channel, LOG_NOTICE, line);
+}
+
+/* What the audit log is to tell of. While control is away or behind, the rings keep it; what finds no room there is
+ * counted. */
+static void forward_audits(struct plane *p)
+{
+    for (unsigned i = 0; i < p->box.workers; i++)
+        for (unsigned n = 0; n <= NOTES; n++) {
+            if (!*p->audit && !notes_take(&p->box.worker[i]->audits, p->audit))
+                break;
+            if (!channel_log(p->channel, CHANNEL_AUDIT, p->audit))
+                return;
+            *p->audit = 0;
+        }
 }
 
 static struct capture_place place(struct plane *p)
@@ -241,6 +258,7 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
     }
     p->wall_s = (uint64_t)time(NULL);
     load_turn(p, now_ms);
+    forward_audits(p);
     if (now_ms >= p->next_gauges_ms) {
         gauges(p);
         forward_notes(p);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <syslog.h>
 
-enum { CARRY = LOAD_ITEM_HEADER + LOAD_ITEM_MAX, TELL_EVERY_MS = 200 };
+enum { CARRY = LOAD_ITEM_HEADER + LOAD_ITEM_MAX, TELL_EVERY_MS = 200, LOG_BATCH = 128 * 1024 };
 #define LOAD_JOB UINT64_MAX /* id of a JOB_EXEC of ours: control counts from below */
 
 static bool at_start(const struct load *l)
@@ -114,7 +114,7 @@ static struct load_batch *batch_new(struct plane *p, enum load_order order, size
 {
     struct load_batch *b = malloc(sizeof *b + room);
     if (b)
-        *b = (struct load_batch){.order = order, .mode = p->load.mode, .room = room};
+        *b = (struct load_batch){.order = order, .mode = p->load.mode, .logs = p->load.logs, .room = room};
     else
         snprintf(p->load.why, sizeof p->load.why, "the main thread has no memory for %zu bytes", room);
     return b;
@@ -172,20 +172,20 @@ static void add_whole(struct plane *p, const struct load_record *r, const uint8_
     (*b)->len += need;
 }
 
-static bool add_bytes(struct plane *p, const uint8_t *bytes, size_t n)
+static bool add_bytes(struct plane *p, struct load_batch **to, const uint8_t *bytes, size_t n)
 {
     struct load *l = &p->load;
-    struct load_batch *b = l->open;
+    struct load_batch *b = *to;
     if (b->room - b->len < n) {
         size_t room = b->len + n + b->len / 2;
         b = realloc(b, sizeof *b + room);
         if (!b) {
             snprintf(l->why, sizeof l->why,
-                     "the main thread has no memory for a value of more than %zu bytes", l->open->len);
+                     "the main thread has no memory for a value of more than %zu bytes", (*to)->len);
             return false;
         }
         b->room = room;
-        l->open = b;
+        *to = b;
     }
     memcpy(b->bytes + b->len, bytes, n);
     b->len += n;
@@ -198,8 +198,8 @@ static void begin_record(struct plane *p, const struct load_record *r, const uin
     struct load *l = &p->load;
     l->open = batch_new(p, LOAD_RECORDS, sizeof *r + LOAD_ITEM_MAX);
     l->open_function = function;
-    if (l->open && add_bytes(p, (const uint8_t *)r, sizeof *r))
-        add_bytes(p, bytes, r->body);
+    if (l->open && add_bytes(p, &l->open, (const uint8_t *)r, sizeof *r))
+        add_bytes(p, &l->open, bytes, r->body);
 }
 
 static void send_function(struct plane *p, struct slice text)
@@ -263,6 +263,39 @@ static bool on_function(struct plane *p, struct message_reader *r)
     return true;
 }
 
+/* -- commands of a log: in order, one batch at a time, behind all records -- */
+
+static void send_log(struct plane *p)
+{
+    struct load *l = &p->load;
+    struct load_batch *b = l->log;
+    if (!b || !l->log_whole || l->jobs || (b->len < LOG_BATCH && !l->ended))
+        return;
+    b->db = l->db;
+    b->at = l->at;
+    l->log = NULL;
+    send_batch(p, 0, b);
+}
+
+static bool on_commands(struct plane *p, struct message_reader *r, bool whole)
+{
+    struct load *l = &p->load;
+    uint64_t at = get_u64(r);
+    if (r->failed || !l->logs)
+        return false;
+    send_batches(p);
+    if (!l->log)
+        l->log = batch_new(p, LOAD_RUN_LOG, LOG_BATCH + LOAD_ITEM_MAX);
+    if (!l->log)
+        return true;
+    if (add_bytes(p, &l->log, r->p, r->left)) {
+        l->at = at;
+        l->log_whole = whole;
+        send_log(p);
+    }
+    return true;
+}
+
 /* False if it is none, or out of place. */
 static bool on_item(struct plane *p, uint8_t kind, struct message_reader *r)
 {
@@ -271,6 +304,9 @@ static bool on_item(struct plane *p, uint8_t kind, struct message_reader *r)
     if (l->ended || (part != (l->open != NULL) && kind != LOAD_FAILED))
         return false;
     switch (kind) {
+    case LOAD_COMMANDS:
+    case LOAD_BREAK:
+        return on_commands(p, r, kind == LOAD_BREAK);
     case LOAD_KEY:
     case LOAD_WHOLE:
         return on_key(p, r, kind == LOAD_WHOLE);
@@ -278,7 +314,7 @@ static bool on_item(struct plane *p, uint8_t kind, struct message_reader *r)
         return on_function(p, r);
     case LOAD_BYTES:
     case LOAD_LAST:
-        add_bytes(p, r->p, r->left);
+        add_bytes(p, &l->open, r->p, r->left);
         return kind == LOAD_BYTES || *l->why || end_record(p);
     case LOAD_FAILED:
         snprintf(l->why, sizeof l->why, "%.*s", (int)r->left, (const char *)r->p);
@@ -348,8 +384,9 @@ static void drop_parts(struct plane *p)
     struct load *l = &p->load;
     free(l->carry);
     free(l->open);
+    free(l->log);
     l->carry = NULL;
-    l->open = NULL;
+    l->open = l->log = NULL;
     l->carried = 0;
     for (unsigned i = 0; i < CONFIG_WORKERS; i++) {
         free(l->batch[i]);
@@ -376,10 +413,33 @@ void load_start(struct plane *p, const struct load_request *request)
     *l = (struct load){.phase = LOAD_WAITING,
                        .id = request->id,
                        .mode = request->mode,
+                       .logs = request->logs && first,
                        .total = request->bytes,
                        .jobs = jobs,
                        .under_way = under_way};
     snprintf(l->name, sizeof l->name, "%s", request->name);
+}
+
+void load_warm(struct plane *p, struct kept_texts *texts)
+{
+    struct load *l = &p->load;
+    if (l->phase != LOAD_IDLE)
+        tell_done(p, l->id, "the box has all keys from before it was restarted");
+    *l = (struct load){.phase = texts->n ? LOAD_WAITING : LOAD_IDLE, .told = true, .warm = true, .texts = *texts};
+    *texts = (struct kept_texts){0};
+}
+
+static void begin_warm(struct plane *p)
+{
+    struct load *l = &p->load;
+    const uint8_t *at = l->texts.bytes;
+    for (uint32_t i = 0; i < l->texts.n; i++) {
+        send_function(p, (struct slice){at, l->texts.len[i]});
+        at += l->texts.len[i];
+    }
+    kept_texts_free(&l->texts);
+    l->ended = true;
+    l->phase = LOAD_RUNNING;
 }
 
 /* In an empty store, behind closed doors. */
@@ -404,10 +464,21 @@ static void begin(struct plane *p, uint64_t now_ms)
     send_job(p, 0, JOB_EXEC, 3, functions, NULL);
 }
 
+static void finish_warm(struct plane *p)
+{
+    p->load.phase = LOAD_IDLE;
+    p->load.warm = false;
+    channel_state(p->channel, "serving", "Ready to accept connections");
+}
+
 static void finish(struct plane *p)
 {
     struct load *l = &p->load;
     char line[768];
+    if (l->warm) {
+        finish_warm(p);
+        return;
+    }
     if (at_start(l)) {
         fact_set("loading", "0");
         fact_number("rdb_last_load_keys_loaded", l->loaded);
@@ -445,13 +516,21 @@ static void give_up(struct plane *p)
 void load_forget(struct plane *p)
 {
     struct load *l = &p->load;
-    if (l->phase == LOAD_IDLE || l->phase == LOAD_BROKEN || l->phase == LOAD_OPENING)
+    if (l->phase == LOAD_IDLE || l->phase == LOAD_BROKEN || l->phase == LOAD_OPENING || l->warm)
         return;
     l->told = true;
     if (!*l->why)
         snprintf(l->why, sizeof l->why, "control went away; it begins again when control is back");
     drop_parts(p);
     l->phase = LOAD_DRAINING;
+}
+
+static void warn_of_library(struct plane *p, struct slice reply)
+{
+    char line[320];
+    snprintf(line, sizeof line, "A library of functions was lost at the restart: %.*s",
+             (int)(reply.len > 200 ? 200 : reply.len), (const char *)reply.p);
+    channel_log(p->channel, LOG_ERR, line);
 }
 
 bool load_takes(struct plane *p, struct job *j)
@@ -465,10 +544,15 @@ bool load_takes(struct plane *p, struct job *j)
         l->loaded += j->load->loaded;
         l->expired += j->load->expired;
         l->kept += j->load->kept;
+        l->refused += j->load->failed;
+        if (j->load->order == LOAD_RUN_LOG)
+            l->db = j->load->db;
     }
     struct slice reply = job_reply(j);
     bool refused = j->kind == JOB_EXEC && (j->out.failed || !reply.len || reply.p[0] == '-');
-    if (j->kind == JOB_EXEC && l->phase == LOAD_RUNNING && !refused)
+    if (l->warm && refused)
+        warn_of_library(p, reply);
+    else if (j->kind == JOB_EXEC && l->phase == LOAD_RUNNING && !refused)
         l->libraries++;
     else if (refused && l->mode == LOAD_KEEPING)
         l->kept++;
@@ -485,20 +569,25 @@ static void run(struct plane *p, uint64_t now_ms)
 {
     struct load *l = &p->load;
     send_batches(p);
+    send_log(p);
+    if (l->ended && l->log && !l->log_whole && !*l->why)
+        snprintf(l->why, sizeof l->why, "the log ended in the middle of a command");
     if (*l->why) {
         drop_parts(p);
         l->phase = LOAD_DRAINING;
         return;
     }
-    if (l->ended && !l->jobs) {
+    if (l->ended && !l->jobs && !l->log) {
         drop_parts(p);
         l->phase = LOAD_OPENING;
+        if (l->logs)
+            worker_log_begin(&p->box);
         p->next_gauges_ms = 0; /* what control is told then must count all of it */
         if (at_start(l))
             order_all(p, LOAD_OPEN_DOORS);
         return;
     }
-    if (l->owed && l->under_way < LOAD_UNDER_WAY) {
+    if (l->owed && l->under_way < LOAD_UNDER_WAY && (!l->log || l->log->len < 2 * LOG_BATCH || !l->log_whole)) {
         give_credit(p, l->owed);
         l->owed = 0;
     }
@@ -515,6 +604,8 @@ void load_turn(struct plane *p, uint64_t now_ms)
         run(p, now_ms);
     else if (l->jobs)
         return;
+    else if (l->phase == LOAD_WAITING && l->warm)
+        begin_warm(p);
     else if (l->phase == LOAD_WAITING)
         begin(p, now_ms);
     else if (l->phase == LOAD_DRAINING)
@@ -529,5 +620,6 @@ void load_turn(struct plane *p, uint64_t now_ms)
 
 void load_free(struct plane *p)
 {
+    kept_texts_free(&p->load.texts);
     drop_parts(p);
 }

@@ -10,6 +10,7 @@
  * and the packed bytes of two records, if these are larger. */
 #pragma once
 #include "base/config.h"
+#include "kept.h"
 #include "load.h"
 
 struct load_request;
@@ -32,6 +33,13 @@ struct load {
     uint8_t mode;
     bool told;  /* control knows how it ended, or is not there */
     bool ended; /* the file has */
+    bool warm;  /* there is no file: functions alone, of a store that was taken over */
+    struct kept_texts texts;
+    bool logs;  /* it is a log */
+    struct load_batch *log; /* of its commands; room for more */
+    bool log_whole;         /* the last of them is */
+    uint32_t db;            /* that is selected by those that ran */
+    uint64_t refused;       /* commands that replied an error */
     char name[256], why[LOAD_LINE + 64];
     uint64_t total, at; /* bytes of the file, and the place of the last record */
     uint64_t loaded, expired, kept, libraries;
@@ -44,6 +52,10 @@ struct load {
     uint64_t under_way, owed; /* bytes of them; bytes that have come and for which there was no credit yet */
     uint64_t began_ms, next_tell_ms;
 };
+
+/* The store has been taken over, with these libraries of functions: control's snapshot is not wanted, and clients are
+ * told LOADING until the libraries are there. Before workers run. */
+void load_warm(struct plane *p, struct kept_texts *texts); /* takes them */
 
 /* From the channel. */
 void load_start(struct plane *p, const struct load_request *request);

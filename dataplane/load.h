@@ -8,15 +8,19 @@ struct job;
 struct worker;
 
 enum { LOAD_LINE = 384 };
-enum load_order { LOAD_RECORDS, LOAD_CLOSE_DOORS, LOAD_OPEN_DOORS };
+enum load_order { LOAD_RECORDS, LOAD_RUN_LOG, LOAD_CLOSE_DOORS, LOAD_OPEN_DOORS };
 
 struct load_batch { /* of a JOB_LOAD; one block of malloc() */
     enum load_order order;
     uint8_t mode; /* enum load_mode (messages.h) */
+    bool logs;    /* of a log: what has expired meanwhile stays until the log says so */
+    uint64_t at;  /* of LOAD_RUN_LOG: where in the file it ends */
+    uint32_t db;  /* ... and the database that is selected */
+    uint64_t failed; /* ... commands that replied an error */
     uint64_t loaded, expired, kept;
     char why[LOAD_LINE]; /* "" = all of it was stored; else it ended there */
     size_t len, room;
-    uint8_t bytes[]; /* struct load_record and its body, one after the other, unaligned */
+    uint8_t bytes[]; /* struct load_record and its body, one after the other, unaligned; of LOAD_RUN_LOG commands */
 };
 
 struct load_record {
@@ -28,5 +32,7 @@ struct load_record {
 
 /* Once, when there is a command table. */
 void load_init(void);
+/* load_log.c: runs the commands of a batch, with all other workers stopped. */
+void load_run_log(struct command_env *env, struct load_batch *b);
 /* Makes a batch that has come the request that it is. */
 void load_prepare(struct job *j, struct command_env *env);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 
@@ -57,6 +58,8 @@ static void on_fact(void *ctx, const char *name, const char *value)
     fact_set(name, value);
     if (strcmp(name, "writes_refused") == 0)
         atomic_store(&p->box.refuses_writes, *value == '1');
+    else if (strcmp(name, "aof_write_error") == 0)
+        atomic_store(&p->box.log_failed, *value != 0);
 }
 
 static void on_stop(void *ctx)
@@ -184,11 +187,33 @@ static int serve(struct plane *p)
     return 0;
 }
 
+/* The socket is made by, and for, whom control runs as: root does nothing in a folder of that user's. */
+static struct channel *open_channel(const char *path, const struct confine_user *control, struct plane *p,
+                                    char *error, size_t size)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (control && (setegid(control->gid) || seteuid(control->uid))) {
+        snprintf(error, size, "cannot act for user %u, as --control says", control->uid);
+        return NULL;
+    }
+    struct channel *ch = channel_open(path, &ops, p, error, size);
+    if (control && (seteuid(uid) || setegid(gid)))
+        abort();
+    return ch;
+}
+
 static void usage(FILE *to)
 {
-    fputs("usage: sluice-dataplane --channel SOCKET [--instance NAME]\n"
+    fputs("usage: sluice-dataplane --channel SOCKET [--instance NAME] [--memory FD,FD,FD]\n"
+          "                        [--user UID:GID] [--control UID:GID] [--seccomp enforce|log|off]\n"
           "  --channel SOCKET   Unix socket on which sluice-control connects\n"
           "  --instance NAME    tells several boxes on one machine apart (default: sluice)\n"
+          "  --memory FD,FD,FD  what the dataplane before this one has left in memory (kept.h)\n"
+          "  --user UID:GID     becomes this user when memory, link and workers are there\n"
+          "  --control UID:GID  who may connect to the channel beside root (default: who starts it)\n"
+          "  --seccomp MODE     what happens to system calls beside those it needs (default: enforce)\n"
+          "  --layout           prints the layout of its memory: what programs of one layout leave, the other takes over\n"
           "  --version, --help\n"
           "Started by sluice-control, which brings the configuration.\n",
           to);
@@ -198,17 +223,34 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"channel", required_argument, NULL, 'c'},
                                             {"instance", required_argument, NULL, 'i'},
+                                            {"memory", required_argument, NULL, 'm'},
+                                            {"user", required_argument, NULL, 'u'},
+                                            {"control", required_argument, NULL, 'o'},
+                                            {"seccomp", required_argument, NULL, 's'},
+                                            {"layout", no_argument, NULL, 'l'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    static struct plane plane = {.instance = "sluice"};
-    const char *path = NULL;
+    static struct plane plane = {.instance = "sluice", .rights.calls = CONFINE_ENFORCE};
+    struct confine_user control;
+    bool control_given = false;
+    const char *path = NULL, *memory = NULL;
     char error[256];
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'c')
             path = optarg;
         else if (o == 'i')
             plane.instance = optarg;
+        else if (o == 'u' && confine_parse(optarg, &plane.rights.user))
+            plane.rights.leave_root = true;
+        else if (o == 'o' && confine_parse(optarg, &control))
+            control_given = true;
+        else if (o == 's' && confine_mode(optarg, &plane.rights.calls))
+            continue;
+        else if (o == 'm')
+            memory = optarg;
+        else if (o == 'l')
+            return printf("%016llx\n", (unsigned long long)keyspace_layout()) < 0;
         else if (o == 'v')
             return printf("sluice-dataplane %s\n", SLUICE_VERSION) < 0;
         else {
@@ -220,15 +262,22 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
+    confine_begin(true);
+    tzset(); /* reads a file, which later nobody may */
     take_signals(on_signal);
     signal(SIGPIPE, SIG_IGN);
     if (!tls_start())
         return fail(&plane, "no memory for TLS");
-    plane.channel = channel_open(path, &ops, &plane, error, sizeof error);
+    plane.channel = open_channel(path, control_given ? &control : NULL, &plane, error, sizeof error);
     if (!plane.channel)
         return fail(&plane, error);
+    if (kept_open(&plane.kept, memory))
+        channel_keep(plane.channel, plane.kept.handed);
+    else
+        kept_close(&plane.kept);
     int status = serve(&plane);
     plane_stop(&plane);
     channel_close(plane.channel);
+    kept_close(&plane.kept);
     return status;
 }

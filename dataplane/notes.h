@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NOTES = 16 /* a power of two */, NOTE_BYTES = 256 };
+enum { NOTES = 16 /* a power of two */, NOTE_BYTES = 1024 };
 
 struct notes {
     _Atomic unsigned written, taken;

@@ -4,6 +4,7 @@
 
 #include "command/acl.h"
 #include "command/pubsub.h"
+#include "command/row.h"
 #include "command/transaction.h"
 #include "job.h"
 #include "secure.h"
@@ -201,6 +202,8 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     s->worker = w;
     s->conn = c;
     s->flags = SESSION_OPEN;
+    if (w->log.always)
+        s->indirect |= INDIRECT_HELD;
     link_live(s);
     w->sessions++;
     tcp_set_user(c, s);
@@ -256,6 +259,7 @@ void session_close(struct session *s, bool conn_gone)
     struct worker *w = s->worker;
     unlink_ready(s);
     unlink_live(s);
+    worker_log_forget(s);
     if (s->job)
         worker_orphan(s->job);
     worker_unpaused(w, s);
@@ -352,6 +356,8 @@ bool session_query_room(struct session *s, size_t more)
     if (s->query_cap - s->query_len >= more)
         return true;
     size_t cap = s->query_len + more;
+    if (cap > UINT32_MAX)
+        return false;
     if (cap < QUERY_CHUNK)
         cap = QUERY_CHUNK;
     else if (cap < 2 * s->query_cap && cap < 1024 * 1024)
@@ -444,6 +450,7 @@ void batch_begin(struct batch *b)
     while (b->unquoted_n)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
+    b->in_row = 0;
     ahead_begin(&b->ahead);
     b->times.late = b->times.undone = 0;
 }
@@ -469,6 +476,43 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;
+}
+
+struct request *batch_prepare(struct batch *b, unsigned i)
+{
+    struct request *rq = &b->rq[i];
+    struct session *s = b->session[i];
+    b->in_row &= ~(UINT32_C(1) << i);
+    command_prepare(rq, &s->worker->env, &s->client, ROW_ARGS, rq->argv);
+    return rq;
+}
+
+/* Requests that go in rows (command/row.h), from the window's beginning as far as there are any; returns how many bytes
+ * they are. */
+static size_t batch_add_row(struct session *s, struct batch *b, struct slice window, bool gathered)
+{
+    struct worker *w = s->worker;
+    const struct command *cmd = s->reader || w->paused ? NULL : row_follows(&w->env, &s->client, w->reader.note);
+    if (!cmd)
+        return 0;
+    uint32_t end[BATCH_REQUESTS];
+    unsigned room = (BATCH_ARGS - b->args) / ROW_ARGS, most = BATCH_REQUESTS - b->n;
+    struct slice *argv = b->argv + b->args;
+    struct mark from = session_mark(s);
+    unsigned n = row_read(&w->env, &s->client, &w->reader, window, &b->ahead, argv, end, most < room ? most : room);
+    if (n == 0)
+        return 0;
+    b->row_command = cmd;
+    b->args += n * ROW_ARGS;
+    for (unsigned i = 0; i < n; i++, argv += ROW_ARGS, b->n++) {
+        b->in_row |= UINT32_C(1) << b->n;
+        b->rq[b->n].argv = argv;
+        b->session[b->n] = s;
+        b->times.family[b->n] = cmd->family;
+        b->after[b->n] = from;
+        *(gathered ? &b->after[b->n].query_off : &b->after[b->n].rx_off) += end[i];
+    }
+    return end[n - 1];
 }
 
 static void protocol_error(struct session *s, const char *text)
@@ -506,6 +550,14 @@ static __attribute__((noinline)) int hindered(struct session *s, const struct ba
     return on && secure_has_input(s) ? PARSE_FULL : PARSE_DONE;
 }
 
+static inline void session_read(struct session *s, bool gathered, size_t bytes)
+{
+    if (gathered)
+        s->query_off += (uint32_t)bytes;
+    else
+        s->rx_off += bytes;
+}
+
 enum parse_result session_parse(struct session *s, struct batch *b)
 {
     const struct resp_limits limits = limits_of(s);
@@ -524,6 +576,11 @@ enum parse_result session_parse(struct session *s, struct batch *b)
         if (window.len == 0)
             return PARSE_DONE;
         size_t used = 0, need = 0;
+        if (s->worker->reader.note && s->worker->reader.note == s->worker->row_note &&
+            (used = batch_add_row(s, b, window, gathered)) > 0) {
+            session_read(s, gathered, used);
+            continue;
+        }
         struct resp_reader *reader = s->reader ? s->reader : &s->worker->reader;
         enum resp_result r = resp_read(reader, &limits, window, &used, &need);
         if (r == RESP_MORE) {
@@ -554,10 +611,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
             return again(s); /* as the first of an empty batch */
         if (__builtin_expect(s->worker->paused, 0))
             b->before[b->n] = session_mark(s);
-        if (gathered)
-            s->query_off += used;
-        else
-            s->rx_off += used;
+        session_read(s, gathered, used);
         if (argc)
             batch_add(s, b, reader, window);
         forget_request(s);

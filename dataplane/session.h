@@ -36,7 +36,7 @@ enum session_flag {
     SESSION_HOLDS = 256   /* has held bytes: it stands at the front of the live ones */
 };
 
-enum { INDIRECT_CHUNKS = 1, INDIRECT_TLS = 2 };
+enum { INDIRECT_CHUNKS = 1, INDIRECT_TLS = 2, INDIRECT_HELD = 4 /* worker_log.c */ };
 
 struct session {
     struct client client;
@@ -55,13 +55,15 @@ struct session {
     struct resp_reader *reader; /* of a half-read request; NULL: the worker's reads */
     size_t rx_off;              /* bytes of the receive queue already parsed in this batch */
     uint8_t *query;
-    size_t query_len, query_off, query_cap;
+    uint32_t query_len, query_off, query_cap; /* session_query_room() sees to it that they are enough */
 
     /* Out: what did not fit into TCP's queue. */
+    uint32_t soft_since_s; /* when output passed the soft limit, 0 = below */
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
     uint64_t queued_bytes;  /* what client.transaction takes, as counted in the worker's query_bytes */
-    uint64_t soft_since_ms; /* when output passed the soft limit, 0 = below */
+    uint64_t held_until;    /* record of the log that must be on the disk before it leaves; 0: it is in no list of these */
+    struct session *held_prev, *held_next;
 
     struct job *job; /* what it waits for */
     struct secure *secure;

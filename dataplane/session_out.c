@@ -155,16 +155,16 @@ static const struct output_limit *limit_of(const struct session *s)
 static bool over_limit(struct session *s)
 {
     const struct output_limit *limit = limit_of(s);
-    uint64_t now = s->worker->env.now_ms;
+    uint32_t now = (uint32_t)(s->worker->env.now_ms / 1000);
     if (limit->hard && s->chunk_bytes > limit->hard)
         return true;
     if (!limit->soft || s->chunk_bytes <= limit->soft) {
-        s->soft_since_ms = 0;
+        s->soft_since_s = 0;
         return false;
     }
-    if (!s->soft_since_ms)
-        s->soft_since_ms = now;
-    return now > s->soft_since_ms && now - s->soft_since_ms > limit->soft_seconds * 1000ull;
+    if (!s->soft_since_s)
+        s->soft_since_s = now;
+    return now > s->soft_since_s && now - s->soft_since_s > limit->soft_seconds;
 }
 
 static void note_output(const struct session *s)
@@ -283,7 +283,7 @@ static bool place(struct session_out *o)
         window(o, p, room);
         return true;
     }
-    if (s->flags & SESSION_TLS && (p = secure_reserve(s))) {
+    if (s->flags & SESSION_TLS && !(s->indirect & INDIRECT_HELD) && (p = secure_reserve(s))) {
         o->where = OUT_SEALED;
         window(o, p, SECURE_PLAIN);
         return true;
@@ -320,6 +320,14 @@ struct resp_writer *session_write_begin(struct session *s)
     return &o->w;
 }
 
+static void leave_later(struct session *s)
+{
+    if (s->indirect & INDIRECT_HELD)
+        worker_log_hold(s);
+    else if (s->chunk_first || secure_spilled(s))
+        tcp_want_write(s->conn);
+}
+
 void session_write_end(struct session *s)
 {
     struct session_out *o = &s->worker->out;
@@ -328,9 +336,9 @@ void session_write_end(struct session *s)
     settle(o);
     if (o->w.failed)
         s->flags |= SESSION_BROKEN;
-    if (s->indirect && (s->chunk_first || secure_spilled(s)))
-        tcp_want_write(s->conn);
     o->session = NULL;
+    if (__builtin_expect(s->indirect, 0))
+        leave_later(s);
 }
 
 void session_write(struct session *s, struct slice bytes)
@@ -358,6 +366,10 @@ void session_chunk_left(struct session *s, size_t n)
 void session_drain(struct session *s)
 {
     struct worker *w = s->worker;
+    if (s->indirect & INDIRECT_HELD) {
+        worker_log_hold(s);
+        return;
+    }
     if (s->flags & SESSION_TLS)
         secure_drain(s);
     while (s->indirect == INDIRECT_CHUNKS) {

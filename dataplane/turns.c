@@ -21,6 +21,7 @@ struct slice_run {    /* a coroutine, and the command on it */
     uint64_t until, cycles; /* the end of this slice; all of them together */
     uint64_t begin_us;
     uint64_t now_ms, now_us;
+    struct effects *effects; /* env->effects, likewise */
     struct shard_turn shard[CONFIG_WORKERS];
 };
 
@@ -143,6 +144,9 @@ static void swap(struct slice_run *r)
     env->now_us = r->now_us;
     r->now_ms = now_ms;
     r->now_us = now_us;
+    struct effects *effects = env->effects;
+    env->effects = r->effects;
+    r->effects = effects;
     for (unsigned i = all ? 0 : env->self; i < (all ? ks->shards : env->self + 1); i++)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
@@ -218,6 +222,7 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->cycles = 0;
     r->now_ms = t->env->now_ms;
     r->now_us = r->begin_us = t->env->now_us;
+    r->effects = NULL;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
         r->shard[i] = (struct shard_turn){.turn = j->rq.busy ? NULL : &r->turn, .now_ms = t->env->now_ms};
     r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};

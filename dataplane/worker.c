@@ -4,6 +4,7 @@
 
 #include "command/acl.h"
 #include "command/notify.h"
+#include "command/row.h"
 #include "job.h"
 #include "script/script.h"
 #include "tap.h"
@@ -230,6 +231,18 @@ static bool runnable(const struct session *s)
            !(s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
 }
 
+/* Those of the i-th request's session from there on that go in rows: returns how many are done. */
+static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
+{
+    struct session *s = b->session[i];
+    unsigned n = 1;
+    if (turns_any(&w->turns) || w->paused || !runnable(s))
+        return 0;
+    while (i + n < b->n && b->session[i + n] == s && b->in_row >> (i + n) & 1)
+        n++;
+    return row_run(&w->env, &s->client, b->row_command, &b->ahead, b->rq[i].argv, i, n, session_write_begin(s));
+}
+
 static void run(struct worker *w, struct batch *b)
 {
     b->until_sample -= (int)b->n;
@@ -237,11 +250,18 @@ static void run(struct worker *w, struct batch *b)
         worker_sample(w);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
+        unsigned done = b->in_row >> i & 1 ? run_row(w, b, i) : 0;
+        if (done) {
+            i += done - 1;
+            if (i + 1 == b->n || b->session[i + 1] != s)
+                finish(w, s);
+            continue;
+        }
         b->at = i;
         if (b->n > 1) /* one alone waits for its memory anyway */
             store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, &b->rq[i], b->n > 1 ? &b->ahead.at[i] : NULL);
+            execute(w, s, batch_request(b, i), b->n > 1 ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED) {
                 session_rewind(s, b->after[i]);
                 b->times.undone |= 1u << i;
@@ -400,7 +420,8 @@ static bool tend_shard(struct worker *w)
 static void follow_snapshots(struct worker *w)
 {
     unsigned observers = w->env.observers & ~(unsigned)OBSERVE_REFUSAL;
-    if (atomic_load_explicit(&w->box->refuses_writes, memory_order_relaxed))
+    if (atomic_load_explicit(&w->box->refuses_writes, memory_order_relaxed) ||
+        atomic_load_explicit(&w->box->log_failed, memory_order_relaxed))
         observers |= OBSERVE_REFUSAL;
     if (atomic_load_explicit(&w->box->snapshots, memory_order_acquire) == 0)
         observers &= ~(unsigned)OBSERVE_SNAPSHOT;
@@ -429,6 +450,7 @@ static void upkeep(struct worker *w)
         worker_rows(w);
     if (now >= w->next_upkeep_us) {
         bool more = tend_shard(w);
+        uint64_t log = w->log.active ? worker_log_tend(w) : UINT64_MAX;
         if (w->env.observers & OBSERVE_TRACKING)
             worker_tend_tracking(w);
         if (w->env.observers & OBSERVE_MONITOR)
@@ -439,6 +461,8 @@ static void upkeep(struct worker *w)
             uint64_t next = worker_snapshot(w);
             w->next_upkeep_us = next < UPKEEP_EVERY_US ? now + next : w->next_upkeep_us;
         }
+        if (log == 0)
+            w->next_upkeep_us = now;
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
     }
@@ -521,6 +545,7 @@ int worker_main(void *arg)
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
     port_tx_retry(w->queue);
+    worker_log_finish(w);
     tls_memory_trim();
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
     rte_rcu_qsbr_thread_unregister(w->box->rcu, w->id);
@@ -590,6 +615,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .owns_ctx = w->queue,
     };
     resp_reader_init(&w->reader);
+    w->row_note = row_note();
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
@@ -612,6 +638,20 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     hotkeys_init(&w->hot, seed, w->env.now_us);
     w->batch.until_sample = (int)hotkeys_next(&w->hot, w->env.now_us);
     return true;
+}
+
+/* What a slice does here may be in another worker's shard, and be logged by it. */
+void worker_end(struct worker *w)
+{
+    if (!w->box || !w->turns.run)
+        return;
+    bool told = !w->log.rest_len;
+    w->box->tracking.runner = w->env.tracking;
+    script_end_all(&w->env);
+    turns_end(&w->turns);
+    w->box->tracking.runner = NULL;
+    if (told)
+        worker_log_finish(w);
 }
 
 void worker_free(struct worker *w)
@@ -643,6 +683,7 @@ void worker_free(struct worker *w)
         w->box->acl = NULL;
     }
     secure_free(w);
+    worker_log_free(w);
     batch_begin(&w->batch);
     free(w->batch.big);
     resp_reader_reset(&w->reader);

@@ -31,6 +31,8 @@ struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
     int until_sample; /* requests, to the next one that is counted (hotkeys.h) */
+    uint32_t in_row; /* a bit for each that was read by row.h: of its request only argv is there */
+    const struct command *row_command; /* theirs */
     struct request rq[BATCH_REQUESTS];
     struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
@@ -66,6 +68,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(bool) refuses_writes;    /* stop-writes-on-bgsave-error, and the last snapshot failed */
     _Atomic(bool) snapshot_unwanted; /* nobody reads the bulk rings any more */
     _Atomic(unsigned) snapshots;     /* workers whose shard's snapshot is under way */
+    _Atomic(bool) log_failed;        /* control cannot write it */
     void *bulk;                      /* the bulk rings (channel/messages.h); NULL in tests */
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct acl *acl;                         /* changed with all workers stopped */
@@ -90,6 +93,19 @@ struct worker_snapshot { /* of this worker's shard */
     struct ring_end ring;
     bool active, walked; /* the cursor is at the end */
     bool holds;          /* writers wait */
+    bool slicing;        /* a command in slices is to write a large value */
+    uint64_t keys;       /* written, as counted */
+};
+
+struct worker_log { /* the append-only log: this worker's records (worker_log.c) */
+    struct ring_end ring;
+    struct channel_log *shared;
+    bool active, always;  /* there is a log; replies wait until it is on the disk */
+    bool holds;           /* writers wait */
+    uint64_t broken;      /* records are missing from this one on; 0: none */
+    uint8_t *rest;        /* messages that the ring had no room for: u32 length and bytes */
+    size_t rest_at, rest_len, rest_cap;
+    struct session *held_first, *held_last;
 };
 
 struct worker {
@@ -121,6 +137,7 @@ struct worker {
     struct batch batch;
     struct wiretime times;
     struct resp_reader reader; /* of requests that arrive whole */
+    const void *row_note; /* command/row.h */
     struct session_out out;
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;
@@ -162,8 +179,9 @@ struct worker {
     struct secure_worker secure;
     struct hotkeys hot;
     struct worker_snapshot snapshot;
+    struct worker_log log;
     uint64_t next_gauge_us;
-    struct notes notes;
+    struct notes notes, audits; /* for the log, and for the audit log */
     _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
 };
 
@@ -173,11 +191,21 @@ unsigned worker_clients_max(const struct config *conf);
 /* Everything a worker needs but its session memory is made by main; this fills the rest. False and one line
  * in error. */
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size);
+/* What is under way in slices ends, when no worker runs any more. Of all workers before the first is freed. */
+void worker_end(struct worker *w);
 void worker_free(struct worker *w);
 /* Must it run on another worker, or with all stopped? */
 static inline bool worker_elsewhere(const struct worker *w, const struct request *rq)
 {
     return (rq->route == ROUTE_SHARD && rq->shard != w->id) || (rq->route == ROUTE_ALL && w->box->workers > 1);
+}
+
+/* Prepares the i-th request of the batch, which was read for a row. */
+struct request *batch_prepare(struct batch *b, unsigned i);
+/* The i-th, prepared in any case. */
+static inline struct request *batch_request(struct batch *b, unsigned i)
+{
+    return __builtin_expect(b->in_row >> i & 1, 0) ? batch_prepare(b, i) : &b->rq[i];
 }
 
 /* The loop, until box->stop. The lcore's function: arg is the worker. */
@@ -247,7 +275,7 @@ void worker_pause(struct command_env *env, enum pause_mode mode, uint64_t until_
 /* Looks whether clients are paused, still, or no more. */
 void worker_follow_pause(struct worker *w);
 /* Request i of the batch must not run now: it stays where it was read. False if it may. */
-bool worker_holds_request(struct worker *w, const struct batch *b, unsigned i);
+bool worker_holds_request(struct worker *w, struct batch *b, unsigned i);
 /* A job must not run now: it is kept. */
 bool worker_holds_job(struct worker *w, struct job *j);
 void worker_unpaused(struct worker *w, struct session *s);
@@ -280,8 +308,30 @@ struct resp_writer *worker_push_begin(struct session *s);
 void worker_push_end(struct session *s);
 /* worker_snapshot.c: is it control's word? Then the job is prepared to run with all workers stopped. */
 bool worker_snapshot_asked(const struct worker *w, struct job *j);
+/* Once, when there is a command table. */
+void worker_snapshot_init(void);
 /* A slice of the snapshot that is under way. When the next one is due, in microseconds; UINT64_MAX: it has ended. */
 uint64_t worker_snapshot(struct worker *w);
+/* worker_log.c: box_ops.log. */
+void worker_log(struct command_env *env, const struct effects *record);
+/* The log begins, with nobody at work: rings are emptied; each worker then joins. */
+void worker_log_begin(struct box *box);
+void worker_log_join(struct worker *w);
+/* With all workers stopped: what follows belongs into that file; the log ends. */
+void worker_log_mark(struct worker *w, uint64_t file);
+void worker_log_end(struct worker *w);
+/* A worker's log has broken, and that is still to be said: a mark would take it back. */
+bool worker_log_tells_broken(const struct box *box);
+/* What is to be done in each round while there is a log. When it is to be done again, in microseconds. */
+uint64_t worker_log_tend(struct worker *w);
+/* appendfsync may have changed, or the log has begun or ended. */
+void worker_log_follow(struct worker *w);
+/* What the session has to say leaves when everything that was done by now is on the disk. */
+void worker_log_hold(struct session *s);
+void worker_log_forget(struct session *s);
+/* The worker ends: what the ring had no room for is given to control, as far as it takes it within seconds. */
+void worker_log_finish(struct worker *w);
+void worker_log_free(struct worker *w);
 /* worker_tracking.c: what clients of this worker are to forget; notes for others leave with `all`. */
 void worker_invalidate(struct worker *w, bool all);
 /* Notes have come from another worker. */

@@ -166,7 +166,13 @@ static void box_stall(struct command_env *env, uint64_t usec)
     usleep((useconds_t)usec);
 }
 
+static void box_audit(struct command_env *env, const char *line)
+{
+    notes_add(&((struct worker *)env->worker)->audits, "%s", line);
+}
+
 const struct box_ops worker_box_ops = {
+    .audit = box_audit,
     .each_client = box_each_client,
     .counter_sum = box_counter_sum,
     .stats_sum = box_stats_sum,
@@ -183,6 +189,7 @@ const struct box_ops worker_box_ops = {
     .publish = worker_publish,
     .notify = worker_notify,
     .observe = worker_observe,
+    .log = worker_log,
     .remote = &worker_remote_ops,
     .stall = box_stall,
 };

@@ -278,8 +278,13 @@ static void received(struct worker *w, struct job *j)
         start_exec(w, j);
         return;
     }
-    if (j->kind == JOB_LOAD && !j->rq.env)
+    if (j->kind == JOB_LOAD && !j->rq.env) {
         load_prepare(j, &w->env);
+        if (j->rq.route == ROUTE_ALL) {
+            job_append(&w->barrier_first, &w->barrier_last, j);
+            return;
+        }
+    }
     if (w->paused && worker_holds_job(w, j))
         return;
     /* It has hopped here: our shard. */
@@ -302,7 +307,7 @@ static enum barrier_result run_barrier(struct worker *w, struct job *j)
         j->rq.client = &j->session->client;
     }
     enum command_result result = CMD_DONE;
-    if (j->session || j->kind == JOB_EXEC) {
+    if (j->session || j->kind == JOB_EXEC || j->kind == JOB_LOAD) {
         if (turns_conflict(&w->env, &j->rq, true)) {
             const char *busy = turns_busy(&w->env, &j->rq);
             if (!busy) {

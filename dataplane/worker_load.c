@@ -4,6 +4,7 @@
 #include "channel/messages.h"
 #include "command/table.h"
 #include "job.h"
+#include "worker.h"
 #include "store/rdb.h"
 
 #include <ctype.h>
@@ -26,7 +27,7 @@ static void fail(struct load_batch *b, const struct load_record *r, const uint8_
 static bool is_wanted(struct load_batch *b, const struct load_record *r, const struct rdb_target *to,
                       uint64_t now_ms)
 {
-    if (r->expire_ms && r->expire_ms <= now_ms) {
+    if (r->expire_ms && r->expire_ms <= now_ms && !b->logs) {
         b->expired++;
         if (b->mode == LOAD_REPLACING)
             store_delete(to->shard, to->db, to->key);
@@ -67,14 +68,29 @@ static void store_record(const struct request *rq, struct load_batch *b, const s
                          r->access == LOAD_FREQUENCY ? (int64_t)r->access_number : -1);
 }
 
+/* Nothing is written before it would be logged. */
+static void order_doors(struct request *rq, const struct load_batch *b)
+{
+    struct command_env *env = rq->env;
+    bool closed = b->order == LOAD_CLOSE_DOORS;
+    if (b->logs || !closed) /* those of a log may have been closed, and a snapshot opens them */
+        shard_set_active_expiry(env->ks->shard[env->self], !closed);
+    if (b->logs && !closed)
+        worker_log_join(env->worker);
+    env->observers = (env->observers & ~(unsigned)OBSERVE_LOADING) | (closed ? OBSERVE_LOADING : 0);
+}
+
 static enum command_result run_load(struct request *rq)
 {
     struct job *j = (struct job *)((char *)rq - offsetof(struct job, rq));
     struct load_batch *b = j->load;
     struct load_record r;
+    if (b->order == LOAD_RUN_LOG) {
+        load_run_log(rq->env, b);
+        return CMD_DONE;
+    }
     if (b->order != LOAD_RECORDS) {
-        unsigned others = rq->env->observers & ~(unsigned)OBSERVE_LOADING;
-        rq->env->observers = others | (b->order == LOAD_CLOSE_DOORS ? OBSERVE_LOADING : 0);
+        order_doors(rq, b);
         return CMD_DONE;
     }
     if (turn_wanted(rq, b->len / BYTES_OF_WORK))
@@ -108,6 +124,6 @@ void load_prepare(struct job *j, struct command_env *env)
     rq->client = &j->client;
     rq->cmd = &row;
     rq->argv = j->argv;
-    rq->route = ROUTE_SHARD;
+    rq->route = j->load->order == LOAD_RUN_LOG && env->workers > 1 ? ROUTE_ALL : ROUTE_SHARD;
     rq->shard = env->self;
 }

@@ -31,7 +31,7 @@ void worker_follow_pause(struct worker *w)
         atomic_compare_exchange_strong(&w->box->pause, &pause, 0);
         mode = PAUSE_OFF;
     }
-    if (mode < PAUSE_WRITE && w->snapshot.holds)
+    if (mode < PAUSE_WRITE && (w->snapshot.holds || w->log.holds))
         mode = PAUSE_WRITE;
     if (mode == w->paused)
         return;
@@ -53,10 +53,10 @@ void worker_pause(struct command_env *env, enum pause_mode mode, uint64_t until_
         w->paused = mode; /* at once for the requests behind this one; an end is seen by the next round */
 }
 
-bool worker_holds_request(struct worker *w, const struct batch *b, unsigned i)
+bool worker_holds_request(struct worker *w, struct batch *b, unsigned i)
 {
     struct session *s = b->session[i];
-    if (!command_pauses(&b->rq[i], w->paused))
+    if (!command_pauses(batch_request(b, i), w->paused))
         return false;
     if (b->marked)
         session_rewind(s, b->before[i]);

@@ -9,7 +9,7 @@ static bool runs_now(const struct worker *w, const struct batch *b, unsigned i)
     if (b->session[i]->flags & (SESSION_STALLED | SESSION_BROKEN))
         return false;
     for (unsigned k = i; w->box->workers > 1 && k-- > 0 && b->session[k] == b->session[i];)
-        if (b->rq[k].route == ROUTE_ALL || (b->rq[k].route == ROUTE_SHARD && b->rq[k].shard != w->id))
+        if (!(b->in_row >> k & 1) && worker_elsewhere(w, &b->rq[k]))
             return false;
     return true;
 }
@@ -21,7 +21,7 @@ void worker_sample(struct worker *w)
     while (b->until_sample <= 0) {
         unsigned i = (unsigned)((int)b->n + b->until_sample - 1);
         if (runs_now(w, b, i))
-            hotkeys_sample(&w->hot, &b->rq[i]);
+            hotkeys_sample(&w->hot, batch_request(b, i));
         b->until_sample += (int)hotkeys_next(&w->hot, w->env.now_us);
     }
 }

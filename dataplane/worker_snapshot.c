@@ -3,13 +3,18 @@
  * Control asks by an EXEC that begins with a word no client can say (SNAPSHOT_WORD): BEGIN runs with all workers stopped
  * and answers with what the file begins with; from then on each worker walks its shard in slices and puts what it has
  * written into its bulk ring (channel/messages.h), which control empties. A ring that is full stops the cursor; writers
- * fill the snapshot's buffer, and wait themselves (as by CLIENT PAUSE) when it is half full. END is control's word that
- * it wants nothing more. */
+ * fill the snapshot's buffer, and wait themselves (as by CLIENT PAUSE) when it is half full. A large value is written
+ * by a command of the worker's own, which reads its key in slices (turns.h): writers of that key wait so long. END is
+ * control's word that it wants nothing more. */
 #include "worker.h"
 
+#include "base/number.h"
 #include "channel/messages.h"
 #include "command/generic.h"
+#include "command/key_rows.h"
+#include "command/table.h"
 #include "command/version.h"
+#include "job.h"
 #include "script/library.h"
 #include "store/rdb.h"
 #include "store/snapshot.h"
@@ -40,7 +45,7 @@ static void put_aux(struct rdb_writer *w, const char *name, const char *value)
 }
 
 /* What stands before the first database, as redis-server 7.0 writes it. */
-static void put_head(struct rdb_writer *w, const struct box *box, uint64_t now_ms, uint64_t used)
+static void put_head(struct rdb_writer *w, const struct box *box, uint64_t now_ms, uint64_t used, bool log)
 {
     char text[32];
     bool newer = false;
@@ -54,7 +59,7 @@ static void put_head(struct rdb_writer *w, const struct box *box, uint64_t now_m
     put_aux(w, "ctime", text);
     snprintf(text, sizeof text, "%llu", (unsigned long long)used);
     put_aux(w, "used-mem", text);
-    put_aux(w, "aof-base", "0");
+    put_aux(w, "aof-base", log ? "1" : "0");
     for (const struct library *l = libraries_first(scripts_libraries(box->scripts)); l; l = l->next) {
         rdb_put_byte(w, FUNCTION_OPCODE);
         rdb_put_string(w, l->code);
@@ -68,7 +73,7 @@ static void put_number(struct rdb_writer *w, uint64_t v)
 
 /* The answer: u64 changes since the start, u64 workers, u64 databases that have keys, and of each u64 number, keys and
  * keys that expire; then what the file begins with. Little endian. */
-static void put_answer(struct rdb_writer *w, const struct box *box, uint64_t now_ms)
+static void put_answer(struct rdb_writer *w, const struct box *box, uint64_t now_ms, bool log)
 {
     uint64_t changes = 0, used = 0, dbs = 0;
     for (unsigned i = 0; i < box->workers; i++) {
@@ -92,7 +97,7 @@ static void put_answer(struct rdb_writer *w, const struct box *box, uint64_t now
     }
     if (!w->failed)
         memcpy(w->p + at, &dbs, sizeof dbs);
-    put_head(w, box, now_ms, used);
+    put_head(w, box, now_ms, used, log);
 }
 
 static uint64_t buffer_size(const struct worker *w)
@@ -102,14 +107,15 @@ static uint64_t buffer_size(const struct worker *w)
     return (part > MOST_LEAST ? part : MOST_LEAST) / w->box->workers;
 }
 
-static const char *begin_all(struct box *box)
+static const char *begin_all(struct box *box, bool log)
 {
     for (unsigned i = 0; i < box->workers; i++)
         if (shard_snapshot(box->ks->shard[i]))
             return "ERR a snapshot is under way";
     for (unsigned i = 0; i < box->workers; i++) {
         struct worker *w = box->worker[i];
-        struct snapshot_options o = {dump_compresses(w->conf), buffer_size(w)};
+        struct snapshot_options o = {
+            .compress = dump_compresses(w->conf), .slices = true, .stays = log, .most = buffer_size(w)};
         shard_set_time(box->ks->shard[i], box->worker[0]->env.now_ms);
         if (!snapshot_begin(box->ks->shard[i], &o)) {
             while (i-- > 0)
@@ -129,12 +135,32 @@ static const char *begin_all(struct box *box)
     return NULL;
 }
 
+/* The base of a log: what follows goes into the increment of that number. */
+static void mark_log(struct worker *self, uint64_t file)
+{
+    struct box *box = self->box;
+    if (!(self->env.observers & OBSERVE_LOG)) {
+        worker_log_begin(box);
+        for (unsigned i = 0; i < box->workers; i++)
+            worker_log_join(box->worker[i]);
+    }
+    worker_log_mark(self, file);
+}
+
 static void begin(struct request *rq)
 {
     struct worker *self = rq->env->worker;
     struct rdb_writer w = {.compress = false};
-    put_answer(&w, self->box, self->env.now_ms);
-    const char *error = w.failed ? "ERR out of memory for a snapshot" : begin_all(self->box);
+    int64_t file = 0;
+    bool log = rq->argc == 3 && parse_i64(rq->argv[2], &file) && file > 0;
+    put_answer(&w, self->box, self->env.now_ms, log);
+    const char *error = w.failed ? "ERR out of memory for a snapshot" : NULL;
+    if (!error && log && self->env.observers & OBSERVE_LOG && worker_log_tells_broken(self->box))
+        error = "ERR the log has broken, and control does not know yet";
+    if (!error)
+        error = begin_all(self->box, log);
+    if (!error && log)
+        mark_log(self, (uint64_t)file);
     if (error)
         reply_error(rq->out, error);
     else
@@ -145,7 +171,11 @@ static void begin(struct request *rq)
 static enum command_result run(struct request *rq)
 {
     struct worker *self = rq->env->worker;
-    if (rq->argc == 2 && slice_is(rq->argv[1], "begin") && self->box->bulk) {
+    if (rq->argc == 2 && slice_is(rq->argv[1], "nolog")) {
+        if (self->env.observers & OBSERVE_LOG)
+            worker_log_end(self);
+        reply_ok(rq->out);
+    } else if (rq->argc <= 3 && slice_is(rq->argv[1], "begin") && self->box->bulk) {
         begin(rq);
     } else if (rq->argc == 2 && slice_is(rq->argv[1], "end")) {
         atomic_store(&self->box->snapshot_unwanted, true);
@@ -171,6 +201,67 @@ bool worker_snapshot_asked(const struct worker *w, struct job *j)
     j->rq.bad_arity = false;
     j->rq.route = w->box->workers > 1 ? ROUTE_ALL : ROUTE_HERE;
     return true;
+}
+
+/* -- a large value -- */
+
+/* The key is still the one that the cursor waits for, unless databases were exchanged meanwhile: then it is asked again.
+ */
+static enum command_result write_large(struct request *rq)
+{
+    struct worker *w = rq->env->worker;
+    struct snapshot *c = shard_snapshot(w->env.ks->shard[w->id]);
+    unsigned db;
+    struct slice key;
+    bool same = c && snapshot_large(c, &db, &key) && db == rq->client->db && slice_eq(key, rq->argv[1]);
+    if (same && turn_wanted(rq, UINT64_MAX))
+        return CMD_LONG;
+    if (same)
+        snapshot_write_large(c, rq->turn);
+    w->snapshot.slicing = false;
+    return CMD_DONE;
+}
+
+static struct command large_row = {.name = "snapshot-value",
+                                   .full_name = "snapshot-value",
+                                   .run = write_large,
+                                   .arity = 2,
+                                   .flags = CMD_READONLY | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG | CMD_LOADING |
+                                            CMD_STALE | CMD_ALLOW_BUSY, /* waits instead, however long */
+                                   .key = {KEY_AT(1, KEY_RO | KEY_ACCESS)},
+                                   .key_kind = COMMAND_ONE_KEY,
+                                   .key_first = 1};
+
+void worker_snapshot_init(void)
+{
+    const struct slice name = SLICE_LIT("restore-asking"); /* hardly anybody sends it */
+    large_row.id = command_lookup(1, &name)->id;
+}
+
+/* Without memory for a job it is written here and now. */
+static void begin_large(struct worker *w, struct snapshot *c, unsigned db, struct slice key)
+{
+    const struct slice argv[] = {slice_str(large_row.name), key};
+    struct client nobody;
+    client_init(&nobody, 0, 0);
+    nobody.flags |= CLIENT_AUTHENTICATED | CLIENT_INTERNAL;
+    nobody.db = db;
+    struct job *j = job_new(JOB_HOP, w->id, &nobody, 2, argv);
+    if (!j) {
+        snapshot_write_large(c, NULL);
+        return;
+    }
+    job_prepare(j, &w->env);
+    j->rq.cmd = &large_row;
+    j->rq.bad_arity = false;
+    j->rq.route = ROUTE_SHARD;
+    j->rq.shard = w->id;
+    j->rq.key = keyspace_key(w->env.ks, j->argv[1]);
+    w->snapshot.slicing = true;
+    if (!worker_run_job(w, j))
+        return;
+    w->snapshot.slicing = false; /* it did it in one go, or was refused */
+    worker_complete(w, j);
 }
 
 /* -- a worker's part -- */
@@ -204,7 +295,7 @@ static bool send_end(struct worker *w, const struct snapshot *c)
     const char *failed = snapshot_failed(c);
     snapshot_figures(c, &f);
     message_begin(&m, buffer, (enum message_type)BULK_END);
-    put_text(&m, failed ? failed : "");
+    put_text(&m, !failed ? "" : strcmp(failed, SNAPSHOT_FLUSHED) == 0 ? BULK_FLUSHED : failed);
     put_u64(&m, f.keys);
     put_u64(&m, f.bytes);
     put_u64(&m, f.waiting_most);
@@ -241,11 +332,18 @@ uint64_t worker_snapshot(struct worker *w)
         snapshot_fail(c, "control wants it no more");
     send_pieces(w, c);
     snapshot_figures(c, &f);
-    while (!w->snapshot.walked && f.waiting < AHEAD && rte_rdtsc() < until) {
+    unsigned db;
+    struct slice key;
+    bool large = !w->snapshot.slicing && f.waiting < AHEAD && snapshot_large(c, &db, &key);
+    if (large)
+        begin_large(w, c, db, key);
+    while (!large && !w->snapshot.slicing && !w->snapshot.walked && f.waiting < AHEAD && rte_rdtsc() < until) {
         for (unsigned i = 0; i < STEPS_A_LOOK && !w->snapshot.walked; i++)
             w->snapshot.walked = !snapshot_step(c);
         snapshot_figures(c, &f);
     }
+    count_add(w->counters, COUNTER_snapshot_keys, f.keys - w->snapshot.keys);
+    w->snapshot.keys = f.keys;
     hold_writers(w, &f);
     if (w->snapshot.walked && !snapshot_first(c) && (unwanted || send_end(w, c))) {
         end(w);

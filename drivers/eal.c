@@ -4,7 +4,6 @@
 #include "drivers/link.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +136,8 @@ bool eal_start(const struct config *conf, const struct board_plan *plan, const c
     given = arguments; /* EAL puts the program's name in the last one's place */
     if (ok && rte_eal_init((int)given.n, given.arg) < 0)
         ok = fail(error, size, "EAL does not start: %s", rte_strerror(rte_errno));
+    if (ok)
+        rmdir(rte_eal_get_runtime_dir()); /* nothing comes into it, and later we may not: root's */
     if (!ok) {
         drop_arguments();
         close(instance_claim);
@@ -147,12 +148,9 @@ bool eal_start(const struct config *conf, const struct board_plan *plan, const c
 
 void eal_stop(void)
 {
-    char dir[PATH_MAX];
-    snprintf(dir, sizeof dir, "%s", rte_eal_get_runtime_dir());
     if (!leave_open)
         rte_eal_cleanup();
     drop_arguments();
-    rmdir(dir); /* only if it is empty */
     close(instance_claim);
     instance_claim = -1;
 }

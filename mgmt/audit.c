@@ -8,7 +8,7 @@
 static void print_line(FILE *out, const json_t *line)
 {
     const json_t *detail = json_object_get(line, "detail");
-    char *text = detail ? json_dumps(detail, JSON_COMPACT) : NULL;
+    char *text = detail ? json_dumps(detail, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     fprintf(out, "%" JSON_INTEGER_FORMAT " %s ", number_of(line, "n"), text_of(line, "time"));
     print_safe(out, text_of(line, "what"));
     fputs(": ", out);

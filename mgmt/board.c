@@ -93,3 +93,26 @@ int run_show_plan(struct invocation *in)
     json_decref(j);
     return code;
 }
+
+int run_show_inventory(struct invocation *in)
+{
+    static const struct column disks[] = {{"disk", "name"},     {"bytes", "bytes", COLUMN_NUMBER},
+                                          {"vendor", "vendor"}, {"model", "model"},
+                                          {"serial", "serial"}, {0}};
+    static const struct column nics[] = {
+        {"NIC", "address"}, {"interface", "interface"}, {"driver", "driver"}, {"id", "id"}, {0}};
+    json_t *j, *v;
+    const char *name;
+    int code = ask(in, request_for(in), &j);
+    if (!j)
+        return code;
+    json_object_foreach(json_object_get(j, "system"), name, v) print_field(in->out, name, v);
+    print_field(in->out, "cpu", json_object_get(j, "cpu"));
+    print_field(in->out, "memory", json_object_get(j, "memory"));
+    fputc('\n', in->out);
+    print_table(in->out, disks, json_object_get(j, "disks"));
+    fputc('\n', in->out);
+    print_table(in->out, nics, json_object_get(json_object_get(j, "topology"), "nics"));
+    json_decref(j);
+    return code;
+}

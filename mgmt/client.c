@@ -1,6 +1,8 @@
 /* client.c: a request to control over its Unix socket: 4-byte big-endian length and JSON, both ways
  * (control/api.c). */
 #include "mgmt/operations.h"
+#include "mgmt/words.h"
+#include "mgmt/remote.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -121,10 +123,19 @@ int api_reply(const char *path, int fd, json_t **data)
         return EXIT_DONE;
     }
     const char *message = json_string_value(json_object_get(json_object_get(j, "error"), "message"));
-    fprintf(stderr, "sluice: %s\n",
-            message ? message : "control's answer cannot be read; is it of the same release?");
+    fputs("sluice: ", stderr);
+    print_text(stderr, message ? message : "control's answer cannot be read; is it of the same release?");
     json_decref(j);
     return EXIT_FAILED;
+}
+
+int api_again(const char *path, int fd, json_t *request, json_t **data)
+{
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    int code = text && send_text(fd, text) ? api_reply(path, fd, data) : fail(path, "no answer from control", remedy_for(errno));
+    free(text);
+    return code;
 }
 
 int api_begin(const char *path, json_t *request, int *fd, json_t **data)
@@ -133,8 +144,10 @@ int api_begin(const char *path, json_t *request, int *fd, json_t **data)
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     int code = EXIT_UNREACHABLE;
-    *fd = connect_to(path);
-    if (*fd < 0)
+    *fd = remote_is_used() ? remote_connect(&code) : connect_to(path);
+    if (*fd < 0 && remote_is_used())
+        ; /* told already */
+    else if (*fd < 0)
         code = fail(path, strerror(errno), remedy_for(errno));
     else if (!text || !send_text(*fd, text))
         code = fail(path, "no answer from control", remedy_for(errno));

@@ -1,6 +1,7 @@
 /* grammar.c: the CLI's tables and the three things made from them: parsing, help, completion. */
 #include "mgmt/grammar.h"
 #include "mgmt/operations.h"
+#include "mgmt/pipe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,17 @@ static const struct node show[] = {
      .what = "topology"},
     {"plan", "which worker is on which CPU, whose memory on which node, and what the kernel should be told",
      .run = run_show_plan, .op = "show", .what = "plan"},
+    {"inventory", "the machine's parts: serials, CPU, memory, disks, NICs", .run = run_show_inventory, .op = "show",
+     .what = "inventory"},
+    {"health", "how well the box is, and why", .run = run_show_health, .op = "show", .what = "health"},
+    {"alarms", "the alarms that were raised and cleared", .run = run_show_alarms, .op = "show", .what = "alarms"},
+    {"configuration", "what the running configuration, or a revision, sets; or what differs (| compare)",
+     .run = run_show_configuration, .op = "show", .what = "configuration",
+     .parameter = {{"NAME|revision", PARAMETER_DIRECTIVE, true}, {"N", PARAMETER_REVISION, true}}, .compares = true},
+    {"history", "revisions of the configuration: who changed it, when and how", .run = run_show_history, .op = "show",
+     .what = "history"},
+    {"roles", "which role may do what, and who you are to the box", .run = run_show_roles, .op = "show",
+     .what = "roles"},
     {"drops", "what was dropped or refused, and why", .run = run_show_drops, .op = "show", .what = "drops"},
     {0}};
 
@@ -49,12 +61,22 @@ static const struct node config[] = {
     {"load", "read the configuration file again", .run = run_change, .op = "config", .what = "load"},
     {"rewrite", "write the running configuration to its file", .run = run_rewrite, .op = "config",
      .what = "rewrite"},
+    {"import", "what an existing redis.conf, or -- the arguments of a redis-server, would mean here", .run = run_import,
+     .op = "config", .what = "import", .parameter = {{"FILE|ARGUMENTS", PARAMETER_FILE, false}}, .rest = true},
     {"check", "report every error of a configuration file, without using it", .run = run_config_check,
      .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {0}};
 
 static const struct node snapshot[] = {
+    {"create", "write a snapshot now: the one that is loaded at start, and a dated name that stays", .run = run_snapshot_create,
+     .op = "snapshot", .what = "create", .live = true},
     {"list", "the snapshot files in the box's folder", .run = run_snapshot_list, .op = "snapshot", .what = "list"},
+    {"schedule",
+     "when dated snapshots are made: off, every N m|h|d, daily HH:MM; and how many stay (0: all); nothing: says so",
+     .run = run_snapshot_schedule, .op = "snapshot", .what = "status",
+     .parameter = {{"WHEN", PARAMETER_VALUE, true}, {"TIME", PARAMETER_VALUE, true}, {"KEEP", PARAMETER_VALUE, true}}},
+    {"delete", "delete a snapshot, but for the one that is loaded at start", .run = run_snapshot_delete, .op = "snapshot",
+     .what = "delete", .parameter = {{"NAME", PARAMETER_VALUE, false}}},
     {"show", "what is in a snapshot file: keys by type, forms, databases", .run = run_snapshot_report, .what = "show",
      .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {"verify", "read all of a snapshot file and say whether it is sound, or what is damaged and where",
@@ -106,23 +128,98 @@ static const struct node certificate[] = {
      .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
     {0}};
 
+static const struct node token[] = {
+    {"create", "make a token for the management API over HTTPS and print it, once", .run = run_token_create,
+     .op = "token", .what = "create", .parameter = {{"NAME", PARAMETER_VALUE, false}}},
+    {"list", "the tokens that there are", .run = run_token_list, .op = "token", .what = "list"},
+    {"revoke", "let a token be valid no longer", .run = run_token_revoke, .op = "token", .what = "revoke",
+     .parameter = {{"ID", PARAMETER_VALUE, false}}},
+    {0}};
+
 static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again",
                                        .run = run_simple, .op = "restart", .what = "dataplane"},
                                       {0}};
 
+static const struct node board[] = {
+    {"show", "what the machine is made of: ports with their drivers and roles, disks, nodes", .run = run_system, .op = "board", .what = "show"},
+    {"plan", "how the box is laid out on it, line by line", .run = run_system, .op = "board", .what = "plan"},
+    {"apply", "make it so: drivers of ports, hugepages, interrupts, the kernel's command line", .run = run_system, .op = "board",
+     .what = "apply"},
+    {"verify", "whether it is so; exit code 1 if not", .run = run_system, .op = "board", .what = "verify"},
+    {0}};
+
+static const struct node upgrade[] = {
+    {"install", "write a signed bundle (- for stdin) to the slot that does not run; restart to start it", .run = run_upgrade_install,
+     .op = "upgrade", .what = "install", .parameter = {{"BUNDLE", PARAMETER_FILE, false}}, .live = true},
+    {"status", "the slots, which one runs, which one starts next", .run = run_system, .op = "upgrade", .what = "status"},
+    {"confirm", "keep the slot that runs", .run = run_system, .op = "upgrade", .what = "confirm"},
+    {"rollback", "start the other slot next", .run = run_system, .op = "upgrade", .what = "rollback"},
+    {0}};
+
+static const struct node system_commands[] = {
+    {"reboot", "restart the machine", .run = run_system, .op = "system", .what = "reboot"},
+    {"poweroff", "stop the box and switch the machine off", .run = run_system, .op = "system", .what = "poweroff"},
+    {0}};
+
 const struct node grammar[] = {
     {"show", "what the box is and does", .next = show},
     {"config", "the configuration", .next = config},
+    {"configure", "edit a copy of the configuration, then commit it", .run = run_configure, .op = "configure",
+     .what = "enter"},
     {"certificate", "certificates of the data port", .next = certificate},
     {"audit", "the log of changes", .next = audit},
+    {"token", "tokens for the management API over HTTPS", .next = token},
     {"restart", "start a part again", .next = restart},
     {"snapshot", "files with all keys", .next = snapshot},
     {"ping", "send echo requests from the data port", .run = run_ping, .op = "ping", .what = "start",
      .parameter = {{"ADDRESS", PARAMETER_VALUE, false}}, .live = true},
     {"capture", "frames of the data port, a line each or into a file, until Ctrl-C", .run = run_capture,
      .op = "capture", .what = "", .live = true},
+    {"board", "the machine and the plan for it", .next = board},
+    {"upgrade", "software of the box", .next = upgrade},
+    {"system", "the machine as a whole", .next = system_commands},
     {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
+    {"support-bundle", "an archive for whoever helps: no secrets, no names of keys (- for stdout)", .run = run_support_bundle,
+     .op = "show", .what = "version", .parameter = {{"FILE", PARAMETER_FILE, true}}},
+    {"factory-reset", "wipe configuration, users, certificates, snapshots, logs; keep-network: but not the links",
+     .run = run_factory_reset, .op = "factory-reset", .what = "", .parameter = {{"keep-network", PARAMETER_VALUE, true}}},
+    {"exit", "leave", .run = run_leave, .op = "", .what = ""},
     {0}};
+
+/* -- configuration mode -------------------------------------------------------------------------------- */
+
+#define NAME  {"NAME", PARAMETER_DIRECTIVE, false}
+#define VALUE {"VALUE", PARAMETER_SETTING, false}
+const struct node grammar_configure[] = {
+    {"set", "give a directive a value; of a list, add one at its end", .run = run_edit, .op = "configure", .what = "set",
+     .parameter = {NAME, VALUE}, .rest = true},
+    {"insert", "put a value into a list, at a position from 1", .run = run_edit, .op = "configure", .what = "insert",
+     .parameter = {NAME, {"POSITION", PARAMETER_VALUE, false}, VALUE}, .rest = true},
+    {"delete", "take a directive back to its default; of a list, all or one value", .run = run_edit, .op = "configure",
+     .what = "delete", .parameter = {NAME, {"VALUE", PARAMETER_SETTING, true}}, .rest = true},
+    {"show", "the edited configuration; | compare: what differs", .run = run_edit_show, .op = "configure", .what = "show",
+     .parameter = {{"NAME", PARAMETER_DIRECTIVE, true}}, .compares = true},
+    {"check", "what can be said of the changes before they are committed", .run = run_edit_check, .op = "configure",
+     .what = "check"},
+    {"commit", "run the changes and write them to the file; confirmed: they go back unless there is another commit",
+     .run = run_commit, .op = "configure", .what = "commit",
+     .parameter = {{"comment TEXT|confirmed MINUTES|check", PARAMETER_COMMIT, true}}, .rest = true},
+    {"rollback", "take a revision of show history (0: the running configuration) as the edited one", .run = run_rollback,
+     .op = "configure", .what = "rollback", .parameter = {{"N", PARAMETER_REVISION, true}}},
+    {"load", "a configuration file, or one that is typed in (up to a line with a dot); merge: over what there is",
+     .run = run_load, .op = "configure", .what = "load",
+     .parameter = {{"FILE|terminal", PARAMETER_FILE, false}, {"merge", PARAMETER_VALUE, true}}},
+    {"import", "an existing redis.conf, with a report of each line", .run = run_edit_import, .op = "configure",
+     .what = "import", .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {"discard", "forget the changes", .run = run_discard, .op = "configure", .what = "discard"},
+    {"save", "write the running configuration to its file, with what CONFIG SET has changed", .run = run_save,
+     .op = "config", .what = "rewrite"},
+    {"run", "a command of operational mode: run show status", .run = run_leave, .op = "", .what = "",
+     .parameter = {{"COMMAND", PARAMETER_VALUE, false}}, .rest = true},
+    {"exit", "leave configuration mode", .run = run_leave, .op = "configure", .what = "leave"},
+    {0}};
+#undef NAME
+#undef VALUE
 
 #define AT(field) offsetof(struct invocation, field)
 const struct option options[] = {
@@ -130,6 +227,10 @@ const struct option options[] = {
     {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
     {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
     {"--lines", "N", "show log, audit show: the last N lines", AT(lines)},
+    {"--since", "TIME", "show log: from then on: 2026-11-22, \"2026-11-22 10:00\", 10:00, today, \"1 hour ago\", 10m", AT(since)},
+    {"--until", "TIME", "show log: up to then", AT(until)},
+    {"--follow", NULL, "show log: and the lines to come, until Ctrl-C", AT(follow)},
+    {"--confirm", "HOST", "factory-reset: the name of the box, instead of being asked for it", AT(confirm)},
     {"--limit", "N", "show connections, hotkeys, bigkeys: at most so many (1000, 20, 20)", AT(limit)},
     {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
     {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
@@ -149,11 +250,21 @@ const struct option options[] = {
      AT(subject)},
     {"--key-type", "KIND", "certificate self-signed, csr: p256, p384, rsa2048 or rsa3072 (p256)",
      AT(key_type)},
+    {"--wait", NULL, "snapshot create: until it is on disk, with its progress (--json: a line each)", AT(wait)},
     {"--ca", "FILE", "certificate check, install, rotate: the authority that must have issued it", AT(ca)},
     {"--passphrase", "FILE", "certificate check, install, rotate: what opens the private key",
      AT(passphrase)},
     {"--authority", NULL, "certificate export: only the top of the chain, for clients to trust",
      AT(authority)},
+    {"--role", "ROLE", "token create: admin, operator, security, read-only or support", AT(role)},
+    {"--expires", "TIME", "token create: 30d, 12w, 1y (the default) or never", AT(expires)},
+    {"--host", "HOST[:PORT]", "the box at HOST over HTTPS, port 9443 (else $SLUICE_HOST)", AT(host)},
+    {"--token-file", "FILE", "with --host: the token that says who you are (else $SLUICE_TOKEN_FILE)",
+     AT(token_file)},
+    {"--certificate", "FILE", "with --host: certificate and key instead (else $SLUICE_CERTIFICATE)",
+     AT(host_certificate)},
+    {"--host-ca", "FILE", "with --host: who must have signed the box's certificate (else $SLUICE_HOST_CA)",
+     AT(host_ca)},
     {"--socket", "PATH",
      "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
     {0}};
@@ -179,9 +290,9 @@ static const struct node *match(const struct node *table, const char *word, unsi
     return *candidates == 1 ? found : NULL;
 }
 
-const struct node *grammar_find(char **words, int n, int *used, char *error, size_t size)
+const struct node *grammar_find(const struct node *table, char **words, int n, int *used, char *error, size_t size)
 {
-    const struct node *table = grammar, *at = NULL;
+    const struct node *at = NULL;
     unsigned candidates;
     for (*used = 0; table; ++*used) {
         if (*used == n) {
@@ -226,7 +337,7 @@ static bool take_option(struct invocation *in, char **words, int n, int *i, char
     return false;
 }
 
-bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size)
+bool grammar_parse(const struct node *table, struct invocation *in, char **words, int n, char *error, size_t size)
 {
     int kept = 0, used;
     bool literal = false;
@@ -240,7 +351,7 @@ bool grammar_parse(struct invocation *in, char **words, int n, char *error, size
             words[kept++] = words[i];
         }
     }
-    in->leaf = grammar_find(words, kept, &used, error, size);
+    in->leaf = grammar_find(table, words, kept, &used, error, size);
     if (!in->leaf)
         return false;
     in->argv = words + used;
@@ -250,7 +361,7 @@ bool grammar_parse(struct invocation *in, char **words, int n, char *error, size
         least += !in->leaf->parameter[p].optional;
     if (in->argc < least)
         snprintf(error, size, "%s: %s is missing", in->leaf->word, in->leaf->parameter[in->argc].name);
-    else if (in->argc > most && !in->leaf->repeated)
+    else if (in->argc > most && !in->leaf->repeated && !in->leaf->rest)
         snprintf(error, size, "%s: '%.60s' is one word too many", in->leaf->word, in->argv[most]);
     else if (in->leaf->repeated && in->argc % most)
         snprintf(error, size, "%s: %s is missing for '%.60s'", in->leaf->word,
@@ -264,23 +375,34 @@ bool grammar_parse(struct invocation *in, char **words, int n, char *error, size
 
 static void print_node(const struct node *n, const char *before)
 {
-    char line[96];
+    char line[128];
     int used = snprintf(line, sizeof line, "%s%s", before, n->word);
     for (int p = 0; p < PARAMETERS && n->parameter[p].kind; p++)
         used += snprintf(line + used, sizeof line - (size_t)used, n->parameter[p].optional ? " [%s]" : " %s",
                          n->parameter[p].name);
-    if (n->repeated)
+    if (n->repeated || n->rest)
         snprintf(line + used, sizeof line - (size_t)used, " ...");
     printf("  %-32s %s\n", line, n->help);
 }
 
-void grammar_help(char **words, int n)
+static void print_options(void)
+{
+    puts("\noptions, anywhere:");
+    for (const struct option *o = options; o->name; o++) {
+        char both[40];
+        snprintf(both, sizeof both, "%s %s", o->name, o->value ? o->value : "");
+        printf("  %-32s %s\n", both, o->help);
+    }
+    puts("\nbehind a bar, | :");
+    pipe_help("");
+}
+
+void grammar_help(const struct node *table, char **words, int n, const char *prefix)
 {
     char before[64] = "";
-    const struct node *table = grammar;
     unsigned candidates;
-    int i = 0;
-    for (; i < n && table; i++) {
+    bool all = n == 0 && !*prefix;
+    for (int i = 0; i < n && table; i++) {
         const struct node *at = match(table, words[i], &candidates);
         if (!at)
             break;
@@ -292,7 +414,9 @@ void grammar_help(char **words, int n)
         table = at->next;
     }
     for (const struct node *at = table; at && at->word; at++) {
-        if (at->next && i == 0 && n == 0)
+        if (strncmp(at->word, prefix, strlen(prefix)) != 0)
+            continue;
+        if (at->next && all)
             for (const struct node *sub = at->next; sub->word; sub++) {
                 char both[64];
                 snprintf(both, sizeof both, "%s ", at->word);
@@ -301,29 +425,29 @@ void grammar_help(char **words, int n)
         else
             print_node(at, before);
     }
-    if (n)
-        return;
-    puts("\noptions, anywhere:");
-    for (const struct option *o = options; o->name; o++) {
-        char both[40];
-        snprintf(both, sizeof both, "%s %s", o->name, o->value ? o->value : "");
-        printf("  %-32s %s\n", both, o->help);
-    }
+    if (all && table == grammar)
+        print_options();
 }
 
 /* -- completion --------------------------------------------------------------------------------------- */
 
-static char *const *names_for(const struct parameter *p, const struct known_names *known)
+static char *const *names_for(const struct node *leaf, unsigned position, char **words, const struct known_names *known)
 {
-    return p->kind == PARAMETER_DIRECTIVE     ? known->directives
-           : p->kind == PARAMETER_CERTIFICATE ? known->certificates
-                                              : NULL;
+    static char check[] = "check", comment[] = "comment", confirmed[] = "confirmed",
+                *const of_commit[] = {check, comment, confirmed, NULL};
+    switch (leaf->parameter[position].kind) {
+    case PARAMETER_DIRECTIVE: return known->directives;
+    case PARAMETER_CERTIFICATE: return known->certificates;
+    case PARAMETER_SETTING: return known->values ? known->values(words[0]) : NULL;
+    case PARAMETER_COMMIT: return of_commit;
+    default: return NULL;
+    }
 }
 
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned index,
+const char *grammar_complete(const struct node *table, char **words, int n, const char *prefix, unsigned index,
                              const struct known_names *known)
 {
-    const struct node *table = grammar, *at = NULL;
+    const struct node *at = NULL;
     unsigned candidates;
     int i = 0;
     for (; i < n && table; i++) {
@@ -336,11 +460,14 @@ const char *grammar_complete(char **words, int n, const char *prefix, unsigned i
             return table->word;
     if (table || !at || !at->parameter[0].kind)
         return NULL;
-    unsigned most = 1;
+    unsigned most = 1, position = (unsigned)(n - i);
     while (most < PARAMETERS && at->parameter[most].kind)
         most++;
-    unsigned position = at->repeated ? (unsigned)(n - i) % most : (unsigned)(n - i);
-    char *const *names = position < most ? names_for(&at->parameter[position], known) : NULL;
+    if (at->repeated)
+        position %= most;
+    else if (at->rest && position >= most)
+        position = most - 1;
+    char *const *names = position < most ? names_for(at, position, words + i, known) : NULL;
     for (; names && *names; names++)
         if (strncmp(*names, prefix, strlen(prefix)) == 0 && index-- == 0)
             return *names;

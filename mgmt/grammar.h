@@ -14,7 +14,10 @@ enum parameter_kind {
     PARAMETER_DIRECTIVE,
     PARAMETER_VALUE,
     PARAMETER_FILE,
-    PARAMETER_CERTIFICATE
+    PARAMETER_CERTIFICATE,
+    PARAMETER_SETTING, /* a value of the directive that is the first parameter */
+    PARAMETER_REVISION,
+    PARAMETER_COMMIT /* words of `commit` */
 };
 
 struct parameter {
@@ -33,10 +36,14 @@ struct node {
     const char *op, *what;   /* of the management API */
     struct parameter parameter[PARAMETERS];
     bool repeated; /* the parameters may come again (config set a 1 b 2) */
+    bool rest;     /* the last parameter may come again */
+    bool compares; /* knows | compare */
     bool live;     /* prints as things happen: --match does not filter it */
 };
 
-extern const struct node grammar[];
+extern const struct node grammar[], grammar_configure[]; /* operational and configuration mode */
+
+struct shell;
 
 struct invocation {
     const struct node *leaf;
@@ -46,10 +53,16 @@ struct invocation {
     const char *limit, *detail, *count, *size, *interval;
     const char *filter, *snaplen, *duration, *direction, *write;   /* capture */
     const char *san, *days, *subject, *key_type, *ca, *passphrase; /* certificate */
-    bool authority;
+    bool authority, wait;
+    const char *since, *until, *confirm;
+    bool follow;
+    const char *compare;  /* | compare; NULL: not asked for */
+    struct shell *shell;  /* what the command line is part of */
+    const char *host, *token_file, *host_certificate, *host_ca; /* the box that is meant (remote.h) */
+    const char *role, *expires;                                 /* token create */
     char **argv; /* the parameters */
     int argc;
-    FILE *out; /* what the operation prints; --match filters it afterwards */
+    FILE *out; /* what the operation prints: the beginning of a pipeline */
 };
 
 struct option {
@@ -60,15 +73,17 @@ extern const struct option options[];
 
 /* Finds the leaf for words (an unambiguous beginning of a word is enough); *used says how many were taken.
  * NULL and one line in error. */
-const struct node *grammar_find(char **words, int n, int *used, char *error, size_t size);
+const struct node *grammar_find(const struct node *table, char **words, int n, int *used, char *error, size_t size);
 /* Reads a whole command line (options anywhere) into in. False and one line in error. words must stay valid.
  */
-bool grammar_parse(struct invocation *in, char **words, int n, char *error, size_t size);
-/* Prints what can follow the words. */
-void grammar_help(char **words, int n);
+bool grammar_parse(const struct node *table, struct invocation *in, char **words, int n, char *error, size_t size);
 struct known_names { /* NULL-terminated lists, or NULL */
     char *const *directives, *const *certificates;
+    /* The values that a directive may have, if they can be told; may be NULL. */
+    char *const *(*values)(const char *directive);
 };
+/* Prints what can follow the words and begins with prefix. */
+void grammar_help(const struct node *table, char **words, int n, const char *prefix);
 /* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. */
-const char *grammar_complete(char **words, int n, const char *prefix, unsigned i,
+const char *grammar_complete(const struct node *table, char **words, int n, const char *prefix, unsigned i,
                              const struct known_names *known);

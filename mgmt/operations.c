@@ -59,6 +59,16 @@ static void print_value(FILE *out, const json_t *v)
         }
 }
 
+void print_time(FILE *out, json_int_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    char date[64];
+    struct tm tm;
+    localtime_r(&seconds, &tm);
+    strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+    fputs(date, out);
+}
+
 void print_field(FILE *out, const char *name, const json_t *v)
 {
     fprintf(out, "%-24s ", name);
@@ -227,31 +237,6 @@ int run_show_stats(struct invocation *in)
     return code;
 }
 
-int run_show_log(struct invocation *in)
-{
-    json_t *j, *e, *request = request_for(in);
-    size_t i;
-    if (in->level)
-        json_object_set_new(request, "level", json_string(in->level));
-    if (in->lines)
-        json_object_set_new(request, "lines", json_integer(strtol(in->lines, NULL, 10)));
-    int code = ask(in, request, &j);
-    json_array_foreach(j, i, e)
-    {
-        time_t seconds = (time_t)(number_of(e, "time_ms") / 1000);
-        char date[64];
-        struct tm tm;
-        localtime_r(&seconds, &tm);
-        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
-        fprintf(in->out, "%s.%03d %-9s %-7s ", date, (int)(number_of(e, "time_ms") % 1000),
-                text_of(e, "process"), text_of(e, "level"));
-        print_safe(in->out, text_of(e, "line"));
-        fputc('\n', in->out);
-    }
-    json_decref(j);
-    return code;
-}
-
 int run_show_links(struct invocation *in)
 {
     json_t *j, *link, *v;
@@ -330,6 +315,11 @@ int run_change(struct invocation *in)
     return print_change(in, request_for(in));
 }
 
+int change_directives(struct invocation *in, json_t *set)
+{
+    return print_change(in, json_pack("{s:i,s:s,s:s,s:o}", "id", 1, "op", "config", "what", "set", "set", set));
+}
+
 /* A name that comes again has several values: control knows which directives may. */
 static bool put_value(json_t *set, const char *name, const char *text)
 {
@@ -347,17 +337,15 @@ static bool put_value(json_t *set, const char *name, const char *text)
 
 int run_config_set(struct invocation *in)
 {
-    json_t *request = request_for(in), *set = json_object();
+    json_t *set = json_object();
     for (int i = 0; i + 1 < in->argc; i += 2) {
         if (!put_value(set, in->argv[i], in->argv[i + 1])) {
             fprintf(stderr, "sluice: config set: the value of %s is not UTF-8\n", in->argv[i]);
             json_decref(set);
-            json_decref(request);
             return EXIT_USAGE;
         }
     }
-    json_object_set_new(request, "set", set);
-    return print_change(in, request);
+    return change_directives(in, set);
 }
 
 int run_rewrite(struct invocation *in)

@@ -11,7 +11,9 @@
 handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addresses, run_show_drops,
     run_show_filters, run_ping; /* network.c */
 handler run_show_hotkeys, run_show_bigkeys; /* keys.c */
-handler run_show_topology, run_show_plan; /* board.c */
+handler run_system, run_upgrade_install; /* system.c */
+handler run_show_topology, run_show_plan, run_show_inventory; /* board.c */
+handler run_token_create, run_token_list, run_token_revoke, run_show_roles; /* token.c */
 handler run_audit_show, run_audit_verify; /* audit.c */
 handler run_show_status, run_show_fields, run_show_config, run_show_clients, run_show_stats, run_show_log,
     run_show_links, run_show_latency;
@@ -20,17 +22,27 @@ handler run_certificate_list, run_certificate_show, run_certificate_check, run_c
     run_certificate_export; /* certificate.c */
 handler run_config_set, run_change, run_rewrite, run_config_check, run_simple, run_capture;
 
+handler run_configure, run_edit, run_edit_show, run_edit_check, run_commit, run_rollback, run_discard, run_load, run_save,
+    run_leave, run_edit_import; /* configure.c */
+handler run_show_configuration, run_show_history, run_show_health, run_show_alarms, run_import; /* configuration.c */
+handler run_support_bundle; /* bundle.c */
+handler run_factory_reset;  /* configure.c */
 handler run_snapshot_report, run_snapshot_list, run_snapshot_import, run_snapshot_abandon,
     run_snapshot_export; /* snapshot.c */
+handler run_snapshot_create, run_snapshot_schedule, run_snapshot_delete; /* snapshot_make.c */
 
 /* What operations share (operations.c). The request that a leaf makes: */
 json_t *request_for(const struct invocation *in);
 /* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
 int ask(struct invocation *in, json_t *request, json_t **data);
 const char *text_of(const json_t *object, const char *key); /* "" if there is none */
+/* Changes directives, an object of them that is taken over, and says what became of it. */
+int change_directives(struct invocation *in, json_t *set);
 /* Puts the number that an option gives into the request. False and a line on stderr if it is none. */
 bool put_option(json_t *request, const char *key, const char *option, const char *text);
 json_int_t number_of(const json_t *object, const char *key);
+/* "2026-11-22 07:51:06", of milliseconds since 1970. */
+void print_time(FILE *out, json_int_t ms);
 void print_field(FILE *out, const char *name, const json_t *v);
 
 /* Runs sluice-control over a file; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
@@ -40,6 +52,9 @@ bool control_was_content(pid_t pid);
 /* client.c: one request to control's management API. Returns an exit code; EXIT_DONE: *data is the caller's.
  * `request` is taken over. */
 int api_request(const char *socket_path, json_t *request, json_t **data);
+
+/* One more on a connection that api_begin has left open. */
+int api_again(const char *socket_path, int fd, json_t *request, json_t **data);
 
 /* A request whose reply comes in pieces. As api_request, but with EXIT_DONE the connection stays open in *fd:
  * the pieces follow (api_piece), an empty one is the last, and then api_reply reads the end's reply. A

@@ -1,6 +1,7 @@
 /* snapshot.c: `sluice snapshot`: files of keys. What is in one sluice-control reads (control/rdb_report.h),
  * box or no box. */
 #include "mgmt/operations.h"
+#include "mgmt/remote.h"
 #include "mgmt/table.h"
 #include "mgmt/words.h"
 
@@ -10,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,17 +99,17 @@ int run_snapshot_list(struct invocation *in)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime(&at));
         fprintf(in->out, "%s  %14" JSON_INTEGER_FORMAT "  ", when, number_of(file, "bytes"));
         print_safe(in->out, text_of(file, "file"));
-        fputs(json_is_true(json_object_get(file, "loaded_at_start")) ? "  (loaded at start)\n" : "\n",
+        fputs(json_is_true(json_object_get(file, "loaded_at_start")) ? "  (loaded at start)\n"
+              : json_is_true(json_object_get(file, "kept"))          ? "  (kept)\n"
+                                                                     : "\n",
               in->out);
     }
     json_decref(files);
     return code;
 }
 
-static int print_loaded(struct invocation *in, json_t *request)
+static void print_loaded_keys(const struct invocation *in, json_t *j)
 {
-    json_t *j;
-    int code = ask(in, request, &j);
     if (j)
         fprintf(in->out,
                 "loaded %" JSON_INTEGER_FORMAT " keys and %" JSON_INTEGER_FORMAT
@@ -116,12 +118,45 @@ static int print_loaded(struct invocation *in, json_t *request)
                 number_of(j, "loaded"), number_of(j, "libraries"), number_of(j, "expired"),
                 number_of(j, "left"));
     json_decref(j);
+}
+
+static int print_loaded(struct invocation *in, json_t *request)
+{
+    json_t *j;
+    int code = ask(in, request, &j);
+    print_loaded_keys(in, j);
+    return code;
+}
+
+/* The box is another machine: the file goes there. */
+static int upload(struct invocation *in)
+{
+    json_t *j = NULL;
+    struct stat st;
+    int fd = open(in->argv[0], O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        fprintf(stderr, "sluice: snapshot import: %s: %s\n", in->argv[0], fd < 0 ? strerror(errno) : "not a file");
+        if (fd >= 0)
+            close(fd);
+        return EXIT_FAILED;
+    }
+    int code = remote_upload(fd, st.st_size, in->argc > 1 ? in->argv[1] : "", &j);
+    close(fd);
+    if (j && in->json) {
+        json_dumpf(j, in->out, JSON_INDENT(2));
+        fputc('\n', in->out);
+        json_decref(j);
+    } else {
+        print_loaded_keys(in, j);
+    }
     return code;
 }
 
 int run_snapshot_import(struct invocation *in)
 {
     char path[PATH_MAX];
+    if (remote_is_used())
+        return upload(in);
     json_t *request = request_for(in), *file = realpath(in->argv[0], path) ? json_string(path) : NULL;
     if (!file) {
         fprintf(stderr, "sluice: snapshot import: %s: %s\n", in->argv[0],
@@ -150,6 +185,25 @@ static bool copy(int from, int to)
     return fsync(to) == 0 || errno == EINVAL || errno == EROFS;
 }
 
+/* From the box that is another machine. */
+static int export_here(const char *target)
+{
+    bool out = strcmp(target, "-") == 0;
+    int to = out ? STDOUT_FILENO : open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to < 0) {
+        fprintf(stderr, "sluice: snapshot export: %s: %s\n", target, strerror(errno));
+        return EXIT_FAILED;
+    }
+    int code = remote_export(to);
+    if (!out && code == EXIT_DONE && fsync(to) < 0)
+        code = EXIT_FAILED;
+    if (!out && code != EXIT_DONE)
+        unlink(target);
+    if (!out)
+        close(to);
+    return code;
+}
+
 /* The file is whole or not there. */
 static int export_to(const char *source, const char *target)
 {
@@ -174,6 +228,8 @@ int run_snapshot_export(struct invocation *in)
 {
     json_t *files, *file;
     size_t i;
+    if (remote_is_used())
+        return export_here(in->argv[0]);
     int code = api_request(in->socket, request_for(in), &files);
     if (code != EXIT_DONE)
         return code;
@@ -183,7 +239,7 @@ int run_snapshot_export(struct invocation *in)
     if (source)
         code = export_to(source, in->argv[0]);
     else
-        fputs("sluice: snapshot export: the box has no snapshot; make one (BGSAVE)\n", stderr);
+        fputs("sluice: snapshot export: the box has no snapshot; make one (`sluice snapshot create`)\n", stderr);
     json_decref(files);
     return source ? code : EXIT_FAILED;
 }

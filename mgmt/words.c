@@ -52,6 +52,16 @@ void print_safe(FILE *out, const char *s)
         fputc((unsigned char)*s < ' ' || *s == 127 ? '?' : *s, out);
 }
 
+void print_text(FILE *out, const char *s)
+{
+    for (const char *end; *s; s = end + (*end == '\n')) {
+        end = s + strcspn(s, "\n");
+        for (; s < end; s++)
+            fputc((unsigned char)*s < ' ' || *s == 127 ? '?' : *s, out);
+        fputc('\n', out);
+    }
+}
+
 void print_word(FILE *out, const char *s)
 {
     bool bare = *s && *s != '#';

@@ -19,3 +19,5 @@ void words_free(struct words *w);
 void print_word(FILE *out, const char *s);
 /* Without quotes, control characters as '?': nothing that a Redis client chose may command the terminal. */
 void print_safe(FILE *out, const char *s);
+/* The same over several lines, with a line end behind the last. */
+void print_text(FILE *out, const char *s);

@@ -34,7 +34,7 @@ static inline uint32_t bytes_load4(const uint8_t *p)
 }
 
 /* Are the n <= 32 bytes at a and b the same? */
-static inline bool bytes_same_short(const uint8_t *a, const uint8_t *b, size_t n)
+static inline __attribute__((always_inline)) bool bytes_same_short(const uint8_t *a, const uint8_t *b, size_t n)
 {
     if (n >= 16) {
         __m128i first = _mm_cmpeq_epi8(bytes_load16(a), bytes_load16(b));

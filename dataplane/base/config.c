@@ -382,6 +382,8 @@ static const struct word auto_yes_no[] = {{"auto", -1}, {"yes", 1}, {"no", 0}, {
 static const struct word offload_words[] = {{"auto", true}, {"off", false}, {NULL, 0}};
 static const struct word tls_auth_words[] = {
     {"no", TLS_AUTH_NO}, {"yes", TLS_AUTH_YES}, {"optional", TLS_AUTH_OPTIONAL}, {NULL, 0}};
+static const struct word fsync_words[] = {
+    {"everysec", FSYNC_EVERYSEC}, {"always", FSYNC_ALWAYS}, {"no", FSYNC_NO}, {NULL, 0}};
 static const struct word idle_words[] = {{"adaptive", IDLE_ADAPTIVE}, {"busy", IDLE_BUSY}, {NULL, 0}};
 static const struct word view_words[] = {
     {"none", CLUSTER_VIEW_NONE}, {"workers", CLUSTER_VIEW_WORKERS}, {NULL, 0}};
@@ -457,6 +459,7 @@ static const struct row rows[] = {
     {"cluster-announce-ip", &text, "", INTO(cluster_announce_ip)},
     {"cluster-announce-hostname", &text, "", INTO(cluster_announce_hostname)},
     {"cluster-preferred-endpoint-type", &word, "ip", INTO(cluster_endpoint), .words = endpoint_words},
+    {"appendfsync", &word, "everysec", INTO(log_policy), .words = fsync_words},
     {"idle-policy", &word, "adaptive", INTO(idle_policy), .words = idle_words},
     {"tcp-congestion-control", &word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
     {"tcp-ecn", &word, "yes", INTO(tcp_ecn), .words = yes_no},
@@ -486,6 +489,7 @@ static const struct row rows[] = {
     {"tcp-receive-buffer", &bytes, "256kb", INTO(tcp_receive_buffer), 65536, 64 * MIB},
     {"arena-size", &bytes, "256mb", INTO(arena_size), MIB, INT64_MAX},
     {"hugepages", &word, "auto", INTO(hugepages), .words = auto_yes_no},
+    {"warm-restart", &word, "yes", INTO(warm_restart), .words = yes_no},
     {"mbuf-count", &number, "0", INTO(mbuf_count), 0, INT_MAX},
     {"link-type", &word, "tap", INTO(link_type), .words = link_words},
     {"link-name", &text, "slu0", INTO(link_name)},

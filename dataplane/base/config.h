@@ -19,6 +19,7 @@ enum maxmemory_policy {
 };
 
 enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
+enum fsync_policy { FSYNC_EVERYSEC, FSYNC_ALWAYS, FSYNC_NO };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
 enum tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
@@ -78,6 +79,7 @@ struct config {
     /* Changeable at run time. */
     uint64_t maxmemory; /* bytes, 0 = the whole arena */
     enum maxmemory_policy maxmemory_policy;
+    enum fsync_policy log_policy; /* appendfsync; always: replies wait until the log is on the disk */
     unsigned maxmemory_samples, lfu_log_factor, lfu_decay_time;
     struct collection_limits limits;
     const char *requirepass; /* "" = none */
@@ -133,6 +135,7 @@ struct config {
     uint32_t tcp_receive_buffer; /* bytes: the largest window announced */
     uint64_t arena_size;
     int hugepages;       /* 1 yes, 0 no, -1 if there are any */
+    bool warm_restart;   /* the arena outlives the process */
     unsigned mbuf_count; /* 0 = chosen by the box */
     enum link_type link_type;
     const char *link_name, *link_path, *link_peer, *link_role, *link_options;

@@ -20,6 +20,7 @@ struct channel_capture { /* MSG_CAPTURE_START; program is borrowed */
 struct load_request { /* MSG_LOAD_START */
     uint64_t id, bytes;
     uint8_t mode; /* enum load_mode */
+    bool logs;    /* it is a log, which goes on behind it */
     const char *name;
 };
 
@@ -66,6 +67,9 @@ void *channel_bulk(struct channel *ch);
 /* Gauges that change rarely (port, link speed, arena size, keys per database ...): text name, number. Main
  * thread only. */
 void channel_gauge(struct channel *ch, const char *name, double value);
+
+/* CHANNEL_KEEPS descriptors that each control gets when it connects, for the dataplane that it starts after this one. */
+void channel_keep(struct channel *ch, const int *fds);
 
 /* Handles what has arrived; waits at most timeout_ms for something. */
 void channel_poll(struct channel *ch, int timeout_ms);

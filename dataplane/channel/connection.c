@@ -78,6 +78,11 @@ struct channel *channel_open(const char *path, const struct channel_ops *ops, vo
     return NULL;
 }
 
+void channel_keep(struct channel *ch, const int *fds)
+{
+    memcpy(ch->keeps, fds, sizeof ch->keeps);
+}
+
 void channel_close(struct channel *ch)
 {
     if (!ch)
@@ -156,7 +161,9 @@ static int make_rings(struct channel *ch)
 static bool send_descriptors(const struct channel *ch, int socket_fd, int rings_fd)
 {
     uint8_t hello[5] = {PACKET_HELLO, CHANNEL_VERSION, 0, 0, 0};
-    int fds[3] = {rings_fd, ch->block_fd, ch->bulk_fd};
+    int fds[3 + CHANNEL_KEEPS] = {rings_fd, ch->block_fd, ch->bulk_fd};
+    size_t size = (ch->keeps[0] > 0 ? 3 + CHANNEL_KEEPS : 3) * sizeof *fds;
+    memcpy(fds + 3, ch->keeps, sizeof ch->keeps);
     union {
         char bytes[CMSG_SPACE(sizeof fds)];
         struct cmsghdr align;
@@ -165,12 +172,12 @@ static bool send_descriptors(const struct channel *ch, int socket_fd, int rings_
     struct msghdr m = {.msg_iov = &part,
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
-                       .msg_controllen = sizeof control.bytes};
+                       .msg_controllen = CMSG_SPACE(size)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fds);
-    memcpy(CMSG_DATA(c), fds, sizeof fds);
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
     return sendmsg(socket_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof hello;
 }
 

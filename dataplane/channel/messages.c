@@ -40,6 +40,11 @@ struct ring_end bulk_to_dataplane(void *bulk, unsigned worker)
     return bulk_end(bulk, worker, false);
 }
 
+struct ring_end log_to_control(void *bulk, unsigned worker)
+{
+    return bulk_end((uint8_t *)bulk + CHANNEL_LOG_RINGS, worker, true);
+}
+
 void ring_reset(struct ring_end *e)
 {
     e->at = 0;
@@ -83,18 +88,41 @@ enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len
     return RING_OK;
 }
 
-enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool *wake)
+/* The next message, whose place stays taken. */
+static enum ring_result look(struct ring_end *e, uint8_t *buffer, uint32_t *size)
 {
-    uint32_t size;
     uint64_t ready = __atomic_load_n(&e->ring->head, __ATOMIC_ACQUIRE) - e->at;
     if (ready == 0)
         return RING_EMPTY;
-    if (ready > CHANNEL_RING_BYTES || ready < sizeof size)
+    if (ready > CHANNEL_RING_BYTES || ready < sizeof *size)
         return RING_BROKEN;
-    copy_out(e, e->at, &size, sizeof size);
-    if (size == 0 || size > CHANNEL_MESSAGE_MAX || size > ready - sizeof size)
+    copy_out(e, e->at, size, sizeof *size);
+    if (*size == 0 || *size > CHANNEL_MESSAGE_MAX || *size > ready - sizeof *size)
         return RING_BROKEN;
-    copy_out(e, e->at + sizeof size, buffer, size);
+    copy_out(e, e->at + sizeof *size, buffer, *size);
+    return RING_OK;
+}
+
+enum ring_result ring_peek(struct ring_end *e, uint8_t *buffer, size_t *len)
+{
+    uint32_t size = 0;
+    enum ring_result result = look(e, buffer, &size);
+    *len = size;
+    e->at += result == RING_OK ? sizeof size + size : 0;
+    return result;
+}
+
+void ring_release(struct ring_end *e)
+{
+    __atomic_store_n(&e->ring->tail, e->at, __ATOMIC_SEQ_CST);
+}
+
+enum ring_result ring_get(struct ring_end *e, uint8_t *buffer, size_t *len, bool *wake)
+{
+    uint32_t size;
+    enum ring_result result = look(e, buffer, &size);
+    if (result != RING_OK)
+        return result;
     *len = size;
     if (buffer[0] == MSG_CONFIG)
         wipe(e, e->at + sizeof size, size);

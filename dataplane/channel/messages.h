@@ -4,7 +4,9 @@
  * Meeting. The dataplane listens on a Unix SOCK_SEQPACKET socket, control connects. The dataplane answers
  * with one packet: PACKET_HELLO, the layout version (u32) and three descriptors (SCM_RIGHTS): a memfd with two
  * message rings, made for this connection; a memfd with the counter block, which lives as long as the
- * dataplane and is read-only for control; a memfd with the bulk rings, which lives as long. Or it answers PACKET_REFUSED and a line that says why. After that
+ * dataplane and is read-only for control; a memfd with the bulk rings, which lives as long; and perhaps CHANNEL_KEEPS more, which control
+ * understands nothing of: it holds them and hands them to the next dataplane that it starts (--memory), and closes them
+ * when there is to be none. Or it answers PACKET_REFUSED and a line that says why. After that
  * the socket carries only doorbells: one-byte packets, so that both ends can sleep in poll.
  *
  * Rings. One producer, one consumer, one u32 length before each message. A message is a type byte and fields;
@@ -17,7 +19,7 @@
 
 enum {
     CHANNEL_MAGIC = 0x58554c53, /* "SLUX" */
-    CHANNEL_VERSION = 6,        /* of the layouts and messages below; both ends must agree */
+    CHANNEL_VERSION = 7,        /* of the layouts and messages below; both ends must agree */
     CHANNEL_MESSAGE_MAX = 64 * 1024,
     CHANNEL_PART_MAX = 32 * 1024, /* bytes of a long text carried by one message */
     CHANNEL_RING_BYTES = 1 << 20, /* a power of two */
@@ -29,6 +31,7 @@ enum {
     CHANNEL_WORKERS = 64,
     CHANNEL_SNAPLEN_MAX = CHANNEL_MESSAGE_MAX - 256, /* bytes of a captured frame: one message holds it */
     CHANNEL_FILTER_MAX = 512,                        /* instructions of a capture's filter, 8 bytes each */
+    CHANNEL_KEEPS = 3,                               /* descriptors that control holds for the next dataplane */
 };
 
 enum { PACKET_HELLO = 'H', PACKET_REFUSED = 'R', PACKET_DOORBELL = 'D' };
@@ -65,7 +68,6 @@ enum ring_result { RING_OK, RING_EMPTY, RING_FULL, RING_BROKEN };
  * that nobody has used take no memory. Whoever asks for a transfer (control) first sees to it that nobody of his
  * reads or writes there any more; the dataplane then makes the ring empty, with all workers stopped, before it
  * answers. */
-enum { CHANNEL_BULK_SIZE = CHANNEL_WORKERS * CHANNEL_RINGS_SIZE };
 struct ring_end bulk_to_control(void *bulk, unsigned worker);
 struct ring_end bulk_to_dataplane(void *bulk, unsigned worker);
 /* Both ends begin anew at the beginning of the ring. */
@@ -81,6 +83,51 @@ enum bulk_type { /* of a message in a bulk ring; its first byte */
      * cursor with */
     BULK_END = 2
 };
+#define BULK_FLUSHED "FLUSHALL" /* why, if that has ended it: no failure */
+
+/* -- the append-only log: behind the bulk rings, in the same memory ------------------------------------
+ *
+ * Each worker writes records of what it has done into a ring of its own. A record has a number; numbers are without gaps over
+ * all workers, and their order is the order of the log. Control reads the rings in that order and writes the file. What it has
+ * written stays in the rings until it has noted here how far the file goes: so a control that is killed, and the one after it,
+ * write each record once. */
+struct channel_log_place { /* how far the file goes; written by control, for itself and its successor */
+    uint64_t file;  /* number of the increment; 0: none */
+    uint64_t order; /* the last record that is whole in it; LOG_NONE: none, `first` is the next one */
+    uint64_t parts; /* messages of the next one that are */
+    uint64_t bytes; /* of the file */
+    uint64_t db;    /* that was selected last; UINT64_MAX: none */
+};
+#define LOG_NONE UINT64_MAX
+struct channel_log {
+    uint64_t synced __attribute__((aligned(64))); /* control: records up to this one are on the disk */
+    uint32_t asleep;                              /* control: futex: wake me when there is a record */
+    uint64_t first __attribute__((aligned(64)));  /* dataplane: number of the first record since the log began */
+    uint64_t begun;                               /* dataplane: 1 = there is a log */
+    uint64_t order __attribute__((aligned(64)));  /* dataplane: records so far */
+    uint64_t which __attribute__((aligned(64)));  /* which of the two places holds */
+    struct channel_log_place place[2];
+};
+enum {
+    CHANNEL_LOG_OFFSET = CHANNEL_WORKERS * CHANNEL_RINGS_SIZE,
+    CHANNEL_LOG_RINGS = CHANNEL_LOG_OFFSET + 4096,
+    CHANNEL_BULK_SIZE = CHANNEL_LOG_RINGS + CHANNEL_WORKERS * CHANNEL_RINGS_SIZE
+};
+enum log_type { /* of a message in the ring of a log; its first byte, then u64 number of the record */
+    LOG_PART = 1,   /* u32 database, u8 enum log_part, then bytes of a command in RESP */
+    LOG_MARK = 2,   /* u64 file: what follows belongs into the increment of that number; a record of its own */
+    LOG_LAST = 3,   /* nothing: the log ends here; a record of its own */
+    LOG_BROKEN = 4  /* text: records are missing from here on; a record of its own */
+};
+enum log_part { LOG_BEGINS = 1, /* a command */ LOG_ENDS = 2, /* the record does */ };
+static inline struct channel_log *log_shared(void *bulk)
+{
+    return (struct channel_log *)(void *)((uint8_t *)bulk + CHANNEL_LOG_OFFSET);
+}
+struct ring_end log_to_control(void *bulk, unsigned worker);
+/* ring_get(), but the place of the message stays taken until ring_release(). */
+enum ring_result ring_peek(struct ring_end *e, uint8_t *buffer, size_t *len);
+void ring_release(struct ring_end *e);
 
 /* Writes one message or nothing. RING_FULL also asks the consumer to ring back when there is room. */
 enum ring_result ring_put(struct ring_end *e, const uint8_t *message, size_t len);
@@ -138,6 +185,8 @@ bool block_check(const struct channel_block *b, size_t size);
 
 /* -- messages ----------------------------------------------------------------------------------------- */
 
+enum { CHANNEL_AUDIT = 100 }; /* beside the levels of syslog(3) */
+
 enum message_type {
     /* either way, first on a connection */
     MSG_HELLO = 1, /* u32 version, u64 pid, text build */
@@ -153,7 +202,8 @@ enum message_type {
     MSG_EXEC_PART,     /* u64 id, u8 last, bytes: the RESP reply to an EXEC */
     MSG_ASK,           /* u64 id, text client, u32 argc, argc times bytes */
     MSG_STATE,         /* text state, text detail */
-    MSG_LOG,           /* u8 syslog level, text line */
+    MSG_LOG,           /* u8 syslog level, text line; level CHANNEL_AUDIT: a line for the audit log, who TAB what TAB
+                          detail TAB result (command/audit.h) */
     /* captures of frames, control to dataplane */
     MSG_CAPTURE_START, /* u64 id, u32 snaplen, u64 count (0 = no end), u8 directions (1 in, 2 out), u64
                           credit, bytes program: classic BPF, each instruction u16 code, u8 jt, u8 jf, u32 k;
@@ -168,7 +218,8 @@ enum message_type {
     MSG_CAPTURE_ENDED,   /* u64 id, text why, u64 frames seen, u64 matched, u64 dropped for want of room; the
                             last one   of this id */
     /* loading of a snapshot, control to dataplane */
-    MSG_LOAD_START, /* u64 id, u8 enum load_mode, u64 bytes of the file, text its name */
+    MSG_LOAD_START, /* u64 id, u8 enum load_mode, u8 whether the log goes on behind it, u64 bytes of the file, text its
+                       name */
     MSG_LOAD_DATA,  /* u64 id, bytes: the next of the stream of items (below) */
     MSG_LOAD_STOP,  /* u64 id, text why no more comes */
     /* dataplane to control */
@@ -188,6 +239,9 @@ enum load_item {
     LOAD_BYTES = 'B',    /* body bytes */
     LOAD_LAST = 'L',     /* body bytes, the last of the record */
     LOAD_WHOLE = 'W',    /* as LOAD_KEY, and its bytes are all of the body */
+    LOAD_COMMANDS = 'C', /* u64 offset in the file, then bytes of a log: commands in RESP, without MULTI and EXEC, the last of
+                            which may go on in the next item; keys do not follow */
+    LOAD_BREAK = 'c',    /* the same, and its last command ends there */
     LOAD_END = 'E',      /* nothing: the file was sound to its end */
     LOAD_FAILED = 'X',   /* text: why it was not, with the place */
 };

@@ -42,6 +42,8 @@ struct channel {
     /* bulk.c */
     void *bulk;
     int bulk_fd;
+
+    int keeps[CHANNEL_KEEPS]; /* descriptors that control is to hold; [0] = 0: none */
 };
 
 /* connection.c */

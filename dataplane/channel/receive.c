@@ -172,6 +172,7 @@ static bool on_load_start(struct channel *ch, struct message_reader *r)
     struct load_request request = {.name = name};
     request.id = get_u64(r);
     request.mode = get_u8(r);
+    request.logs = get_u8(r);
     request.bytes = get_u64(r);
     get_text(r, name, sizeof name);
     if (!message_done(r) || !ch->ops->load_start || request.mode > LOAD_KEEPING)

@@ -1,5 +1,6 @@
 /* acl.c: the sub-commands of ACL, and what MODULE can say of a box without modules.
  * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/ */
+#include "command/audit.h"
 #include "command/acl.h"
 
 #include <stdlib.h>
@@ -141,7 +142,16 @@ enum command_result acl_setuser_run(struct request *rq)
     /* ACL LOAD's second half, by a name that no user can have. */
     if (rq->client->flags & CLIENT_INTERNAL && rq->argc > 3 && slice_eq(rq->argv[2], SLICE_LIT("\n")))
         return load(rq);
-    if (acl_set(rq, rq->argv[2], rq->argc - 3, rq->argv + 3, why, sizeof why))
+    const struct acl_user *u = acl_user_find(rq->env->acl, rq->argv[2]);
+    struct text before = {0}, after = {0};
+    audit_rules(&before, u ? &u->rights : NULL);
+    bool good = acl_set(rq, rq->argv[2], rq->argc - 3, rq->argv + 3, why, sizeof why);
+    u = acl_user_find(rq->env->acl, rq->argv[2]);
+    audit_rules(&after, u ? &u->rights : NULL);
+    audit_user(rq, rq->argv[2], &before, &after, !good);
+    free(before.p);
+    free(after.p);
+    if (good)
         reply_ok(rq->out);
     else
         reply_errorf(rq->out, "ERR %s", why);

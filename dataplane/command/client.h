@@ -6,6 +6,7 @@
 
 struct acl_user;
 struct command;
+struct effects;
 struct subscriber;
 struct tracker;
 struct transaction;
@@ -34,7 +35,10 @@ enum client_flag {
     CLIENT_UNLIMITED = 1 << 23,  /* authenticated as a user who may do everything: nothing to check */
     CLIENT_CLUSTER = 1 << 28, /* came to its worker's own port: it sees a node of a cluster (command/cluster.h) */
     CLIENT_READONLY = 1 << 29, /* READONLY */
-    CLIENT_WAITING = 512         /* a reply will come later (hop, barrier, control) */
+    CLIENT_WAITING = 512,        /* a reply will come later (hop, barrier, control) */
+    /* Commands of such a client do not go the short way (dispatch.c, row.h). */
+    CLIENT_UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING |
+                     CLIENT_MONITOR | CLIENT_CLUSTER
 };
 
 enum { CLIENT_NAME_MAX = 512 }; /* of a name and of library attributes; Redis knows no limit */
@@ -59,6 +63,7 @@ struct client {
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     struct tracker *tracker;         /* of client-side caching (command/tracking.h), or NULL */
     const struct client_measure *measured; /* set when it is asked for (CLIENT LIST), until the next one is; or NULL */
+    struct effects *effects; /* the record of the log that its command is a part of (command/effects.h), or NULL */
     uint64_t commands, bytes_in, bytes_out;
 };
 

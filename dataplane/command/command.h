@@ -15,6 +15,7 @@
 struct acl;
 struct command;
 struct debug_switches;
+struct effects;
 struct latency;
 struct monitor;
 struct rates;
@@ -61,6 +62,8 @@ enum command_flag { /* names as COMMAND prints them, in lower case */
                                                 for who changes something (FLUSHALL) */
                     CMD_OF_NODE = 1 << 23,   /* CMD_ROUTE_ALL, but in the cluster view about its worker's shard alone */
                     CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
+                    CMD_AUDITED = 1 << 21,   /* control's audit log tells of it; not of CMD_FAST, which are not looked at
+                                                each */
                     CMD_SAMPLED = 1 << 22,   /* as short as a CMD_FAST command, or done in slices: one of many is
                                                 timed (SET) */
                     CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
@@ -197,6 +200,10 @@ const struct command *command_lookup(int argc, const struct slice *argv);
 /* -- running
  * ---------------------------------------------------------------------------------------------------- */
 
+enum {
+    COMMAND_MEASURE_EACH = 64 /* a power of two: one in so many fast commands is measured and counted so many times */
+};
+
 struct command_stats { /* one per id and worker */
     uint64_t calls, usec, rejected, failed;
     uint32_t took[TIME_BUCKETS]; /* calls that were measured, by time (base/times.h) */
@@ -227,7 +234,8 @@ enum observer {
     OBSERVE_MONITOR = 4,
     OBSERVE_LOADING = 8, /* a snapshot is loaded: most commands are refused */
     OBSERVE_SNAPSHOT = 16, /* one is under way: it sees keys before they change (store/snapshot.h) */
-    OBSERVE_REFUSAL = 32  /* no command may write: the last snapshot has failed */
+    OBSERVE_REFUSAL = 32, /* no command may write: the last snapshot has failed */
+    OBSERVE_LOG = 64      /* what changes is logged (command/effects.h) */
 };
 enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
 
@@ -249,6 +257,8 @@ struct box_ops {
     const char *(*fact)(struct command_env *env, const char *name);
     /* Counts an error reply by its first word, for INFO errorstats. */
     void (*error_seen)(struct command_env *env, const char *code);
+    /* A line for control's audit log (command/audit.h), copied. May be NULL. */
+    void (*audit)(struct command_env *env, const char *line);
     /* Calls fn(code, count) for all error codes, summed over workers. */
     void (*each_error)(struct command_env *env, void (*fn)(const char *code, uint64_t count, void *arg),
                        void *arg);
@@ -274,6 +284,8 @@ struct box_ops {
     /* From now on all workers have an eye on what this is for. Only from a CMD_ROUTE_ALL command. */
     void (*observe)(struct command_env *env, enum observer what);
     const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
+    /* A record for the append-only log. NULL: there is none. */
+    void (*log)(struct command_env *env, const struct effects *record);
     /* Stalls this worker (DEBUG SLEEP); tests only. */
     void (*stall)(struct command_env *env, uint64_t usec);
 };
@@ -303,6 +315,7 @@ struct command_env { /* one a worker */
     struct monitor *monitor;   /* of MONITOR, this worker's (command/monitor.h), or NULL */
     unsigned observers;        /* enum observer: who wants to know of each command; mostly 0 */
     const struct request *caller; /* of the script whose command runs */
+    struct effects *effects;      /* of the EXEC or script whose command runs, while there is a log; or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */

@@ -11,7 +11,9 @@
 #include "command/acl.h"
 #include "command/cluster.h"
 #include "command/connection.h"
+#include "command/effects.h"
 #include "command/latency.h"
+#include "command/audit.h"
 #include "command/monitor.h"
 #include "command/notify.h"
 #include "command/slowlog.h"
@@ -22,8 +24,7 @@
 #include "store/snapshot.h"
 
 enum {
-    MANY_KEYS = 64,   /* keys looked at for a route; a command with more takes every shard */
-    MEASURE_EACH = 64 /* a power of two: one in so many fast commands is measured and counted so many times */
+    MANY_KEYS = 64 /* keys looked at for a route; a command with more takes every shard */
 };
 
 /* -- prepare -- */
@@ -262,6 +263,20 @@ static __attribute__((noinline)) bool refuse_stray(struct request *rq)
     "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "  \
     "error."
 
+/* No command may write: the last snapshot has failed, or the log cannot be written. */
+static __attribute__((noinline)) void refuse_writes(struct request *rq)
+{
+    const struct box_ops *box = rq->env->box;
+    const char *why = box && box->fact ? box->fact(rq->env, "aof_write_error") : NULL;
+    char text[320];
+    if (why && *why) {
+        snprintf(text, sizeof text, "MISCONF Errors writing to the AOF file: %s", why);
+        refuse(rq, text);
+    } else {
+        refuse(rq, MISCONF);
+    }
+}
+
 /* stop-writes-on-bgsave-error. PING as well, so that whoever watches over the box sees it. */
 static bool is_refused(const struct request *rq)
 {
@@ -289,7 +304,7 @@ static inline __attribute__((always_inline)) bool rejected(struct request *rq, b
     else if (listens && in_vain(rq))
         refuse_listener(rq);
     else if (rq->env->observers & OBSERVE_REFUSAL && is_refused(rq))
-        refuse(rq, MISCONF);
+        refuse_writes(rq);
     else
         return false;
     if (rq->cmd)
@@ -350,7 +365,7 @@ static enum command_result run_told(struct request *rq)
         t->current = rq->client->id;
     if (env->observers & OBSERVE_SNAPSHOT)
         show_keys(rq);
-    enum command_result result = rq->cmd->run(rq);
+    enum command_result result = env->observers & OBSERVE_LOG ? effects_run(rq) : rq->cmd->run(rq);
     if (t)
         t->current = outer;
     if (env->observers & OBSERVE_EVENTS)
@@ -383,14 +398,21 @@ static inline enum command_result ran(struct request *rq, enum command_result re
     return result;
 }
 
+static __attribute__((noinline)) void audit_if_done(const struct request *rq, enum command_result result, uint32_t errors)
+{
+    if (result != CMD_ELSEWHERE)
+        audit_command(rq, rq->out->errors != errors);
+}
+
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
     const char *why = is_loading(rq);
-    if (!why && is_refused(rq))
-        why = MISCONF;
-    if (why) {
-        refuse(rq, why);
+    if (why || is_refused(rq)) {
+        if (why)
+            refuse(rq, why);
+        else
+            refuse_writes(rq);
         env->stats[rq->cmd->id].rejected++;
         return CMD_DONE;
     }
@@ -399,9 +421,12 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
     size_t seen = monitored ? env->monitor->seen.len : 0;
     if (monitored && script) /* before its commands */
         monitor_note_always(rq);
+    const uint32_t errors = rq->out->errors;
     uint64_t begin = __rdtsc();
     enum command_result result = run_told(rq);
     uint64_t cycles = __rdtsc() - begin;
+    if (rq->cmd->flags & CMD_AUDITED)
+        audit_if_done(rq, result, errors);
     if (monitored && result == CMD_ELSEWHERE)
         env->monitor->seen.len = seen; /* nothing was done */
     else if (monitored && !script)
@@ -413,9 +438,13 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
 /* One that stands for `weight` calls. */
 static __attribute__((noinline)) enum command_result run_measured(struct request *rq, uint64_t weight)
 {
+    const uint32_t errors = rq->out->errors;
     uint64_t begin = __rdtsc();
     enum command_result result = rq->cmd->run(rq);
-    return ran(rq, result, __rdtsc() - begin, weight);
+    uint64_t cycles = __rdtsc() - begin;
+    if (rq->cmd->flags & CMD_AUDITED)
+        audit_if_done(rq, result, errors);
+    return ran(rq, result, cycles, weight);
 }
 
 /* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for
@@ -424,7 +453,7 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
 {
     struct command_env *env = rq->env;
     struct command_stats *stats = &env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !env->conf->times_all ? MEASURE_EACH : 1;
+    uint64_t weight = rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !env->conf->times_all ? COMMAND_MEASURE_EACH : 1;
     count_one(env->counters, COUNTER_commands_processed);
     if (__builtin_expect(env->observers != 0, 0))
         return run_observed(rq);
@@ -516,13 +545,11 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
 enum command_result command_execute(struct request *rq, struct resp_writer *out)
 {
     enum {
-        USUAL = CLIENT_UNLIMITED, /* authenticated, too */
-        UNUSUAL = CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_CACHING |
-                  CLIENT_MONITOR | CLIENT_CLUSTER
+        USUAL = CLIENT_UNLIMITED /* authenticated, too */
     };
     struct client *c = rq->client;
     const struct command *cmd = rq->cmd;
-    if (__builtin_expect((c->flags & (USUAL | UNUSUAL)) != USUAL || !cmd || rq->bad_arity, 0) ||
+    if (__builtin_expect((c->flags & (USUAL | CLIENT_UNUSUAL)) != USUAL || !cmd || rq->bad_arity, 0) ||
         (cmd->flags & CMD_DENYOOM && no_room(rq)))
         return execute_otherwise(rq, out, NULL);
     rq->out = rq->wire = out;

@@ -187,6 +187,13 @@ static void of_loading(struct info *i, const char *name)
         info_text(i, name, server_fact(i->env, name, "0"));
 }
 
+/* There only while there is a log. */
+static void of_log(struct info *i, const char *name)
+{
+    if (*server_fact(i->env, "aof_enabled", "0") == '1')
+        info_text(i, name, server_fact(i->env, name, "0"));
+}
+
 const struct info_row info_persistence[] = {
     INFO_FACT("loading", "0"),
     INFO_FIXED("async_loading", "0"),
@@ -218,6 +225,12 @@ const struct info_row info_persistence[] = {
     INFO_FIXED("aof_last_cow_size", "0"),
     INFO_FIXED("module_fork_in_progress", "0"),
     INFO_FIXED("module_fork_last_cow_size", "0"),
+    INFO_PRINT("aof_current_size", of_log),
+    INFO_PRINT("aof_base_size", of_log),
+    INFO_PRINT("aof_pending_rewrite", of_log),
+    INFO_PRINT("aof_buffer_length", of_log),
+    INFO_PRINT("aof_pending_bio_fsync", of_log),
+    INFO_PRINT("aof_delayed_fsync", of_log),
     INFO_PRINT("loading_start_time", of_loading),
     INFO_PRINT("loading_total_bytes", of_loading),
     INFO_PRINT("loading_rdb_used_mem", of_loading),

@@ -4,6 +4,7 @@
 #include "command/server.h"
 #include "base/number.h"
 #include "command/tracking.h"
+#include "store/snapshot.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -146,9 +147,18 @@ enum command_result flushdb_run(struct request *rq)
     return flush(rq, rq->client->db);
 }
 
+/* A snapshot that is under way ends, as Redis ends the child that writes it. */
 enum command_result flushall_run(struct request *rq)
 {
-    return flush(rq, UINT_MAX);
+    const struct shard_span span = request_shards(rq);
+    uint32_t errors = rq->out->errors;
+    enum command_result result = flush(rq, UINT_MAX);
+    if (rq->out->errors != errors)
+        return result;
+    count_one(rq->env->counters, COUNTER_flushes_of_all);
+    for (unsigned i = span.first; i < span.end; i++)
+        snapshot_flush_all(rq->env->ks->shard[i]);
+    return result;
 }
 
 /* A number that fits an int, as Redis reads database numbers here. */
@@ -244,6 +254,8 @@ enum command_result waitaof_run(struct request *rq)
         reply_error(rq->out, "ERR value is out of range, must be positive");
         return CMD_DONE;
     }
+    if (local && rq->env->observers & OBSERVE_LOG)
+        return server_ask_control(rq, "the log is not waited for");
     if (local) {
         reply_error(rq->out, "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
         return CMD_DONE;
@@ -288,7 +300,15 @@ enum command_result bgsave_run(struct request *rq)
         reply_syntax_error(rq->out);
         return CMD_DONE;
     }
-    return server_ask_control(rq, "nothing was saved");
+    if (!(rq->client->flags & CLIENT_DENY_BLOCKING))
+        return server_ask_control(rq, "nothing was saved");
+    if (slice_is(slice_str(server_fact(rq->env, "rdb_bgsave_in_progress", "0")), "1")) {
+        reply_error(rq->out, "ERR Background save already in progress");
+        return CMD_DONE;
+    }
+    count_one(rq->env->counters, COUNTER_snapshots_scheduled); /* control looks at it each second */
+    reply_simple(rq->out, "Background saving scheduled");
+    return CMD_DONE;
 }
 
 enum command_result bgrewriteaof_run(struct request *rq)

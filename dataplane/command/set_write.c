@@ -1,5 +1,6 @@
 /* set_write.c: set commands that change one set or two: SADD, SREM, SPOP, SMOVE.
  * https://redis.io/docs/latest/commands/?group=set */
+#include "command/effects.h"
 #include "command/set_commands.h"
 #include "store/set.h"
 
@@ -53,6 +54,8 @@ static void pop_one(struct request *rq, struct value_at *v)
     struct set_member member;
     set_random(v->s, v->e, &member);
     reply_bulk(rq->out, member.text);
+    if (effects_of(rq))
+        effects_popped(rq, member.text);
     set_remove(v, member.text);
 }
 
@@ -64,6 +67,8 @@ static void pop_many(struct request *rq, struct value_at *v, uint64_t count)
         return;
     if (count >= n) {
         set_scan(v->s, v->e, 0, UINT64_MAX, reply_member, rq->out);
+        if (effects_of(rq))
+            effects_deleted(rq, v->key->name);
         store_delete(v->s, v->db, v->key);
         return;
     }

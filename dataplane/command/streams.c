@@ -1,6 +1,7 @@
 /* streams.c: IDs and entries in requests and replies (streams.h). */
 #include "command/streams.h"
 #include "base/number.h"
+#include "command/effects.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -171,5 +172,7 @@ struct stream_consumer *request_stream_consumer(struct request *rq, struct value
         reply_oom(rq->out);
     else if (*made)
         request_event(rq, v->key);
+    if (c && *made && effects_of(rq))
+        effects_consumer(rq, v->key->name, g, name);
     return c;
 }

@@ -4,6 +4,7 @@
  * A claim first reserves memory for all that may change hands, then decides and changes entry by entry, and
  * replies when it knows how many there are. */
 #include "base/number.h"
+#include "command/effects.h"
 #include "command/stream_commands.h"
 #include "command/streams.h"
 #include <limits.h>
@@ -250,7 +251,8 @@ static bool read_claim(struct request *rq, struct claim *cl, struct claim_option
     for (; i < rq->argc; i++)
         if (!read_claim_option(rq, cl, o, &i))
             return false;
-    if (o->delivered < 0 || o->delivered > (int64_t)rq->env->now_ms)
+    bool loading = rq->client->flags & CLIENT_INTERNAL; /* time stands still then (load_log.c) */
+    if (o->delivered < 0 || (o->delivered > (int64_t)rq->env->now_ms && !loading))
         o->delivered = (int64_t)rq->env->now_ms;
     return true;
 }
@@ -262,6 +264,8 @@ static void claim_one(struct request *rq, struct claim *cl, const struct claim_o
     if (!stream_has(stream_of(&cl->v), id)) {
         if (p)
             stream_pending_remove(&cl->v, cl->g, id);
+        if (p && effects_of(rq))
+            effects_dropped(rq, rq->argv[1], cl->g, id);
         return;
     }
     if (!p || (p->consumer && cl->min_idle > 0 && idle_time(rq, p) < cl->min_idle))
@@ -276,6 +280,8 @@ static void claim_one(struct request *rq, struct claim *cl, const struct claim_o
     stream_pending_take(&cl->v, cl->c, p);
     cl->c->active = (int64_t)rq->env->now_ms;
     cl->claimed.id[cl->claimed.count++] = id;
+    if (effects_of(rq))
+        effects_claimed(rq, rq->argv[1], cl->g, cl->c, p);
 }
 
 static bool reserve_claims(struct claim *cl, const struct claim_options *o, struct turn *turn)
@@ -298,8 +304,11 @@ static void run_claim(struct request *rq, struct claim *cl, const struct claim_o
         reply_oom(rq->out);
         return;
     }
-    if (stream_id_compare(o->last, cl->g->last) > 0)
+    if (stream_id_compare(o->last, cl->g->last) > 0) {
         cl->g->last = o->last;
+        if (effects_of(rq))
+            effects_read(rq, rq->argv[1], cl->g);
+    }
     cl->c->seen = (int64_t)rq->env->now_ms;
     for (int i = 0; i < o->ids; i++, turn_take(rq->turn))
         claim_one(rq, cl, o, o->id[i]);
@@ -397,6 +406,8 @@ static void run_autoclaim(struct request *rq, struct claim *cl, struct stream_id
         stream_pending_take(&cl->v, cl->c, p);
         p->delivered = cl->c->active = (int64_t)rq->env->now_ms;
         p->deliveries += !cl->just_id;
+        if (effects_of(rq))
+            effects_claimed(rq, rq->argv[1], cl->g, cl->c, p);
     }
     reply_array(rq->out, 3);
     reply_stream_id(rq->out, next);
@@ -404,6 +415,8 @@ static void run_autoclaim(struct request *rq, struct claim *cl, struct stream_id
     reply_array(rq->out, cl->deleted.count);
     for (size_t i = 0; i < cl->deleted.count; i++, turn_take(rq->turn)) {
         stream_pending_remove(&cl->v, cl->g, cl->deleted.id[i]);
+        if (effects_of(rq))
+            effects_dropped(rq, rq->argv[1], cl->g, cl->deleted.id[i]);
         reply_stream_id(rq->out, cl->deleted.id[i]);
     }
 }

@@ -4,6 +4,7 @@
  * what becomes pending, then the reply. Nothing has changed when memory is short. With BLOCK and without
  * entries they wait (request_block), XREAD with what "$" stood for then; the key that has become ready is the
  * one that is read again. */
+#include "command/effects.h"
 #include "command/stream_commands.h"
 #include "command/streams.h"
 #include <stdio.h>
@@ -311,12 +312,15 @@ static bool reserve_all(struct request *rq, const struct read_options *o, struct
 /* -- replies
  * --------------------------------------------------------------------------------------------------- */
 
-static void reply_old(struct request *rq, const struct stream *st, struct stream_pending *p)
+static void reply_old(struct request *rq, const struct reading *r, struct stream_pending *p)
 {
+    const struct stream *st = stream_of(&r->v);
     if (stream_has(st, p->id)) {
         reply_stream_entry_of(rq->out, st, p->id);
         p->delivered = (int64_t)rq->env->now_ms;
         p->deliveries++;
+        if (effects_of(rq))
+            effects_claimed(rq, r->key.name, r->g, r->c, p);
         return;
     }
     reply_array(rq->out, 2);
@@ -341,7 +345,7 @@ static uint64_t list_history(struct request *rq, const struct read_options *o, c
             continue;
         count++;
         if (reply)
-            reply_old(rq, stream_of(&r->v), p);
+            reply_old(rq, r, p);
     }
     return count;
 }
@@ -360,7 +364,11 @@ static void reply_news(struct request *rq, const struct read_options *o, struct 
         stream_pending_take(&r->v, r->c, p);
         p->delivered = r->c->active = (int64_t)rq->env->now_ms;
         p->deliveries = 1;
+        if (effects_of(rq))
+            effects_claimed(rq, r->key.name, r->g, r->c, p);
     }
+    if (effects_of(rq))
+        effects_read(rq, r->key.name, r->g);
 }
 
 static void reply_reading(struct request *rq, const struct read_options *o, struct reading *r)

@@ -1,6 +1,8 @@
 /* table.c: the command table: families of rows joined, numbered and found by name. A name is found by its
  * length and its first and last eight bytes, case folded, in a small open-addressed table. */
 #include "base/times.h"
+#include "command/row.h"
+#include "command/string_commands.h"
 #include "command/table.h"
 
 #include <stdio.h>
@@ -86,6 +88,14 @@ const struct command_slot *command_slot_find(struct slice name)
     }
 }
 
+const void *row_note(void)
+{
+    for (unsigned i = 0; i <= table.mask; i++)
+        if (table.slot[i].len && table.slot[i].in_rows)
+            return &table.slot[i];
+    return NULL;
+}
+
 const struct command *command_sub_find(const struct command *container, struct slice name)
 {
     for (const struct command *sub = container->sub; sub && sub->name; sub++)
@@ -123,6 +133,7 @@ static bool insert_name(const char *name, const struct command *cmd, char *error
                                 .exact = s.len <= 16 && letters_only(name),
                                 .arity = cmd->arity,
                                 .container = cmd->sub != NULL,
+                                .in_rows = cmd->run == get_command,
                                 .family = cmd->family};
     fold_name(s, &slot.head, &slot.tail);
     unsigned i = slot_of(slot.head, slot.tail, s.len);

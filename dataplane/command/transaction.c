@@ -8,6 +8,7 @@
 #include "command/acl.h"
 #include "command/cluster.h"
 #include "command/connection.h"
+#include "command/effects.h"
 #include "command/transaction_commands.h"
 
 #include <stdlib.h>
@@ -468,6 +469,10 @@ static void run_queued(struct request *rq, struct transaction *t)
     struct request next;
     uint32_t errors = out->errors;
     bool everywhere = rq->route == ROUTE_ALL;
+    struct effects record;
+    uint8_t room[512];
+    effects_begin(&record, room, sizeof room);
+    rq->client->effects = rq->env->observers & OBSERVE_LOG ? &record : NULL;
     unwatch(rq->env, t); /* nobody need tell us what we change ourselves */
     rq->client->flags = (rq->client->flags & ~(uint32_t)CLIENT_COUNTED) | CLIENT_DENY_BLOCKING;
     if (rq->turn)
@@ -478,6 +483,8 @@ static void run_queued(struct request *rq, struct transaction *t)
     if (rq->turn)
         command_turns_of_store(rq->env, rq->turn, everywhere);
     rq->client->flags &= ~(uint32_t)CLIENT_DENY_BLOCKING;
+    rq->client->effects = NULL;
+    effects_end(rq->env, &record);
     out->errors = errors; /* they count as those of the commands that made them */
     discard(rq->env, rq->client);
 }

@@ -374,25 +374,6 @@ static inline size_t small_header(const struct resp_reader *r, const struct resp
     return n > r->cap || n > limits->max_args ? 0 : len;
 }
 
-/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is
- * another. Six bytes can be read. */
-static inline size_t small_length(const uint8_t *p, size_t *len)
-{
-    unsigned a = p[1] - '0', b = p[2] - '0', c = p[3] - '0';
-    if (a > 9)
-        return 0;
-    *len = a;
-    if (p[2] == '\r')
-        return 4;
-    if (b > 9 || a == 0)
-        return 0;
-    *len = a * 10 + b;
-    if (p[3] == '\r')
-        return 5;
-    *len = *len * 10 + c;
-    return c <= 9 && p[4] == '\r' ? 6 : 0;
-}
-
 /* Arguments *arg to end, with lengths below 1000, from p on. Returns where they end in the window, NULL if
  * one is anything else. */
 static inline const uint8_t *small_args(struct slice w, const uint8_t *p, struct resp_arg *arg,
@@ -401,7 +382,7 @@ static inline const uint8_t *small_args(struct slice w, const uint8_t *p, struct
     for (size_t left = w.len - (size_t)(p - w.p); arg < end; arg++) {
         if (left < 6 || p[0] != '$')
             return NULL;
-        size_t len, header = small_length(p, &len), all = header + len + 2;
+        size_t len, header = resp_small_length(p, &len), all = header + len + 2;
         if (header == 0 || left < all)
             return NULL;
         *arg = (struct resp_arg){(uint32_t)(p - w.p) + (uint32_t)header, (uint32_t)len};
@@ -422,14 +403,6 @@ static inline void keep_begin(struct resp_reader *r, struct slice w, unsigned co
     r->begin_mask = (1u << len) - 1;
     r->begin_argc = (uint8_t)count;
     r->begin_arg = r->arg[0];
-}
-
-static inline bool begins_alike(const struct resp_reader *r, struct slice w)
-{
-    if (w.len < RESP_BEGIN)
-        return false;
-    unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes_load16(w.p), bytes_load16(r->begin)));
-    return (same & r->begin_mask) == r->begin_mask;
 }
 
 /* A whole request of a few arguments with lengths below 1000, as nearly all are, straight through. False if
@@ -479,7 +452,7 @@ enum resp_result resp_read(struct resp_reader *r, const struct resp_limits *limi
 {
     /* One more that begins as the last one did: without a call. A beginning is remembered only from a small
      * request to the next: nothing is half read, and no argument is quoted. */
-    if (begins_alike(r, window) && limits->max_bulk >= SMALL) {
+    if (resp_begins_alike(r, window) && limits->max_bulk >= SMALL) {
         const uint8_t *p = small_args(window, window.p + r->begin_len, r->arg + 1, r->arg + r->begin_argc);
         if (__builtin_expect(p != NULL, 1)) {
             r->arg[0] = r->begin_arg;

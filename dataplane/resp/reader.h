@@ -7,6 +7,7 @@
  * (perhaps at another address): the reader goes on where it stopped and never looks twice at a byte.
  * Arguments are offsets until the request is complete, then slices into that last window. */
 #pragma once
+#include "base/bytes.h"
 #include "base/slice.h"
 
 struct resp_limits {
@@ -78,4 +79,48 @@ static inline struct slice resp_arg(const struct resp_reader *r, struct slice wi
 {
     const uint8_t *base = r->quoted ? r->scratch : window.p;
     return (struct slice){base + r->arg[i].off, r->arg[i].len};
+}
+
+/* -- short requests, inline -- */
+
+/* The length behind a '$', of one to three digits, in *len; returns the bytes of its line, 0 if it is
+ * another. Six bytes can be read. */
+static inline size_t resp_small_length(const uint8_t *p, size_t *len)
+{
+    unsigned a = p[1] - '0', b = p[2] - '0', c = p[3] - '0';
+    if (a > 9)
+        return 0;
+    *len = a;
+    if (p[2] == '\r')
+        return 4;
+    if (b > 9 || a == 0)
+        return 0;
+    *len = a * 10 + b;
+    if (p[3] == '\r')
+        return 5;
+    *len = *len * 10 + c;
+    return c <= 9 && p[4] == '\r' ? 6 : 0;
+}
+
+/* Does the window begin as the last request did, if that was a small one? */
+static inline bool resp_begins_alike(const struct resp_reader *r, struct slice w)
+{
+    if (w.len < RESP_BEGIN)
+        return false;
+    unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes_load16(w.p), bytes_load16(r->begin)));
+    return (same & r->begin_mask) == r->begin_mask;
+}
+
+/* The second and last argument of a request at the window's beginning that begins as the last one did. False if
+ * that had not two, or this is anything else, or not whole. */
+static inline bool resp_second_alike(const struct resp_reader *r, struct slice w, struct slice *second)
+{
+    size_t len, header, begin = r->begin_len;
+    if (r->begin_argc != 2 || !resp_begins_alike(r, w) || w.len - begin < 6 || w.p[begin] != '$')
+        return false;
+    header = resp_small_length(w.p + begin, &len);
+    if (!header || w.len - begin < header + len + 2)
+        return false;
+    *second = (struct slice){w.p + begin + header, len};
+    return true;
 }

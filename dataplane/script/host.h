@@ -1,5 +1,6 @@
 /* host.h: a worker's interpreter, for the files of this folder. */
 #pragma once
+#include "command/effects.h"
 #include "script/library.h"
 
 #include <lauxlib.h>
@@ -46,6 +47,7 @@ struct script_host {
     const char *why;         /* what ended says */
     struct request *rq;      /* who runs the script */
     struct client client;    /* in whose name its commands run */
+    struct effects record;   /* of the log, if it is no part of another one */
     struct program *program; /* what runs: one of the two */
     struct script *script;
     struct function *function;

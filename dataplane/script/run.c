@@ -2,6 +2,7 @@
  * https://redis.io/docs/latest/develop/interact/programmability/ */
 #include "base/coroutine.h"
 #include "command/acl.h"
+#include "command/effects.h"
 #include "script/host.h"
 
 #include <stdlib.h>
@@ -175,6 +176,9 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
                       (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED | CLIENT_CLUSTER));
     if (c->flags & CLIENT_INTERNAL)
         h->client.flags |= CLIENT_UNLIMITED;
+    effects_begin(&h->record, NULL, 0);
+    if (rq->env->observers & OBSERVE_LOG)
+        h->client.effects = c->effects ? c->effects : &h->record;
     lua_gc(h->L, LUA_GCRESTART, 0);
     host_limit_time(h, threshold_ms(rq) * 1000, "Script took longer than busy-reply-threshold and was ended");
 }
@@ -222,6 +226,8 @@ static void end(struct script_host *h)
     }
     acl_user_drop(h->client.user);
     h->client.user = NULL;
+    h->client.effects = NULL;
+    effects_end(h->rq->env, &h->record);
     h->rq = NULL;
     h->program = NULL;
     h->script = NULL;

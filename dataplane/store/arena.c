@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { HUGEPAGE = 2 << 20, PAGE = 4096 };
 
@@ -16,20 +18,42 @@ static uint64_t round_up(uint64_t n, uint64_t step)
 }
 
 /* Another address than the fixed one works as well, but a later process could not take the arena over. */
-static void *map_at(uint64_t size, int flags)
+static void *map_at(uint64_t size, int flags, int fd)
 {
     int prot = PROT_READ | PROT_WRITE;
-    void *p = mmap((void *)ARENA_ADDRESS, size, prot, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p = mmap((void *)ARENA_ADDRESS, size, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
     if (p == MAP_FAILED && errno == EEXIST)
-        p = mmap(NULL, size, prot, flags, -1, 0);
+        p = mmap(NULL, size, prot, flags, fd, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
-static bool map_memory(struct arena *a, int hugepages, char *error, size_t error_size)
+void arena_files_clear(const struct arena_files *files)
+{
+    (void)!ftruncate(files->huge, 0);
+    (void)!ftruncate(files->small, 0);
+}
+
+/* Empty, and then as long as that: whatever was in it is gone. */
+static void *map_file(uint64_t size, int fd)
+{
+    if (fd < 0 || ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)size) < 0)
+        return NULL;
+    void *p = map_at(size, MAP_SHARED, fd);
+    if (!p)
+        (void)!ftruncate(fd, 0);
+    return p;
+}
+
+static bool map_memory(struct arena *a, int hugepages, const struct arena_files *files, char *error, size_t error_size)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    if (files) /* the room that an old one takes is needed */
+        arena_files_clear(files);
     if (hugepages != 0) {
-        a->base = map_at(a->size, flags | MAP_HUGETLB);
+        a->base = map_file(a->size, files ? files->huge : -1);
+        a->kept = a->base != NULL;
+        if (!a->base)
+            a->base = map_at(a->size, flags | MAP_HUGETLB, -1);
         a->hugepages = a->base != NULL;
     }
     if (!a->base && hugepages == 1) {
@@ -40,10 +64,13 @@ static bool map_memory(struct arena *a, int hugepages, char *error, size_t error
         return false;
     }
     if (!a->base) {
-        a->base = map_at(a->size, flags | MAP_NORESERVE);
-        if (a->base)
-            madvise(a->base, a->size, MADV_HUGEPAGE);
+        a->base = map_file(a->size, files ? files->small : -1);
+        a->kept = a->base != NULL;
     }
+    if (!a->base)
+        a->base = map_at(a->size, flags | MAP_NORESERVE, -1);
+    if (a->base && !a->hugepages)
+        madvise(a->base, a->size, MADV_HUGEPAGE);
     if (!a->base)
         snprintf(error, error_size, "cannot map an arena of %llu MB: %s", (unsigned long long)(a->size >> 20),
                  strerror(errno));
@@ -114,8 +141,29 @@ static void skip_zero_granules(struct arena *a, uint32_t extents)
             }
 }
 
-struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int *node, char *error,
-                        size_t error_size)
+static uint64_t rounded_size(uint64_t size)
+{
+    if (size > ARENA_LARGEST)
+        size = ARENA_LARGEST;
+    return round_up(size < 4 * HUGEPAGE ? 4 * HUGEPAGE : size, HUGEPAGE);
+}
+
+static void lay_out(struct arena *a)
+{
+    uint64_t extents = a->size >> EXTENT_SHIFT;
+    a->header = (void *)a->base;
+    a->bitmap = (void *)(a->base + PAGE);
+    a->extent = (void *)(a->base + PAGE + round_up(round_up(extents, 64) / 8, PAGE));
+}
+
+uint64_t arena_tables(const struct arena *a)
+{
+    uint64_t extents = a->size >> EXTENT_SHIFT;
+    return PAGE + round_up(round_up(extents, 64) / 8, PAGE) + round_up(extents * sizeof(struct extent), PAGE);
+}
+
+struct arena *arena_make(uint64_t size, int hugepages, unsigned shards, const int *node, const struct arena_files *files,
+                         char *error, size_t error_size)
 {
     struct arena *a = calloc(1, sizeof *a);
     if (!a || shards == 0 || shards > ARENA_SHARDS) {
@@ -123,28 +171,29 @@ struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int
         free(a);
         return NULL;
     }
-    if (size > ARENA_LARGEST)
-        size = ARENA_LARGEST;
-    a->size = round_up(size < 4 * HUGEPAGE ? 4 * HUGEPAGE : size, HUGEPAGE);
-    if (!map_memory(a, hugepages, error, error_size)) {
+    a->size = rounded_size(size);
+    if (!map_memory(a, hugepages, files, error, error_size)) {
         free(a);
         return NULL;
     }
     uint32_t extents = (uint32_t)(a->size >> EXTENT_SHIFT);
-    uint64_t bitmap = round_up(extents, 64) / 8, table = (uint64_t)extents * sizeof(struct extent);
-    a->header = (void *)a->base;
-    a->bitmap = (void *)(a->base + PAGE);
-    a->extent = (void *)(a->base + PAGE + round_up(bitmap, PAGE));
-    *a->header = (struct arena_header){.magic = ARENA_MAGIC,
-                                       .layout = ARENA_LAYOUT,
-                                       .generation = 1,
-                                       .size = a->size,
-                                       .base = (uintptr_t)a->base};
-    uint64_t taken = PAGE + round_up(bitmap, PAGE) + round_up(table, PAGE);
-    make_zones(a, (uint32_t)(round_up(taken, EXTENT_SIZE) >> EXTENT_SHIFT), extents, shards, node);
+    lay_out(a);
+    make_zones(a, (uint32_t)(round_up(arena_tables(a), EXTENT_SIZE) >> EXTENT_SHIFT), extents, shards, node);
     bind_zones(a);
     skip_zero_granules(a, extents);
+    *a->header = (struct arena_header){
+        .magic = ARENA_MAGIC, .generation = 1, .size = a->size, .base = (uintptr_t)a->base, .zones = a->zones};
+    for (unsigned z = 0; z < a->zones; z++) {
+        a->header->zone[z].node = a->zone[z].node;
+        a->header->zone[z].first = a->zone[z].first;
+        a->header->zone[z].end = a->zone[z].end;
+    }
     return a;
+}
+
+struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int *node, char *error, size_t error_size)
+{
+    return arena_make(size, hugepages, shards, node, NULL, error, error_size);
 }
 
 void arena_free(struct arena *a)
@@ -154,9 +203,81 @@ void arena_free(struct arena *a)
     free(a);
 }
 
+/* -- one that another process has left -- */
+
+static uint64_t size_of_file(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+struct arena *arena_find(uint64_t size, int hugepages, const struct arena_files *files, char *why, size_t why_size)
+{
+    uint64_t huge = size_of_file(files->huge), small = size_of_file(files->small);
+    bool on_huge = huge != 0;
+    *why = 0;
+    if (!huge && !small)
+        return NULL;
+    size = rounded_size(size);
+    if (on_huge ? hugepages == 0 : hugepages == 1)
+        snprintf(why, why_size, "it %s on hugepages", on_huge ? "lies" : "does not lie");
+    else if ((huge && small) || (on_huge ? huge : small) != size)
+        snprintf(why, why_size, "it has %llu MB and the configuration says %llu",
+                 (unsigned long long)((on_huge ? huge : small) >> 20), (unsigned long long)(size >> 20));
+    struct arena *a = *why ? NULL : calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->size = size;
+    a->hugepages = on_huge;
+    a->kept = true;
+    a->base = mmap((void *)ARENA_ADDRESS, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                   on_huge ? files->huge : files->small, 0);
+    if (a->base == MAP_FAILED || (uintptr_t)a->base != ARENA_ADDRESS) {
+        snprintf(why, why_size, "it cannot be mapped at its address: %s", strerror(errno));
+        if (a->base != MAP_FAILED)
+            munmap(a->base, size);
+        free(a);
+        return NULL;
+    }
+    lay_out(a);
+    return a;
+}
+
+bool arena_adopt(struct arena *a)
+{
+    const struct arena_header *h = a->header;
+    uint32_t extents = (uint32_t)(a->size >> EXTENT_SHIFT);
+    memset(a->bitmap, 0, round_up(extents, 64) / 8);
+    a->zones = h->zones;
+    if (a->zones == 0 || a->zones > ARENA_ZONES)
+        return false;
+    for (unsigned z = 0; z < a->zones; z++) {
+        struct arena_zone *zone = &a->zone[z];
+        *zone = (struct arena_zone){h->zone[z].node, h->zone[z].first, h->zone[z].end, h->zone[z].first, 0};
+        zone->left = zone->end - zone->first;
+        if (zone->first >= zone->end || zone->end > extents)
+            return false;
+    }
+    skip_zero_granules(a, extents);
+    for (unsigned z = 0; z < a->zones; z++)
+        for (uint32_t i = a->zone[z].first; i < a->zone[z].end;) {
+            const struct extent *x = &a->extent[i];
+            uint32_t run = x->state == EXTENT_SLAB || x->state == EXTENT_LARGE ? x->run : 0;
+            if (run > a->zone[z].end - i)
+                return false;
+            if (run) {
+                set_bits(a, i, run, true);
+                a->zone[z].left -= run;
+            }
+            i += run ? run : 1;
+        }
+    bind_zones(a);
+    return true;
+}
+
 uint64_t arena_capacity(const struct arena *a)
 {
-    return ((uint64_t)(a->zone[a->zones - 1].end - a->zone[0].first)) << EXTENT_SHIFT;
+    return ((uint64_t)(a->zone[a->zones - 1].end - a->zone[0].first - a->fixed)) << EXTENT_SHIFT;
 }
 
 static void arena_lock(struct arena *a)

@@ -28,14 +28,30 @@
 enum {
     EXTENT_SHIFT = 16,
     EXTENT_SIZE = 1 << EXTENT_SHIFT,
-    ARENA_LAYOUT = 1, /* raised whenever anything that lies in the arena changes its form */
     ARENA_ZONES = 64,
     ARENA_SHARDS = 64
 };
 
+/* Of a store that a later process may take over (warm.h): what it is made for, where its parts are, and whether it was
+ * left in order. */
 struct arena_header {
-    uint64_t magic, layout, generation;
-    uint64_t size, base;
+    uint64_t magic, layout, generation; /* generation: processes that have used it, counted from 1 */
+    uint64_t size, base, seed;
+    uint32_t state; /* ARENA_... */
+    uint32_t shards, databases, zones;
+    struct {
+        int32_t node;
+        uint32_t first, end;
+    } zone[64];
+    uint32_t shard[64]; /* the extent at which each one's struct lies */
+    uint64_t sum;       /* of all that, the tables and the shards, when it was left */
+};
+enum { ARENA_IN_USE = 1, ARENA_LEFT = 2 };
+
+/* Where its memory comes from: files without a name (memfd_create), empty or with an arena of another process in them.
+ * -1 = there is none. */
+struct arena_files {
+    int huge, small; /* on hugepages of 2 MB, and not */
 };
 
 /* What the owner of an extent notes about it (see slab.c). */
@@ -67,10 +83,12 @@ struct arena {
     uint64_t *bitmap; /* a set bit: in use */
     struct extent *extent;
     bool hugepages;
+    bool kept; /* in a file: outlives the process */
     bool lock;
     unsigned zones;
     struct arena_zone zone[ARENA_ZONES];
     uint8_t shard_zone[ARENA_SHARDS];
+    uint32_t fixed; /* extents that are taken for good */
 };
 
 /* Maps an arena of at least size bytes for `shards` shards, shard i's memory on NUMA node node[i] (-1 = any).
@@ -78,13 +96,25 @@ struct arena {
  * one line in error if that cannot be done. */
 struct arena *arena_new(uint64_t size, int hugepages, unsigned shards, const int *node, char *error,
                         size_t error_size);
+/* The same in files (NULL: in memory of the process). What they had goes. */
+struct arena *arena_make(uint64_t size, int hugepages, unsigned shards, const int *node, const struct arena_files *files,
+                         char *error, size_t error_size);
+/* What lies in files, at the same address: for who then says whether it is to be believed. The one that is taken over
+ * must be of this size and kind. NULL: there is none of that kind; `why` says so if there is something else. */
+struct arena *arena_find(uint64_t size, int hugepages, const struct arena_files *files, char *why, size_t why_size);
+/* Takes the zones from the header and makes the bitmap anew from the table of extents. False: they make no sense. */
+bool arena_adopt(struct arena *a);
+void arena_files_clear(const struct arena_files *files);
+/* Unmaps it; what is in a file stays there. */
 void arena_free(struct arena *a);
+/* The bytes before the first extent that can be taken: header, bitmap and table. */
+uint64_t arena_tables(const struct arena *a);
 
 /* Takes `run` adjoining extents of a zone. Returns the number of the first, 0 if there is no such run. */
 uint32_t arena_take(struct arena *a, unsigned zone, uint32_t run);
 void arena_give(struct arena *a, uint32_t first, uint32_t run);
 
-/* Bytes that shards can take, over all zones or of one. */
+/* Bytes that shards can take for keys, over all zones or of one. */
 uint64_t arena_capacity(const struct arena *a);
 
 static inline uint8_t *arena_extent(const struct arena *a, uint32_t number)

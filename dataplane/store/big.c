@@ -32,6 +32,51 @@ void big_swap(struct big_keys *big, unsigned a, unsigned b)
         }
 }
 
+struct big_search {
+    const struct shard *s;
+    uint64_t hash;
+    const struct entry *found;
+};
+
+static void has_hash(struct entry *e, void *arg)
+{
+    struct big_search *search = arg;
+    if (key_hash(entry_key(e), search->s->seed) == search->hash)
+        search->found = e;
+}
+
+static bool find_name(const struct shard *s, struct big_row *row)
+{
+    struct big_search search = {.s = s, .hash = row->key.hash};
+    if (row->db < s->databases && s->db[row->db].index.segments)
+        index_neighbours(s, &s->db[row->db].index, row->key.hash, has_hash, &search);
+    if (!search.found)
+        return false;
+    struct slice name = entry_key(search.found);
+    row->name = malloc(name.len ? name.len : 1);
+    if (!row->name)
+        return false;
+    memcpy(row->name, name.p, name.len);
+    row->key.name = (struct slice){row->name, name.len};
+    return true;
+}
+
+void big_adopt(struct shard *s)
+{
+    struct big_keys *big = &s->big;
+    for (unsigned t = 0; t < BIG_TYPES; t++) {
+        unsigned n = big->n[t] < BIG_ROWS ? big->n[t] : BIG_ROWS, kept = 0;
+        for (unsigned i = 0; i < n; i++) {
+            struct big_row row = big->row[t][i];
+            if (find_name(s, &row))
+                big->row[t][kept++] = row;
+        }
+        big->n[t] = kept;
+        big->floor[t] = kept == BIG_ROWS ? big->floor[t] : BIG_LEAST;
+    }
+    big->check = 0;
+}
+
 /* -- rows -- */
 
 static void remove_row(struct big_keys *big, enum value_type type, unsigned i)

@@ -27,6 +27,8 @@ struct big_keys {
 
 void big_init(struct big_keys *big);
 void big_free(struct big_keys *big);
+/* Rows of another process: their names are those of the keys, as far as these are still there. */
+void big_adopt(struct shard *s);
 /* SWAPDB. */
 void big_swap(struct big_keys *big, unsigned a, unsigned b);
 /* A slice of upkeep: rows whose key has gone or has shrunk make room for others. */

@@ -93,6 +93,8 @@ struct index_part {
 typedef void index_marked_visit(struct entry *e, bool marked, void *arg);
 void index_unmark(const struct shard *s, const struct index *ix, uint32_t number, const struct index_part *part,
                   index_marked_visit *visit, void *arg);
+/* Takes all marks away. */
+void index_unmark_all(const struct shard *s, const struct index *ix);
 /* The tag at which the home bucket of a tag ends in a segment. */
 uint32_t index_tags_end(const struct index *ix, uint32_t number, uint32_t tag);
 /* The segment of a hash; how many of a hash's low bits name it. */

@@ -172,6 +172,16 @@ void index_unmark(const struct shard *s, const struct index *ix, uint32_t number
     }
 }
 
+void index_unmark_all(const struct shard *s, const struct index *ix)
+{
+    for (uint32_t number = 0; number < ix->segments; number++) {
+        uint64_t word = *directory_at(ix, number);
+        struct bucket *seg = word_segment(s, word);
+        for (unsigned i = 0; i < word_buckets(word) * BUCKET_SLOTS; i++)
+            seg[i / BUCKET_SLOTS].high[i % BUCKET_SLOTS] &= ~(uint32_t)HIGH_MARK;
+    }
+}
+
 static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out,
                                unsigned n)
 {

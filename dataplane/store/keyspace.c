@@ -5,17 +5,10 @@
 
 static struct shard *shard_new(const struct keyspace *ks, unsigned number, struct counters *counters)
 {
-    struct shard *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    struct shard *s = shard_place(ks, number);
     if (!s)
         return NULL;
-    memset(s, 0, sizeof *s);
-    s->db = calloc(ks->databases + 1u, sizeof *s->db);
-    if (!s->db) {
-        free(s);
-        return NULL;
-    }
     slab_init(&s->heap, ks->arena, ks->arena->shard_zone[number]);
-    s->databases = ks->databases;
     s->seed = ks->seed;
     s->random = (ks->seed ^ 0x9e3779b97f4a7c15u * (number + 1)) | 1;
     s->counters = counters;
@@ -23,8 +16,26 @@ static struct shard *shard_new(const struct keyspace *ks, unsigned number, struc
     return s;
 }
 
-struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64_t seed,
-                              struct counters *const *counters, char *error, size_t size)
+static bool make_anew(struct keyspace *ks, const struct config *conf, const int *node, struct counters *const *counters,
+                      const struct arena_files *files, char *error, size_t size)
+{
+    unsigned shards = conf->workers ? conf->workers : 1;
+    ks->arena = arena_make(conf->arena_size, conf->hugepages, shards, node, files, error, size);
+    if (!ks->arena)
+        return false;
+    for (; ks->shards < shards; ks->shards++) {
+        ks->shard[ks->shards] = shard_new(ks, ks->shards, counters[ks->shards]);
+        if (!ks->shard[ks->shards]) {
+            snprintf(error, size, "no room for shard %u in the arena", ks->shards);
+            return false;
+        }
+    }
+    return true;
+}
+
+struct keyspace *keyspace_open(const struct config *conf, const int *node, uint64_t seed,
+                               struct counters *const *counters, const struct arena_files *files,
+                               bool wanted, struct keyspace_past *past, char *error, size_t size)
 {
     struct keyspace *ks = calloc(1, sizeof *ks);
     unsigned shards = conf->workers ? conf->workers : 1;
@@ -37,31 +48,39 @@ struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64
     }
     ks->databases = conf->databases ? conf->databases : 1;
     ks->seed = seed;
-    ks->arena = arena_new(conf->arena_size, conf->hugepages, shards, node, error, size);
-    if (!ks->arena) {
+    *past = (struct keyspace_past){0};
+    past->taken = files && keyspace_adopt(ks, conf, counters, files, wanted, past->why, sizeof past->why);
+    if (!past->taken && !make_anew(ks, conf, node, counters, files, error, size)) {
         keyspace_free(ks);
         return NULL;
-    }
-    for (unsigned i = 0; i < shards; i++) {
-        ks->shard[i] = shard_new(ks, i, counters[i]);
-        if (!ks->shard[i]) {
-            snprintf(error, size, "no memory for shard %u", i);
-            keyspace_free(ks);
-            return NULL;
-        }
-        ks->shards++;
     }
     for (unsigned i = 0; i < shards; i++)
         shard_configure(ks->shard[i], conf);
     return ks;
 }
 
-static void trash_free(struct trash *t)
+struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64_t seed,
+                              struct counters *const *counters, char *error, size_t size)
+{
+    struct keyspace_past past;
+    return keyspace_open(conf, node, seed, counters, NULL, false, &past, error, size);
+}
+
+static void trash_free(const struct shard *s, struct trash *t)
 {
     for (struct trash *next; t; t = next) {
         next = t->next;
-        free(t);
+        if (!arena_holds(s->heap.arena, t))
+            free(t);
     }
+}
+
+static void shard_close(struct shard *s)
+{
+    snapshot_end(s);
+    waits_free(&s->waits);
+    pins_free(&s->pins);
+    big_free(&s->big);
 }
 
 void keyspace_free(struct keyspace *ks)
@@ -69,15 +88,24 @@ void keyspace_free(struct keyspace *ks)
     if (!ks)
         return;
     for (unsigned i = 0; i < ks->shards; i++) {
-        snapshot_end(ks->shard[i]);
-        waits_free(&ks->shard[i]->waits);
-        pins_free(&ks->shard[i]->pins);
-        big_free(&ks->shard[i]->big);
-        trash_free(ks->shard[i]->trash);
-        trash_free(ks->shard[i]->spare);
-        free(ks->shard[i]->db);
-        free(ks->shard[i]);
+        struct shard *s = ks->shard[i];
+        shard_close(s);
+        trash_free(s, s->trash);
+        trash_free(s, s->spare);
     }
+    if (ks->arena)
+        arena_free(ks->arena);
+    free(ks->shard);
+    free(ks);
+}
+
+void keyspace_leave(struct keyspace *ks)
+{
+    for (unsigned i = 0; i < ks->shards; i++)
+        shard_close(ks->shard[i]);
+    keyspace_seal(ks);
+    for (unsigned i = 0; i < ks->shards; i++)
+        trash_free(ks->shard[i], ks->shard[i]->spare);
     arena_free(ks->arena);
     free(ks->shard);
     free(ks);
@@ -145,6 +173,11 @@ void shard_set_turn(struct shard *s, struct turn *turn)
 struct pins *shard_pins(struct shard *s)
 {
     return &s->pins;
+}
+
+uint64_t shard_changes(const struct shard *s)
+{
+    return s->dirty;
 }
 
 uint64_t shard_time(const struct shard *s)

@@ -34,6 +34,10 @@ static bool make_room(struct rdb_writer *w, size_t n)
 {
     if (w->failed || w->cap - w->len >= n)
         return !w->failed;
+    if (w->drain && w->len >= RDB_DRAIN)
+        w->drain(w);
+    if (w->failed || w->cap - w->len >= n)
+        return !w->failed;
     size_t cap = w->len + n + w->cap / 2;
     uint8_t *p = cap > w->len ? realloc(w->p, cap) : NULL;
     w->failed = !p;

@@ -48,7 +48,10 @@ struct rdb_writer {
     bool failed;
     const struct slice *key; /* put behind the value's type, as in a file; NULL: none, as in DUMP */
     uint8_t newest; /* the version that has the newest form written, if it is above RDB_VERSION */
+    /* Takes away what is there, RDB_DRAIN bytes or more (len becomes 0), before it would grow. NULL: all of it stays. */
+    void (*drain)(struct rdb_writer *w);
 };
+enum { RDB_DRAIN = 64 * 1024 };
 
 void rdb_writer_free(struct rdb_writer *w);
 void rdb_put(struct rdb_writer *w, const void *bytes, size_t n);
@@ -56,7 +59,7 @@ void rdb_put_byte(struct rdb_writer *w, uint8_t byte);
 /* A value's type, and its key if it has one. */
 void rdb_put_type(struct rdb_writer *w, enum rdb_type type);
 void rdb_put_len(struct rdb_writer *w, uint64_t len);
-/* Inserts a length before what was written from `at` on. */
+/* Inserts a length before what was written from `at` on; not with `drain`. */
 void rdb_put_len_at(struct rdb_writer *w, size_t at, uint64_t len);
 /* As Redis does it: an integer of up to 32 bits in binary, otherwise LZF where it saves four bytes, otherwise
  * as it is. */

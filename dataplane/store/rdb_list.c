@@ -22,64 +22,82 @@ static struct node_limit node_limit_of(int size)
     return (struct node_limit){2048ull << (size < -5 ? 5 : -size), UINT64_MAX};
 }
 
-/* The node that is being written. */
-struct node {
-    struct rdb_writer aside;
-    uint64_t count;
+/* The nodes that are being written, or only counted. */
+struct nodes {
+    struct rdb_writer *to; /* NULL: counted */
+    struct node_limit limit;
+    struct rdb_writer aside; /* the last one */
+    uint64_t count;          /* its elements */
+    uint64_t nodes;
 };
 
-static void end_node(struct rdb_writer *w, struct node *node, uint64_t *nodes)
+static void end_node(struct nodes *n)
 {
-    if (node->count == 0)
+    if (n->count == 0)
         return;
-    listpack_end(&node->aside, 0, node->count);
-    rdb_put_len(w, NODE_PACKED);
-    w->failed |= node->aside.failed;
-    if (!w->failed)
-        rdb_put_string(w, (struct slice){node->aside.p, node->aside.len});
-    node->aside.len = 0;
-    node->count = 0;
-    ++*nodes;
+    listpack_end(&n->aside, 0, n->count);
+    if (n->to) {
+        rdb_put_len(n->to, NODE_PACKED);
+        n->to->failed |= n->aside.failed;
+        if (!n->to->failed)
+            rdb_put_string(n->to, (struct slice){n->aside.p, n->aside.len});
+    }
+    n->aside.len = 0;
+    n->count = 0;
+    n->nodes++;
 }
 
-static void put_plain(struct rdb_writer *w, struct slice text)
+static void put_plain(struct nodes *n, struct slice text)
 {
-    rdb_put_len(w, NODE_PLAIN);
-    rdb_put_string(w, text);
+    end_node(n);
+    if (n->to) {
+        rdb_put_len(n->to, NODE_PLAIN);
+        rdb_put_string(n->to, text);
+    }
+    n->nodes++;
 }
 
-static void put_in_node(struct rdb_writer *w, struct node *node, struct node_limit limit,
-                        const struct item *item, uint64_t *nodes)
+static void put_in_node(struct nodes *n, const struct item *item)
 {
     size_t len = item_text_len(item);
-    if (node->count && (node->aside.len + 1 + len + ADDS_AT_MOST > limit.bytes || node->count >= limit.count))
-        end_node(w, node, nodes);
     if (len >= PLAIN_FROM) {
-        end_node(w, node, nodes);
-        put_plain(w, item->text);
-        ++*nodes;
+        put_plain(n, item->text);
         return;
     }
-    if (node->count++ == 0)
-        listpack_begin(&node->aside);
-    listpack_put(&node->aside, item);
+    if (n->count && (n->aside.len + 1 + len + ADDS_AT_MOST > n->limit.bytes || n->count >= n->limit.count))
+        end_node(n);
+    if (n->count++ == 0)
+        listpack_begin(&n->aside);
+    listpack_put(&n->aside, item);
 }
 
-void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entry *e)
+/* How many they are. */
+static uint64_t put_nodes(struct rdb_writer *to, const struct shard *s, const struct entry *e, struct turn *turn)
 {
-    struct node_limit limit = node_limit_of(s->limits.list_size);
-    struct node node = {0};
+    struct nodes n = {.to = to, .limit = node_limit_of(s->limits.list_size)};
     struct list_cursor c;
     struct item item;
-    uint64_t nodes = 0;
+    list_seek(e, 0, &c, NULL);
+    while (list_next(&c, &item)) { /* long: */
+        put_in_node(&n, &item);
+        turn_take(turn);
+    }
+    end_node(&n);
+    rdb_writer_free(&n.aside);
+    return n.nodes;
+}
+
+/* What is drained cannot be told of its number later. */
+void rdb_put_list(struct rdb_writer *w, const struct shard *s, const struct entry *e)
+{
     rdb_put_type(w, RDB_LIST_QUICKLIST_2);
     size_t at = w->len;
-    list_seek(e, 0, &c, NULL);
-    while (list_next(&c, &item)) /* long: */
-        put_in_node(w, &node, limit, &item, &nodes);
-    end_node(w, &node, &nodes);
-    rdb_writer_free(&node.aside);
-    rdb_put_len_at(w, at, nodes);
+    if (w->drain) {
+        rdb_put_len(w, put_nodes(NULL, s, e, w->turn));
+        put_nodes(w, s, e, w->turn);
+    } else {
+        rdb_put_len_at(w, at, put_nodes(w, s, e, w->turn));
+    }
 }
 
 /* -- reading: into a list that becomes the value as a whole -- */

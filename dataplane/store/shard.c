@@ -245,9 +245,10 @@ struct trash *trash_new(struct shard *s)
     return t;
 }
 
-static void trash_return(struct shard *s, struct trash *t)
+void trash_return(struct shard *s, struct trash *t)
 {
-    if (s->spares == s->databases) {
+    bool own = arena_holds(s->heap.arena, t);
+    if (s->spares >= s->databases && !own) {
         free(t);
         return;
     }

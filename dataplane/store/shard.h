@@ -2,6 +2,7 @@
 #pragma once
 #include "base/turn.h"
 #include "store/access.h"
+#include "store/arena.h"
 #include "store/big.h"
 #include "store/compact.h"
 #include "store/entry.h"
@@ -66,7 +67,16 @@ struct shard {
     struct big_keys big;
     struct snapshot *snapshot; /* under way; NULL = none */
     unsigned snapshot_trash;   /* flushed databases that it is still to see */
+    bool marked;               /* there may be marks of one in the index */
 };
+
+/* warm.c: a shard and its databases, in extents of the arena. NULL if there is no room. */
+struct shard *shard_place(const struct keyspace *ks, unsigned number);
+/* Those of another process, as far as this one needs it; shard_configure() is to follow. */
+bool keyspace_adopt(struct keyspace *ks, const struct config *conf, struct counters *const *counters,
+                    const struct arena_files *files, bool wanted, char *why, size_t size);
+/* When whatever the shards have outside the arena is freed: what a later process takes over is whole. */
+void keyspace_seal(struct keyspace *ks);
 
 /* Memory for entries and for value types, within the limit: evicts by policy if it must. NULL if neither
  * memory nor anything to evict is left; other entries of the shard may be gone after any call. */
@@ -198,8 +208,10 @@ static inline struct entry *ahead_hit(const struct shard *s, unsigned db, const 
 bool trash_slice(struct shard *s, struct trash *t, unsigned *budget);
 /* Frees a slice of what was flushed. Returns true if there is more. */
 bool trash_empty(struct shard *s, unsigned budget);
-/* A note, zero, of the spare ones if there is any; NULL without memory. */
+/* A note, zero, of the spare ones if there is any (as many as there are databases lie in the arena); NULL without
+ * memory. */
 struct trash *trash_new(struct shard *s);
+void trash_return(struct shard *s, struct trash *t);
 /* What is flushed stays while commands in slices, or a snapshot, read it. */
 static inline bool trash_waits(const struct shard *s)
 {

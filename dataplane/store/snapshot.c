@@ -2,6 +2,7 @@
 #include "store/snapshot.h"
 #include "store/rdb.h"
 #include "store/shard.h"
+#include "store/snapshot_pieces.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -15,6 +16,15 @@ enum { BITS = DIRECTORY_BITS, NEW = UINT32_MAX, RECORD_KEPT = 256 * 1024 };
 struct source {
     struct db *db; /* where it is now */
     bool flushed;  /* in the trash, for us */
+};
+
+/* A value that the cursor has left behind, to be written in slices. Its mark is gone. */
+struct large {
+    struct large *next;
+    uint32_t number; /* of its database at the instant */
+    uint64_t hash;
+    size_t len;
+    uint8_t name[];
 };
 
 struct snapshot {
@@ -32,7 +42,9 @@ struct snapshot {
     unsigned bits; /* of the hash, that are the same in the part of the index that it is in */
     uint32_t tag;
     struct rdb_writer w;
-    struct snapshot_piece *first, *last;
+    struct pieces out, behind; /* behind: until the large value is whole that `out` ends with */
+    struct large *large;       /* the first one is written, ... */
+    bool writing;              /* ... now, or waits for it */
 };
 
 struct snapshot *shard_snapshot(const struct shard *s)
@@ -42,13 +54,30 @@ struct snapshot *shard_snapshot(const struct shard *s)
 
 /* -- what was written -- */
 
+static void drop_large(struct snapshot *c)
+{
+    struct large *l = c->large;
+    c->large = l->next;
+    free(l);
+}
+
+/* The one that is being written ends by itself. */
 void snapshot_fail(struct snapshot *c, const char *why)
 {
     if (!c->failed)
         c->failed = why;
-    while (c->first)
-        snapshot_drop_first(c);
+    pieces_drop(&c->out);
+    pieces_drop(&c->behind);
+    c->figures.waiting = 0;
+    while (c->large && !c->writing)
+        drop_large(c);
     rdb_writer_free(&c->w);
+}
+
+void snapshot_flush_all(struct shard *s)
+{
+    if (s->snapshot && !s->snapshot->options.stays)
+        snapshot_fail(s->snapshot, SNAPSHOT_FLUSHED);
 }
 
 const char *snapshot_failed(const struct snapshot *c)
@@ -58,17 +87,13 @@ const char *snapshot_failed(const struct snapshot *c)
 
 const struct snapshot_piece *snapshot_first(const struct snapshot *c)
 {
-    return c->first;
+    return c->out.first;
 }
 
 void snapshot_drop_first(struct snapshot *c)
 {
-    struct snapshot_piece *p = c->first;
-    c->first = p->next;
-    if (!c->first)
-        c->last = NULL;
-    c->figures.waiting -= p->len;
-    free(p);
+    c->figures.waiting -= c->out.first->len;
+    pieces_drop_first(&c->out);
 }
 
 void snapshot_figures(const struct snapshot *c, struct snapshot_figures *f)
@@ -76,50 +101,22 @@ void snapshot_figures(const struct snapshot *c, struct snapshot_figures *f)
     *f = c->figures;
 }
 
-static struct snapshot_piece *append_piece(struct snapshot *c, uint32_t db)
+/* What is in the writer. */
+static void append(struct snapshot *c, struct pieces *to, uint32_t db, const struct rdb_writer *w, bool more)
 {
-    struct snapshot_piece *p = malloc(sizeof *p + SNAPSHOT_PIECE);
-    if (!p)
-        return NULL;
-    *p = (struct snapshot_piece){.db = db};
-    if (c->last)
-        c->last->next = p;
-    else
-        c->first = p;
-    c->last = p;
-    return p;
-}
-
-/* The record in the writer goes behind those that wait: into the last piece, or into as many as it needs. */
-static void append_record(struct snapshot *c, uint32_t db)
-{
-    const uint8_t *from = c->w.p;
-    size_t left = c->w.len;
-    struct snapshot_piece *p = c->last;
-    c->figures.waiting += left;
-    if (c->figures.waiting > c->options.most) {
-        c->figures.waiting -= left;
-        snapshot_fail(c, "writers were faster than the disk: the room for old values is full");
-        return;
-    }
-    if (p && (p->db != db || SNAPSHOT_PIECE - p->len < left))
-        p = NULL;
-    while (left) {
-        if (!p && !(p = append_piece(c, db))) {
-            c->figures.waiting -= left;
-            snapshot_fail(c, "out of memory");
-            return;
-        }
-        size_t room = SNAPSHOT_PIECE - p->len, n = left < room ? left : room;
-        memcpy(p->bytes + p->len, from, n);
-        p->len += (uint32_t)n;
-        from += n;
-        left -= n;
-        p->more = left != 0;
-        p = NULL;
-    }
+    c->figures.waiting += w->len;
     if (c->figures.waiting > c->figures.waiting_most)
         c->figures.waiting_most = c->figures.waiting;
+    if (!pieces_add(to, db, (struct slice){w->p, w->len}, more))
+        snapshot_fail(c, "out of memory");
+}
+
+static void append_record(struct snapshot *c, uint32_t db)
+{
+    if (c->figures.waiting > c->options.most)
+        snapshot_fail(c, "writers were faster than the disk: the room for old values is full");
+    else
+        append(c, c->writing ? &c->behind : &c->out, db, &c->w, false);
 }
 
 /* As Redis does it: what the policy knows of the key's use. */
@@ -134,18 +131,15 @@ static void put_use(struct rdb_writer *w, const struct shard *s, const struct en
     }
 }
 
-/* By the time of the instant: what expired since was there then. */
-static void write_entry(struct snapshot *c, uint32_t db, const struct entry *e)
+/* By the time of the instant: what expired since was there then. False: the entry was over. */
+static bool put_entry(struct snapshot *c, struct rdb_writer *w, const struct entry *e)
 {
     struct shard *s = c->s;
-    struct rdb_writer *w = &c->w;
     struct slice name = entry_key(e);
     uint64_t now_ms = s->now_ms, expire_at = entry_expire_at(e);
-    if (c->failed)
-        return;
     s->now_ms = c->now_ms;
-    if (!entry_is_over(s, e)) {
-        w->len = 0;
+    bool there = !entry_is_over(s, e);
+    if (there) {
         w->key = &name;
         if (expire_at) {
             rdb_put_byte(w, OPCODE_EXPIRY_MS);
@@ -153,17 +147,153 @@ static void write_entry(struct snapshot *c, uint32_t db, const struct entry *e)
         }
         put_use(w, s, e);
         rdb_put_value(w, s, e);
+        w->key = NULL;
         c->figures.keys++;
-        c->figures.bytes += w->len;
-        if (w->failed)
-            snapshot_fail(c, "out of memory");
-        else
-            append_record(c, db);
-        if (w->cap > RECORD_KEPT)
-            rdb_writer_free(w);
-        w->failed = false;
     }
     s->now_ms = now_ms;
+    return there;
+}
+
+static void write_entry(struct snapshot *c, uint32_t db, const struct entry *e)
+{
+    struct rdb_writer *w = &c->w;
+    if (c->failed)
+        return;
+    w->len = 0;
+    if (!put_entry(c, w, e))
+        return;
+    c->figures.bytes += w->len;
+    if (w->failed)
+        snapshot_fail(c, "out of memory");
+    else
+        append_record(c, db);
+    if (w->cap > RECORD_KEPT)
+        rdb_writer_free(w);
+    w->failed = false;
+}
+
+/* -- large values -- */
+
+/* Remembers it. False: it is to be written here and now. */
+static bool leave_large(struct snapshot *c, const struct entry *e)
+{
+    if (!c->options.slices || c->failed || entry_user_bytes(e) < SNAPSHOT_LARGE)
+        return false;
+    struct slice name = entry_key(e);
+    struct large *l = malloc(sizeof *l + name.len);
+    if (!l)
+        return false;
+    *l = (struct large){.next = c->large, .number = c->db, .hash = key_hash(name, c->s->seed), .len = name.len};
+    memcpy(l->name, name.p, name.len);
+    c->large = l;
+    return true;
+}
+
+static struct key key_of_large(const struct large *l)
+{
+    return (struct key){.name = {l->name, l->len}, .hash = l->hash};
+}
+
+static struct entry *find_large(struct snapshot *c, const struct large *l)
+{
+    struct place at;
+    const struct key k = key_of_large(l);
+    const struct db *db = c->source[l->number].db;
+    return db ? index_find(c->s, &db->index, &k, &at) : NULL;
+}
+
+/* Where this database of the instant is now; false: it was flushed. */
+static bool database_now(const struct snapshot *c, uint32_t number, unsigned *db)
+{
+    for (*db = 0; *db < c->databases; ++*db)
+        if (c->number[*db] == number)
+            return true;
+    return false;
+}
+
+static void write_first_large(struct snapshot *c)
+{
+    struct entry *e = find_large(c, c->large);
+    if (e)
+        write_entry(c, c->large->number, e);
+    if (c->large) /* it did not fail */
+        drop_large(c);
+}
+
+bool snapshot_large(struct snapshot *c, unsigned *db, struct slice *key)
+{
+    while (c->large && !c->writing && !database_now(c, c->large->number, db))
+        write_first_large(c);
+    if (!c->large || c->writing)
+        return false;
+    *key = (struct slice){c->large->name, c->large->len};
+    return true;
+}
+
+struct large_writer {
+    struct rdb_writer w; /* first */
+    struct snapshot *c;
+    uint32_t db;
+};
+
+static void drain_large(struct rdb_writer *w)
+{
+    struct large_writer *of = (struct large_writer *)w;
+    struct snapshot *c = of->c;
+    c->figures.bytes += w->len;
+    if (!c->failed)
+        append(c, &c->out, of->db, w, true);
+    w->failed |= c->failed != NULL;
+    w->len = 0;
+}
+
+static void end_large(struct snapshot *c)
+{
+    c->writing = false;
+    drop_large(c);
+    pieces_join(&c->out, &c->behind);
+}
+
+void snapshot_write_large(struct snapshot *c, struct turn *turn)
+{
+    if (!c->large || c->writing)
+        return;
+    struct entry *e = find_large(c, c->large);
+    struct large_writer of = {.w = {.turn = turn, .compress = c->options.compress, .drain = drain_large},
+                              .c = c,
+                              .db = c->large->number};
+    c->writing = true;
+    if (e && put_entry(c, &of.w, e) && !c->failed) {
+        c->figures.bytes += of.w.len;
+        if (of.w.failed)
+            snapshot_fail(c, "out of memory");
+        else
+            append(c, &c->out, of.db, &of.w, false);
+    }
+    rdb_writer_free(&of.w);
+    end_large(c);
+    if (c->failed)
+        snapshot_fail(c, c->failed);
+}
+
+/* A key that the cursor has passed is about to change. */
+static void look_behind(struct snapshot *c, uint32_t number, const struct key *k)
+{
+    for (struct large **at = &c->large, *l; (l = *at); at = &l->next) {
+        if (l->number != number || l->hash != k->hash || !slice_eq(k->name, key_of_large(l).name))
+            continue;
+        if (l == c->large && c->writing) {
+            snapshot_fail(c, "a value was changed while it was written");
+            return;
+        }
+        *at = l->next;
+        struct entry *e = find_large(c, l);
+        if (e)
+            write_entry(c, number, e);
+        c->figures.ahead++;
+        free(l);
+        return;
+    }
 }
 
 /* -- begin and end -- */
@@ -178,9 +308,8 @@ bool snapshot_is_new(const struct shard *s)
 
 static void free_snapshot(struct snapshot *c)
 {
-    while (c->first)
-        snapshot_drop_first(c);
-    rdb_writer_free(&c->w);
+    c->writing = false;
+    snapshot_fail(c, "it has ended");
     free(c->source);
     free(c->number);
     free(c);
@@ -208,6 +337,7 @@ bool snapshot_begin(struct shard *s, const struct snapshot_options *o)
         c->figures.keys_begun += s->db[i].index.keys;
     }
     s->snapshot = c;
+    s->marked = true;
     waits_want_snapshot(&s->waits, true);
     return true;
 }
@@ -218,6 +348,7 @@ void snapshot_end(struct shard *s)
     if (!c)
         return;
     s->snapshot = NULL;
+    s->marked = c->db < c->databases;
     s->snapshot_trash = 0;
     waits_want_snapshot(&s->waits, false);
     free_snapshot(c);
@@ -255,6 +386,8 @@ void snapshot_key(struct shard *s, unsigned db, const struct key *k)
     struct snapshot *c = s->snapshot;
     struct place at;
     struct entry *e = c ? find_ahead(c, db, k, &at) : NULL;
+    if (!e && c && c->large && db < c->databases && c->number[db] != NEW)
+        look_behind(c, c->number[db], k);
     if (!e)
         return;
     index_mark(&at);
@@ -312,7 +445,7 @@ void snapshot_flushed(struct shard *s, unsigned db, struct trash *now)
 static void visit(struct entry *e, bool marked, void *arg)
 {
     struct snapshot *c = arg;
-    if (!marked)
+    if (!marked && !leave_large(c, e))
         write_entry(c, c->db, e);
 }
 
@@ -326,6 +459,8 @@ static void next_database(struct snapshot *c)
 
 bool snapshot_step(struct snapshot *c)
 {
+    if (c->large)
+        return true;
     while (c->db < c->databases &&
            (!c->source[c->db].db || c->source[c->db].db->index.segments == 0 || c->rank >= RANKS))
         next_database(c);

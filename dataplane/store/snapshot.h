@@ -10,14 +10,20 @@
  * The cursor goes by a key's hash alone: databases in order; in each the low bits of the hash, reversed, which is the
  * order in which the index splits its segments; then the tag. So growth neither shows a key twice nor hides one.
  *
+ * A value that is too large for a step the cursor leaves to its owner, and waits: he has it written in slices, on a
+ * coroutine that holds the key (snapshot_large()). Other records come behind it. A writer who is there before writes it
+ * in one go.
+ *
  * What was written waits in pieces until the owner takes it (snapshot_first()): the cursor stops then, writers do not.
- * Beyond `most` bytes the snapshot fails; its walk goes on, to take the marks away. */
+ * When `most` bytes wait, the next record of a writer fails the snapshot; its walk goes on, to take the marks away. So
+ * there are never more than `most` bytes and one value, or two. */
 #pragma once
 #include "store/store.h"
 
 struct snapshot;
+struct turn;
 
-enum { SNAPSHOT_PIECE = 32 * 1024 };
+enum { SNAPSHOT_PIECE = 32 * 1024, SNAPSHOT_LARGE = 16 * 1024 /* user bytes of a value */ };
 
 /* Bytes of whole records, one database's; or of a part of one: the next piece goes on with it (`more`). */
 struct snapshot_piece {
@@ -27,8 +33,13 @@ struct snapshot_piece {
     uint8_t bytes[];
 };
 
+/* Why it failed, if FLUSHALL ended it. */
+#define SNAPSHOT_FLUSHED "the keys were flushed"
+
 struct snapshot_options {
     bool compress; /* rdbcompression */
+    bool slices;   /* the owner asks for snapshot_large() */
+    bool stays;    /* FLUSHALL does not end it: the base of a log */
     uint64_t most; /* bytes that may wait */
 };
 
@@ -49,6 +60,14 @@ void snapshot_end(struct shard *s);
 struct snapshot *shard_snapshot(const struct shard *s);
 /* A step of the cursor: the keys of one bucket, mostly. False at the end. */
 bool snapshot_step(struct snapshot *c);
+/* Does the cursor wait for a large value? Then its database, and its key until it is written, are here. One that stands
+ * in no database any more is written by the call. */
+bool snapshot_large(struct snapshot *c, unsigned *db, struct slice *key);
+/* Writes that value: with turns, over which nobody changes, removes or moves it. Nothing if there is none, or if it is
+ * being written. */
+void snapshot_write_large(struct snapshot *c, struct turn *turn);
+/* FLUSHALL has come: ends it as a failure, unless it is to stay. */
+void snapshot_flush_all(struct shard *s);
 /* Nothing is written any more. The first reason counts; text is static. */
 void snapshot_fail(struct snapshot *c, const char *why);
 /* NULL as long as it goes well. */

@@ -46,31 +46,6 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
     return e;
 }
 
-bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text)
-{
-    enum { FORM = ENTRY_TYPE | 7 << 3, KEY_LONGEST = 32 };
-    struct entry *e = ahead_fresh(s, db, a);
-    if (!e || access_is_lfu(s))
-        return false;
-    unsigned form = e->head & FORM;
-    size_t len = k->name.len;
-    if ((form != (TYPE_STRING | STRING_RAW << 3) && form != (TYPE_STRING | STRING_EMBSTR << 3)) ||
-        len > KEY_LONGEST || e->key_len != len || e->value_len == ENTRY_LONG)
-        return false;
-    const uint8_t *key = e->more;
-    if (entry_has_ttl(e)) {
-        if (entry_expiry(key) < s->now_ms)
-            return false;
-        key += ENTRY_EXPIRY;
-    }
-    if (!bytes_same_short(key, k->name.p, len))
-        return false;
-    count_one(s->counters, COUNTER_keyspace_hits);
-    entry_touch(s, e);
-    *text = (struct slice){key + len, e->value_len};
-    return true;
-}
-
 const struct entry *store_peek(const struct shard *s, unsigned db, const struct key *k)
 {
     struct place at;

@@ -62,6 +62,25 @@ struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64
                               struct counters *const *counters, char *error, size_t size);
 void keyspace_free(struct keyspace *ks);
 
+/* The same over an arena in files (arena.h) that may hold what another process has left there: taken over if it was
+ * left whole, by a program to which everything in it means the same, for as many shards and databases and of the same
+ * size; otherwise, or if it is not wanted, made anew. seed is for the latter. */
+struct arena_files;
+struct keyspace_past {
+    bool taken;
+    char why[160]; /* "" = nothing was there */
+};
+struct keyspace *keyspace_open(const struct config *conf, const int *node, uint64_t seed,
+                               struct counters *const *counters, const struct arena_files *files,
+                               bool wanted, struct keyspace_past *past, char *error, size_t size);
+/* keyspace_free(), and what is in the files can be taken over. No command is in the middle of anything. */
+void keyspace_leave(struct keyspace *ks);
+/* What a program must have in common with that which has left an arena. */
+uint64_t keyspace_layout(void);
+/* Processes that have used the arena, this one too; is it in a file? */
+uint64_t keyspace_generation(const struct keyspace *ks);
+bool keyspace_outlives(const struct keyspace *ks);
+
 /* True if the arena lies on hugepages, and its size in bytes. */
 bool keyspace_hugepages(const struct keyspace *ks);
 uint64_t keyspace_arena_size(const struct keyspace *ks);
@@ -77,6 +96,8 @@ void shard_configure(struct shard *s, const struct config *conf);
  * burst. */
 void shard_set_time(struct shard *s, uint64_t now_ms);
 uint64_t shard_time(const struct shard *s);
+/* Changes of keys so far. */
+uint64_t shard_changes(const struct shard *s);
 
 /* A bounded slice of background work: active expiry by the wheel, index growth, giving back memory. `budget`
  * is a count of entries or buckets to touch. Returns true if there is more to do right now. */
@@ -105,7 +126,10 @@ struct ahead {
     const struct shard *s; /* NULL = nothing to look up */
     uint64_t hash;
     const struct entry *e;       /* NULL = not known, or not there */
-    const struct bucket *bucket; /* where to look for it; NULL = nowhere */
+    union {
+        const uint64_t *word;        /* the directory's, until the second step; NULL = there is nothing */
+        const struct bucket *bucket; /* where to look for it; NULL = nowhere */
+    };
     uint64_t changes;            /* of the shard, at the first step */
     uint32_t db, buckets;        /* buckets: of the segment */
 };
@@ -122,7 +146,10 @@ static inline void ahead_begin(struct ahead_row *r)
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
 static inline void store_ahead_skip(struct ahead_row *r)
 {
-    r->at[r->n++].s = NULL;
+    struct ahead *a = &r->at[r->n++];
+    a->s = NULL;
+    a->word = NULL;
+    a->e = NULL;
 }
 /* The i-th of the row is the next to be made. */
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
@@ -146,6 +173,11 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
 /* GET's usual case, without a call: the text of a live string that lies in its entry and that the hint has found;
  * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
+/* The same for up to n look-ups of a row from `first` on, `stride` names apart, with the steps of those behind them, up to
+ * the first one that is something else: returns how many texts there are. Hits are the caller's to count. */
+unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
+                           const struct slice *name, unsigned stride, struct slice *text);
+void store_count_hits(struct shard *s, unsigned n);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */

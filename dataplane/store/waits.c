@@ -70,10 +70,12 @@ static void free_table(struct waits *w)
             free(k);
         }
     free(w->bucket);
-    *w = (struct waits){.nodes = w->nodes & (WAITS_EVENTS | WAITS_CHANGES | WAITS_SNAPSHOT),
+    *w = (struct waits){.nodes = w->nodes & (WAITS_EVENTS | WAITS_CHANGES | WAITS_SNAPSHOT | WAITS_LOG),
                         .events = w->events,
                         .changed = w->changed,
                         .changed_ctx = w->changed_ctx,
+                        .log = w->log,
+                        .log_ctx = w->log_ctx,
                         .databases = w->databases};
 }
 
@@ -289,6 +291,10 @@ void waits_forget_noted(struct waits *w)
 void waits_tell(struct waits *w, enum key_event event, unsigned db, struct slice name)
 {
     w->by_itself = event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED;
+    if (w->nodes & WAITS_LOG && db < w->databases) {
+        w->went += w->by_itself;
+        w->log(w->log_ctx, event, db, name);
+    }
     if (!(w->nodes & WAITS_EVENTS) || db >= w->events->databases)
         return;
     w->events->told |= w->by_itself;
@@ -338,6 +344,14 @@ static void collect(struct key_events *e, unsigned db, struct slice name, uint64
     k->made |= event == KEY_MADE && !k->gone;
     k->remade |= event == KEY_MADE;
     k->gone = event == KEY_GONE;
+}
+
+void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, void *ctx)
+{
+    w->databases = databases;
+    w->log = log;
+    w->log_ctx = ctx;
+    w->nodes = log ? w->nodes | WAITS_LOG : w->nodes & ~WAITS_LOG;
 }
 
 void waits_want_snapshot(struct waits *w, bool wanted)

@@ -79,6 +79,7 @@ enum { NOTED_KEPT = 64 };
 #define WAITS_EVENTS  (UINT64_C(1) << 62)
 #define WAITS_CHANGES (UINT64_C(1) << 61)
 #define WAITS_SNAPSHOT (UINT64_C(1) << 60)
+#define WAITS_LOG (UINT64_C(1) << 59)
 
 /* Whoever wants to know of each key that changes, at the moment when it does: as one who watches it. by_itself:
  * no command has done it. */
@@ -91,6 +92,9 @@ struct waits {
     void *changed_ctx;
     unsigned databases; /* drafts are in one behind them */
     bool by_itself;     /* the key that goes next has expired, or is evicted */
+    key_event_fn *log;  /* if WAITS_LOG: is told of what happens by itself */
+    void *log_ctx;
+    uint64_t went; /* keys that it was told have gone by themselves */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
@@ -136,6 +140,8 @@ void waits_forget_noted(struct waits *w);
 void waits_want_changes(struct waits *w, unsigned databases, key_change_fn *changed, void *ctx);
 /* From now on, or not any more, the store has a snapshot to tell of keys that come and go (snapshot.h). */
 void waits_want_snapshot(struct waits *w, bool wanted);
+/* From now on, or not any more (NULL), `log` is told of what happens by itself. */
+void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, void *ctx);
 /* Notes a change that is no change for who watches the key. */
 void waits_note_event(struct waits *w, unsigned db, const struct key *k);
 /* Tells of what is about to happen to a key by itself. */

@@ -179,6 +179,16 @@ static int no_password(char *buffer, int room, int writing, void *arg)
     return -1;
 }
 
+/* Nothing follows; or a certificate that does could not be read, which must not pass for the end. */
+static bool at_end(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    bool end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+    if (end)
+        ERR_clear_error();
+    return end;
+}
+
 static bool use_chain(SSL_CTX *ssl, const char *text)
 {
     BIO *b = open_text(text);
@@ -191,9 +201,7 @@ static bool use_chain(SSL_CTX *ssl, const char *text)
             good = false;
         }
     BIO_free(b);
-    if (good)
-        ERR_clear_error(); /* that no further one follows */
-    return good;
+    return good && at_end();
 }
 
 static bool use_key(SSL_CTX *ssl, const char *text)
@@ -217,9 +225,7 @@ static bool use_authorities(SSL_CTX *ssl, const char *text)
         X509_free(x);
     }
     BIO_free(b);
-    if (good && n)
-        ERR_clear_error();
-    return good && n;
+    return good && n && at_end();
 }
 
 static bool use_dh(SSL_CTX *ssl, const char *text)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "command/row.h"
 #include "engine.h"
 #include "memory_limit.h"
 #include "resp/reader.h"
@@ -117,39 +118,80 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
     return t;
 }
 
-/* One burst of up to `batch` requests from at on; returns how many bytes it took. */
-static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at, unsigned batch)
+/* What a worker's batch has (worker.h), of one client. */
+struct batch {
+    struct request rq[BATCH_MAX];
+    struct slice argv[BATCH_MAX * ARGS_MAX];
+    bool in_row[BATCH_MAX];
+    uint32_t end[BATCH_MAX];
+    struct ahead_row ahead;
+    unsigned n;
+};
+
+/* Reads and prepares up to `most` requests from at on; returns how many bytes they are. */
+static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *reader, struct slice at, unsigned most)
 {
-    static const struct resp_sink sink = {full};
-    static struct request rq[BATCH_MAX];
-    static struct slice argv[BATCH_MAX][ARGS_MAX];
-    static struct ahead_row ahead;
     struct command_env *env = &b->e->env;
     struct shard *shard = env->ks->shard[0];
-    struct resp_writer w = {
-        .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
+    struct slice *argv = batch->argv;
     size_t taken = 0;
-    unsigned n = 0;
-    ahead_begin(&ahead);
-    for (; n < batch && taken < at.len; n++) {
+    batch->n = 0;
+    ahead_begin(&batch->ahead);
+    while (batch->n < most && taken < at.len) {
         struct slice window = {at.p + taken, at.len - taken};
         size_t used = 0, need = 0;
+        const struct command *in_rows = most > 1 ? row_follows(env, b->e->client, reader->note) : NULL;
+        unsigned more = in_rows ? row_read(env, b->e->client, reader, window, &batch->ahead, argv, batch->end, most - batch->n) : 0;
+        for (unsigned i = 0; i < more; i++, argv += ROW_ARGS, batch->n++) {
+            batch->rq[batch->n].argv = argv;
+            batch->rq[batch->n].cmd = in_rows;
+            batch->in_row[batch->n] = true;
+        }
+        taken += more ? batch->end[more - 1] : 0;
+        if (more)
+            continue;
+        unsigned n = batch->n++;
+        struct request *rq = &batch->rq[n];
         if (resp_read(reader, &limits, window, &used, &need) != RESP_REQUEST)
             abort();
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
-            argv[n][i] = resp_arg(reader, window, i);
-        command_prepare_noted(&rq[n], env, b->e->client, (int)reader->argc, argv[n], &reader->note);
-        if (batch > 1 && rq[n].route == ROUTE_SHARD)
-            store_ahead(shard, &ahead, 0, rq[n].key.hash);
+            argv[i] = resp_arg(reader, window, i);
+        command_prepare_noted(rq, env, b->e->client, (int)reader->argc, argv, &reader->note);
+        batch->in_row[n] = false;
+        argv += reader->argc;
+        if (most > 1 && rq->route == ROUTE_SHARD)
+            store_ahead(shard, &batch->ahead, 0, rq->key.hash);
         else
-            store_ahead_skip(&ahead);
+            store_ahead_skip(&batch->ahead);
         taken += used;
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (batch > 1)
-            store_look_ahead(shard, &ahead, i);
-        env->ahead = batch > 1 ? &ahead.at[i] : NULL;
-        command_execute(&rq[i], &w);
+    return taken;
+}
+
+/* One burst of up to `batch` requests from at on; returns how many bytes it took. */
+static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at, unsigned most)
+{
+    static const struct resp_sink sink = {full};
+    static struct batch batch;
+    struct command_env *env = &b->e->env;
+    struct resp_writer w = {
+        .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
+    size_t taken = gather(b, &batch, reader, at, most);
+    for (unsigned i = 0; i < batch.n; i++) {
+        unsigned same = i;
+        while (same < batch.n && batch.in_row[same])
+            same++;
+        if (same > i)
+            i += row_run(env, b->e->client, batch.rq[i].cmd, &batch.ahead, batch.rq[i].argv, i, same - i, &w);
+        if (i == batch.n)
+            break;
+        if (batch.in_row[i]) {
+            command_prepare(&batch.rq[i], env, b->e->client, ROW_ARGS, batch.rq[i].argv);
+        }
+        if (most > 1)
+            store_look_ahead(env->ks->shard[0], &batch.ahead, i);
+        env->ahead = most > 1 ? &batch.ahead.at[i] : NULL;
+        command_execute(&batch.rq[i], &w);
     }
     env->ahead = NULL;
     if (w.failed || w.errors)

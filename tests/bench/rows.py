@@ -9,6 +9,7 @@ import typing
 
 from machine import SERVER_CORE, Namespace, Process, Trouble, run, wait_until
 from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark, sockets
+from rows_snapshot import during_snapshots
 from rows_tls import tls_costs
 
 # Mean of a GET's request (66 + 36 bytes) and of its reply (66 + 71): the echo then carries as many frames and as many bytes each way
@@ -195,8 +196,8 @@ def latencies(ctx):
     def reflector(path):
         return Reflector(ctx, path)
 
-    most = box_get(ctx)["rate"]
     while True:
+        most = box_get(ctx)["rate"]  # of this pair: the machine's speed drifts
         notes, found = {"full_rate": round(most)}, {}
         for percent in LOADS:
             a, b = at(box, most * percent / 100, "--fill"), at(reflector, most * percent / 100)
@@ -284,6 +285,8 @@ MEASUREMENTS = [
                 tls_costs, "box, TLS", "box without TLS, openssl, or no storm"),
     Measurement([Row("G10i 100k", "GET of 1000 connections beside 100 000 idle ones / without them", 0.80, 0.95),
                  Row("G10i 1M", "the same beside 1 000 000 idle ones", 0.80, 0.95)], idle_connections, "beside idle ones", "alone"),
+    Measurement([Row("G10s rate", "50-50 of 1000 connections while snapshots are written / quiet", 0.8, 0.95),
+                 Row("G10s p99.9", "their p99.9 / quiet", 3, 1.3, "us")], during_snapshots, "during snapshots", "quiet", always=False),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),
                  Row("G11 P16", "the same, pipeline 16", 1, 1.5)], kernel_client, "box", "redis-server"),
     *command_measurements(),

@@ -190,6 +190,9 @@ int main(int argc, char **argv)
            messages, late, published / 1000, published / subscribers / messages, longest_us,
            (unsigned long long)(rig.now_us - virtual) / 1000, subscribers + 1 - rig.worker->sessions);
     bool good = replied_to && !missing && !late && rig.worker->sessions == subscribers + 1;
+    for (unsigned i = 0; i < subscribers; i++)
+        tcp_abort(conn[i], rig.now_us);
+    rig_stop(&rig);
     printf("1..1\n%sok 1 - every subscriber has its reply and all messages\n", good ? "" : "not ");
     return !good;
 }

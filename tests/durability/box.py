@@ -32,6 +32,7 @@ class Box:
                            "stats-port": "0", "logfile": self.folder / "log"}
         self.directives.update({k.replace("_", "-"): v for k, v in directives.items()})
         self.control = None
+        self.program = BUILD / "sluice-dataplane"
 
     @property
     def dump(self):
@@ -44,7 +45,7 @@ class Box:
     def start_control(self):
         self.write_config()
         self.control = subprocess.Popen(
-            [BUILD / "control/sluice-control", self.folder / "conf", "--dataplane", BUILD / "sluice-dataplane",
+            [BUILD / "control/sluice-control", self.folder / "conf", "--dataplane", self.program,
              "--instance", INSTANCE], stdin=subprocess.DEVNULL, stdout=open(self.folder / "out", "a"),
             stderr=subprocess.STDOUT, start_new_session=True)
 

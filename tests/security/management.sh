@@ -111,6 +111,26 @@ sluice config set nosuch 1 >/dev/null 2>&1
 check "the audit log has changes with who, from where, before and after" audited '(root), pid' 'management socket {"maxmemory":{"before":"0","after":"104857600"}}' \
     "user default at $HOST_IP:" 'data port {"maxmemory":{"before":"104857600","after":"0"}}' '{"requirepass":{"before":"","after":"(secret)"}}' 'Unknown option'
 check "and logins that were refused" wait_until 10 "the line" audited 'logins: refused'
+commands() { # what a client did that changes the box, without its words: each is told of with who and from where
+    redis-cli -h "$BOX_IP" >/dev/null <<'C'
+ACL SETUSER anna on >hunter2 ~app:* +get
+ACL SETUSER anna +set resetpass
+ACL SETUSER anna +nosuchcommand
+FLUSHALL
+CONFIG RESETSTAT
+SCRIPT FLUSH
+FUNCTION FLUSH
+DEBUG SLEEP 0
+CLIENT KILL ID 999999999
+SLOWLOG RESET
+EVAL "redis.call('flushdb')" 0
+ACL DELUSER anna
+C
+    timeout 1 redis-cli -h "$BOX_IP" monitor >/dev/null
+    wait_until 10 "the last line" audited 'monitor: ok; user default at'
+}
+check "administrative commands of clients are told of" eval 'commands && audited "acl|setuser: ok; user default at $HOST_IP:" "\"anna: (none) -> on sanitize-payload #f52fbd32..." "-> on sanitize-payload ~app:* resetchannels -@all +get +set" "acl|setuser: refused" "flushall: ok" "config|resetstat: ok" "script|flush: ok" "function|flush: ok" "client|kill: " "slowlog|reset: ok" "(script)" "DELUSER anna"'
+check "and their passwords are not" eval '! grep -q hunter2 "$RUN"/state/audit/*'
 check "a line that somebody changed is found" changed_line
 check "kill -9 of control in the middle of changes leaves a whole log" killed
 plan

@@ -152,7 +152,7 @@ static void test_config_get_by_name_pattern_and_several(void)
     EXPECT(e, "CONFIG GET databases maxmemory databases",
            "*4\r\n$9\r\nmaxmemory\r\n$7\r\n1048576\r\n$9\r\ndatabases\r\n$2\r\n16\r\n");
     EXPECT(e, "CONFIG GET nothing*", "*0\r\n");
-    EXPECT(e, "CONFIG GET append*", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n");
+    EXPECT(e, "CONFIG GET append*ly", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n");
     e->client->proto = 3;
     EXPECT(e, "CONFIG GET maxmemory", "%1\r\n$9\r\nmaxmemory\r\n$7\r\n1048576\r\n");
     EXPECT(e, "CONFIG GET nothing", "%0\r\n");

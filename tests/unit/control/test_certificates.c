@@ -5,11 +5,15 @@
 #include "control/certificate.h"
 #include "control/secret_memory.h"
 
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,6 +149,81 @@ static void test_files_are_installed_and_bad_ones_are_not(void)
     stop_box();
 }
 
+/* Who is in the file of clients' authorities decides about roles: that is admin's alone. */
+static void test_security_does_not_change_the_authority_of_clients(void)
+{
+    static const char as[] = "setpriv --reuid 47002 --regid 65534 --clear-groups ";
+    char more[256], plain[256];
+    if (geteuid() != 0) {
+        puts("# needs root: skipped");
+        return;
+    }
+    snprintf(more, sizeof more,
+             "management-role security user 47002\nmanagement-socket-group nogroup\n"
+             "management-ca-cert-file %s/state/certificates/clients.pem\n",
+             folder);
+    write_conf(more);
+    chmod(folder, 0711);
+    start_control();
+    make_files("a", 0);
+    make_files("b", 0);
+    chmod(folder, 0711);
+    sh("chmod 644 %s/?.crt %s/?.key", folder, folder);
+    does(0, "install clients @/a.crt @/a.key", "stored"); /* as admin */
+    CU_ASSERT_FATAL(snprintf(plain, sizeof plain, "%s", cli) < (int)sizeof plain);
+    snprintf(cli, sizeof cli, "%s%s", as, plain);
+    does(1, "install clients @/b.crt @/b.key", "management-ca-cert-file: role security may not");
+    does(1, "rotate clients @/b.crt @/b.key", "management-ca-cert-file: role security may not");
+    does(1, "delete clients", "management-ca-cert-file: role security may not");
+    does(0, "install other @/b.crt @/b.key", "stored");
+    snprintf(cli, sizeof cli, "%s", plain);
+    does(0, "install clients @/b.crt @/b.key", "stored");
+    stop_box();
+}
+
+/* A session over HTTPS whose request comes in the very moment in which control is told to end: what is still to be
+ * written goes out under TLS, not in clear. */
+static void test_the_last_reply_is_encrypted(void)
+{
+    static const char ask[] = "\0\0\0\036{\"op\":\"show\",\"what\":\"version\"}";
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof there;
+    struct timeval wait = {.tv_sec = 10};
+    char more[64], head[512], reply[4096];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT(bind(fd, (struct sockaddr *)&there, len) == 0 && getsockname(fd, (struct sockaddr *)&there, &len) == 0);
+    close(fd);
+    snprintf(more, sizeof more, "management-port %u\n", ntohs(there.sin_port));
+    write_conf(more);
+    start_control();
+    CU_ASSERT_EQUAL(sh("%s token create t --role admin --expires 1d 2>&1 >%s/token; tr -d '\\n' <%s/token", cli, folder, folder), 0);
+    snprintf(head, sizeof head,
+             "GET /v1/session HTTP/1.1\r\nHost: box\r\nConnection: Upgrade\r\nUpgrade: sluice\r\nAuthorization: Bearer %s\r\n\r\n",
+             strstr(output, "slt_") ? strstr(output, "slt_") : "");
+    SSL_CTX *x = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(x);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    CU_ASSERT(connect(fd, (struct sockaddr *)&there, len) == 0 && SSL_set_fd(ssl, fd) == 1 && SSL_connect(ssl) == 1);
+    CU_ASSERT(SSL_write(ssl, head, (int)strlen(head)) > 0);
+    int n = SSL_read(ssl, reply, sizeof reply - 1);
+    CU_ASSERT(n > 0 && strncmp(reply, "HTTP/1.1 101", 12) == 0);
+    kill(control, SIGSTOP);
+    CU_ASSERT(SSL_write(ssl, ask, sizeof ask - 1) > 0);
+    kill(control, SIGTERM);
+    kill(control, SIGCONT);
+    n = SSL_read(ssl, reply, sizeof reply - 1);
+    CU_ASSERT_FATAL(n > 4);
+    reply[n] = 0;
+    CU_ASSERT_PTR_NOT_NULL(strstr(reply + 4, "\"ok\":true"));
+    SSL_free(ssl);
+    SSL_CTX_free(x);
+    close(fd);
+    waitpid(control, &n, 0);
+    start_control();
+    stop_box();
+}
+
 static void test_a_request_is_signed_elsewhere_and_its_key_never_leaves(void)
 {
     begin();
@@ -255,6 +334,8 @@ int main(int argc, char **argv)
         UNIT(test_a_self_signed_one_is_made_checked_used_and_exported),
         UNIT(test_names_of_clients_certificates_that_count),
         UNIT(test_files_are_installed_and_bad_ones_are_not),
+        UNIT(test_security_does_not_change_the_authority_of_clients),
+        UNIT(test_the_last_reply_is_encrypted),
         UNIT(test_a_request_is_signed_elsewhere_and_its_key_never_leaves),
         UNIT(test_a_rotation_that_the_dataplane_refuses_changes_nothing),
         UNIT(test_what_ends_soon_is_an_alarm),

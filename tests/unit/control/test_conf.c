@@ -1,6 +1,8 @@
 /* test_conf.c: the grammar of configuration files, every kind of mistake with its line, the table's defaults,
  * and what CONFIG REWRITE makes of a file. */
 #include "control/conffile.h"
+#include "control/import.h"
+#include "control/revisions.h"
 #include "control/rewrite.h"
 #include "unit.h"
 
@@ -275,6 +277,38 @@ static void test_include_is_relative_to_its_file_and_later_lines_win(void)
     unlink(other);
 }
 
+static void test_a_text_that_was_sent_includes_nothing(void)
+{
+    static const char *const texts[] = {"include %s/inc", "INCLUDE %s/inc", "\"include\" %s/inc", "\"\\x69nclude\" %s/inc",
+                                        "inc\"lude\" %s/inc", "include\f%s/inc", "port 1\ninclude %s/in*"};
+    char text[128];
+    snprintf(text, sizeof text, "%s/inc", folder);
+    write_file(text, "timeout 77\nsecret-word x\n");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct settings *s = settings_defaults();
+        struct report r = {0};
+        const int n = snprintf(text, sizeof text, texts[i], folder);
+        CU_ASSERT_FALSE(conf_parse_alone("sent", text, (size_t)n, s, &r));
+        CU_ASSERT_PTR_NULL(strstr(text_str(&r.lines), "secret"));
+        CU_ASSERT_STRING_EQUAL(settings_get(s, "timeout"), "0");
+        report_free(&r);
+        settings_free(s);
+    }
+    /* Nor does a command line of a redis-server that is looked at: its words are no lines. */
+    snprintf(text, sizeof text, "--timeout 1\ninclude %s/inc", folder);
+    struct words w = {0};
+    words_add(&w, must_copy(text));
+    struct settings *s = settings_defaults();
+    json_t *j = import_arguments(&w, s);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(j, "errors")), 1);
+    CU_ASSERT_STRING_EQUAL(settings_get(s, "timeout"), "0");
+    json_decref(j);
+    settings_free(s);
+    words_free(&w);
+    snprintf(text, sizeof text, "%s/inc", folder);
+    unlink(text);
+}
+
 static void test_a_file_that_includes_itself_is_an_error(void)
 {
     struct settings *s;
@@ -413,18 +447,40 @@ static void test_a_file_is_replaced_durably_with_its_mode(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(error, "/nonexistent/x"));
 }
 
-static void test_fifty_revisions_are_kept(void)
+static void test_fifty_revisions_of_operators_and_of_clients_are_kept(void)
 {
-    char error[256], name[128];
-    write_file(path, "port 1\n");
-    for (unsigned i = 0; i < 53; i++)
-        CU_ASSERT(keep_revision(path, folder, error, sizeof error));
-    for (unsigned i = 1; i <= 53; i++) {
-        snprintf(name, sizeof name, "%s/revisions/%06u.conf", folder, i);
-        CU_ASSERT_EQUAL(unlink(name) == 0, i > 3);
+    char error[256], value[16], command[128];
+    struct settings *s = settings_defaults();
+    int d = directive_find("timeout");
+    struct revisions *r = revisions_open(folder);
+    for (unsigned i = 1; i <= 120; i++) { /* one of an operator, then two of clients, and so on */
+        snprintf(value, sizeof value, "%u", i);
+        CU_ASSERT(settings_replace(s, d, value, error, sizeof error));
+        revisions_add(r, s, i % 3 == 1 ? "commit" : "CONFIG SET", "somebody", i == 118 ? "a \"comment\"" : "", i % 3 != 1,
+                      false);
+        revisions_add(r, s, "CONFIG SET", "somebody", "", true, false); /* the same again is none */
     }
-    snprintf(name, sizeof name, "%s/revisions", folder);
-    rmdir(name);
+    json_t *before = revisions_list(r);
+    CU_ASSERT_EQUAL(json_array_size(before), 40 + 50);
+    revisions_free(r);
+    r = revisions_open(folder); /* as a control that starts again reads them */
+    json_t *list = revisions_list(r), *about = NULL;
+    CU_ASSERT(json_equal(before, list));
+    json_decref(before);
+    json_decref(list);
+    struct settings *back = revisions_read(r, 2, &about, error, sizeof error);
+    CU_ASSERT(back && strcmp(settings_get(back, "timeout"), "118") == 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(about, "comment")), "a \"comment\"");
+    settings_free(back);
+    json_decref(about);
+    back = revisions_read(r, 89, NULL, error, sizeof error);
+    CU_ASSERT(back && strcmp(settings_get(back, "timeout"), "1") == 0);
+    settings_free(back);
+    CU_ASSERT_PTR_NULL(revisions_read(r, 90, NULL, error, sizeof error));
+    revisions_free(r);
+    settings_free(s);
+    snprintf(command, sizeof command, "rm -r %s/revisions", folder);
+    CU_ASSERT_EQUAL(system(command), 0);
 }
 
 int main(int argc, char **argv)
@@ -443,6 +499,7 @@ int main(int argc, char **argv)
                                              UNIT(test_directives_without_effect_are_said_once),
                                              UNIT(test_garbage_is_reported_and_harmless),
                                              UNIT(test_include_is_relative_to_its_file_and_later_lines_win),
+                                             UNIT(test_a_text_that_was_sent_includes_nothing),
                                              UNIT(test_a_file_that_includes_itself_is_an_error),
                                              UNIT(test_what_is_no_text_file_is_an_error),
                                              UNIT(test_command_line_wins_over_the_file),
@@ -452,7 +509,7 @@ int main(int argc, char **argv)
                                              UNIT(test_every_default_written_reads_back),
                                              UNIT(test_names_are_unique),
                                              UNIT(test_a_file_is_replaced_durably_with_its_mode),
-                                             UNIT(test_fifty_revisions_are_kept),
+                                             UNIT(test_fifty_revisions_of_operators_and_of_clients_are_kept),
                                              {NULL, NULL}};
     if (!mkdtemp(folder))
         return 2;

@@ -18,7 +18,7 @@ static bool parse(const char *line)
     if (!words_split(&words, line))
         return false;
     memcpy(moved, words.p, sizeof moved);
-    return grammar_parse(&in, moved, words.n, error, sizeof error);
+    return grammar_parse(grammar, &in, moved, words.n, error, sizeof error);
 }
 
 static void good(const char *line, const char *op, const char *what, int argc)
@@ -89,11 +89,11 @@ static void completes(const char *before, const char *prefix, const char *first,
 {
     static char maxclients[] = "maxclients", maxmemory[] = "maxmemory", server[] = "server",
                 *directives[] = {maxclients, maxmemory, NULL}, *certificates[] = {server, NULL};
-    static const struct known_names known = {directives, certificates};
+    static const struct known_names known = {directives, certificates, NULL};
     struct words w;
     words_split(&w, before);
-    const char *a = grammar_complete(w.p, w.n, prefix, 0, &known),
-               *b = grammar_complete(w.p, w.n, prefix, 1, &known);
+    const char *a = grammar_complete(grammar, w.p, w.n, prefix, 0, &known),
+               *b = grammar_complete(grammar, w.p, w.n, prefix, 1, &known);
     CU_ASSERT(a && strcmp(a, first) == 0);
     CU_ASSERT(second ? b && strcmp(b, second) == 0 : !b);
     words_free(&w);
@@ -107,7 +107,7 @@ static void test_completion_follows_the_table(void)
     completes("config set maxmemory 1", "maxc", "maxclients", NULL);
     completes("certificate rotate", "", "server", NULL);
     completes("certificate", "s", "show", "self-signed");
-    CU_ASSERT_PTR_NULL(grammar_complete((char *[]){NULL}, 0, "x", 0, &(struct known_names){0}));
+    CU_ASSERT_PTR_NULL(grammar_complete(grammar, (char *[]){NULL}, 0, "x", 0, &(struct known_names){0}));
 }
 
 static void test_every_leaf_has_help_and_something_to_run(void)

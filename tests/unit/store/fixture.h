@@ -5,12 +5,15 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct fixture {
     struct config conf;
     struct counters counters[4], *list[4];
     struct keyspace *ks;
     struct shard *s; /* the first one */
+    struct arena_files files; /* fixture_keep() */
 };
 
 enum { T0 = 1700000000 };
@@ -53,6 +56,38 @@ static inline void fixture_open(struct fixture *f, uint64_t arena, uint64_t maxm
 static inline void fixture_close(struct fixture *f)
 {
     keyspace_free(f->ks);
+    if (f->files.small > 0)
+        close(f->files.small);
+}
+
+/* A fresh one in a file, and from then on one that was left and taken over. */
+static inline void fixture_keep(struct fixture *f)
+{
+    f->files = (struct arena_files){-1, memfd_create("test", 0)};
+    keyspace_free(f->ks);
+    f->s = NULL;
+    struct keyspace_past past;
+    char error[256] = "";
+    f->ks = keyspace_open(&f->conf, NULL, 0x1234567890abcdef, f->list, &f->files, true, &past, error, sizeof error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f->ks);
+    CU_ASSERT_FALSE(past.taken);
+    f->s = f->ks->shard[0];
+    for (unsigned i = 0; i < f->ks->shards; i++)
+        shard_set_time(f->ks->shard[i], T0 * 1000ull);
+}
+
+static inline void fixture_reopen(struct fixture *f)
+{
+    struct keyspace_past past;
+    char error[256] = "";
+    uint64_t now = shard_time(f->s);
+    keyspace_leave(f->ks);
+    f->ks = keyspace_open(&f->conf, NULL, 99, f->list, &f->files, true, &past, error, sizeof error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f->ks);
+    CU_ASSERT_TRUE_FATAL(past.taken);
+    f->s = f->ks->shard[0];
+    for (unsigned i = 0; i < f->ks->shards; i++)
+        shard_set_time(f->ks->shard[i], now);
 }
 
 static inline struct key key_of(struct fixture *f, const char *text)

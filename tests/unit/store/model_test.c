@@ -277,16 +277,20 @@ static void step(struct model *m)
         check(m, db, id);
     else if (what < 996)
         op_flush_or_swap(m, db);
+    else if (what < 997 && m->f.files.small > 0)
+        fixture_reopen(&m->f);
     m->now += pick(m, 8);
     shard_set_time(m->f.s, m->now);
     if (what % 16 == 0)
         shard_upkeep(m->f.s, 20);
 }
 
-static void test_store_agrees_with_a_model(void)
+static void agrees(bool reopened)
 {
     struct model *m = calloc(1, sizeof *m);
     fixture_open(&m->f, 256 << 20, 0, POLICY_NOEVICTION, 1);
+    if (reopened)
+        fixture_keep(&m->f);
     m->random = 42;
     m->now = T0 * 1000ull;
     for (unsigned i = 0; i < 400000; i++) {
@@ -310,8 +314,19 @@ static void test_store_agrees_with_a_model(void)
     free(m);
 }
 
+static void test_store_agrees_with_a_model(void)
+{
+    agrees(false);
+}
+
+static void test_so_does_one_that_is_taken_over_again_and_again(void)
+{
+    agrees(true);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_store_agrees_with_a_model), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_store_agrees_with_a_model),
+                                             UNIT(test_so_does_one_that_is_taken_over_again_and_again), {NULL, NULL}};
     return unit_main(argc, argv, "store/model", tests);
 }

@@ -119,12 +119,12 @@ static void commit(void *wire, size_t n)
     ((struct rig_talk *)wire)->down_len += n;
 }
 
-static const struct tls_wire wire = {peek, reserve, commit};
+const struct tls_wire rig_wire = {peek, reserve, commit};
 
 struct rig_talk *rig_listen(struct tls_context *context)
 {
     struct rig_talk *t = calloc(1, sizeof *t);
-    t->server = tls_new(context, &wire, t);
+    t->server = tls_new(context, &rig_wire, t);
     t->down_room = RIG_PIPE;
     t->now_ms = 1000;
     return t;

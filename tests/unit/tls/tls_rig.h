@@ -31,6 +31,8 @@ struct rig_talk {
     size_t up_len, down_len, down_room;   /* the server finds room for so many bytes that were not taken */
     uint64_t now_ms;
 };
+/* Between the two; its argument is the talk. */
+extern const struct tls_wire rig_wire;
 /* A client of its own context if ctx is NULL: it trusts anybody. */
 struct rig_talk *rig_talk(struct tls_context *context, SSL_CTX *ctx, SSL_SESSION *session);
 /* The same without a client. */

@@ -145,7 +145,7 @@ static void test_the_soft_limit_needs_its_seconds(void)
     rig_run(&rig, 200000);
     CU_ASSERT(rig.worker->chunk_bytes > 512 << 10);
     CU_ASSERT_EQUAL(rig.worker->sessions, 1);
-    rig.worker->live_sessions->soft_since_ms -= 3000; /* the wall clock is not virtual here */
+    rig.worker->live_sessions->soft_since_s -= 3; /* the wall clock is not virtual here */
     rig_run(&rig, 1500000);
     CU_ASSERT_EQUAL(rig.worker->sessions, 0);
     CU_ASSERT_EQUAL(count_read(rig.worker->counters, COUNTER_client_output_limit_closes), 1);

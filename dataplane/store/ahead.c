@@ -1,0 +1,257 @@
+/* ahead.c: look-ups in a row, for which memory is asked some look-ups before they are made (store.h has the
+ * contract, README.md the figures). */
+#include "store/index_layout.h"
+
+/* -- the steps -- */
+
+static inline void ahead_word(const struct index *ix, struct ahead *a)
+{
+    a->word = __builtin_expect(ix->segments, 1) ? directory_at(ix, segment_of(ix, a->hash)) : NULL;
+}
+
+static inline void ahead_bucket(const struct shard *s, struct ahead *a)
+{
+    uint64_t word = a->word ? *a->word : 0;
+    a->e = NULL;
+    if (__builtin_expect(word == 0, 0)) {
+        a->bucket = NULL;
+        return;
+    }
+    a->buckets = word_buckets(word);
+    a->bucket = home_bucket(s, word, tag_of(a->hash));
+    __builtin_prefetch(a->bucket);
+}
+
+/* What was freed or moved since an earlier step has the steps up to this one taken once more. */
+static __attribute__((noinline)) void again(const struct shard *s, struct ahead *a, uint64_t changes)
+{
+    if (!a->s) /* elsewhere, or none */
+        return;
+    a->changes = changes;
+    ahead_word(&s->db[a->db].index, a);
+    ahead_bucket(s, a);
+}
+
+static inline bool is_stale(const struct ahead *a, uint64_t changes)
+{
+    return __builtin_expect(a->changes != changes, 0);
+}
+
+/* An entry of a hundred bytes may begin near the end of a line. */
+static inline void prefetch_entry(const struct entry *e)
+{
+    const uint8_t *p = (const uint8_t *)e;
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 64);
+    __builtin_prefetch(p + 100);
+}
+
+static inline const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
+{
+    unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
+    return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
+}
+
+/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. */
+static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
+{
+    if (is_stale(a, changes))
+        again(s, a, changes);
+    const struct bucket *b = a->bucket;
+    if (__builtin_expect(!b, 0))
+        return;
+    uint32_t tag = tag_of(a->hash);
+    a->e = match_in(s, b, tag);
+    if (__builtin_expect(a->e != NULL, 1)) {
+        prefetch_entry(a->e);
+    } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
+        __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
+        __builtin_prefetch(b + 2);
+    } else {
+        a->bucket = NULL;
+    }
+}
+
+/* It is not in its home bucket. */
+static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struct ahead *a)
+{
+    uint32_t tag = tag_of(a->hash);
+    unsigned home = home_of(tag, a->buckets), b = home;
+    const struct bucket *seg = a->bucket - home;
+    do
+        b = next_bucket(b, a->buckets);
+    while (b != home && !(a->e = match_in(s, &seg[b], tag)) && !bucket_empty(&seg[b]));
+    if (a->e)
+        prefetch_entry(a->e);
+}
+
+enum { PREFETCHED = 128, LINE = 64, VALUE_LINES = 8 };
+
+static inline void prefetch_lines(const void *p, uint64_t bytes)
+{
+    for (unsigned i = 0; i < VALUE_LINES && i * LINE < bytes; i++)
+        __builtin_prefetch((const void *)((uintptr_t)p + i * LINE));
+}
+
+/* What a collection's entry, whose first line has come in, has or points to behind it: its other lines, its
+ * memory apart, its body. */
+__attribute__((noinline)) static void prefetch_value(const struct entry *e)
+{
+    uint64_t size = entry_size(e);
+    if (entry_is_body(e)) {
+        prefetch_lines(entry_body(e), 2 * LINE);
+    } else if (entry_is_apart(e)) {
+        struct apart root = entry_apart(e);
+        prefetch_lines(root.p, root.len);
+    } else if (size > PREFETCHED) {
+        prefetch_lines((const uint8_t *)e + PREFETCHED, size - PREFETCHED);
+    }
+}
+
+/* All but short strings. */
+static inline bool is_more(const struct entry *e)
+{
+    return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
+}
+
+static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t changes)
+{
+    if (is_stale(a, changes))
+        ahead_entry(s, a, changes);
+    if (__builtin_expect(a->e != NULL, 1)) {
+        if (__builtin_expect(is_more(a->e), 0))
+            prefetch_value(a->e);
+    } else if (a->bucket) {
+        ahead_spilled(s, a);
+    }
+}
+
+/* How many look-ups later the next step is taken, or (TO_VALUE) sooner than the look-up itself; by
+ * measurement. */
+enum { TO_BUCKET = 4, TO_ENTRY = 16, TO_VALUE = 10 };
+
+static inline unsigned behind(unsigned n, unsigned by)
+{
+    return n > by ? n - by : 0;
+}
+
+static inline unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+static inline void buckets(const struct shard *s, struct ahead_row *r, unsigned n, uint64_t changes)
+{
+    unsigned i = r->buckets;
+    for (; i < n; i++) {
+        struct ahead *a = &r->at[i];
+        if (is_stale(a, changes))
+            again(s, a, changes);
+        else
+            ahead_bucket(s, a);
+    }
+    r->buckets = i;
+}
+
+static inline void entries(const struct shard *s, struct ahead_row *r, unsigned n, uint64_t changes)
+{
+    unsigned i = r->entries;
+    for (; i < n; i++)
+        ahead_entry(s, &r->at[i], changes);
+    r->entries = i;
+}
+
+static inline void values(const struct shard *s, struct ahead_row *r, unsigned n, uint64_t changes)
+{
+    unsigned i = r->values;
+    for (; i < n; i++)
+        ahead_value(s, &r->at[i], changes);
+    r->values = i;
+}
+
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
+{
+    uint64_t changes = s->changes;
+    const struct index *ix = &s->db[db].index;
+    unsigned n = r->n++;
+    struct ahead *a = &r->at[n];
+    a->s = s;
+    a->hash = hash;
+    a->db = db;
+    a->changes = changes;
+    ahead_word(ix, a);
+    __builtin_prefetch(a->word);
+    buckets(s, r, behind(n + 1, TO_BUCKET), changes);
+    entries(s, r, behind(n + 1, TO_ENTRY), changes);
+}
+
+/* Those up to the i-th look-up. */
+static inline void look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    uint64_t changes = s->changes;
+    unsigned n = r->n, value = least(n, i + TO_VALUE), entry = least(n, behind(n, TO_ENTRY) + i + 1);
+    buckets(s, r, n, changes);
+    entries(s, r, entry > value ? entry : value, changes);
+    values(s, r, value, changes);
+}
+
+void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    look_ahead(s, r, i);
+}
+
+/* -- short strings -- */
+
+/* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
+static inline bool text_of(struct shard *s, const struct ahead *a, struct slice name, struct slice *text)
+{
+    enum { RAW = TYPE_STRING | STRING_RAW << 3, EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
+    static const uint64_t forms =
+        UINT64_C(1) << RAW | UINT64_C(1) << EMBSTR; /* of those in bits 0 to 5 of the head */
+    struct entry *e = (struct entry *)(uintptr_t)a->e;
+    uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
+    size_t key_len = word >> 32 & 0xff, value_len = word >> 40 & 0xff;
+    if (!(forms >> (word & 0x3f) & 1) || key_len != name.len || key_len == ENTRY_LONG ||
+        value_len == ENTRY_LONG)
+        return false;
+    const uint8_t *key = e->more;
+    if (word & ENTRY_TTL) {
+        if (entry_expiry(key) < s->now_ms)
+            return false;
+        key += ENTRY_EXPIRY;
+    }
+    if (!bytes_same(key, name.p, key_len))
+        return false;
+    entry_touch(s, e);
+    *text = (struct slice){key + key_len, value_len};
+    return true;
+}
+
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a,
+                      struct slice *text)
+{
+    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(s, a, k->name, text))
+        return false;
+    count_one(s->counters, COUNTER_keyspace_hits);
+    return true;
+}
+
+unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
+                           const struct slice *name, unsigned stride, struct slice *text)
+{
+    unsigned i = 0;
+    if (access_is_lfu(s))
+        return 0;
+    for (; i < n; i++, name += stride) {
+        look_ahead(s, r, first + i);
+        const struct ahead *a = &r->at[first + i];
+        if (!ahead_fresh(s, db, a) || !text_of(s, a, *name, &text[i]))
+            break;
+    }
+    return i;
+}
+
+void store_count_hits(struct shard *s, unsigned n)
+{
+    count_add(s->counters, COUNTER_keyspace_hits, n);
+}

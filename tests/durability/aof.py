@@ -1,0 +1,550 @@
+#!/usr/bin/python3
+"""The append-only log: what redis-server makes of it, what the box makes of redis-server's, kills, cuts, full disks, rewriting. Prints
+TAP. Run by aof.sh. Arguments: words that names of tests must have one of; --kills N."""
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import redis
+
+from box import Box, Oracle, Tap, alive, until
+
+KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 2
+WORDS = [w for w in sys.argv[1:] if not w.startswith("--") and not w.isdigit()]
+
+
+def digest(r):
+    return r.execute_command("DEBUG", "DIGEST")
+
+
+def log_folder(box):
+    return box.data / "appendonlydir"
+
+
+def check(box):
+    done = subprocess.run(["redis-check-aof", log_folder(box) / "appendonly.aof.manifest"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "All AOF files and manifest are valid" in done.stdout, done.stdout + done.stderr
+
+
+def write(r, rng, n):
+    """Random changes of all types; what redis-server 7.0 knows."""
+    key = lambda kind: f"{kind}{rng.randrange(12)}"
+    word = lambda: rng.choice(["a", "b", "c", "x" * 50, bytes(rng.randrange(256) for _ in range(9)), rng.randrange(1000)])
+
+    def run(*words):
+        try:
+            return r.execute_command(*words)
+        except redis.ResponseError:
+            return None
+
+    def transaction():
+        p = r.pipeline(transaction=True)
+        for _ in range(rng.randrange(1, 6)):
+            p.execute_command("SET", key("s"), word(), "EX", rng.randrange(1000, 2000))
+            p.execute_command("RPUSH", key("l"), word())
+            p.execute_command("SPOP", key("t"))
+        try:
+            p.execute()
+        except redis.ResponseError:
+            pass
+
+    changes = [
+        lambda: run("SET", key("s"), word()),
+        lambda: run("SET", key("s"), word(), "PX", rng.randrange(100000, 200000), rng.choice(["NX", "XX", "GET"])),
+        lambda: run("SET", key("s"), word(), "KEEPTTL"),
+        lambda: run("SETEX", key("s"), 5000, word()),
+        lambda: run("PSETEX", key("s"), 5000000, word()),
+        lambda: run("GETEX", key("s"), *rng.choice([("EX", 4000), ("PERSIST",), ("PXAT", 4_000_000_000_000), ()])),
+        lambda: run("EXPIRE", key(rng.choice("slthzx")), rng.choice([5000, 5000, 5000, -1]), *rng.choice([(), ("NX",), ("GT",)])),
+        lambda: run("PEXPIRE", key(rng.choice("slthzx")), 5000000),
+        lambda: run("PERSIST", key(rng.choice("slthzx"))),
+        lambda: run("SET", "n", rng.randrange(100)) and run("INCRBY", "n", 7) and run("INCRBYFLOAT", "n", "0.1"),
+        lambda: run("APPEND", key("s"), word()),
+        lambda: run("SETRANGE", key("s"), rng.randrange(20), word()),
+        lambda: run("SETBIT", "bits", rng.randrange(200), 1),
+        lambda: run("PFADD", "hll", word()),
+        lambda: run("MSET", key("s"), word(), key("s"), word()),
+        lambda: run("DEL", key(rng.choice("slthzx")), key(rng.choice("sl"))),
+        lambda: run("RPUSH", key("l"), word(), word()),
+        lambda: run("LPOP", key("l"), 2),
+        lambda: run("LMOVE", key("l"), key("l"), "LEFT", "RIGHT"),
+        lambda: run("BLPOP", key("l"), key("l"), 0.01),
+        lambda: run("BLMOVE", key("l"), key("l"), "RIGHT", "LEFT", 0.01),
+        lambda: run("BLMPOP", 0.01, 2, key("l"), key("l"), "LEFT", "COUNT", 2),
+        lambda: run("LTRIM", key("l"), 0, 20),
+        lambda: run("SADD", key("t"), word(), word(), rng.randrange(100)),
+        lambda: run("SPOP", key("t")),
+        lambda: run("SPOP", key("t"), rng.randrange(4)),
+        lambda: run("SUNIONSTORE", key("t"), key("t"), key("t")),
+        lambda: run("HSET", key("h"), word(), word(), word(), word()),
+        lambda: run("HINCRBYFLOAT", key("h"), "float", "1.25"),
+        lambda: run("HDEL", key("h"), word()),
+        lambda: run("ZADD", key("z"), rng.random(), word(), rng.randrange(9), word()),
+        lambda: run("ZINCRBY", key("z"), 0.3, word()),
+        lambda: run("ZPOPMIN", key("z"), 2),
+        lambda: run("BZPOPMAX", key("z"), key("z"), 0.01),
+        lambda: run("ZRANGESTORE", key("z"), key("z"), 0, 3),
+        lambda: run("GEOADD", "geo", rng.random(), rng.random(), word()),
+        lambda: run("XADD", key("x"), "*", "f", word()),
+        lambda: run("XADD", key("x"), "NOMKSTREAM", "MAXLEN", "~", 5, "*", "f", word(), "g", word()),
+        lambda: run("XTRIM", key("x"), "MAXLEN", "~", 3),
+        lambda: run("XGROUP", "CREATE", key("x"), "g", rng.choice(["$", "0"]), "MKSTREAM"),
+        lambda: run("XREADGROUP", "GROUP", "g", rng.choice("AB"), "COUNT", 3, "STREAMS", key("x"), ">"),
+        lambda: run("XREADGROUP", "GROUP", "g", rng.choice("AB"), "NOACK", "STREAMS", key("x"), ">"),
+        lambda: run("XREADGROUP", "GROUP", "g", rng.choice("AB"), "STREAMS", key("x"), "0"),
+        lambda: run("XAUTOCLAIM", key("x"), "g", "C", 0, "0", "COUNT", 2),
+        lambda: run("XGROUP", "DELCONSUMER", key("x"), "g", "B"),
+        lambda: run("COPY", key("s"), key("s"), "REPLACE"),
+        lambda: run("RENAME", key("l"), key("l")),
+        lambda: run("MOVE", key("s"), 3),
+        lambda: run("SORT", key("l"), "ALPHA", "STORE", key("l")),
+        lambda: run("EVAL", "redis.call('SET', KEYS[1], ARGV[1]) redis.call('RPUSH', KEYS[2], ARGV[1]) return redis.call('TIME')", 2,
+                    key("s"), key("l"), word()),
+        lambda: run("EVAL", "if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('SPOP', KEYS[1]) end", 1, key("t")),
+        lambda: run("SET", "short", 1, "PX", 1),
+        lambda: run("INCR", "short"),
+        lambda: run("FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\nredis.register_function('f', function(k, a) return redis.call('INCR', k[1]) end)"),
+        lambda: run("FCALL", "f", 1, "counter"),
+        transaction,
+    ]
+    for _ in range(n):
+        rng.choice(changes)()
+
+
+def streams(r):
+    """What the digest does not look at."""
+    found = {}
+    for i in range(12):
+        try:
+            found[i] = [(g["name"], g["last-delivered-id"], g["pending"], g["entries-read"],
+                         [(p["message_id"], p["consumer"], p["times_delivered"]) for p in r.xpending_range(f"x{i}", g["name"], "-", "+", 1000)],
+                         sorted(c["name"] for c in r.xinfo_consumers(f"x{i}", g["name"]))) for g in r.xinfo_groups(f"x{i}")]
+        except redis.ResponseError:
+            pass
+    return found
+
+
+def settled(box, r):
+    """All that was done is in the file."""
+    until(30, lambda: r.execute_command("WAITAOF", 1, 0, 0) == [1, 0], lambda: "the log on the disk")
+
+
+def with_box(test, **directives):
+    directives.setdefault("appendonly", "yes")
+    box = Box(**directives)
+    try:
+        return test(box)
+    finally:
+        box.remove()
+
+
+def taken_by_redis(workers, rewrites):
+    def test(box):
+        box.start()
+        rng, r = random.Random(workers * 7 + rewrites), box.client()
+        r.flushall()
+        for _ in range(rewrites + 1):
+            write(r, rng, 1500)
+            if rewrites:
+                before = r.info("persistence")["aof_rewrites"]
+                r.bgrewriteaof()
+                write(r, rng, 500)
+                until(60, lambda: r.info("persistence")["aof_rewrites"] > before, lambda: f"a rewrite: {r.info('persistence')}\n{box.log()[-1500:]}")
+        write(r, rng, 500)
+        time.sleep(0.01)  # "short" expires
+        r.get("short")
+        settled(box, r)
+        want, groups = digest(r), streams(r)
+        box.kill_control()
+        box.kill_dataplane()
+        check(box)
+        folder = box.folder / "copy"
+        shutil.copytree(log_folder(box), folder / "appendonlydir")
+        oracle = Oracle("--dir", folder, "--appendonly", "yes")
+        try:
+            assert digest(oracle.client) == want, "redis-server has other data"
+            assert streams(oracle.client) == groups, "redis-server has other groups"
+        finally:
+            oracle.remove()
+        box.start()
+        r = box.client()
+        assert digest(r) == want, "the box has other data after a start"
+        assert streams(r) == groups, "the box has other groups"
+        r.set("on", 1)
+        settled(box, r)
+        want = digest(r)
+        box.stop()
+        check(box)
+        box.start()
+        assert digest(box.client()) == want
+    return lambda: with_box(test, workers=workers)
+
+
+def of_redis():
+    """What redis-server itself has after a start is what counts: its log does not say everything of groups."""
+    def test(box):
+        oracle = Oracle("--appendonly", "yes")
+        try:
+            rng = random.Random(3)
+            write(oracle.client, rng, 2000)
+            oracle.client.bgrewriteaof()
+            until(60, lambda: not oracle.client.info("persistence")["aof_rewrite_in_progress"], lambda: "redis-server's rewrite")
+            write(oracle.client, rng, 2000)
+            time.sleep(0.01)
+            oracle.client.get("short")
+            until(10, lambda: not oracle.client.info("persistence")["aof_buffer_length"], lambda: "redis-server's buffer")
+            shutil.copytree(oracle.folder / "appendonlydir", log_folder(box))
+        finally:
+            oracle.remove()
+        folder = box.folder / "copy"
+        shutil.copytree(log_folder(box), folder / "appendonlydir")
+        oracle = Oracle("--dir", folder, "--appendonly", "yes")
+        try:
+            want, groups = digest(oracle.client), streams(oracle.client)
+        finally:
+            oracle.remove()
+        box.start()
+        assert digest(box.client()) == want, "other data"
+        have = streams(box.client())
+        assert have == groups, f"other groups: {[(i, have.get(i), groups.get(i)) for i in groups if have.get(i) != groups.get(i)]}"
+    with_box(test, workers=2)
+
+
+class Writer(threading.Thread):
+    """Counts each of its keys up, and knows what was acknowledged."""
+
+    def __init__(self, box):
+        super().__init__(daemon=True)
+        self.box, self.acked, self.sent, self.ends = box, {}, {}, False
+        self.rounds = 0
+
+    def run(self):
+        while not self.ends:
+            try:
+                r = self.box.client(socket_timeout=3)
+                while not self.ends:
+                    key = f"k{self.rounds % 64}"
+                    value = self.sent.get(key, 0) + 1
+                    self.sent[key] = value
+                    if r.set(key, value):
+                        self.acked[key] = value
+                    self.rounds += 1
+            except redis.RedisError:
+                time.sleep(0.02)
+
+
+def killed(policy, who, workers=1):
+    def test(box):
+        box.start()
+        w = Writer(box)
+        w.start()
+        try:
+            return kill_often(box, w)
+        finally:
+            w.ends = True
+            w.join(10)
+
+    def kill_often(box, w):
+        rng = random.Random(5)
+        for turn in range(KILLS):
+            seen = w.rounds
+            until(120, lambda: w.rounds > seen + 50, lambda: f"writes to go on in turn {turn}\n{box.log()[-2000:]}")
+            time.sleep(rng.random() * 0.1)
+            acked = dict(w.acked)
+            pid = box.dataplane_pid()
+            if who != "dataplane":
+                box.kill_control()
+            if who != "control":
+                os.kill(pid, signal.SIGKILL)
+                until(20, lambda: not alive(pid), lambda: "the dataplane to be gone")
+            if who != "dataplane":
+                box.start_control()
+            if who != "control":
+                until(120, lambda: box.dataplane_pid() not in (0, pid), lambda: "another dataplane")
+            box.wait("serving", 120)
+            r = box.client()
+            for key, value in acked.items():
+                have = int(r.get(key) or 0)
+                lossy = policy == "everysec" and who == "both"
+                assert lossy or have >= value, f"turn {turn}: {key} is {have}, {value} was acknowledged\n{box.log()[-2000:]}"
+                assert have <= w.sent[key], f"{key} is {have}, {w.sent[key]} was sent"
+        w.ends = True
+        w.join(10)
+        settled(box, box.client())
+        check(box)
+        want = digest(box.client())
+        box.stop()
+        box.start()
+        assert digest(box.client()) == want
+        return f"{KILLS} kills, {w.rounds} writes"
+    return lambda: with_box(test, appendfsync=policy, workers=workers, save="")
+
+
+def full_disk():
+    def test(box):
+        box.data.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "aof", box.data], check=True)
+        try:
+            box.start()
+            r = box.client()
+            n = 0
+            try:
+                for n in range(100000):
+                    r.set(f"k{n}", "x" * 20000, px=10**7)
+                raise AssertionError("nobody noticed that the disk is full")
+            except redis.ResponseError as e:
+                assert "MISCONF Errors writing to the AOF file: No space left on device" in str(e), e
+            assert r.info("persistence")["aof_last_write_status"] == "err"
+            subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
+            until(20, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "the log to be written again")
+
+            def writes():
+                try:
+                    return r.set("again", 1)
+                except redis.ResponseError:
+                    return False
+            until(10, writes, lambda: "writes to be taken again")
+            settled(box, r)
+            want = digest(r)
+            check(box)
+            box.stop()
+            box.start()
+            assert digest(box.client()) == want
+        finally:
+            box.stop()
+            subprocess.run(["umount", "-l", box.data])
+    with_box(test)
+
+
+def cut():
+    def test(box):
+        box.start()
+        r = box.client()
+        r.set("first", 1)
+        with r.pipeline(transaction=True) as p:
+            p.set("a", 1)
+            p.set("b", 1)
+            p.execute()
+        settled(box, r)
+        box.stop()
+        path = log_folder(box) / "appendonly.aof.1.incr.aof"
+        whole = path.read_bytes()
+        middle = whole.index(b"MULTI") + 40
+        path.write_bytes(whole[:middle])
+        box.start()
+        r = box.client()
+        assert r.get("first") == b"1" and not r.exists("a", "b"), r.keys("*")
+        assert "cut to its first" in box.log()
+        assert path.stat().st_size < middle
+        box.stop()
+        path.write_bytes(whole[:middle])
+        box.directives["aof-load-truncated"] = "no"
+        box.start(state="load-failed")
+        box.stop()
+        path.write_bytes(whole[:20] + b"garbage\r\n" + whole[20:])
+        box.directives["aof-load-truncated"] = "yes"
+        box.start(state="load-failed")
+        assert "at byte" in box.log()
+    with_box(test)
+
+
+def on_and_off():
+    def test(box):
+        box.start()
+        r = box.client()
+        r.set("before", 1)
+        assert r.info("persistence")["aof_enabled"] == 0
+        assert not log_folder(box).exists()
+        r.config_set("appendonly", "yes")
+        until(20, lambda: (log_folder(box) / "appendonly.aof.manifest").exists(), lambda: "a manifest\n" + box.log()[-1000:])
+        r.set("behind", 1)
+        settled(box, r)
+        assert r.info("persistence")["aof_enabled"] == 1
+        check(box)
+        box.directives["appendonly"] = "yes"
+        box.stop()
+        box.start()
+        r = box.client()
+        assert r.get("before") == b"1" and r.get("behind") == b"1"
+        r.config_set("appendonly", "no")
+        until(10, lambda: r.info("persistence")["aof_enabled"] == 0, lambda: "the log to end")
+        size = lambda: sum(f.stat().st_size for f in log_folder(box).iterdir())
+        r.set("not-logged", 1)
+        before = size()
+        r.set("not-logged", 2)
+        assert size() == before
+        try:
+            r.execute_command("WAITAOF", 1, 0, 10)
+            raise AssertionError("WAITAOF without a log")
+        except redis.ResponseError as e:
+            assert "appendonly is disabled" in str(e)
+    with_box(test, appendonly="no", save="")
+
+
+def turned_while_rewritten():
+    """The rewrite that is under way ends when the log has been turned off and on: its files are named once."""
+    def test(box):
+        box.start()
+        r = box.client()
+        for turn in range(3):
+            r.execute_command("DEBUG", "POPULATE", 30000, f"k{turn}", 300)
+            r.bgrewriteaof()
+            r.config_set("appendonly", "no")
+            if turn:
+                until(10, lambda: r.info("persistence")["aof_enabled"] == 0, lambda: "the log to end")
+            r.config_set("appendonly", "yes")
+            until(60, lambda: r.info("persistence")["aof_enabled"] == 1 and not r.info("persistence")["aof_rewrite_in_progress"],
+                  lambda: f"the log to be on: {r.info('persistence')}\n{box.log()[-1500:]}")
+            r.set("behind", turn)
+            settled(box, r)
+            check(box)
+        want = digest(r)
+        box.kill_control()
+        box.kill_dataplane()
+        left = [box.data / "temp-123.rdb", log_folder(box) / "temp-123.rdb", log_folder(box) / "appendonly.aof.999.incr.aof"]
+        for path in left:
+            path.write_bytes(b"x")
+        box.start()
+        assert digest(box.client()) == want
+        assert not any(path.exists() for path in left), "what a killed control has left is still there"
+    with_box(test, save="")
+
+
+def always_and_idle():
+    """With always a mark alone, the last record of a rewrite, must not keep replies."""
+    def test(box):
+        box.start()
+        r = box.client(socket_timeout=10)
+        r.set("a", 1)
+        for turn in range(3):
+            before = r.info("persistence")["aof_rewrites"]
+            r.bgrewriteaof()
+            until(30, lambda: r.info("persistence")["aof_rewrites"] > before, lambda: "a rewrite")
+            assert r.get("a") == b"1"
+        settled(box, r)
+        r.config_set("appendonly", "no")
+        assert r.get("a") == b"1"
+        r.config_set("appendonly", "yes")
+        until(30, lambda: r.info("persistence")["aof_rewrites"] > before + 1, lambda: "a base")
+        assert r.get("a") == b"1"
+    with_box(test, appendfsync="always")
+
+
+def failed_sync(policy):
+    """One fdatasync fails, the next one would succeed: no reply leaves before a new base has what the disk did not take."""
+    def test(box):
+        box.start()
+        r = box.client(socket_timeout=60)
+        r.set("before", 1)
+        settled(box, r)
+        strace = subprocess.Popen(["strace", "-f", "-qq", "-o", box.folder / "strace", "-e", "trace=fdatasync", "-e",
+                                   "inject=fdatasync:error=EIO:when=1", "-p", str(box.control.pid)])
+        try:
+            traced = lambda: any("TracerPid:\t0\n" not in (task / "status").read_text()
+                                 for task in pathlib.Path(f"/proc/{box.control.pid}/task").iterdir())
+            until(10, traced, lambda: "strace to be attached")
+            late = threading.Thread(target=lambda: r.set("k", 1), daemon=True)
+            late.start()
+            until(60, lambda: "The append-only log has ended: the disk did not take" in box.log(), lambda: "the failure\n" + box.log()[-1500:])
+        finally:
+            strace.terminate()
+            strace.wait()
+        until(60, lambda: box.client().info("persistence")["aof_last_write_status"] == "ok", lambda: "a new base\n" + box.log()[-1500:])
+        late.join(30)
+        assert not late.is_alive() and "Background AOF rewrite finished" in box.log()
+        r.set("behind", 1)
+        settled(box, r)
+        box.kill_control()
+        box.kill_dataplane()
+        check(box)
+        box.start()
+        r = box.client()
+        assert r.mget("before", "k", "behind") == [b"1"] * 3
+    return lambda: with_box(test, appendfsync=policy)
+
+
+def from_snapshot():
+    """Trap 7: a dump.rdb that was put there while the log is on, and there is no log."""
+    def test(box):
+        oracle = Oracle()
+        try:
+            oracle.client.mset({f"k{i}": i for i in range(100)})
+            oracle.save(box.dump)
+            want = digest(oracle.client)
+        finally:
+            oracle.remove()
+        box.start()
+        r = box.client()
+        assert digest(r) == want
+        assert "it begins with the snapshot" in box.log()
+        r.set("more", 1)
+        settled(box, r)
+        check(box)
+        box.stop()
+        box.start()
+        assert box.client().dbsize() == 101
+    with_box(test)
+
+
+def old_form():
+    def test(box):
+        (box.data / "appendonly.aof").write_bytes(b"*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n")
+        box.start()
+        assert box.client(db=2).get("a") == b"1"
+        box.client(db=2).set("b", 1)
+        settled(box, box.client())
+        check(box)
+        assert not (box.data / "appendonly.aof").exists()
+        box.stop()
+        box.start()
+        assert box.client(db=2).dbsize() == 2
+    with_box(test)
+
+
+def automatic():
+    def test(box):
+        box.start()
+        r = box.client()
+        until(60, lambda: r.set("k", "x" * 10000) and r.info("persistence")["aof_rewrites"] > 1, lambda: f"rewrites\n{box.log()[-1500:]}")
+        settled(box, r)
+        check(box)
+        want = digest(r)
+        box.stop()
+        box.start()
+        assert digest(box.client()) == want
+    with_box(test, auto_aof_rewrite_min_size="300kb", aof_timestamp_enabled="yes")
+
+
+TESTS = [("redis-server loads what one worker wrote, and the box itself", taken_by_redis(1, 0)),
+         ("the same with two workers and rewrites", taken_by_redis(2, 2)),
+         ("the same with four workers and a rewrite", taken_by_redis(4, 1)),
+         ("the box loads redis-server's log", of_redis),
+         ("always: kill -9 of the dataplane", killed("always", "dataplane")),
+         ("always: kill -9 of control", killed("always", "control")),
+         ("always: kill -9 of both, two workers", killed("always", "both", 2)),
+         ("everysec: kill -9 of the dataplane", killed("everysec", "dataplane")),
+         ("everysec: kill -9 of control", killed("everysec", "control")),
+         ("everysec: kill -9 of both", killed("everysec", "both")),
+         ("a full disk: MISCONF, and better again", full_disk),
+         ("a file that is cut short, or damaged", cut),
+         ("on and off while serving", on_and_off),
+         ("on and off while a rewrite is under way, and what was left", turned_while_rewritten),
+         ("always: a rewrite and nothing behind it", always_and_idle),
+         ("a snapshot is there and no log (trap 7)", from_snapshot),
+         ("the single file of an older redis-server", old_form),
+         ("automatic rewriting, timestamps", automatic)]
+
+if shutil.which("strace"):
+    TESTS += [(f"{policy}: a sync that fails once", failed_sync(policy)) for policy in ("always", "everysec")]
+
+tap = Tap()
+for name, test in TESTS:
+    if not WORDS or any(w in name for w in WORDS):
+        tap.run(name, test)
+sys.exit(tap.end())

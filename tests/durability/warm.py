@@ -1,0 +1,337 @@
+#!/usr/bin/python3
+"""Restarts of the dataplane: the keys stay in memory, whole, with their times, and are served at once; what cannot be taken
+over is not. Prints TAP. Run by warm.sh."""
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import redis
+
+from box import BUILD, Box, Tap, alive, until
+from load import digest, fill
+
+HUGE = "--huge" in sys.argv
+TOOK = "Took over"
+
+
+def with_box(test, **directives):
+    directives.setdefault("hugepages", "yes" if HUGE else "no")
+    box = Box(**directives)
+    try:
+        return test(box)
+    finally:
+        box.remove()
+
+
+def restart(box):
+    """As an operator does; returns when the new one serves."""
+    before = box.dataplane_pid()
+    code, text = box.sluice("restart", "dataplane")
+    assert code == 0, text
+    until(60, lambda: box.dataplane_pid() not in (0, before), lambda: "a new dataplane\n" + box.log()[-2000:])
+    box.wait("serving")
+
+
+def client(box, **options):
+    """That connects again when it must."""
+    return box.client(retry_on_error=[redis.ConnectionError, redis.TimeoutError], socket_connect_timeout=0.2,
+                      retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500), socket_timeout=20, **options)
+
+
+def everything(box):
+    box.start()
+    r = client(box)
+    fill(r)
+    client(box, db=7).set("in-seven", 1)
+    r.set("soon", "gone", px=1500)
+    r.execute_command("HPEXPIRE", "h:5", 10**7, "FIELDS", 1, r.hkeys("h:5")[0])
+    r.set("counter", 41)
+    before, size, functions = digest(r), r.dbsize(), r.function_list()
+    ttl, encodings = r.pttl("s:3"), [r.object("encoding", k) for k in ("h:5", "h:3000", "z:5", "z:3000", "si:5", "x:5", "s:0", "big")]
+    pending = r.xpending("x:600", "g")
+    r.set("soon", "gone", px=1500)
+    restart(box)
+    assert TOOK in box.log(), box.log()[-2000:]
+    time.sleep(1.6)  # it is the passing of time that is tested
+    assert r.get("soon") is None
+    r.delete("soon")
+    assert r.dbsize() == size - 1, (r.dbsize(), size)
+    r.set("soon", "gone")
+    r.delete("soon")
+    client(box).set("x", 1)
+    r.delete("x")
+    assert client(box, db=7).get("in-seven") == b"1"
+    later = r.pttl("s:3")
+    assert ttl - 20000 < later < ttl - 1500, (ttl, later)
+    assert encodings == [r.object("encoding", k) for k in ("h:5", "h:3000", "z:5", "z:3000", "si:5", "x:5", "s:0", "big")]
+    assert pending == r.xpending("x:600", "g")
+    assert functions == r.function_list() and r.fcall("f", 0, "hello") == b"hello"
+    assert r.incr("counter") == 42 and r.decr("counter") == 41
+    r.set("soon", "gone", px=10**7)
+    assert digest(r) == before  # which is one of keys, values and whether there is a time
+    return f"{size} keys"
+
+
+def same_digest(box):
+    """Several times, with more keys in between; everything can be changed and goes back."""
+    box.start()
+    r = client(box)
+    fill(r)
+    for i in range(4):
+        before = digest(r)
+        restart(box)
+        assert digest(r) == before
+        r.mset({f"again:{i}:{n}": n for n in range(1000)})
+        r.rpush("l:3000", *range(500))
+        r.zadd("z:3000", {f"m{i}:{n}": n for n in range(500)})
+    assert box.log().count(TOOK) == 4
+    r.flushall()
+    until(20, lambda: r.info("memory")["used_memory"] < 200_000, lambda: f"memory to come back: {r.info('memory')['used_memory']}")
+    fill(r)
+
+
+def flushed(box):
+    """What was flushed and is not freed yet is freed by the next process."""
+    box.start()
+    r = client(box)
+    for i in range(40):
+        r.mset({f"{i}:{n}": "v" * 100 for n in range(2500)})
+    r.flushall(asynchronous=True)
+    r.set("a", 1)
+    restart(box)
+    assert r.dbsize() == 1 and r.get("a") == b"1"
+    until(20, lambda: r.info("memory")["used_memory"] < 200_000, lambda: f"memory to come back: {r.info('memory')['used_memory']}")
+
+
+class Writer(threading.Thread):
+    """Writes counters, remembers what was acknowledged, and goes on after each restart."""
+
+    def __init__(self, box, number):
+        super().__init__(daemon=True)
+        self.box, self.number, self.over, self.acknowledged, self.sent, self.cuts, self.writes = box, number, False, {}, {}, 0, 0
+
+    def run(self):
+        rng, r = random.Random(self.number), None
+        while not self.over:
+            key, value = f"w{self.number}:{rng.randrange(2000)}", rng.randrange(10**9)
+            try:
+                r = r or self.box.client(socket_timeout=2, socket_connect_timeout=0.1)
+                self.sent[key] = value
+                r.set(key, value)
+                self.acknowledged[key] = value
+                self.writes += 1
+            except redis.RedisError:
+                self.cuts += 1
+                r = None
+
+    def check(self, r):
+        keys = list(self.acknowledged)
+        have = dict(zip(keys, r.mget(keys)))
+        lost = [k for k in keys if have[k] is None or int(have[k]) not in (self.acknowledged[k], self.sent[k])]
+        assert not lost, (len(lost), lost[:5])
+        return len(keys)
+
+
+def under_load(times):
+    def test(box):
+        box.start()
+        writers = [Writer(box, i) for i in range(4)]
+        for w in writers:
+            w.start()
+        for _ in range(times):
+            before = [w.writes for w in writers]
+            until(30, lambda: all(w.writes > n + 20 for w, n in zip(writers, before)), lambda: "writers to write")
+            restart(box)
+        for w in writers:
+            w.over = True
+        for w in writers:
+            w.join()
+        r = client(box)
+        keys = sum(w.check(r) for w in writers)
+        assert box.log().count(TOOK) == times, box.log()[-2000:]
+        assert sum(w.cuts for w in writers) >= times
+        return f"{times} restarts, {keys} keys that were acknowledged, none lost"
+    return test
+
+
+def killed(box):
+    """A crash leaves nothing that is believed; the snapshot is loaded."""
+    box.start()
+    r = client(box)
+    r.set("saved", 1)
+    r.save()
+    r.set("later", 1)
+    old = box.dataplane_pid()
+    box.kill_dataplane()
+    until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
+    box.wait("serving")
+    assert r.get("saved") == b"1"
+    assert "was not left in order" in box.log(), box.log()[-2000:]
+    restart(box)
+    assert r.get("saved") == b"1" and box.log().count(TOOK) == 1
+
+
+def terminated(box):
+    """SIGTERM of the dataplane, by whomever."""
+    box.start()
+    r = client(box)
+    r.set("a", 1)
+    old = box.dataplane_pid()
+    os.kill(old, signal.SIGTERM)
+    until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
+    box.wait("serving")
+    assert r.get("a") == b"1" and TOOK in box.log()
+
+
+def without_control(box):
+    """Control is killed and another one attaches: it holds the memory as the first one did."""
+    box.start()
+    r = client(box)
+    r.set("a", 1)
+    box.kill_control()
+    r.set("b", 2)
+    box.start_control()
+    box.wait("serving")
+    restart(box)
+    assert r.mget("a", "b") == [b"1", b"2"] and TOOK in box.log()
+
+
+def other_configuration(box):
+    """Another number of workers or size of the arena: from the snapshot, and said so."""
+    box.start()
+    r = client(box)
+    for name, value, why in (("workers", "2", "another number of workers"), ("arena-size", "128mb", "configuration says")):
+        r.set("a", name)
+        r.save()
+        box.directives[name] = value
+        box.write_config()
+        code, text = box.sluice("config", "load")
+        assert code == 0, text
+        restart(box)
+        assert why in box.log(), box.log()[-2000:]
+        assert r.get("a") == name.encode()
+    assert TOOK not in box.log()
+    box.directives["warm-restart"] = "no"
+    box.write_config()
+    box.sluice("config", "load")
+    restart(box)
+    restart(box)
+    assert TOOK not in box.log() and r.get("a") == b"arena-size"
+
+
+def snapshot_first(box):
+    """With save points nothing is lost even when memory cannot be taken over: a snapshot is made while the box still serves."""
+    box.start()
+    r = client(box)
+    fill(r)
+    before = digest(r)
+    writers = [Writer(box, i) for i in range(3)]
+    for w in writers:
+        w.start()
+    for name, value in (("workers", "1"), ("arena-size", "128mb"), ("databases", "8")):
+        box.directives[name] = value
+        box.write_config()
+        assert box.sluice("config", "load")[0] == 0
+        r.set("a", name)
+        restart(box)
+        assert "a snapshot first" in box.log() and r.get("a") == name.encode(), box.log()[-2000:]
+        until(30, lambda: all(w.writes > 20 for w in writers), lambda: "writers to write")
+    for w in writers:
+        w.over = True
+    for w in writers:
+        w.join()
+        w.check(r)
+    r.delete("a", *(k for w in writers for k in w.sent))
+    assert digest(r) == before and TOOK not in box.log()
+    # A program of another layout is seen before the one that runs is stopped.
+    other = box.folder / "other"
+    other.write_text(f"#!/bin/sh\n[ \"$1\" = --layout ] && echo 0123456789abcdef && exit\nexec {BUILD}/sluice-dataplane \"$@\"\n")
+    other.chmod(0o755)
+    box.stop()
+    box.program = other
+    box.start()
+    r.set("a", 2)
+    restart(box)
+    assert "lays out memory in another way): a snapshot first" in box.log() and r.get("a") == b"2", box.log()[-2000:]
+
+
+def in_the_middle(box):
+    """Long commands, scripts, blocked clients, a snapshot under way: each is over, or never was, when the next one begins."""
+    box.start()
+    r = client(box)
+    for i in range(20):
+        r.sadd("big", *(f"{i}:{n}" for n in range(10000)))
+    r.mset({f"k{n}": n for n in range(50000)})
+
+    def run(*words):
+        try:
+            box.client(socket_timeout=5).execute_command(*words)
+        except redis.RedisError:
+            pass
+    for _ in range(3):
+        busy = [threading.Thread(target=run, args=words) for words in (
+            ("SUNIONSTORE", "copy", "big"), ("BLPOP", "nothing", 0), ("EVAL", "for i = 1, 1e7 do redis.call('set', 'script', i) end", 0),
+            ("SORT", "big", "ALPHA", "STORE", "sorted"), ("BGSAVE",), ("KEYS", "*"))]
+        for t in busy:
+            t.start()
+        time.sleep(0.02)
+        restart(box)
+        for t in busy:
+            t.join()
+        assert (r.scard("big"), r.get("k49999")) == (200000, b"49999"), box.log()[-2500:]
+        assert r.exists("copy") == 0 or r.scard("copy") == 200000
+        r.bgsave()
+        until(60, lambda: r.info("persistence")["rdb_bgsave_in_progress"] == 0, lambda: "the snapshot")
+    before = digest(r)
+    assert box.log().count(TOOK) == 3, box.log()[-2000:]
+    checked = subprocess.run(["redis-check-rdb", box.dump], capture_output=True, text=True)
+    assert checked.returncode == 0 and f"{r.dbsize()} keys read" in checked.stdout, (checked.stdout[-500:], r.dbsize())
+    restart(box)
+    assert digest(r) == before
+
+
+def released(box):
+    """After a stop nobody holds the memory."""
+    box.start()
+    client(box).set("a", "x" * 1000)
+    box.stop()
+    held = []
+    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if "sluice-memory" in target:
+            held.append(fd.parent.parent)
+    names = {(p / "cmdline").read_text().replace("\0", " ") for p in held if p.exists()}
+    assert not any(str(box.folder) in n for n in names), names
+
+
+def main():
+    tap = Tap()
+    only = [a for a in sys.argv[1:] if not a.startswith("--")]
+    if only:
+        tap.run(only[0], lambda: with_box(globals()[only[0]], workers=2, save="3600 1000000"))
+        return tap.end()
+    for workers in (1, 2, 4):
+        tap.run(f"all types, times and functions are there after a restart, {workers} worker(s)", lambda: with_box(everything, workers=workers))
+    tap.run("digests are equal over several restarts", lambda: with_box(same_digest, workers=2))
+    tap.run("a flush that was under way", lambda: with_box(flushed))
+    tap.run("restarts under load lose nothing that was acknowledged", lambda: with_box(under_load(20), workers=2))
+    tap.run("SIGTERM", lambda: with_box(terminated))
+    tap.run("kill -9: what is left is not believed", lambda: with_box(killed))
+    tap.run("control is killed in between", lambda: with_box(without_control))
+    tap.run("another configuration", lambda: with_box(other_configuration))
+    tap.run("a snapshot first where the keys cannot stay", lambda: with_box(snapshot_first, workers=2, save="3600 1000000"))
+    tap.run("in the middle of long commands and a snapshot", lambda: with_box(in_the_middle, workers=2))
+    tap.run("memory is given back at a stop", lambda: with_box(released))
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
