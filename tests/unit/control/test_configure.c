@@ -91,12 +91,13 @@ static void test_lists_are_edited_value_by_value(void)
 static void test_one_session_edits_and_its_end_frees_the_lock(void)
 {
     start_box();
-    CU_ASSERT_EQUAL(
-        sh("cd %s && mkfifo hold && { %s <hold & } && exec 7>hold && printf 'configure\\nset timeout 9\\n' "
-           ">&7 && "
-           "while echo configure | %s 2>locked; do :; done; cat locked; exec 7>&-; wait; rm hold locked",
-           folder, cli, cli),
-        0);
+    /* The other asks when this one has shown that it edits: who comes first is not left to the scheduler. */
+    CU_ASSERT_EQUAL(sh("cd %s && mkfifo hold && { timeout 60 %s <hold >held 2>&1 & } && exec 7>hold && printf "
+                       "'configure\\nset timeout 9\\nshow timeout\\n' >&7 && "
+                       "timeout 30 sh -c 'until grep \"timeout 9\" held; do sleep 0.02; done' && "
+                       "! echo configure | timeout 30 %s 2>locked && cat locked; exec 7>&-; wait; rm hold",
+                       folder, cli, cli),
+                    0);
     CU_ASSERT(says("edits the configuration, for"));
     double end = now() + 10;
     while (edit("'set timeout 3' commit") != 0 && now() < end)
