@@ -49,7 +49,7 @@ EOF
         --web.listen-address=127.0.0.1:19357 >"$WORK/prometheus/log" 2>&1 &
     pids+=($!)
 }
-ask_prometheus() { curl -sf --data-urlencode "query=$1" http://127.0.0.1:19357/api/v1/query | jq -e ".data.result[0].value[1] == \"$2\""; }
+ask_prometheus() { curl -sf --data-urlencode "query=$1" http://127.0.0.1:19357/api/v1/query | jq -es ".[0] | .data.result[0].value[1] == \"$2\""; }
 pending_notice() { ask_prometheus 'ALERTS{alertname="SluiceNotice",alarm="unsaved"}' 1; }
 names_of() { grep -ohE '\b(redis|sluice)_[a-z_]+\b' "$@" | sort -u; }
 every_metric_is_there() { # what dashboard and rules ask for is what the box tells
@@ -75,7 +75,7 @@ no_secret_in_the_bundle() {
 bundle_is_whole() {
     local f
     [ "$(find "$WORK/bundle" -name '*.json' | wc -l)" -ge 20 ] || return 1
-    for f in "$WORK"/bundle/*/*.json; do jq -e 'type == "object" or type == "array"' "$f" >/dev/null || { echo "$f"; return 1; }; done
+    for f in "$WORK"/bundle/*/*.json; do jq -es '.[0] | type == "object" or type == "array"' "$f" >/dev/null || { echo "$f"; return 1; }; done
 }
 
 # -- factory reset --

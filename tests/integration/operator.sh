@@ -36,11 +36,11 @@ both_workers_serve() {
     [ "$(sluice show connections --json | jq '[.connections[].worker] | unique | length')" = 2 ]
 }
 unread_at_the_box() { # the box does not answer while a client does not read: its send queue shows
-    sluice show connections --json | jq -e --arg r "$1" '.connections[] | select(.remote == $r) | .send_q > 0'
+    sluice show connections --json | jq -es --arg r "$1" '.[0] | .connections[] | select(.remote == $r) | .send_q > 0'
 }
 local_end() { ss -Htnp state established dst "$BOX_IP:6379" | awk '{print $3}' | tail -n 1; }
 detail_is_whole() {
-    sluice show connections --json --detail "$1" | jq -e '.connections | length == 1 and (.[0] |
+    sluice show connections --json --detail "$1" | jq -es '.[0] | .connections | length == 1 and (.[0] |
         .state == "ESTABLISHED" and .mss > 500 and .cwnd >= 10 * .mss and .sack and .wscale and .rto_us >= 200000 and
         .bytes_in == 6 and .bytes_out == 7 and .client_id > 0 and .retransmits == 0)'
 }
@@ -64,13 +64,13 @@ ipv6_neighbor() {
         [ -z "$(sluice show arp --match fd78::1)" ]
 }
 drop_counted() { # NAME: more than zero, and the workers' figures add up
-    sluice show drops --json | jq -e --arg n "$1" '.[] | select(.name == $n) | .total > 0 and (.workers | add) == .total'
+    sluice show drops --json | jq -es --arg n "$1" '.[0] | .[] | select(.name == $n) | .total > 0 and (.workers | add) == .total'
 }
-nonzero_first() { sluice show drops --json | jq -e '[.[].total > 0] | . == (sort | reverse)'; }
+nonzero_first() { sluice show drops --json | jq -es '.[0] | [.[].total > 0] | . == (sort | reverse)'; }
 every_request_has_its_times() { # over two workers: what hopped was elsewhere, the others were executed; and /metrics says the same
     redis-cli -h "$BOX_IP" config resetstat >/dev/null
     redis-benchmark -h "$BOX_IP" -n 1000 -c 4 -r 1000 -t get -q >/dev/null
-    sluice show latency --json | jq -e '.string as $s | $s.total.count == 1000 and $s.total.count == $s.send.count and
+    sluice show latency --json | jq -es '.[0] | .string as $s | $s.total.count == 1000 and $s.total.count == $s.send.count and
         $s.execute.count + $s.elsewhere.count == 1000 and $s.total.p50_ns <= $s.total["p99.9_ns"] and $s.total["p99.9_ns"] <= $s.total.max_ns' &&
         curl -s "http://127.0.0.1:$STATS_PORT/metrics" | grep -q '^sluice_request_seconds_count{family="string",stage="total"} 1000$'
 }
@@ -79,20 +79,20 @@ asked_for() { # N COMMAND...: that often, over some connections
 }
 hot_keys_in_order() { # a thousand cold ones, and two that are asked for more than all of them
     asked_for 10000 get cold:__rand_int__ && asked_for 20000 get hot && asked_for 10000 set warm x &&
-        sluice show hotkeys --json | jq -e '.all_keys.reads > .all_keys.writes and (.hotkeys | length == 20 and
+        sluice show hotkeys --json | jq -es '.[0] | .all_keys.reads > .all_keys.writes and (.hotkeys | length == 20 and
             .[0].key == "hot" and .[0].writes == 0 and .[0].share_percent > 25 and
             .[1].key == "warm" and .[1].reads == 0 and .[1].share_percent > 10 and .[2].share_percent < 5)'
 }
 big_keys_in_order() {
     seq 1 50000 | sed 's/^/RPUSH biglist /' | redis-cli -h "$BOX_IP" --pipe >/dev/null &&
         redis-cli -h "$BOX_IP" setrange bigstring 999999 x >/dev/null &&
-        sluice show bigkeys --json | jq -e '(map(.memory) | . == (sort | reverse)) and
+        sluice show bigkeys --json | jq -es '.[0] | (map(.memory) | . == (sort | reverse)) and
             (map(select(.key == "bigstring")) | length == 1 and .[0].bytes >= 1000000 and .[0].type == "string") and
             (map(select(.key == "biglist")) | length == 1 and .[0].elements == 50000 and .[0].type == "list")'
 }
 closed_port() { ! (exec 3<>"/dev/tcp/$BOX_IP/6380") 2>/dev/null; }
 workers_at_once() { [ "$(sluice show status --json | jq .workers)" = 2 ]; }
-many_rounds() { sluice ping "$HOST_IP" --count 20 --interval 20 --size 1400 --json | jq -e '.received == 20 and .min_us <= .avg_us and .avg_us <= .max_us'; }
+many_rounds() { sluice ping "$HOST_IP" --count 20 --interval 20 --size 1400 --json | jq -es '.[0] | .received == 20 and .min_us <= .avg_us and .avg_us <= .max_us'; }
 
 check "up with two workers" timeout 300 board/dev/up --config "$CONF" --workers 2 || { plan; exit 1; }
 check "show status knows both workers at once" workers_at_once

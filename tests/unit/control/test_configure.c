@@ -33,11 +33,11 @@ static void test_a_commit_runs_and_is_written(void)
         0);
     CU_ASSERT_EQUAL(sh("%s show history", cli), 0);
     CU_ASSERT(says("commit by ") && says(": more workers") && says("start by sluice-control"));
-    CU_ASSERT_EQUAL(
-        sh("%s show history --json | jq -e '.[0].back == 0 and .[0].way == \"commit\" and .[1].way == "
-           "\"start\"'",
-           cli),
-        0);
+    CU_ASSERT_EQUAL(sh("%s show history --json | jq -es '.[0] | .[0].back == 0 and .[0].way == \"commit\" "
+                       "and .[1].way == "
+                       "\"start\"'",
+                       cli),
+                    0);
     CU_ASSERT_EQUAL(sh("%s show configuration '|' compare 1", cli), 0);
     CU_ASSERT(says("+ maxmemory 64mb") && says("+ workers 3"));
     CU_ASSERT_EQUAL(sh("%s show configuration revision 1 '|' match workers", cli), 0);
@@ -92,12 +92,13 @@ static void test_one_session_edits_and_its_end_frees_the_lock(void)
 {
     start_box();
     /* The other asks when this one has shown that it edits: who comes first is not left to the scheduler. */
-    CU_ASSERT_EQUAL(sh("cd %s && mkfifo hold && { timeout 60 %s <hold >held 2>&1 & } && exec 7>hold && printf "
-                       "'configure\\nset timeout 9\\nshow timeout\\n' >&7 && "
-                       "timeout 30 sh -c 'until grep \"timeout 9\" held; do sleep 0.02; done' && "
-                       "! echo configure | timeout 30 %s 2>locked && cat locked; exec 7>&-; wait; rm hold",
-                       folder, cli, cli),
-                    0);
+    CU_ASSERT_EQUAL(
+        sh("cd %s && mkfifo hold && { timeout 60 %s <hold >held 2>&1 & } && exec 7>hold && printf "
+           "'configure\\nset timeout 9\\nshow timeout\\n' >&7 && "
+           "timeout 30 sh -c 'until grep \"timeout 9\" held; do sleep 0.02; done' && "
+           "! echo configure | timeout 30 %s 2>locked && cat locked; exec 7>&-; wait; rm hold",
+           folder, cli, cli),
+        0);
     CU_ASSERT(says("edits the configuration, for"));
     double end = now() + 10;
     while (edit("'set timeout 3' commit") != 0 && now() < end)
@@ -210,7 +211,8 @@ static void test_the_guides_lines_are_imported(void)
            "protected-mode no\nsupervised systemd\nmaxmemory 512mb\nappendonly yes\nappendfsync everysec\n"
            "rename-command FLUSHDB \"\"\nrename-command FLUSHALL \"\"\nrename-command CONFIG \"\"\n"
            "rename-command SHUTDOWN SHUTDOWN_SECRET_NAME\nE\n"
-           "%s config import %s/s1.conf --json | jq -e '.errors == 0 and .taken + .mapped == 10 and .ignored "
+           "%s config import %s/s1.conf --json | jq -es '.[0] | .errors == 0 and .taken + .mapped == 10 and "
+           ".ignored "
            "== 1'",
            folder, cli, folder),
         0);
@@ -241,7 +243,8 @@ static void test_pipes_and_the_login_shell(void)
     CU_ASSERT(says("cannot stand behind a bar"));
     CU_ASSERT_EQUAL(sh("%s show version '|' 2>&1", cli), 2);
     CU_ASSERT_EQUAL(
-        sh("SLUICE_SOCKET=%s/m.sock $SLUICE_CLI -c 'show status | json' | jq -e .health.ok", folder), 0);
+        sh("SLUICE_SOCKET=%s/m.sock $SLUICE_CLI -c 'show status | json' | jq -es '.[0].health.ok'", folder),
+        0);
     CU_ASSERT_EQUAL(sh("SLUICE_SOCKET=%s/m.sock $SLUICE_CLI -c 'bash' 2>&1", folder), 2);
     CU_ASSERT_EQUAL(sh("SLUICE_SOCKET=/nonexistent $SLUICE_CLI -c 'show status | json' 2>&1"), 3);
     CU_ASSERT_EQUAL(sh("$SLUICE_CLI </dev/null 2>&1"), 2);
@@ -251,8 +254,8 @@ static void test_pipes_and_the_login_shell(void)
 static void test_health_tells_what_healthz_tells(void)
 {
     start_box();
-    CU_ASSERT_EQUAL(sh("%s show health --json | jq -e '.serves and (.clock | has(\"synchronized\"))'", cli),
-                    0);
+    CU_ASSERT_EQUAL(
+        sh("%s show health --json | jq -es '.[0] | .serves and (.clock | has(\"synchronized\"))'", cli), 0);
     CU_ASSERT(http("/healthz") && says(" 200 ") && says("ok\n"));
     CU_ASSERT_EQUAL(sh("%s config set workers 5 timeout 3", cli), 0);
     CU_ASSERT(until("show health", "waits for `restart dataplane`: workers"));
