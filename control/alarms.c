@@ -5,6 +5,7 @@
 #include "control/certificates.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/remote_log.h"
 #include "control/snapshot.h"
 
 #include <inttypes.h>
@@ -174,22 +175,29 @@ static void look_certificate(struct alarms *a, const struct kind *k, uint64_t no
     json_decref(list);
 }
 
-struct of_snapshots {
+struct of_kind {
     struct alarms *alarms;
     const struct kind *kind;
 };
 
-static void snapshot_holds(void *ctx, const char *subject, const char *line)
+static void subject_holds(void *ctx, const char *subject, const char *line)
 {
-    const struct of_snapshots *of = ctx;
+    const struct of_kind *of = ctx;
     holds(of->alarms, of->kind, subject, "%s", line);
 }
 
 static void look_snapshot(struct alarms *a, const struct kind *k, uint64_t now)
 {
-    struct of_snapshots of = {a, k};
+    struct of_kind of = {a, k};
     (void)now;
-    snapshot_alarms(a->control->snapshot, settings_get(commit_running(a->control->commit), "save"), snapshot_holds, &of);
+    snapshot_alarms(a->control->snapshot, settings_get(commit_running(a->control->commit), "save"), subject_holds, &of);
+}
+
+static void look_remote_log(struct alarms *a, const struct kind *k, uint64_t now)
+{
+    struct of_kind of = {a, k};
+    (void)now;
+    remote_log_alarms(a->control->remote_log, subject_holds, &of);
 }
 
 static void look_unsaved(struct alarms *a, const struct kind *k, uint64_t now)
@@ -251,6 +259,7 @@ static const struct kind kinds[] = {
     {"snapshot", "warning", look_snapshot, 0, false},
     {"disk-full", "warning", look_disk, 0, false},
     {"audit-log", "warning", look_audit, 0, false},
+    {"log-remote", "warning", look_remote_log, 0, false},
     {"unconfirmed", "notice", look_unconfirmed, 0, false},
     {"unsaved", "notice", look_unsaved, 0, false},
     {"restart-waits", "notice", look_waiting, 0, false},

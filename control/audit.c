@@ -26,6 +26,8 @@ struct audit {
     uint64_t refused_s;      /* when `tokens` was last filled up, in whole seconds */
     unsigned tokens, left_out;
     char hash[AUDIT_HASH + 1];
+    void (*watch)(void *arg, const char *line);
+    void *watch_arg;
 };
 
 static void hash_of(const char *text, size_t len, char hash[AUDIT_HASH + 1])
@@ -314,9 +316,13 @@ static bool add_line(struct audit *a, const char *object)
     char *line = must_print("%.*s%s%s\"}\n", (int)len, object, end_mark, hash);
     ssize_t bytes = (ssize_t)strlen(line);
     bool good = write(a->fd, line, (size_t)bytes) == bytes && fdatasync(a->fd) == 0;
+    int why = errno;
+    if (good && a->watch) {
+        line[bytes - 1] = 0;
+        a->watch(a->watch_arg, line);
+    }
     free(line);
     if (!good) {
-        int why = errno;
         if (ftruncate(a->fd, a->bytes) < 0)
             log_line(LOG_LEVEL_WARNING, "The audit log has a part of a line that cannot be taken off");
         errno = why;
@@ -372,6 +378,14 @@ void audit_refusal(struct audit *a, const char *who, const char *from, const cha
     audit_note(a, who, from, what, a->left_out ? json_pack("{s:I}", "left_out", (json_int_t)a->left_out) : NULL,
                result);
     a->left_out = 0;
+}
+
+void audit_watch(struct audit *a, void (*fn)(void *arg, const char *line), void *arg)
+{
+    if (a) {
+        a->watch = fn;
+        a->watch_arg = arg;
+    }
 }
 
 uint64_t audit_failures(const struct audit *a)

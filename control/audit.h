@@ -39,6 +39,9 @@ void audit_refusal(struct audit *a, const char *who, const char *from, const cha
 /* What a change of the configuration was: {"name":{"before":...,"after":...}}, secrets as "(secret)". NULL:
  * nothing. */
 json_t *audit_changes(const struct settings *before, const struct settings *after);
+/* Whoever wants each line as it has been written, from now on; fn NULL: nobody. fn must not add lines. A NULL audit does
+ * nothing. */
+void audit_watch(struct audit *a, void (*fn)(void *arg, const char *line), void *arg);
 uint64_t audit_failures(const struct audit *a);
 
 /* Walks all lines: {"files":N,"lines":N,"first":N,"last":N,"hash":"...","good":bool} and, if not good,

@@ -1,6 +1,7 @@
 /* checks.c: directives whose words need a check of their own. Texts are those of Redis' CONFIG SET where it
  * has the directive. */
 #include "control/directives.h"
+#include "control/remote_line.h"
 #include "control/snapshot_keep.h"
 
 #include <arpa/inet.h>
@@ -400,4 +401,15 @@ bool check_schedule(const struct words *w, const char *before, struct text *out,
     words_free(&all);
     text_free(&given);
     return good;
+}
+
+bool check_log_remote(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    struct remote_target t;
+    (void)before;
+    *error = "must be udp://HOST[:PORT], tcp://HOST[:PORT] or tls://HOST[:PORT]";
+    if (w->n != 1 || !remote_target_read(w->p[0], &t))
+        return false;
+    text_add(out, w->p[0]);
+    return true;
 }

@@ -14,6 +14,7 @@ struct control {
     struct capture *capture;
     struct load *load;
     struct audit *audit;
+    struct remote_log *remote_log;
     struct snapshot *snapshot;
     struct aof *aof;
     struct certificates *certificates;

@@ -14,6 +14,7 @@
 #include "control/metrics.h"
 #include "control/rdb_report.h"
 #include "control/restart.h"
+#include "control/remote_log.h"
 #include "control/rights.h"
 #include "control/secret_memory.h"
 #include "control/service.h"
@@ -280,6 +281,8 @@ static void settings_changed(void *ctx, const struct settings *s)
 {
     struct program *p = ctx;
     apply_log_settings(s);
+    if (p->control.remote_log)
+        remote_log_settings(p->control.remote_log, s);
     if (p->control.certificates)
         certificates_refresh(p->control.certificates);
     if (p->control.snapshot)
@@ -468,6 +471,8 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
         log_line(LOG_LEVEL_WARNING, "%s", error);
         return false;
     }
+    c->remote_log = remote_log_new(c->base, c->audit);
+    remote_log_settings(c->remote_log, s);
     audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION),
                "ok");
     c->snapshot = snapshot_new(c);
@@ -523,6 +528,7 @@ static void close_parts(struct program *p)
     supervise_free(c->supervisor);
     rights_release(&p->rights);
     link_free(c->link);
+    remote_log_free(c->remote_log);
     event_base_free(c->base);
     audit_close(c->audit);
     log_release();

@@ -4,6 +4,7 @@
 #include "control/certificates.h"
 #include "control/snapshot.h"
 #include "control/https.h"
+#include "control/remote_log.h"
 #include "control/token.h"
 
 #include <inttypes.h>
@@ -254,6 +255,7 @@ void metrics_text(struct text *out, const struct control *c, const struct block 
     snapshot_metrics(out, c->snapshot);
     tokens_metrics(out, c->tokens);
     https_metrics(out, c->https);
+    remote_log_metrics(out, c->remote_log);
     if (c->alarms)
         alarms_metrics(out, c->alarms);
     if (!b)
