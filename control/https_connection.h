@@ -1,4 +1,4 @@
-/* https_connection.h: a connection of the management API over HTTPS, for https.c (its phases), https_reply.c (what goes
+/* https_connection.h: a connection of the management API over HTTPS, for https.c (its phases), https_login.c, https_reply.c (what goes
  * out) and https_file.c (snapshots in and out). */
 #pragma once
 #include "control/http.h"
@@ -59,6 +59,12 @@ void https_phase(struct https_connection *k, enum https_phase phase, unsigned se
 void https_hang_up(struct https_connection *k);
 /* The reply is over: the next request, or the end. */
 void https_replied(struct https_connection *k);
+
+/* The request's head and all that came of it is wiped and forgotten. */
+void https_forget(struct https_connection *k);
+
+/* https_login.c: who asks, into the carrier. False: nobody; the answer is held back, and then the connection ends. */
+bool https_identify(struct https_connection *k);
 
 /* https_reply.c */
 extern const struct carrier_ops https_carrier;
