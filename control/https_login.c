@@ -1,5 +1,5 @@
-/* https_login.c: who asks: a token, or the names of a certificate. A refused login is answered late, the later the more of
- * them came from there. */
+/* https_login.c: who asks: a token, or the names of a certificate. A refused login is answered late, the
+ * later the more of them came from there. */
 #include "control/audit.h"
 #include "control/https_connection.h"
 #include "control/metrics.h"
@@ -75,8 +75,8 @@ bool https_identify(struct https_connection *k)
     snprintf(k->carrier.who, sizeof k->carrier.who, "somebody at %s", k->address);
     if (k->head.authorized ? by_token(k) : by_certificate(k))
         return true;
-    refuse_login(k, !k->head.authorized  ? "refused: neither a token nor a certificate"
-                    : k->head.token      ? "refused: no such token, or it has expired"
-                                         : "refused: not a bearer token");
+    refuse_login(k, !k->head.authorized ? "refused: neither a token nor a certificate"
+                    : k->head.token     ? "refused: no such token, or it has expired"
+                                        : "refused: not a bearer token");
     return false;
 }
