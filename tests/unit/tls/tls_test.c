@@ -367,7 +367,7 @@ static void test_thousands_of_handshakes_leave_nothing(void)
     struct rig_box b = plain_box();
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     int64_t before = 0;
-    unsigned count = getenv("COUNT") ? (unsigned)atoi(getenv("COUNT")) : 1000;
+    unsigned count = getenv("COUNT") ? (unsigned)atoi(getenv("COUNT")) : 2000;
     for (unsigned i = 0; i < count; i++) {
         if (i == 50)
             before = tls_memory();
