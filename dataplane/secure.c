@@ -200,6 +200,7 @@ static void established(struct session *s)
     acl_claim_begin(&claim, &w->env);
     if (!tls_each_name(s->secure->tls, claim_name, &claim) || !acl_claim_end(&claim, &s->client))
         session_welcome(s);
+    tls_settle(s->secure->tls);
 }
 
 /* One step. True when the handshake is done. */
@@ -345,6 +346,7 @@ bool secure_gather(struct session *s, size_t need)
     size_t available = tcp_rx_available(s->conn) + tls_pending(s->secure->tls);
     if (available == 0)
         return false;
+    available += tls_gathered(s->secure->tls);
     if (!session_may_hold(s, available))
         return false;
     if (available > PULL_MOST && need < PULL_MOST)
