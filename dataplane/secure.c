@@ -13,7 +13,9 @@
 enum {
     HANDSHAKE_SHARE = 10,         /* per cent of a busy worker's time */
     HANDSHAKE_ROUND_US = 300,     /* in one round, if that does not end it earlier */
-    HANDSHAKE_LIFE_US = 10000000, /* from the connection to the end of the handshake */
+    HANDSHAKE_LIFE_US = 10000000, /* from the client's first byte to the end of the handshake */
+    SILENT_LIFE_US = 60000000,    /* from the connection to that byte: a program may connect all its clients before
+                                     it lets any of them speak, and costs no more than where there is no TLS */
     HANDSHAKES_BEGUN = 1024,      /* each takes tens of KB; beyond that the oldest is given up */
     PULL_MOST = 64 * 1024         /* bytes opened at once, if the request does not need more */
 };
@@ -41,13 +43,33 @@ static const struct tls_wire wire = {peek, reserve, commit};
 /* -- life
  * ------------------------------------------------------------------------------------------------------- */
 
-static void unlink_shaking(struct secure *x)
+static struct secure_list *list_of(struct secure *x)
 {
     struct secure_worker *sw = &x->session->worker->secure;
-    *(x->prev ? &x->prev->next : &sw->newest) = x->next;
-    *(x->next ? &x->next->prev : &sw->oldest) = x->prev;
+    return x->spoke ? &sw->shaking : &sw->silent;
+}
+
+static void enlist(struct secure *x)
+{
+    struct secure_list *list = list_of(x);
+    x->since_us = x->session->worker->env.now_us;
+    x->next = list->newest;
+    *(x->next ? &x->next->prev : &list->oldest) = x;
+    list->newest = x;
+}
+
+static void delist(struct secure *x)
+{
+    struct secure_list *list = list_of(x);
+    *(x->prev ? &x->prev->next : &list->newest) = x->next;
+    *(x->next ? &x->next->prev : &list->oldest) = x->prev;
     x->prev = x->next = NULL;
-    sw->shaking--;
+}
+
+static void end_shaking(struct secure *x)
+{
+    struct secure_worker *sw = &x->session->worker->secure;
+    delist(x);
     sw->waiting -= x->waiting;
     sw->begun -= x->tls != NULL;
     x->waiting = false;
@@ -65,10 +87,8 @@ bool secure_open(struct session *s)
         free(x);
         return false;
     }
-    *x = (struct secure){.session = s, .next = sw->newest, .since_us = w->env.now_us};
-    *(x->next ? &x->next->prev : &sw->oldest) = x;
-    sw->newest = x;
-    sw->shaking++;
+    x->session = s;
+    enlist(x);
     s->secure = x;
     s->flags |= SESSION_TLS | SESSION_SHAKES;
     s->indirect |= INDIRECT_TLS;
@@ -79,7 +99,7 @@ void secure_close(struct session *s, bool conn_gone)
 {
     struct secure *x = s->secure;
     if (s->flags & SESSION_SHAKES)
-        unlink_shaking(x);
+        end_shaking(x);
     if (x->tls && !conn_gone) {
         if (!s->chunk_first) /* else bytes would be missing before it */
             tls_end(x->tls);
@@ -142,7 +162,7 @@ static bool speaks_plainly(struct session *s)
 /* Gives up the handshake that has been under way for longest, for a newer one. */
 static void make_way(struct worker *w)
 {
-    for (struct secure *x = w->secure.oldest; x && w->secure.begun >= HANDSHAKES_BEGUN; x = x->prev)
+    for (struct secure *x = w->secure.shaking.oldest; x && w->secure.begun >= HANDSHAKES_BEGUN; x = x->prev)
         if (x->tls && !(x->session->flags & SESSION_BROKEN)) {
             count_one(w->counters, COUNTER_tls_handshakes_shed);
             x->session->flags |= SESSION_BROKEN | SESSION_DOOMED;
@@ -174,12 +194,13 @@ static void established(struct session *s)
     count_one(w->counters, COUNTER_tls_handshakes);
     if (tls_resumed(s->secure->tls))
         count_one(w->counters, COUNTER_tls_resumptions);
-    unlink_shaking(s->secure);
+    end_shaking(s->secure);
     if (s->chunk_first) /* something was said to it meanwhile */
         tcp_want_write(s->conn);
     acl_claim_begin(&claim, &w->env);
     if (!tls_each_name(s->secure->tls, claim_name, &claim) || !acl_claim_end(&claim, &s->client))
         session_welcome(s);
+    tls_settle(s->secure->tls);
 }
 
 /* One step. True when the handshake is done. */
@@ -235,7 +256,14 @@ static void wait(struct secure *x)
 static bool shake(struct session *s)
 {
     struct secure *x = s->secure;
-    if (tcp_rx_available(s->conn) == 0 || x->waiting || speaks_plainly(s))
+    if (tcp_rx_available(s->conn) == 0 || x->waiting)
+        return false;
+    if (!x->spoke) {
+        delist(x);
+        x->spoke = true;
+        enlist(x);
+    }
+    if (speaks_plainly(s))
         return false;
     if (!(x->tls && tls_under_way(x->tls)) && !allowed(s->worker)) {
         wait(x);
@@ -252,10 +280,18 @@ static void went_on(struct session *s, bool done)
         worker_ready(s->worker, s);
 }
 
+static void give_up_after(struct worker *w, struct secure_list *list, uint64_t us)
+{
+    while (list->oldest && w->env.now_us - list->oldest->since_us > us) {
+        count_one(w->counters, COUNTER_tls_handshake_timeouts);
+        session_close(list->oldest->session, false);
+    }
+}
+
 void secure_tend(struct worker *w)
 {
     struct secure_worker *sw = &w->secure;
-    for (struct secure *x = sw->newest, *next; x && sw->waiting && allowed(w); x = next) {
+    for (struct secure *x = sw->shaking.newest, *next; x && sw->waiting && allowed(w); x = next) {
         next = x->next;
         if (!x->waiting)
             continue;
@@ -263,11 +299,8 @@ void secure_tend(struct worker *w)
         sw->waiting--;
         went_on(x->session, step(x->session));
     }
-    for (struct secure *x = sw->oldest; x && w->env.now_us - x->since_us > HANDSHAKE_LIFE_US;
-         x = sw->oldest) {
-        count_one(w->counters, COUNTER_tls_handshake_timeouts);
-        session_close(x->session, false);
-    }
+    give_up_after(w, &sw->shaking, HANDSHAKE_LIFE_US);
+    give_up_after(w, &sw->silent, SILENT_LIFE_US);
     if (sw->waiting)
         w->next_timers_us = w->env.now_us;
 }
@@ -313,6 +346,7 @@ bool secure_gather(struct session *s, size_t need)
     size_t available = tcp_rx_available(s->conn) + tls_pending(s->secure->tls);
     if (available == 0)
         return false;
+    available += tls_gathered(s->secure->tls);
     if (!session_may_hold(s, available))
         return false;
     if (available > PULL_MOST && need < PULL_MOST)

@@ -12,14 +12,19 @@ struct tcp_conn;
 struct secure { /* of one session */
     struct session *session;
     struct tls *tls;            /* NULL: the client has said nothing yet */
-    struct secure *prev, *next; /* of those that shake hands; the newest first */
-    uint64_t since_us;
-    bool waiting; /* its handshake could begin, but others come first */
+    struct secure *prev, *next; /* in one of the lists below, until the handshake is done */
+    uint64_t since_us;          /* when it came there */
+    bool spoke;                 /* something has come from the client */
+    bool waiting;               /* its handshake could begin, but others come first */
+};
+
+struct secure_list {
+    struct secure *newest, *oldest;
 };
 
 struct secure_worker {
-    struct secure *newest, *oldest;
-    unsigned shaking, waiting, begun; /* handshakes: all; that wait to begin; that have begun */
+    struct secure_list silent, shaking; /* connections that nothing has come from; that shake hands */
+    unsigned waiting, begun;            /* handshakes that wait to begin; that have begun */
     uint64_t allowed_cycles;          /* the next one may not begin before, while others are served */
     uint64_t commands;                /* of the worker, when the last one ended */
     uint64_t round_us, round_cycles;  /* what handshakes have taken in this round */

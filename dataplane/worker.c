@@ -436,7 +436,7 @@ static void upkeep(struct worker *w)
     if (now >= w->next_timers_us) {
         tcp_timers(w->tcp, now);
         w->next_timers_us = now + TIMERS_EVERY_US;
-        if (w->secure.shaking)
+        if (w->secure.silent.oldest || w->secure.shaking.oldest)
             secure_tend(w);
     }
     if (now >= w->next_net_us) {

@@ -10,17 +10,6 @@
 
 enum { SPILL_MOST = 1 << 20 }; /* a handshake's flight and some records; more is never asked for */
 
-struct tls {
-    SSL *ssl;
-    const struct tls_wire *ops;
-    void *wire;
-    size_t taken;   /* of the wire's bytes, not yet told */
-    uint8_t *spill; /* records that the wire had no room for */
-    size_t spill_off, spill_len, spill_cap;
-    bool under_way, done, ended, failed;
-    enum tls_failure failure;
-};
-
 /* -- the BIO
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -71,14 +60,18 @@ static size_t put(struct tls *t, const uint8_t *p, size_t n)
     return done;
 }
 
+bool connection_put(struct tls *t, const uint8_t *p, size_t n)
+{
+    size_t done = t->spill_len ? 0 : put(t, p, n);
+    return done == n || spill(t, p + done, n - done);
+}
+
 /* Takes everything: a record that was begun must not wait in OpenSSL. */
 static int wire_write(BIO *b, const char *p, size_t n, size_t *written)
 {
-    struct tls *t = BIO_get_data(b);
-    size_t done = t->spill_len ? 0 : put(t, (const uint8_t *)p, n);
     BIO_clear_retry_flags(b);
     *written = n;
-    return done == n || spill(t, p + done, n - done);
+    return connection_put(BIO_get_data(b), (const uint8_t *)p, n);
 }
 
 static long wire_control(BIO *b, int command, long number, void *p)
@@ -116,13 +109,15 @@ struct tls *tls_new(struct tls_context *context, const struct tls_wire *ops, voi
     struct tls *t = calloc(1, sizeof *t);
     SSL *ssl = t ? SSL_new(context_ssl(context)) : NULL;
     BIO *b = ssl ? BIO_new(wire_method) : NULL;
-    if (!b) {
+    if (t)
+        *t = (struct tls){.ssl = ssl, .ops = ops, .wire = wire};
+    if (!b || !traffic_begin(t)) {
+        BIO_free(b);
         SSL_free(ssl);
         free(t);
         ERR_clear_error();
         return NULL;
     }
-    *t = (struct tls){.ssl = ssl, .ops = ops, .wire = wire};
     BIO_set_data(b, t);
     SSL_set_bio(ssl, b, b);
     SSL_set_accept_state(ssl);
@@ -133,9 +128,19 @@ void tls_free(struct tls *t)
 {
     if (!t)
         return;
+    traffic_free(t);
     SSL_free(t->ssl);
     free(t->spill);
     free(t);
+}
+
+void tls_settle(struct tls *t)
+{
+    if (!t->ours || !t->ssl)
+        return;
+    SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* it did not end badly */
+    SSL_free(t->ssl);
+    t->ssl = NULL;
 }
 
 /* -- failures
@@ -201,7 +206,11 @@ enum tls_result tls_handshake(struct tls *t, uint64_t now_ms)
     t->under_way = SSL_get_state(t->ssl) != TLS_ST_BEFORE && SSL_get_state(t->ssl) != TLS_ST_SR_CLNT_HELLO;
     if (r != 1)
         return verdict(t, r);
+    traffic_take(t);
     t->done = true;
+    t->resumed = SSL_session_reused(t->ssl);
+    t->version = SSL_get_version(t->ssl);
+    t->cipher = SSL_get_cipher(t->ssl);
     return TLS_DONE;
 }
 
@@ -213,6 +222,8 @@ bool tls_under_way(const struct tls *t)
 enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n)
 {
     *n = 0;
+    if (t->ours)
+        return traffic_read(t, to, room, n);
     ERR_clear_error();
     int r = SSL_read_ex(t->ssl, to, room, n);
     return r == 1 ? TLS_DONE : verdict(t, r);
@@ -220,7 +231,12 @@ enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n)
 
 size_t tls_pending(const struct tls *t)
 {
-    return (size_t)SSL_pending(t->ssl);
+    return t->ours ? t->opened_len - t->opened_off : (size_t)SSL_pending(t->ssl);
+}
+
+size_t tls_gathered(const struct tls *t)
+{
+    return t->part_len;
 }
 
 size_t tls_taken(struct tls *t)
@@ -235,6 +251,8 @@ bool tls_write(struct tls *t, const void *p, size_t n)
     size_t written;
     if (n == 0)
         return true;
+    if (t->ours)
+        return !t->failed && traffic_write(t, p, n);
     ERR_clear_error();
     return !t->failed && (SSL_write_ex(t->ssl, p, n, &written) == 1 || verdict(t, 0) == TLS_WAIT);
 }
@@ -261,6 +279,10 @@ void tls_end(struct tls *t)
 {
     if (!t->done || t->failed || t->ended)
         return;
+    if (t->ours) {
+        traffic_end(t);
+        return;
+    }
     t->ended = true;
     ERR_clear_error();
     SSL_shutdown(t->ssl);
@@ -277,17 +299,17 @@ enum tls_failure tls_failure(const struct tls *t)
 
 bool tls_resumed(const struct tls *t)
 {
-    return SSL_session_reused(t->ssl);
+    return t->resumed;
 }
 
 const char *tls_version(const struct tls *t)
 {
-    return SSL_get_version(t->ssl);
+    return t->version;
 }
 
 const char *tls_cipher(const struct tls *t)
 {
-    return SSL_get_cipher(t->ssl);
+    return t->cipher;
 }
 
 static bool give_name(const ASN1_STRING *name, enum certificate_name kind,
@@ -318,7 +340,7 @@ static void each_alternative(X509 *x, bool (*fn)(enum certificate_name kind, str
 bool tls_each_name(const struct tls *t, bool (*fn)(enum certificate_name kind, struct slice name, void *arg),
                    void *arg)
 {
-    X509 *x = SSL_get0_peer_certificate(t->ssl);
+    X509 *x = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
     if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
     const X509_NAME *subject = X509_get_subject_name(x);

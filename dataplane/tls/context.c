@@ -273,6 +273,7 @@ static bool make_context(struct tls_context *c, const struct config *conf, const
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_DH_USE |
                                     SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    traffic_follow(c->ssl);
     return use_protocols(c->ssl, conf->tls_protocols, error, size) &&
            use_ciphers(c->ssl, conf, error, size) && use_material(c->ssl, conf, error, size) &&
            (use_sessions(c->ssl, conf, set, secret, now_ms) || say(error, size, "no memory for sessions"));

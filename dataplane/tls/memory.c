@@ -119,5 +119,6 @@ bool tls_start(void)
 {
     CRYPTO_set_mem_functions(take, retake,
                              give); /* refused when OpenSSL has run already: then it is the heap */
-    return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 && connection_start();
+    return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 && connection_start() &&
+           record_start();
 }

@@ -61,12 +61,17 @@ struct tls *tls_new(struct tls_context *context, const struct tls_wire *ops, voi
 void tls_free(struct tls *t);
 /* Takes the handshake as far as it goes. */
 enum tls_result tls_handshake(struct tls *t, uint64_t now_ms);
+/* After TLS_DONE, when nobody asks for names any more: of a connection whose records are ours (TLS 1.3) what OpenSSL
+ * keeps is given back. */
+void tls_settle(struct tls *t);
 /* Has the server's part of the handshake been sent? What follows is cheap. */
 bool tls_under_way(const struct tls *t);
 /* Opens bytes into `to`; *n of them, at most room, at least one with TLS_DONE. */
 enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n);
 /* Opened bytes that tls_read gives without the wire. */
 size_t tls_pending(const struct tls *t);
+/* Bytes of a record that has not come whole. */
+size_t tls_gathered(const struct tls *t);
 /* How many of the wire's bytes were taken since the last call: they can be given back. */
 size_t tls_taken(struct tls *t);
 /* Seals n bytes and writes the records; what the wire has no room for is kept: call tls_flush when it has.
@@ -80,6 +85,7 @@ bool tls_flush(struct tls *t);
 void tls_end(struct tls *t);
 
 enum tls_failure tls_failure(const struct tls *t);
+/* Of a handshake that is done. */
 bool tls_resumed(const struct tls *t);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; for people. */
 const char *tls_version(const struct tls *t);

@@ -1,7 +1,9 @@
 /* fuzz_tls.c: what a client may send to the port with TLS. The first byte says how the rest is cut, the
- * second whether it comes before or after a handshake that a client of OpenSSL's has done. Whatever comes: a
- * verdict, nothing left behind, and not more bytes taken than there were. */
+ * second whether it comes before or after a handshake that a client of OpenSSL's has done, and whether each piece
+ * is a record under the client's key, its first byte the type. Whatever comes: a verdict, nothing left behind, and not
+ * more bytes taken than there were. */
 #include "fuzz.h"
+#include "tls/private.h"
 #include "tls_rig.h"
 
 #include <openssl/err.h>
@@ -41,6 +43,21 @@ static void offer(struct rig_talk *t, bool open)
     tls_flush(t->server);
 }
 
+/* Puts what has arrived before and this piece in front of the box, as it is or sealed. */
+static void arrive(struct rig_talk *t, const uint8_t *p, size_t n, bool sealed)
+{
+    struct record_way w = {.number = t->server->in.number};
+    if (sealed && t->server->ours && !t->server->failed) {
+        memcpy(w.secret, t->server->in.secret, sizeof w.secret);
+        MUST(record_key(&w, t->server->in.suite, true), "no key");
+        MUST(record_seal(&w, p[0], p + 1, n - 1, t->up + t->up_len), "it does not seal");
+        record_wipe(&w);
+        n += RECORD_EXTRA - 1;
+    } else
+        memcpy(t->up + t->up_len, p, n);
+    t->up_len += n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
     if (len < 2)
@@ -53,10 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
         MUST(rig_shake(t) == TLS_DONE, "the handshake failed");
     for (size_t at = 2; at < len; at += step) {
         size_t n = len - at < step ? len - at : step;
-        if (n > sizeof t->up - t->up_len)
+        if (n > RECORD_PLAIN || n + RECORD_EXTRA > sizeof t->up - t->up_len)
             break;
-        memcpy(t->up + t->up_len, p + at, n);
-        t->up_len += n;
+        arrive(t, p + at, n, shaken && p[1] & 2);
         offer(t, shaken);
     }
     tls_end(t->server);

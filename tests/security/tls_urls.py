@@ -38,6 +38,18 @@ def _(t):
         asyncio.run(go(url))
 
 
+@tap.test("fifty clients of asyncio.gather, all connected before the first of them shakes hands")
+def _(t):
+    async def one(i):
+        r = redis.asyncio.Redis.from_url(urls(t)[0], ssl_ca_certs=f"{t.certificates}/ca.pem")
+        assert await r.set(f"tls:gather:{i}", i) and await r.get(f"tls:gather:{i}") == b"%d" % i
+        await r.close()
+
+    async def go():
+        await asyncio.gather(*[one(i) for i in range(50)])
+    asyncio.run(go())
+
+
 @tap.test("the URL alone, the authority among the machine's (SSL_CERT_FILE)")
 def _(t):
     code = "import os, redis; print(redis.from_url(os.environ['REDIS_URL']).ping())"
