@@ -4,7 +4,8 @@
  * There is one struct acl a box. Users come, change and go only with all workers stopped (the commands that
  * do so are CMD_ROUTE_ALL), and nobody holds a user's rights over a turn, so workers read without a lock. A
  * client whose user may do everything has CLIENT_UNLIMITED, which is all that dispatch looks at; when a user
- * changes, the flags of its clients follow.
+ * changes, the flags of its clients follow. Others that have logged in are asked acl_may() first, so that what they
+ * may do goes the same short way.
  *
  * The default user's password is also the directive requirepass: a generation that brings another one wins
  * over what ACL SETUSER has said before. Each worker reads it from its own generation until the next command
@@ -93,6 +94,9 @@ enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, 
                            const struct slice *argv, char *why, bool detail);
 /* May its client read every key by this command? */
 bool acl_reads_all(const struct request *rq);
+/* The same without counting, noting and saying why: for a client that is authenticated and not CLIENT_UNLIMITED. False
+ * says nothing: acl_refuses() does. */
+bool acl_may(const struct request *rq);
 /* False if the client may run it; otherwise the whole error. For dispatch, of a client that is not
  * CLIENT_UNLIMITED. */
 bool acl_refuses(const struct request *rq, char *why);

@@ -5,6 +5,11 @@
 
 /* -- commands -- */
 
+static inline bool has_bit(const struct selector *s, const struct command *cmd)
+{
+    return s->allowed[cmd->id / 64] >> cmd->id % 64 & 1;
+}
+
 /* Allowed with that first argument alone? */
 static bool first_allowed(const struct selector *s, const struct command *cmd, int argc,
                           const struct slice *argv)
@@ -18,8 +23,34 @@ static bool first_allowed(const struct selector *s, const struct command *cmd, i
 static bool command_allowed(const struct selector *s, const struct command *cmd, int argc,
                             const struct slice *argv)
 {
-    return s->all_commands || s->allowed[cmd->id / 64] >> cmd->id % 64 & 1 || cmd->flags & CMD_NO_AUTH ||
-           first_allowed(s, cmd, argc, argv);
+    return has_bit(s, cmd) || s->all_commands || cmd->flags & CMD_NO_AUTH || first_allowed(s, cmd, argc, argv);
+}
+
+/* -- patterns -- */
+
+static __attribute__((noinline)) uint64_t short_head(struct slice name)
+{
+    uint64_t head = 0;
+    if (name.len)
+        memcpy(&head, name.p, name.len);
+    return head;
+}
+
+/* The name's first eight bytes, zeros where it is shorter. */
+static inline uint64_t head_of(struct slice name)
+{
+    uint64_t head;
+    if (name.len < 8)
+        return short_head(name);
+    memcpy(&head, name.p, 8);
+    return head;
+}
+
+static inline bool word_matches(const struct word *w, struct slice name, uint64_t head)
+{
+    if ((head ^ w->head) & w->mask || name.len - w->least > w->spare)
+        return false;
+    return w->shallow || glob_match(w->text, name, false);
 }
 
 /* -- keys -- */
@@ -28,6 +59,16 @@ static unsigned rights_of(unsigned key_flags)
 {
     return (key_flags & KEY_ACCESS ? RIGHT_READ : 0) |
            (key_flags & (KEY_INSERT | KEY_DELETE | KEY_UPDATE) ? RIGHT_WRITE : 0);
+}
+
+/* The pattern that gives these rights to a key, or NULL. */
+static inline const struct word *pattern_of(const struct selector *s, unsigned rights, struct slice key)
+{
+    const uint64_t head = head_of(key);
+    for (const struct word *w = s->keys.p, *end = w + s->keys.n; w < end; w++)
+        if (word_matches(w, key, head) && (w->of & rights) == rights)
+            return w;
+    return NULL;
 }
 
 struct key_check {
@@ -39,13 +80,79 @@ struct key_check {
 static bool key_allowed(int position, unsigned flags, void *arg)
 {
     struct key_check *check = arg;
-    const struct words *keys = &check->s->keys;
-    unsigned rights = rights_of(flags);
-    for (unsigned i = 0; i < keys->n; i++)
-        if ((keys->p[i].of & rights) == rights && glob_match(keys->p[i].text, check->argv[position], false))
-            return true;
+    if (pattern_of(check->s, rights_of(flags), check->argv[position]))
+        return true;
     check->bad = position;
     return false;
+}
+
+/* Where all keys are; else *position is one that is not allowed. */
+static inline bool keys_allowed(const struct selector *s, const struct command *cmd, int argc,
+                                const struct slice *argv, int *position)
+{
+    if (s->all_keys || cmd->key_kind == COMMAND_NO_KEY)
+        return true;
+    if (cmd->key_kind == COMMAND_ONE_KEY && !(cmd->key[0].flags & KEY_VARIABLE)) {
+        *position = cmd->key_first;
+        return pattern_of(s, rights_of(cmd->key[0].flags), argv[cmd->key_first]);
+    }
+    struct key_check check = {s, argv, 0};
+    bool good = command_each_key(cmd, argc, argv, key_allowed, &check);
+    *position = check.bad;
+    return good;
+}
+
+/* The pattern of any selector that lets this command have this key. */
+static __attribute__((noinline)) const struct word *pattern_for(const struct rights *r, const struct command *cmd, unsigned rights,
+                                                                     const struct slice *key)
+{
+    static const struct word any = {.spare = SIZE_MAX / 2, .shallow = true};
+    for (const struct selector *s = r->selector, *end = s + r->selectors; s < end; s++) {
+        const struct word *w = has_bit(s, cmd) ? s->all_keys ? &any : pattern_of(s, rights, *key) : NULL;
+        if (w)
+            return w;
+    }
+    return NULL;
+}
+
+/* Where the first key is that is not one of the long names, as most are, of which the pattern's beginning and length say
+ * all; or the end. */
+static inline const struct slice *alike(const struct word *w, const struct slice *key, unsigned step,
+                                        const struct slice *end)
+{
+    const uint64_t head = w->head, mask = w->mask;
+    const size_t least = w->least < 8 ? 8 : w->least, spare = w->least + w->spare - least;
+    if (!w->shallow || w->least + w->spare < least)
+        return key;
+    for (; key < end && key->len - least <= spare; key += step) {
+        uint64_t mine;
+        memcpy(&mine, key->p, 8);
+        if ((mine ^ head) & mask)
+            break;
+    }
+    return key;
+}
+
+static __attribute__((noinline)) unsigned several_in_row(const struct rights *r, const struct command *cmd,
+                                                         const struct slice *key, unsigned step, unsigned n)
+{
+    const unsigned rights = rights_of(cmd->key[0].flags);
+    const struct slice *at = key, *end = key + (size_t)n * step;
+    while (at < end) { /* mostly the pattern of one key is that of the next */
+        const struct word *w = pattern_for(r, cmd, rights, at);
+        if (!w)
+            break;
+        at = alike(w, at + step, step, end);
+    }
+    return (unsigned)((size_t)(at - key) / step);
+}
+
+unsigned rights_in_row(const struct rights *r, const struct command *cmd, const struct slice *key, unsigned step,
+                       unsigned n)
+{
+    if (n != 1)
+        return several_in_row(r, cmd, key, step, n);
+    return pattern_for(r, cmd, rights_of(cmd->key[0].flags), key) != NULL;
 }
 
 /* -- channels -- */
@@ -64,7 +171,8 @@ static int channels_of(const struct command *cmd, int argc, int *last, bool *pat
 bool channels_allow(const struct words *channels, struct slice name, bool pattern)
 {
     for (unsigned i = 0; i < channels->n; i++)
-        if (pattern ? slice_eq(channels->p[i].text, name) : glob_match(channels->p[i].text, name, false))
+        if (pattern ? slice_eq(channels->p[i].text, name)
+                    : word_matches(&channels->p[i], name, head_of(name)))
             return true;
     return false;
 }
@@ -85,18 +193,14 @@ static bool channels_allowed(const struct selector *s, const struct command *cmd
 
 /* -- together -- */
 
-static enum judgement selector_verdict(const struct selector *s, const struct command *cmd, int argc,
+static inline enum judgement selector_verdict(const struct selector *s, const struct command *cmd, int argc,
                                        const struct slice *argv, int *position)
 {
-    struct key_check check = {s, argv, 0};
     *position = 0;
     if (!command_allowed(s, cmd, argc, argv))
         return VERDICT_COMMAND;
-    if (!s->all_keys && cmd->key_kind != COMMAND_NO_KEY &&
-        !command_each_key(cmd, argc, argv, key_allowed, &check)) {
-        *position = check.bad;
+    if (!keys_allowed(s, cmd, argc, argv, position))
         return VERDICT_KEY;
-    }
     if (!s->all_channels && cmd->flags & CMD_PUBSUB && !channels_allowed(s, cmd, argc, argv, position))
         return VERDICT_CHANNEL;
     return VERDICT_MAY;

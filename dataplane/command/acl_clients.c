@@ -240,6 +240,13 @@ enum judgement acl_judge(const struct request *rq, enum acl_context context, cha
     return verdict;
 }
 
+bool acl_may(const struct request *rq)
+{
+    int position;
+    return rights_verdict(&acl_user_of(rq->env, rq->client)->rights, rq->cmd, rq->argc, rq->argv, &position) ==
+           VERDICT_MAY;
+}
+
 bool acl_reads_all(const struct request *rq)
 {
     if (rq->client->flags & (CLIENT_UNLIMITED | CLIENT_INTERNAL))

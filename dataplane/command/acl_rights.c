@@ -5,6 +5,20 @@
 
 /* -- lists -- */
 
+static void compile(struct word *w)
+{
+    static const char special[] = "*?[\\";
+    size_t n = 0;
+    while (n < w->text.len && !memchr(special, w->text.p[n], sizeof special - 1))
+        n++;
+    bool equal = n == w->text.len, begins = n + 1 == w->text.len && w->text.p[n] == '*';
+    w->shallow = (equal || begins) && n <= 8;
+    w->least = equal || n ? n : 1; /* nothing but the empty pattern matches the empty name */
+    w->spare = equal ? 0 : SIZE_MAX / 2;
+    memcpy(&w->head, w->text.p, n < 8 ? n : 8);
+    memset(&w->mask, 255, n < 8 ? n : 8);
+}
+
 bool words_add(struct words *w, unsigned of, struct slice text)
 {
     uint8_t *copy = malloc(text.len + 1);
@@ -17,7 +31,8 @@ bool words_add(struct words *w, unsigned of, struct slice text)
         memcpy(copy, text.p, text.len);
     copy[text.len] = 0;
     w->p = p;
-    w->p[w->n++] = (struct word){of, {copy, text.len}};
+    w->p[w->n] = (struct word){.of = of, .text = {copy, text.len}};
+    compile(&w->p[w->n++]);
     return true;
 }
 

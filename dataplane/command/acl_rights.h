@@ -14,6 +14,11 @@ enum { RIGHT_READ = 1, RIGHT_WRITE = 2 };
 struct word {    /* its text is on the heap */
     unsigned of; /* a key pattern's RIGHT_*, a first argument's command id */
     struct slice text;
+    /* As a pattern: what the beginning and the length of a name say of whether it matches. Without special characters, or
+     * with a star at the end alone, they mostly say all (`shallow`); for the rest there is glob_match(). */
+    uint64_t head, mask; /* a name that matches begins so: at most eight characters */
+    size_t least, spare; /* and has so many characters, and at most so many more */
+    bool shallow;
 };
 
 struct words {
@@ -90,6 +95,10 @@ enum judgement rights_verdict(const struct rights *r, const struct command *cmd,
                               const struct slice *argv, int *position);
 /* The same, and does what allows it also allow to read every key (SORT BY and GET)? */
 bool rights_read_all(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv);
+/* Calls of a command with one key, n of them, `step` slices from the key of one to that of the next: how many are allowed
+ * before the first that is not, or needs a closer look. */
+unsigned rights_in_row(const struct rights *r, const struct command *cmd, const struct slice *key, unsigned step,
+                       unsigned n);
 /* Is a subscription to it allowed by the patterns? */
 bool channels_allow(const struct words *channels, struct slice name, bool pattern);
 

@@ -397,7 +397,7 @@ static bool join(const struct slice *rule, int first, int last, struct word *out
             memcpy(at, rule[i].p, rule[i].len);
         at += rule[i].len;
     }
-    *out = (struct word){1, {p, len}};
+    *out = (struct word){.of = 1, .text = {p, len}};
     return true;
 }
 
@@ -414,7 +414,7 @@ int rules_join(int n, const struct slice *rule, struct word *joined, int *bad)
             rules_free(joined, out);
             return -1;
         }
-        joined[out] = (struct word){0, rule[i]};
+        joined[out] = (struct word){.text = rule[i]};
         if (last > i && !join(rule, i, last, &joined[out])) {
             rules_free(joined, out);
             return -2;

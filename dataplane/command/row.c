@@ -1,13 +1,14 @@
 /* row.c: GETs in a row. https://redis.io/docs/latest/commands/get/ */
 #include "command/row.h"
 
+#include "command/acl.h"
 #include "command/table.h"
 #include "resp/bulk.h"
 
 static bool is_usual(const struct command_env *env, const struct client *c)
 {
-    enum { UNUSUAL = CLIENT_UNUSUAL | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_COUNTED };
-    return (c->flags & (CLIENT_UNLIMITED | UNUSUAL)) == CLIENT_UNLIMITED && !env->observers;
+    enum { UNUSUAL = CLIENT_UNUSUAL | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_COUNTED | CLIENT_INTERNAL };
+    return (c->flags & (CLIENT_AUTHENTICATED | UNUSUAL)) == CLIENT_AUTHENTICATED && !env->observers;
 }
 
 const struct command *row_follows(const struct command_env *env, const struct client *c, const void *note)
@@ -56,6 +57,8 @@ unsigned row_run(struct command_env *env, struct client *c, const struct command
     struct slice text[AHEAD_ROW];
     uint8_t *cur = out->cur;
     unsigned i = 0, most = is_usual(env, c) ? unmeasured(env, stats, n) : 0;
+    if (__builtin_expect(!(c->flags & CLIENT_UNLIMITED), 0))
+        most = rights_in_row(&acl_user_of(env, c)->rights, cmd, argv + 1, ROW_ARGS, most);
     most = store_texts_ahead(s, c->db, ahead, first, most, argv + 1, ROW_ARGS, text);
     for (; i < most && bulk_is_short(out->end - cur, text[i].len); i++)
         cur = put_bulk(cur, text[i].p, text[i].len);

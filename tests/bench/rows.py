@@ -168,6 +168,23 @@ def engine(ctx, only):
         return {name: float(rate) * 1e6 for name, rate in re.findall(r"^(\S+) +[\d.]+ ns +([\d.]+) M/s", process.out_path.read_text(), re.M)}
 
 
+# The third of its key patterns is that of the keys.
+RESTRICTED = "default on nopass resetkeys ~app:* ~session:* ~key:* -@all +@read +@write +@connection -@dangerous (~other:* +get)"
+
+
+def restricted(ctx):
+    """GET of the default user, with and without rules, by turns."""
+    def one(pipeline, **directives):
+        words = ("--keys", ctx.keys, "--fill", "--pipeline", pipeline, "--connections", CONNECTIONS // pipeline)
+        return load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, **directives), ctx.seconds, *words, patience=120)
+    while True:
+        found = {}
+        for pipeline in (1, 32):
+            a, b = one(pipeline, user=RESTRICTED), one(pipeline)
+            found[f"ACL P{pipeline}"] = (a["rate"], b["rate"], notes_of(a))
+        yield found
+
+
 def pipelined(ctx):
     while True:
         a = box_get(ctx, "--pipeline", 32, "--connections", CONNECTIONS // 32)
@@ -279,6 +296,8 @@ MEASUREMENTS = [
     Measurement([Row("G8", "bytes beyond key and value, a key of 16 + 64, after tenfold churn, arena 95 % full", 32, 16, "B"),
                  Row("G8 TTL", "the same with TTLs", 32, 18, "B"), Row("G8 redis", "the first / redis-server's", 0.4, 0.2, "B")],
                 key_memory, "box", "1, or redis-server", once=True),
+    Measurement([Row("ACL P1", "GET by a user with key patterns, categories and a selector / by the unrestricted default user, pipeline 1", 0.95, 0.98),
+                 Row("ACL P32", "the same, pipeline 32", 0.95, 0.98)], restricted, "restricted", "unrestricted", always=False),
     Measurement([Row("G9 P1", "GET over TLS 1.3, pipeline 1 / without TLS", 0.5, 0.75),
                  Row("G9 bulk", "bytes of 16-KB GETs over TLS / openssl speed", 0.6, 0.85, "B/s"),
                  Row("G9 storm", "GET over TLS, pipeline 1, beside a storm of handshakes / without", 0.7, 0.95)],

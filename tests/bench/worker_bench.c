@@ -5,7 +5,7 @@
  *     callgrind_annotate callgrind.out.PID
  *
  * counts what the box spends on them once the keyspace is filled, and nothing of the client's end. Arguments:
- * GET, SET or FILE:ROW, pipeline depth, requests, bytes a value (64; of a row the elements in all its keys),
+ * GET, SET or FILE:ROW or FILE:ROW@USER (a user of the list below sends them), pipeline depth, requests, bytes a value (64; of a row the elements in all its keys),
  * and what the port does: plain, verify (checksums), cut (TSO and checksums), gather (LRO and checksums), gro
  * (rte_gro over each burst), and the filter of a capture that runs meanwhile
  * ('' = all frames). The wire copies frames inside the round:
@@ -204,15 +204,41 @@ static void fill_row(const struct script_row *row)
     }
 }
 
+/* Users with key patterns, categories and a selector: what a row asks for is allowed by their own patterns, by
+ * the last of three, or by the selector alone. */
+static const struct {
+    const char *name, *rules;
+} users[] = {
+    {"patterns", "~app:* ~session:* ~s:* +@read +@write +@connection -@dangerous (~other:* +get)"},
+    {"selector", "~app:* ~session:* +@read +@write +@connection -@dangerous (~s:* +get)"},
+};
+
+/* All clients log in as this user. */
+static bool log_in(const char *name)
+{
+    char line[256];
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++)
+        if (strcmp(users[i].name, name) == 0) {
+            snprintf(line, sizeof line, "ACL SETUSER %s on nopass %s\r\n", name, users[i].rules);
+            bool good = rig_says(&rig, &rig.client[0], line, "+OK\r\n");
+            snprintf(line, sizeof line, "AUTH %s x\r\n", name);
+            for (unsigned k = 0; k < CONNECTIONS; k++)
+                good &= rig_says(&rig, &rig.client[k], line, "+OK\r\n");
+            return good;
+        }
+    return false;
+}
+
 static uint64_t play_row(const struct plan *plan, const char *file_and_row)
 {
-    char path[256], error[200] = "no such row";
-    const char *name = strrchr(file_and_row, ':');
-    snprintf(path, sizeof path, "%.*s", (int)(name - file_and_row), file_and_row);
+    char path[256], name[64], error[200] = "no such row or user";
+    const char *colon = strrchr(file_and_row, ':'), *user = strchr(colon, '@');
+    snprintf(path, sizeof path, "%.*s", (int)(colon - file_and_row), file_and_row);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 1, "@"), colon + 1);
     struct script *s = script_read(path, NULL, error, sizeof error);
     const struct script_row *row = NULL;
     for (unsigned i = 0; s && i < s->rows; i++)
-        if (strcmp(s->row[i].name, name + 1) == 0)
+        if (strcmp(s->row[i].name, name) == 0)
             row = &s->row[i];
     if (!row || plan->pipeline > BATCH_MAX) {
         fprintf(stderr, "worker_bench: %s\n", error);
@@ -220,6 +246,10 @@ static uint64_t play_row(const struct plan *plan, const char *file_and_row)
     }
     script_size(s, plan->size);
     fill_row(row);
+    if (user && !log_in(user + 1)) {
+        fprintf(stderr, "worker_bench: %s\n", error);
+        exit(1);
+    }
     COUNT_FROM_HERE();
     uint64_t done = 0;
     uint32_t random = 1;
