@@ -103,6 +103,22 @@ static struct slice *copy_args(int argc, const struct slice *argv, size_t more, 
     return made;
 }
 
+static void job_begin(struct job *j, enum job_kind kind, unsigned home, const struct client *client)
+{
+    j->kind = kind;
+    j->home = home;
+    j->client = *client;
+    j->client.flags |= CLIENT_PROXY;
+    acl_user_hold(j->client.user);
+    j->client.name = j->client.lib_name = j->client.lib_ver = NULL;
+    j->client.certified = NULL;
+    j->client.transaction = NULL;
+    j->client.subscriber = NULL;
+    j->client.tracker = NULL;
+    j->client.measured = NULL;
+    j->reply_max = SIZE_MAX;
+}
+
 struct job *job_new(enum job_kind kind, unsigned home, const struct client *client, int argc,
                     const struct slice *argv)
 {
@@ -115,23 +131,59 @@ struct job *job_new(enum job_kind kind, unsigned home, const struct client *clie
         free(copy);
         return NULL;
     }
-    j->kind = kind;
-    j->home = home;
-    j->client = *client;
-    j->client.flags |= CLIENT_PROXY;
-    acl_user_hold(j->client.user);
-    j->client.lib_name = j->client.lib_ver = NULL;
-    j->client.certified = NULL;
-    j->client.transaction = NULL;
-    j->client.subscriber = NULL;
-    j->client.tracker = NULL;
-    j->client.measured = NULL;
+    job_begin(j, kind, home, client);
     j->argv = copy;
     if (client->name)
         j->client.name = memcpy(rest, client->name, name);
     j->rq.argc = argc;
-    j->reply_max = SIZE_MAX;
     return j;
+}
+
+struct job *job_with_room(struct job **kept, enum job_kind kind, unsigned home, const struct client *client)
+{
+    struct job *j = *kept;
+    if (j) {
+        *kept = j->next;
+        uint8_t *room = j->room, *reply = j->reply;
+        size_t cap = j->reply_cap;
+        memset(j, 0, sizeof *j);
+        j->room = room;
+        j->reply = reply;
+        j->reply_cap = cap;
+    } else if ((j = calloc(1, sizeof *j)) && !(j->room = malloc(JOB_ROOM))) {
+        free(j);
+        j = NULL;
+    }
+    if (j)
+        job_begin(j, kind, home, client);
+    return j;
+}
+
+/* Arguments of a job with room are there, or have been replaced by others. */
+static bool apart(const struct job *j, const struct slice *argv)
+{
+    return !j->room || (uintptr_t)argv - (uintptr_t)j->room >= JOB_ROOM;
+}
+
+bool job_empty(struct job *j)
+{
+    bool more = !j->room || apart(j, j->argv) || j->client.transaction || j->watch || j->query || j->copied || j->wait.node ||
+                j->seat.pin || j->inspection || j->load || j->behind || j->chunk_first || j->reply_cap > JOB_REPLY_KEPT;
+    if (more)
+        return false;
+    acl_user_drop(j->client.user);
+    j->client.user = NULL;
+    return true;
+}
+
+void job_next(struct job *j)
+{
+    const struct carried *c = &j->carried[j->begun++];
+    j->argv += j->rq.argc;
+    j->rq.cmd = c->cmd;
+    j->rq.argc = c->argc;
+    j->rq.argv = j->argv;
+    j->rq.key = (struct key){j->argv[c->key], c->hash};
 }
 
 struct job *job_new_with(enum job_kind kind, unsigned home, const struct client *client, int argc,
@@ -166,7 +218,9 @@ void job_free(struct job *j)
     transaction_drop(&j->client);
     acl_user_drop(j->client.user);
     watch_drop(j->watch);
-    free(j->argv);
+    if (apart(j, j->argv))
+        free(j->argv);
+    free(j->room);
     free(j->query);
     free(j->copied);
     free(j->wait.node);
@@ -214,7 +268,8 @@ bool job_replace(struct job *j, int at, int n, const struct slice *with)
     }
     if (name)
         j->client.name = memcpy(rest, j->client.name, name);
-    free(old);
+    if (apart(j, old))
+        free(old);
     return true;
 }
 

@@ -51,6 +51,16 @@ struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h
     bool stopped;    /* it runs with all other workers stopped */
 };
 
+struct carried { /* one of the requests that a client has sent one behind the other, and that hop as one job */
+    const struct command *cmd;
+    uint64_t hash;      /* of its first key, ... */
+    uint16_t argc, key; /* ... which is that argument */
+    uint32_t rx, query; /* where it ends in what its session has received, and in its query buffer, as from the
+                           end of the first one */
+};
+
+enum { JOB_ROOM = 4096, JOB_REPLY_KEPT = 16384 };
+
 struct job {
     enum job_kind kind;
     unsigned home;           /* worker that made it (the main thread's number for JOB_EXEC and JOB_INSPECT) */
@@ -63,6 +73,9 @@ struct job {
     struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
     struct request rq;
     struct slice *argv;
+    uint8_t *room; /* JOB_ROOM bytes for argv that stay with the job when it is used again, or NULL: argv has memory of its own */
+    struct carried *carried; /* in `room`, when it is more than one request: rq and argv are the one at work */
+    unsigned requests, begun; /* how many they are, and how many of them have begun; 0: it is one */
     uint8_t *query, *copied; /* what argv and client.name lie in, if that is not argv's own memory */
     struct resp_writer out; /* into reply; out.failed: the reply is not whole and must not be sent */
     uint8_t *reply;
@@ -92,6 +105,13 @@ struct job *job_new_with(enum job_kind kind, unsigned home, const struct client 
  * job's. NULL if out of memory: nothing is taken. */
 struct job *job_new_notes(enum job_kind kind, unsigned home, unsigned to, uint8_t *notes, size_t len);
 void job_free(struct job *j);
+/* A job without arguments: one that was kept, if there is one, with `room` for them. NULL if out of memory. */
+struct job *job_with_room(struct job **kept, enum job_kind kind, unsigned home, const struct client *client);
+/* Is nothing left of it but memory that the next one can use? Then it may be kept by its home instead of being freed: the
+ * caller puts it in front of its list. */
+bool job_empty(struct job *j);
+/* The next one of the requests that it carries is the one at work. */
+void job_next(struct job *j);
 /* Puts j behind the last of a list; first and last of an empty one are NULL. */
 void job_append(struct job **first, struct job **last, struct job *j);
 

@@ -450,9 +450,21 @@ void batch_begin(struct batch *b)
     while (b->unquoted_n)
         free(b->unquoted[--b->unquoted_n]);
     b->n = b->args = 0;
-    b->in_row = 0;
+    b->in_row = b->behind = 0;
     ahead_begin(&b->ahead);
     b->times.late = b->times.undone = 0;
+}
+
+/* Behind what goes to another worker nothing is read but what goes there with it. */
+static void note_hop(struct session *s, struct batch *b, const struct request *rq)
+{
+    unsigned before = b->hops_to;
+    bool goes = worker_elsewhere(s->worker, rq);
+    b->hops_to = goes && worker_carries(rq) ? rq->shard + 1 : 0;
+    if (before && before == b->hops_to)
+        b->behind |= UINT32_C(1) << b->n;
+    else if (before || (goes && !b->hops_to))
+        s->flags |= SESSION_HOPS;
 }
 
 static void batch_add(struct session *s, struct batch *b, struct resp_reader *r, struct slice window)
@@ -468,11 +480,10 @@ static void batch_add(struct session *s, struct batch *b, struct resp_reader *r,
     const struct shard *shard = s->worker->env.ks->shard[s->worker->id];
     if (rq->route == ROUTE_SHARD && rq->shard == s->worker->id)
         store_ahead(shard, &b->ahead, s->client.db, rq->key.hash);
-    else {
+    else
         store_ahead_skip(&b->ahead);
-        if (worker_elsewhere(s->worker, rq))
-            s->flags |= SESSION_HOPS;
-    }
+    if (s->worker->box->workers > 1)
+        note_hop(s, b, rq);
     b->session[b->n] = s;
     b->after[b->n] = session_mark(s);
     b->n++;
@@ -492,7 +503,7 @@ struct request *batch_prepare(struct batch *b, unsigned i)
 static size_t batch_add_row(struct session *s, struct batch *b, struct slice window, bool gathered)
 {
     struct worker *w = s->worker;
-    const struct command *cmd = s->reader || w->paused ? NULL : row_follows(&w->env, &s->client, w->reader.note);
+    const struct command *cmd = s->reader || w->paused || b->hops_to ? NULL : row_follows(&w->env, &s->client, w->reader.note);
     if (!cmd)
         return 0;
     uint32_t end[BATCH_REQUESTS];

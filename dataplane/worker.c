@@ -163,6 +163,7 @@ static void gather(struct worker *w, struct batch *b)
     while (w->ready_first) {
         struct session *s = w->ready_first;
         unsigned first = b->n;
+        b->hops_to = 0;
         enum parse_result r = session_parse(s, b);
         if (unlikely(s->since != w->times.now))
             wiretime_late(&b->times, first, b->n, s->since);
@@ -202,7 +203,7 @@ static bool goes_elsewhere(struct worker *w, struct session *s, struct request *
     bool told = s->client.flags & CLIENT_CLUSTER && rq->route == ROUTE_SHARD;
     bool goes = !(s->client.flags & CLIENT_MULTI) && !told;
     s->flags &= ~(uint32_t)SESSION_HOPS;
-    if (!goes || !worker_defer(w, s, rq))
+    if (!goes || !(rq->route == ROUTE_SHARD ? worker_hop(w, s, rq) : worker_defer(w, s, rq)))
         worker_ready(w, s);
     return goes;
 }

@@ -33,6 +33,8 @@ struct batch { /* requests read together, executed together */
     int until_sample; /* requests, to the next one that is counted (hotkeys.h) */
     uint32_t in_row; /* a bit for each that was read by row.h: of its request only argv is there */
     const struct command *row_command; /* theirs */
+    uint32_t behind; /* a bit for each that can hop in one job with the one before it */
+    unsigned hops_to; /* the last one that was read does, to this worker plus one; 0: it does not hop so */
     struct request rq[BATCH_REQUESTS];
     struct ahead_row ahead; /* of their first keys */
     struct session *session[BATCH_REQUESTS];
@@ -152,6 +154,8 @@ struct worker {
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
     struct job *outbox_first, *outbox_last;   /* the ring was full */
+    struct job *spare_jobs;                   /* to be used again, ... */
+    unsigned spares;                          /* ... so many */
     struct job *inspect_first, *inspect_last; /* visits under way here */
     struct blocking blocking;                 /* clients that wait for keys */
     struct waits *waits;                      /* the table of this worker's shard */
@@ -230,6 +234,19 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 /* The session's job for the request that is executed; the session stalls until it is done. NULL if out of
  * memory. */
 struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq);
+/* The session waits for the job's reply. */
+void worker_expects(struct worker *w, struct session *s, struct job *j);
+/* worker_hop.c: the batch's request at work is for another worker's shard: it goes there, together with those behind it
+ * that can. As worker_defer(). */
+bool worker_hop(struct worker *w, struct session *s, const struct request *rq);
+/* Can it go together with others? */
+bool worker_carries(const struct request *rq);
+/* Runs a job of one request or several, as worker_run_job(). */
+bool worker_run_row(struct worker *w, struct job *j);
+/* The session steps over the requests that have been replied to. */
+void worker_step(struct session *s, const struct job *j);
+/* Keeps a job for the next request, or frees it. */
+void worker_keep_job(struct worker *w, struct job *j);
 /* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);

@@ -95,13 +95,18 @@ struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, 
         j = job_new(kind, w->id, &s->client, rq->argc, rq->argv);
     if (!j)
         return NULL;
+    job_prepare(j, &w->env);
+    worker_expects(w, s, j);
+    return j;
+}
+
+void worker_expects(struct worker *w, struct session *s, struct job *j)
+{
     j->session = s;
     j->reply_max = w->pending_max;
-    job_prepare(j, &w->env);
     s->job = j;
     s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
     s->flags |= SESSION_STALLED;
-    return j;
 }
 
 bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
@@ -144,7 +149,7 @@ void worker_orphan(struct job *j)
 void worker_retire(struct worker *w, struct job *j)
 {
     if (block_leave(&w->blocking, j)) {
-        job_free(j);
+        worker_keep_job(w, j);
         return;
     }
     j->kind = JOB_FORGET;
@@ -161,8 +166,11 @@ static void attach(struct session *s, struct job *j)
 static void note_time(struct worker *w, struct session *s, const struct job *j)
 {
     const struct command *cmd = s->client.last_command;
+    uint64_t now = rte_rdtsc();
+    for (unsigned i = 0; i + 1 < j->begun; i++) /* before the last one of a row */
+        wiretime_elsewhere(&w->times, s->since, j->carried[i].cmd->family, now);
     if (atomic_load_explicit(&j->wait.state, memory_order_relaxed) == BLOCK_RUNNING)
-        wiretime_elsewhere(&w->times, s->since, cmd ? cmd->family : TIME_OTHER, rte_rdtsc());
+        wiretime_elsewhere(&w->times, s->since, cmd ? cmd->family : TIME_OTHER, now);
     if (!session_has_input(s))
         s->since = 0;
 }
@@ -179,6 +187,13 @@ static void tell_behind(struct worker *w, struct job *j)
     worker_deliver(w, true);
 }
 
+/* Is there more to do for it than to read on? */
+static bool may_end(const struct session *s)
+{
+    enum { FLAGS = SESSION_BROKEN | SESSION_ENDING | SESSION_PEER_CLOSED };
+    return s->flags & FLAGS || s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED);
+}
+
 void worker_complete(struct worker *w, struct job *j)
 {
     struct session *s = j->session;
@@ -188,8 +203,11 @@ void worker_complete(struct worker *w, struct job *j)
         worker_recount(w, s);
     if (s) {
         s->job = NULL;
+        s->client.last_ms = w->env.now_ms;
         s->flags &= ~(uint32_t)SESSION_STALLED;
         s->client.flags &= ~(uint32_t)CLIENT_WAITING;
+        if (j->requests > 1)
+            worker_step(s, j);
         note_time(w, s, j);
         if (j->out.failed) {
             count_one(w->counters, COUNTER_client_output_limit_closes);
@@ -207,7 +225,8 @@ void worker_complete(struct worker *w, struct job *j)
         }
         tell_behind(w, j);
         tcp_push(s->conn, w->env.now_us);
-        worker_ready(w, s); /* even without further bytes: it may have to be closed */
+        if (session_has_input(s) || may_end(s))
+            worker_ready(w, s);
     }
     tell_behind(w, j);
     j->session = NULL;
@@ -288,7 +307,7 @@ static void received(struct worker *w, struct job *j)
     if (w->paused && worker_holds_job(w, j))
         return;
     /* It has hopped here: our shard. */
-    if (worker_run_job(w, j))
+    if (worker_run_row(w, j))
         send_home(w, j);
 }
 
@@ -432,6 +451,9 @@ void worker_free_jobs(struct worker *w)
     w->serve_job = NULL;
     free_list(w->barrier_first);
     free_list(w->outbox_first);
+    free_list(w->spare_jobs);
+    w->spare_jobs = NULL;
+    w->spares = 0;
     free_list(w->paused_first);
     free_list(w->posts_first);
     w->posts_first = w->posts_last = NULL;

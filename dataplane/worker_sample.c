@@ -3,11 +3,13 @@
 
 enum { GAUGE_EVERY_US = 1000000 };
 
-/* Does it run with this batch? Behind a request that goes elsewhere its session waits, and reads it once more. */
+/* Does it run with this batch? Behind requests that go elsewhere together its session waits, and reads it once more. */
 static bool runs_now(const struct worker *w, const struct batch *b, unsigned i)
 {
     if (b->session[i]->flags & (SESSION_STALLED | SESSION_BROKEN))
         return false;
+    while (b->behind >> i & 1)
+        i--;
     for (unsigned k = i; w->box->workers > 1 && k-- > 0 && b->session[k] == b->session[i];)
         if (!(b->in_row >> k & 1) && worker_elsewhere(w, &b->rq[k]))
             return false;

@@ -32,7 +32,7 @@ import wire
 HERE = pathlib.Path(__file__).resolve().parent
 MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': [], 'cluster': ['--cluster-mode']}
 RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
-FILE_SECONDS, UNBUILT_SECONDS = 600, 15 # a file whose commands are missing only waits for replies
+TEST_SECONDS, FILES_TESTS, UNBUILT_SECONDS = 120, 5, 15 # a file has the time of so many tests; one whose commands are missing only waits for replies
 groups = set() # process groups that must not outlive us
 
 # What the copy is changed in, for both servers alike: (file, what, by what, why).
@@ -176,12 +176,12 @@ def parse(output):
     return found
 
 
-def run_file(work, name, server, mode, skip, tags, seconds):
+def run_file(work, name, server, mode, skip, tags, seconds, test_seconds):
     # The suite's own server listens 32 below this, does not look whether it may, and tries the port 10000 above too.
     baseport = next(port for port in random.sample(range(20000, 32000), 1000) if is_free(port - 32))
     host, port = server.rsplit(':', 1)
     command = ['tclsh', 'tests/test_helper.tcl', '--host', host, '--port', port, '--single', name, '--clients', '1',
-               '--durable', '--timeout', '120', '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
+               '--durable', '--timeout', str(test_seconds), '--baseport', str(baseport), '--portcount', '400', *MODES[mode]]
     for test in skip:
         command += ['--skiptest', test]
     if tags:
@@ -270,7 +270,7 @@ def run_all(who, files, mode, opts, expect, results):
         started = time.monotonic()
         short = who == 'box' and expect.of(name)[0][0] == 'unbuilt'
         output = run_file(work, name, server.address, mode, expect.skipped(name, mode), expect.tags,
-                          UNBUILT_SECONDS if short else FILE_SECONDS)
+                          UNBUILT_SECONDS if short else FILES_TESTS * opts.seconds, opts.seconds)
         if opts.verbose:
             print(f'# {mode} {who} {name}: {time.monotonic() - started:.0f} s', flush=True)
         server.end()
@@ -341,6 +341,7 @@ def options():
     parser.add_argument('--mode', action='append', choices=MODES)
     parser.add_argument('--file', action='append')
     parser.add_argument('--workers', type=int, default=1, help='that the box has')
+    parser.add_argument('--seconds', type=int, default=TEST_SECONDS)
     parser.add_argument('--kept-oracle', action='store_true')
     parser.add_argument('--verbose', action='store_true')
     return parser.parse_args()
