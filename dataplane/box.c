@@ -94,6 +94,7 @@ static struct keyspace *open_keyspace(struct plane *p, const struct config *conf
     struct keyspace *ks =
         keyspace_open(conf, node, seed, counters, keeps ? &p->kept.arena : NULL, whole && !logs, &past, error, size);
     *line = 0;
+    p->past_link = whole ? texts.link : 0;
     if (ks && past.taken) {
         uint64_t keys = 0;
         for (unsigned db = 0; db < ks->databases; db++)
@@ -163,6 +164,8 @@ static bool make_worker(struct plane *p, unsigned id, struct rte_mempool *pool, 
     struct net_config net = {.seed = seed};
     port_net_config(p->port, conf, &net);
     net.quiet = id != 0; /* one worker announces the addresses of all */
+    p->link = net_identity(&net);
+    net.dad = net.dad && p->link != p->past_link; /* what was ours a moment ago is ours: clients wait */
     w->nif = w->queue ? net_if_new(&net, pool, &w->wire, w->counters) : NULL;
     if (!w->nif) {
         snprintf(error, size, "no memory for the network of worker %u", id);
@@ -274,8 +277,9 @@ void plane_stop(struct plane *p)
         rte_eal_mp_wait_lcore();
     plane_forget(p);
     capture_free(&p->capture);
+    uint64_t link = p->serving && net_is_preferred(box->worker[0]->nif) ? p->link : 0;
     bool whole = p->serving && !load_keeps_closed(p) && p->kept.handed[0] > 0 && keyspace_outlives(box->ks) &&
-                 kept_write(&p->kept, box->scripts);
+                 kept_write(&p->kept, box->scripts, link);
     whole |= p->taken && !p->launched; /* a start that failed has changed nothing */
     load_free(p);
     for (unsigned i = 0; box->worker && i < box->workers; i++)

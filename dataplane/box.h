@@ -25,6 +25,7 @@ struct plane { /* the main thread's state */
     struct kept kept;
     uint64_t wall_s; /* when the last exchange began, seconds since 1970 */
     unsigned clients_max; /* as many as the pools of connections, made at start, serve */
+    uint64_t link, past_link; /* net_identity() of this box, and of the one that had the link a moment ago */
     bool taken; /* the keys of the dataplane before this one */
     bool launched, serving;
 };

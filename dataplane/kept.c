@@ -1,4 +1,5 @@
-/* kept.c: see kept.h. memfd_create(2), and for the side file: struct side_head, lengths, texts. */
+/* kept.c: see kept.h. memfd_create(2), and for the side file: struct side_head, lengths, texts, struct side_link (which
+ * those who do not know it do not miss). */
 #include "kept.h"
 
 #include "base/crc64.h"
@@ -14,13 +15,19 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { HUGEPAGE = 2 << 20, SIDE_MOST = 512 << 20 };
 #define SIDE_MAGIC UINT64_C(0x5344695365636c53)
+#define LINK_MAGIC UINT64_C(0x5344694b6e694c53)
 
 struct side_head {
-    uint64_t magic, layout, texts, bytes, sum; /* sum: of what follows */
+    uint64_t magic, layout, texts, bytes, sum; /* sum: of lengths and texts */
+};
+
+struct side_link {
+    uint64_t magic, link, left_ms; /* left: by CLOCK_MONOTONIC */
 };
 
 /* -- the files -- */
@@ -109,8 +116,16 @@ void kept_forget(const struct kept *k)
         (void)!ftruncate(k->side, 0);
 }
 
-bool kept_write(const struct kept *k, const struct scripts *scripts)
+static uint64_t monotonic_ms(void)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+bool kept_write(const struct kept *k, const struct scripts *scripts, uint64_t link)
+{
+    const struct side_link who = {.magic = LINK_MAGIC, .link = link, .left_ms = monotonic_ms()};
     struct side_head h = {.magic = SIDE_MAGIC, .layout = keyspace_layout()};
     const struct library *first = libraries_first(scripts_libraries(scripts));
     off_t at = sizeof h;
@@ -128,6 +143,8 @@ bool kept_write(const struct kept *k, const struct scripts *scripts)
         if (!write_all(k->side, l->code.p, l->code.len, &at))
             return false;
     }
+    if (!write_all(k->side, &who, sizeof who, &at))
+        return false;
     at = 0;
     return h.bytes <= SIDE_MOST && write_all(k->side, &h, sizeof h, &at);
 }
@@ -147,6 +164,13 @@ static bool lengths_fit(const struct kept_texts *t, uint64_t bytes)
     return sum == bytes;
 }
 
+static uint64_t read_link(const struct kept *k, off_t at)
+{
+    struct side_link l;
+    bool known = read_all(k->side, &l, sizeof l, at) && l.magic == LINK_MAGIC;
+    return known && monotonic_ms() - l.left_ms < KEPT_LINK_MS ? l.link : 0;
+}
+
 bool kept_read(const struct kept *k, struct kept_texts *t)
 {
     struct side_head h;
@@ -156,6 +180,7 @@ bool kept_read(const struct kept *k, struct kept_texts *t)
         return false;
     size_t lengths = h.texts * sizeof *t->len;
     t->n = (uint32_t)h.texts;
+    t->link = read_link(k, (off_t)(sizeof h + lengths + h.bytes));
     t->len = malloc(lengths ? lengths : 1);
     t->bytes = malloc(h.bytes ? h.bytes : 1);
     if (t->len && t->bytes && read_all(k->side, t->len, lengths, sizeof h) &&

@@ -2,7 +2,8 @@
  * too, and hands to the process that it starts. Nobody else can reach them, and they are gone when both are.
  *
  *   huge, small  the arena (store/arena.h), in one of them
- *   side         what commands have made and no shard has: the texts of libraries of functions */
+ *   side         what commands have made and no shard has: the texts of libraries of functions; whose addresses on the
+ *                link were ours a moment ago */
 #pragma once
 #include "base/slice.h"
 #include "store/arena.h"
@@ -25,10 +26,12 @@ void kept_close(struct kept *k);
 struct kept_texts {
     uint8_t *bytes;
     uint32_t n, *len; /* one after the other */
+    uint64_t link; /* net_identity() of who had the link until less than KEPT_LINK_MS ago; 0: nobody we know of */
 };
+enum { KEPT_LINK_MS = 10000 };
 bool kept_read(const struct kept *k, struct kept_texts *t);
 void kept_texts_free(struct kept_texts *t);
 /* Leaves them. False: without room. */
-bool kept_write(const struct kept *k, const struct scripts *scripts);
+bool kept_write(const struct kept *k, const struct scripts *scripts, uint64_t link);
 /* From now on there are none. */
 void kept_forget(const struct kept *k);

@@ -17,6 +17,8 @@
  * Loopback addresses (development) are on every station: never asked for. */
 #include "net/internal.h"
 
+#include "base/crc64.h"
+
 enum {
     PROBES = 3,
     PROBE_INTERVAL = SECOND / 5,
@@ -99,6 +101,22 @@ void address_conflict(struct net_if *n, struct local_address *a, const uint8_t m
         return; /* RFC 4862 knows no defence of an address in use */
     a->defended = now;
     announce(n, a);
+}
+
+uint64_t net_identity(const struct net_config *conf)
+{
+    uint64_t sum = crc64(crc64(0, conf->mac, sizeof conf->mac), &conf->vlan, sizeof conf->vlan);
+    for (unsigned i = 0; i < conf->addresses; i++)
+        sum = crc64(crc64(sum, &conf->address[i].ip, sizeof conf->address[i].ip), &conf->address[i].bits, 1);
+    return sum ? sum : 1;
+}
+
+bool net_is_preferred(const struct net_if *n)
+{
+    for (unsigned i = 0; i < n->addresses; i++)
+        if (n->address[i].state != ADDRESS_PREFERRED)
+            return false;
+    return true;
 }
 
 void net_each_address(struct net_if *n,

@@ -162,6 +162,11 @@ void net_each_route(struct net_if *n,
                                enum net_route_kind kind, void *arg),
                     void *arg);
 
+/* Who this is on its link: MAC, VLAN and addresses as a number, never 0. */
+uint64_t net_identity(const struct net_config *conf);
+/* Are all addresses ours, none of them asked for or another station's? */
+bool net_is_preferred(const struct net_if *n);
+
 /* Likewise for our addresses; state: "tentative", "preferred" or "duplicate" (another station has it, so it
  * is not used). */
 void net_each_address(struct net_if *n,

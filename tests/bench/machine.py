@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,26 @@ class Namespace:
 
     def __exit__(self, *_):
         run("ip", "netns", "del", self.name, check=False)
+
+
+class Hugepages:
+    """So many bytes in free hugepages, taken from the kernel's memory if need be, which gets them back. `there`: could they be had?"""
+    POOL, SIZE = pathlib.Path("/proc/sys/vm/nr_hugepages"), 2 << 20
+
+    def __init__(self, wanted):
+        free = int(re.search(r"HugePages_Free: +(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
+        self.before, missing = int(self.POOL.read_text()), max(0, -(-wanted // self.SIZE) - free)
+        if missing:
+            self.POOL.write_text(str(self.before + missing))
+        self.now = int(self.POOL.read_text())
+        self.there = self.now >= self.before + missing
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if int(self.POOL.read_text()) == self.now:  # or somebody else has changed it since
+            self.POOL.write_text(str(self.before))
 
 
 class Folder:

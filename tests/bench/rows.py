@@ -1,4 +1,4 @@
-"""rows.py: the table of goals (TARGETS: G1-G5, G7-G9, the idle part of G10, G11 and the generator's own limit) and how each is measured. A measurement is a
+"""rows.py: the table of goals (TARGETS: G1-G5, G7-G12 and the generator's own limit) and how each is measured. A measurement is a
 generator of pairs: for every pair it takes A and B once, one after the other, and yields {row: (a, b, notes)}."""
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import typing
 
 from machine import SERVER_CORE, Namespace, Process, Trouble, run, wait_until
 from parties import BOX_IP, KEY, VALUE, Box, Echo, Generator, Redis, Reflector, metric, ping, redis_benchmark, sockets
+from rows_restart import warm_restarts
 from rows_snapshot import during_snapshots
 from rows_tls import tls_costs
 
@@ -308,5 +309,8 @@ MEASUREMENTS = [
                  Row("G10s p99.9", "their p99.9 / quiet", 3, 1.3, "us")], during_snapshots, "during snapshots", "quiet", always=False),
     Measurement([Row("G11 P1", "redis-benchmark, box on a veth by af_packet / redis-server on a veth, pipeline 1", 1, 1.5),
                  Row("G11 P16", "the same, pipeline 16", 1, 1.5)], kernel_client, "box", "redis-server"),
+    Measurement([Row("G12 restart", "seconds without service of a client over `sluice restart dataplane`", 3, 0.5, "s"),
+                 Row("G12 SIGTERM", "the same, SIGTERM of the dataplane", 3, 0.5, "s"), Row("G12 kept", "keys there afterwards / before", 1, 1, "keys")],
+                warm_restarts, "box", "1, or before", always=False),
     *command_measurements(),
 ]

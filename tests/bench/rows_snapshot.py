@@ -29,24 +29,26 @@ class Snapshots(threading.Thread):
                 time.sleep(0.1)
                 continue
             self.took.append(json.loads(done.stdout.splitlines()[-1])["milliseconds"] / 1000)
-            self.aside = max(self.aside, metric(self.box.metrics(), "redis_rdb_last_cow_size_bytes") or 0)
+            self.aside = max(self.aside, metric(self.box.metrics(), "rdb_last_cow_size_bytes") or 0)
 
 
 def one_run(ctx, snapshots):
     """Rate, and microseconds of the slowest in a thousand."""
+    seconds = 3 * ctx.seconds
     words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", ctx.keys, "--fill", "--set-percent", 50)
-    with Generator(ctx, "load", ctx.seconds, *words) as generator, \
+    with Generator(ctx, "load", seconds, *words) as generator, \
             Box(ctx, "virtio-user", generator.socket, BOX_IP, snapshot_keep=1, save='""', rdbcompression="no") as box:
         maker = Snapshots(box)
         maker.start()
         if snapshots:
-            wait_until(120, "the keys", lambda: (metric(box.metrics(), "redis_db_keys") or 0) >= ctx.keys or not generator.process.running())
+            wait_until(120, "the keys", lambda: (metric(box.metrics(), "db_keys") or 0) >= ctx.keys or not generator.process.running())
             maker.on.set()
-        result = generator.result(box, 180 + ctx.seconds)
+        result = generator.result(box, 180 + seconds)
         maker.over = True
-        used = metric(box.metrics(), "redis_memory_used_bytes") or 1
+        maker.join(120)  # the one that was under way counts, too
+        used = metric(box.metrics(), "memory_used_bytes") or 1
         if snapshots and not maker.took:
-            raise Trouble(f"no snapshot ended in {ctx.seconds} s: {maker.error}")
+            raise Trouble(f"no snapshot ended in {seconds} s: {maker.error}")
         notes = {"seconds_a_snapshot": maker.took and round(sum(maker.took) / len(maker.took), 2), "snapshots": len(maker.took),
                  "aside_share": round(maker.aside / used, 4)}
         return result["rate"], result["latency_us"]["p99.9"], notes

@@ -111,14 +111,14 @@ class Box:
 class Oracle:
     """A redis-server with a folder of its own."""
 
-    def __init__(self, *options, port=6391):
+    def __init__(self, *options, port=6391, seconds=60, timeout=120):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=INSTANCE + "-redis-"))
         self.port = port
         self.process = subprocess.Popen(
             ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", self.folder, "--save", "",
              "--enable-debug-command", "yes", *options], stdout=open(self.folder / "log", "a"), stderr=subprocess.STDOUT)
-        self.client = redis.Redis("127.0.0.1", port, socket_timeout=120)
-        until(60, self.serves, lambda: "redis-server to serve\n" + (self.folder / "log").read_text()[-1500:])
+        self.client = redis.Redis("127.0.0.1", port, socket_timeout=timeout)
+        until(seconds, self.serves, lambda: "redis-server to serve\n" + (self.folder / "log").read_text()[-1500:])
 
     def serves(self):
         try:

@@ -2,6 +2,7 @@
 """Snapshots that are loaded at start: files of redis-server with every type, files of every older form, damage, kills,
 clients meanwhile. Prints TAP. Run by load.sh."""
 import json
+import os
 import random
 import struct
 import subprocess
@@ -14,6 +15,7 @@ from box import Box, Oracle, Tap, until
 from rdb_file import File, crc64, integer, intset, length, listpack, lzf, stream, string, ziplist, zipmap
 
 QUICK = "--quick" in sys.argv
+KILLS = int(os.environ.get("KILLS", 3 if QUICK else 10))
 
 
 def fill(r, seed=1):
@@ -288,7 +290,7 @@ def kills():
 
     def test(box):
         box.start_control()
-        for i in range(3 if QUICK else 10):
+        for i in range(KILLS):
             until(60, lambda: box.state() in ("loading", "serving"), box.state)
             time.sleep(rng.random() * 0.3)
             if i % 2 == 0:

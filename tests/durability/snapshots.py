@@ -335,12 +335,12 @@ def killed():
     r.config_set("rdbcompression", "no")
     r.execute_command("debug", "populate", 200000, "key", 100)
     saved(r)
-    for i in range(6):
+    for i in range(int(os.environ.get("KILLS", 6))):
         r.set("generation", i)
         before = os.stat(file_of(r)).st_ino
         path = file_of(r)
         r.bgsave()
-        time.sleep(0.01 * i)
+        time.sleep(0.01 * (i % 20))
         if i % 2 == 0:
             os.kill(pid("state/dataplane.pid"), signal.SIGKILL)
         else:

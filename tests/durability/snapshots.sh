@@ -1,11 +1,12 @@
 #!/bin/bash
 # Snapshots of a box: redis-server loads them and has the same data, an invariant of transactions holds in each of many, a full disk and
-# kill -9 leave the one before. Prints TAP. Needs root.
+# kill -9 leave the one before. Prints TAP. Needs root. An argument: an expression that the names of tests must match. KILLS=N.
 set -u
+CHOSEN=${1:-.}
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slusnap SLUICE_STATS_PORT=9143
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slusnap} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9143}
 . board/dev/lib.sh
-N=slusnap-host LINK=sn0 BOX=10.143.0.2 HERE=10.143.0.1
+N=$SLUICE_INSTANCE-host LINK=sn0 BOX=10.143.0.2 HERE=10.143.0.1
 . tests/durability/box.sh
 export RUN BOX HERE
 trap clean EXIT
@@ -18,8 +19,9 @@ part() { # NAME ARGUMENT... -- DIRECTIVE...
     shift
     while [ "$1" != -- ]; do args+=("$1"); shift; done
     shift
+    [[ $name =~ $CHOSEN ]] || return 0
     stop
-    if start "$@" >&2 && in_ns timeout 300 /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
+    if start "$@" >&2 && in_ns timeout $((300 + 20 * ${KILLS:-0})) /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
         total=$((total + 1)) && echo "ok $total - $name"
     else
         total=$((total + 1)) bad=1 && echo "not ok $total - $name"

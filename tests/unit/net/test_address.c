@@ -151,6 +151,41 @@ static void test_loopback_address_is_used_at_once(void)
     done();
 }
 
+static void test_addresses_are_ours_when_all_of_them_are(void)
+{
+    start(false);
+    CU_ASSERT_FALSE(net_is_preferred(rig.nif));
+    rig_input(&rig, f, make_arp(f, REQUEST, rig_all, rig_peer_mac, OWN, OWN), NULL);
+    pass(700000);
+    CU_ASSERT_STRING_EQUAL(address(OWN6), "preferred");
+    CU_ASSERT_FALSE(net_is_preferred(rig.nif));
+    done();
+    start(false);
+    pass(700000);
+    CU_ASSERT_TRUE(net_is_preferred(rig.nif));
+    done();
+}
+
+static void test_identity_is_mac_vlan_and_addresses(void)
+{
+    struct net_config c = rig_config(), other = c;
+    other.mtu = 900;
+    other.seed++;
+    other.dad = !other.dad;
+    CU_ASSERT_EQUAL(net_identity(&c), net_identity(&other));
+    other.mac[5] ^= 1;
+    CU_ASSERT_NOT_EQUAL(net_identity(&c), net_identity(&other));
+    other = c;
+    other.vlan ^= 1;
+    CU_ASSERT_NOT_EQUAL(net_identity(&c), net_identity(&other));
+    other = c;
+    other.address[0].ip.b[15] ^= 1;
+    CU_ASSERT_NOT_EQUAL(net_identity(&c), net_identity(&other));
+    other = c;
+    other.addresses--;
+    CU_ASSERT_NOT_EQUAL(net_identity(&c), net_identity(&other));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -162,6 +197,8 @@ int main(int argc, char **argv)
         UNIT(test_address_in_use_is_defended_once_in_ten_seconds),
         UNIT(test_quiet_worker_keeps_the_schedule_without_a_word),
         UNIT(test_loopback_address_is_used_at_once),
+        UNIT(test_addresses_are_ours_when_all_of_them_are),
+        UNIT(test_identity_is_mac_vlan_and_addresses),
         {NULL, NULL}};
     return unit_main(argc, argv, "net/address", tests);
 }
