@@ -32,6 +32,9 @@ struct load_record {
 
 /* Once, when there is a command table. */
 void load_init(void);
+/* A log is loaded at a time that stands still: so long ago that nothing that matters had expired, and so near that the timer
+ * wheels, whose horizon is 8 years, need no other form. */
+#define LOAD_BEFORE_MS (365ull * 24 * 3600 * 1000)
 /* load_log.c: runs the commands of a batch, with all other workers stopped. */
 void load_run_log(struct command_env *env, struct load_batch *b);
 /* Makes a batch that has come the request that it is. */

@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The time that stands still: so long ago that nothing that matters had expired, and so near that the timer wheels, whose
- * horizon is 8 years, need no other form. */
-#define BEFORE_MS (365ull * 24 * 3600 * 1000)
-
 struct log_run {
     struct command_env *env;
     struct client client;
@@ -92,7 +88,7 @@ void load_run_log(struct command_env *env, struct load_batch *b)
     client_init(&l.client, 0, now_ms);
     l.client.flags |= CLIENT_AUTHENTICATED | CLIENT_INTERNAL | CLIENT_DENY_BLOCKING;
     l.client.db = (uint16_t)b->db;
-    env->now_ms = now_ms - BEFORE_MS;
+    env->now_ms = now_ms - LOAD_BEFORE_MS;
     for (unsigned i = 0; i < ks->shards; i++) {
         turn[i] = (struct shard_turn){.now_ms = env->now_ms};
         shard_swap_turn(ks->shard[i], &turn[i]);

@@ -401,17 +401,16 @@ bool secure_spilled(const struct session *s)
 
 void secure_drain(struct session *s)
 {
-    size_t room;
+    size_t room, n;
     if (!s->secure->tls)
         return;
-    while (tls_flush(s->secure->tls) && s->chunk_first && !(s->flags & SESSION_SHAKES)) {
+    while (tls_flush(s->secure->tls) && session_may_leave(s, &n) && !(s->flags & SESSION_SHAKES)) {
         struct out_chunk *c = s->chunk_first;
-        size_t n = c->len - c->off;
         if (!tcp_tx_reserve(s->conn, &room) ||
             !seal(s, c->data + c->off, n < SECURE_PLAIN ? n : SECURE_PLAIN))
             break;
         session_chunk_left(s, n < SECURE_PLAIN ? n : SECURE_PLAIN);
     }
-    if ((s->chunk_first && !(s->flags & SESSION_SHAKES)) || secure_spilled(s))
+    if ((session_may_leave(s, &n) && !(s->flags & SESSION_SHAKES)) || secure_spilled(s))
         tcp_want_write(s->conn);
 }

@@ -62,7 +62,9 @@ struct session {
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
     uint64_t queued_bytes;  /* what client.transaction takes, as counted in the worker's query_bytes */
-    uint64_t held_until;    /* record of the log that must be on the disk before it leaves; 0: it is in no list of these */
+    /* With appendfsync always: of the bytes in chunks the first ones may leave; those behind them when record `held_until` of the
+     * log is on the disk (0: the session is in no list of these); the rest, which came later, with `rest_until`. */
+    uint64_t free_bytes, held_bytes, held_until, rest_until;
     struct session *held_prev, *held_next;
 
     struct job *job; /* what it waits for */
@@ -145,6 +147,8 @@ void session_write(struct session *s, struct slice bytes);
 void session_attach(struct session *s, struct out_chunk *first, struct out_chunk *last, uint64_t bytes);
 /* Marks the session broken if its output has passed a limit (Redis calls it at once and from its cron). */
 bool session_over_limit(struct session *s);
+/* Is there a first chunk of which something may leave, or which is empty, and how much? */
+bool session_may_leave(const struct session *s, size_t *n);
 /* The first n bytes of the first chunk have left. */
 void session_chunk_left(struct session *s, size_t n);
 /* Forgets the output that TCP has not taken: of sessions that are to be closed. */

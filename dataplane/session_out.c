@@ -44,7 +44,7 @@ void session_drop_output(struct session *s)
     s->worker->chunk_bytes -= s->chunk_bytes;
     s->chunk_first = s->chunk_last = NULL;
     s->indirect &= (uint8_t)~INDIRECT_CHUNKS;
-    s->chunk_bytes = 0;
+    s->chunk_bytes = s->free_bytes = s->held_bytes = 0;
 }
 
 uint64_t session_memory(const struct session *s)
@@ -236,6 +236,8 @@ void session_attach(struct session *s, struct out_chunk *first, struct out_chunk
     s->chunk_bytes += bytes;
     s->worker->chunk_bytes += bytes;
     count_out(s, bytes);
+    if (s->indirect & INDIRECT_HELD)
+        worker_log_hold(s);
     session_relieve(s->worker);
     if (!session_over_limit(s) && !(s->flags & SESSION_BROKEN))
         session_drain(s);
@@ -322,10 +324,13 @@ struct resp_writer *session_write_begin(struct session *s)
 
 static void leave_later(struct session *s)
 {
-    if (s->indirect & INDIRECT_HELD)
+    if (s->indirect & INDIRECT_HELD) {
         worker_log_hold(s);
-    else if (s->chunk_first || secure_spilled(s))
+        if (s->free_bytes || !s->held_until)
+            session_drain(s);
+    } else if (s->chunk_first || secure_spilled(s)) {
         tcp_want_write(s->conn);
+    }
 }
 
 void session_write_end(struct session *s)
@@ -353,6 +358,7 @@ void session_chunk_left(struct session *s, size_t n)
     c->off += (uint32_t)n;
     s->chunk_bytes -= n;
     s->worker->chunk_bytes -= n;
+    s->free_bytes -= n < s->free_bytes ? n : s->free_bytes;
     if (c->off < c->len)
         return;
     s->chunk_first = c->next;
@@ -363,18 +369,22 @@ void session_chunk_left(struct session *s, size_t n)
     chunk_give(s->worker, c);
 }
 
+bool session_may_leave(const struct session *s, size_t *n)
+{
+    const struct out_chunk *c = s->chunk_first;
+    size_t left = c ? c->len - c->off : 0;
+    *n = s->indirect & INDIRECT_HELD && left > s->free_bytes ? (size_t)s->free_bytes : left;
+    return *n || (c && !left);
+}
+
 void session_drain(struct session *s)
 {
     struct worker *w = s->worker;
-    if (s->indirect & INDIRECT_HELD) {
-        worker_log_hold(s);
-        return;
-    }
+    size_t room, n;
     if (s->flags & SESSION_TLS)
         secure_drain(s);
-    while (s->indirect == INDIRECT_CHUNKS) {
+    while (!(s->indirect & INDIRECT_TLS) && session_may_leave(s, &n)) {
         struct out_chunk *c = s->chunk_first;
-        size_t room, n = c->len - c->off;
         uint8_t *to = tcp_tx_reserve(s->conn, &room);
         if (!to) {
             tcp_want_write(s->conn);

@@ -343,7 +343,7 @@ bool worker_log_tells_broken(const struct box *box);
 uint64_t worker_log_tend(struct worker *w);
 /* appendfsync may have changed, or the log has begun or ended. */
 void worker_log_follow(struct worker *w);
-/* What the session has to say leaves when everything that was done by now is on the disk. */
+/* What has just been written for the session leaves when everything that was done by now is on the disk. */
 void worker_log_hold(struct session *s);
 void worker_log_forget(struct session *s);
 /* The worker ends: what the ring had no room for is given to control, as far as it takes it within seconds. */

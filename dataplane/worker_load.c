@@ -53,7 +53,13 @@ static void store_record(const struct request *rq, struct load_batch *b, const s
     }
     if (!is_wanted(b, r, &to, rq->env->now_ms))
         return;
+    uint64_t now_ms = shard_time(s);
+    if (b->logs) /* what is over may still be wanted by what the log says */
+        shard_swap_time(s, now_ms - LOAD_BEFORE_MS);
     enum rdb_result result = rdb_take_value(&in, &to);
+    bool told = result == RDB_OK && r->access != LOAD_NO_ACCESS;
+    struct entry *e = told ? store_find(s, r->db, &k, LOOK_NOTOUCH | LOOK_NOSTAT) : NULL;
+    shard_swap_time(s, now_ms);
     if (result == RDB_OOM)
         fail(b, r, body, "there is no memory for it; raise `maxmemory` or choose a policy that evicts");
     else if (result != RDB_OK)
@@ -62,9 +68,8 @@ static void store_record(const struct request *rq, struct load_batch *b, const s
         fail(b, r, body, "bytes follow its value");
     else
         b->loaded++;
-    if (result == RDB_OK && r->access != LOAD_NO_ACCESS)
-        entry_set_access(s, store_find(s, r->db, &k, LOOK_NOTOUCH | LOOK_NOSTAT),
-                         r->access == LOAD_IDLE_SECONDS ? (int64_t)r->access_number : -1,
+    if (e)
+        entry_set_access(s, e, r->access == LOAD_IDLE_SECONDS ? (int64_t)r->access_number : -1,
                          r->access == LOAD_FREQUENCY ? (int64_t)r->access_number : -1);
 }
 

@@ -188,7 +188,7 @@ void worker_log_join(struct worker *w)
 {
     w->log.active = true;
     w->env.observers |= OBSERVE_LOG;
-    waits_want_log(w->waits, w->env.ks->databases, effects_by_itself, &w->env);
+    waits_want_log(w->waits, w->env.ks->databases, effects_by_itself, effects_fields_gone, &w->env);
     w->next_upkeep_us = 0;
 }
 
@@ -206,7 +206,7 @@ void worker_log_end(struct worker *w)
     __atomic_store_n(&w->log.shared->begun, 0, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < box->workers; i++) {
         box->worker[i]->env.observers &= ~(unsigned)OBSERVE_LOG;
-        waits_want_log(box->worker[i]->waits, box->ks->databases, NULL, NULL);
+        waits_want_log(box->worker[i]->waits, box->ks->databases, NULL, NULL, NULL);
         box->worker[i]->next_upkeep_us = 0;
     }
 }
@@ -219,7 +219,7 @@ static bool is_synced(const struct worker_log *l, uint64_t order)
     return !__atomic_load_n(&l->shared->begun, __ATOMIC_ACQUIRE) || __atomic_load_n(&l->shared->synced, __ATOMIC_ACQUIRE) >= order;
 }
 
-void worker_log_forget(struct session *s)
+static void leave_list(struct session *s)
 {
     struct worker_log *l = &s->worker->log;
     if (!s->held_until)
@@ -230,37 +230,66 @@ void worker_log_forget(struct session *s)
     s->held_until = 0;
 }
 
-static void let_go(struct session *s)
-{
-    worker_log_forget(s);
-    s->indirect &= (uint8_t)~INDIRECT_HELD;
-    if (!(s->flags & SESSION_BROKEN))
-        session_drain(s);
-    if (s->worker->log.always)
-        s->indirect |= INDIRECT_HELD;
-}
-
-void worker_log_hold(struct session *s)
+static void enter_list(struct session *s, uint64_t until)
 {
     struct worker_log *l = &s->worker->log;
-    uint64_t order = __atomic_load_n(&l->shared->order, __ATOMIC_ACQUIRE);
-    if (is_synced(l, order)) {
-        let_go(s);
-        return;
-    }
-    worker_log_forget(s);
-    s->held_until = order;
+    s->held_until = until;
     s->held_prev = l->held_last;
     *(l->held_last ? &l->held_last->held_next : &l->held_first) = s;
     l->held_last = s;
     s->worker->next_upkeep_us = 0;
 }
 
+void worker_log_forget(struct session *s)
+{
+    leave_list(s);
+    s->free_bytes = s->held_bytes = s->rest_until = 0;
+}
+
+/* What is there may leave, up to what came while it was held: that waits for its own records, of which there are no more then.
+ * So nobody waits for ever, however much is written. */
+static void let_go(struct session *s)
+{
+    struct worker_log *l = &s->worker->log;
+    uint64_t rest = s->chunk_bytes - s->free_bytes - s->held_bytes;
+    leave_list(s);
+    s->free_bytes += s->held_bytes;
+    s->held_bytes = rest;
+    if (rest && !is_synced(l, s->rest_until)) {
+        enter_list(s, s->rest_until);
+        return;
+    }
+    s->free_bytes = s->chunk_bytes;
+    s->held_bytes = 0;
+}
+
+void worker_log_hold(struct session *s)
+{
+    const struct worker_log *l = &s->worker->log;
+    uint64_t order = __atomic_load_n(&l->shared->order, __ATOMIC_ACQUIRE);
+    uint64_t fresh = s->chunk_bytes - s->free_bytes - s->held_bytes;
+    if (is_synced(l, order)) {
+        leave_list(s);
+        s->free_bytes = s->chunk_bytes;
+        s->held_bytes = 0;
+    } else if (s->held_until) {
+        s->rest_until = order;
+    } else if (fresh) {
+        s->held_bytes += fresh;
+        enter_list(s, order);
+    }
+}
+
+/* Those that enter it again meanwhile wait for something. */
 static void release(struct worker_log *l)
 {
     while (l->held_first && is_synced(l, l->held_first->held_until)) {
         struct session *s = l->held_first;
         let_go(s);
+        if (!l->always && !s->held_until)
+            s->indirect &= (uint8_t)~INDIRECT_HELD;
+        if (!(s->flags & SESSION_BROKEN))
+            session_drain(s);
         session_settle(s);
     }
 }
@@ -274,10 +303,12 @@ void worker_log_follow(struct worker *w)
     l->always = always;
     for (struct session *s = w->live_sessions, *next; s; s = next) {
         next = s->live_next;
-        if (always)
+        if (always && !(s->indirect & INDIRECT_HELD)) {
             s->indirect |= INDIRECT_HELD;
-        else if (!s->held_until)
+            s->free_bytes = s->chunk_bytes; /* said before that */
+        } else if (!always && !s->held_until) {
             s->indirect &= (uint8_t)~INDIRECT_HELD; /* those in the list, when they leave it */
+        }
     }
 }
 

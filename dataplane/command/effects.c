@@ -2,6 +2,7 @@
 #include "command/effects.h"
 
 #include "command/tracking.h"
+#include "store/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,32 @@ static void note(struct request *rq, bool changed, bool failed)
         effects_add(e, rq->client->db, (unsigned)rq->argc, rq->argv);
 }
 
+/* -- fields whose time is over
+ *
+ * They are absent to every command and still lie there, until upkeep comes by; and a log is loaded with a time that stands still
+ * before all of them. So those on which the outcome may depend go before the command, and the log says so. */
+
+/* True if gone ones are left, behind which the key must go if it does. */
+static bool drop_gone_fields(const struct request *rq)
+{
+    const struct effect_rule *rule;
+    bool of_hash = rq->cmd->acl & ACL_HASH;
+    if (rq->argc < 2 || (!of_hash && !(rq->cmd->acl & ACL_KEYSPACE)))
+        return false;
+    if (!of_hash && (!(rule = effect_rule_of(rq)) || !(rule->how & EFFECT_WHOLE)))
+        return false;
+    struct key k = request_key(rq, 1);
+    return hash_drop_gone(request_shard(rq, &k), rq->client->db, &k, rq->argv + 2, of_hash ? (unsigned)rq->argc - 2 : 0);
+}
+
+/* When the log is loaded the fields that were left keep the key, as nothing is over then. */
+static void note_key_gone(struct request *rq)
+{
+    struct key k = request_key(rq, 1);
+    if (!store_find(request_shard(rq, &k), rq->client->db, &k, LOOK_NOTOUCH | LOOK_NOSTAT | LOOK_QUIET))
+        effects_deleted(rq, k.name);
+}
+
 enum command_result effects_run(struct request *rq)
 {
     struct command_env *env = rq->env;
@@ -162,6 +189,7 @@ enum command_result effects_run(struct request *rq)
     uint8_t room[512];
     if (!is_logged(rq->cmd))
         return rq->cmd->run(rq);
+    bool left = drop_gone_fields(rq);
     uint64_t before = changes(rq);
     uint32_t errors = rq->out->errors;
     if (!outer) {
@@ -173,6 +201,8 @@ enum command_result effects_run(struct request *rq)
     env->effects = around;
     if (result == CMD_DONE || result == CMD_COUNTED || result == CMD_WAIT)
         note(rq, changes(rq) != before, rq->out->errors != errors);
+    if (left && result == CMD_DONE)
+        note_key_gone(rq);
     if (!outer) {
         c->effects = NULL;
         effects_end(env, &own);
@@ -181,24 +211,35 @@ enum command_result effects_run(struct request *rq)
 }
 
 /* What goes by itself while EXEC or a script runs belongs into its record; else it comes before what the command does. */
-void effects_by_itself(void *ctx, enum key_event event, unsigned db, struct slice name)
+static void gone_by_itself(struct command_env *env, unsigned db, const char *word, struct slice name,
+                           const struct slice *field, unsigned n)
 {
-    struct command_env *env = ctx;
     if (env->tracking && env->tracking->common->runner) /* the shard's owner is stopped */
         env = env->tracking->common->runner->env;
     struct effects own, *e = env->effects;
     uint8_t room[256];
-    if (event != EVENT_EXPIRED && event != EVENT_EVICTED && event != EVENT_EMPTIED)
-        return;
     if (!e) {
         effects_begin(&own, room, sizeof room);
         e = &own;
     }
-    effects_open(e, db, 2);
-    effects_word(e, "DEL");
+    effects_open(e, db, 2 + n);
+    effects_word(e, word);
     effects_arg(e, name);
+    for (unsigned i = 0; i < n; i++)
+        effects_arg(e, field[i]);
     if (e == &own)
         effects_end(env, &own);
+}
+
+void effects_by_itself(void *ctx, enum key_event event, unsigned db, struct slice name)
+{
+    if (event == EVENT_EXPIRED || event == EVENT_EVICTED || event == EVENT_EMPTIED)
+        gone_by_itself(ctx, db, "DEL", name, NULL, 0);
+}
+
+void effects_fields_gone(void *ctx, unsigned db, struct slice name, const struct slice *field, unsigned n)
+{
+    gone_by_itself(ctx, db, "HDEL", name, field, n);
 }
 
 /* -- what handlers tell -- */

@@ -54,12 +54,15 @@ void effects_consumer(struct request *rq, struct slice key, const struct stream_
 
 /* A key has expired or was evicted (key_event_fn's events; ctx is the env of its worker). */
 void effects_by_itself(void *ctx, enum key_event event, unsigned db, struct slice name);
+/* The same of fields whose time is over (fields_gone_fn). */
+void effects_fields_gone(void *ctx, unsigned db, struct slice name, const struct slice *field, unsigned n);
 
 /* effects_rules.c: the forms of commands that are not logged as they came. */
-enum { EFFECT_ALWAYS = 1, EFFECT_TOLD = 2 };
+enum { EFFECT_ALWAYS = 1, EFFECT_TOLD = 2, EFFECT_WHOLE = 4 };
 struct effect_rule {
     const char *command; /* its full name */
-    unsigned how; /* EFFECT_ALWAYS: no key need have changed, unless it failed. EFFECT_TOLD: its handler says it */
+    unsigned how; /* EFFECT_ALWAYS: no key need have changed, unless it failed. EFFECT_TOLD: its handler says it.
+                  * EFFECT_WHOLE: what it does depends on all fields of its first key */
     /* NULL: as it came */
     void (*write)(struct request *rq, struct effects *e);
 };

@@ -2,9 +2,11 @@
  * named, who waited does not wait. The forms are those of redis-server's propagation
  * (https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). Conditions (NX, GT ...) stay: they find the same
  * again. */
-#include "command/effects.h"
+#include "command/effects_forms.h"
+#include "command/sort.h"
 
 #include "base/number.h"
+#include "store/list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,52 +36,10 @@ static void deleted(struct request *rq, struct effects *e, int i)
 
 /* -- times -- */
 
-enum time_word { TIME_NONE, TIME_EX, TIME_PX, TIME_EXAT, TIME_PXAT };
-
-static enum time_word time_word(struct slice word)
-{
-    return slice_is(word, "EX")     ? TIME_EX
-           : slice_is(word, "PX")   ? TIME_PX
-           : slice_is(word, "EXAT") ? TIME_EXAT
-           : slice_is(word, "PXAT") ? TIME_PXAT
-                                    : TIME_NONE;
-}
-
-/* Milliseconds since 1970: what such a word with this number means now. */
-static int64_t point_in_time(const struct request *rq, enum time_word word, struct slice number)
-{
-    int64_t v = 0;
-    parse_i64(number, &v);
-    if (word == TIME_EX || word == TIME_EXAT)
-        v *= 1000;
-    return word == TIME_EX || word == TIME_PX ? v + (int64_t)rq->env->now_ms : v;
-}
-
-/* With PXAT instead of what stands from `from` on, before `end`; a word that asks for a reply alone is left out. */
-static void with_points(struct request *rq, struct effects *e, int from, int end, const char *reply_word)
-{
-    unsigned left_out = 0;
-    for (int i = from; reply_word && i < end; i++)
-        left_out += slice_is(rq->argv[i], reply_word);
-    effects_open(e, db_of(rq), (unsigned)rq->argc - left_out);
-    for (int i = 0; i < rq->argc; i++) {
-        bool option = i >= from && i < end;
-        enum time_word word = option && i + 1 < rq->argc ? time_word(rq->argv[i]) : TIME_NONE;
-        if (option && reply_word && slice_is(rq->argv[i], reply_word))
-            continue;
-        if (word == TIME_NONE) {
-            effects_arg(e, rq->argv[i]);
-            continue;
-        }
-        effects_word(e, "PXAT");
-        effects_number(e, point_in_time(rq, word, rq->argv[++i]));
-    }
-}
-
 /* A key whose time was over at once is gone. */
 static void of_set(struct request *rq, struct effects *e)
 {
-    with_points(rq, e, 3, rq->argc, "GET");
+    effects_with_points(rq, e, 3, rq->argc, "GET");
     if (is_gone(rq, 1))
         deleted(rq, e, 1);
 }
@@ -95,7 +55,7 @@ static void set_with(struct request *rq, struct effects *e, enum time_word word)
     effects_arg(e, rq->argv[1]);
     effects_arg(e, rq->argv[3]);
     effects_word(e, "PXAT");
-    effects_number(e, point_in_time(rq, word, rq->argv[2]));
+    effects_number(e, effects_point_in_time(rq, word, rq->argv[2]));
 }
 
 static void of_setex(struct request *rq, struct effects *e)
@@ -110,7 +70,7 @@ static void of_psetex(struct request *rq, struct effects *e)
 
 static void of_getex(struct request *rq, struct effects *e)
 {
-    enum time_word word = rq->argc > 3 ? time_word(rq->argv[2]) : TIME_NONE;
+    enum time_word word = rq->argc > 3 ? effects_time_word(rq->argv[2]) : TIME_NONE;
     if (is_gone(rq, 1)) {
         deleted(rq, e, 1);
         return;
@@ -119,7 +79,7 @@ static void of_getex(struct request *rq, struct effects *e)
     effects_word(e, word == TIME_NONE ? "PERSIST" : "PEXPIREAT");
     effects_arg(e, rq->argv[1]);
     if (word != TIME_NONE)
-        effects_number(e, point_in_time(rq, word, rq->argv[3]));
+        effects_number(e, effects_point_in_time(rq, word, rq->argv[3]));
 }
 
 static void expire_with(struct request *rq, struct effects *e, enum time_word word)
@@ -131,7 +91,7 @@ static void expire_with(struct request *rq, struct effects *e, enum time_word wo
     effects_open(e, db_of(rq), (unsigned)rq->argc);
     effects_word(e, "PEXPIREAT");
     effects_arg(e, rq->argv[1]);
-    effects_number(e, point_in_time(rq, word, rq->argv[2]));
+    effects_number(e, effects_point_in_time(rq, word, rq->argv[2]));
     for (int i = 3; i < rq->argc; i++)
         effects_arg(e, rq->argv[i]);
 }
@@ -178,56 +138,6 @@ static void of_restore(struct request *rq, struct effects *e)
         else
             effects_arg(e, rq->argv[i]);
     effects_word(e, "ABSTTL");
-}
-
-/* Of fields: HEXPIRE key seconds [NX ...] FIELDS n field ... What was over at once is gone. */
-static void fields_with(struct request *rq, struct effects *e, enum time_word word)
-{
-    int64_t at = point_in_time(rq, word, rq->argv[2]);
-    bool condition = !slice_is(rq->argv[3], "FIELDS");
-    if (at <= (int64_t)rq->env->now_ms && !condition) {
-        effects_open(e, db_of(rq), (unsigned)rq->argc - 3);
-        effects_word(e, "HDEL");
-        effects_arg(e, rq->argv[1]);
-        for (int i = 5; i < rq->argc; i++)
-            effects_arg(e, rq->argv[i]);
-        return;
-    }
-    effects_open(e, db_of(rq), (unsigned)rq->argc);
-    effects_word(e, "HPEXPIREAT");
-    effects_arg(e, rq->argv[1]);
-    effects_number(e, at);
-    for (int i = 3; i < rq->argc; i++)
-        effects_arg(e, rq->argv[i]);
-}
-
-static void of_hexpire(struct request *rq, struct effects *e)
-{
-    fields_with(rq, e, TIME_EX);
-}
-
-static void of_hpexpire(struct request *rq, struct effects *e)
-{
-    fields_with(rq, e, TIME_PX);
-}
-
-static void of_hexpireat(struct request *rq, struct effects *e)
-{
-    fields_with(rq, e, TIME_EXAT);
-}
-
-static void of_hpexpireat(struct request *rq, struct effects *e)
-{
-    fields_with(rq, e, TIME_PXAT);
-}
-
-/* HSETEX and HGETEX: options stand before FIELDS. */
-static void of_timed_fields(struct request *rq, struct effects *e)
-{
-    int fields = 2;
-    while (fields < rq->argc && !slice_is(rq->argv[fields], "FIELDS"))
-        fields++;
-    with_points(rq, e, 2, fields, NULL);
 }
 
 /* -- streams -- */
@@ -382,6 +292,43 @@ static void of_brpoplpush(struct request *rq, struct effects *e)
 
 /* -- others -- */
 
+enum { ELEMENTS_AT_ONCE = 512 };
+
+static void pushed(struct request *rq, struct effects *e, struct slice key, struct list_cursor *c, uint64_t n)
+{
+    struct item item;
+    char scratch[24];
+    effects_open(e, db_of(rq), 2 + (unsigned)n);
+    effects_word(e, "RPUSH");
+    effects_arg(e, key);
+    while (n-- && list_next(c, &item))
+        effects_arg(e, item_text(&item, scratch));
+}
+
+/* What was stored, if a pattern looks into hashes: their fields may be over, and are not when the log is loaded. */
+static void of_sort(struct request *rq, struct effects *e)
+{
+    int key[2] = {0, 0};
+    bool stores = sort_getkeys(rq->argc, rq->argv, key, 2) == 2, looks = false;
+    for (int i = 2; i < rq->argc; i++)
+        looks |= memmem(rq->argv[i].p, rq->argv[i].len, "->", 2) != NULL;
+    if (!looks || !stores) {
+        as_it_came(rq, e);
+        return;
+    }
+    struct key k = request_key(rq, key[1]);
+    const struct entry *list = store_find(request_shard(rq, &k), db_of(rq), &k, LOOK_NOTOUCH | LOOK_NOSTAT);
+    struct list_cursor c;
+    uint64_t left = list ? list_len(list) : 0;
+    deleted(rq, e, key[1]);
+    if (left)
+        list_seek(list, 0, &c, rq->turn);
+    for (uint64_t n; left; left -= n) {
+        n = left < ELEMENTS_AT_ONCE ? left : ELEMENTS_AT_ONCE;
+        pushed(rq, e, rq->argv[key[1]], &c, n);
+    }
+}
+
 static bool add_if_gone(int position, unsigned flags, void *arg)
 {
     struct request *rq = arg;
@@ -408,6 +355,7 @@ static const struct effect_rule rules[] = {
     {"bzmpop", 0, of_bzmpop},
     {"bzpopmax", 0, of_bzpopmax},
     {"bzpopmin", 0, of_bzpopmin},
+    {"copy", EFFECT_WHOLE, NULL},
     {"expire", 0, of_expire},
     {"expireat", 0, of_expireat},
     {"flushall", EFFECT_ALWAYS, NULL},
@@ -417,21 +365,25 @@ static const struct effect_rule rules[] = {
     {"function|load", EFFECT_ALWAYS, NULL},
     {"function|restore", EFFECT_ALWAYS, NULL},
     {"getex", 0, of_getex},
-    {"hexpire", 0, of_hexpire},
-    {"hexpireat", 0, of_hexpireat},
-    {"hgetex", 0, of_timed_fields},
-    {"hpexpire", 0, of_hpexpire},
-    {"hpexpireat", 0, of_hpexpireat},
-    {"hsetex", 0, of_timed_fields},
+    {"hexpire", 0, effects_of_hexpire},
+    {"hexpireat", 0, effects_of_hexpireat},
+    {"hgetex", 0, effects_of_hgetex},
+    {"hpexpire", 0, effects_of_hpexpire},
+    {"hpexpireat", 0, effects_of_hpexpireat},
+    {"hsetex", 0, effects_of_hsetex},
     {"load", EFFECT_TOLD, NULL}, /* of worker_load.c: a new base has it */
     {"migrate", 0, of_migrate},
+    {"move", EFFECT_WHOLE, NULL},
     {"pexpire", 0, of_pexpire},
     {"pexpireat", 0, of_pexpireat},
     {"psetex", 0, of_psetex},
+    {"rename", EFFECT_WHOLE, NULL},
+    {"renamenx", EFFECT_WHOLE, NULL},
     {"restore", 0, of_restore},
     {"restore-asking", 0, of_restore},
     {"set", 0, of_set},
     {"setex", 0, of_setex},
+    {"sort", 0, of_sort},
     {"spop", EFFECT_TOLD, NULL},
     {"swapdb", EFFECT_ALWAYS, NULL},
     {"xack", EFFECT_ALWAYS, NULL},

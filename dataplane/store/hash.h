@@ -67,5 +67,8 @@ enum store_result hash_update(struct value_at *v, struct slice field, struct sli
 /* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it
  * was. */
 enum store_result hash_expire(struct value_at *v, struct slice field, uint64_t expire_at);
+/* Takes those of the fields out whose time is over and that still lie there, and tells the log; of a pack all that are gone.
+ * n = 0: all. True if gone ones are left. */
+bool hash_drop_gone(struct shard *s, unsigned db, const struct key *k, const struct slice *field, unsigned n);
 /* Removes a field; the key goes with the last one. False if there was none. */
 bool hash_delete(struct value_at *v, struct slice field);

@@ -2,6 +2,8 @@
  * (hash_forms.h). https://redis.io/docs/latest/commands/hexpire/ */
 #include "store/hash_forms.h"
 
+#include <limits.h>
+
 /* -- packs -- */
 
 struct hash_pack hash_pack_of(const struct entry *e)
@@ -56,10 +58,44 @@ void hash_pack_settle(struct hash_pack *h)
     pack_replace(&h->pk, 0, &item);
 }
 
-/* Deletes what is gone. */
-static unsigned drop_gone(const struct shard *s, struct hash_pack *h)
+enum { TOLD_AT_ONCE = 32 };
+
+static void tell_log(const struct value_at *v, const struct slice *field, unsigned n)
 {
+    const struct waits *w = &v->s->waits;
+    if (n && waits_want_fields(w, v->db))
+        w->log_fields(w->log_ctx, v->db, entry_key(v->e), field, n);
+}
+
+/* Tells the log of what is gone. */
+static void tell_of_pack(const struct value_at *v, const struct hash_pack *h)
+{
+    struct slice field[TOLD_AT_ONCE];
+    char scratch[TOLD_AT_ONCE][HASH_TEXT];
     unsigned n = 0;
+    for (uint32_t at = h->first; at < pack_end(h->pk);) {
+        uint32_t time = pack_next(h->pk, pack_next(h->pk, at));
+        if (hash_time_over(v->s, time_at(h->pk, time))) {
+            struct pack_run run = pack_run_from(h->pk, at);
+            field[n] = pack_run_text(&run, scratch[n]);
+            n++;
+        }
+        if (n == TOLD_AT_ONCE) {
+            tell_log(v, field, n);
+            n = 0;
+        }
+        at = pack_next(h->pk, time);
+    }
+    tell_log(v, field, n);
+}
+
+/* Deletes what is gone. */
+static unsigned drop_gone(const struct value_at *v, struct hash_pack *h)
+{
+    const struct shard *s = v->s;
+    unsigned n = 0;
+    if (waits_want_fields(&s->waits, v->db))
+        tell_of_pack(v, h);
     for (uint32_t at = h->first; at < pack_end(h->pk);) {
         uint32_t time = pack_next(h->pk, pack_next(h->pk, at));
         bool gone = hash_time_over(s, time_at(h->pk, time));
@@ -277,23 +313,45 @@ uint64_t hash_fields(const struct entry *e)
     return pack_count(h.pk) / h.stride; /* 3n + 1 with times */
 }
 
-static unsigned collect_from_table(struct shard *s, struct ordered *o, unsigned budget)
+/* The soonest ones. */
+static void tell_of_table(const struct value_at *v, const struct ordered *o, unsigned n)
 {
-    unsigned n = 0;
-    for (; n < budget; n++) {
+    struct slice field[TOLD_AT_ONCE];
+    for (unsigned i = 0; i < n; i++)
+        field[i] = entry_key(ordered_element(order_at(&o->order, i, NULL)));
+    tell_log(v, field, n);
+}
+
+static unsigned collect_from_table(struct value_at *v, struct ordered *o, unsigned budget)
+{
+    struct shard *s = v->s;
+    uint64_t gone = hash_table_gone(s, o);
+    unsigned n = gone < budget ? (unsigned)gone : budget;
+    bool logs = waits_want_fields(&s->waits, v->db);
+    for (unsigned i = 0; i < n; i++) {
+        if (logs && i % TOLD_AT_ONCE == 0)
+            tell_of_table(v, o, n - i < TOLD_AT_ONCE ? n - i : TOLD_AT_ONCE);
         uint64_t word = order_at(&o->order, 0, NULL);
-        if (!word || !hash_time_over(s, entry_expire_at(ordered_element(word))))
-            break;
         order_remove_at(s, &o->order, &by_time, 0);
         table_remove(s, &o->table, entry_key(ordered_element(word)));
     }
     return n;
 }
 
+/* So many have been taken out: no command has done it. */
+static void note_gone(struct value_at *v, uint64_t before, uint64_t dirty, unsigned n)
+{
+    struct waits *w = &v->s->waits;
+    count_add(v->s->counters, COUNTER_expired_subkeys, n);
+    db_note_timed(&v->s->db[v->db], before, hash_next_time(v->e));
+    w->went += w->nodes & WAITS_LOG ? v->s->dirty - dirty : 0;
+    if (n && __builtin_expect(w->nodes != 0, 0))
+        waits_tell(w, EVENT_FIELDS_EXPIRED, v->db, entry_key(v->e));
+}
+
 void hash_collect(struct value_at *v, unsigned *budget)
 {
-    struct db *db = &v->s->db[v->db];
-    uint64_t before = hash_next_time(v->e);
+    uint64_t before = hash_next_time(v->e), dirty = v->s->dirty;
     unsigned n;
     if (!hash_time_over(v->s, before))
         return;
@@ -301,22 +359,56 @@ void hash_collect(struct value_at *v, unsigned *budget)
     if (entry_is_body(v->e)) {
         struct ordered *o = hash_table_of(v->e);
         uint64_t data = o->table.body.data;
-        n = collect_from_table(v->s, o, *budget);
+        n = collect_from_table(v, o, *budget);
         value_body_changed(v, data);
     } else {
         struct hash_pack h = hash_pack_of(v->e);
-        n = drop_gone(v->s, &h);
+        n = drop_gone(v, &h);
         hash_pack_settle(&h);
         value_resize(v, TYPE_HASH, VALUE_TIMED, h.pk.len);
     }
     *budget -= n < *budget ? n : *budget;
-    count_add(v->s->counters, COUNTER_expired_subkeys, n);
-    db_note_timed(db, before, hash_next_time(v->e));
-    if (n && __builtin_expect(v->s->waits.nodes != 0, 0))
-        waits_tell(&v->s->waits, EVENT_FIELDS_EXPIRED, v->db, entry_key(v->e));
+    note_gone(v, before, dirty, n);
     if (hash_fields(v->e) == 0) {
         if (__builtin_expect(v->s->waits.nodes != 0, 0))
             waits_tell(&v->s->waits, EVENT_EMPTIED, v->db, entry_key(v->e));
         value_remove(v);
     }
+}
+
+/* Those that are named: a table may have too many that are gone for one go. */
+static void drop_named(struct value_at *v, const struct slice *field, unsigned n)
+{
+    struct ordered *o = hash_table_of(v->e);
+    uint64_t before = hash_next_time(v->e), dirty = v->s->dirty, data = o->table.body.data;
+    unsigned dropped = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct entry *e = table_find(v->s, &o->table, field[i]);
+        if (!e || !hash_time_over(v->s, entry_expire_at(e)))
+            continue;
+        if (!dropped++)
+            snapshot_key(v->s, v->db, v->key);
+        tell_log(v, &field[i], 1);
+        hash_table_remove(v->s, o, e);
+    }
+    if (!dropped)
+        return;
+    value_body_changed(v, data);
+    note_gone(v, before, dirty, dropped);
+}
+
+bool hash_drop_gone(struct shard *s, unsigned db, const struct key *k, const struct slice *field, unsigned n)
+{
+    unsigned all = UINT_MAX;
+    struct value_at v = {.s = s, .db = db, .key = k};
+    if (!s->db[db].timed)
+        return false;
+    v.e = store_find(s, db, k, LOOK_NOTOUCH | LOOK_NOSTAT | LOOK_QUIET);
+    if (!v.e || entry_type(v.e) != TYPE_HASH || !hash_time_over(s, hash_next_time(v.e)))
+        return false;
+    if (entry_is_body(v.e) && n)
+        drop_named(&v, field, n);
+    else
+        hash_collect(&v, &all);
+    return hash_time_over(s, hash_next_time(v.e));
 }

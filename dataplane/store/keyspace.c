@@ -165,6 +165,13 @@ void shard_swap_turn(struct shard *s, struct shard_turn *t)
     *t = now;
 }
 
+uint64_t shard_swap_time(struct shard *s, uint64_t now_ms)
+{
+    uint64_t was = s->now_ms;
+    s->now_ms = now_ms;
+    return was;
+}
+
 void shard_set_turn(struct shard *s, struct turn *turn)
 {
     s->turn = turn;

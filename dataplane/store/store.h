@@ -309,6 +309,8 @@ struct shard_turn {
     unsigned guards;
 };
 void shard_swap_turn(struct shard *s, struct shard_turn *t);
+/* What the store does next happens at this time (absolute ms), but for the access clock. Returns the time that was. */
+uint64_t shard_swap_time(struct shard *s, uint64_t now_ms);
 /* What the store does next takes this turn; NULL: none. */
 void shard_set_turn(struct shard *s, struct turn *turn);
 

@@ -75,6 +75,8 @@ static void free_table(struct waits *w)
                         .changed = w->changed,
                         .changed_ctx = w->changed_ctx,
                         .log = w->log,
+                        .log_fields = w->log_fields,
+                        .went = w->went,
                         .log_ctx = w->log_ctx,
                         .databases = w->databases};
 }
@@ -346,10 +348,11 @@ static void collect(struct key_events *e, unsigned db, struct slice name, uint64
     k->gone = event == KEY_GONE;
 }
 
-void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, void *ctx)
+void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, fields_gone_fn *fields, void *ctx)
 {
     w->databases = databases;
     w->log = log;
+    w->log_fields = fields;
     w->log_ctx = ctx;
     w->nodes = log ? w->nodes | WAITS_LOG : w->nodes & ~WAITS_LOG;
 }

@@ -56,6 +56,8 @@ enum key_event {
     EVENT_LOST
 };
 typedef void key_event_fn(void *ctx, enum key_event event, unsigned db, struct slice name);
+/* Fields of a hash are about to go, as their time is over. */
+typedef void fields_gone_fn(void *ctx, unsigned db, struct slice name, const struct slice *field, unsigned n);
 
 struct noted_key {
     unsigned db;
@@ -93,8 +95,9 @@ struct waits {
     unsigned databases; /* drafts are in one behind them */
     bool by_itself;     /* the key that goes next has expired, or is evicted */
     key_event_fn *log;  /* if WAITS_LOG: is told of what happens by itself */
+    fields_gone_fn *log_fields;
     void *log_ctx;
-    uint64_t went; /* keys that it was told have gone by themselves */
+    uint64_t went; /* changes that it was told have happened by themselves */
     struct wait_key **bucket;
     uint64_t buckets, keys;
     struct wait_key *ready_first, *ready_last;
@@ -140,8 +143,13 @@ void waits_forget_noted(struct waits *w);
 void waits_want_changes(struct waits *w, unsigned databases, key_change_fn *changed, void *ctx);
 /* From now on, or not any more, the store has a snapshot to tell of keys that come and go (snapshot.h). */
 void waits_want_snapshot(struct waits *w, bool wanted);
-/* From now on, or not any more (NULL), `log` is told of what happens by itself. */
-void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, void *ctx);
+/* From now on, or not any more (NULL), `log` is told of what happens by itself, and `fields` of fields that go. */
+void waits_want_log(struct waits *w, unsigned databases, key_event_fn *log, fields_gone_fn *fields, void *ctx);
+/* Does the log want to know of a database's fields that go? */
+static inline bool waits_want_fields(const struct waits *w, unsigned db)
+{
+    return w->nodes & WAITS_LOG && db < w->databases;
+}
 /* Notes a change that is no change for who watches the key. */
 void waits_note_event(struct waits *w, unsigned db, const struct key *k);
 /* Tells of what is about to happen to a key by itself. */

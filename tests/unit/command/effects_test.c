@@ -10,6 +10,8 @@
 static struct engine *e;
 static struct box_ops ops;
 static char logged[1 << 16]; /* records, each in []; in them commands, as RESP without counts */
+static char raw[1 << 16];    /* the same as it is in the log */
+static size_t raw_len;
 
 static void add(const char *p, size_t n)
 {
@@ -27,6 +29,8 @@ static void take(struct command_env *env, const struct effects *record)
     for (size_t at = 0; at < record->len; at += item.len) {
         memcpy(&item, record->p + at, sizeof item);
         at += sizeof item;
+        if (raw_len + item.len <= sizeof raw)
+            memcpy(raw + raw_len, record->p + at, item.len), raw_len += item.len;
         for (const char *p = (const char *)record->p + at, *end = p + item.len; p < end;) {
             const char *line = memchr(p, '\n', (size_t)(end - p));
             if (*p != '*' && *p != '$') {
@@ -46,9 +50,10 @@ static void begin(const char *directives)
     ops.log = take;
     e->env.box = &ops;
     *logged = 0;
+    raw_len = 0;
     e->env.observers |= OBSERVE_LOG;
     for (unsigned i = 0; i < e->env.ks->shards; i++)
-        waits_want_log(shard_waits(e->env.ks->shard[i]), e->env.ks->databases, effects_by_itself, &e->env);
+        waits_want_log(shard_waits(e->env.ks->shard[i]), e->env.ks->databases, effects_by_itself, effects_fields_gone, &e->env);
 }
 
 static unsigned count(const char *word)
@@ -135,9 +140,116 @@ static void test_of_the_runner(void)
     engine_free(e);
 }
 
+static void set_time(struct engine *to, uint64_t ms)
+{
+    to->env.now_ms = ms;
+    for (unsigned i = 0; i < to->env.ks->shards; i++)
+        shard_set_time(to->env.ks->shard[i], ms);
+}
+
+/* As load_log.c does it: the time stands still a year ago, and goes on when the log has been read. */
+static void expect_same_after_load(void)
+{
+    static char want[256];
+    snprintf(want, sizeof want, "%s", engine_cmd(e, "DEBUG DIGEST"));
+    struct engine *other = engine_new(NULL);
+    set_time(other, e->env.now_ms - 365ull * 24 * 3600 * 1000);
+    engine_feed(other, raw, raw_len);
+    set_time(other, e->env.now_ms);
+    CU_ASSERT(engine_same(engine_cmd(other, "DEBUG DIGEST"), want));
+    engine_free(other);
+}
+
+/* A hash in each form, whose fields a, b and n (a number) expire. */
+static void begin_fields(const char *form)
+{
+    begin(NULL);
+    if (strcmp(form, "table") == 0)
+        engine_cmd(e, "CONFIG SET hash-max-listpack-entries 1");
+    engine_cmd(e, "HSET h a 1 b 2 n 5 stays x");
+    engine_cmd(e, "HPEXPIRE h 10 FIELDS 3 a b n");
+    engine_sleep(e, 20);
+    *logged = 0;
+}
+
+/* Whatever depends on a field that is over finds it there when the log is loaded, unless the log says that it has gone. */
+static void test_fields_over(void)
+{
+    static const char *const forms[] = {"pack", "table"}, *const commands[] = {
+        "HSETNX h a new", "HINCRBY h n 1", "HINCRBYFLOAT h n 0.5", "HSETEX h FNX KEEPTTL FIELDS 1 b new",
+        "HSETEX h KEEPTTL FIELDS 1 b new", "HPEXPIRE h 5000 NX FIELDS 2 a stays", "HDEL h stays", "HGETDEL h FIELDS 1 stays",
+        "COPY h copy", "RENAME h other", "EVAL \"return redis.call('HSETNX', 'h', 'a', 'script')\" 1 h"};
+    for (unsigned f = 0; f < 2; f++)
+        for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++) {
+            begin_fields(forms[f]);
+            engine_cmd(e, "%s", commands[i]);
+            engine_cmd(e, "HSETNX copy a new");
+            engine_cmd(e, "HSETNX other a new");
+            engine_cmd(e, "SET h 1 NX");
+            CU_ASSERT(count("HDEL h") > 0);
+            expect_same_after_load();
+            engine_free(e);
+        }
+}
+
+/* What upkeep takes out, with nobody's command. */
+static void test_fields_collected(void)
+{
+    static const char *const forms[] = {"pack", "table"};
+    for (unsigned f = 0; f < 2; f++) {
+        begin_fields(forms[f]);
+        for (unsigned i = 0; i < 100 && count("HDEL h") == 0; i++) {
+            engine_sleep(e, 20);
+            shard_upkeep(e->env.ks->shard[0], 1000);
+        }
+        CU_ASSERT(engine_same(logged, "[HDEL h a b n ]"));
+        *logged = 0;
+        EXPECT(e, "HSETNX h a new", ":1\r\n");
+        CU_ASSERT(engine_same(logged, "[HSETNX h a new ]"));
+        expect_same_after_load();
+        engine_free(e);
+    }
+}
+
+/* Times that are over at once: deleted, whatever the condition was. */
+static void test_fields_of_the_past(void)
+{
+    static const char *const commands[] = {
+        "HPEXPIREAT h 5 FIELDS 2 a none", "HPEXPIREAT h 5 NX FIELDS 2 a t", "HPEXPIREAT h 5 LT FIELDS 2 a t",
+        "HSETEX h FXX PXAT 5 FIELDS 1 a 3", "HSETEX h PXAT 5 FIELDS 2 a 3 none 4", "HGETEX h PXAT 5 FIELDS 1 a"};
+    for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++) {
+        begin(NULL);
+        engine_cmd(e, "HSET h a 1 b 2 t 5");
+        engine_cmd(e, "HPEXPIRE h 100000 FIELDS 1 t");
+        *logged = 0;
+        engine_cmd(e, "%s", commands[i]);
+        CU_ASSERT(count("HDEL h a") == 1 && count("PXAT") == 0 && count("HPEXPIREAT") == 0);
+        EXPECT(e, "HSETNX h a new", ":1\r\n");
+        engine_cmd(e, "HSETNX h t new");
+        expect_same_after_load();
+        engine_free(e);
+    }
+}
+
+/* SORT looks into fields that it does not name. */
+static void test_sort_into_fields(void)
+{
+    begin_fields("pack");
+    EXPECT(e, "RPUSH l h", ":1\r\n");
+    *logged = 0;
+    EXPECT(e, "SORT l BY nosort GET *->a GET *->stays STORE to", ":2\r\n");
+    CU_ASSERT(engine_same(logged, "[DEL to RPUSH to  x ]"));
+    EXPECT(e, "SORT l ALPHA STORE to", ":1\r\n");
+    CU_ASSERT_EQUAL(count("[SORT l ALPHA STORE to ]"), 1);
+    expect_same_after_load();
+    engine_free(e);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_no_memory), UNIT(test_expired_is_no_change),
-                                             UNIT(test_restore_of_the_past), UNIT(test_of_the_runner), {NULL, NULL}};
+                                             UNIT(test_restore_of_the_past), UNIT(test_of_the_runner),
+                                             UNIT(test_fields_over), UNIT(test_fields_collected),
+                                             UNIT(test_fields_of_the_past), UNIT(test_sort_into_fields), {NULL, NULL}};
     return unit_main(argc, argv, "command/effects", tests);
 }
