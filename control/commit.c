@@ -563,6 +563,11 @@ const struct settings *commit_running(const struct commit *c)
     return c->running;
 }
 
+struct settings *commit_effective(const struct commit *c)
+{
+    return effective(c, c->running);
+}
+
 uint64_t commit_generation(const struct commit *c)
 {
     return c->generation;

@@ -33,6 +33,8 @@ typedef void commit_told(void *ctx, const char *who, const char *way, const stru
 void commit_tell(struct commit *c, commit_told *told, void *ctx);
 
 const struct settings *commit_running(const struct commit *c);
+/* The same, but what waits for a restart of the dataplane is as it was when that began. A copy that the caller frees. */
+struct settings *commit_effective(const struct commit *c);
 uint64_t commit_generation(const struct commit *c); /* of the running configuration */
 const char *commit_refusal(
     const struct commit *c); /* why the dataplane refused what it was sent at attach; "" = it did not */

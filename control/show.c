@@ -82,7 +82,7 @@ static json_t *dataplane_json(const struct control *c)
 static void show_status(struct call *call, const json_t *request)
 {
     struct control *c = call_control(call);
-    const struct settings *s = commit_running(c->commit);
+    struct settings *s = commit_effective(c->commit);
     struct words reasons = {0}, warnings = {0};
     struct block b;
     (void)request;
@@ -107,6 +107,7 @@ static void show_status(struct call *call, const json_t *request)
     json_object_set_new(data, "stats",
                         json_sprintf("http://%s:%s/metrics", settings_get(s, "stats-address"),
                                      settings_get(s, "stats-port")));
+    settings_free(s);
     call_reply(call, data);
 }
 
@@ -436,6 +437,7 @@ static const struct operation_row operations[] = {
     {"show", "arp", show_arp, .roles = MAY_LOOK, .reads = true},
     {"show", "routes", show_routes, .roles = MAY_LOOK, .reads = true},
     {"show", "addresses", show_addresses, .roles = MAY_LOOK, .reads = true},
+    {"show", "listeners", show_listeners, .roles = MAY_LOOK, .reads = true},
     {"show", "drops", show_drops, .roles = MAY_LOOK, .reads = true},
     {"show", "filters", show_filters, .roles = MAY_LOOK, .reads = true},
     {"show", "hotkeys", show_hotkeys, .roles = MAY_SEE_KEYS, .reads = true, .takes = "#limit"},

@@ -20,6 +20,8 @@ json_int_t request_number(const json_t *request, const char *key, json_int_t oth
 
 /* show_inventory.c */
 operation show_inventory;
+/* show_listeners.c */
+operation show_listeners;
 /* show_log.c */
 operation show_log;
 void show_log_end(void); /* whoever follows the log is told that it ends */

@@ -30,6 +30,7 @@ static const struct {
     {"drops", "show", "drops"},
     {"links", "show", "links"},
     {"addresses", "show", "addresses"},
+    {"listeners", "show", "listeners"},
     {"routes", "show", "routes"},
     {"neighbors", "show", "neighbors"},
     {"connections", "show", "connections"},

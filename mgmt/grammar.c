@@ -27,6 +27,8 @@ static const struct node show[] = {
     {"routes", "where packets go", .run = run_show_routes, .op = "show", .what = "routes"},
     {"addresses", "our addresses on the data links, and whether they are in use", .run = run_show_addresses,
      .op = "show", .what = "addresses"},
+    {"listeners", "where connections are taken: data ports and management, and what they speak", .run = run_show_listeners,
+     .op = "show", .what = "listeners"},
     {"filters", "rules of the packet filter, in order, and how often each has decided",
      .run = run_show_filters, .op = "show", .what = "filters"},
     {"hotkeys", "the keys that are asked for most, over the last half minute or so", .run = run_show_hotkeys,

@@ -125,6 +125,18 @@ int run_show_addresses(struct invocation *in)
     return show_table(in, columns);
 }
 
+int run_show_listeners(struct invocation *in)
+{
+    static const struct column columns[] = {{"plane", "plane"},
+                                            {"service", "service"},
+                                            {"transport", "transport"},
+                                            {"address", "address"},
+                                            {"port", "port", COLUMN_NUMBER},
+                                            {"state", "state"},
+                                            {0}};
+    return show_table(in, columns);
+}
+
 int run_show_drops(struct invocation *in)
 {
     static const struct column columns[] = {

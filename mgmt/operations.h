@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addresses, run_show_drops,
+handler run_show_connections, run_show_neighbors, run_show_routes, run_show_addresses, run_show_listeners, run_show_drops,
     run_show_filters, run_ping; /* network.c */
 handler run_show_hotkeys, run_show_bigkeys; /* keys.c */
 handler run_system, run_upgrade_install; /* system.c */

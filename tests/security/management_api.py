@@ -13,7 +13,7 @@ import time
 ROLES = ["admin", "operator", "security", "read-only", "support"]
 ALL = set(ROLES)
 LOOK = [
-    "show status|version|config|clients|stats|latency|log|links|connections|neighbors|arp|routes|addresses|drops|filters|topology|plan|roles|health|alarms|configuration|history",
+    "show status|version|config|clients|stats|latency|log|links|connections|neighbors|arp|routes|addresses|listeners|drops|filters|topology|plan|roles|health|alarms|configuration|history",
     "config get|schema|import", "certificate list|show|export", "snapshot list",
 ]
 # Written down here once more, so that whoever changes the box's table says so twice.

@@ -56,6 +56,21 @@ static void test_neighbors_arp_and_routes(void)
     stop_box();
 }
 
+static void test_listeners_are_those_that_there_are(void)
+{
+    start_box();
+    run("config set save '' port 7000",
+        0); /* the fake one makes no snapshots; the port is another from its next start on */
+    run("show listeners", 0);
+    CU_ASSERT(says("data        redis    tcp        127.0.77.2"));
+    CU_ASSERT(says(" 6379  listening\n") && !strstr(output, "7000"));
+    CU_ASSERT(says("management  sluice   unix") && says("management  metrics  tcp        127.0.0.1"));
+    run("restart dataplane", 0);
+    CU_ASSERT(until("show listeners", " 7000  listening\n"));
+    CU_ASSERT(!strstr(output, "6379"));
+    stop_box();
+}
+
 static void test_drops_name_the_reason_and_sum_workers(void)
 {
     start_box();
@@ -119,6 +134,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_connections_as_a_table_and_as_json),
                                              UNIT(test_one_connection_in_detail),
                                              UNIT(test_neighbors_arp_and_routes),
+                                             UNIT(test_listeners_are_those_that_there_are),
                                              UNIT(test_drops_name_the_reason_and_sum_workers),
                                              UNIT(test_latency_has_quantiles_of_all_workers),
                                              UNIT(test_ping_prints_each_outcome_and_a_summary),

@@ -1,0 +1,52 @@
+/* show_listeners.c: where the box takes connections: data ports with what they speak, management. */
+#include "control/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(json_t *list, const char *plane, const char *service, const char *transport,
+                const char *address, long port, const char *state)
+{
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:I,s:s}", "plane", plane, "service", service,
+                                          "transport", transport, "address", safe_string(address), "port",
+                                          (json_int_t)port, "state", state));
+}
+
+/* On one address: what is the same for all clients, and the ports that are workers' own. */
+static void add_data_ports(json_t *list, const struct settings *s, const char *address, const char *state)
+{
+    const long port = settings_number(s, "port"), tls = settings_number(s, "tls-port");
+    if (port)
+        add(list, "data", "redis", "tcp", address, port, state);
+    if (tls)
+        add(list, "data", "redis", "tls", address, tls, state);
+    if (strcmp(settings_get(s, "cluster-view"), "workers") == 0)
+        for (long i = 0; i < settings_number(s, "workers"); i++)
+            add(list, "data", "redis-cluster", "tcp", address, settings_number(s, "cluster-view-port") + i,
+                state);
+}
+
+void show_listeners(struct call *call, const json_t *request)
+{
+    const struct control *c = call_control(call);
+    const struct supervise_status *dataplane = supervise_status(c->supervisor);
+    const bool serves = dataplane->phase == PHASE_ATTACHED && strcmp(dataplane->state, "serving") == 0;
+    struct settings *s = commit_effective(c->commit);
+    const struct words *addresses = &s->value[directive_find("link-address")];
+    json_t *list = json_array();
+    (void)request;
+    for (unsigned i = 0; i < addresses->n; i++) {
+        char *address = must_copy_n(addresses->p[i], strcspn(addresses->p[i], "/"));
+        add_data_ports(list, s, address, serves ? "listening" : "down");
+        free(address);
+    }
+    add(list, "management", "sluice", "unix", settings_get(s, "management-socket"), 0, "listening");
+    if (settings_number(s, "management-port"))
+        add(list, "management", "https", "tls", settings_get(s, "management-bind"),
+            settings_number(s, "management-port"), "listening");
+    if (settings_number(s, "stats-port"))
+        add(list, "management", "metrics", "tcp", settings_get(s, "stats-address"),
+            settings_number(s, "stats-port"), "listening");
+    settings_free(s);
+    call_reply(call, list);
+}
