@@ -28,6 +28,7 @@ struct tls {
     bool closed;       /* close_notify has come */
     bool renew;        /* the peer wants a new key of ours (KeyUpdate) */
     bool both_secrets; /* OpenSSL has told both */
+    uint8_t updates;   /* KeyUpdates since data came */
     struct record_way in, out;
     uint8_t *part; /* a record that has not come in one piece, with its head ... */
     size_t part_len, part_want;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { KEY_UPDATE = 24, CLOSE_NOTIFY = 0, WARNING = 1, FATAL = 2 };
+enum { UPDATES_MOST = 32 }; /* without data between them: a key costs us more than it costs who asks for it */
 
 uint64_t traffic_records_most = 1 << 24;
 
@@ -108,7 +109,7 @@ static bool fail(struct tls *t, enum tls_failure why)
 }
 
 /* Into the frame it leaves in, if that has room for all of it. */
-static bool send(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
+static bool emit(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
 {
     static __thread uint8_t record[RECORD_PLAIN + RECORD_EXTRA];
     size_t room = 0, len = n + RECORD_EXTRA;
@@ -129,7 +130,7 @@ static bool renew(struct tls *t)
 {
     static const uint8_t update[] = {KEY_UPDATE, 0, 0, 1, 0};
     t->renew = false;
-    if (!send(t, RECORD_HANDSHAKE, update, sizeof update))
+    if (!emit(t, RECORD_HANDSHAKE, update, sizeof update))
         return false;
     return record_renew(&t->out, true) || fail(t, TLS_FAILURE_MEMORY);
 }
@@ -142,7 +143,7 @@ bool traffic_write(struct tls *t, const uint8_t *p, size_t n)
         some = n < RECORD_PLAIN ? n : RECORD_PLAIN;
         if ((t->renew || t->out.number >= traffic_records_most) && !renew(t))
             return false;
-        if (!send(t, RECORD_DATA, p, some))
+        if (!emit(t, RECORD_DATA, p, some))
             return false;
     }
     return true;
@@ -151,7 +152,7 @@ bool traffic_write(struct tls *t, const uint8_t *p, size_t n)
 static void alert(struct tls *t, uint8_t level, uint8_t what)
 {
     if (!t->ended)
-        (void)send(t, RECORD_ALERT, (const uint8_t[]){level, what}, 2);
+        (void)emit(t, RECORD_ALERT, (const uint8_t[]){level, what}, 2);
     t->ended = true;
 }
 
@@ -186,6 +187,8 @@ static enum tls_result understand(struct tls *t, uint8_t type, const uint8_t *p,
         return refuse(t, ALERT_UNEXPECTED_MESSAGE);
     if (p[4] > 1)
         return refuse(t, ALERT_ILLEGAL_PARAMETER);
+    if (t->updates++ == UPDATES_MOST)
+        return refuse(t, ALERT_UNEXPECTED_MESSAGE);
     t->renew |= p[4];
     return record_renew(&t->in, false) ? TLS_DONE : refuse(t, ALERT_INTERNAL_ERROR);
 }
@@ -276,6 +279,8 @@ static enum tls_result open_next(struct tls *t, uint8_t *to, size_t room, size_t
         t->part = NULL;
         t->part_len = t->part_want = 0;
     }
+    if (!what && type == RECORD_DATA && len)
+        t->updates = 0;
     if (!what && type == RECORD_DATA && fits)
         *n = len;
     else if (!what && type == RECORD_DATA) {
@@ -294,7 +299,7 @@ enum tls_result traffic_read(struct tls *t, uint8_t *to, size_t room, size_t *n)
     enum tls_result r = TLS_DONE;
     if (t->failed)
         return TLS_FAILED;
-    while (r == TLS_DONE && *n == 0) {
+    while (r == TLS_DONE && *n == 0 && room) {
         if (t->opened)
             *n = rest(t, to, room);
         else
