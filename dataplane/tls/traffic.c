@@ -112,7 +112,7 @@ static bool fail(struct tls *t, enum tls_failure why)
 }
 
 /* Into the frame it leaves in, if that has room for all of it. */
-static bool send(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
+static bool emit(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
 {
     static __thread uint8_t record[RECORD_PLAIN + RECORD_EXTRA];
     size_t room = 0, len = n + RECORD_EXTRA;
@@ -133,7 +133,7 @@ static bool renew(struct tls *t)
 {
     static const uint8_t update[] = {KEY_UPDATE, 0, 0, 1, 0};
     t->renew = false;
-    if (!send(t, RECORD_HANDSHAKE, update, sizeof update))
+    if (!emit(t, RECORD_HANDSHAKE, update, sizeof update))
         return false;
     return record_renew(&t->out, true) || fail(t, TLS_FAILURE_MEMORY);
 }
@@ -146,7 +146,7 @@ bool traffic_write(struct tls *t, const uint8_t *p, size_t n)
         some = n < RECORD_PLAIN ? n : RECORD_PLAIN;
         if ((t->renew || t->out.number >= traffic_records_most) && !renew(t))
             return false;
-        if (!send(t, RECORD_DATA, p, some))
+        if (!emit(t, RECORD_DATA, p, some))
             return false;
     }
     return true;
@@ -155,7 +155,7 @@ bool traffic_write(struct tls *t, const uint8_t *p, size_t n)
 static void alert(struct tls *t, uint8_t level, uint8_t what)
 {
     if (!t->ended)
-        (void)send(t, RECORD_ALERT, (const uint8_t[]){level, what}, 2);
+        (void)emit(t, RECORD_ALERT, (const uint8_t[]){level, what}, 2);
     t->ended = true;
 }
 
@@ -302,7 +302,7 @@ enum tls_result traffic_read(struct tls *t, uint8_t *to, size_t room, size_t *n)
     enum tls_result r = TLS_DONE;
     if (t->failed)
         return TLS_FAILED;
-    while (r == TLS_DONE && *n == 0) {
+    while (r == TLS_DONE && *n == 0 && room) {
         if (t->opened)
             *n = rest(t, to, room);
         else
