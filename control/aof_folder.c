@@ -1,5 +1,6 @@
 /* aof_folder.c: see aof_folder.h. Every change is a new manifest: temporary file, fsync, rename, fsync of the folder. */
 #include "control/aof_folder.h"
+#include "base/crc64.h"
 #include "control/log.h"
 #include "control/text.h"
 
@@ -364,4 +365,23 @@ bool aof_folder_begin(struct aof_folder *f, const char *dump, char *error, size_
         close(fd);
     free(path);
     return good && aof_folder_add(f, aof_folder_last(f) + 1, error, size);
+}
+
+static uint64_t stamp_of(uint64_t sum, char *path)
+{
+    struct stat st = {0};
+    if (stat(path, &st) < 0)
+        memset(&st, 0, sizeof st);
+    const uint64_t facts[] = {(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
+    free(path);
+    return crc64(sum, facts, sizeof facts);
+}
+
+uint64_t aof_folder_stamp(const struct aof_folder *f)
+{
+    uint64_t sum = stamp_of(1, manifest_path(f));
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->file[i].type != 'h')
+            sum = stamp_of(sum, aof_folder_join(f, f->file[i].name));
+    return sum;
 }

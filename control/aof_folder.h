@@ -37,5 +37,7 @@ char *aof_folder_join(const struct aof_folder *f, const char *name);
  * it `adds`, in one step): what was before is deleted when the manifest is on the disk. */
 bool aof_folder_add(struct aof_folder *f, uint64_t seq, char *error, size_t size);
 bool aof_folder_rebase(struct aof_folder *f, uint64_t base, uint64_t first, bool adds, char *error, size_t size);
+/* Another number whenever the manifest, or one of its files, is another one, or was changed. */
+uint64_t aof_folder_stamp(const struct aof_folder *f);
 /* Bytes of all files but those of history; of the base alone. */
 uint64_t aof_folder_bytes(const struct aof_folder *f, uint64_t *base);

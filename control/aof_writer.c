@@ -3,8 +3,7 @@
  *     peek at the rings -> the record whose turn it is -> buffer -> write() -> the place is noted -> the rings are released
  *
  * A successor cuts the file at the noted place and takes from the rings what is behind it. */
-#include "control/aof_writer.h"
-#include "channel/messages.h"
+#include "control/aof_writer_private.h"
 #include "control/text.h"
 
 #include <errno.h>
@@ -19,43 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 512 * 1024, RETRY_MS = 1000, POLL_MS = 5, SLEEP_MS = 100, SYNC_MS = 1000 };
-
-struct source { /* the ring of a worker */
-    struct ring_end ring;
-    uint64_t before; /* where the message that is looked at began */
-    bool have;
-    size_t len;
-    uint8_t message[CHANNEL_MESSAGE_MAX];
-};
-
-struct aof_writer {
-    struct aof_folder *folder;
-    pthread_mutex_t *folder_lock;
-    void *bulk;
-    struct channel_log *shared;
-    unsigned workers, hint;
-    struct source *source;
-    int fd, done_fd;
-    struct channel_log_place at; /* what is in the file and in the buffer */
-    uint64_t written;            /* bytes in the file */
-    uint64_t skip;               /* messages of the next record that are in the file already */
-    int64_t stamped;             /* second of the last timestamp */
-    bool ended, broken;
-    pthread_t thread, syncer;
-    _Atomic(int) policy;
-    _Atomic(bool) stop, timestamps, no_sync;
-    bool anew;            /* what is synced is told when it is named */
-    _Atomic(bool) unheld; /* a sync of the other thread has failed */
-    _Atomic(bool) named;  /* the manifest has a base of this log, and its increments */
-    pthread_mutex_t lock; /* of status, and of the sync thread's orders */
-    pthread_cond_t ordered, over;
-    bool sync_wanted, sync_busy, sync_end;
-    uint64_t sync_order, synced_ms;
-    struct aof_writer_status status;
-    size_t len;
-    uint8_t buffer[BUFFER + CHANNEL_MESSAGE_MAX + 256];
-};
+enum { RETRY_MS = 1000, POLL_MS = 5, SLEEP_MS = 100, SYNC_MS = 1000 };
 
 static uint64_t now_ms(void)
 {
@@ -100,7 +63,7 @@ static bool is_stopped(const struct aof_writer *w)
 /* -- on the disk -- */
 
 /* The successor's view is that of the whole message that was written last. */
-static void note_place(struct aof_writer *w)
+void aof_writer_note_place(struct aof_writer *w)
 {
     uint64_t other = !__atomic_load_n(&w->shared->which, __ATOMIC_RELAXED);
     w->at.bytes = w->written;
@@ -116,7 +79,7 @@ static void note_synced(struct aof_writer *w, uint64_t order)
         __atomic_store_n(&w->shared->synced, order, __ATOMIC_RELEASE);
 }
 
-static void *sync_file(void *arg)
+void *aof_writer_sync(void *arg)
 {
     struct aof_writer *w = arg;
     pthread_mutex_lock(&w->lock);
@@ -148,7 +111,7 @@ static void *sync_file(void *arg)
 static bool not_held(struct aof_writer *w)
 {
     w->at.file = LOG_LOST;
-    note_place(w);
+    aof_writer_note_place(w);
     set_broken(w, "the disk did not take what was written");
     return false;
 }
@@ -241,7 +204,7 @@ static bool flush(struct aof_writer *w)
     set_error(w, false);
     w->written += w->len;
     w->len = 0;
-    note_place(w);
+    aof_writer_note_place(w);
     release(w);
     pthread_mutex_lock(&w->lock);
     w->status.size = w->written;
@@ -251,7 +214,7 @@ static bool flush(struct aof_writer *w)
     return atomic_load(&w->policy) != AOF_ALWAYS || sync_now(w);
 }
 
-static int open_increment(struct aof_writer *w, uint64_t seq, bool anew)
+int aof_writer_open(struct aof_writer *w, uint64_t seq, bool anew)
 {
     char name[AOF_NAME];
     aof_folder_incr_name(w->folder, seq, name);
@@ -272,7 +235,7 @@ static bool begin_file(struct aof_writer *w, uint64_t seq)
         return false;
     pthread_mutex_lock(w->folder_lock);
     bool named = atomic_load(&w->named);
-    int fd = open_increment(w, seq, true);
+    int fd = aof_writer_open(w, seq, true);
     bool good = fd >= 0 && (!named || aof_folder_add(w->folder, seq, error, sizeof error));
     pthread_mutex_unlock(w->folder_lock);
     if (!good) {
@@ -358,7 +321,7 @@ static bool take(struct aof_writer *w, struct source *s)
             return false;
         w->at.order++;
         w->at.parts = 0;
-        note_place(w);
+        aof_writer_note_place(w);
         note_synced(w, w->at.order); /* it has no bytes, and what was before is synced */
         return true;
     case LOG_LAST:
@@ -438,7 +401,7 @@ static bool needs_sync(const struct aof_writer *w)
     return !w->len && atomic_load(&w->policy) == AOF_ALWAYS && w->at.order != LOG_NONE && aof_writer_synced(w) < w->at.order;
 }
 
-static void *write_log(void *arg)
+void *aof_writer_run(void *arg)
 {
     struct aof_writer *w = arg;
     bool counts = !w->anew;
@@ -471,137 +434,4 @@ static void *write_log(void *arg)
         tell(w);
     }
     return NULL;
-}
-
-/* -- for control -- */
-
-uint64_t aof_writer_order(const struct aof_writer *w)
-{
-    return __atomic_load_n(&w->shared->order, __ATOMIC_ACQUIRE);
-}
-
-uint64_t aof_writer_synced(const struct aof_writer *w)
-{
-    return __atomic_load_n(&w->shared->synced, __ATOMIC_ACQUIRE);
-}
-
-void aof_writer_settings(struct aof_writer *w, enum aof_policy policy, bool timestamps, bool no_sync)
-{
-    atomic_store(&w->policy, (int)policy);
-    atomic_store(&w->timestamps, timestamps);
-    atomic_store(&w->no_sync, no_sync);
-}
-
-void aof_writer_named(struct aof_writer *w)
-{
-    atomic_store(&w->named, true);
-}
-
-void aof_writer_status(struct aof_writer *w, struct aof_writer_status *out)
-{
-    pthread_mutex_lock(&w->lock);
-    *out = w->status;
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void free_all(struct aof_writer *w)
-{
-    if (w->fd >= 0)
-        close(w->fd);
-    if (w->bulk)
-        munmap(w->bulk, CHANNEL_BULK_SIZE);
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->ordered);
-    pthread_cond_destroy(&w->over);
-    free(w->source);
-    free(w);
-}
-
-/* Where the file goes on. */
-static bool open_last(struct aof_writer *w, enum aof_begin how, char *error, size_t size)
-{
-    struct stat st;
-    uint64_t last = aof_folder_last(w->folder);
-    const struct channel_log_place *noted = &w->shared->place[__atomic_load_n(&w->shared->which, __ATOMIC_ACQUIRE) & 1];
-    if (how == AOF_ADOPT && (noted->file != last || !last)) {
-        snprintf(error, size, "the dataplane's log goes on in another file");
-        return false;
-    }
-    w->fd = open_increment(w, last, false);
-    if (w->fd < 0 || fstat(w->fd, &st) < 0 || (how == AOF_ADOPT && (uint64_t)st.st_size < noted->bytes) ||
-        (how == AOF_ADOPT && ftruncate(w->fd, (off_t)noted->bytes) < 0)) {
-        snprintf(error, size, "the last increment of the log cannot be gone on with: %s", strerror(errno));
-        return false;
-    }
-    if (how == AOF_ADOPT) {
-        w->at = *noted;
-        w->skip = noted->parts;
-        w->written = noted->bytes;
-    } else {
-        w->at.file = last;
-        w->written = (uint64_t)st.st_size;
-        note_place(w);
-    }
-    atomic_store(&w->named, true);
-    w->status.file = last;
-    w->status.size = w->written;
-    w->status.unsynced = true;
-    return true;
-}
-
-struct aof_writer *aof_writer_start(struct aof_folder *folder, pthread_mutex_t *lock, void *bulk, unsigned workers,
-                                    enum aof_begin how, int done_fd, char *error, size_t size)
-{
-    struct aof_writer *w = must_alloc(1, sizeof *w);
-    w->folder = folder;
-    w->folder_lock = lock;
-    w->bulk = bulk;
-    w->shared = log_shared(bulk);
-    w->workers = workers;
-    w->fd = -1;
-    w->done_fd = done_fd;
-    w->at = (struct channel_log_place){.order = LOG_NONE, .db = UINT64_MAX};
-    w->source = must_alloc(workers, sizeof *w->source);
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->ordered, NULL);
-    pthread_cond_init(&w->over, NULL);
-    for (unsigned i = 0; i < workers; i++) {
-        w->source[i].ring = log_to_control(bulk, i);
-        w->source[i].ring.at = __atomic_load_n(&w->source[i].ring.ring->tail, __ATOMIC_ACQUIRE);
-    }
-    bool fresh = how == AOF_FRESH || how == AOF_ANEW;
-    w->anew = how == AOF_ANEW;
-    if (fresh)
-        note_place(w);
-    if (!fresh && !open_last(w, how, error, size)) {
-        free_all(w);
-        return NULL;
-    }
-    if (pthread_create(&w->syncer, NULL, sync_file, w) == 0) {
-        if (pthread_create(&w->thread, NULL, write_log, w) == 0)
-            return w;
-        pthread_mutex_lock(&w->lock);
-        w->sync_end = true;
-        pthread_cond_signal(&w->ordered);
-        pthread_mutex_unlock(&w->lock);
-        pthread_join(w->syncer, NULL);
-    }
-    snprintf(error, size, "no thread can be started for the log");
-    free_all(w);
-    return NULL;
-}
-
-void aof_writer_stop(struct aof_writer *w)
-{
-    if (!w)
-        return;
-    atomic_store(&w->stop, true);
-    syscall(SYS_futex, &w->shared->asleep, FUTEX_WAKE, 1, NULL, NULL, 0);
-    pthread_join(w->thread, NULL);
-    pthread_mutex_lock(&w->lock);
-    w->sync_end = true;
-    pthread_cond_signal(&w->ordered);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->syncer, NULL);
-    free_all(w);
 }

@@ -27,7 +27,8 @@ struct aof_writer;
 enum aof_begin { AOF_FRESH, AOF_ANEW, AOF_APPEND, AOF_ADOPT };
 struct aof_writer *aof_writer_start(struct aof_folder *folder, pthread_mutex_t *lock, void *bulk, unsigned workers,
                                     enum aof_begin how, int done_fd, char *error, size_t size);
-void aof_writer_stop(struct aof_writer *w); /* writes and syncs what there is, and ends */
+/* Writes and syncs what there is, and ends. True: all that the dataplane has done by then is in the log, and on the disk. */
+bool aof_writer_stop(struct aof_writer *w);
 void aof_writer_settings(struct aof_writer *w, enum aof_policy policy, bool timestamps, bool no_sync);
 void aof_writer_status(struct aof_writer *w, struct aof_writer_status *out);
 /* The manifest names the log now: its further increments are added to it. */

@@ -164,7 +164,7 @@ static bool spawn(struct load *l, int file, const struct aof_source *source, uns
     return true;
 }
 
-static bool send_start(struct load *l, enum load_mode mode, bool logs, uint64_t bytes)
+static bool send_start(struct load *l, enum load_mode mode, enum load_log logs, uint64_t bytes)
 {
     struct message_writer w;
     char name[256];
@@ -172,7 +172,7 @@ static bool send_start(struct load *l, enum load_mode mode, bool logs, uint64_t 
     link_begin(l->link, &w, MSG_LOAD_START);
     put_u64(&w, l->id);
     put_u8(&w, (uint8_t)mode);
-    put_u8(&w, logs);
+    put_u8(&w, (uint8_t)logs);
     put_u64(&w, bytes);
     put_text(&w, name);
     return link_send(l->link, &w);
@@ -207,7 +207,7 @@ void load_at_start(struct load *l, const char *path, load_done *done, void *ctx)
         snprintf(why, sizeof why, "no process could be started to read it: %s", strerror(errno));
     if (file >= 0)
         close(file);
-    send_start(l, LOAD_AT_START, false, (uint64_t)st.st_size);
+    send_start(l, LOAD_AT_START, LOAD_NO_LOG, (uint64_t)st.st_size);
     if (*why)
         send_stop(l, why);
 }
@@ -218,8 +218,7 @@ static uint64_t size_of(int file)
     return fstat(file, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-void load_log(struct load *l, const char *path, char *const *files, unsigned n, bool may_cut, const char *why, load_done *done,
-              void *ctx)
+void load_log(struct load *l, const char *path, const struct load_files *f, load_done *done, void *ctx)
 {
     char error[512] = "";
     uint64_t bytes = 0;
@@ -228,20 +227,20 @@ void load_log(struct load *l, const char *path, char *const *files, unsigned n, 
     set_path(l, path);
     l->done = done;
     l->ctx = ctx;
-    l->source = must_alloc(n + 1, sizeof *l->source);
-    l->sources = n;
-    if (why)
-        snprintf(error, sizeof error, "%s", why);
-    for (unsigned i = 0; i < n; i++) {
-        l->source[i] = (struct aof_source){.file = open(files[i], O_RDWR | O_CLOEXEC), .may_cut = may_cut};
-        snprintf(l->source[i].name, sizeof l->source[i].name, "%s", files[i]);
+    l->source = must_alloc(f->n + 1, sizeof *l->source);
+    l->sources = f->n;
+    if (f->why)
+        snprintf(error, sizeof error, "%s", f->why);
+    for (unsigned i = 0; i < f->n; i++) {
+        l->source[i] = (struct aof_source){.file = open(f->path[i], O_RDWR | O_CLOEXEC), .may_cut = f->may_cut};
+        snprintf(l->source[i].name, sizeof l->source[i].name, "%s", f->path[i]);
         if (l->source[i].file < 0 && !*error)
-            snprintf(error, sizeof error, "%.300s, which the manifest names, cannot be opened: %s", files[i], strerror(errno));
+            snprintf(error, sizeof error, "%.300s, which the manifest names, cannot be opened: %s", f->path[i], strerror(errno));
         bytes += l->source[i].file >= 0 ? size_of(l->source[i].file) : 0;
     }
     if (*error)
         drop_sources(l);
-    send_start(l, LOAD_AT_START, true, bytes);
+    send_start(l, LOAD_AT_START, f->memory ? LOAD_LOG_OF_MEMORY : LOAD_LOG, bytes);
     if (*error)
         send_stop(l, error);
 }
@@ -264,7 +263,7 @@ bool load_import(struct load *l, const char *path, enum load_mode mode, load_don
         return false;
     }
     set_path(l, path);
-    bool good = spawn(l, file, NULL, 0) && send_start(l, mode, false, (uint64_t)st.st_size);
+    bool good = spawn(l, file, NULL, 0) && send_start(l, mode, LOAD_NO_LOG, (uint64_t)st.st_size);
     close(file);
     if (!good) {
         end_child(l);
@@ -284,7 +283,7 @@ bool load_abandon(struct load *l, load_done *done, void *ctx)
     set_path(l, "(nothing)");
     l->done = done;
     l->ctx = ctx;
-    if (send_start(l, LOAD_SALVAGE, false, 0))
+    if (send_start(l, LOAD_SALVAGE, LOAD_NO_LOG, 0))
         send_stop(l, "the operator lets the box begin empty");
     return true;
 }

@@ -19,9 +19,15 @@ void load_free(struct load *l);
 
 /* The box is not served before that file is in it. Without such a file, and only then, it begins empty. */
 void load_at_start(struct load *l, const char *path, load_done *done, void *ctx);
-/* The same with a log: a base and increments, in order, or (why) what speaks against it. The dataplane goes on with it. */
-void load_log(struct load *l, const char *path, char *const *files, unsigned n, bool may_cut, const char *why, load_done *done,
-              void *ctx);
+/* The same with a log: a base and increments, in order, or (why) what speaks against it. The dataplane goes on with it. memory: what
+ * the one before has left there is as good, if it is whole (the result is LOAD_TAKEN_OVER then). */
+struct load_files {
+    char *const *path;
+    unsigned n;
+    bool may_cut, memory;
+    const char *why; /* or NULL */
+};
+void load_log(struct load *l, const char *path, const struct load_files *files, load_done *done, void *ctx);
 /* False and one line in error; else done() is called, sooner or later. */
 bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
                  char *error, size_t size);

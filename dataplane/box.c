@@ -89,8 +89,8 @@ static struct keyspace *open_keyspace(struct plane *p, const struct config *conf
     struct kept_texts texts;
     char line[256];
     bool keeps = conf->warm_restart && p->kept.handed[0] > 0, whole = keeps && kept_read(&p->kept, &texts);
-    /* With an append-only log the keys come from there: then it goes on where they end. */
-    bool logs = p->load.phase != LOAD_IDLE && p->load.logs;
+    /* With an append-only log the keys come from there, unless control knows that memory has all of it. */
+    bool logs = p->load.phase != LOAD_IDLE && p->load.logs && !p->load.memory;
     struct keyspace *ks =
         keyspace_open(conf, node, seed, counters, keeps ? &p->kept.arena : NULL, whole && !logs, &past, error, size);
     *line = 0;
@@ -219,6 +219,14 @@ static bool give_up_rights(struct plane *p, char *error, size_t size)
     return true;
 }
 
+/* Memory was taken over: every change from now on is one that the log must have. */
+static void log_from_here(struct box *box)
+{
+    worker_log_begin(box);
+    for (unsigned i = 0; i < box->workers; i++)
+        worker_log_join(box->worker[i]);
+}
+
 bool plane_start(struct plane *p, char *error, size_t size)
 {
     struct config *conf = p->first;
@@ -257,6 +265,8 @@ bool plane_start(struct plane *p, char *error, size_t size)
     if (!give_up_rights(p, error, size))
         return false;
     kept_forget(&p->kept); /* from here on keys change */
+    if (p->load.goes_on)
+        log_from_here(&p->box);
     p->launched = true;
     for (unsigned i = 0; i < conf->workers; i++)
         if (rte_eal_remote_launch(run_worker, p->box.worker[i], lcore[i]) != 0) {

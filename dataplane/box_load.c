@@ -206,7 +206,7 @@ static void send_function(struct plane *p, struct slice text)
 {
     const struct slice load[] = {SLICE_LIT("FUNCTION"), SLICE_LIT("LOAD"), text},
                        replace[] = {SLICE_LIT("FUNCTION"), SLICE_LIT("LOAD"), SLICE_LIT("REPLACE"), text};
-    bool over = p->load.mode == LOAD_REPLACING;
+    bool over = p->load.mode == LOAD_REPLACING || p->load.goes_on; /* the log may have it already */
     send_job(p, 0, JOB_EXEC, over ? 4 : 3, over ? replace : load, NULL);
 }
 
@@ -413,7 +413,8 @@ void load_start(struct plane *p, const struct load_request *request)
     *l = (struct load){.phase = LOAD_WAITING,
                        .id = request->id,
                        .mode = request->mode,
-                       .logs = request->logs && first,
+                       .logs = request->logs != LOAD_NO_LOG && first,
+                       .memory = request->logs == LOAD_LOG_OF_MEMORY && first,
                        .total = request->bytes,
                        .jobs = jobs,
                        .under_way = under_way};
@@ -424,8 +425,8 @@ void load_warm(struct plane *p, struct kept_texts *texts)
 {
     struct load *l = &p->load;
     if (l->phase != LOAD_IDLE)
-        tell_done(p, l->id, "the box has all keys from before it was restarted");
-    *l = (struct load){.phase = texts->n ? LOAD_WAITING : LOAD_IDLE, .told = true, .warm = true, .texts = *texts};
+        tell_done(p, l->id, LOAD_TAKEN_OVER);
+    *l = (struct load){.phase = texts->n ? LOAD_WAITING : LOAD_IDLE, .told = true, .warm = true, .goes_on = l->memory, .texts = *texts};
     *texts = (struct kept_texts){0};
 }
 
@@ -467,7 +468,7 @@ static void begin(struct plane *p, uint64_t now_ms)
 static void finish_warm(struct plane *p)
 {
     p->load.phase = LOAD_IDLE;
-    p->load.warm = false;
+    p->load.warm = p->load.goes_on = false;
     channel_state(p->channel, "serving", "Ready to accept connections");
 }
 

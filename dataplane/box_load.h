@@ -36,6 +36,8 @@ struct load {
     bool warm;  /* there is no file: functions alone, of a store that was taken over */
     struct kept_texts texts;
     bool logs;  /* it is a log */
+    bool memory; /* ... and what was left in memory is as good */
+    bool goes_on; /* the log does, behind what was taken over */
     struct load_batch *log; /* of its commands; room for more */
     bool log_whole;         /* the last of them is */
     uint32_t db;            /* that is selected by those that ran */

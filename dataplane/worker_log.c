@@ -190,6 +190,7 @@ void worker_log_join(struct worker *w)
     w->env.observers |= OBSERVE_LOG;
     waits_want_log(w->waits, w->env.ks->databases, effects_by_itself, effects_fields_gone, &w->env);
     w->next_upkeep_us = 0;
+    worker_log_follow(w);
 }
 
 void worker_log_mark(struct worker *w, uint64_t file)

@@ -20,7 +20,7 @@ struct channel_capture { /* MSG_CAPTURE_START; program is borrowed */
 struct load_request { /* MSG_LOAD_START */
     uint64_t id, bytes;
     uint8_t mode; /* enum load_mode */
-    bool logs;    /* it is a log, which goes on behind it */
+    uint8_t logs; /* enum load_log */
     const char *name;
 };
 

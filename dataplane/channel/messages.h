@@ -218,8 +218,7 @@ enum message_type {
     MSG_CAPTURE_ENDED,   /* u64 id, text why, u64 frames seen, u64 matched, u64 dropped for want of room; the
                             last one   of this id */
     /* loading of a snapshot, control to dataplane */
-    MSG_LOAD_START, /* u64 id, u8 enum load_mode, u8 whether the log goes on behind it, u64 bytes of the file, text its
-                       name */
+    MSG_LOAD_START, /* u64 id, u8 enum load_mode, u8 enum load_log, u64 bytes of the file, text its name */
     MSG_LOAD_DATA,  /* u64 id, bytes: the next of the stream of items (below) */
     MSG_LOAD_STOP,  /* u64 id, text why no more comes */
     /* dataplane to control */
@@ -245,6 +244,14 @@ enum load_item {
     LOAD_END = 'E',      /* nothing: the file was sound to its end */
     LOAD_FAILED = 'X',   /* text: why it was not, with the place */
 };
+enum load_log {
+    LOAD_NO_LOG,
+    LOAD_LOG,          /* a log, which goes on behind it */
+    LOAD_LOG_OF_MEMORY /* the same; what the dataplane before this one has left in memory is as good, or better, and the log goes on
+                          behind that */
+};
+/* Why it is not loaded, if memory has been taken over. */
+#define LOAD_TAKEN_OVER "the box has all keys from before it was restarted"
 enum load_mode {
     LOAD_AT_START,  /* clients are told LOADING until all of it is there */
     LOAD_SALVAGE,   /* the same, but what there is before a damage is enough */

@@ -175,7 +175,7 @@ static bool on_load_start(struct channel *ch, struct message_reader *r)
     request.logs = get_u8(r);
     request.bytes = get_u64(r);
     get_text(r, name, sizeof name);
-    if (!message_done(r) || !ch->ops->load_start || request.mode > LOAD_KEEPING)
+    if (!message_done(r) || !ch->ops->load_start || request.mode > LOAD_KEEPING || request.logs > LOAD_LOG_OF_MEMORY)
         return false;
     ch->ops->load_start(ch->ctx, &request);
     return true;

@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+"""Warm restarts with an append-only log: memory and log are one, whatever happens next. Prints TAP. Run by aof_warm.sh. Arguments:
+words that names of tests must have one of."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+import redis
+
+from aof_box import check, digest, log_folder, settled, streams, with_box, write
+from box import Oracle, Tap, alive, until
+from load import fill
+from warm import TOOK, Writer, client, restart
+
+WORDS = sys.argv[1:]
+GOES_ON = "The append-only log goes on: it has all that was taken over in memory"
+ANEW = "The append-only log has not all that was taken over in memory"
+
+
+def same_for_redis(box, want):
+    folder = box.folder / f"copy-{random.randrange(10**9)}"
+    shutil.copytree(log_folder(box), folder / "appendonlydir")
+    oracle = Oracle("--dir", folder, "--appendonly", "yes")
+    try:
+        assert digest(oracle.client) == want, "redis-server has other data"
+    finally:
+        oracle.remove()
+
+
+def goes_on(policy, workers):
+    """What memory has, what the box loads from the log, and what redis-server loads are the same, after each of several restarts."""
+    def test(box):
+        box.start()
+        rng, r = random.Random(workers), client(box)
+        r.function_load("#!lua name=lib\nredis.register_function('f', function(k, a) return redis.call('INCR', k[1]) end)")
+        for i in range(3):
+            write(r, rng, 400)
+            before, groups, functions = digest(r), streams(r), r.function_list()
+            restart(box)
+            until(30, lambda: r.info("persistence")["aof_enabled"] == 1, lambda: "the log to be on")
+            assert box.log().count(TOOK) == box.log().count(GOES_ON) == i + 1, box.log()[-3000:]
+            assert (digest(r), streams(r), r.function_list()) == (before, groups, functions)
+        assert ANEW not in box.log()
+        write(r, rng, 200)
+        r.set("last", 1)
+        settled(box, r)
+        want, groups, functions = digest(r), streams(r), r.function_list()
+        box.kill_control()
+        box.kill_dataplane()
+        check(box)
+        same_for_redis(box, want)
+        box.start()
+        r = box.client()
+        assert (digest(r), streams(r), r.function_list()) == (want, groups, functions), "the log has something else"
+    return lambda: with_box(test, appendfsync=policy, workers=workers, save="")
+
+
+def under_load():
+    """Who was answered with appendfsync always keeps it: over warm restarts, and a kill of everything behind them."""
+    def test(box):
+        box.start()
+        writers = [Writer(box, i) for i in range(3)]
+        for w in writers:
+            w.start()
+        try:
+            for i in range(4):
+                before = [w.writes for w in writers]
+                until(120, lambda: all(w.writes > n + 20 for w, n in zip(writers, before)), lambda: "writers to write\n" + box.log()[-2000:])
+                if i < 3:
+                    restart(box)
+            box.kill_control()
+            box.kill_dataplane()
+        finally:
+            for w in writers:
+                w.over = True
+            for w in writers:
+                w.join(60)
+        assert box.log().count(TOOK) == 3, box.log()[-3000:]
+        check(box)
+        box.start()
+        r = box.client()
+        for w in writers:
+            w.check(r)
+        return f"{sum(w.writes for w in writers)} writes"
+    return lambda: with_box(test, appendfsync="always", workers=2, save="")
+
+
+def killed():
+    """What kill -9 leaves is not believed; the log is."""
+    def test(box):
+        box.start()
+        r = client(box)
+        r.set("a", 1)
+        settled(box, r)
+        pid = box.dataplane_pid()
+        os.kill(pid, signal.SIGKILL)
+        until(60, lambda: not alive(pid) and box.dataplane_pid() not in (0, pid), lambda: "another dataplane")
+        box.wait("serving", 120)
+        assert client(box).get("a") == b"1"
+        assert TOOK not in box.log() and GOES_ON not in box.log()
+        r.set("b", 2)
+        restart(box)
+        assert box.log().count(TOOK) == box.log().count(GOES_ON) == 1
+        assert client(box).mget("a", "b") == [b"1", b"2"]
+    return lambda: with_box(test, appendfsync="always", save="")
+
+
+def turned_on_meanwhile():
+    """The log was begun when the dataplane was restarted: memory has more than any file."""
+    def test(box):
+        box.start()
+        r = client(box)
+        fill(r)
+        r.config_set("appendonly", "yes")
+        restart(box)  # perhaps in the middle of the first base, perhaps behind it
+        assert TOOK in box.log()
+        until(60, lambda: r.info("persistence")["aof_enabled"] == 1 and r.info("persistence")["aof_rewrite_in_progress"] == 0 and
+              r.info("persistence")["aof_last_write_status"] == "ok", lambda: f"a base: {r.info('persistence')}\n{box.log()[-2000:]}")
+        r.set("behind", 1)
+        settled(box, r)
+        want = digest(r)
+        box.directives["appendonly"] = "yes"
+        box.kill_control()
+        box.kill_dataplane()
+        check(box)
+        box.start()
+        assert digest(box.client()) == want
+    return lambda: with_box(test, appendonly="no", save="")
+
+
+def full_disk():
+    """The disk does not take what the dataplane has done: memory is taken over, and becomes a new base as soon as there is room."""
+    def test(box):
+        box.data.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "aof", box.data], check=True)
+        try:
+            box.start()
+            r = client(box)
+            try:
+                for n in range(100000):
+                    r.set(f"k{n}", "x" * 20000)
+                raise AssertionError("nobody noticed that the disk is full")
+            except redis.ResponseError as e:
+                assert "MISCONF" in str(e), e
+            keys = r.dbsize()
+            restart(box)
+            until(30, lambda: ANEW in box.log(), lambda: box.log()[-3000:])
+            assert client(box).dbsize() == keys
+            subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
+            until(60, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "a new base\n" + box.log()[-2000:])
+
+            def writes():
+                try:
+                    return r.set("again", 1)
+                except redis.ResponseError:
+                    return False
+            until(30, writes, lambda: "writes to be taken again")
+            settled(box, r)
+            want = digest(r)
+            box.kill_control()
+            box.kill_dataplane()
+            check(box)
+            box.start()
+            assert digest(box.client()) == want
+        finally:
+            box.stop()
+            subprocess.run(["umount", "-l", box.data])
+    return lambda: with_box(test, save="")
+
+
+TESTS = [("the log goes on behind a warm restart, one worker", goes_on("everysec", 1)),
+         ("the same with always and two workers", goes_on("always", 2)),
+         ("nothing acknowledged is lost over warm restarts and a kill", under_load()),
+         ("kill -9: the log is loaded, and the next restart is warm again", killed()),
+         ("the log is turned on, and the dataplane restarted", turned_on_meanwhile()),
+         ("a full disk and a warm restart", full_disk())]
+
+tap = Tap()
+for name, test in TESTS:
+    if not WORDS or any(w in name for w in WORDS):
+        tap.run(name, test)
+sys.exit(tap.end())
