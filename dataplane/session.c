@@ -494,7 +494,7 @@ struct request *batch_prepare(struct batch *b, unsigned i)
     struct request *rq = &b->rq[i];
     struct session *s = b->session[i];
     b->in_row &= ~(UINT32_C(1) << i);
-    command_prepare(rq, &s->worker->env, &s->client, ROW_ARGS, rq->argv);
+    command_prepare(rq, &s->worker->env, &s->client, rq->argc, rq->argv);
     return rq;
 }
 
@@ -503,26 +503,24 @@ struct request *batch_prepare(struct batch *b, unsigned i)
 static size_t batch_add_row(struct session *s, struct batch *b, struct slice window, bool gathered)
 {
     struct worker *w = s->worker;
-    const struct command *cmd = s->reader || w->paused || b->hops_to ? NULL : row_follows(&w->env, &s->client, w->reader.note);
-    if (!cmd)
-        return 0;
     uint32_t end[BATCH_REQUESTS];
-    unsigned room = (BATCH_ARGS - b->args) / ROW_ARGS, most = BATCH_REQUESTS - b->n;
-    struct slice *argv = b->argv + b->args;
-    struct mark from = session_mark(s);
-    unsigned n = row_read(&w->env, &s->client, &w->reader, window, &b->ahead, argv, end, most < room ? most : room);
+    const unsigned at = b->n;
+    struct request *rq = &b->rq[at];
+    const struct mark from = session_mark(s);
+    if (s->reader || w->paused || b->hops_to || !row_may(&w->env, &s->client))
+        return 0;
+    unsigned n = row_read(&w->env, &s->client, window, &b->ahead, b->argv + b->args, BATCH_ARGS - b->args, rq, end,
+                          BATCH_REQUESTS - at);
     if (n == 0)
         return 0;
-    b->row_command = cmd;
-    b->args += n * ROW_ARGS;
-    for (unsigned i = 0; i < n; i++, argv += ROW_ARGS, b->n++) {
-        b->in_row |= UINT32_C(1) << b->n;
-        b->rq[b->n].argv = argv;
-        b->session[b->n] = s;
-        b->times.family[b->n] = cmd->family;
-        b->after[b->n] = from;
-        *(gathered ? &b->after[b->n].query_off : &b->after[b->n].rx_off) += end[i];
+    for (unsigned i = 0; i < n; i++) {
+        b->session[at + i] = s;
+        b->times.family[at + i] = rq[i].cmd->family;
+        b->after[at + i] = (struct mark){from.rx_off + (gathered ? 0 : end[i]), from.query_off + (gathered ? end[i] : 0)};
     }
+    b->n = at + n;
+    b->args = (unsigned)(rq[n - 1].argv + rq[n - 1].argc - b->argv);
+    b->in_row |= (uint32_t)((UINT64_C(1) << b->n) - (UINT64_C(1) << at));
     return end[n - 1];
 }
 
@@ -587,8 +585,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
         if (window.len == 0)
             return PARSE_DONE;
         size_t used = 0, need = 0;
-        if (s->worker->reader.note && s->worker->reader.note == s->worker->row_note &&
-            (used = batch_add_row(s, b, window, gathered)) > 0) {
+        if (row_form_of(window) && (used = batch_add_row(s, b, window, gathered)) > 0) {
             session_read(s, gathered, used);
             continue;
         }

@@ -241,7 +241,7 @@ static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
         return 0;
     while (i + n < b->n && b->session[i + n] == s && b->in_row >> (i + n) & 1)
         n++;
-    return row_run(&w->env, &s->client, b->row_command, &b->ahead, b->rq[i].argv, i, n, session_write_begin(s));
+    return row_run(&w->env, &s->client, &b->ahead, i, &b->rq[i], n, session_write_begin(s));
 }
 
 static void run(struct worker *w, struct batch *b)
@@ -616,7 +616,6 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .owns_ctx = w->queue,
     };
     resp_reader_init(&w->reader);
-    w->row_note = row_note();
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);

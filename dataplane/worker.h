@@ -31,8 +31,7 @@ struct batch { /* requests read together, executed together */
     unsigned n, args;
     unsigned at; /* the one that is executed */
     int until_sample; /* requests, to the next one that is counted (hotkeys.h) */
-    uint32_t in_row; /* a bit for each that was read by row.h: of its request only argv is there */
-    const struct command *row_command; /* theirs */
+    uint32_t in_row; /* a bit for each that was read by row.h: of its request only cmd, argc and argv are there */
     uint32_t behind; /* a bit for each that can hop in one job with the one before it */
     unsigned hops_to; /* the last one that was read does, to this worker plus one; 0: it does not hop so */
     struct request rq[BATCH_REQUESTS];
@@ -139,7 +138,6 @@ struct worker {
     struct batch batch;
     struct wiretime times;
     struct resp_reader reader; /* of requests that arrive whole */
-    const void *row_note; /* command/row.h */
     struct session_out out;
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;

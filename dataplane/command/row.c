@@ -1,73 +1,227 @@
-/* row.c: GETs in a row. https://redis.io/docs/latest/commands/get/ */
+/* row.c: GETs and SETs in a row. https://redis.io/docs/latest/commands/get/, set/ */
 #include "command/row.h"
 
 #include "command/acl.h"
+#include "command/latency.h"
+#include "command/string_commands.h"
 #include "command/table.h"
 #include "resp/bulk.h"
+#include "resp/reader.h"
 
-static bool is_usual(const struct command_env *env, const struct client *c)
+struct row_form row_forms[8];
+
+static void add_form(const char *begin, const char *name, command_handler *run)
 {
-    enum { UNUSUAL = CLIENT_UNUSUAL | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_COUNTED | CLIENT_INTERNAL };
-    return (c->flags & (CLIENT_AUTHENTICATED | UNUSUAL)) == CLIENT_AUTHENTICATED && !env->observers;
+    const struct command_slot *slot = command_slot_find(slice_str(name));
+    if (!slot || slot->cmd->run != run)
+        return;
+    struct row_form *form = &row_forms[begin[1] & 7];
+    memcpy(form->begin, begin, strlen(begin));
+    form->cmd = slot->cmd;
 }
 
-const struct command *row_follows(const struct command_env *env, const struct client *c, const void *note)
+void row_init(void)
 {
-    const struct command_slot *slot = note;
-    return slot && slot->in_rows && is_usual(env, c) ? slot->cmd : NULL;
+    memset(row_forms, 0, sizeof row_forms);
+    add_form("*2\r\n$3\r\nget\r\n", "get", get_command);
+    add_form("*3\r\n$3\r\nset\r\n", "set", set_command);
+    add_form("*5\r\n$3\r\nset\r\n", "set", set_command);
 }
 
-unsigned row_read(const struct command_env *env, const struct client *c, const struct resp_reader *r,
-                  struct slice window, struct ahead_row *ahead, struct slice *argv, uint32_t *end,
-                  unsigned most)
+/* -- reading -- */
+
+enum { GET_ARGS = 2, SET_ARGS = 3, SET_TIME_ARGS = 5, NAME_AT = 8, NAME_LEN = 3, BEGIN = 13 };
+
+/* The argument at p, of up to 999 bytes; returns what is behind it, NULL if it is anything else or not whole. */
+static inline const uint8_t *small_arg(const uint8_t *p, const uint8_t *stop, struct slice *arg)
+{
+    size_t len, left = (size_t)(stop - p), header = left < 6 || *p != '$' ? 0 : resp_small_length(p, &len);
+    if (!header || left < header + len + 2)
+        return NULL;
+    *arg = (struct slice){p + header, len};
+    return p + header + len + 2;
+}
+
+/* EX or PX. */
+static inline bool is_time_word(struct slice word)
+{
+    return word.len == 2 && ((word.p[0] | 0x20) == 'e' || (word.p[0] | 0x20) == 'p') && (word.p[1] | 0x20) == 'x';
+}
+
+/* The arguments of a request of this form at p; returns what is behind it, or NULL. */
+static inline const uint8_t *row_args(const uint8_t *p, const uint8_t *stop, unsigned argc, struct slice *argv)
+{
+    argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
+    p = small_arg(p + BEGIN, stop, &argv[1]);
+    if (argc == GET_ARGS || !p)
+        return p;
+    p = small_arg(p, stop, &argv[2]);
+    if (argc == SET_ARGS || !p)
+        return p;
+    p = small_arg(p, stop, &argv[3]);
+    p = p && is_time_word(argv[3]) ? small_arg(p, stop, &argv[4]) : NULL;
+    return p;
+}
+
+unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
+                  struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most)
 {
     const struct keyspace *ks = env->ks;
     const struct shard *shard = ks->shard[env->self];
-    unsigned n = 0;
+    const struct row_form *form;
     bool alone = ks->shards == 1;
     const uint8_t *p = window.p, *stop = window.p + window.len;
-    for (struct slice key; n < most && resp_second_alike(r, (struct slice){p, (size_t)(stop - p)}, &key);
-         n++) {
-        if (!alone && keyspace_shard_of(ks, key) != env->self)
+    unsigned n = 0;
+    most = most < room / ROW_ARGS ? most : room / ROW_ARGS;
+    for (; n < most && (form = row_form_of((struct slice){p, (size_t)(stop - p)})); n++) {
+        unsigned argc = p[1] - '0';
+        if (!(p = row_args(p, stop, argc, argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
-        argv[0] = (struct slice){p + r->begin_arg.off, r->begin_arg.len};
-        argv[1] = key;
-        argv += ROW_ARGS;
-        p = key.p + key.len + 2;
+        store_ahead(shard, ahead, c->db, key_hash(argv[1], ks->seed));
+        rq[n].cmd = form->cmd;
+        rq[n].argc = (int)argc;
+        rq[n].argv = argv;
+        argv += argc;
         end[n] = (uint32_t)(p - window.p);
-        store_ahead(shard, ahead, c->db, key_hash(key, ks->seed));
     }
     return n;
 }
 
-/* How many of n may run: up to the next one whose time is taken. */
-static inline unsigned unmeasured(const struct command_env *env, const struct command_stats *stats,
-                                  unsigned n)
+/* -- running -- */
+
+struct row {
+    struct command_env *env;
+    struct client *c;
+    struct shard *shard;
+    const struct rights *limits; /* NULL: the client may do everything */
+    struct ahead_row *ahead;
+    uint8_t *cur, *end; /* of the reply */
+};
+
+/* How many of n calls may run: up to the next one whose time is taken. */
+static inline unsigned unmeasured(const struct command_stats *stats, unsigned n)
 {
-    unsigned left = env->conf->times_all ? 0 : (unsigned)-stats->calls & (COMMAND_MEASURE_EACH - 1);
+    unsigned left = (unsigned)-stats->calls & (COMMAND_MEASURE_EACH - 1);
     return n < left ? n : left;
 }
 
-unsigned row_run(struct command_env *env, struct client *c, const struct command *cmd,
-                 struct ahead_row *ahead, const struct slice *argv, unsigned first, unsigned n,
-                 struct resp_writer *out)
+/* Writes eight bytes; returns where the null ends. */
+static inline uint8_t *put_null(uint8_t *p, unsigned proto)
 {
-    struct command_stats *stats = &env->stats[cmd->id];
-    struct shard *s = env->ks->shard[env->self];
+    memcpy(p, proto == 2 ? "$-1\r\n\0\0" : "_\r\n\0\0\0\0", 8);
+    return p + (proto == 2 ? 5 : 3);
+}
+
+/* GETs, one behind the other, whose look-ups begin at `first`; how many are replied to. */
+static inline unsigned run_gets(struct row *row, const struct request *rq, unsigned first, unsigned n)
+{
+    struct command_stats *stats = &row->env->stats[rq->cmd->id];
     struct slice text[AHEAD_ROW];
-    uint8_t *cur = out->cur;
-    unsigned i = 0, most = is_usual(env, c) ? unmeasured(env, stats, n) : 0;
-    if (__builtin_expect(!(c->flags & CLIENT_UNLIMITED), 0))
-        most = rights_in_row(&acl_user_of(env, c)->rights, cmd, argv + 1, ROW_ARGS, most);
-    most = store_texts_ahead(s, c->db, ahead, first, most, argv + 1, ROW_ARGS, text);
-    for (; i < most && bulk_is_short(out->end - cur, text[i].len); i++)
-        cur = put_bulk(cur, text[i].p, text[i].len);
-    store_count_hits(s, i);
-    out->cur = cur;
+    uint8_t *cur = row->cur, *const end = row->end;
+    unsigned i = 0, misses = 0, most = unmeasured(stats, n);
+    if (__builtin_expect(row->limits != NULL, 0))
+        most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
+    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, text);
+    for (; i < most; i++) {
+        const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
+        if (!bulk_is_short(end - cur, value.len))
+            break;
+        if (__builtin_expect(value.p != NULL, 1)) {
+            cur = put_bulk(cur, value.p, value.len);
+        } else {
+            cur = put_null(cur, row->c->proto);
+            misses++;
+        }
+    }
+    store_count_looks(row->shard, i - misses, misses);
+    row->cur = cur;
     stats->calls += i;
+    return i;
+}
+
+/* When a SET's key expires, 0: never. False if that is not a plain number of milliseconds or seconds. */
+static inline bool time_of(const struct request *rq, uint64_t *at)
+{
+    enum { DIGITS = 12 };
+    uint64_t left = 0;
+    *at = 0;
+    if (rq->argc == SET_ARGS)
+        return true;
+    struct slice text = rq->argv[4];
+    if (text.len - 1 >= DIGITS || text.p[0] == '0')
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = text.p[i] - '0';
+        if (digit > 9)
+            return false;
+        left = left * 10 + digit;
+    }
+    bool seconds = (rq->argv[3].p[0] | 0x20) == 'e';
+    *at = left * (seconds ? 1000 : 1);
+    return true;
+}
+
+/* One SET; false if it is not done. */
+static inline bool run_set(struct row *row, const struct request *rq, unsigned at)
+{
+    static const char ok[8] = "+OK\r\n";
+    enum { OK = 5 };
+    const struct command_env *env = row->env;
+    struct command_stats *stats = &env->stats[rq->cmd->id];
+    uint64_t left;
+    if (!unmeasured(stats, 1) || row->end - row->cur < (ptrdiff_t)sizeof ok || !time_of(rq, &left) ||
+        turn_bytes(rq->argv[2].len) > env->turn_work || latency_watched(env) ||
+        (__builtin_expect(row->limits != NULL, 0) && !rights_in_row(row->limits, rq->cmd, rq->argv + 1, 1, 1)) ||
+        !store_put_ahead(row->shard, row->c->db, row->ahead, at, rq->argv[1], rq->argv[2],
+                         left ? left + env->now_ms : 0))
+        return false;
+    memcpy(row->cur, ok, sizeof ok);
+    row->cur += OK;
+    stats->calls++;
+    return true;
+}
+
+/* How many GETs there are from here on. */
+static inline unsigned gets_of(const struct request *rq, unsigned n)
+{
+    unsigned i = 0;
+    while (i < n && rq[i].argc == GET_ARGS)
+        i++;
+    return i;
+}
+
+/* Requests of both kinds until one is not done; how many are. */
+static inline unsigned run_both(struct row *row, unsigned first, const struct request *rq, unsigned n)
+{
+    unsigned i = 0;
+    while (i < n) {
+        unsigned gets = gets_of(rq + i, n - i);
+        if (gets) {
+            unsigned done = run_gets(row, rq + i, first + i, gets);
+            i += done;
+            if (done < gets)
+                break;
+        } else if (run_set(row, rq + i, first + i)) {
+            i++;
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
+unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
+                 const struct request *rq, unsigned n, struct resp_writer *out)
+{
+    if (!row_may(env, c) || env->conf->times_all)
+        return 0;
+    const struct rights *limits = c->flags & CLIENT_UNLIMITED ? NULL : &acl_user_of(env, c)->rights;
+    struct row row = {env, c, env->ks->shard[env->self], limits, ahead, out->cur, out->end};
+    unsigned i = run_both(&row, first, rq, n);
+    out->cur = row.cur;
     count_add(env->counters, COUNTER_commands_processed, i);
     c->commands += i;
     c->last_ms = env->now_ms;
-    c->last_command = i ? cmd : c->last_command;
+    c->last_command = i ? rq[i - 1].cmd : c->last_command;
     return i;
 }

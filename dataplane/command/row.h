@@ -1,30 +1,52 @@
-/* row.h: GETs one behind the other, as clients that read in pipelines send them, in loops of their own: what
- * is the same for all of them is looked at once. Whatever is unusual about one ends the row before it, and it
- * goes the general way (command_prepare, command_execute), which gives the same reply. */
+/* row.h: GETs and SETs one behind the other, as clients that pipeline send them, in loops of their own: what is the
+ * same for all of them is looked at once. Whatever is unusual about one ends the row before it, and it goes the
+ * general way (command_prepare, command_execute), which gives the same reply; and whatever looks on while commands run
+ * (env->observers: a log, a snapshot, tracking, notifications, ...) has all of them go there.
+ *
+ * A row is GET key, SET key value and SET key value EX|PX time, with arguments of up to 999 bytes, in any order. */
 #pragma once
+#include "base/bytes.h"
 #include "command/command.h"
-#include "resp/reader.h"
 
-enum { ROW_ARGS = 2 };
+enum { ROW_ARGS = 5 /* the most that a request of a row has */ };
 
-/* The note of requests that may go in rows, for a quick look; NULL: of none. Until command_table_init() is called again. */
-const void *row_note(void);
+struct row_form {
+    uint8_t begin[16]; /* header and first argument, its letters small; zero if there is none */
+    const struct command *cmd;
+};
+extern struct row_form row_forms[8] __attribute__((visibility("hidden"))); /* by the header's digit, its lowest bits */
 
-/* The command, if row_read() may go on behind a request for which command_prepare_noted() left this note; or
- * NULL. */
-const struct command *row_follows(const struct command_env *env, const struct client *c, const void *note);
+/* Fills row_forms from the table; for command_table_init(). A command of another name has no rows. */
+void row_init(void);
 
-/* Reads GETs that begin as the last request did from the window's beginning, at most `most` (and there is
- * room in the row): each with a key of this worker's shard, for which memory is asked ahead. Argument
- * slices go to argv, ROW_ARGS each; end[i] is where request i ends in the window. Returns how many they are.
- */
-unsigned row_read(const struct command_env *env, const struct client *c, const struct resp_reader *r,
-                  struct slice window, struct ahead_row *ahead, struct slice *argv, uint32_t *end,
-                  unsigned most);
+/* The form of the request that the window begins with, if it may go in rows by how it begins; or NULL. */
+static inline const struct row_form *row_form_of(struct slice window)
+{
+    enum { SAME = (1 << 13) - 1 };
+    if (window.len < sizeof row_forms[0].begin)
+        return NULL;
+    const struct row_form *form = &row_forms[window.p[1] & 7];
+    __m128i small = _mm_or_si128(bytes_load16(window.p), _mm_setr_epi32(0, 0, 0x202020, 0));
+    unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(small, bytes_load16(form->begin)));
+    return (same & SAME) == SAME ? form : NULL;
+}
 
-/* Replies to GETs first ... first + n - 1 of the row, their arguments from argv on, as long as they are of
- * the usual kind: the hint has found a short string. Counts them. Returns how many were replied to: the next
- * one, if there is one, goes the general way. */
-unsigned row_run(struct command_env *env, struct client *c, const struct command *cmd,
-                 struct ahead_row *ahead, const struct slice *argv, unsigned first, unsigned n,
-                 struct resp_writer *out);
+/* May requests of this client go in rows now? */
+static inline bool row_may(const struct command_env *env, const struct client *c)
+{
+    enum { UNUSUAL = CLIENT_UNUSUAL | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_COUNTED | CLIENT_INTERNAL };
+    return (c->flags & (CLIENT_AUTHENTICATED | UNUSUAL)) == CLIENT_AUTHENTICATED && !env->observers;
+}
+
+/* Reads requests that may go in rows, whole ones, from the window's beginning, at most `most` (and there is room in
+ * the row of look-ups): each with a key of this worker's shard, for which memory is asked ahead. Of rq[i] cmd, argc and
+ * argv are set, the latter from argv on, one request's behind the other's, in `room` slices; end[i] is where request i
+ * ends in the window. Returns how many they are. */
+unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
+                  struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most);
+
+/* Runs and replies to requests of the row rq[0] ... rq[n - 1], whose look-ups begin at `first`, as long as they are of the
+ * usual kind: a GET finds a short string, or nothing, and a SET room, and nobody waits for keys. Counts them. Returns how
+ * many are done: the next one, if there is one, has changed nothing and goes the general way. */
+unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
+                 const struct request *rq, unsigned n, struct resp_writer *out);

@@ -88,14 +88,6 @@ const struct command_slot *command_slot_find(struct slice name)
     }
 }
 
-const void *row_note(void)
-{
-    for (unsigned i = 0; i <= table.mask; i++)
-        if (table.slot[i].len && table.slot[i].in_rows)
-            return &table.slot[i];
-    return NULL;
-}
-
 const struct command *command_sub_find(const struct command *container, struct slice name)
 {
     for (const struct command *sub = container->sub; sub && sub->name; sub++)
@@ -133,7 +125,6 @@ static bool insert_name(const char *name, const struct command *cmd, char *error
                                 .exact = s.len <= 16 && letters_only(name),
                                 .arity = cmd->arity,
                                 .container = cmd->sub != NULL,
-                                .in_rows = cmd->run == get_command,
                                 .family = cmd->family};
     fold_name(s, &slot.head, &slot.tail);
     unsigned i = slot_of(slot.head, slot.tail, s.len);
@@ -302,7 +293,9 @@ bool command_table_init(const char *const *rename, char *error, size_t size)
     bool good = check_renames(rename, error, size);
     for (unsigned i = 0; good && i < table.top; i++)
         good = name_command(&table.row[i], renamed(rename, table.row[i].name), error, size);
-    if (!good)
+    if (good)
+        row_init();
+    else
         command_table_free();
     return good;
 }

@@ -11,7 +11,6 @@ struct command_slot {    /* one name of the open-addressed table; two a cache li
     bool exact; /* the folded words decide alone (letters only, 16 at most) */
     int16_t arity;
     bool container;
-    bool in_rows; /* row.h has a way of its own for it */
     uint8_t family;
 };
 

@@ -110,17 +110,3 @@ static inline bool resp_begins_alike(const struct resp_reader *r, struct slice w
     unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes_load16(w.p), bytes_load16(r->begin)));
     return (same & r->begin_mask) == r->begin_mask;
 }
-
-/* The second and last argument of a request at the window's beginning that begins as the last one did. False if
- * that had not two, or this is anything else, or not whole. */
-static inline bool resp_second_alike(const struct resp_reader *r, struct slice w, struct slice *second)
-{
-    size_t len, header, begin = r->begin_len;
-    if (r->begin_argc != 2 || !resp_begins_alike(r, w) || w.len - begin < 6 || w.p[begin] != '$')
-        return false;
-    header = resp_small_length(w.p + begin, &len);
-    if (!header || w.len - begin < header + len + 2)
-        return false;
-    *second = (struct slice){w.p + begin + header, len};
-    return true;
-}

@@ -173,11 +173,12 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
 /* GET's usual case, without a call: the text of a live string that lies in its entry and that the hint has found;
  * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
-/* The same for up to n look-ups of a row from `first` on, `stride` names apart, with the steps of those behind them, up to
- * the first one that is something else: returns how many texts there are. Hits are the caller's to count. */
+/* The same for up to n look-ups of a row in one database from `first` on, `stride` names apart, with the steps of those
+ * behind them, up to the first one that is something else: returns how many texts there are. One whose p is NULL: there
+ * is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, struct slice *text);
-void store_count_hits(struct shard *s, unsigned n);
+void store_count_looks(struct shard *s, unsigned hits, unsigned misses);
 
 /* -- an entry
  * --------------------------------------------------------------------------------------------------- */
@@ -217,6 +218,12 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
 /* The same with a hint, or NULL. */
 enum store_result store_set_string_ahead(struct shard *s, unsigned db, const struct key *k, struct slice value,
                                          uint64_t expire_at, unsigned flags, const struct ahead *a);
+
+/* SET's usual case, as the i-th look-up of a row, with the steps of those behind it: makes room as before a command that
+ * may take memory, then stores. False, and nothing stored: somebody waits for keys or watches some, or there is no room;
+ * go the general way. */
+bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned i, struct slice name,
+                     struct slice value, uint64_t expire_at);
 
 /* Stores an integer into a new or existing string (INCR and its kin), keeping the expiry. */
 enum store_result store_set_int(struct shard *s, unsigned db, const struct key *k, int64_t value);

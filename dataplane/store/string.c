@@ -254,6 +254,18 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
     return store_set_string_ahead(s, db, k, value, expire_at, flags, NULL);
 }
 
+bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned i, struct slice name,
+                     struct slice value, uint64_t expire_at)
+{
+    const struct key k = {name, r->at[i].hash};
+    if (s->waits.nodes)
+        return false;
+    store_look_ahead(s, r, i);
+    if (s->heap.used > s->limit && shard_make_room(s, 0) != STORE_OK)
+        return false;
+    return store_set_string_ahead(s, db, &k, value, expire_at, 0, &r->at[i]) == STORE_OK;
+}
+
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
 {
     struct db *db = &s->db[number];

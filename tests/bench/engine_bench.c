@@ -140,11 +140,12 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
     while (batch->n < most && taken < at.len) {
         struct slice window = {at.p + taken, at.len - taken};
         size_t used = 0, need = 0;
-        const struct command *in_rows = most > 1 ? row_follows(env, b->e->client, reader->note) : NULL;
-        unsigned more = in_rows ? row_read(env, b->e->client, reader, window, &batch->ahead, argv, batch->end, most - batch->n) : 0;
-        for (unsigned i = 0; i < more; i++, argv += ROW_ARGS, batch->n++) {
-            batch->rq[batch->n].argv = argv;
-            batch->rq[batch->n].cmd = in_rows;
+        unsigned more = most > 1 && row_may(env, b->e->client)
+                            ? row_read(env, b->e->client, window, &batch->ahead, argv, ROW_ARGS * BATCH_MAX,
+                                       &batch->rq[batch->n], batch->end, most - batch->n)
+                            : 0;
+        for (unsigned i = 0; i < more; i++, batch->n++) {
+            argv += batch->rq[batch->n].argc;
             batch->in_row[batch->n] = true;
         }
         taken += more ? batch->end[more - 1] : 0;
@@ -182,11 +183,11 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
         while (same < batch.n && batch.in_row[same])
             same++;
         if (same > i)
-            i += row_run(env, b->e->client, batch.rq[i].cmd, &batch.ahead, batch.rq[i].argv, i, same - i, &w);
+            i += row_run(env, b->e->client, &batch.ahead, i, &batch.rq[i], same - i, &w);
         if (i == batch.n)
             break;
         if (batch.in_row[i]) {
-            command_prepare(&batch.rq[i], env, b->e->client, ROW_ARGS, batch.rq[i].argv);
+            command_prepare(&batch.rq[i], env, b->e->client, batch.rq[i].argc, batch.rq[i].argv);
         }
         if (most > 1)
             store_look_ahead(env->ks->shard[0], &batch.ahead, i);

@@ -334,6 +334,19 @@ static bool run_request(struct server *s, struct connection *c, struct slice win
     return !(c->client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
 }
 
+/* Runs what the window begins with, if it goes in rows as in a worker. Returns how many bytes. */
+static size_t run_row(struct server *s, struct connection *c, struct slice window)
+{
+    if (s->interleaved || c->reader.state != RESP_STATE_START || c->reader.scanned)
+        return 0;
+    s->engine->client = c->client;
+    size_t used = engine_row(s->engine, window);
+    put(c, s->engine->reply, s->engine->reply_len);
+    if (used)
+        serve_keys(s);
+    return used;
+}
+
 /* Runs every complete request of the input. False when the connection must close. */
 static bool run_requests(struct server *s, struct connection *c)
 {
@@ -343,9 +356,13 @@ static bool run_requests(struct server *s, struct connection *c)
     enum resp_result got = RESP_MORE;
     size_t used = 0, need = 0;
     bool ok = true;
-    while (ok && window.len && !c->job &&
-           (got = resp_read(&c->reader, &limits, window, &used, &need)) == RESP_REQUEST) {
-        ok = c->reader.argc == 0 || run_request(s, c, window);
+    while (ok && window.len && !c->job) {
+        if (!(used = run_row(s, c, window))) {
+            got = resp_read(&c->reader, &limits, window, &used, &need);
+            if (got != RESP_REQUEST)
+                break;
+            ok = c->reader.argc == 0 || run_request(s, c, window);
+        }
         window.p += used;
         window.len -= used;
     }

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "command/acl.h"
+#include "command/row.h"
 #include "command/transaction.h"
 #include "base/coroutine.h"
 #include "resp/reader.h"
+#include "store/waits.h"
 #include "script/script.h"
 
 enum { MAX_PAIRS = 64, MAX_ARGS = 4096 };
@@ -332,19 +334,24 @@ static void run_in_slices(struct engine *e, struct resp_writer *out)
     e->request.turn = NULL;
 }
 
+static void run_into(struct engine *e, struct resp_writer *out, int argc, const struct slice *argv)
+{
+    command_prepare(&e->request, &e->env, e->client, argc, argv);
+    e->result = command_execute(&e->request, out);
+    while (e->result == CMD_ELSEWHERE || (e->result == CMD_LONG && !e->leaves_long)) {
+        if (e->result == CMD_LONG)
+            run_in_slices(e, out); /* a script may find that it needs all shards */
+        else
+            e->result = command_execute(&e->request, out); /* every shard is here */
+    }
+}
+
 static void run(struct engine *e, int argc, const struct slice *argv)
 {
     static const struct resp_sink ops = {grow};
     struct engine_sink sink = {.e = e};
     resp_writer_init(&sink.w, &ops, e->client->proto);
-    command_prepare(&e->request, &e->env, e->client, argc, argv);
-    e->result = command_execute(&e->request, &sink.w);
-    while (e->result == CMD_ELSEWHERE || (e->result == CMD_LONG && !e->leaves_long)) {
-        if (e->result == CMD_LONG)
-            run_in_slices(e, &sink.w); /* a script may find that it needs all shards */
-        else
-            e->result = command_execute(&e->request, &sink.w); /* every shard is here */
-    }
+    run_into(e, &sink.w, argc, argv);
     take_chunk(&sink.w);
     free(sink.chunk);
 }
@@ -402,6 +409,37 @@ const char *engine_feed(struct engine *e, const void *bytes, size_t len)
     resp_reader_reset(&reader);
     free(argv);
     return e->reply;
+}
+
+size_t engine_row(struct engine *e, struct slice window)
+{
+    static const struct resp_sink ops = {grow};
+    struct engine_sink sink = {.e = e};
+    struct slice argv[AHEAD_ROW * ROW_ARGS];
+    struct request rq[AHEAD_ROW];
+    uint32_t end[AHEAD_ROW];
+    struct ahead_row ahead;
+    clear_reply(e);
+    ahead_begin(&ahead);
+    unsigned n = row_may(&e->env, e->client)
+                     ? row_read(&e->env, e->client, window, &ahead, argv, AHEAD_ROW * ROW_ARGS, rq, end, AHEAD_ROW)
+                     : 0;
+    resp_writer_init(&sink.w, &ops, e->client->proto);
+    const struct waits *waits = shard_waits(e->env.ks->shard[e->env.self]);
+    for (unsigned i = 0, done; i < n; i += done ? done : 1) {
+        done = row_run(&e->env, e->client, &ahead, i, &rq[i], n - i, &sink.w);
+        e->in_rows += done;
+        if (done)
+            continue;
+        store_look_ahead(e->env.ks->shard[e->env.self], &ahead, i);
+        e->env.ahead = &ahead.at[i];
+        run_into(e, &sink.w, rq[i].argc, rq[i].argv);
+        e->env.ahead = NULL;
+        n = waits->nodes ? i + 1 : n; /* whoever waits for the key comes first */
+    }
+    take_chunk(&sink.w);
+    free(sink.chunk);
+    return n ? end[n - 1] : 0;
 }
 
 const char *engine_cmd(struct engine *e, const char *format, ...)

@@ -14,6 +14,7 @@
 struct engine {
     struct command_env env;
     bool leaves_long;      /* CMD_LONG is the caller's: see `request` */
+    uint64_t in_rows;      /* requests that engine_row() did not run the general way */
     uint64_t slices;       /* of commands that were run in slices, with ENGINE_SLICES in the environment */
     struct client *client; /* the one that engine_* calls speak for */
     struct client clients[8];
@@ -58,6 +59,10 @@ const char *engine_argv(struct engine *e, int argc, const struct slice *argv);
 /* Any number of requests as bytes; the replies one after the other. A protocol error is replied as the
  * session would. */
 const char *engine_feed(struct engine *e, const void *bytes, size_t len);
+
+/* The requests that the window begins with and that may go in rows (command/row.h), run as a worker does; their replies
+ * one after the other in e->reply. Returns how many bytes they are. */
+size_t engine_row(struct engine *e, struct slice window);
 
 /* Moves wall clock and monotonic clock. */
 void engine_sleep(struct engine *e, uint64_t ms);

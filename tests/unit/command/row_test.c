@@ -1,0 +1,324 @@
+/* row_test.c: GETs and SETs in rows do what they do one by one: the same replies, counts and keys, also where memory is
+ * full, an allocation fails, keys expire or somebody watches. */
+#include "engine.h"
+#include "command/row.h"
+#include "store/shard.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TEXT = 1 << 16, REQUESTS = 400, PIPELINES = 40 };
+
+struct pipeline {
+    char text[TEXT];
+    size_t len;
+};
+
+static uint32_t draw(uint64_t *x, uint32_t below)
+{
+    *x ^= *x << 13; /* xorshift64 (Marsaglia 2003) */
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return (uint32_t)(*x >> 20) % below;
+}
+
+/* A request as an array of bulks from words split at blanks. */
+static void add(struct pipeline *p, const char *line)
+{
+    unsigned words = 1;
+    for (const char *at = line; *at; at++)
+        words += *at == ' ';
+    p->len += (size_t)snprintf(p->text + p->len, TEXT - p->len, "*%u\r\n", words);
+    for (const char *at = line; words--; at++) {
+        size_t n = strcspn(at, " ");
+        p->len += (size_t)snprintf(p->text + p->len, TEXT - p->len, "$%zu\r\n%.*s\r\n", n, (int)n, at);
+        at += n;
+    }
+}
+
+static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
+{
+    static const char *const lines[] = {
+        "GET %s", "GET %s", "get %s", "GET %s", "SET %s %s", "set %s %s", "SET %s %s EX 100", "SET %s %s px 90000",
+        "SET %s %s PX 3", "SET %s 12345 ex 1", "SET %s 77", "SET %s %s NX", "SET %s %s EX 0", "SET %s %s PX -5",
+        "SET %s %s EX 10x", "SET %s %s EX 9999999999999999", "SET %s %s EX 012", "SET %s %s XX GET", "SET %s %s KEEPTTL",
+        "SET %s %s EY 10", "SET %s %s EXAT 1700000000", "DEL %s", "APPEND %s %s", "INCR %s", "LPUSH %s %s", "TTL %s",
+        "GET %s %s", "SET %s", "GETX %s", "STRLEN %s"};
+    static const uint16_t sizes[] = {0, 1, 3, 20, 44, 45, 64, 64, 98, 99, 100, 130, 254, 255, 400};
+    char name[16], value[512], line[600];
+    size_t n = sizes[draw(x, sizeof sizes / sizeof *sizes)];
+    snprintf(name, sizeof name, "k%u", draw(x, keys));
+    memset(value, 'a' + (int)draw(x, 26), n);
+    value[n] = 0;
+    /* half of it what usual clients send */
+    unsigned which = draw(x, draw(x, 2) ? 8 : sizeof lines / sizeof *lines);
+    snprintf(line, sizeof line, lines[which], name, value);
+    add(p, line);
+}
+
+static void make(struct pipeline *p, uint64_t *x, unsigned keys)
+{
+    p->len = 0;
+    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 2048; i++)
+        add_random(p, x, keys);
+}
+
+/* Feeds all of it with rows; the replies in *got, which is the caller's. */
+static void feed_rows(struct engine *e, const struct pipeline *p, char **got)
+{
+    size_t len = 0, room = 1;
+    *got = calloc(1, 1);
+    for (size_t at = 0; at < p->len;) {
+        struct slice window = {(const uint8_t *)p->text + at, p->len - at};
+        size_t used = engine_row(e, window);
+        if (!used) { /* one request: up to the next header */
+            const char *next = memmem(window.p + 1, window.len - 1, "\r\n*", 3);
+            used = next ? (size_t)(next + 2 - (const char *)window.p) : window.len;
+            engine_feed(e, window.p, used);
+        }
+        room += e->reply_len;
+        *got = realloc(*got, room);
+        memcpy(*got + len, e->reply, e->reply_len + 1);
+        len += e->reply_len;
+        at += used;
+    }
+}
+
+struct outcome {
+    char *replies[PIPELINES];
+    char digest[64];
+    uint64_t hits, misses, commands, errors, evicted, expired, get_calls, set_calls, client_commands, in_rows, dirty;
+};
+
+static uint64_t calls_of(const struct engine *e, const char *name)
+{
+    struct slice word = slice_str(name);
+    return e->stats[command_lookup(1, &word)->id].calls;
+}
+
+/* Plays the pipelines of a seed; every other one moves the clock. */
+static struct outcome play(const char *directives, uint64_t seed, unsigned keys, bool rows, unsigned chunk)
+{
+    struct outcome o = {0};
+    struct engine *e = engine_new(directives);
+    struct pipeline *p = malloc(sizeof *p);
+    e->chunk = chunk;
+    for (unsigned i = 0; i < PIPELINES; i++) {
+        make(p, &seed, keys);
+        if (rows)
+            feed_rows(e, p, &o.replies[i]);
+        else
+            o.replies[i] = strdup(engine_feed(e, p->text, p->len));
+        engine_sleep(e, i % 2 * 20);
+        if (i == PIPELINES / 2)
+            engine_cmd(e, "HELLO 3");
+    }
+    const uint64_t *v = e->counters.v;
+    o.hits = v[COUNTER_keyspace_hits], o.misses = v[COUNTER_keyspace_misses];
+    o.commands = v[COUNTER_commands_processed], o.errors = v[COUNTER_command_errors];
+    o.evicted = v[COUNTER_evicted_keys], o.expired = v[COUNTER_expired_keys];
+    o.get_calls = calls_of(e, "get"), o.set_calls = calls_of(e, "set");
+    o.client_commands = e->client->commands;
+    o.dirty = e->env.ks->shard[0]->dirty;
+    o.in_rows = e->in_rows;
+    snprintf(o.digest, sizeof o.digest, "%s", engine_cmd(e, "DEBUG DIGEST"));
+    free(p);
+    engine_free(e);
+    return o;
+}
+
+static void compare(const char *directives, uint64_t seed, unsigned keys, unsigned chunk)
+{
+    struct outcome a = play(directives, seed, keys, true, chunk), b = play(directives, seed, keys, false, chunk);
+    for (unsigned i = 0; i < PIPELINES; i++) {
+        CU_ASSERT(engine_same(a.replies[i], b.replies[i]));
+        free(a.replies[i]);
+        free(b.replies[i]);
+    }
+    CU_ASSERT(engine_same(a.digest, b.digest));
+    CU_ASSERT(a.digest[0] == '+' || a.digest[0] == '$');
+    CU_ASSERT(a.hits == b.hits && a.misses == b.misses && a.commands == b.commands && a.errors == b.errors);
+    CU_ASSERT_EQUAL(a.evicted, b.evicted);
+    CU_ASSERT_EQUAL(a.expired, b.expired);
+    CU_ASSERT_EQUAL(a.dirty, b.dirty);
+    CU_ASSERT_EQUAL(a.client_commands, b.client_commands);
+    CU_ASSERT(a.get_calls == b.get_calls && a.set_calls == b.set_calls);
+    CU_ASSERT(a.in_rows > a.commands / 4);
+    CU_ASSERT_EQUAL(b.in_rows, 0);
+}
+
+static void test_rows_do_what_commands_do(void)
+{
+    for (uint64_t seed = 1; seed < 5; seed++)
+        compare("enable-debug-command yes", 0x9e3779b97f4a7c15 * seed, seed % 2 ? 30 : 2000, seed < 3 ? 16384 : 256);
+}
+
+/* Victims are the same, too: the same random numbers are drawn in the same order. */
+static void test_rows_evict_what_commands_evict(void)
+{
+    static const char *const policies[] = {"allkeys-lru", "volatile-ttl", "allkeys-lfu", "noeviction"};
+    char directives[128];
+    for (unsigned i = 0; i < sizeof policies / sizeof *policies; i++) {
+        snprintf(directives, sizeof directives, "enable-debug-command yes\nmaxmemory 256kb\nmaxmemory-policy %s",
+                 policies[i]);
+        struct outcome a = play(directives, 99 + i, 5000, true, 16384), b = play(directives, 99 + i, 5000, false, 16384);
+        for (unsigned n = 0; n < PIPELINES; n++) {
+            CU_ASSERT(engine_same(a.replies[n], b.replies[n]));
+            free(a.replies[n]);
+            free(b.replies[n]);
+        }
+        CU_ASSERT(engine_same(a.digest, b.digest));
+        CU_ASSERT_EQUAL(a.evicted, b.evicted);
+        CU_ASSERT(a.evicted > 100 || i == 3);
+        CU_ASSERT(a.errors == b.errors && (a.errors > 100 || i != 3));
+    }
+}
+
+/* Each SET that was confirmed is there, each other one has changed nothing. */
+static void test_no_allocation_fails_in_silence(void)
+{
+    struct engine *e = engine_new("maxmemory-policy noeviction");
+    struct pipeline p = {.len = 0};
+    char line[64], *got;
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(line, sizeof line, i % 3 ? "SET key:%u value-of-some-length EX 100" : "SET key:%u another%u", i, i);
+        add(&p, line);
+    }
+    for (uint64_t n = 1;; n++) {
+        engine_cmd(e, "FLUSHALL");
+        uint64_t *fail_in = &e->env.ks->shard[0]->heap.fail_in;
+        *fail_in = n;
+        feed_rows(e, &p, &got);
+        bool passed = *fail_in != 0;
+        *fail_in = 0;
+        const char *at = got;
+        for (unsigned i = 0; i < 20; i++, at = strchr(at, '\n') + 1) {
+            bool stored = strncmp(at, "+OK\r\n", 5) == 0;
+            CU_ASSERT(stored || strncmp(at, "-OOM ", 5) == 0);
+            CU_ASSERT(engine_same(engine_cmd(e, "EXISTS key:%u", i), stored ? ":1\r\n" : ":0\r\n"));
+        }
+        CU_ASSERT_EQUAL(*at, 0);
+        free(got);
+        if (passed) {
+            CU_ASSERT(n > 20);
+            break;
+        }
+    }
+    engine_free(e);
+}
+
+static struct pipeline two_sets;
+
+static size_t rows_of(struct engine *e)
+{
+    two_sets.len = 0;
+    add(&two_sets, "SET k 1");
+    add(&two_sets, "SET k 2");
+    uint64_t before = e->in_rows;
+    engine_row(e, (struct slice){(const uint8_t *)two_sets.text, two_sets.len});
+    return e->in_rows - before;
+}
+
+/* The first one goes the general way: there is no room for its reply yet. */
+static void test_whoever_looks_on_has_no_rows(void)
+{
+    struct engine *e = engine_new(NULL);
+    EXPECT(e, "PING", "+PONG\r\n"); /* the first command looks who the client is */
+    rows_of(e);
+    CU_ASSERT_EQUAL(rows_of(e), 1);
+    for (unsigned bit = 1; bit <= OBSERVE_LOG; bit <<= 1) {
+        e->env.observers = bit;
+        CU_ASSERT(!row_may(&e->env, e->client));
+    }
+    e->env.observers = 0;
+    static const uint32_t flags[] = {CLIENT_REPLY_OFF, CLIENT_MULTI, CLIENT_NO_TOUCH, CLIENT_CLUSTER};
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+        e->client->flags |= flags[i];
+        CU_ASSERT(!row_may(&e->env, e->client));
+        e->client->flags &= ~flags[i];
+    }
+    e->client->flags &= ~(uint32_t)CLIENT_UNLIMITED;
+    CU_ASSERT(!row_may(&e->env, e->client));
+    e->client->flags |= CLIENT_UNLIMITED;
+    struct client *writer = e->client, *watcher = engine_connect(e);
+    e->client = watcher;
+    EXPECT(e, "WATCH k", "+OK\r\n");
+    EXPECT(e, "MULTI", "+OK\r\n");
+    e->client = writer;
+    CU_ASSERT_EQUAL(rows_of(e), 0);
+    e->client = watcher;
+    EXPECT(e, "EXEC", "*-1\r\n");
+    e->client = writer;
+    CU_ASSERT_EQUAL(rows_of(e), 1);
+    engine_free(e);
+}
+
+/* The database is that of when it runs, whatever was looked up ahead. */
+static void test_hints_of_another_database(void)
+{
+    struct engine *e = engine_new(NULL);
+    struct slice argv[4 * ROW_ARGS];
+    struct request rq[4];
+    uint32_t end[4];
+    struct ahead_row ahead;
+    struct pipeline p = {.len = 0};
+    uint8_t room[256];
+    struct resp_writer w = {.cur = room, .start = room, .end = room + sizeof room, .proto = 2};
+    EXPECT(e, "SET k zero", "+OK\r\n");
+    EXPECT(e, "GET k", "$4\r\nzero\r\n");
+    add(&p, "GET k");
+    add(&p, "SET k one");
+    add(&p, "GET k");
+    ahead_begin(&ahead);
+    unsigned n = row_read(&e->env, e->client, (struct slice){(const uint8_t *)p.text, p.len}, &ahead, argv, 4 * ROW_ARGS,
+                          rq, end, 4);
+    CU_ASSERT_EQUAL(n, 3);
+    CU_ASSERT_EQUAL(end[2], p.len);
+    e->client->db = 1;
+    CU_ASSERT_EQUAL(row_run(&e->env, e->client, &ahead, 0, rq, n, &w), 3);
+    *w.cur = 0;
+    CU_ASSERT(engine_same((const char *)room, "$-1\r\n+OK\r\n$3\r\none\r\n"));
+    EXPECT(e, "GET k", "$3\r\none\r\n");
+    e->client->db = 0;
+    EXPECT(e, "GET k", "$4\r\nzero\r\n");
+    engine_free(e);
+}
+
+/* What is not whole, or of another shape, is not taken. */
+static void test_only_whole_requests(void)
+{
+    static const char *const others[] = {"*2\r\n$3\r\nGET\r\n$1000\r\n", "*2\r\n$3\r\nGET\r\n+1\r\nk\r\n      ",
+                                         "*2\r\n$3\r\nGEX\r\n$1\r\nk\r\n", "*3\r\n$3\r\nGET\r\n$1\r\nk\r\n$1\r\nk\r\n",
+                                         "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nk\r\n$2\r\nNX\r\n",
+                                         "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nk\r\n$2\r\nNX\r\n$3\r\nGET\r\n",
+                                         "*2\r\n$3\r\nGET\r\n$01\r\nk\r\n", "*2\r\n$3\r\nGET\r\n$-1\r\nk\r\n"};
+    struct engine *e = engine_new(NULL);
+    struct pipeline p = {.len = 0};
+    EXPECT(e, "PING", "+PONG\r\n");
+    add(&p, "SET key value EX 10");
+    const size_t first = p.len;
+    add(&p, "GET key");
+    for (size_t n = 0; n < p.len; n++) {
+        char *part = malloc(n + 1); /* of its own: what lies behind is not looked at (ASan) */
+        memcpy(part, p.text, n);
+        size_t used = engine_row(e, (struct slice){(const uint8_t *)part, n});
+        CU_ASSERT_EQUAL(used, n < first ? 0 : first);
+        free(part);
+    }
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+        CU_ASSERT_EQUAL(engine_row(e, slice_str(others[i])), 0);
+    engine_free(e);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct unit_test tests[] = {UNIT(test_rows_do_what_commands_do),
+                                             UNIT(test_rows_evict_what_commands_evict),
+                                             UNIT(test_no_allocation_fails_in_silence),
+                                             UNIT(test_whoever_looks_on_has_no_rows),
+                                             UNIT(test_hints_of_another_database),
+                                             UNIT(test_only_whole_requests),
+                                             {NULL, NULL}};
+    return unit_main(argc, argv, "command/row", tests);
+}
