@@ -15,6 +15,7 @@
 #include <sys/timex.h>
 
 enum { EVENTS_MAX = 200, SLOW_MS = 10000, NOMBUF_MS = 60000 };
+enum { REMOTE_DOWN_MS = 30000 };
 enum { FULL_PERCENT = 90, EASED_PERCENT = 85, DISK_PERCENT = 5 };
 
 struct kind;
@@ -197,7 +198,7 @@ static void look_remote_log(struct alarms *a, const struct kind *k, uint64_t now
 {
     struct of_kind of = {a, k};
     (void)now;
-    remote_log_alarms(a->control->remote_log, subject_holds, &of);
+    remote_log_alarms(a->control->remote_log, REMOTE_DOWN_MS, subject_holds, &of);
 }
 
 static void look_unsaved(struct alarms *a, const struct kind *k, uint64_t now)

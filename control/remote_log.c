@@ -41,8 +41,8 @@ struct destination {
     struct lookup *lookup; /* under way */
     struct event *timer;   /* the next attempt, or the end of this one's patience */
     bool up, stays;
-    unsigned backoff_ms;
-    uint64_t down_ms; /* monotonic: since when */
+    unsigned backoff_ms, failures; /* attempts since it was up: each takes the next of its addresses */
+    uint64_t down_ms;              /* monotonic: since when */
     char why[160];
 };
 
@@ -164,6 +164,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct destination *d, co
         d->up = false;
         log_line(LOG_LEVEL_WARNING, "log-remote %s: %s; lines wait", d->word, d->why);
     }
+    d->failures++;
     wait_ms(d, d->backoff_ms);
     d->backoff_ms = d->backoff_ms * 2 < BACKOFF_MAX_MS ? d->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
@@ -173,6 +174,7 @@ static void begin(struct destination *d)
     evtimer_del(d->timer);
     d->up = true;
     d->backoff_ms = BACKOFF_MS;
+    d->failures = 0;
     *d->why = 0;
     push(d);
 }
@@ -254,6 +256,17 @@ static void connect_datagrams(struct destination *d, const struct evutil_addrinf
         begin(d);
 }
 
+/* The first one, or after failures another. */
+static const struct evutil_addrinfo *choose(const struct destination *d, const struct evutil_addrinfo *found)
+{
+    unsigned n = 0;
+    for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
+        n++;
+    for (unsigned i = d->failures % n; i; i--)
+        found = found->ai_next;
+    return found;
+}
+
 static void on_address(int error, struct evutil_addrinfo *found, void *arg)
 {
     struct lookup *l = arg;
@@ -263,11 +276,19 @@ static void on_address(int error, struct evutil_addrinfo *found, void *arg)
         if (error)
             fail(d, "%s", evutil_gai_strerror(error));
         else
-            (d->target.way == REMOTE_UDP ? connect_datagrams : connect_stream)(d, found);
+            (d->target.way == REMOTE_UDP ? connect_datagrams : connect_stream)(d, choose(d, found));
     }
     if (found)
         evutil_freeaddrinfo(found);
     free(l);
+}
+
+/* Anew for each attempt as long as there are none: DHCP may have come meanwhile. Without any, addresses still
+ * are good. */
+static void read_name_servers(struct remote_log *r)
+{
+    if (r->dns && evdns_base_count_nameservers(r->dns) == 0)
+        evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
 }
 
 /* The next attempt; or the one under way has taken too long. */
@@ -285,6 +306,7 @@ static void attempt(evutil_socket_t fd, short what, void *arg)
                                               d->target.way == REMOTE_UDP ? SOCK_DGRAM : SOCK_STREAM,
                                           .ai_flags = EVUTIL_AI_ADDRCONFIG};
     wait_ms(d, CONNECT_MS);
+    read_name_servers(d->owner);
     struct lookup *l = must_alloc(1, sizeof *l);
     l->of = d;
     d->lookup = l;
@@ -404,8 +426,6 @@ struct remote_log *remote_log_new(struct event_base *base, struct audit *audit)
     r->authorities = must_copy("");
     r->facility = remote_facility("local0");
     r->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (r->dns) /* without the file, addresses still are good */
-        evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
     if (gethostname(r->host, sizeof r->host - 1) < 0)
         *r->host = 0;
     log_watch(&r->watch, on_line, r);
@@ -463,11 +483,11 @@ void remote_log_metrics(struct text *out, const struct remote_log *r)
           "Lines that found no room in its queue, or could not be sent", lost);
 }
 
-void remote_log_alarms(const struct remote_log *r,
+void remote_log_alarms(const struct remote_log *r, uint64_t ms,
                        void (*fn)(void *ctx, const char *subject, const char *line), void *ctx)
 {
     for (const struct destination *d = r->all; d; d = d->next) {
-        if (d->up || monotonic_ms() - d->down_ms < REMOTE_DOWN_MS)
+        if (d->up || monotonic_ms() - d->down_ms < ms)
             continue;
         char *line = must_print("log-remote %s takes no lines: %s", d->word, *d->why ? d->why : "no answer");
         fn(ctx, d->word, line);

@@ -8,7 +8,7 @@
 #pragma once
 #include "control/control.h"
 
-enum { REMOTE_QUEUE = 1 << 20, REMOTE_DOWN_MS = 30000 /* until it is an alarm */ };
+enum { REMOTE_QUEUE = 1 << 20 };
 
 struct remote_log;
 /* Sends nothing yet. Watches the log from now on, and the audit log if it is given. */
@@ -19,6 +19,6 @@ void remote_log_free(struct remote_log *r);
 void remote_log_settings(struct remote_log *r, const struct settings *s);
 
 void remote_log_metrics(struct text *out, const struct remote_log *r);
-/* Whom it has not reached for REMOTE_DOWN_MS: their word of the configuration and a line. */
-void remote_log_alarms(const struct remote_log *r,
+/* Whom it has not reached for `ms`: their word of the configuration and a line. */
+void remote_log_alarms(const struct remote_log *r, uint64_t ms,
                        void (*fn)(void *ctx, const char *subject, const char *line), void *ctx);

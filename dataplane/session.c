@@ -202,9 +202,9 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     s->worker = w;
     s->conn = c;
     s->flags = SESSION_OPEN;
-    if (w->log.always)
-        s->indirect |= INDIRECT_HELD;
     link_live(s);
+    if (w->log.always)
+        worker_log_holds(s);
     w->sessions++;
     tcp_set_user(c, s);
     if (tls && !secure_open(s))

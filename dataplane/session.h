@@ -38,6 +38,13 @@ enum session_flag {
 
 enum { INDIRECT_CHUNKS = 1, INDIRECT_TLS = 2, INDIRECT_HELD = 4 /* worker_log.c */ };
 
+/* With appendfsync always: of the bytes in chunks the first ones may leave; those behind them when record `until` of the log is
+ * on the disk (0: the session is in no list of these); the rest, which came later, with `rest_until`. */
+struct held {
+    uint64_t free_bytes, bytes, until, rest_until;
+    struct session *prev, *next;
+};
+
 struct session {
     struct client client;
     struct worker *worker;
@@ -62,10 +69,7 @@ struct session {
     struct out_chunk *chunk_first, *chunk_last;
     uint64_t chunk_bytes;
     uint64_t queued_bytes;  /* what client.transaction takes, as counted in the worker's query_bytes */
-    /* With appendfsync always: of the bytes in chunks the first ones may leave; those behind them when record `held_until` of the
-     * log is on the disk (0: the session is in no list of these); the rest, which came later, with `rest_until`. */
-    uint64_t free_bytes, held_bytes, held_until, rest_until;
-    struct session *held_prev, *held_next;
+    struct held *held; /* INDIRECT_HELD */
 
     struct job *job; /* what it waits for */
     struct secure *secure;

@@ -44,7 +44,9 @@ void session_drop_output(struct session *s)
     s->worker->chunk_bytes -= s->chunk_bytes;
     s->chunk_first = s->chunk_last = NULL;
     s->indirect &= (uint8_t)~INDIRECT_CHUNKS;
-    s->chunk_bytes = s->free_bytes = s->held_bytes = 0;
+    s->chunk_bytes = 0;
+    if (s->held)
+        s->held->free_bytes = s->held->bytes = 0;
 }
 
 uint64_t session_memory(const struct session *s)
@@ -326,7 +328,7 @@ static void leave_later(struct session *s)
 {
     if (s->indirect & INDIRECT_HELD) {
         worker_log_hold(s);
-        if (s->free_bytes || !s->held_until)
+        if (s->held->free_bytes || !s->held->until)
             session_drain(s);
     } else if (s->chunk_first || secure_spilled(s)) {
         tcp_want_write(s->conn);
@@ -358,7 +360,8 @@ void session_chunk_left(struct session *s, size_t n)
     c->off += (uint32_t)n;
     s->chunk_bytes -= n;
     s->worker->chunk_bytes -= n;
-    s->free_bytes -= n < s->free_bytes ? n : s->free_bytes;
+    if (s->held)
+        s->held->free_bytes -= n < s->held->free_bytes ? n : s->held->free_bytes;
     if (c->off < c->len)
         return;
     s->chunk_first = c->next;
@@ -373,7 +376,7 @@ bool session_may_leave(const struct session *s, size_t *n)
 {
     const struct out_chunk *c = s->chunk_first;
     size_t left = c ? c->len - c->off : 0;
-    *n = s->indirect & INDIRECT_HELD && left > s->free_bytes ? (size_t)s->free_bytes : left;
+    *n = s->indirect & INDIRECT_HELD && left > s->held->free_bytes ? (size_t)s->held->free_bytes : left;
     return *n || (c && !left);
 }
 

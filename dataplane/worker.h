@@ -341,6 +341,8 @@ bool worker_log_tells_broken(const struct box *box);
 uint64_t worker_log_tend(struct worker *w);
 /* appendfsync may have changed, or the log has begun or ended. */
 void worker_log_follow(struct worker *w);
+/* From now on the session's output waits for the log; what is there already does not. Without memory for that it is closed. */
+void worker_log_holds(struct session *s);
 /* What has just been written for the session leaves when everything that was done by now is on the disk. */
 void worker_log_hold(struct session *s);
 void worker_log_forget(struct session *s);

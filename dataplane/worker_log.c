@@ -223,28 +223,52 @@ static bool is_synced(const struct worker_log *l, uint64_t order)
 static void leave_list(struct session *s)
 {
     struct worker_log *l = &s->worker->log;
-    if (!s->held_until)
+    struct held *h = s->held;
+    if (!h->until)
         return;
-    *(s->held_prev ? &s->held_prev->held_next : &l->held_first) = s->held_next;
-    *(s->held_next ? &s->held_next->held_prev : &l->held_last) = s->held_prev;
-    s->held_prev = s->held_next = NULL;
-    s->held_until = 0;
+    *(h->prev ? &h->prev->held->next : &l->held_first) = h->next;
+    *(h->next ? &h->next->held->prev : &l->held_last) = h->prev;
+    h->prev = h->next = NULL;
+    h->until = 0;
 }
 
 static void enter_list(struct session *s, uint64_t until)
 {
     struct worker_log *l = &s->worker->log;
-    s->held_until = until;
-    s->held_prev = l->held_last;
-    *(l->held_last ? &l->held_last->held_next : &l->held_first) = s;
+    s->held->until = until;
+    s->held->prev = l->held_last;
+    *(l->held_last ? &l->held_last->held->next : &l->held_first) = s;
     l->held_last = s;
     s->worker->next_upkeep_us = 0;
 }
 
+void worker_log_holds(struct session *s)
+{
+    if (!s->held)
+        s->held = calloc(1, sizeof *s->held);
+    if (s->held) {
+        s->indirect |= INDIRECT_HELD;
+        s->held->free_bytes = s->chunk_bytes; /* said before that */
+    } else if (!(s->flags & SESSION_BROKEN)) {
+        s->flags |= SESSION_BROKEN | SESSION_DOOMED;
+        s->worker->doomed++;
+        session_first(s);
+    }
+}
+
+static void lets_go(struct session *s)
+{
+    s->indirect &= (uint8_t)~INDIRECT_HELD;
+    free(s->held);
+    s->held = NULL;
+}
+
 void worker_log_forget(struct session *s)
 {
+    if (!s->held)
+        return;
     leave_list(s);
-    s->free_bytes = s->held_bytes = s->rest_until = 0;
+    lets_go(s);
 }
 
 /* What is there may leave, up to what came while it was held: that waits for its own records, of which there are no more then.
@@ -252,31 +276,33 @@ void worker_log_forget(struct session *s)
 static void let_go(struct session *s)
 {
     struct worker_log *l = &s->worker->log;
-    uint64_t rest = s->chunk_bytes - s->free_bytes - s->held_bytes;
+    struct held *h = s->held;
+    uint64_t rest = s->chunk_bytes - h->free_bytes - h->bytes;
     leave_list(s);
-    s->free_bytes += s->held_bytes;
-    s->held_bytes = rest;
-    if (rest && !is_synced(l, s->rest_until)) {
-        enter_list(s, s->rest_until);
+    h->free_bytes += h->bytes;
+    h->bytes = rest;
+    if (rest && !is_synced(l, h->rest_until)) {
+        enter_list(s, h->rest_until);
         return;
     }
-    s->free_bytes = s->chunk_bytes;
-    s->held_bytes = 0;
+    h->free_bytes = s->chunk_bytes;
+    h->bytes = 0;
 }
 
 void worker_log_hold(struct session *s)
 {
     const struct worker_log *l = &s->worker->log;
+    struct held *h = s->held;
     uint64_t order = __atomic_load_n(&l->shared->order, __ATOMIC_ACQUIRE);
-    uint64_t fresh = s->chunk_bytes - s->free_bytes - s->held_bytes;
+    uint64_t fresh = s->chunk_bytes - h->free_bytes - h->bytes;
     if (is_synced(l, order)) {
         leave_list(s);
-        s->free_bytes = s->chunk_bytes;
-        s->held_bytes = 0;
-    } else if (s->held_until) {
-        s->rest_until = order;
+        h->free_bytes = s->chunk_bytes;
+        h->bytes = 0;
+    } else if (h->until) {
+        h->rest_until = order;
     } else if (fresh) {
-        s->held_bytes += fresh;
+        h->bytes += fresh;
         enter_list(s, order);
     }
 }
@@ -284,11 +310,11 @@ void worker_log_hold(struct session *s)
 /* Those that enter it again meanwhile wait for something. */
 static void release(struct worker_log *l)
 {
-    while (l->held_first && is_synced(l, l->held_first->held_until)) {
+    while (l->held_first && is_synced(l, l->held_first->held->until)) {
         struct session *s = l->held_first;
         let_go(s);
-        if (!l->always && !s->held_until)
-            s->indirect &= (uint8_t)~INDIRECT_HELD;
+        if (!l->always && !s->held->until)
+            lets_go(s);
         if (!(s->flags & SESSION_BROKEN))
             session_drain(s);
         session_settle(s);
@@ -304,12 +330,10 @@ void worker_log_follow(struct worker *w)
     l->always = always;
     for (struct session *s = w->live_sessions, *next; s; s = next) {
         next = s->live_next;
-        if (always && !(s->indirect & INDIRECT_HELD)) {
-            s->indirect |= INDIRECT_HELD;
-            s->free_bytes = s->chunk_bytes; /* said before that */
-        } else if (!always && !s->held_until) {
-            s->indirect &= (uint8_t)~INDIRECT_HELD; /* those in the list, when they leave it */
-        }
+        if (always && !s->held)
+            worker_log_holds(s);
+        else if (!always && s->held && !s->held->until)
+            lets_go(s); /* those in the list, when they leave it */
     }
 }
 

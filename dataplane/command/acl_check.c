@@ -92,7 +92,7 @@ static inline bool keys_allowed(const struct selector *s, const struct command *
 {
     if (s->all_keys || cmd->key_kind == COMMAND_NO_KEY)
         return true;
-    if (cmd->key_kind == COMMAND_ONE_KEY && !(cmd->key[0].flags & KEY_VARIABLE)) {
+    if (cmd->key_kind == COMMAND_ONE_KEY && !(cmd->key[0].flags & KEY_VARIABLE) && cmd->key_first < argc) {
         *position = cmd->key_first;
         return pattern_of(s, rights_of(cmd->key[0].flags), argv[cmd->key_first]);
     }

@@ -238,9 +238,9 @@ static void test_whoever_looks_on_has_no_rows(void)
         CU_ASSERT(!row_may(&e->env, e->client));
         e->client->flags &= ~flags[i];
     }
-    e->client->flags &= ~(uint32_t)CLIENT_UNLIMITED;
+    e->client->flags &= ~(uint32_t)CLIENT_AUTHENTICATED;
     CU_ASSERT(!row_may(&e->env, e->client));
-    e->client->flags |= CLIENT_UNLIMITED;
+    e->client->flags |= CLIENT_AUTHENTICATED;
     struct client *writer = e->client, *watcher = engine_connect(e);
     e->client = watcher;
     EXPECT(e, "WATCH k", "+OK\r\n");

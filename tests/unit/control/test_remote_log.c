@@ -83,16 +83,13 @@ static void test_targets(void)
 
 /* -- over sockets ------------------------------------------------------------------------------------- */
 
-/* The port of a new socket of this machine; *listens is the socket. */
-static unsigned server(int type, int *fd, unsigned port)
+/* The port of a new socket of this machine, which nobody can connect to before it listens. */
+static unsigned server(int type, int *fd)
 {
-    struct sockaddr_in here = {
-        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof here;
     *fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    CU_ASSERT_EQUAL(setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
     CU_ASSERT_EQUAL_FATAL(bind(*fd, (struct sockaddr *)&here, len), 0);
-    CU_ASSERT_EQUAL_FATAL(type == SOCK_STREAM ? listen(*fd, 5) : 0, 0);
     getsockname(*fd, (struct sockaddr *)&here, &len);
     return ntohs(here.sin_port);
 }
@@ -166,11 +163,27 @@ static bool accepts(void *arg)
     return true;
 }
 
+static void refusal(void *ctx, const char *subject, const char *line)
+{
+    (void)subject;
+    text_add(ctx, line);
+}
+
+/* It has tried to connect, and will try again. */
+static bool is_refused(void *arg)
+{
+    struct text t = {0};
+    remote_log_alarms(arg, 0, refusal, &t);
+    bool refused = strstr(text_str(&t), "refused") != NULL;
+    text_free(&t);
+    return refused;
+}
+
 static void test_datagrams(void)
 {
     int fd;
     struct remote_log *r = begin(NULL);
-    tell(r, "log-remote", "udp://127.0.0.1:%u", server(SOCK_DGRAM, &fd, 0));
+    tell(r, "log-remote", "udp://127.0.0.1:%u", server(SOCK_DGRAM, &fd));
     log_line(LOG_LEVEL_WARNING, "smoke on port %d", 7);
     CU_ASSERT(turns(hears, &(struct hears){fd, "sluice-control"}));
     CU_ASSERT(strncmp(got, "<132>1 ", 7) == 0 && strstr(got, " - - smoke on port 7"));
@@ -194,17 +207,17 @@ static unsigned counted(void)
 
 static void test_lines_wait_for_a_host_and_what_found_no_room_is_told(void)
 {
-    int closed, fd;
+    int fd;
     struct remote_log *r = begin(NULL);
-    unsigned port = server(SOCK_STREAM, &closed, 0);
-    close(closed);
+    unsigned port = server(SOCK_STREAM, &fd);
     tell(r, "log-remote", "tcp://127.0.0.1:%u", port);
     log_set_rate(0);
     log_set_file("/dev/null");
     for (unsigned i = 0; i < 3000; i++)
         log_line(LOG_LEVEL_NOTICE, "line %u %0500d.", i, 0);
     struct text metrics = {0};
-    server(SOCK_STREAM, &fd, port);
+    CU_ASSERT(turns(is_refused, r)); /* nobody listens */
+    CU_ASSERT_EQUAL_FATAL(listen(fd, 5), 0);
     struct hears h = {fd, "lines were lost on their way here"};
     CU_ASSERT(turns(accepts, &h));
     CU_ASSERT(turns(hears, &h));
@@ -243,6 +256,8 @@ static void *serve(void *arg)
     struct pollfd waits = {.fd = s->fd, .events = POLLIN};
     int fd = poll(&waits, 1, 60000) == 1 ? accept4(s->fd, NULL, NULL, SOCK_CLOEXEC) : -1;
     SSL *ssl = SSL_new(x);
+    const struct timeval longer_than_turns = {.tv_sec = 70};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &longer_than_turns, sizeof longer_than_turns);
     SSL_set_fd(ssl, fd);
     s->shaken = SSL_accept(ssl) == 1;
     size_t n = 0, more;
@@ -274,7 +289,8 @@ static void one_server(struct tls_server *s, const char *name)
     CU_ASSERT_EQUAL(write(ca, pem, strlen(pem)), (ssize_t)strlen(pem));
     close(ca);
     struct remote_log *r = begin(NULL);
-    unsigned port = server(SOCK_STREAM, &s->fd, 0);
+    unsigned port = server(SOCK_STREAM, &s->fd);
+    CU_ASSERT_EQUAL_FATAL(listen(s->fd, 5), 0);
     tell(r, "log-remote-ca-cert-file", "%s", file);
     tell(r, "log-remote", "tls://127.0.0.1:%u", port);
     log_line(LOG_LEVEL_NOTICE, "said over TLS");
