@@ -126,8 +126,15 @@ def addresses_kept(box):
         r = client(box)
         r.set("a", 1)
         assert arp_probes(link) == 3
-        restart(box)
-        assert r.get("a") == b"1" and arp_probes(link) == 0
+        for _ in range(10): # what is older than ten seconds is asked for, and this machine may be as slow as that
+            began = time.monotonic()
+            restart(box)
+            probes = arp_probes(link)
+            if time.monotonic() - began < 8:
+                break
+        else:
+            raise SystemExit("no restart within eight seconds: this machine is too busy to tell")
+        assert r.get("a") == b"1" and probes == 0
         old = box.dataplane_pid()
         box.kill_dataplane()
         until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
