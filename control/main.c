@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 struct arguments {
-    const char *file, *dataplane, *instance, *inventory;
+    const char *file, *dataplane, *instance, *inventory, *running;
     bool check, plan, snapshot;
     int argc; /* what remains: directives */
     char **argv;
@@ -46,7 +46,8 @@ static const char usage[] =
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
-    "--plan)\n";
+    "--plan)\n"
+    "  --running yes     for --plan: the box runs, and the hugepages that are taken are its own\n";
 
 struct program {
     struct control control;
@@ -312,7 +313,8 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
                {"--snapshot", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
-               {"--inventory", &a->inventory}};
+               {"--inventory", &a->inventory},
+               {"--running", &a->running}};
     const unsigned known = sizeof own / sizeof *own;
     int kept = 0;
     *a = (struct arguments){.argv = argv + 1, .inventory = ""};
@@ -355,11 +357,11 @@ static struct settings *read_settings(const struct arguments *a)
 }
 
 /* --plan: for whoever sets a machine up before anything runs on it. */
-static int print_plan(const struct settings *s, const char *inventory)
+static int print_plan(const struct settings *s, const char *inventory, bool running)
 {
     char error[512];
-    json_t *topology = board_json(s, inventory, false, false, error, sizeof error);
-    json_t *plan = topology ? board_json(s, inventory, false, true, error, sizeof error) : NULL;
+    json_t *topology = board_json(s, inventory, running, false, error, sizeof error);
+    json_t *plan = topology ? board_json(s, inventory, running, true, error, sizeof error) : NULL;
     if (plan) {
         json_t *both = json_pack("{s:o,s:o}", "topology", topology, "plan", plan);
         json_dumpf(both, stdout, JSON_INDENT(2));
@@ -558,7 +560,7 @@ int main(int argc, char **argv)
     if (!s)
         return 1;
     if (a.check || a.plan) {
-        int status = a.plan ? print_plan(s, a.inventory) : 0;
+        int status = a.plan ? print_plan(s, a.inventory, a.running && strcmp(a.running, "yes") == 0) : 0;
         settings_free(s);
         return status;
     }

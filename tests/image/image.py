@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""image.py: builds the image, twice, and boots it: plan, hugepages, SSH, data port from outside, restart, updates good and bad,
-power cut while one is installed. TAP. With two idle cores a start takes about 40 s; most of this is waiting for emulated machines."""
+"""image.py: builds the image, twice, and boots it: plan, hugepages, SSH, data port from outside, configuration and its revisions, restart,
+updates good and bad, power cut while one is installed, factory reset. TAP. Most of it is waiting for emulated machines."""
 import argparse
 import hashlib
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +15,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from machine import Machine  # noqa: E402
 
-START = 600  # seconds that a start may take on a machine that does other things, too
+START = 900  # seconds that a start may take on a machine that does other things, too
+SERVES = r"serves after ([\d.]+) s, slot "
 
 count = bad = 0
 
@@ -66,7 +70,9 @@ def test_start(m):
     if not ok(m.wait_pong(START), "first start: serves, after one restart for the kernel's command line", m.console()):
         return False
     print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s, with that restart")
-    ok(m.wait_console(r"serves after ([\d.]+) s, slot a", 60), "the slot is marked good", m.console())
+    found = m.wait_console(SERVES + "a", START)
+    ok(found, "the slot is marked good", m.console())
+    print(f"# marked good {found.group(1) if found else '?'} s after the kernel's start")
     return True
 
 
@@ -89,17 +95,40 @@ def test_data_port(m):
     ok(m.inside("/usr/bin/python3", "-c", code, check=False).returncode == 0, "redis-py")
 
 
+def value(m, name):
+    return m.redis("config", "get", name).splitlines()[-1:]
+
+
+def test_configuration(m):
+    code, text = m.configure_box("set maxmemory-policy allkeys-lru", 'commit comment "from outside"')
+    ok(code == 0 and value(m, "maxmemory-policy") == ["allkeys-lru"], "a commit over SSH runs", text)
+    code, text = m.configure_box("set maxmemory-policy allkeys-lfu", "set maxclients 0", "commit")
+    ok(code == 1 and value(m, "maxmemory-policy") == ["allkeys-lru"], "one with an error changes nothing", text)
+    code, text = m.configure_box("set maxmemory-policy allkeys-random", "commit")
+    changed = value(m, "maxmemory-policy")
+    code, text = m.configure_box("rollback 1", 'commit comment "as before"')
+    ok(code == 0 and changed == ["allkeys-random"] and value(m, "maxmemory-policy") == ["allkeys-lru"], "rollback 1", (changed, text))
+    code, text = m.configure_box("set slowlog-max-len 77", "commit confirmed 1", "run show config slowlog-max-len")
+    ok(code == 0 and re.search(r"slowlog-max-len\s+77", text), "a commit that must be confirmed runs", text)
+
+
+def test_not_confirmed(m):
+    ok(m.wait(lambda: value(m, "slowlog-max-len") == ["128"], 300), "the commit that nobody confirmed is taken back", value(m, "slowlog-max-len"))
+
+
 def test_restart(m):
     said = len(m.console())
     m.ssh("system reboot")
-    ok(m.wait_console(r"GRUB", 120, said), "system reboot restarts")
+    ok(m.wait_console(SERVES + "a", START, said), "system reboot restarts", m.console()[said:])
     ok(m.wait_pong(START) and m.redis("get", "kept") == "over a restart", "a restart keeps keys", m.console()[said:])
-    ok("user admin, password" not in m.console()[said:] and m.ssh("show version")[0] == 0, "and the password")
+    ok("user admin, password" not in m.console()[said:] and m.ssh("show version")[0] == 0, "the password")
+    code, text = m.ssh("show history")
+    ok(value(m, "maxmemory-policy") == ["allkeys-lru"] and ": as before" in text and ": from outside" in text, "configuration and its history", text)
 
 
 def install(m, path):
     with open(path, "rb") as f:
-        return m.ssh("upgrade install -", timeout=600, stdin=f)
+        return m.ssh("upgrade install -", timeout=900, stdin=f)
 
 
 def test_refusals(m, work, bundle):
@@ -107,68 +136,125 @@ def test_refusals(m, work, bundle):
     os.makedirs(wrong, exist_ok=True)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=somebody else", "-keyout",
                     f"{wrong}/key.pem", "-out", f"{wrong}/certificate.pem"], check=True, stderr=subprocess.DEVNULL)
-    for name, words in (("signature", ["--signing", wrong]), ("board", ["--compatible", "another-box"])):
+    parts = f"{work}/small"  # they are refused by what they are signed with, and by their manifest
+    os.makedirs(parts, exist_ok=True)
+    shutil.copy(f"{work}/next/release", parts)
+    for name in ("root.img", "boot.img"):
+        with open(f"{parts}/{name}", "wb") as f:
+            f.write(bytes(1 << 20))
+    for name, words, reason in (("signature", ["--signing", wrong], "signature verification failed"),
+                                ("board", ["--compatible", "another-box"], "Compatible mismatch")):
         path = f"{work}/wrong-{name}.raucb"
-        subprocess.run(["images/bundle", "--parts", work, "--output", path, *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["images/bundle", "--parts", parts, "--output", path, *words], check=True, stdout=subprocess.DEVNULL)
         code, text = install(m, path)
-        ok(code == 1, f"a bundle of a wrong {name} is refused", text)
-        print("# " + text.strip().splitlines()[-1])
+        ok(code == 1 and reason in text, f"a bundle of a wrong {name} is refused, with the reason", text)
     path = f"{work}/cut.raucb"
     with open(bundle, "rb") as f, open(path, "wb") as to:
-        to.write(f.read(20 << 20))
+        to.write(f.read(8 << 20))
     code, text = install(m, path)
     ok(code == 1, "a bundle that is cut off is refused", text)
+    print("# " + "\n# ".join(text.strip().splitlines()[-2:]))
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 1 and "nothing that has served" in text, "there is nothing to go back to, yet", text)
+
+
+def restart_into(m, slot):
+    said = len(m.console())
+    m.ssh("system reboot")
+    return ok(m.wait_console(SERVES + slot, START, said), f"it starts from slot {slot.upper()}", m.console()[said:])
+
+
+def bundles(work):
+    """Of the next version, and of one whose dataplane cannot start."""
+    for name, words in (("next", ("--version", "0.1.1")), ("broken", ("--version", "0.1.2", "--break-dataplane"))):
+        build("--output", f"{work}/{name}", *words)
+        subprocess.run(["images/bundle", "--parts", f"{work}/{name}", "--output", f"{work}/{name}.raucb"], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_upgrade(m, work):
-    build("--output", f"{work}/next", "--version", "0.1.1")
-    subprocess.run(["images/bundle", "--parts", f"{work}/next", "--output", f"{work}/next.raucb"], check=True)
-    test_refusals(m, work, f"{work}/next.raucb")
+    """How long an install takes, in seconds."""
+    begin = time.monotonic()
     code, text = install(m, f"{work}/next.raucb")
+    took = time.monotonic() - begin
     if not ok(code == 0, "a good bundle is installed", text):
-        return
-    said = len(m.console())
-    m.ssh("system reboot")
-    ok(m.wait_console(r"serves after [\d.]+ s, slot b", START, said), "it starts from the other slot", m.console()[said:])
+        return took
+    print(f"# in {took:.0f} s")
+    restart_into(m, "b")
     code, text = m.ssh("upgrade status")
     ok("slot B, version 0.1.1" in text, "and says so", text)
-    ok(m.wait_pong(60) and m.redis("get", "kept") == "over a restart", "the keys are there")
+    ok(m.wait_pong(START) and m.redis("get", "kept") == "over a restart", "the keys are there")
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 0, "upgrade rollback", text)
+    restart_into(m, "a")
+    return took
 
 
-def test_fall_back(m, work):
-    build("--output", f"{work}/broken", "--version", "0.1.2", "--break-dataplane")
-    subprocess.run(["images/bundle", "--parts", f"{work}/broken", "--output", f"{work}/broken.raucb"], check=True)
+def test_fall_back(m, work, slot="a"):
     code, text = install(m, f"{work}/broken.raucb")
     ok(code == 0, "a bundle whose dataplane cannot start is installed", text)
     said = len(m.console())
     m.ssh("system reboot")
     ok(m.wait_console(r"back to the other slot", START, said), "it is found not to serve", m.console()[said:])
-    ok(m.wait_console(r"serves after [\d.]+ s, slot b", START, said), "the box is back in the slot before", m.console()[said:])
+    ok(m.wait_console(SERVES + slot, START, said), "the box is back in the slot before", m.console()[said:])
+    ok(m.wait_pong(START) and m.redis("get", "kept") == "over a restart", "with its keys")
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 1, "and does not go back to the other by request", text)
 
 
-def test_power_cut(m, work, times):
-    """The bundle goes to the slot that does not run: whenever the power fails, the one that runs starts again."""
+def test_power_cut(m, work, times, took):
+    """The bundle goes to the slot that does not run: whenever the power fails, from its first byte until it is installed, the one that
+    runs starts again, or the new one, whole."""
+    m.cut_power()
     for n in range(times):
-        with open(f"{work}/next.raucb", "rb") as f:
-            going = subprocess.Popen(["ip", "netns", "exec", m.name, "sshpass", "-p", m.password, "ssh", "-p", "2222", "-o",
-                                      "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-                                      "admin@127.0.0.1", "upgrade install -"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        m.start(medium=False)
+        if not ok(m.wait_console(SERVES, START), f"before power cut {n + 1}: the box starts", m.console()):
+            return
+        m.wait(lambda: m.ssh("show version")[0] == 0, START)
+        with open(f"{work}/next.raucb", "rb") as f, open(f"{m.folder}/install.log", "wb") as log:
+            going = subprocess.Popen(m.ssh_words("upgrade install -"), stdin=f, stdout=log, stderr=log)
             try:
-                going.wait(3 + 37 * n / max(times - 1, 1))
+                going.wait(took * (n + 0.5) / times)
             except subprocess.TimeoutExpired:
                 pass
             m.cut_power()
             going.wait()
-        m.start()
-        ok(m.wait_console(r"serves after [\d.]+ s, slot", START), f"power cut {n + 1} during an install: the box starts", m.console())
+        with open(f"{m.folder}/install.log") as f:
+            print("# power cut when it had said: " + (f.read().strip().splitlines() or ["nothing"])[-1])
+    m.lose_variables()
+    begin = time.monotonic()
+    m.start(medium=False)
+    good = m.wait_pong(START)
+    print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s")
+    ok(good and m.redis("get", "kept") == "over a restart",
+       f"after {times} power cuts, the boot loader's variables lost while they were written: it serves, with its keys", m.console())
+    ok(m.wait_console(SERVES, START), "and is marked good", m.console())
+    code, text = install(m, f"{work}/next.raucb")
+    ok(code == 0, "and takes the bundle", text)
+
+
+def test_factory_reset(m):
+    ok(m.ssh("factory-reset keep-network --confirm somebody")[0] == 1, "a factory reset wants the box's name")
+    old, said = m.password, len(m.console())
+    code, text = m.ssh("factory-reset keep-network --confirm sluice")
+    ok(code == 0, "factory-reset", text)
+    found = m.wait_console(r"user admin, password (\w{16})", START, said)
+    if not ok(found and found.group(1) != old, "it is a first start, with another password", m.console()[said:]):
+        return
+    ok(m.wait_console(SERVES, START, said), "the box serves", m.console()[said:])
+    ok(m.wait(lambda: "DENIED" in m.redis("ping"), 60), "where it did, as one without a password", m.redis("ping"))
+    ok(m.ssh("show version")[0] != 0, "the old password is none any more")
+    m.password = found.group(1)
+    code, text = m.ssh("show history")
+    ok(code == 0 and "from outside" not in text, "nothing is left of the configuration's history", text)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", default="build-image")
-    parser.add_argument("--cuts", type=int, default=2, help="power cuts during an install (20 take an hour)")
+    parser.add_argument("--cuts", type=int, default=3, help="power cuts during an install (20 take an hour)")
     parser.add_argument("--quick", action="store_true", help="build, start, plan, data port, restart only")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the machine ends, too
     if not test_build(options.work):
         print("1..1")
         return 1
@@ -176,16 +262,22 @@ def main():
     try:
         if test_start(m):
             test_plan(m)
+            test_configuration(m)
             test_data_port(m)
+            test_not_confirmed(m)
             test_restart(m)
             if not options.quick:
-                test_upgrade(m, options.work)
+                bundles(options.work)
+                test_refusals(m, options.work, f"{options.work}/next.raucb")
+                took = test_upgrade(m, options.work)
                 test_fall_back(m, options.work)
-                test_power_cut(m, options.work, options.cuts)
+                test_power_cut(m, options.work, options.cuts, took)
+                test_factory_reset(m)
     finally:
         m.close()
         print(f"1..{count}")
     return bad != 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ link-address {box}/24
 class Machine:
     def __init__(self, folder, image, number=157):
         self.folder, self.image = folder, image
-        self.name = f"image{number}"
+        self.name = f"image{os.getpid()}"
         self.host, self.box = f"10.{number}.0.1", f"10.{number}.0.2"
         self.password = None
         os.makedirs(folder, exist_ok=True)
@@ -44,9 +44,11 @@ class Machine:
         with open(f"{self.folder}/conf/sluice.conf", "w") as f:
             f.write(CONF.format(device=device, box=self.box) + text)
 
-    def start(self, *more):
-        self.inside("images/run", "--image", self.image, "--dir", self.folder, "--data", "data", "--conf", f"{self.folder}/conf",
-                    "--background", *more, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    def start(self, *more, medium=True):
+        """medium: the one with a configuration is plugged in."""
+        words = ["--conf", f"{self.folder}/conf"] if medium else []
+        self.inside("images/run", "--image", self.image, "--dir", self.folder, "--data", "data", "--background", *words, *more,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def console(self):
         try:
@@ -67,6 +69,15 @@ class Machine:
             time.sleep(0.5)
         return None
 
+    @staticmethod
+    def wait(condition, seconds):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.5)
+        return True
+
     def alive(self):
         try:
             with open(f"{self.folder}/pid") as f:
@@ -75,15 +86,26 @@ class Machine:
         except (OSError, ValueError):
             return False
 
-    def ssh(self, command, timeout=180, **more):
-        """What a line typed at the box's prompt over SSH does: (exit code, output)."""
+    def ssh_words(self, *command):
         self.password = self.password or re.search(r"user admin, password (\w+)", self.console()).group(1)
-        done = self.inside("sshpass", "-p", self.password, "ssh", "-p", "2222", "-o", "StrictHostKeyChecking=no", "-o",
-                           "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=30", "admin@127.0.0.1", command,
-                           check=False, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+        return ["ip", "netns", "exec", self.name, "sshpass", "-p", self.password, "ssh", "-T", "-p", "2222", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "admin@127.0.0.1", *command]
+
+    def ssh(self, *command, timeout=300, **more):
+        """What a line typed at the box's prompt over SSH does: (exit code, output)."""
+        if "input" not in more:
+            more.setdefault("stdin", subprocess.DEVNULL)
+        try:
+            done = subprocess.run(self.ssh_words(*command), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+        except subprocess.TimeoutExpired as e:
+            return -1, f"no answer in {timeout} s: {e.stdout}"
         return done.returncode, done.stdout.decode(errors="replace")
 
-    def redis(self, *words, timeout=30):
+    def configure_box(self, *lines):
+        """Lines of configuration mode, as a script over SSH; it ends at the first that fails."""
+        return self.ssh(input=("\n".join(("configure", *lines)) + "\n").encode())
+
+    def redis(self, *words, timeout=60):
         done = self.inside("redis-cli", "-h", self.box, *words, check=False, timeout=timeout, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
         return done.stdout.decode(errors="replace").strip()
@@ -119,6 +141,12 @@ class Machine:
         end = time.monotonic() + 20
         while self.alive() and time.monotonic() < end:
             time.sleep(0.1)
+
+    def lose_variables(self):
+        """The boot loader's are truncated and then written anew: power fails between. The machine is off."""
+        empty = f"{self.folder}/empty"
+        open(empty, "w").close()
+        self._run("mcopy", "-n", "-o", "-i", f"{self.folder}/disk@@1M", empty, "::EFI/sluice/grubenv")
 
     def close(self):
         self.cut_power()

@@ -59,6 +59,17 @@ static void test_the_plan_of_another_machine(void)
     CU_ASSERT(
         says("node 1, where 0000:81:00.0 is, has 4 CPUs for workers; say workers 4, or cross-node yes"));
     CU_ASSERT_EQUAL(sh("$SLUICE_CONTROL --plan %s --inventory %s --cross-node perhaps 2>&1", conf, tree), 1);
+    /* Hugepages that are taken: by others, or by the box that runs. */
+    CU_ASSERT_EQUAL(sh("set -e; h=%s/sys/devices/system/node/node1/hugepages/hugepages-2048kB; mkdir -p $h; "
+                       "echo 1000 >$h/nr_hugepages; echo 3 >$h/free_hugepages",
+                       tree),
+                    0);
+#define PLAN "$SLUICE_CONTROL --plan %s --inventory %s --link-type pci --link-name 0000:81:00.0 --hugepages yes"
+    CU_ASSERT_EQUAL(sh(PLAN " 2>&1", conf, tree), 1);
+    CU_ASSERT(says("hugepages yes: node 1 has 3 free of"));
+    CU_ASSERT_EQUAL(sh(PLAN " --running yes", conf, tree), 0);
+#undef PLAN
+    CU_ASSERT(says("\"hugepages\": 1000"));
     CU_ASSERT_EQUAL(sh("rm -r %s", tree), 0);
     start_box();
     CU_ASSERT_EQUAL(sh("%s show topology", cli), 0);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# What the image decides without a machine: which slot is kept, which bundle is taken, and the boot loader's variables when power fails.
+# The CLI, rauc and systemctl are of this test. Prints TAP.
+set -u
+cd "$(dirname "$0")/../../.." || exit 1
+. tests/tap.sh
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+export SLUICE_ROOT=$WORK/box
+SCRIPTS=images/root/usr/lib/sluice ENV=$SLUICE_ROOT/boot/esp/EFI/sluice/grubenv
+PATH=$WORK/bin:$PWD/images/root/usr/local/bin:$PATH
+for command in jq /usr/bin/grub-editenv; do
+    command -v $command >/dev/null || { skip "scripts of the image" "no $command"; plan; exit; }
+done
+
+# A box in slot b. The CLI answers with the lines of `states`, one a call, the last for ever; what is asked of rauc and systemctl is noted.
+fresh() {
+    rm -rf "$SLUICE_ROOT" && mkdir -p "$SLUICE_ROOT"/{data,dev,run/sluice-image} "$(dirname "$ENV")" "$WORK/bin"
+    echo b >"$SLUICE_ROOT/run/sluice-image/slot"
+    rm -f "$ENV" && /usr/bin/grub-editenv "$ENV" create && /usr/bin/grub-editenv "$ENV" set "ORDER=B A" A_OK=1 A_TRY=0 B_OK=1 B_TRY=2
+    : >"$WORK/asked"
+    echo 0 >"$WORK/calls"
+    echo good >"$WORK/other"
+    : >"$WORK/rauc-fails"
+}
+tool() { mkdir -p "$WORK/bin"; { echo '#!/bin/bash'; cat; } >"$WORK/bin/$1"; chmod 755 "$WORK/bin/$1"; }
+tool sluice <<END
+n=\$((\$(cat $WORK/calls) + 1)); echo \$n >$WORK/calls
+line=\$(sed -n "\${n}p" $WORK/states); [ -n "\$line" ] || line=\$(tail -n 1 $WORK/states)
+[ "\$line" = none ] && exit 3
+set -- \$line; echo "{\"dataplane\": {\"state\": \"\$1\", \"restarts\": \${2:-0}}}"
+END
+tool rauc <<END
+echo "rauc \$*" >>$WORK/asked
+case "\$*" in *output-format=json*) echo '{"boot_primary": "rootfs.1", "slots": [{"rootfs.0": {"bootname": "A", "state": "inactive", "boot_status": "'\$(cat $WORK/other)'"}}, {"rootfs.1": {"bootname": "B", "state": "booted", "boot_status": "good"}}]}' ;; esac
+! grep -qx "\$1 \${2-}" $WORK/rauc-fails
+END
+tool systemctl <<<"echo \"systemctl \$*\" >>$WORK/asked"
+tool logger <<<""
+tool sleep <<<"" # a second of the script's is none of the test's
+
+asked() { grep -qx "$1" "$WORK/asked" || { cat "$WORK/asked"; return 1; }; }
+on_trial() { echo b >"$SLUICE_ROOT/data/trial"; }
+is_on_trial() { [ "$(cat "$SLUICE_ROOT/data/trial" 2>/dev/null)" = "$1" ]; }
+variable() { /usr/bin/grub-editenv "$ENV" list | grep -qx "$1"; }
+states() { printf '%s\n' "$@" >"$WORK/states"; }
+good() { timeout 60 "$SCRIPTS/good" "${1:-100}"; }
+request() { printf '%s\n%s' "$1" "${2-}" | timeout 60 "$SCRIPTS/system"; }
+
+serves() { fresh; on_trial; states none "starting 2" serving; good && asked "rauc status mark-good" && is_on_trial ''; }
+loads_long() { fresh; on_trial; states loading loading loading loading "loading 12" serving; good 0 && asked "rauc status mark-good" && [ "$(cat "$WORK/calls")" = 6 ]; }
+falls_back() { fresh; on_trial; states starting "starting 8" "waiting 9"; ! good && asked "rauc status mark-bad" && asked "systemctl --no-block reboot" && is_on_trial ''; }
+falls_back_in_time() { fresh; on_trial; states none; ! good 0 && asked "rauc status mark-bad" && asked "systemctl --no-block reboot"; }
+falls_back_alone() { fresh; on_trial; states "waiting 9"; echo "status mark-bad" >"$WORK/rauc-fails"; ! good && variable B_OK=0 && asked "systemctl --no-block reboot"; }
+stays() { fresh; states "waiting 9"; ! good && ! asked "systemctl --no-block reboot" >/dev/null && variable B_TRY=0 && variable B_OK=1; }
+
+installs() { fresh; [ "$(request "upgrade install" bundle | tail -n 1)" = "=0" ] && is_on_trial a && asked "rauc install $SLUICE_ROOT/data/upgrade/bundle.raucb" && [ ! -e "$SLUICE_ROOT/data/upgrade/bundle.raucb" ]; }
+refuses() { fresh; echo "install $SLUICE_ROOT/data/upgrade/bundle.raucb" >"$WORK/rauc-fails"; [ "$(request "upgrade install" bundle | tail -n 1)" = "=1" ] && is_on_trial ''; }
+no_bundle() { fresh; contains "no bundle came" request "upgrade install" && ! asked "rauc install .*" >/dev/null; }
+goes_back() { fresh; [ "$(request "upgrade rollback" | tail -n 1)" = "=0" ] && is_on_trial a && asked "rauc status mark-active other"; }
+stays_here() { fresh; echo bad >"$WORK/other"; [ "$(request "upgrade rollback" | tail -n 1)" = "=1" ] && is_on_trial '' && ! asked "rauc status mark-active other" >/dev/null; }
+no_shell() { fresh; [ "$(request "system sh" | tail -n 1)" = "=2" ] && [ "$(request 'upgrade $(reboot)' | tail -n 1)" = "=2" ] && [ ! -s "$WORK/asked" ]; }
+
+keeps_those_before() { fresh; grub-editenv "$ENV" set A_OK=0 && variable A_OK=0 && /usr/bin/grub-editenv "$ENV.old" list | grep -qx A_OK=1; }
+mends() { # GRUB has gone on with the copy; so do we
+    keeps_those_before || return 1
+    : >"$ENV"
+    grub-editenv "$ENV" set B_TRY=0 && variable B_TRY=0 && variable A_OK=1 && variable "ORDER=B A"
+}
+
+check "good: a slot that serves is kept" serves
+check "good: loading keys may take long" loads_long
+check "good: on trial, its dataplane fails again and again: the other slot" falls_back
+check "good: on trial, control does not answer: the other slot" falls_back_in_time
+check "good: the same when rauc fails" falls_back_alone
+check "good: not on trial: stays, and the boot loader does not leave it" stays
+check "upgrade install: the other slot is on trial" installs
+check "upgrade install: a refused bundle changes nothing" refuses
+check "upgrade install: without a bundle" no_bundle
+check "upgrade rollback: to a slot that is whole, on trial" goes_back
+check "upgrade rollback: not to another" stays_here
+check "what is no request of ours is none" no_shell
+check "grub-editenv: those before are kept" keeps_those_before
+check "grub-editenv: a file that is not whole is made of those before" mends
+plan
