@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Many keys of all types, COUNT of them (WORKERS workers): redis-server -> file -> box -> file -> redis-server, digests equal at each end; or
-(argument speed) how fast the same file is loaded by redis-server and by boxes with one worker and two, by turns. Prints TAP. Run by load.sh."""
+"""large N: N keys of all types (WORKERS workers): redis-server -> file -> box -> file -> redis-server, digests equal at each end; speed N: how
+fast the same file is loaded by redis-server and by boxes with one worker and two, by turns (TURNS). Prints TAP. Run by load.sh."""
 import os
 import pathlib
 import re
@@ -13,7 +13,7 @@ import time
 
 from box import BUILD, INSTANCE, Box, Oracle, Tap
 
-COUNT, WORKERS, TURNS = int(os.environ["COUNT"]), int(os.environ.get("WORKERS", 2)), int(os.environ.get("TURNS", 3))
+COUNT, WORKERS, TURNS = int(sys.argv[2]), int(os.environ.get("WORKERS", 2)), int(os.environ.get("TURNS", 3))
 PATIENCE = 120 + COUNT // 5000  # seconds, for anything: a machine that has other things to do
 A_CALL = 20000
 
@@ -191,7 +191,7 @@ def speed(folder):
 def main():
     tap, folder = Tap(), pathlib.Path(tempfile.mkdtemp(prefix=INSTANCE + "-large-"))
     try:
-        if "speed" in sys.argv:
+        if sys.argv[1] == "speed":
             tap.run("loading, beside redis-server", lambda: speed(folder))
         else:
             tap.run("keys of all types there and back, digests are equal", lambda: there_and_back(folder))
