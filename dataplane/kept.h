@@ -28,7 +28,7 @@ struct kept_texts {
     uint32_t n, *len; /* one after the other */
     uint64_t link; /* net_identity() of who had the link until less than KEPT_LINK_MS ago; 0: nobody we know of */
 };
-enum { KEPT_LINK_MS = 10000 };
+enum { KEPT_LINK_MS = 60000 }; /* a start, the longest back-off and then some */
 bool kept_read(const struct kept *k, struct kept_texts *t);
 void kept_texts_free(struct kept_texts *t);
 /* Leaves them. False: without room. */

@@ -2,6 +2,7 @@
 of the box's command line or configuration needs is in class Box alone."""
 import csv
 import json
+import os
 import pathlib
 import random
 import re
@@ -83,6 +84,11 @@ class Box:
             except (OSError, AttributeError):
                 continue
         return 0
+
+    def control_seconds(self):
+        """CPU time of control, without the dataplane."""
+        fields = pathlib.Path(f"/proc/{self.process.popen.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def mean_rx_burst(self):
         """Frames a receive burst brought, over its whole life; None if the statistics do not say."""

@@ -35,6 +35,8 @@ class Snapshots(threading.Thread):
 def one_run(ctx, snapshots):
     """Rate, and microseconds of the slowest in a thousand."""
     seconds = 3 * ctx.seconds
+    for file in (ctx.folder / "state").glob("*.rdb"):  # of the run before: it would be loaded
+        file.unlink()
     words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", ctx.keys, "--fill", "--set-percent", 50)
     with Generator(ctx, "load", seconds, *words) as generator, \
             Box(ctx, "virtio-user", generator.socket, BOX_IP, snapshot_keep=1, save='""', rdbcompression="no") as box:
@@ -43,14 +45,16 @@ def one_run(ctx, snapshots):
         if snapshots:
             wait_until(120, "the keys", lambda: (metric(box.metrics(), "db_keys") or 0) >= ctx.keys or not generator.process.running())
             maker.on.set()
+        began, spent = time.monotonic(), box.control_seconds()
         result = generator.result(box, 180 + seconds)
+        share = (box.control_seconds() - spent) / (time.monotonic() - began)
         maker.over = True
         maker.join(120)  # the one that was under way counts, too
         used = metric(box.metrics(), "memory_used_bytes") or 1
         if snapshots and not maker.took:
             raise Trouble(f"no snapshot ended in {seconds} s: {maker.error}")
         notes = {"seconds_a_snapshot": maker.took and round(sum(maker.took) / len(maker.took), 2), "snapshots": len(maker.took),
-                 "aside_share": round(maker.aside / used, 4)}
+                 "aside_share": round(maker.aside / used, 4), "control_share": round(share, 2)}
         return result["rate"], result["latency_us"]["p99.9"], notes
 
 

@@ -1,4 +1,6 @@
 #!/bin/bash
-# Snapshots that are loaded: load.py (in_namespace). Prints TAP. Needs root. With COUNT=N so many keys of all types go from redis-server to
-# the box and back, or (argument speed) are loaded by both, by turns: large.py.
-exec "$(dirname "$0")/in_namespace" "$([ -n "${COUNT:-}" ] && echo large || echo load)" "$@"
+# Snapshots that are loaded: load.py (in_namespace). Prints TAP. Needs root. `large N`: N keys of all types from redis-server to the box and
+# back; `speed N`: loaded by both, by turns (large.py).
+NAME=load
+[[ ${1:-} =~ ^(large|speed)$ ]] && NAME=large
+exec "$(dirname "$0")/in_namespace" $NAME "$@"

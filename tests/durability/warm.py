@@ -156,7 +156,7 @@ class Writer(threading.Thread):
             key = f"w{self.number}:{rng.randrange(2000)}"
             value = self.sent.get(key, 0) + 1
             try:
-                r = r or self.box.client(socket_timeout=2, socket_connect_timeout=0.1)
+                r = r or self.box.client(socket_timeout=5, socket_connect_timeout=0.5)
                 self.sent[key] = value
                 r.set(key, value)
                 self.acknowledged[key] = value
@@ -232,7 +232,7 @@ def kill_in_restart(box, r, writers, rng):
         if who != "dataplane":
             box.start_control()
         try:
-            asking.wait(30)
+            asking.wait(120)
         finally:
             asking.kill()
     if who != "control" and victim:
