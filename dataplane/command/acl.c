@@ -201,7 +201,7 @@ enum command_result acl_save_run(struct request *rq)
 
 enum command_result acl_dryrun_run(struct request *rq)
 {
-    char why[ACL_WHY];
+    struct text why = {0};
     int argc = rq->argc - 3;
     const struct slice *argv = rq->argv + 3;
     const struct acl_user *u = acl_user_find(rq->env->acl, rq->argv[2]);
@@ -212,10 +212,13 @@ enum command_result acl_dryrun_run(struct request *rq)
         reply_errorf(rq->out, "ERR Command '%.*s' not found", shown(argv[0]), (const char *)argv[0].p);
     else if (!command_arity_ok(cmd->arity, argc))
         reply_errorf(rq->out, "ERR wrong number of arguments for '%s' command", cmd->full_name);
-    else if (acl_verdict(u, cmd, argc, argv, why, true) == VERDICT_MAY)
+    else if (acl_verdict(u, cmd, argc, argv, &why) == VERDICT_MAY)
         reply_ok(rq->out);
+    else if (why.failed)
+        reply_oom(rq->out);
     else
-        reply_bulk_str(rq->out, why);
+        reply_bulk(rq->out, (struct slice){(const uint8_t *)why.p, why.len});
+    free(why.p);
     return CMD_DONE;
 }
 

@@ -89,9 +89,10 @@ enum { ACL_WHY = 1024 };
 /* May the client run this, which is not CLIENT_UNLIMITED? Otherwise counts, notes, and says why not (an error
  * without code) in why, of ACL_WHY bytes. */
 enum judgement acl_judge(const struct request *rq, enum acl_context context, char *why);
-/* The same for anybody, without counting and noting. `detail` names the key or channel. */
+/* The same for anybody, without counting and noting. Why not is added to `why` (NULL: nobody asks), with the whole name
+ * of the key or channel. */
 enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc,
-                           const struct slice *argv, char *why, bool detail);
+                           const struct slice *argv, struct text *why);
 /* May its client read every key by this command? */
 bool acl_reads_all(const struct request *rq);
 /* The same without counting, noting and saying why: for a client that is authenticated and not CLIENT_UNLIMITED. False

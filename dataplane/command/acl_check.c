@@ -92,7 +92,7 @@ static inline bool keys_allowed(const struct selector *s, const struct command *
 {
     if (s->all_keys || cmd->key_kind == COMMAND_NO_KEY)
         return true;
-    if (cmd->key_kind == COMMAND_ONE_KEY && !(cmd->key[0].flags & KEY_VARIABLE) && cmd->key_first < argc) {
+    if (cmd->key_kind == COMMAND_ONE_KEY && cmd->key_first < argc && !(cmd->key[0].flags & KEY_VARIABLE)) {
         *position = cmd->key_first;
         return pattern_of(s, rights_of(cmd->key[0].flags), argv[cmd->key_first]);
     }
@@ -183,7 +183,7 @@ static bool channels_allowed(const struct selector *s, const struct command *cmd
     int last;
     bool pattern;
     int first = channels_of(cmd, argc, &last, &pattern);
-    for (int i = first; first && i <= last; i++)
+    for (int i = first; first && i <= last && i < argc; i++) /* a script may ask about a command without arguments */
         if (!channels_allow(&s->channels, argv[i], pattern)) {
             *position = i;
             return false;

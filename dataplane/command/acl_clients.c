@@ -202,28 +202,42 @@ static int shown(struct slice s)
     return (int)(s.len < 256 ? s.len : 256);
 }
 
-static void say_why(const struct acl_user *u, const struct command *cmd, enum judgement verdict,
-                    struct slice what, char *why, bool detail)
+static const char *kind_of(enum judgement verdict)
 {
-    int name = shown(u->name);
-    const char *kind = verdict == VERDICT_KEY ? "key" : "channel";
+    return verdict == VERDICT_KEY ? "key" : "channel";
+}
+
+static void say_why(const struct acl_user *u, const struct command *cmd, enum judgement verdict, char *why)
+{
     if (verdict == VERDICT_COMMAND)
-        snprintf(why, ACL_WHY, "User %.*s has no permissions to run the '%s' command", name,
+        snprintf(why, ACL_WHY, "User %.*s has no permissions to run the '%s' command", shown(u->name),
                  (const char *)u->name.p, cmd->full_name);
-    else if (detail)
-        snprintf(why, ACL_WHY, "User %.*s has no permissions to access the '%.*s' %s", name,
-                 (const char *)u->name.p, shown(what), (const char *)what.p, kind);
     else
-        snprintf(why, ACL_WHY, "No permissions to access a %s", kind);
+        snprintf(why, ACL_WHY, "No permissions to access a %s", kind_of(verdict));
+}
+
+/* As a C string would be, which ends at a zero byte. */
+static void add_whole(struct text *t, struct slice s)
+{
+    text_add(t, (struct slice){s.p, s.len ? strnlen((const char *)s.p, s.len) : 0});
 }
 
 enum judgement acl_verdict(const struct acl_user *u, const struct command *cmd, int argc,
-                           const struct slice *argv, char *why, bool detail)
+                           const struct slice *argv, struct text *why)
 {
     int position;
     enum judgement verdict = rights_verdict(&u->rights, cmd, argc, argv, &position);
-    if (verdict != VERDICT_MAY)
-        say_why(u, cmd, verdict, argv[position], why, detail);
+    if (verdict == VERDICT_MAY || !why)
+        return verdict;
+    text_add(why, SLICE_LIT("User "));
+    add_whole(why, u->name);
+    if (verdict == VERDICT_COMMAND) {
+        text_addf(why, " has no permissions to run the '%s' command", cmd->full_name);
+    } else {
+        text_add(why, SLICE_LIT(" has no permissions to access the '"));
+        add_whole(why, argv[position]);
+        text_addf(why, "' %s", kind_of(verdict));
+    }
     return verdict;
 }
 
@@ -234,7 +248,7 @@ enum judgement acl_judge(const struct request *rq, enum acl_context context, cha
     enum judgement verdict = rights_verdict(&u->rights, rq->cmd, rq->argc, rq->argv, &position);
     if (verdict == VERDICT_MAY)
         return verdict;
-    say_why(u, rq->cmd, verdict, rq->argv[position], why, false);
+    say_why(u, rq->cmd, verdict, why);
     acl_note(rq, (enum denied)(verdict - VERDICT_COMMAND + DENIED_COMMAND), context,
              verdict == VERDICT_COMMAND ? slice_str(rq->cmd->full_name) : rq->argv[position], u->name);
     return verdict;

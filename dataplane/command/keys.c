@@ -105,13 +105,37 @@ static bool each_found(const struct command *cmd, int argc, const struct slice *
     return all;
 }
 
+struct span { /* of a specification's keys */
+    const struct key_spec *k;
+    int first, last;
+};
+
+/* Calls fn for the keys of a span. loose: with no flags at all. */
+static bool each_in_span(const struct span *span, const struct command *cmd, int argc, const struct slice *argv, bool loose,
+                         command_key_fn *fn, void *arg)
+{
+    int step = span->k->step > 0 ? span->k->step : 1;
+    bool varies = span->k->flags & KEY_VARIABLE;
+    for (int at = span->first; at <= span->last; at += step) {
+        uint32_t flags = loose ? 0 : varies ? command_key_flags(cmd, argc, argv, at) : span->k->flags;
+        if (!fn(at, flags, arg))
+            return false;
+    }
+    return true;
+}
+
+/* As in Redis, where a number of keys is none ("1.5") but begins as one: a function finds the keys then, the destination
+ * last, and does not know what happens to them, so that any right will do. The command itself refuses the number. */
+static bool is_loose(const struct key_spec *k, int begin, const struct slice *argv)
+{
+    int64_t count;
+    return k->find == KEYS_NUM && !parse_i64(argv[begin + k->last], &count);
+}
+
 bool command_each_key(const struct command *cmd, int argc, const struct slice *argv, command_key_fn *fn, void *arg)
 {
-    struct {
-        const struct key_spec *k;
-        int first, last;
-    } span[3];
-    int spans = 0;
+    struct span span[3];
+    int spans = 0, loose = -1;
     if (cmd->getkeys)
         return each_found(cmd, argc, argv, fn, arg);
     for (int i = 0; i < 3 && cmd->key[i].flags; i++) {
@@ -122,15 +146,15 @@ bool command_each_key(const struct command *cmd, int argc, const struct slice *a
         if (begin == 0 || !span_of(k, begin, argc, argv, &span[spans].first, &span[spans].last) ||
             span[spans].last < span[spans].first)
             return true; /* malformed: the command will say so */
+        if (is_loose(k, begin, argv))
+            loose = spans;
         span[spans++].k = k;
     }
-    for (int i = 0; i < spans; i++) {
-        int step = span[i].k->step > 0 ? span[i].k->step : 1;
-        bool varies = span[i].k->flags & KEY_VARIABLE;
-        for (int at = span[i].first; at <= span[i].last; at += step)
-            if (!fn(at, varies ? command_key_flags(cmd, argc, argv, at) : span[i].k->flags, arg))
-                return false;
-    }
+    if (loose >= 0 && !each_in_span(&span[loose], cmd, argc, argv, true, fn, arg))
+        return false;
+    for (int i = 0; i < spans; i++)
+        if (i != loose && !each_in_span(&span[i], cmd, argc, argv, loose >= 0, fn, arg))
+            return false;
     return true;
 }
 

@@ -45,7 +45,10 @@ static const char connecting[] = "IOERR error or timeout connecting to the clien
 int migrate_getkeys(int argc, const struct slice *argv, int *position, int room)
 {
     int first = 3, n = 1;
-    for (int i = 6; i + 1 < argc; i++) { /* KEYS at the very end is no such word */
+    bool several = false;
+    for (int i = 2; i + 1 < argc; i++) /* KEYS at the very end alone is no such word */
+        several |= slice_is(argv[i], "keys");
+    for (int i = 6; several && i < argc; i++) {
         if (slice_is(argv[i], "keys")) {
             first = argv[3].len ? 0 : i + 1;
             n = argv[3].len ? 0 : argc - first;

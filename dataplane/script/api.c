@@ -369,12 +369,11 @@ static int redis_acl_check_cmd(lua_State *L)
         return fail(L, "Please specify at least one argument for this redis lib call");
     if (!take_args(L, h, argc))
         return fail(L, "Lua redis lib command arguments must be strings or integers");
-    char why[ACL_WHY];
     const struct command *cmd = command_lookup(argc, h->argv);
     if (!cmd)
         return fail(L, "Invalid command passed to redis.acl_check_cmd()");
     const struct acl_user *u = acl_user_of(h->rq->env, &h->client);
-    lua_pushboolean(L, acl_verdict(u, cmd, argc, h->argv, why, false) == VERDICT_MAY);
+    lua_pushboolean(L, acl_verdict(u, cmd, argc, h->argv, NULL) == VERDICT_MAY);
     return 1;
 }
 

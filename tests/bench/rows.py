@@ -160,6 +160,22 @@ def command_measurements():
         yield Measurement(rows, commands(some), "box", "redis-server on loopback", always=False)
 
 
+# The third of its key patterns is that of the row's keys.
+RESTRICTED = "default on nopass resetkeys ~app:* ~session:* ~s:* -@all +@read +@write +@connection -@dangerous +flushall (~other:* +get)"
+
+
+def restricted(ctx):
+    """GET of the default user, with and without rules, by turns."""
+    words = ("--connections", UNDER_WAY, "--script", SCRIPT, "--only", "GET", "--keys", ctx.keys // 4, "--pipeline", 32, "--warmup", 0.1)
+
+    def one(**directives):
+        return load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, **directives), ctx.seconds, *words, patience=120)
+    while True:
+        a, b = one(user=RESTRICTED), one()
+        yield {f"ACL P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"], "generator_idle": p["idle_share"]})
+               for p, q in zip(a["parts"], b["parts"])}
+
+
 def engine(ctx, only):
     """{line: million operations a second} of the command engine in process (C) and of memory (M), on the server core."""
     command = [ctx.build / "tests/bench/engine_bench", ctx.keys, 3, only]
@@ -167,23 +183,6 @@ def engine(ctx, only):
         if process.wait(120) != 0:
             raise Trouble(f"engine_bench: {process.tail()}")
         return {name: float(rate) * 1e6 for name, rate in re.findall(r"^(\S+) +[\d.]+ ns +([\d.]+) M/s", process.out_path.read_text(), re.M)}
-
-
-# The third of its key patterns is that of the keys.
-RESTRICTED = "default on nopass resetkeys ~app:* ~session:* ~key:* -@all +@read +@write +@connection -@dangerous (~other:* +get)"
-
-
-def restricted(ctx):
-    """GET of the default user, with and without rules, by turns."""
-    def one(pipeline, **directives):
-        words = ("--keys", ctx.keys, "--fill", "--pipeline", pipeline, "--connections", CONNECTIONS // pipeline)
-        return load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, **directives), ctx.seconds, *words, patience=120)
-    while True:
-        found = {}
-        for pipeline in (1, 32):
-            a, b = one(pipeline, user=RESTRICTED), one(pipeline)
-            found[f"ACL P{pipeline}"] = (a["rate"], b["rate"], notes_of(a))
-        yield found
 
 
 def pipelined(ctx):

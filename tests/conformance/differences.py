@@ -3,6 +3,8 @@
 Two kinds: what depends on the clock or on chance differs between any two servers; and what we do otherwise on
 purpose (we answer as Redis 7.2, the oracle is 7.0.15). Each rule: words of the command (a prefix), a reason, and a
 function of the two replies that says whether the difference is the one meant."""
+import re
+
 import dumps
 
 
@@ -346,3 +348,76 @@ def same(args, oracle, box, one_clock=False, said=None):
         if tuple(words[:len(prefix)]) == prefix and rule(args, oracle.tree, box.tree):
             return reason
     return None
+
+
+# -- what a user may not (acl.py): the verdict must be the same, the text is that of 7.2
+
+NEW_TEXTS = [
+    (rb"User \S+ has no permissions to run the '([^']*)' command", rb"this user has no permissions to run the '\1' command"),
+    (rb'NOPERM No permissions to access a (key|channel)', rb'NOPERM this user has no permissions to access one of the \1s used as arguments'),
+    (rb"User \S+ has no permissions to access the '(.*)' (key|channel)", rb"this user has no permissions to access the '\1' \2"),
+]
+MOVED = {b'wait'}  # in @blocking as well since 7.2
+SCRIPTED = [(b'to run the', b'run this command or subcommand'), (b'a key', b'access at least one of the keys mentioned in the command arguments'),
+            (b'a channel', b'publish to the channel mentioned in the command')]
+
+
+def older(text):
+    """What is said of rights, as 7.0 puts it."""
+    for pattern, old in NEW_TEXTS:
+        text = re.sub(pattern, old, text, flags=re.S)
+    hit = re.match(rb'-NOPERM ACL failure in script: (.*?) script: (.*)', text, re.S)
+    if hit:
+        said = next(old for new, old in SCRIPTED if new in hit[1])
+        return b"-ERR The user executing the script can't " + said + b' script: ' + hit[2]
+    return text
+
+
+def opens_again(rules):
+    """Rules that open a selector while one is open: 7.0 forgets the first one, 7.2 takes it as a part, which is an error. And a zero byte in an
+    open one: 7.0 forgets the rest of that word. Users would not be the same any more, so acl.py sets none by such rules."""
+    is_open = False
+    for rule in rules:
+        if is_open and b'\0' in rule:
+            return True
+        if rule[:1] == b'(' and rule[-1:] != b')':
+            if is_open:
+                return True
+            is_open = True
+        elif is_open and rule[-1:] == b')':
+            is_open = False
+    return False
+
+
+def stale_errno(args, a, b):
+    """7.0 asks errno whether SORT could read a number, and nobody has cleared it since something else was out of range."""
+    return args[0].upper() in (b'SORT', b'SORT_RO') and a == ('-', b"ERR One or more scores can't be converted into double") and b[0] in '*:'
+
+
+def of_rights(args, oracle, box, newer):
+    """As same(), of users, rules and what they may. newer: commands that take more arguments since 7.2."""
+    if oracle.raw == box.raw:
+        return ''
+    denied = any(text in reply.raw for reply in (oracle, box) for text in (b'NOPERM', b'The user executing'))
+    if args[:2] == [b'ACL', b'DRYRUN'] and oracle.tree[0] == box.tree[0] == '$':
+        said = older(box.tree[1])
+        if said[:1].upper() + said[1:] == oracle.tree[1]:
+            return '7.2 names the user in a refusal'
+    elif denied and box.raw[:1] == oracle.raw[:1] == b'-' and older(box.raw) == oracle.raw:
+        return '7.2 names the user in a refusal'
+    wrong = re.match(rb"-ERR wrong number of arguments for '(.*)' command", oracle.raw, re.S)
+    if wrong and wrong[1] in newer:
+        return 'since 7.2 it takes more arguments'
+    if any(word.lower() in MOVED for word in args):
+        return 'since 7.2 WAIT is in the category @blocking'
+    if any(word.lower() == b'psubscribe' for word in args) and any(b'\0' in word for word in args) and (denied or box.tree[0] == '$'):
+        return '7.0 compares the pattern of PSUBSCRIBE up to a zero byte, and so allows more'
+    if denied or args[:2] == [b'ACL', b'DRYRUN']:
+        return None
+    if args[0] == b'EVAL' and b'acl_check_cmd' not in args[1]:
+        return "an error of a script's own, or a value: compared elsewhere"
+    if args[0].upper() == b'DUMP' and oracle.tree[0] == box.tree[0] == '$' and None not in (oracle.tree[1], box.tree[1]):
+        return 'an encoding that depends on what came before: compared elsewhere'
+    if stale_errno(args, oracle.tree, box.tree):
+        return '7.0 refuses to sort numbers after something else was out of range (errno)'
+    return same(args, oracle, box, said={b'SORT', b'SDIFFSTORE', b'RESTORE'})

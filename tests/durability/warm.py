@@ -126,14 +126,14 @@ def addresses_kept(box):
         r = client(box)
         r.set("a", 1)
         assert arp_probes(link) == 3
-        for _ in range(10): # what is older than ten seconds is asked for, and this machine may be as slow as that
+        for _ in range(3): # what is older than a minute is asked for, and this machine may be as slow as that
             began = time.monotonic()
             restart(box)
             probes = arp_probes(link)
-            if time.monotonic() - began < 8:
+            if time.monotonic() - began < 50:
                 break
         else:
-            raise SystemExit("no restart within eight seconds: this machine is too busy to tell")
+            raise SystemExit("no restart within fifty seconds: this machine is too busy to tell")
         assert r.get("a") == b"1" and probes == 0
         old = box.dataplane_pid()
         box.kill_dataplane()
