@@ -230,6 +230,7 @@ static void test_what_a_record_may_hold(void)
         {0, "", 0, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
         {0, {0, 0, 0}, 3, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
         {24, {1}, 1, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
+        {24, {24, 0, 0, 1, 0}, 5, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct rig_talk *t = talk();
@@ -355,7 +356,10 @@ static void test_many_requests_for_a_key_are_one(void)
     }
     tls_write(t->server, "+", 1);
     CU_ASSERT_EQUAL(t->down_len, 5 + RECORD_EXTRA + 1 + RECORD_EXTRA);
+    tls_write(t->server, "+", 1);
+    CU_ASSERT_EQUAL(t->down_len, 5 + RECORD_EXTRA + 2 * (1 + RECORD_EXTRA));
     rig_move(t);
+    CU_ASSERT_EQUAL(SSL_read(t->client, got, ROOM), 1);
     CU_ASSERT_EQUAL(SSL_read(t->client, got, ROOM), 1);
     CU_ASSERT(both_ways(t));
     rig_talk_free(t);
@@ -486,7 +490,10 @@ static void test_an_end_is_said_once(void)
     tls_end(t->server);
     CU_ASSERT_EQUAL(t->down_len, 2 + RECORD_EXTRA);
     CU_ASSERT_FALSE(tls_write(t->server, "x", 1));
-    rig_move(t);
+    arrive(t, (const uint8_t[]){RECORD_DATA, 3, 3, 0, 0}, RECORD_HEAD); /* no alert behind the end */
+    CU_ASSERT_EQUAL(t->down_len, 0);
+    CU_ASSERT_EQUAL(tls_read(t->server, got, ROOM, &(size_t){0}), TLS_FAILED);
+    CU_ASSERT_EQUAL(t->down_len, 0);
     CU_ASSERT_EQUAL(SSL_read(t->client, got, ROOM), 0);
     CU_ASSERT_EQUAL(SSL_get_shutdown(t->client), SSL_RECEIVED_SHUTDOWN);
     rig_talk_free(t);
