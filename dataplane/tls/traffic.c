@@ -1,7 +1,8 @@
-/* traffic.c: the records of a connection whose handshake OpenSSL has done (TLS 1.3, RFC 8446 sections 4.6.3, 5 and 6).
- * They are opened from received frames into the reader's buffer and sealed into the frames they leave in. A client
- * may send data, alerts and KeyUpdates; whatever else it sends ends the connection. A KeyUpdate has a record to
- * itself, as section 5.1 wants it of messages before a change of keys, and does not come in pieces, which nobody does. */
+/* traffic.c: the records of a connection whose handshake OpenSSL has done (TLS 1.3, RFC 8446 sections 4.6.3,
+ * 5 and 6). They are opened from received frames into the reader's buffer and sealed into the frames they
+ * leave in. A client may send data, alerts and KeyUpdates; whatever else it sends ends the connection. A
+ * KeyUpdate has a record to itself, as section 5.1 wants it of messages before a change of keys, and does not
+ * come in pieces, which nobody does. */
 #include "tls/private.h"
 
 #include <openssl/crypto.h>
@@ -51,7 +52,8 @@ static void secret_told(const SSL *ssl, const char *line)
     t->both_secrets = t->in.suite && t->in.suite == t->out.suite;
 }
 
-/* Counts the records that OpenSSL seals under the secret that it has told (tickets), so that ours go on from there. */
+/* Counts the records that OpenSSL seals under the secret that it has told (tickets), so that ours go on from
+ * there. */
 static void record_told(int writes, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
 {
     struct tls *t = arg;
@@ -81,7 +83,8 @@ static bool can_be_ours(const struct tls *t)
 
 void traffic_take(struct tls *t)
 {
-    t->ours = can_be_ours(t) && record_key(&t->in, t->in.suite, false) && record_key(&t->out, t->out.suite, true);
+    t->ours =
+        can_be_ours(t) && record_key(&t->in, t->in.suite, false) && record_key(&t->out, t->out.suite, true);
     SSL_set_msg_callback(t->ssl, NULL);
     if (t->ours)
         return;
@@ -261,7 +264,8 @@ static size_t rest(struct tls *t, uint8_t *to, size_t room)
     return some;
 }
 
-/* Opens the next record: into `to` if all of it has room there, with *n bytes of data, else into t->opened. */
+/* Opens the next record: into `to` if all of it has room there, with *n bytes of data, else into t->opened.
+ */
 static enum tls_result open_next(struct tls *t, uint8_t *to, size_t room, size_t *n)
 {
     const uint8_t *record;
