@@ -1,4 +1,5 @@
-/* record.c: see record.h. RFC 8446 sections 5.2 (protection), 5.3 (nonces), 5.4 (padding), 7.1 to 7.3 (keys). */
+/* record.c: see record.h. RFC 8446 sections 5.2 (protection), 5.3 (nonces), 5.4 (padding), 7.1 to 7.3 (keys).
+ */
 #include "tls/record.h"
 
 #include <openssl/core_names.h>
@@ -56,7 +57,8 @@ static bool expand(const struct record_way *w, const char *label, uint8_t *out, 
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t)w->suite->digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)w->secret, w->suite->secret_len),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)w->secret,
+                                          w->suite->secret_len),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, prefix, sizeof prefix - 1),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)(uintptr_t)label, strlen(label)),
         OSSL_PARAM_construct_end()};
@@ -141,9 +143,10 @@ bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, 
     if (n > RECORD_PLAIN)
         return false;
     memcpy(out, (const uint8_t[]){RECORD_DATA, 3, 3, (uint8_t)(body >> 8), (uint8_t)body}, RECORD_HEAD);
-    bool good = begin(w, out) && transform(w, p, n, (uint8_t)type, out + RECORD_HEAD) &&
-                EVP_CipherFinal_ex(w->cipher, out + RECORD_HEAD + n + 1, &len) == 1 &&
-                EVP_CIPHER_CTX_ctrl(w->cipher, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, out + RECORD_HEAD + n + 1) == 1;
+    bool good =
+        begin(w, out) && transform(w, p, n, (uint8_t)type, out + RECORD_HEAD) &&
+        EVP_CipherFinal_ex(w->cipher, out + RECORD_HEAD + n + 1, &len) == 1 &&
+        EVP_CIPHER_CTX_ctrl(w->cipher, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, out + RECORD_HEAD + n + 1) == 1;
     if (!good)
         OPENSSL_cleanse(out, n + RECORD_EXTRA);
     return good;
@@ -172,8 +175,8 @@ static unsigned strip(const uint8_t *p, size_t *n, uint8_t *type)
     return 0;
 }
 
-unsigned record_open(struct record_way *w, const uint8_t head[RECORD_HEAD], const uint8_t *body, size_t len, uint8_t *to,
-                     size_t *n, uint8_t *type)
+unsigned record_open(struct record_way *w, const uint8_t head[RECORD_HEAD], const uint8_t *body, size_t len,
+                     uint8_t *to, size_t *n, uint8_t *type)
 {
     size_t inner = len - RECORD_TAG;
     int some, last;

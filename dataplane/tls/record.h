@@ -1,5 +1,5 @@
-/* record.h: records of TLS 1.3 (RFC 8446 section 5) under keys that OpenSSL's handshake has agreed on: one direction
- * of one connection. No wire, no connection: bytes in, bytes out. */
+/* record.h: records of TLS 1.3 (RFC 8446 section 5) under keys that OpenSSL's handshake has agreed on: one
+ * direction of one connection. No wire, no connection: bytes in, bytes out. */
 #pragma once
 #include <openssl/ssl.h>
 
@@ -41,8 +41,8 @@ const struct record_suite *record_suite(uint16_t id);
 /* Bytes of its secrets. */
 size_t record_secret_len(const struct record_suite *suite);
 
-/* A key from w->secret; w->number is left as it is. seals: for records to be sent. False without memory: there is no
- * key then. */
+/* A key from w->secret; w->number is left as it is. seals: for records to be sent. False without memory:
+ * there is no key then. */
 bool record_key(struct record_way *w, const struct record_suite *suite, bool seals);
 /* The next generation of secret and key (section 7.2); numbers begin again. */
 bool record_renew(struct record_way *w, bool seals);
@@ -53,8 +53,8 @@ void record_wipe(struct record_way *w);
 bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, size_t n, uint8_t *out);
 /* May a body of this head follow? 0, or the alert; *len: of the body. */
 unsigned record_head(const uint8_t head[RECORD_HEAD], size_t *len);
-/* Opens a body of record_head()'s length into `to`, which has room for len - RECORD_TAG bytes and may be the body
- * itself; *n are what it says, without type and padding. 0, or the alert that it is worth: then `to` holds nothing
- * that may be looked at. */
-unsigned record_open(struct record_way *w, const uint8_t head[RECORD_HEAD], const uint8_t *body, size_t len, uint8_t *to,
-                     size_t *n, uint8_t *type);
+/* Opens a body of record_head()'s length into `to`, which has room for len - RECORD_TAG bytes and may be the
+ * body itself; *n are what it says, without type and padding. 0, or the alert that it is worth: then `to`
+ * holds nothing that may be looked at. */
+unsigned record_open(struct record_way *w, const uint8_t head[RECORD_HEAD], const uint8_t *body, size_t len,
+                     uint8_t *to, size_t *n, uint8_t *type);

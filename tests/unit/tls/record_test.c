@@ -1,69 +1,9 @@
-/* record_test.c: tls/record.h and the records that are ours (tls/traffic.c) against RFC 8448 and OpenSSL's
- * own client. */
-#include "tls/private.h"
-#include "tls_rig.h"
+/* record_test.c: tls/record.h, and records that are ours (tls/traffic.c): against RFC 8448, OpenSSL's own client and
+ * one that breaks rules. */
+#include "record_rig.h"
 #include "unit.h"
 
-#include <openssl/err.h>
-
-#include <stdio.h>
 #include <stdlib.h>
-
-enum { ROOM = 1 << 16 };
-
-static struct rig_pair own;
-static struct rig_box box;
-static const char *const suite_names[] = {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
-                                          "TLS_CHACHA20_POLY1305_SHA256"};
-enum { SUITES = 3 };
-static uint8_t sent[ROOM], got[ROOM];
-
-/* A connection of TLS 1.3 with this suite whose records are ours. */
-static struct rig_talk *talk_in(const char *suite)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_ciphersuites(ctx, suite);
-    struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), ctx, NULL);
-    SSL_CTX_free(ctx);
-    CU_ASSERT_EQUAL_FATAL(rig_shake(t), TLS_DONE);
-    CU_ASSERT_FATAL(t->server->ours);
-    CU_ASSERT_STRING_EQUAL(tls_cipher(t->server), suite);
-    tls_settle(t->server);
-    return t;
-}
-
-static struct rig_talk *talk(void)
-{
-    return talk_in(suite_names[0]);
-}
-
-/* Whoever has the client's key: seals as the client would. */
-static struct record_way key_of_client(const struct rig_talk *t)
-{
-    struct record_way w = {.number = t->server->in.number};
-    memcpy(w.secret, t->server->in.secret, sizeof w.secret);
-    CU_ASSERT_FATAL(record_key(&w, t->server->in.suite, true));
-    return w;
-}
-
-static void arrive(struct rig_talk *t, const uint8_t *p, size_t n)
-{
-    rig_move(t);
-    memcpy(t->up + t->up_len, p, n);
-    t->up_len += n;
-}
-
-/* What the client makes of an alert that has been sent to it. */
-static int alert_heard(struct rig_talk *t)
-{
-    uint8_t byte;
-    ERR_clear_error();
-    rig_move(t);
-    SSL_read(t->client, &byte, 1);
-    int reason = ERR_GET_REASON(ERR_peek_error());
-    ERR_clear_error();
-    return reason - SSL_AD_REASON_OFFSET;
-}
 
 /* -- keys and records by the book ------------------------------------------------------------------------ */
 
@@ -73,12 +13,11 @@ static void test_the_record_of_rfc_8448(void)
     static const uint8_t secret[] = {0x9e, 0x40, 0x64, 0x6c, 0xe7, 0x9a, 0x7f, 0x9d, 0xc0, 0x5a, 0xf8,
                                      0x88, 0x9b, 0xce, 0x65, 0x52, 0x87, 0x5a, 0xfa, 0x0b, 0x06, 0xdf,
                                      0x00, 0x87, 0xf7, 0x92, 0xeb, 0xb7, 0xc1, 0x75, 0x04, 0xa5};
-    static const uint8_t record[] = {0x17, 0x03, 0x03, 0x00, 0x43, 0xa2, 0x3f, 0x70, 0x54, 0xb6, 0x2c, 0x94,
-                                     0xd0, 0xaf, 0xfa, 0xfe, 0x82, 0x28, 0xba, 0x55, 0xcb, 0xef, 0xac, 0xea,
-                                     0x42, 0xf9, 0x14, 0xaa, 0x66, 0xbc, 0xab, 0x3f, 0x2b, 0x98, 0x19, 0xa8,
-                                     0xa5, 0xb4, 0x6b, 0x39, 0x5b, 0xd5, 0x4a, 0x9a, 0x20, 0x44, 0x1e, 0x2b,
-                                     0x62, 0x97, 0x4e, 0x1f, 0x5a, 0x62, 0x92, 0xa2, 0x97, 0x70, 0x14, 0xbd,
-                                     0x1e, 0x3d, 0xea, 0xe6, 0x3a, 0xee, 0xbb, 0x21, 0x69, 0x49, 0x15, 0xe4};
+    static const uint8_t record[] = {
+        0x17, 0x03, 0x03, 0x00, 0x43, 0xa2, 0x3f, 0x70, 0x54, 0xb6, 0x2c, 0x94, 0xd0, 0xaf, 0xfa, 0xfe, 0x82, 0x28,
+        0xba, 0x55, 0xcb, 0xef, 0xac, 0xea, 0x42, 0xf9, 0x14, 0xaa, 0x66, 0xbc, 0xab, 0x3f, 0x2b, 0x98, 0x19, 0xa8,
+        0xa5, 0xb4, 0x6b, 0x39, 0x5b, 0xd5, 0x4a, 0x9a, 0x20, 0x44, 0x1e, 0x2b, 0x62, 0x97, 0x4e, 0x1f, 0x5a, 0x62,
+        0x92, 0xa2, 0x97, 0x70, 0x14, 0xbd, 0x1e, 0x3d, 0xea, 0xe6, 0x3a, 0xee, 0xbb, 0x21, 0x69, 0x49, 0x15, 0xe4};
     struct record_way seals = {0}, opens = {0}, nothing = {0};
     uint8_t out[sizeof record], type;
     size_t n, len;
@@ -86,8 +25,7 @@ static void test_the_record_of_rfc_8448(void)
         sent[i] = (uint8_t)i;
     memcpy(seals.secret, secret, sizeof secret);
     memcpy(opens.secret, secret, sizeof secret);
-    CU_ASSERT_FATAL(record_key(&seals, record_suite(0x1301), true) &&
-                    record_key(&opens, record_suite(0x1301), false));
+    CU_ASSERT_FATAL(record_key(&seals, record_suite(0x1301), true) && record_key(&opens, record_suite(0x1301), false));
     CU_ASSERT(record_seal(&seals, RECORD_DATA, sent, 50, out));
     CU_ASSERT(memcmp(out, record, sizeof record) == 0);
     CU_ASSERT_EQUAL(record_head(record, &len), 0);
@@ -233,6 +171,7 @@ static void test_what_a_record_may_hold(void)
         {0, "", 0, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
         {0, {0, 0, 0}, 3, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
         {24, {1}, 1, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
+        {24, {24, 0, 0, 1, 0}, 5, TLS_FAILED, ALERT_UNEXPECTED_MESSAGE},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct rig_talk *t = talk();
@@ -267,8 +206,7 @@ static void test_padding_and_the_longest_records(void)
         size_t body = lens[i] + 1 + RECORD_TAG, n;
         int len;
         uint8_t nonce[RECORD_IV], *inner = record + RECORD_HEAD;
-        memcpy(record, (const uint8_t[]){RECORD_DATA, 3, 3, (uint8_t)(body >> 8), (uint8_t)body},
-               RECORD_HEAD);
+        memcpy(record, (const uint8_t[]){RECORD_DATA, 3, 3, (uint8_t)(body >> 8), (uint8_t)body}, RECORD_HEAD);
         memset(inner, 0, lens[i] + 1);
         memcpy(inner, "hello\x17", 6);
         memcpy(nonce, w.iv, sizeof nonce);
@@ -294,12 +232,11 @@ static void test_heads(void)
     static const struct {
         uint8_t head[RECORD_HEAD];
         int alert;
-    } cases[] = {
-        {{20, 3, 3, 0, 1}, ALERT_UNEXPECTED_MESSAGE},       {{21, 3, 3, 0, 2}, ALERT_UNEXPECTED_MESSAGE},
-        {{22, 3, 3, 0, 40}, ALERT_UNEXPECTED_MESSAGE},      {{23, 2, 3, 0, 40}, ALERT_UNEXPECTED_MESSAGE},
-        {{23, 3, 3, 0, 0}, ALERT_BAD_RECORD_MAC},           {{23, 3, 3, 0, 16}, ALERT_BAD_RECORD_MAC},
-        {{23, 3, 3, 0x41, 1}, ALERT_RECORD_OVERFLOW},       {{23, 3, 3, 0xff, 0xff}, ALERT_RECORD_OVERFLOW},
-        {{'*', '1', 13, 10, '$'}, ALERT_UNEXPECTED_MESSAGE}};
+    } cases[] = {{{20, 3, 3, 0, 1}, ALERT_UNEXPECTED_MESSAGE},    {{21, 3, 3, 0, 2}, ALERT_UNEXPECTED_MESSAGE},
+                 {{22, 3, 3, 0, 40}, ALERT_UNEXPECTED_MESSAGE},   {{23, 2, 3, 0, 40}, ALERT_UNEXPECTED_MESSAGE},
+                 {{23, 3, 3, 0, 0}, ALERT_BAD_RECORD_MAC},        {{23, 3, 3, 0, 16}, ALERT_BAD_RECORD_MAC},
+                 {{23, 3, 3, 0x41, 1}, ALERT_RECORD_OVERFLOW},    {{23, 3, 3, 0xff, 0xff}, ALERT_RECORD_OVERFLOW},
+                 {{'*', '1', 13, 10, '$'}, ALERT_UNEXPECTED_MESSAGE}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
         for (unsigned piecewise = 0; piecewise < 2; piecewise++) {
             struct rig_talk *t = talk();
@@ -315,213 +252,6 @@ static void test_heads(void)
         }
 }
 
-/* -- keys that change ------------------------------------------------------------------------------------ */
-
-static bool both_ways(struct rig_talk *t)
-{
-    size_t n = 0;
-    SSL_write(t->client, "PING", 4);
-    rig_move(t);
-    if (tls_read(t->server, got, ROOM, &n) != TLS_DONE || n != 4 || !tls_write(t->server, "+PONG", 5))
-        return false;
-    rig_move(t);
-    return SSL_read(t->client, got, ROOM) == 5 && memcmp(got, "+PONG", 5) == 0;
-}
-
-static void test_clients_change_keys(void)
-{
-    for (unsigned s = 0; s < SUITES; s++) {
-        struct rig_talk *t = talk_in(suite_names[s]);
-        for (unsigned i = 0; i < 30; i++) {
-            SSL_key_update(t->client, i % 3 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
-            CU_ASSERT(both_ways(t));
-            CU_ASSERT(both_ways(t));
-        }
-        rig_talk_free(t);
-    }
-}
-
-static enum tls_result asks_for_a_key(struct rig_talk *t)
-{
-    size_t n;
-    SSL_key_update(t->client, SSL_KEY_UPDATE_REQUESTED);
-    SSL_do_handshake(t->client);
-    rig_move(t);
-    return tls_read(t->server, got, ROOM, &n);
-}
-
-/* However often it is asked, one new key is made, with the next thing that is said (section 4.6.3). */
-static void test_many_requests_for_a_key_are_one(void)
-{
-    struct rig_talk *t = talk();
-    for (unsigned i = 0; i < 32; i++) {
-        CU_ASSERT_EQUAL(asks_for_a_key(t), TLS_WAIT);
-        CU_ASSERT_EQUAL(t->down_len, 0);
-    }
-    tls_write(t->server, "+", 1);
-    CU_ASSERT_EQUAL(t->down_len, 5 + RECORD_EXTRA + 1 + RECORD_EXTRA);
-    rig_move(t);
-    CU_ASSERT_EQUAL(SSL_read(t->client, got, ROOM), 1);
-    CU_ASSERT(both_ways(t));
-    rig_talk_free(t);
-}
-
-/* Who only sends records without data (empty ones, new keys) keeps us busy for nothing: the 33rd ends it. */
-static void test_records_without_data_are_bounded(void)
-{
-    static const uint8_t update[] = {24, 0, 0, 1, 0};
-    for (unsigned keys = 0; keys < 2; keys++)
-        for (unsigned most = 32; most <= 33; most++) {
-            struct rig_talk *t = talk();
-            struct record_way w = key_of_client(t);
-            uint8_t record[64];
-            size_t n = 0;
-            for (unsigned i = 0; i < most; i++) {
-                size_t len = keys ? sizeof update : 0;
-                CU_ASSERT(record_seal(&w, keys ? RECORD_HANDSHAKE : RECORD_DATA, update, len, record));
-                arrive(t, record, len + RECORD_EXTRA);
-                CU_ASSERT(!keys || record_renew(&w, true));
-            }
-            CU_ASSERT(record_seal(&w, RECORD_DATA, update, 3, record));
-            arrive(t, record, 3 + RECORD_EXTRA);
-            CU_ASSERT_EQUAL(tls_read(t->server, got, ROOM, &n), most == 32 ? TLS_DONE : TLS_FAILED);
-            CU_ASSERT_EQUAL(n, most == 32 ? 3u : 0u);
-            record_wipe(&w);
-            rig_talk_free(t);
-        }
-}
-
-static void test_nobody_asks_for_keys_for_ever(void)
-{
-    struct rig_talk *t = talk();
-    for (unsigned i = 0; i < 32; i++)
-        CU_ASSERT_EQUAL(asks_for_a_key(t), TLS_WAIT);
-    CU_ASSERT(both_ways(t)); /* data, and it may ask again */
-    for (unsigned i = 0; i < 32; i++)
-        CU_ASSERT_EQUAL(asks_for_a_key(t), TLS_WAIT);
-    CU_ASSERT_EQUAL(asks_for_a_key(t), TLS_FAILED);
-    CU_ASSERT_EQUAL(alert_heard(t), ALERT_UNEXPECTED_MESSAGE);
-    rig_talk_free(t);
-}
-
-static void test_a_key_of_ours_wears_out(void)
-{
-    uint64_t before = traffic_records_most;
-    traffic_records_most = 3;
-    struct rig_talk *t = talk();
-    for (unsigned i = 0; i < 100; i++) {
-        CU_ASSERT(both_ways(t));
-        CU_ASSERT(t->server->out.number <= 3);
-    }
-    rig_talk_free(t);
-    traffic_records_most = before;
-}
-
-/* -- what stays OpenSSL's, and what ends ----------------------------------------------------------------- */
-
-static void test_tls_1_2_stays_with_openssl(void)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
-    struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), ctx, NULL);
-    CU_ASSERT_EQUAL(rig_shake(t), TLS_DONE);
-    CU_ASSERT_FALSE(t->server->ours);
-    CU_ASSERT_PTR_NULL(t->server->in.cipher);
-    tls_settle(t->server);
-    CU_ASSERT_PTR_NOT_NULL(t->server->ssl);
-    CU_ASSERT(both_ways(t));
-    rig_talk_free(t);
-    SSL_CTX_free(ctx);
-}
-
-/* Numbers go on behind OpenSSL's records, whether it has sent none (no tickets) or some. */
-static void test_numbers_go_on(void)
-{
-    struct rig_box none = rig_box((const char *[]){"tls-session-caching", "no", NULL}, &own, NULL);
-    struct rig_talk *t = rig_talk(tls_set_context(none.set, 0), NULL, NULL), *u = talk();
-    CU_ASSERT_EQUAL(rig_shake(t), TLS_DONE);
-    CU_ASSERT(t->server->ours && t->server->out.number == 0 && u->server->out.number > 0);
-    CU_ASSERT(both_ways(t) && both_ways(u));
-    rig_talk_free(t);
-    rig_talk_free(u);
-    rig_box_free(&none);
-}
-
-/* A request may stand in the same segment as the end of the handshake: OpenSSL leaves it to us. */
-static void test_a_request_with_the_last_of_the_handshake(void)
-{
-    struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), NULL, NULL);
-    size_t n;
-    for (unsigned i = 0; i < 10 && !SSL_is_init_finished(t->client); i++) {
-        SSL_do_handshake(t->client);
-        if (SSL_is_init_finished(t->client))
-            SSL_write(t->client, "PING", 4);
-        rig_move(t);
-        if (!SSL_is_init_finished(t->client))
-            CU_ASSERT_EQUAL(tls_handshake(t->server, t->now_ms), TLS_WAIT);
-    }
-    CU_ASSERT_EQUAL(tls_handshake(t->server, t->now_ms), TLS_DONE);
-    CU_ASSERT(t->server->ours);
-    CU_ASSERT_EQUAL(tls_read(t->server, got, ROOM, &n), TLS_DONE);
-    CU_ASSERT(n == 4 && memcmp(got, "PING", 4) == 0);
-    CU_ASSERT(both_ways(t));
-    rig_talk_free(t);
-}
-
-/* After a second hello, for a group that the client did not guess. */
-static void test_a_second_hello(void)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    char groups[] = "P-521:P-384";
-    SSL_CTX_set1_groups_list(ctx, groups);
-    struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), ctx, NULL);
-    CU_ASSERT_EQUAL(rig_shake(t), TLS_DONE);
-    CU_ASSERT(t->server->ours && both_ways(t) && both_ways(t));
-    rig_talk_free(t);
-    SSL_CTX_free(ctx);
-}
-
-static SSL_SESSION *kept;
-static int keep(SSL *ssl, SSL_SESSION *session)
-{
-    (void)ssl;
-    SSL_SESSION_free(kept);
-    kept = session;
-    return 1;
-}
-
-static void test_a_session_is_resumed(void)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
-    SSL_CTX_sess_set_new_cb(ctx, keep);
-    for (unsigned i = 0; i < 4; i++) {
-        struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), ctx, kept);
-        CU_ASSERT_EQUAL(rig_shake(t), TLS_DONE);
-        tls_settle(t->server);
-        CU_ASSERT(tls_resumed(t->server) == (i > 0) && t->server->ours && both_ways(t) && both_ways(t));
-        SSL_shutdown(t->client);
-        rig_talk_free(t);
-    }
-    SSL_SESSION_free(kept);
-    kept = NULL;
-    SSL_CTX_free(ctx);
-}
-
-static void test_an_end_is_said_once(void)
-{
-    struct rig_talk *t = talk();
-    tls_end(t->server);
-    CU_ASSERT_EQUAL(t->down_len, 2 + RECORD_EXTRA);
-    tls_end(t->server);
-    CU_ASSERT_EQUAL(t->down_len, 2 + RECORD_EXTRA);
-    CU_ASSERT_FALSE(tls_write(t->server, "x", 1));
-    rig_move(t);
-    CU_ASSERT_EQUAL(SSL_read(t->client, got, ROOM), 0);
-    CU_ASSERT_EQUAL(SSL_get_shutdown(t->client), SSL_RECEIVED_SHUTDOWN);
-    rig_talk_free(t);
-}
-
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_record_of_rfc_8448),
@@ -532,26 +262,8 @@ int main(int argc, char **argv)
                                              UNIT(test_what_a_record_may_hold),
                                              UNIT(test_padding_and_the_longest_records),
                                              UNIT(test_heads),
-                                             UNIT(test_clients_change_keys),
-                                             UNIT(test_many_requests_for_a_key_are_one),
-                                             UNIT(test_records_without_data_are_bounded),
-                                             UNIT(test_nobody_asks_for_keys_for_ever),
-                                             UNIT(test_a_key_of_ours_wears_out),
-                                             UNIT(test_tls_1_2_stays_with_openssl),
-                                             UNIT(test_numbers_go_on),
-                                             UNIT(test_a_request_with_the_last_of_the_handshake),
-                                             UNIT(test_a_second_hello),
-                                             UNIT(test_a_session_is_resumed),
-                                             UNIT(test_an_end_is_said_once),
                                              {NULL, NULL}};
-    if (!tls_start())
-        return 1;
-    own = rig_make("box", "DNS:box.example", NULL);
-    box = rig_box(NULL, &own, NULL);
-    for (size_t i = 0; i < ROOM; i++)
-        sent[i] = (uint8_t)(i * 2654435761u >> 24);
-    int status = box.set ? unit_main(argc, argv, "tls/record", tests) : 1;
-    rig_box_free(&box);
-    rig_pair_free(&own);
+    int status = record_rig_start() ? unit_main(argc, argv, "tls/record", tests) : 1;
+    record_rig_stop();
     return status;
 }
