@@ -105,10 +105,12 @@ static inline unsigned unmeasured(const struct command_stats *stats, unsigned n)
     return n < left ? n : left;
 }
 
-/* Writes eight bytes; returns where the null ends. */
+enum { NULL_ROOM = 8 };
+
+/* Writes NULL_ROOM bytes; returns where the null ends. */
 static inline uint8_t *put_null(uint8_t *p, unsigned proto)
 {
-    memcpy(p, proto == 2 ? "$-1\r\n\0\0" : "_\r\n\0\0\0\0", 8);
+    memcpy(p, proto == 2 ? "$-1\r\n\0\0" : "_\r\n\0\0\0\0", NULL_ROOM);
     return p + (proto == 2 ? 5 : 3);
 }
 
@@ -124,13 +126,13 @@ static inline unsigned run_gets(struct row *row, const struct request *rq, unsig
     most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, text);
     for (; i < most; i++) {
         const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
-        if (!bulk_is_short(end - cur, value.len))
-            break;
-        if (__builtin_expect(value.p != NULL, 1)) {
+        if (__builtin_expect(bulk_is_short(end - cur, value.len), 1)) {
             cur = put_bulk(cur, value.p, value.len);
-        } else {
+        } else if (!value.p && end - cur >= NULL_ROOM) {
             cur = put_null(cur, row->c->proto);
             misses++;
+        } else {
+            break;
         }
     }
     store_count_looks(row->shard, i - misses, misses);

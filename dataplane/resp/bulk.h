@@ -13,7 +13,7 @@ enum {
 extern const uint64_t bulk_header[100] __attribute__((visibility("hidden")));
 
 /* The header of n < 100 at p, where 8 bytes are written; returns its end. */
-static inline uint8_t *put_count(uint8_t *p, char type, unsigned n)
+static inline __attribute__((always_inline)) uint8_t *put_count(uint8_t *p, char type, unsigned n)
 {
     uint64_t word = bulk_header[n] | (uint8_t)type;
     memcpy(p, &word, sizeof word);
@@ -21,7 +21,7 @@ static inline uint8_t *put_count(uint8_t *p, char type, unsigned n)
 }
 
 /* memcpy() of up to 128 bytes: first and last ones overlap in the middle. */
-static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n)
+static inline __attribute__((always_inline)) void copy_short(uint8_t *to, const uint8_t *from, size_t n)
 {
     if (n >= 32) {
         if (n > 64) {
@@ -52,7 +52,7 @@ static inline bool bulk_is_short(ptrdiff_t room, size_t len)
     return len <= BULK_SHORT && room >= (ptrdiff_t)len + BULK_EXTRA;
 }
 
-static inline uint8_t *put_bulk(uint8_t *p, const uint8_t *text, size_t len)
+static inline __attribute__((always_inline)) uint8_t *put_bulk(uint8_t *p, const uint8_t *text, size_t len)
 {
     p = put_count(p, '$', (unsigned)len);
     copy_short(p, text, len);

@@ -266,7 +266,7 @@ unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, un
         if (__builtin_expect(!ahead_fresh(s, db, a), 0) && !once_more(s, db, a)) {
             if (!is_missing(s, db, *name, a->hash))
                 break;
-            text[i] = (struct slice){NULL, 0};
+            text[i] = (struct slice){NULL, SIZE_MAX};
         } else if (!text_of(s, a, *name, &text[i])) {
             break;
         }

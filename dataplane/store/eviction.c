@@ -40,12 +40,13 @@ static inline uint64_t score_of(struct shard *s, struct entry *e)
     }
 }
 
-static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, struct entry *e, uint64_t score)
+static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, const struct sampled *found,
+                                                  uint64_t score)
 {
     struct pool *pool = &s->pool;
     unsigned at = 0;
     for (unsigned i = 0; i < pool->n; i++) {
-        if (pool->best[i].e == e)
+        if (pool->best[i].e == found->e)
             return;
         at += pool->best[i].score < score;
     }
@@ -53,16 +54,15 @@ static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, 
         memmove(pool->best, pool->best + 1, --at * sizeof pool->best[0]);
     else
         memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
-    pool->best[at] =
-        (struct candidate){.e = e, .hash = key_hash(entry_key(e), s->seed), .score = score, .db = db};
+    pool->best[at] = (struct candidate){.e = found->e, .hash = found->hash, .score = score, .db = db};
 }
 
 /* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
-static inline void pool_offer(struct shard *s, unsigned db, struct entry *e)
+static inline void pool_offer(struct shard *s, unsigned db, const struct sampled *found)
 {
-    uint64_t score = score_of(s, e);
+    uint64_t score = score_of(s, found->e);
     if (s->pool.n < POOL_SIZE || score > s->pool.best[0].score)
-        pool_insert(s, db, e, score);
+        pool_insert(s, db, found, score);
 }
 
 /* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds
@@ -78,23 +78,23 @@ static uint64_t next_sample(struct shard *s, const struct db *db)
     return random;
 }
 
-static unsigned sample_wheel(struct shard *s, struct db *db, struct entry **found)
+static unsigned sample_wheel(struct shard *s, struct db *db, struct sampled *found)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < s->samples && i < BUCKET_SLOTS; i++) {
         struct entry *e = expiry_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
         if (e)
-            found[n++] = e;
+            found[n++] = (struct sampled){e, key_hash(entry_key(e), s->seed)};
     }
     return n;
 }
 
-static unsigned offer_all(struct shard *s, unsigned number, struct entry *const *found, unsigned n)
+static unsigned offer_all(struct shard *s, unsigned number, const struct sampled *found, unsigned n)
 {
     unsigned offered = 0;
     for (unsigned i = 0; i < n; i++)
-        if (!is_volatile(s) || entry_has_ttl(found[i])) {
-            pool_offer(s, number, found[i]);
+        if (!is_volatile(s) || entry_has_ttl(found[i].e)) {
+            pool_offer(s, number, &found[i]);
             offered++;
         }
     return offered;
@@ -105,7 +105,7 @@ static unsigned offer_all(struct shard *s, unsigned number, struct entry *const 
 static unsigned sample_db(struct shard *s, unsigned number)
 {
     struct db *db = &s->db[number];
-    struct entry *found[BUCKET_SLOTS];
+    struct sampled found[BUCKET_SLOTS];
     unsigned seen = 0;
     bool rare = is_volatile(s) && db->expires * 4 < db->index.keys;
     if (rare || s->policy == POLICY_VOLATILE_TTL)
@@ -130,7 +130,7 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
     struct db *db = &s->db[number];
     struct place at;
     if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
-        entry_guarded(s, e) || pinned(&s->pins, hash))
+        entry_guarded(s, e) || entry_pinned(s, e))
         return false;
     if (__builtin_expect(s->waits.nodes != 0, 0))
         waits_tell(&s->waits, EVENT_EVICTED, number, entry_key(e));
@@ -149,7 +149,8 @@ static bool evict_from_pool(struct shard *s)
         if (s->pool.n > 0) { /* the next victim's bucket and entry, for the next time */
             const struct candidate *next = &s->pool.best[s->pool.n - 1];
             index_prefetch_removal(s, &s->db[next->db].index, next->hash);
-            __builtin_prefetch(next->e);
+            __builtin_prefetch(next->e, 1);
+            __builtin_prefetch((const uint8_t *)next->e + 64, 1); /* the next key is often written there */
         }
         return true;
     }

@@ -12,7 +12,7 @@ struct shard;
 /* A key that was worth evicting when it was seen; checked against the index before it is believed. */
 struct candidate {
     struct entry *e;
-    uint64_t hash, score; /* the highest score goes first */
+    uint64_t hash, score; /* as far as a sample knows it (index.h); the highest score goes first */
     unsigned db;
 };
 

@@ -101,13 +101,18 @@ uint32_t index_tags_end(const struct index *ix, uint32_t number, uint32_t tag);
 uint32_t index_segment_of(const struct index *ix, uint64_t hash);
 unsigned index_segment_bits(const struct index *ix, uint32_t number);
 
-/* Up to n entries from one random segment, adjoining; returns how many (0 only if the index is empty). */
-unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
-                      unsigned n);
+/* An entry of a random segment; NULL only if the index is empty. */
+struct entry *index_sample(const struct shard *s, const struct index *ix, uint64_t random);
 
+/* An entry that was looked up by its slot, and what of its hash is known there: by that index_find_entry() finds it until
+ * its segment is split. */
+struct sampled {
+    struct entry *e;
+    uint64_t hash;
+};
 /* The entries of a random bucket: one cache line names them all. 0 only if the index is empty. */
 unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
-                             struct entry *out[BUCKET_SLOTS]);
+                             struct sampled out[BUCKET_SLOTS]);
 /* Prefetch stages of index_sample_bucket() with the same random number: the slots, then the entries. */
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries);
 

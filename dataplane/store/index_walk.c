@@ -182,26 +182,32 @@ void index_unmark_all(const struct shard *s, const struct index *ix)
     }
 }
 
-static unsigned sample_segment(const struct shard *s, uint64_t word, uint64_t random, struct entry **out,
-                               unsigned n)
+static inline struct sampled sampled_slot(const struct shard *s, uint32_t number, const struct bucket *b, unsigned i)
 {
+    return (struct sampled){slot_entry(s, b, i), (uint64_t)(b->high[i] >> 8) << (64 - TAG_BITS) | number};
+}
+
+static unsigned sample_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t random,
+                               struct sampled *out, unsigned n)
+{
+    uint64_t word = *directory_at(ix, number);
     unsigned buckets = word_buckets(word), found = 0;
     const struct bucket *seg = word_segment(s, word);
     unsigned slots = buckets * BUCKET_SLOTS, at = (unsigned)((random >> 40) * slots >> 24);
     n = n < word_keys(word) ? n : word_keys(word);
     for (; found < n; at = at + 1 == slots ? 0 : at + 1)
         if (seg[at / BUCKET_SLOTS].low[at % BUCKET_SLOTS])
-            out[found++] = slot_entry(s, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
+            out[found++] = sampled_slot(s, number, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
     return found;
 }
 
 /* A random hash finds segments by their share of all hashes. */
-static uint64_t sample_word(const struct index *ix, uint64_t random)
+static uint32_t sample_number(const struct index *ix, uint64_t random)
 {
     uint32_t number = segment_of(ix, random);
     while (*directory_at(ix, number) == 0)
         number = number + 1 < ix->segments ? number + 1 : 0;
-    return *directory_at(ix, number);
+    return number;
 }
 
 static const struct bucket *sample_bucket(const struct shard *s, uint64_t word, uint64_t random)
@@ -209,30 +215,30 @@ static const struct bucket *sample_bucket(const struct shard *s, uint64_t word, 
     return word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24);
 }
 
-unsigned index_sample(const struct shard *s, const struct index *ix, uint64_t random, struct entry **out,
-                      unsigned n)
+struct entry *index_sample(const struct shard *s, const struct index *ix, uint64_t random)
 {
-    return ix->keys ? sample_segment(s, sample_word(ix, random), random, out, n) : 0;
+    struct sampled one;
+    return ix->keys && sample_segment(s, ix, sample_number(ix, random), random, &one, 1) ? one.e : NULL;
 }
 
 unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
-                             struct entry *out[BUCKET_SLOTS])
+                             struct sampled out[BUCKET_SLOTS])
 {
     if (ix->keys == 0)
         return 0;
-    uint64_t word = sample_word(ix, random);
-    const struct bucket *b = sample_bucket(s, word, random);
+    uint32_t number = sample_number(ix, random);
+    const struct bucket *b = sample_bucket(s, *directory_at(ix, number), random);
     unsigned found = 0;
     for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1)
-        out[found++] = slot_entry(s, b, (unsigned)__builtin_ctz(full));
-    return found ? found : sample_segment(s, word, random, out, BUCKET_SLOTS);
+        out[found++] = sampled_slot(s, number, b, (unsigned)__builtin_ctz(full));
+    return found ? found : sample_segment(s, ix, number, random, out, BUCKET_SLOTS);
 }
 
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries)
 {
     if (ix->keys == 0)
         return;
-    const struct bucket *b = sample_bucket(s, sample_word(ix, random), random);
+    const struct bucket *b = sample_bucket(s, *directory_at(ix, sample_number(ix, random)), random);
     if (!entries) {
         __builtin_prefetch(b);
         return;

@@ -231,7 +231,7 @@ struct entry *store_random(struct shard *s, unsigned number, uint64_t random)
 {
     struct db *db = &s->db[number];
     struct entry *e;
-    while (index_sample(s, &db->index, random, &e, 1) == 1) {
+    while ((e = index_sample(s, &db->index, random))) {
         if (!entry_expired(s, e) || entry_pinned(s, e))
             return e;
         struct place at;

@@ -5,6 +5,9 @@
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name begins with it
  *
+ * TGET, TSET and TMIX (by turns) are those of G5: memory is full with half of the keys, each SET has a TTL, and one of a
+ * key that is not there evicts another (allkeys-lru).
+ *
  * Beside them "M", the memory limit: two dependent misses a look-up, in the same batches (TARGETS: G4). Both lie in
  * hugepages where there are any, as in a box.
  */
@@ -95,6 +98,18 @@ static size_t stream_request(char *p, const char *kind, unsigned long long key)
         key % LISTS);
 }
 
+static bool is_timed(const char *kind)
+{
+    return kind[0] == 'T';
+}
+
+static size_t timed_request(char *p, const char *kind, unsigned long long key, int i)
+{
+    if (strcmp(kind, "TGET") == 0 || (strcmp(kind, "TMIX") == 0 && i % 2))
+        return (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
+    return (size_t)sprintf(p, "*5\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n$2\r\nEX\r\n$4\r\n3600\r\n", key, key);
+}
+
 /* REQUESTS requests of one kind, as a client's pipeline would hold them. */
 static struct traffic make_traffic(struct bench *b, const char *kind)
 {
@@ -102,7 +117,9 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
     for (int i = 0; t.bytes && i < REQUESTS; i++) {
         char *p = (char *)t.bytes + t.len;
         unsigned long long key = next_random(b) % b->keys;
-        if (strcmp(kind, "GET") == 0)
+        if (is_timed(kind))
+            t.len += timed_request(p, kind, key, i);
+        else if (strcmp(kind, "GET") == 0)
             t.len += (size_t)sprintf(p, "*2\r\n$3\r\nGET\r\n$16\r\nk%015llu\r\n", key);
         else if (strcmp(kind, "SET") == 0)
             t.len += (size_t)sprintf(p, "*3\r\n$3\r\nSET\r\n$16\r\nk%015llu\r\n$64\r\n%064llu\r\n", key, key);
@@ -247,6 +264,24 @@ static void measure(struct bench *b, const char *kind, unsigned batch, int round
     printf("%-8s %7.1f ns  %6.2f M/s\n", name, best, 1e3 / best);
 }
 
+/* Half of the keys fit; all that are there have a TTL. */
+static void fill_up(struct bench *b)
+{
+    struct engine *e = b->e;
+    e->conf->maxmemory = b->keys * (16 + VALUE) / 2;
+    e->conf->maxmemory_policy = POLICY_ALLKEYS_LRU;
+    shard_configure(e->env.ks->shard[0], e->conf);
+    while (shard_upkeep(e->env.ks->shard[0], 1 << 20))
+        ;
+    for (uint64_t n = 0; n < 2 * b->keys; n += REQUESTS) {
+        struct traffic t = make_traffic(b, "TSET");
+        if (!t.bytes)
+            exit(1);
+        play(b, &t, BATCH_MAX);
+        free(t.bytes);
+    }
+}
+
 static void measure_memory(const struct bench *b, unsigned batch, int rounds)
 {
     double best = 1e18;
@@ -275,6 +310,14 @@ int main(int argc, char **argv)
         measure(&b, kinds[i], 1, rounds, only);
         measure(&b, kinds[i], BATCH_MAX, rounds, only);
     }
+    static const char *const timed[] = {"TGET", "TSET", "TMIX"};
+    for (size_t i = 0; i < sizeof timed / sizeof timed[0]; i++)
+        if (!only || is_timed(only)) {
+            if (i == 0)
+                fill_up(&b);
+            measure(&b, timed[i], 1, rounds, only);
+            measure(&b, timed[i], BATCH_MAX, rounds, only);
+        }
     measure_memory(&b, 1, rounds);
     measure_memory(&b, BATCH_MAX, rounds);
     printf("# %llu keys, %llu reply bytes, arena %s hugepages\n", (unsigned long long)b.keys,
