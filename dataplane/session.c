@@ -559,6 +559,21 @@ static __attribute__((noinline)) int hindered(struct session *s, const struct ba
     return on && secure_has_input(s) ? PARSE_FULL : PARSE_DONE;
 }
 
+/* A row is read that goes to another worker: does the window begin with a request like its last one, but whose key
+ * is elsewhere? It would be read in vain. */
+static bool leaves_row(const struct session *s, const struct batch *b, struct slice window)
+{
+    const struct worker *w = s->worker;
+    const struct resp_reader *r = &w->reader;
+    const struct command *cmd = b->rq[b->n - 1].cmd;
+    size_t len, begin = r->begin_len, header;
+    if (s->reader || cmd->key_kind != COMMAND_ONE_KEY || cmd->key_first != 1 || !resp_begins_alike(r, window) ||
+        window.len - begin < 6 || window.p[begin] != '$' || !(header = resp_small_length(window.p + begin, &len)) ||
+        window.len - begin < header + len + 2)
+        return false;
+    return keyspace_shard_of(w->env.ks, (struct slice){window.p + begin + header, len}) + 1 != b->hops_to;
+}
+
 static inline void session_read(struct session *s, bool gathered, size_t bytes)
 {
     if (gathered)
@@ -582,7 +597,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
         bool gathered = s->query_len > s->query_off;
         struct slice window = gathered ? (struct slice){s->query + s->query_off, s->query_len - s->query_off}
                                        : tcp_rx_peek(s->conn, s->rx_off);
-        if (window.len == 0)
+        if (window.len == 0 || (b->hops_to && leaves_row(s, b, window)))
             return PARSE_DONE;
         size_t used = 0, need = 0;
         if (row_form_of(window) && (used = batch_add_row(s, b, window, gathered)) > 0) {

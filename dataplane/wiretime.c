@@ -125,7 +125,9 @@ void wiretime_batch(struct wiretime *t, const struct wiretime_batch *b, unsigned
 {
     if (n == 0)
         return;
-    if (!(b->late | b->undone) && is_uniform(b, n))
+    if (b->undone == UINT32_MAX >> (32 - n)) /* all have gone elsewhere */
+        ;
+    else if (!(b->late | b->undone) && is_uniform(b, n))
         add_group(t, b->family[0], n, end);
     else
         add_mixed(t, b, n, end);
@@ -134,8 +136,14 @@ void wiretime_batch(struct wiretime *t, const struct wiretime_batch *b, unsigned
 
 void wiretime_elsewhere(struct wiretime *t, uint32_t since, unsigned family, uint64_t now)
 {
+    uint64_t cycles = since_cycles(t, since);
+    struct wiretime_group *last = t->groups > t->closed ? &t->group[t->groups - 1] : NULL;
+    if (last && last->elsewhere && last->family == family && last->since == cycles && last->end == now) {
+        last->n++; /* of one row */
+        return;
+    }
     *group_new(t, now) = (struct wiretime_group){
-        .since = since_cycles(t, since), .end = now, .n = 1, .family = (uint8_t)family, .elsewhere = true};
+        .since = cycles, .end = now, .n = 1, .family = (uint8_t)family, .elsewhere = true};
 }
 
 void wiretime_loop(struct wiretime *t, uint64_t now)

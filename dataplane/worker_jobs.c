@@ -224,9 +224,10 @@ void worker_complete(struct worker *w, struct job *j)
             tracking_after(&s->client, j->rq.cmd);
         }
         tell_behind(w, j);
-        tcp_push(s->conn, w->env.now_us);
         if (session_has_input(s) || may_end(s))
-            worker_ready(w, s);
+            worker_ready(w, s); /* the reply leaves with those of what is read now */
+        else
+            tcp_push(s->conn, w->env.now_us);
     }
     tell_behind(w, j);
     j->session = NULL;
@@ -419,14 +420,15 @@ static bool run_inspections(struct worker *w)
 
 bool worker_messages(struct worker *w)
 {
-    bool any = false;
-    struct job *j;
+    enum { MESSAGES = 64 };
+    void *message[MESSAGES];
     flush_outbox(w);
     if (w->unwatched)
         worker_unwatch_more(w);
-    for (unsigned i = 0; i < 64 && (j = fabric_receive(w->box->fabric, w->id)); i++) {
-        received(w, j);
-        any = true;
+    unsigned n = fabric_receive_all(w->box->fabric, w->id, message, MESSAGES);
+    bool any = n > 0;
+    for (unsigned i = 0; i < n; i++) {
+        received(w, message[i]);
         if (w->due) /* behind the reply, and before the next one */
             worker_deliver(w, true);
     }

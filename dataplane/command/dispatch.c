@@ -107,6 +107,24 @@ uint8_t command_prepare(struct request *rq, struct command_env *env, struct clie
     return prepare_any(rq, env, client, argc, argv, &note);
 }
 
+/* One more of the same, with a key, where there are several shards. */
+static __attribute__((noinline)) uint8_t prepare_noted_of_several(struct request *rq, struct command_env *env, struct client *client,
+                                                                  int argc, const struct slice *argv, const void **note)
+{
+    const struct command_slot *slot = *note;
+    const struct keyspace *ks = env->ks;
+    if (!slot || slot->container || slot->key_kind != COMMAND_ONE_KEY || !command_arity_ok(slot->arity, argc) ||
+        argv[slot->key_first].len > KEY_HASH_SHORT || slot->cmd->flags & CMD_ROUTE_ALL)
+        return prepare_any(rq, env, client, argc, argv, note);
+    const struct slice name = argv[slot->key_first];
+    begin_request(rq, env, client, argc, argv);
+    rq->cmd = slot->cmd;
+    rq->key = (struct key){name, key_hash_short(name, ks->seed)};
+    rq->route = ROUTE_SHARD;
+    rq->shard = keyspace_shard_of(ks, name);
+    return slot->family;
+}
+
 /* One more of the same, with a key, where there is one shard: without a call. */
 uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
                               const struct slice *argv, const void **note)
@@ -115,7 +133,8 @@ uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struc
     const struct keyspace *ks = env->ks;
     if (!slot || slot->container || slot->key_kind > COMMAND_KEY_FIRST || ks->shards > 1 ||
         argv[slot->key_first].len > KEY_HASH_SHORT || !command_arity_ok(slot->arity, argc))
-        return prepare_any(rq, env, client, argc, argv, note);
+        return ks->shards > 1 ? prepare_noted_of_several(rq, env, client, argc, argv, note)
+                              : prepare_any(rq, env, client, argc, argv, note);
     begin_request(rq, env, client, argc, argv);
     rq->cmd = slot->cmd;
     const struct slice *name = &argv[slot->key_first]; /* just written, in two words: so it is read */

@@ -93,6 +93,32 @@ void *fabric_receive(struct fabric *f, unsigned self)
     return NULL;
 }
 
+static __attribute__((noinline)) unsigned receive_all(struct fabric *f, unsigned self, void **message, unsigned room)
+{
+    unsigned ends = f->workers + 1, n = 0, from = f->seat[self].next_from;
+    struct ring **ring = f->ring + self * ends;
+    for (unsigned i = ends; i-- > 0;) {
+        for (void *m; n < room && (m = ring_pull(ring[from]));)
+            message[n++] = m;
+        from = from + 1 == ends ? 0 : from + 1;
+    }
+    if (n)
+        f->seat[self].next_from = from + 1 == ends ? 0 : from + 1;
+    return n;
+}
+
+/* Mostly nothing has come. */
+unsigned fabric_receive_all(struct fabric *f, unsigned self, void **message, unsigned room)
+{
+    struct ring **ring = f->ring + self * (f->workers + 1), **end = ring + f->workers + 1;
+    if (fabric_delay(FABRIC_RECEIVE, self))
+        return 0;
+    for (; ring < end; ring++)
+        if (ring_waits(*ring))
+            return receive_all(f, self, message, room);
+    return 0;
+}
+
 /* Spins, and lets others run now and then: workers may share a core. */
 static void wait_a_little(unsigned *turns)
 {

@@ -21,6 +21,10 @@ bool fabric_send(struct fabric *f, unsigned from, unsigned to, void *message);
 /* The next message for `self` from anybody, senders served in turn; NULL if none. */
 void *fabric_receive(struct fabric *f, unsigned self);
 
+/* The messages that have come for `self`, up to `room` of them: each sender's in order, senders one behind the other,
+ * beginning with another one each time. How many they are. */
+unsigned fabric_receive_all(struct fabric *f, unsigned self, void **message, unsigned room);
+
 /* Stops all other workers. False if another worker is stopping at this moment (go on with the round and try
  * again) or the fabric has been closed. When it returns true, nothing else runs until fabric_resume. */
 bool fabric_stop_all(struct fabric *f, unsigned self);

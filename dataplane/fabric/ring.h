@@ -33,6 +33,16 @@ static inline bool ring_push(struct ring *r, void *item)
     return true;
 }
 
+/* Is there an item to pull? */
+static inline bool ring_waits(struct ring *r)
+{
+    uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    if (head != r->tail_seen)
+        return true;
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    return head != r->tail_seen;
+}
+
 /* The oldest item, the caller's from now on, or NULL. */
 static inline void *ring_pull(struct ring *r)
 {

@@ -48,6 +48,31 @@ static void test_every_sender_is_heard(void)
     fabric_free(f);
 }
 
+static void test_all_that_has_come_is_taken_in_order_and_in_turn(void)
+{
+    enum { SENDERS = 3, EACH = 5, ROOM = 4, ALL = SENDERS * EACH };
+    struct fabric *f = fabric_new(SENDERS - 1, 8); /* and the main thread */
+    uintptr_t next[SENDERS] = {0}, taken = 0;
+    unsigned first = 0;
+    void *message[ROOM];
+    CU_ASSERT_EQUAL(fabric_receive_all(f, 0, message, ROOM), 0);
+    for (unsigned from = 0; from < SENDERS; from++)
+        for (uintptr_t i = 0; i < EACH; i++)
+            CU_ASSERT_TRUE(fabric_send(f, from, 0, (void *)(from * EACH + i + 1)));
+    for (unsigned n; (n = fabric_receive_all(f, 0, message, ROOM)); taken += n) {
+        CU_ASSERT_TRUE(n == ROOM || n == ALL - taken);
+        first |= 1u << ((uintptr_t)message[0] - 1) / EACH;
+        for (unsigned i = 0; i < n; i++) {
+            uintptr_t m = (uintptr_t)message[i] - 1;
+            CU_ASSERT_EQUAL(m % EACH, next[m / EACH]);
+            next[m / EACH]++;
+        }
+    }
+    CU_ASSERT_EQUAL(taken, ALL);
+    CU_ASSERT_EQUAL(first, 7); /* each was the first one to be heard at some time */
+    fabric_free(f);
+}
+
 /* -- threads
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -125,14 +150,14 @@ static void test_messages_between_threads_arrive_in_order(void)
     pthread_create(&thread, NULL, sender, &s);
     uintptr_t expected = 1;
     while (expected <= MESSAGES) {
-        uintptr_t got = (uintptr_t)fabric_receive(s.f, 1);
-        if (!got) {
+        void *message[8];
+        unsigned n = expected % 3 ? fabric_receive_all(s.f, 1, message, 8) : (message[0] = fabric_receive(s.f, 1)) != NULL;
+        if (!n)
             sched_yield();
-            continue;
+        for (unsigned i = 0; i < n; i++) {
+            CU_ASSERT_EQUAL((uintptr_t)message[i], expected);
+            expected++;
         }
-        if (got != expected)
-            break;
-        expected++;
     }
     pthread_join(thread, NULL);
     CU_ASSERT_EQUAL(expected, MESSAGES + 1);
@@ -154,6 +179,7 @@ int main(int argc, char **argv)
         UNIT(test_ring_keeps_order_and_refuses_when_full),
         UNIT(test_ring_indices_wrap),
         UNIT(test_every_sender_is_heard),
+        UNIT(test_all_that_has_come_is_taken_in_order_and_in_turn),
         UNIT(test_a_stop_excludes_all_others),
         UNIT(test_messages_between_threads_arrive_in_order),
         UNIT(test_a_closed_fabric_stops_nobody),
