@@ -86,7 +86,7 @@ uint64_t aof_folder_last(const struct aof_folder *f)
 
 void aof_folder_base_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME])
 {
-    snprintf(name, AOF_NAME, "%.200s.%" PRIu64 ".base.rdb", f->prefix, seq);
+    snprintf(name, AOF_NAME, "%.200s.%" PRIu64 ".base.%s", f->prefix, seq, f->commands ? "aof" : "rdb");
 }
 
 void aof_folder_incr_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME])

@@ -1,4 +1,4 @@
-/* aof_folder.h: the folder of an append-only log in several files, as redis-server 7 keeps it: a base (RDB), increments, and a
+/* aof_folder.h: the folder of an append-only log in several files, as redis-server 7 keeps it: a base (RDB, or commands), increments, and a
  * manifest that names them, which is replaced as a whole. https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ */
 #pragma once
 #include <stdbool.h>
@@ -16,6 +16,7 @@ struct aof_folder {
     char *dir, *path, *prefix; /* dir, dir/appenddirname, appendfilename */
     struct aof_file *file;     /* in the order of the manifest: base, increments */
     unsigned n, room;
+    bool commands; /* its next base is one in commands (aof_base.h) */
 };
 
 struct aof_folder *aof_folder_new(const char *dir, const char *folder, const char *prefix);

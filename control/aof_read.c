@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum { WINDOW = 256 * 1024, ARGUMENTS_MOST = 1 << 28 };
-#define BULK_MOST (512ull << 20)
+#define BULK_MOST (9ull << 30) /* a value that is restored may be larger than what a client may send */
 
 struct input {
     int file;

@@ -83,9 +83,10 @@ bool aof_begin_rewrite(struct aof *a)
     a->base = aof_folder_base(a->folder) + 1;
     a->increment = a->phase == OFF ? 0 : (a->increment > last ? a->increment : last) + 1;
     delete_increment(a);
+    a->folder->commands = !aof_is_yes(a, "aof-use-rdb-preamble");
     aof_folder_base_name(a->folder, a->base, name);
     pthread_mutex_unlock(&a->lock);
-    struct snapshot_base base = {strdup(a->folder->path), strdup(name), a->increment};
+    struct snapshot_base base = {strdup(a->folder->path), strdup(name), a->increment, a->folder->commands};
     a->began = a->tried = aof_seconds();
     a->scheduled = false;
     a->rewriting = snapshot_make_base(a->control->snapshot, &base, on_begun, on_rewritten, a);

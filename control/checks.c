@@ -236,17 +236,6 @@ bool check_oom_values(const struct words *w, const char *before, struct text *ou
     return good;
 }
 
-/* Bases of logs are RDB files here: one in commands would say the same in more bytes. */
-bool check_preamble(const struct words *w, const char *before, struct text *out, const char **error)
-{
-    (void)before;
-    bool yes = w->n == 1 && strcasecmp(w->p[0], "yes") == 0, no = w->n == 1 && strcasecmp(w->p[0], "no") == 0;
-    *error = no ? "the base of the append-only log is always an RDB file on this box" : "argument must be 'yes' or 'no'";
-    if (yes)
-        text_add(out, "yes");
-    return yes;
-}
-
 bool check_replicaof(const struct words *w, const char *before, struct text *out, const char **error)
 {
     struct words all = split(w);

@@ -201,7 +201,7 @@ const struct directive directives[] = {
     INT("auto-aof-rewrite-percentage", NULL, "100", 0, INT_MAX),
     MEM("auto-aof-rewrite-min-size", NULL, "67108864", 0, LLONG_MAX),
     BOOL("aof-load-truncated", NULL, "yes"),
-    CHECKED("aof-use-rdb-preamble", NULL, "yes", check_preamble),
+    BOOL("aof-use-rdb-preamble", NULL, "yes"),
     BOOL("aof-timestamp-enabled", NULL, "no"),
     BOOL("aof-rewrite-incremental-fsync", NULL, "yes"),
     BOOL("aof-disable-auto-gc", NULL, "no"),

@@ -73,5 +73,5 @@ bool memory_parse(const char *s, uint64_t *bytes);
 void memory_print(uint64_t bytes, char *out, size_t size);
 
 directive_check check_words, check_dir, check_file_name, check_save, check_output_limits, check_events, check_percentiles,
-    check_oom_values, check_preamble, check_replicaof, check_rename, check_address, check_gateway, check_route, check_mac,
+    check_oom_values, check_replicaof, check_rename, check_address, check_gateway, check_route, check_mac,
     check_cores, check_filter, check_rate_prefix, check_certificate_names, check_schedule, check_management_role, check_log_remote;

@@ -37,7 +37,7 @@ static bool is_in_log(const char *name, const struct aof_folder *f)
 {
     char front[AOF_NAME];
     uint64_t n;
-    if (has_number(name, "temp-", ".rdb", &n))
+    if (has_number(name, "temp-", ".rdb", &n) || has_number(name, "temp-", ".aof", &n))
         return true;
     if (!f->n || snprintf(front, sizeof front, "%s.", f->prefix) >= (int)sizeof front)
         return false;
@@ -45,7 +45,7 @@ static bool is_in_log(const char *name, const struct aof_folder *f)
         if (strcmp(f->file[i].name, name) == 0)
             return false;
     return (has_number(name, front, ".incr.aof", &n) && n > aof_folder_last(f)) ||
-           (aof_folder_base(f) && has_number(name, front, ".base.rdb", &n) && n > aof_folder_base(f));
+           (aof_folder_base(f) && (has_number(name, front, ".base.rdb", &n) || has_number(name, front, ".base.aof", &n)) && n > aof_folder_base(f));
 }
 
 static void delete_in(const char *path, is_leftover *is, const struct aof_folder *f)

@@ -281,6 +281,7 @@ static bool start_file(struct snapshot *s, const char *p, size_t len, char *erro
                                  .dbs = (unsigned)dbs,
                                  .head = r.p,
                                  .head_len = r.left,
+                                 .commands = s->base.commands,
                                  .done_fd = s->done_fd};
     if (!s->base.folder)
         s->changes_then = changes;

@@ -23,6 +23,7 @@ bool snapshot_make_kept(struct snapshot *s, snapshot_told *begun, snapshot_told 
 struct snapshot_base {
     char *folder, *name; /* the snapshot's from now on */
     uint64_t increment;
+    bool commands; /* as aof_base.h writes it */
 };
 bool snapshot_make_base(struct snapshot *s, const struct snapshot_base *base, snapshot_told *begun, snapshot_told *over, void *ctx);
 /* Whoever asked for it with this ctx is not told of its end. */

@@ -1,6 +1,7 @@
 /* snapshot_file.c: see snapshot_file.h. The format: https://rdb.fnordig.de/file_format.html, Redis' rdb.c. */
 #include "control/snapshot_file.h"
 #include "base/crc64.h"
+#include "control/aof_base.h"
 #include "channel/messages.h"
 #include "control/text.h"
 
@@ -20,7 +21,7 @@ enum { BUFFER = 1 << 20, SYNC_EACH = 32 << 20, OPCODE_RESIZE = 0xfb, OPCODE_SELE
 struct snapshot_file {
     char *folder, *path, *temporary;
     int fd, done_fd;
-    bool checksum;
+    bool checksum, commands;
     void *bulk;
     unsigned workers, open, dbs;
     struct snapshot_db *db;
@@ -217,6 +218,27 @@ static bool sync_folder(struct snapshot_file *f)
     return good || fails(f, "cannot sync the folder of");
 }
 
+static int make_file(const char *path)
+{
+    return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+/* The same as commands, in a file beside it that then has its name. */
+static bool write_commands(struct snapshot_file *f)
+{
+    char *path = must_print("%s/temp-%ld.aof", f->folder, (long)getpid());
+    int fd = make_file(path);
+    bool good = fd >= 0 ? aof_base_write(f->fd, fd, f->error, sizeof f->error) : fails(f, "cannot make a file beside");
+    if (fd >= 0)
+        close(fd);
+    if (good && rename(path, f->temporary) < 0)
+        good = fails(f, "cannot rename a file to");
+    if (!good && fd >= 0)
+        unlink(path);
+    free(path);
+    return good;
+}
+
 static bool finish(struct snapshot_file *f)
 {
     if (!put_opcode(f, OPCODE_END))
@@ -227,6 +249,8 @@ static bool finish(struct snapshot_file *f)
         return false;
     if (fsync(f->fd) < 0)
         return fails(f, "cannot sync");
+    if (f->commands && !write_commands(f))
+        return false;
     if (rename(f->temporary, f->path) < 0)
         return fails(f, "cannot rename");
     return sync_folder(f);
@@ -264,11 +288,6 @@ static char *temporary_name(const char *folder)
     return must_print("%s/temp-%ld.rdb", folder, (long)getpid());
 }
 
-static int make_file(const char *path)
-{
-    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-}
-
 bool snapshot_file_try(const char *folder, char *error, size_t size)
 {
     char *path = temporary_name(folder);
@@ -289,6 +308,7 @@ struct snapshot_file *snapshot_file_start(const struct snapshot_plan *plan, char
     f->temporary = temporary_name(plan->folder);
     f->done_fd = plan->done_fd;
     f->checksum = plan->checksum;
+    f->commands = plan->commands;
     f->bulk = plan->bulk;
     f->workers = f->open = plan->workers;
     f->dbs = plan->dbs;

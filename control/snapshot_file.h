@@ -13,6 +13,7 @@ struct snapshot_db {
 struct snapshot_plan {
     const char *folder, *name; /* dir, dbfilename */
     bool checksum;             /* rdbchecksum */
+    bool commands;             /* it becomes one of commands in the end (aof_base.h) */
     void *bulk;                /* mapped; the file's from now on */
     unsigned workers;
     const struct snapshot_db *db; /* those that have keys, `dbs` of them */

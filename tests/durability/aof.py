@@ -20,7 +20,7 @@ KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv el
 WORDS = [w for w in sys.argv[1:] if not w.startswith("--") and not w.isdigit()]
 
 
-def taken_by_redis(workers, rewrites):
+def taken_by_redis(workers, rewrites, **directives):
     def test(box):
         box.start()
         rng, r = random.Random(workers * 7 + rewrites), box.client()
@@ -40,6 +40,9 @@ def taken_by_redis(workers, rewrites):
         box.kill_control()
         box.kill_dataplane()
         check(box)
+        if rewrites:
+            kind = "aof" if directives.get("aof_use_rdb_preamble") == "no" else "rdb"
+            assert len(list(log_folder(box).glob(f"*.base.{kind}"))) == 1 and len(list(log_folder(box).glob("*.base.*"))) == 1
         folder = box.folder / "copy"
         shutil.copytree(log_folder(box), folder / "appendonlydir")
         oracle = Oracle("--dir", folder, "--appendonly", "yes")
@@ -59,13 +62,13 @@ def taken_by_redis(workers, rewrites):
         check(box)
         box.start()
         assert digest(box.client()) == want
-    return lambda: with_box(test, workers=workers)
+    return lambda: with_box(test, workers=workers, **directives)
 
 
-def of_redis():
+def of_redis(*options):
     """What redis-server itself has after a start is what counts: its log does not say everything of groups."""
     def test(box):
-        oracle = Oracle("--appendonly", "yes")
+        oracle = Oracle("--appendonly", "yes", *options)
         try:
             rng = random.Random(3)
             write(oracle.client, rng, 2000)
@@ -89,7 +92,7 @@ def of_redis():
         assert digest(box.client()) == want, "other data"
         have = streams(box.client())
         assert have == groups, f"other groups: {[(i, have.get(i), groups.get(i)) for i in groups if have.get(i) != groups.get(i)]}"
-    with_box(test, workers=2)
+    return lambda: with_box(test, workers=2)
 
 
 class Writer(threading.Thread):
@@ -400,7 +403,9 @@ def automatic():
 TESTS = [("redis-server loads what one worker wrote, and the box itself", taken_by_redis(1, 0)),
          ("the same with two workers and rewrites", taken_by_redis(2, 2)),
          ("the same with four workers and a rewrite", taken_by_redis(4, 1)),
-         ("the box loads redis-server's log", of_redis),
+         ("a base of commands: redis-server and the box load it", taken_by_redis(2, 2, aof_use_rdb_preamble="no", maxmemory_policy="allkeys-lru")),
+         ("the box loads redis-server's log", of_redis()),
+         ("the box loads redis-server's log with a base of commands", of_redis("--aof-use-rdb-preamble", "no")),
          ("always: kill -9 of the dataplane", killed("always", "dataplane")),
          ("always: kill -9 of control", killed("always", "control")),
          ("always: kill -9 of both, two workers", killed("always", "both", 2)),
