@@ -48,6 +48,7 @@ good() { timeout 60 "$SCRIPTS/good" "${1:-100}"; }
 request() { printf '%s\n%s' "$1" "${2-}" | timeout 60 "$SCRIPTS/system"; }
 
 serves() { fresh; on_trial; states none "starting 2" serving; good && asked "rauc status mark-good" && is_on_trial ''; }
+serves_alone() { fresh; on_trial; states serving; echo "status mark-good" >"$WORK/rauc-fails"; good && variable B_TRY=0 && is_on_trial ''; }
 loads_long() { fresh; on_trial; states loading loading loading loading "loading 12" serving; good 0 && asked "rauc status mark-good" && [ "$(cat "$WORK/calls")" = 6 ]; }
 falls_back() { fresh; on_trial; states starting "starting 8" "waiting 9"; ! good && asked "rauc status mark-bad" && asked "systemctl --no-block reboot" && is_on_trial ''; }
 falls_back_in_time() { fresh; on_trial; states none; ! good 0 && asked "rauc status mark-bad" && asked "systemctl --no-block reboot"; }
@@ -69,10 +70,11 @@ mends() { # GRUB has gone on with the copy; so do we
 }
 
 check "good: a slot that serves is kept" serves
+check "good: the same when rauc fails" serves_alone
 check "good: loading keys may take long" loads_long
 check "good: on trial, its dataplane fails again and again: the other slot" falls_back
 check "good: on trial, control does not answer: the other slot" falls_back_in_time
-check "good: the same when rauc fails" falls_back_alone
+check "good: on trial, its dataplane fails, and rauc, too" falls_back_alone
 check "good: not on trial: stays, and the boot loader does not leave it" stays
 check "upgrade install: the other slot is on trial" installs
 check "upgrade install: a refused bundle changes nothing" refuses
