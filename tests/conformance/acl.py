@@ -29,7 +29,7 @@ PLAIN = [b'on', b'off', b'nopass', b'resetpass', b'allkeys', b'resetkeys', b'all
 
 
 WAITS = set(b'BLPOP BRPOP BLMOVE BRPOPLPUSH BZPOPMIN BZPOPMAX BLMPOP BZMPOP XREAD XREADGROUP'.split())
-CHANCE = set(b'PFDEBUG SPOP XAUTOCLAIM XCLAIM TTL PTTL EXPIRETIME PEXPIRETIME'.split())
+CHANCE = set(b'PFDEBUG SPOP SCAN HSCAN SSCAN ZSCAN XAUTOCLAIM XCLAIM TTL PTTL EXPIRETIME PEXPIRETIME'.split())
 CHOSEN = [({b'XADD'}, {b'*'}), ({b'SORT', b'SORT_RO'}, {b'STORE', b'BY'}), ({b'EXPIRE', b'PEXPIRE'}, {b'GT', b'LT'})]
 WORDS = [b'a', b'b', b'ab', b'', b'list', b'{t}1', b'0', b'1', b'2', b'2', b'-1', b'1.5', b'x', b'9' * 20, b'STORE', b'STREAMS', b'KEYS', b'BY', b'GET',
          b'COUNT', b'LIMIT', b'WEIGHTS', b'MATCH', b'GROUP', b'STOREDIST', b'USAGE', b'*', b'a*', b'$', b'\x00\xff\r\n', b'k' * 300]

@@ -122,8 +122,9 @@ static const struct box_ops box = {.each_client = each_client,
  */
 static unsigned add_pair(struct config_pair *pairs, unsigned n, const char *name, const char *value)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (strcmp(pairs[i].name, name) == 0 && strcmp(name, "user") != 0) {
+    bool several = strcmp(name, "user") == 0 || strcmp(name, "rename-command") == 0;
+    for (unsigned i = 0; i < n && !several; i++)
+        if (strcmp(pairs[i].name, name) == 0) {
             pairs[i].value = value;
             return n;
         }
@@ -156,10 +157,30 @@ static struct config *make_config(const char *directives)
     return conf;
 }
 
+/* With the names that the directives rename-command give. */
+static bool make_table(const struct config *conf, char *error, size_t size)
+{
+    enum { MOST = 64 };
+    char word[MOST][2][64];
+    const char *rename[2 * MOST + 1] = {NULL};
+    unsigned n = 0;
+    for (unsigned i = 0; i < conf->pairs && n < MOST; i++) {
+        if (strcmp(conf->pair[i].name, "rename-command") != 0)
+            continue;
+        word[n][1][0] = 0;
+        if (sscanf(conf->pair[i].value, "%63s %63[^\"]", word[n][0], word[n][1]) < 1)
+            continue;
+        rename[2 * n] = word[n][0];
+        rename[2 * n + 1] = word[n][1];
+        n++;
+    }
+    return command_table_init(n ? rename : NULL, error, size);
+}
+
 static bool make_env(struct engine *e)
 {
     char error[256] = "";
-    if (!e->conf || !command_table_init(NULL, error, sizeof error)) {
+    if (!e->conf || !make_table(e->conf, error, sizeof error)) {
         printf("# engine: %s\n", error);
         return false;
     }
