@@ -112,10 +112,19 @@ BOARD = {  # six bytes of shape, five of wish, one for the NIC, one for a named 
     "strange": bytes([1, 0, 1, 1, 9, 1, 2, 2, 0, 1, 2, 1, 0, 0]) + b"0-2,9\xff" + bytes([0, 20]) + b"3-1\n\xff" + bytes([0, 30]) + b"-1\xff",
 }
 
+LINE, PASSES = 160, 240  # of fuzz_log.c: lines in its order, and 49 ms
+LOG = {
+    "bytes": b"\0*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n1\r\n*3\r\n$9\r\nPEXPIREAT\r\n$1\r\nk\r\n$1\r\n5\r\n",
+    "fields": bytes([1, LINE, LINE + 1, PASSES, LINE + 4, LINE, LINE + 2, PASSES, LINE + 13, LINE + 14]),
+    "all": bytes([1]) + bytes(LINE + i for i in range(57)),
+    "all-in-time": bytes([1]) + b"".join(bytes([LINE + i, 225]) for i in range(57)),
+    "commands": bytes([1]) + b"".join(bytes([1, i, 0, 1, 2, 3]) for i in range(120)),
+}
+
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("rdb", RDB), ("channel", CHANNEL), ("config", CONFIG), ("board", BOARD)):
+    for target, seeds in (("box", BOX), ("tcp_header", TCP_HEADER), ("resp", RESP), ("rdb", RDB), ("channel", CHANNEL), ("config", CONFIG), ("board", BOARD), ("log", LOG)):
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
             (folder / target / name).write_bytes(data)

@@ -221,6 +221,29 @@ static void rebase_in_one_step(void)
     folder_end(f);
 }
 
+/* Whoever changes a file of the log, or puts another one in its place, is noticed. */
+static void stamps(void)
+{
+    struct aof_folder *f = folder_new();
+    uint64_t first = aof_folder_stamp(f), second;
+    CU_ASSERT_EQUAL(aof_folder_stamp(f), first);
+    char *base = aof_folder_join(f, f->file[0].name), *aside = aof_folder_join(f, "aside");
+    int fd = open(base, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
+    close(fd);
+    second = aof_folder_stamp(f);
+    CU_ASSERT_NOT_EQUAL(second, first);
+    fd = open(aside, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    CU_ASSERT_EQUAL(write(fd, "y", 1), 1);
+    close(fd);
+    CU_ASSERT_EQUAL(aof_folder_stamp(f), second);
+    CU_ASSERT_EQUAL(rename(aside, base), 0);
+    CU_ASSERT_NOT_EQUAL(aof_folder_stamp(f), second);
+    free(base);
+    free(aside);
+    folder_end(f);
+}
+
 struct box {
     struct aof_folder *folder;
     pthread_mutex_t lock;
@@ -402,7 +425,7 @@ static bool has(const char *name)
 
 static void leftovers(void)
 {
-    static const char *const gone[] = {"temp-12.rdb", "temp-upload-7.rdb", "log/temp-12.rdb", "log/a.aof.2.incr.aof", "log/a.aof.2.base.rdb"};
+    static const char *const gone[] = {"temp-12.rdb", "temp-upload-7.rdb", "log/temp-12.rdb", "log/a.aof.2.incr.aof", "log/a.aof.2.base.rdb", "log/a.aof.2.base.aof", "log/temp-12.aof"};
     static const char *const stay[] = {"dump.rdb",          "temp-.rdb",        "temp-012.rdb",         "temp-1x.rdb",
                                        "temp-upload.rdb",   "temp-12.rdb.old",  "log/a.aof.1.incr.aof", "log/a.aof.1.base.rdb",
                                        "log/b.aof.2.incr.aof", "log/a.aof.manifest"};
@@ -426,7 +449,7 @@ static void leftovers(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(cut_everywhere), UNIT(without_multi), UNIT(damaged_everywhere),
-                                             UNIT(long_command),   UNIT(manifests),     UNIT(rebase_in_one_step),
+                                             UNIT(long_command),   UNIT(manifests),     UNIT(rebase_in_one_step), UNIT(stamps),
                                              UNIT(sync_fails_always), UNIT(sync_fails_everysec), UNIT(anew), UNIT(stops_under_load),
                                              UNIT(leftovers),      {NULL, NULL}};
     return unit_main(argc, argv, "control/aof", tests);
