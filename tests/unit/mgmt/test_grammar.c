@@ -39,7 +39,7 @@ static void bad(const char *line, const char *why)
 static void test_commands_and_unambiguous_beginnings(void)
 {
     good("show status", "show", "status", 0);
-    good("sh li", "show", "links", 0);
+    good("sh link", "show", "links", 0);
     good("show config max*", "show", "config", 1);
     good("config set a 1 b 2", "config", "set", 4);
     good("stop", "stop", "", 0);
