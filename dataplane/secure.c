@@ -16,6 +16,7 @@ enum {
     HANDSHAKE_LIFE_US = 10000000, /* from the client's first byte to the end of the handshake */
     SILENT_LIFE_US = 60000000,    /* from the connection to that byte: a program may connect all its clients before
                                      it lets any of them speak, and costs no more than where there is no TLS */
+    HANDSHAKE_STEP_US = 10000,    /* what took longer was not all ours: another program had the core */
     HANDSHAKES_BEGUN = 1024,      /* each takes tens of KB; beyond that the oldest is given up */
     PULL_MOST = 64 * 1024         /* bytes opened at once, if the request does not need more */
 };
@@ -218,7 +219,8 @@ static bool step(struct session *s)
     uint64_t end = rte_rdtsc();
     took(s);
     sw->round_cycles += end - begun;
-    sw->allowed_cycles = end + (end - begun) * (100 / HANDSHAKE_SHARE - 1);
+    const uint64_t most = (uint64_t)(HANDSHAKE_STEP_US * w->cycles_per_us), cycles = end - begun < most ? end - begun : most;
+    sw->allowed_cycles = end + cycles * (100 / HANDSHAKE_SHARE - 1);
     sw->commands = count_read(w->counters, COUNTER_commands_processed);
     if (r == TLS_DONE)
         established(s);

@@ -91,7 +91,8 @@ static void put(struct connection *c, const char *p, size_t n)
         c->out_cap = c->out_cap * 2 + n;
         c->out = realloc(c->out, c->out_cap);
     }
-    memcpy(c->out + c->out_len, p, n);
+    if (n)
+        memcpy(c->out + c->out_len, p, n);
     c->out_len += n;
 }
 
