@@ -283,12 +283,18 @@ static void on_address(int error, struct evutil_addrinfo *found, void *arg)
     free(l);
 }
 
-/* Anew for each attempt as long as there are none: DHCP may have come meanwhile. Without any, addresses still
- * are good. */
+/* Anew if nobody looks anything up at the moment: DHCP may have come meanwhile. Without the file, addresses
+ * still are good. */
 static void read_name_servers(struct remote_log *r)
 {
-    if (r->dns && evdns_base_count_nameservers(r->dns) == 0)
-        evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    for (const struct destination *d = r->all; d; d = d->next)
+        if (d->lookup)
+            return;
+    if (!r->dns)
+        return;
+    evdns_base_clear_nameservers_and_suspend(r->dns);
+    evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE, "/etc/resolv.conf");
+    evdns_base_resume(r->dns);
 }
 
 /* The next attempt; or the one under way has taken too long. */
@@ -301,10 +307,8 @@ static void attempt(evutil_socket_t fd, short what, void *arg)
         fail(d, "no answer within %d s", CONNECT_MS / 1000);
         return;
     }
-    const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC,
-                                          .ai_socktype =
-                                              d->target.way == REMOTE_UDP ? SOCK_DGRAM : SOCK_STREAM,
-                                          .ai_flags = EVUTIL_AI_ADDRCONFIG};
+    const struct evutil_addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = d->target.way == REMOTE_UDP ? SOCK_DGRAM : SOCK_STREAM};
     wait_ms(d, CONNECT_MS);
     read_name_servers(d->owner);
     struct lookup *l = must_alloc(1, sizeof *l);
@@ -426,6 +430,8 @@ struct remote_log *remote_log_new(struct event_base *base, struct audit *audit)
     r->authorities = must_copy("");
     r->facility = remote_facility("local0");
     r->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    if (r->dns)
+        evdns_base_load_hosts(r->dns, "/etc/hosts");
     if (gethostname(r->host, sizeof r->host - 1) < 0)
         *r->host = 0;
     log_watch(&r->watch, on_line, r);

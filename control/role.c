@@ -152,9 +152,9 @@ enum role role_of_certificate(const struct settings *s, const struct words *cert
 
 static bool is_about_access(int directive)
 {
-    static const char *const beginnings[] = {"tls-",        "acl",   "enable-", "management-", "filter",
-                                             "connection-", "user",  "bind",    "port",        "protected-mode",
-                                             "rename-",     "sanitize-"};
+    static const char *const beginnings[] = {
+        "tls-", "acl",  "enable-", "management-",    "filter",  "connection-",
+        "user", "bind", "port",    "protected-mode", "rename-", "sanitize-"};
     const char *name = directives[directive].name;
     if (directives[directive].flags & DIRECTIVE_SECRET)
         return true;
@@ -164,17 +164,25 @@ static bool is_about_access(int directive)
     return false;
 }
 
-/* Who has which role, and what would give another role: files that control or the dataplane reads, writes or hands
- * out, and whom and in what confinement they run as. */
+/* Who has which role, and what would give another role: files that control or the dataplane reads, writes or
+ * hands out, and whom and in what confinement they run as. */
 static bool is_admins(int directive)
 {
-    static const char *const list[] = {"management-role",   "management-ca-cert-file",
-                                       "management-socket", "dir",
-                                       "dbfilename",        "logfile",
-                                       "appenddirname",     "appendfilename",
-                                       "state-dir",         "control-user",
-                                       "dataplane-user",    "dataplane-seccomp",
-                                       "dataplane-socket"};
+    static const char *const list[] = {"management-role",
+                                       "management-ca-cert-file",
+                                       "management-socket",
+                                       "dir",
+                                       "dbfilename",
+                                       "logfile",
+                                       "appenddirname",
+                                       "appendfilename",
+                                       "state-dir",
+                                       "control-user",
+                                       "dataplane-user",
+                                       "dataplane-seccomp",
+                                       "dataplane-socket",
+                                       "log-remote",
+                                       "log-remote-ca-cert-file"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (strcmp(directives[directive].name, list[i]) == 0)
             return true;

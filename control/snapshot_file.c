@@ -124,7 +124,8 @@ static bool damaged(struct snapshot_file *f)
     return false;
 }
 
-static bool on_end(struct snapshot_file *f, unsigned worker, struct message_reader *r)
+/* What ends for a reason may end in the middle of a record (`more`). */
+static bool on_end(struct snapshot_file *f, unsigned worker, bool more, struct message_reader *r)
 {
     char why[160];
     get_text(r, why, sizeof why);
@@ -138,6 +139,8 @@ static bool on_end(struct snapshot_file *f, unsigned worker, struct message_read
         snprintf(f->error, sizeof f->error, "%s", why);
         return false;
     }
+    if (more)
+        return damaged(f);
     f->ended[worker] = true;
     f->open--;
     return true;
@@ -156,8 +159,8 @@ static bool take(struct snapshot_file *f, unsigned worker, bool *any, bool *more
     if (result == RING_EMPTY)
         return true;
     unsigned type = message_open(&r, f->message, len);
-    if (type == (unsigned)BULK_END && !*more)
-        return on_end(f, worker, &r);
+    if (type == (unsigned)BULK_END)
+        return on_end(f, worker, *more, &r);
     uint32_t db = get_u32(&r);
     bool goes_on = get_u8(&r);
     if (type != (unsigned)BULK_RECORDS || r.failed || (*more && db != f->selected))

@@ -123,7 +123,7 @@ static inline unsigned run_gets(struct row *row, const struct request *rq, unsig
     unsigned i = 0, misses = 0, most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
-    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, text);
+    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, BULK_SHORT, text);
     for (; i < most; i++) {
         const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
         if (__builtin_expect(bulk_is_short(end - cur, value.len), 1)) {

@@ -255,7 +255,7 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
 }
 
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
-                           const struct slice *name, unsigned stride, struct slice *text)
+                           const struct slice *name, unsigned stride, size_t longest, struct slice *text)
 {
     unsigned i = 0;
     if (access_is_lfu(s))
@@ -267,7 +267,7 @@ unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, un
             if (!is_missing(s, db, *name, a->hash))
                 break;
             text[i] = (struct slice){NULL, SIZE_MAX};
-        } else if (!text_of(s, a, *name, &text[i])) {
+        } else if (!text_of(s, a, *name, &text[i]) || text[i].len > longest) {
             break;
         }
     }

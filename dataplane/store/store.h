@@ -174,10 +174,10 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
  * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
 /* The same for up to n look-ups of a row in one database from `first` on, `stride` names apart, with the steps of those
- * behind them, up to the first one that is something else: returns how many texts there are. One whose p is NULL, of a
+ * behind them, up to the first one that is something else, or a text of more than `longest` bytes: returns how many texts there are. One whose p is NULL, of a
  * length that no text has: there is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
-                           const struct slice *name, unsigned stride, struct slice *text);
+                           const struct slice *name, unsigned stride, size_t longest, struct slice *text);
 void store_count_looks(struct shard *s, unsigned hits, unsigned misses);
 
 /* -- an entry

@@ -74,11 +74,18 @@ bool traffic_begin(struct tls *t)
     return SSL_set_app_data(t->ssl, t) == 1;
 }
 
+/* RFC 6066 section 4. */
+static bool wants_short_records(const SSL *ssl)
+{
+    const SSL_SESSION *s = SSL_get_session(ssl);
+    return s && SSL_SESSION_get_max_fragment_length(s) != TLSEXT_max_fragment_length_DISABLED;
+}
+
 /* Does it wait for nothing that was received, and is everything known? */
 static bool can_be_ours(const struct tls *t)
 {
     return SSL_version(t->ssl) == TLS1_3_VERSION && t->both_secrets && !SSL_has_pending(t->ssl) &&
-           SSL_get_state(t->ssl) == TLS_ST_OK;
+           SSL_get_state(t->ssl) == TLS_ST_OK && !wants_short_records(t->ssl);
 }
 
 void traffic_take(struct tls *t)

@@ -109,6 +109,25 @@ static void test_a_key_of_ours_wears_out(void)
 
 /* -- what stays OpenSSL's, and what ends ----------------------------------------------------------------- */
 
+/* RFC 6066 section 4: who wants short records has them from OpenSSL. */
+static void test_who_wants_short_records_stays_with_openssl(void)
+{
+    static char value[3000];
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_tlsext_max_fragment_length(ctx, TLSEXT_max_fragment_length_512);
+    struct rig_talk *t = rig_talk(tls_set_context(box.set, 0), ctx, NULL);
+    size_t have = 0;
+    CU_ASSERT_EQUAL(rig_shake(t), TLS_DONE);
+    CU_ASSERT_FALSE(t->server->ours);
+    CU_ASSERT(both_ways(t) && tls_write(t->server, value, sizeof value));
+    rig_move(t);
+    for (int n; have < sizeof value && (n = SSL_read(t->client, got, ROOM)) > 0;)
+        have += (size_t)n;
+    CU_ASSERT_EQUAL(have, sizeof value);
+    rig_talk_free(t);
+    SSL_CTX_free(ctx);
+}
+
 static void test_tls_1_2_stays_with_openssl(void)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -222,6 +241,7 @@ int main(int argc, char **argv)
                                              UNIT(test_records_without_data_are_bounded),
                                              UNIT(test_nobody_asks_for_keys_for_ever),
                                              UNIT(test_a_key_of_ours_wears_out),
+                                             UNIT(test_who_wants_short_records_stays_with_openssl),
                                              UNIT(test_tls_1_2_stays_with_openssl),
                                              UNIT(test_numbers_go_on),
                                              UNIT(test_a_request_with_the_last_of_the_handshake),
