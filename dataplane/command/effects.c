@@ -169,17 +169,15 @@ bool effects_take_fields(const struct request *rq)
 /* Too many of a table for one go? */
 static bool has_many_gone(const struct request *rq)
 {
-    if (rq->argc < 2 || !effects_take_fields(rq))
-        return false;
     struct key k = request_key(rq, 1);
     return turn_wanted(rq, hash_gone(request_shard(rq, &k), rq->client->db, &k));
 }
 
 /* True if gone ones are left, behind which the key must go if it does. */
-static bool drop_gone_fields(const struct request *rq)
+static bool drop_gone_fields(const struct request *rq, bool takes)
 {
     bool of_hash = rq->cmd->acl & ACL_HASH;
-    if (rq->argc < 2 || (!of_hash && !effects_take_fields(rq)))
+    if (rq->argc < 2 || (!of_hash && !takes))
         return false;
     struct key k = request_key(rq, 1);
     struct shard *s = request_shard(rq, &k);
@@ -206,9 +204,10 @@ enum command_result effects_run(struct request *rq)
     uint8_t room[512];
     if (!is_logged(rq->cmd))
         return rq->cmd->run(rq);
-    if (has_many_gone(rq))
+    bool takes = effects_take_fields(rq);
+    if (takes && has_many_gone(rq))
         return CMD_LONG;
-    bool left = drop_gone_fields(rq);
+    bool left = drop_gone_fields(rq, takes);
     uint64_t before = changes(rq);
     uint32_t errors = rq->out->errors;
     if (!outer) {
