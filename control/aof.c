@@ -99,6 +99,13 @@ static void set_writer(struct aof *a)
                             aof_is_yes(a, "aof-timestamp-enabled"), aof_is_yes(a, "no-appendfsync-on-rewrite") && snapshot_busy(a->control->snapshot));
 }
 
+static void drop_bulk(struct aof *a)
+{
+    if (a->bulk)
+        munmap(a->bulk, CHANNEL_BULK_SIZE);
+    a->bulk = NULL;
+}
+
 bool aof_start_writer(struct aof *a, enum aof_begin how)
 {
     char error[256] = "the dataplane's rings cannot be mapped";
@@ -106,6 +113,8 @@ bool aof_start_writer(struct aof *a, enum aof_begin how)
     struct block b;
     unsigned workers = block_read(a->control->link, &b) ? b.head.workers : CHANNEL_WORKERS;
     aof_writer_stop(a->writer);
+    drop_bulk(a);
+    a->bulk = link_map_bulk(a->control->link);
     a->writer = bulk ? aof_writer_start(a->folder, &a->lock, bulk, workers, how, a->done_fd, error, sizeof error) : NULL;
     if (!a->writer)
         log_line(LOG_LEVEL_WARNING, "The append-only log: %s", error);
@@ -131,16 +140,20 @@ void aof_new_folder(struct aof *a)
 }
 
 /* What was said last is in no file that is written, and need not be: no reply waits for it. */
-static void on_log_ended(void *ctx, const char *resp, size_t len, const char *error)
+static void release_replies(struct aof *a)
 {
-    struct aof *a = ctx;
     void *bulk = a->lost || a->writer ? NULL : link_map_bulk(a->control->link);
-    (void)resp, (void)len, (void)error;
     if (!bulk)
         return;
     struct channel_log *l = log_shared(bulk);
     __atomic_store_n(&l->synced, __atomic_load_n(&l->order, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
     munmap(bulk, CHANNEL_BULK_SIZE);
+}
+
+static void on_log_ended(void *ctx, const char *resp, size_t len, const char *error)
+{
+    (void)resp, (void)len, (void)error;
+    release_replies(ctx);
 }
 
 /* The dataplane logs no more. */
@@ -157,6 +170,7 @@ void aof_turn_on(struct aof *a)
     if (a->rewriting)
         return; /* its numbers are in use; the tick comes again */
     aof_forget_writer(a);
+    a->unserved = false;
     aof_end_log(a); /* of which we know no place in a file */
     aof_new_folder(a);
     a->phase = FIRST;
@@ -171,7 +185,7 @@ static void turn_off(struct aof *a)
     a->scheduled = false;
     if (a->writer)
         aof_writer_status(a->writer, &st);
-    if (a->lost || st.broken[0])
+    if (a->lost || st.broken[0] || st.error[0])
         aof_forget_writer(a); /* it would not come to the end */
     a->lost = false;
     aof_end_log(a);
@@ -208,8 +222,11 @@ static void on_told(evutil_socket_t fd, short what, void *arg)
     if (st.broken[0])
         log_line(LOG_LEVEL_WARNING, "The append-only log has ended: %s; a new one begins", st.broken);
     aof_tell(a);
-    if (st.ended)
-        aof_forget_writer(a);
+    if (!st.ended)
+        return;
+    aof_forget_writer(a);
+    if (a->phase == OFF)
+        release_replies(a);
 }
 
 /* auto-aof-rewrite-percentage and -min-size, as in Redis' serverCron. */
@@ -264,6 +281,7 @@ void aof_free(struct aof *a)
     if (!a)
         return;
     aof_writer_stop(a->writer);
+    drop_bulk(a);
     aof_folder_free(a->folder);
     event_free(a->done);
     event_free(a->tick);

@@ -14,10 +14,12 @@ struct aof {
     struct control *control;
     enum phase phase;
     bool rewriting, scheduled, loading;
+    bool unserved; /* the dataplane has not come to serve yet, as far as we know: its keys are nobody's */
     bool lost; /* the log has ended without being whole: until there is a new base, what it should have has no other place */
     struct aof_folder *folder;
     pthread_mutex_t lock; /* of the folder */
     struct aof_writer *writer;
+    void *bulk; /* what is shared with the last writer's dataplane, also when that is gone; or NULL */
     int done_fd;
     struct event *done, *tick;
     uint64_t base, increment; /* of the rewrite under way */
@@ -28,6 +30,7 @@ struct aof {
     enum left left;
     bool left_lost;      /* and what is missing had been logged once */
     uint64_t left_stamp; /* of the log's files then */
+    uint64_t left_order; /* the last record that had been made then */
 };
 
 /* -- aof.c */
@@ -46,6 +49,10 @@ bool aof_forget_writer(struct aof *a);
 void aof_new_folder(struct aof *a);
 void aof_end_log(struct aof *a);
 void aof_turn_on(struct aof *a);
+
+/* -- aof_start.c */
+/* Before anything is done to the log's files: may what was left in memory be served instead of them? */
+bool aof_memory_counts(struct aof *a);
 
 /* -- aof_rewrite.c */
 bool aof_begin_rewrite(struct aof *a);

@@ -3,7 +3,8 @@
  *   a dataplane that serves              its log goes on at the place noted in the memory shared with it (adopt)
  *   one that is new                      the log is loaded, and goes on at its end
  *   ... and the one before left memory:  LEFT_SAME: all that it has done is in the log: memory is taken over, the log goes on at its end
- *                                        LEFT_MORE: there was no log, or the disk did not take it: memory is taken over, a new base is made
+ *                                        LEFT_MORE: there was no log, or the disk did not take it, or the dataplane went on without us:
+ *                                                   memory is taken over, a new base is made
  *
  * Whether memory is whole the dataplane finds out itself (dataplane/README.md, Warm restart); if it is not, the log is loaded. */
 #include "control/aof_private.h"
@@ -16,13 +17,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Has the dataplane, which we have found, a log? And has the disk failed the control before us? */
+/* Has the dataplane, which we have found, a log? And has the disk failed the control before us (with or without one now)? */
 static bool is_logging(const struct aof *a, bool *lost)
 {
     void *bulk = link_map_bulk(a->control->link);
     struct channel_log *l = bulk ? log_shared(bulk) : NULL;
     bool is = l && __atomic_load_n(&l->begun, __ATOMIC_ACQUIRE);
-    *lost = is && l->place[__atomic_load_n(&l->which, __ATOMIC_ACQUIRE) & 1].file == LOG_LOST;
+    *lost = l && l->place[__atomic_load_n(&l->which, __ATOMIC_ACQUIRE) & 1].file == LOG_LOST;
     if (bulk)
         munmap(bulk, CHANNEL_BULK_SIZE);
     return is;
@@ -33,8 +34,9 @@ static void adopt(struct aof *a)
     bool lost, is = is_logging(a, &lost);
     uint64_t base;
     aof_new_folder(a);
-    if (is && !aof_is_wanted(a)) {
-        aof_end_log(a);
+    a->unserved = false;
+    if (!aof_is_wanted(a)) {
+        aof_end_log(a); /* if it has ended already, too: replies may wait for our word */
     } else if (is && aof_folder_base(a->folder) && aof_start_writer(a, AOF_ADOPT)) {
         a->phase = ON;
         a->rewritten_bytes = aof_bytes(a, &base);
@@ -49,6 +51,7 @@ static void adopt(struct aof *a)
 /* Nothing has been loaded: the dataplane has its keys from the memory that the one before it has left. */
 static void on_taken_over(struct aof *a)
 {
+    a->unserved = false;
     if (a->left == LEFT_SAME && aof_start_writer(a, AOF_APPEND)) {
         a->phase = ON;
         log_line(LOG_LEVEL_NOTICE, "The append-only log goes on: it has all that was taken over in memory");
@@ -64,6 +67,8 @@ static void on_loaded(void *ctx, const struct load_result *r)
     static const char serves_already[] = "the box serves already";
     struct aof *a = ctx;
     uint64_t base;
+    if (!a->loading) /* the dataplane is gone (aof_detached): what was left before it still is */
+        return;
     a->loading = false;
     if (r->why && strcmp(r->why, serves_already) == 0) {
         adopt(a);
@@ -73,8 +78,11 @@ static void on_loaded(void *ctx, const struct load_result *r)
         on_taken_over(a);
         return;
     }
-    if (r->why)
+    if (r->why) {
+        a->left = LEFT_UNKNOWN; /* it was not taken over, or must not be */
         return;
+    }
+    a->unserved = false;
     snapshot_loaded(a->control->snapshot);
     if (aof_start_writer(a, AOF_APPEND))
         a->phase = ON;
@@ -96,12 +104,20 @@ static char **paths_of(const struct aof *a, unsigned *n)
     return path;
 }
 
-/* Before anything is done to the log's files: may what was left in memory be served instead of them? */
-static bool memory_counts(struct aof *a)
+/* Has the dataplane changed anything since we have noted what it leaves? The channel may have closed before it ended. */
+static bool went_on(const struct aof *a)
+{
+    return !a->bulk || __atomic_load_n(&log_shared(a->bulk)->order, __ATOMIC_ACQUIRE) != a->left_order;
+}
+
+bool aof_memory_counts(struct aof *a)
 {
     if (a->left == LEFT_SAME && aof_folder_stamp(a->folder) != a->left_stamp) {
         log_line(LOG_LEVEL_NOTICE, "The append-only log is another one than the dataplane before has written: it is loaded");
         a->left = LEFT_UNKNOWN;
+    } else if (a->left == LEFT_SAME && went_on(a)) {
+        a->left = LEFT_MORE;
+        a->left_lost = true;
     }
     return a->left != LEFT_UNKNOWN;
 }
@@ -113,13 +129,13 @@ void aof_load(struct aof *a)
         return;
     char *dump = must_print("%s/%s", settings_get(aof_conf(a), "dir"), settings_get(aof_conf(a), "dbfilename"));
     aof_new_folder(a);
-    struct load_files f = {.memory = memory_counts(a), .may_cut = aof_is_yes(a, "aof-load-truncated")};
+    struct load_files f = {.memory = aof_memory_counts(a), .may_cut = aof_is_yes(a, "aof-load-truncated")};
     bool good = aof_folder_begin(a->folder, dump, error, sizeof error);
     char **path = paths_of(a, &f.n);
     if (!good)
         f.why = error;
     f.path = path;
-    a->loading = true;
+    a->loading = a->unserved = true;
     load_log(a->control->load, a->folder->path, &f, on_loaded, a);
     while (f.n)
         free(path[--f.n]);
@@ -138,9 +154,11 @@ void aof_attached(struct aof *a)
 /* One that has never served has changed nothing: what the one before it left is still there. */
 static void note_what_is_left(struct aof *a)
 {
-    bool loading = a->loading, on = a->phase == ON, lost = a->lost, whole = aof_forget_writer(a);
-    if (loading || !a->folder)
+    uint64_t order = a->bulk ? __atomic_load_n(&log_shared(a->bulk)->order, __ATOMIC_ACQUIRE) : 0;
+    bool on = a->phase == ON, lost = a->lost, whole = aof_forget_writer(a);
+    if (a->unserved || !a->folder)
         return;
+    a->left_order = order;
     a->left = on && whole ? LEFT_SAME : LEFT_MORE;
     a->left_lost = on || lost;
     a->left_stamp = aof_folder_stamp(a->folder);
@@ -151,5 +169,5 @@ void aof_detached(struct aof *a)
     note_what_is_left(a);
     a->phase = OFF;
     a->lost = false;
-    a->rewriting = a->scheduled = a->loading = false;
+    a->rewriting = a->scheduled = a->loading = a->unserved = false;
 }

@@ -182,9 +182,9 @@ static void on_detached(void *ctx)
     struct control *c = &((struct program *)ctx)->control;
     execs_detached(c->execs);
     capture_detached(c->capture);
-    load_detached(c->load);
     snapshot_detached(c->snapshot);
-    aof_detached(c->aof);
+    aof_detached(c->aof); /* before it hears that its load has ended: it asks whether the dataplane had begun to serve */
+    load_detached(c->load);
     commit_detached(c->commit);
 }
 

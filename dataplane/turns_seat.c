@@ -2,6 +2,7 @@
  */
 #include "turns_seat.h"
 
+#include "command/effects.h"
 #include "job.h"
 
 #include <stdlib.h>
@@ -24,6 +25,13 @@ struct keys {
     bool write_here[KEYS_HERE];
 };
 
+/* Whether or not there is a log: one may begin while it waits. */
+static void note_first(const struct request *rq, struct keys *k)
+{
+    if (k->n > 0 && effects_take_fields(rq))
+        k->write[0] = true;
+}
+
 static bool find_keys(const struct request *rq, struct keys *k)
 {
     *k = (struct keys){.position = k->here, .write = k->write_here};
@@ -41,6 +49,7 @@ static bool find_keys(const struct request *rq, struct keys *k)
         k->write = (bool *)(k->position + k->n);
         k->n = command_key_uses(rq->cmd, rq->argc, rq->argv, k->position, k->write, k->n);
     }
+    note_first(rq, k);
     return true;
 }
 

@@ -214,10 +214,10 @@ void worker_log_end(struct worker *w)
 
 /* -- replies that wait -- */
 
-/* Or there is no log any more, on which it could be. */
+/* Also when the log has ended: that may be because the disk has failed. If nothing need be there any more, control says so. */
 static bool is_synced(const struct worker_log *l, uint64_t order)
 {
-    return !__atomic_load_n(&l->shared->begun, __ATOMIC_ACQUIRE) || __atomic_load_n(&l->shared->synced, __ATOMIC_ACQUIRE) >= order;
+    return __atomic_load_n(&l->shared->synced, __ATOMIC_ACQUIRE) >= order;
 }
 
 static void leave_list(struct session *s)

@@ -160,17 +160,32 @@ static void note(struct request *rq, bool changed, bool failed)
  * They are absent to every command and still lie there, until upkeep comes by; and a log is loaded with a time that stands still
  * before all of them. So those on which the outcome may depend go before the command, and the log says so. */
 
-/* True if gone ones are left, behind which the key must go if it does. */
-static bool drop_gone_fields(const struct request *rq)
+bool effects_take_fields(const struct request *rq)
 {
     const struct effect_rule *rule;
+    return rq->cmd->flags & CMD_WRITE && rq->cmd->acl & ACL_KEYSPACE && (rule = effect_rule_of(rq)) && rule->how & EFFECT_WHOLE;
+}
+
+/* Too many of a table for one go? */
+static bool has_many_gone(const struct request *rq)
+{
+    struct key k = request_key(rq, 1);
+    return turn_wanted(rq, hash_gone(request_shard(rq, &k), rq->client->db, &k));
+}
+
+/* True if gone ones are left, behind which the key must go if it does. */
+static bool drop_gone_fields(const struct request *rq, bool takes)
+{
     bool of_hash = rq->cmd->acl & ACL_HASH;
-    if (rq->argc < 2 || (!of_hash && !(rq->cmd->acl & ACL_KEYSPACE)))
-        return false;
-    if (!of_hash && (!(rule = effect_rule_of(rq)) || !(rule->how & EFFECT_WHOLE)))
+    if (rq->argc < 2 || (!of_hash && !takes))
         return false;
     struct key k = request_key(rq, 1);
-    return hash_drop_gone(request_shard(rq, &k), rq->client->db, &k, rq->argv + 2, of_hash ? (unsigned)rq->argc - 2 : 0);
+    struct shard *s = request_shard(rq, &k);
+    if (of_hash)
+        return hash_drop_gone(s, rq->client->db, &k, rq->argv + 2, (unsigned)rq->argc - 2);
+    while (hash_drop_gone(s, rq->client->db, &k, NULL, 0))
+        turn_passed(rq->turn, HASH_DROP_AT_ONCE);
+    return false;
 }
 
 /* When the log is loaded the fields that were left keep the key, as nothing is over then. */
@@ -189,7 +204,10 @@ enum command_result effects_run(struct request *rq)
     uint8_t room[512];
     if (!is_logged(rq->cmd))
         return rq->cmd->run(rq);
-    bool left = drop_gone_fields(rq);
+    bool takes = effects_take_fields(rq);
+    if (takes && has_many_gone(rq))
+        return CMD_LONG;
+    bool left = drop_gone_fields(rq, takes);
     uint64_t before = changes(rq);
     uint32_t errors = rq->out->errors;
     if (!outer) {

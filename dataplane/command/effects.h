@@ -36,6 +36,9 @@ void effects_add(struct effects *e, unsigned db, unsigned argc, const struct sli
 
 /* Runs the handler of rq, and notes what it has done. */
 enum command_result effects_run(struct request *rq);
+/* Does it take the fields that are over out of its first key before it runs, while a log is kept? So it changes a key that its
+ * specification may call read only (COPY). */
+bool effects_take_fields(const struct request *rq);
 /* Where a handler says what it does; NULL: nobody wants to know. */
 static inline struct effects *effects_of(const struct request *rq)
 {

@@ -67,8 +67,12 @@ enum store_result hash_update(struct value_at *v, struct slice field, struct sli
 /* Sets (absolute ms, at most HASH_LATEST) or clears (0) the time of a field that is there. STORE_OOM: as it
  * was. */
 enum store_result hash_expire(struct value_at *v, struct slice field, uint64_t expire_at);
+/* How many fields are gone and still lie there (of a pack at most so many); 0 if it is no hash. */
+uint64_t hash_gone(struct shard *s, unsigned db, const struct key *k);
 /* Takes those of the fields out whose time is over and that still lie there, and tells the log; of a pack all that are gone.
- * n = 0: all. True if gone ones are left. */
+ * n = 0: of a table at most so many; again until none is left. Nobody may be reading the hash in slices (pins.h).
+ * True if gone ones are left. */
+enum { HASH_DROP_AT_ONCE = 64 };
 bool hash_drop_gone(struct shard *s, unsigned db, const struct key *k, const struct slice *field, unsigned n);
 /* Removes a field; the key goes with the last one. False if there was none. */
 bool hash_delete(struct value_at *v, struct slice field);

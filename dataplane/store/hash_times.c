@@ -2,7 +2,7 @@
  * (hash_forms.h). https://redis.io/docs/latest/commands/hexpire/ */
 #include "store/hash_forms.h"
 
-#include <limits.h>
+#include <assert.h>
 
 /* -- packs -- */
 
@@ -397,18 +397,40 @@ static void drop_named(struct value_at *v, const struct slice *field, unsigned n
     note_gone(v, before, dirty, dropped);
 }
 
+/* NULL if none of its fields is over. */
+static struct entry *find_gone(struct shard *s, unsigned db, const struct key *k)
+{
+    if (!s->db[db].timed)
+        return NULL;
+    struct entry *e = store_find(s, db, k, LOOK_NOTOUCH | LOOK_NOSTAT | LOOK_QUIET);
+    return e && entry_type(e) == TYPE_HASH && hash_time_over(s, hash_next_time(e)) ? e : NULL;
+}
+
+uint64_t hash_gone(struct shard *s, unsigned db, const struct key *k)
+{
+    const struct entry *e = find_gone(s, db, k);
+    if (!e)
+        return 0;
+    return entry_is_body(e) ? hash_table_gone(s, hash_table_of(e)) : hash_fields(e);
+}
+
+/* A command that is in the middle of the elements would find them moved. */
+static bool is_read(const struct shard *s, const struct key *k)
+{
+    const struct pin_key *p = pinned(&s->pins, k->hash) ? pins_find(&s->pins, k->hash) : NULL;
+    return p && p->readers;
+}
+
 bool hash_drop_gone(struct shard *s, unsigned db, const struct key *k, const struct slice *field, unsigned n)
 {
-    unsigned all = UINT_MAX;
-    struct value_at v = {.s = s, .db = db, .key = k};
-    if (!s->db[db].timed)
+    unsigned budget = HASH_DROP_AT_ONCE;
+    struct value_at v = {.s = s, .db = db, .key = k, .e = find_gone(s, db, k)};
+    if (!v.e)
         return false;
-    v.e = store_find(s, db, k, LOOK_NOTOUCH | LOOK_NOSTAT | LOOK_QUIET);
-    if (!v.e || entry_type(v.e) != TYPE_HASH || !hash_time_over(s, hash_next_time(v.e)))
-        return false;
+    assert(!is_read(s, k));
     if (entry_is_body(v.e) && n)
         drop_named(&v, field, n);
     else
-        hash_collect(&v, &all);
-    return hash_time_over(s, hash_next_time(v.e));
+        hash_collect(&v, &budget);
+    return v.e && hash_time_over(s, hash_next_time(v.e));
 }

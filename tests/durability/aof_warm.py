@@ -134,6 +134,33 @@ def turned_on_meanwhile():
     return lambda: with_box(test, appendonly="no", save="")
 
 
+def refused_between(other_log):
+    """A dataplane that ends before it serves has changed nothing: what the one before it left is served by the one behind it, unless
+    the log has become another one."""
+    def test(box):
+        program, marker = box.program, box.folder / "refuse"
+        box.program = box.folder / "program"
+        # Enough to attach, and not enough for its memory.
+        box.program.write_text(f'#!/bin/sh\n[ ! -e {marker} ] || exec prlimit --as=550000000 "{program}" "$@"\nexec "{program}" "$@"\n')
+        box.program.chmod(0o755)
+        box.start()
+        r = client(box)
+        r.set("a", 1)
+        settled(box, r)
+        marker.touch()
+        code, text = box.sluice("restart", "dataplane")
+        assert code == 0, text
+        until(60, lambda: "The dataplane is failed: EAL does not start" in box.log(), lambda: "a dataplane that is refused\n" + box.log()[-2000:])
+        if other_log:
+            with open(sorted(log_folder(box).glob("*.incr.aof"))[-1], "ab") as f:
+                f.write(b"*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n")
+        marker.unlink()
+        box.wait("serving", 120)
+        assert client(box).mget("a", "b") == [b"1", b"2" if other_log else None], box.log()[-3000:]
+        assert ANEW not in box.log() and box.log().count(GOES_ON) == (0 if other_log else 1), box.log()[-3000:]
+    return lambda: with_box(test, appendfsync="always", save="")
+
+
 def full_disk():
     """The disk does not take what the dataplane has done: memory is taken over, and becomes a new base as soon as there is room."""
     def test(box):
@@ -179,6 +206,8 @@ TESTS = [("the log goes on behind a warm restart, one worker", goes_on("everysec
          ("nothing acknowledged is lost over warm restarts and a kill", under_load()),
          ("kill -9: the log is loaded, and the next restart is warm again", killed()),
          ("the log is turned on, and the dataplane restarted", turned_on_meanwhile()),
+         ("a dataplane is refused before it serves", refused_between(False)),
+         ("the same, and another log is put there", refused_between(True)),
          ("a full disk and a warm restart", full_disk())]
 
 tap = Tap()

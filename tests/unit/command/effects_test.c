@@ -193,6 +193,28 @@ static void test_fields_over(void)
         }
 }
 
+/* More than go at once. */
+static void test_many_fields_over(void)
+{
+    static const char *const commands[] = {"COPY h copy", "RENAME h other", "MOVE h 1"};
+    enum { MANY = 300 };
+    for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++) {
+        begin("enable-debug-command yes\n");
+        for (unsigned n = 0; n < MANY; n++) {
+            engine_cmd(e, "HSET h f%u v", n);
+            engine_cmd(e, "HPEXPIRE h 10 FIELDS 1 f%u", n);
+        }
+        engine_cmd(e, "HSET h stays x");
+        engine_sleep(e, 20);
+        *logged = 0;
+        engine_cmd(e, "%s", commands[i]);
+        engine_cmd(e, "SET h 1 NX");
+        CU_ASSERT(count("HDEL h") >= MANY / 32);
+        expect_same_after_load();
+        engine_free(e);
+    }
+}
+
 /* What upkeep takes out, with nobody's command. */
 static void test_fields_collected(void)
 {
@@ -250,7 +272,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_no_memory), UNIT(test_expired_is_no_change),
                                              UNIT(test_restore_of_the_past), UNIT(test_of_the_runner),
-                                             UNIT(test_fields_over), UNIT(test_fields_collected),
+                                             UNIT(test_fields_over), UNIT(test_many_fields_over), UNIT(test_fields_collected),
                                              UNIT(test_fields_of_the_past), UNIT(test_sort_into_fields), {NULL, NULL}};
     return unit_main(argc, argv, "command/effects", tests);
 }

@@ -2,6 +2,7 @@
  * fails it and when there is no end of records; and what a control that was killed has left. */
 #include "channel/messages.h"
 #include "control/aof_folder.h"
+#include "control/aof_private.h"
 #include "control/aof_read.h"
 #include "control/aof_writer.h"
 #include "control/leftovers.h"
@@ -255,7 +256,7 @@ struct box {
     _Atomic(bool) over;
 };
 
-static void send(struct box *b, enum log_type type, const void *p, size_t n)
+static void put(struct box *b, enum log_type type, const void *p, size_t n)
 {
     uint8_t message[64] = {(uint8_t)type};
     uint64_t order = b->shared->order + 1;
@@ -269,7 +270,7 @@ static void send(struct box *b, enum log_type type, const void *p, size_t n)
 static void send_record(struct box *b)
 {
     static const uint8_t part[] = "\0\0\0\0\3*1\r\n$4\r\nPING\r\n";
-    send(b, LOG_PART, part, sizeof part - 1);
+    put(b, LOG_PART, part, sizeof part - 1);
 }
 
 static void box_new(struct box *b, enum aof_begin how, enum aof_policy policy)
@@ -291,7 +292,7 @@ static void box_new(struct box *b, enum aof_begin how, enum aof_policy policy)
     b->writer = aof_writer_start(b->folder, &b->lock, theirs, 1, how, b->done_fd, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(b->writer);
     aof_writer_settings(b->writer, policy, false, false);
-    send(b, LOG_MARK, &file, sizeof file);
+    put(b, LOG_MARK, &file, sizeof file);
 }
 
 static void box_end(struct box *b)
@@ -365,6 +366,64 @@ static void anew(void)
     CU_ASSERT_EQUAL(aof_writer_synced(b.writer), 0);
     aof_writer_named(b.writer);
     CU_ASSERT_TRUE(soon(&b, all_synced));
+    box_end(&b);
+}
+
+/* -- what is kept in mind of a dataplane that has gone -- */
+
+/* One that had served with a log, all of which is on the disk. */
+static void serves(struct aof *a, struct box *b)
+{
+    box_new(b, AOF_APPEND, AOF_ALWAYS);
+    send_record(b);
+    CU_ASSERT_TRUE(soon(b, all_synced));
+    *a = (struct aof){.phase = ON, .folder = b->folder, .writer = b->writer, .bulk = b->bulk};
+    b->writer = NULL; /* it is aof_detached()'s */
+}
+
+static void left_same(void)
+{
+    struct aof a;
+    struct box b;
+    serves(&a, &b);
+    aof_detached(&a);
+    CU_ASSERT_EQUAL(a.left, LEFT_SAME);
+    CU_ASSERT_TRUE(aof_memory_counts(&a));
+    CU_ASSERT_EQUAL(a.left, LEFT_SAME);
+    box_end(&b);
+}
+
+/* Its channel had closed, and it went on: memory has more than the log. */
+static void left_and_goes_on(void)
+{
+    struct aof a;
+    struct box b;
+    serves(&a, &b);
+    aof_detached(&a);
+    send_record(&b);
+    CU_ASSERT_TRUE(aof_memory_counts(&a));
+    CU_ASSERT_TRUE(a.left == LEFT_MORE && a.left_lost);
+    box_end(&b);
+}
+
+/* The next one ends before it serves: what the first has left is there, and counts as it did. */
+static void refused_between(void)
+{
+    struct aof a;
+    struct box b;
+    serves(&a, &b);
+    aof_detached(&a);
+    uint64_t stamp = a.left_stamp;
+    char *base = aof_folder_join(b.folder, b.folder->file[0].name);
+    int fd = open(base, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640); /* the operator's */
+    CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
+    close(fd);
+    free(base);
+    a.loading = a.unserved = true; /* aof_load() */
+    aof_detached(&a);
+    CU_ASSERT_TRUE(a.left == LEFT_SAME && a.left_stamp == stamp && !a.loading);
+    CU_ASSERT_FALSE(aof_memory_counts(&a));
+    CU_ASSERT_EQUAL(a.left, LEFT_UNKNOWN);
     box_end(&b);
 }
 
@@ -451,6 +510,6 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(cut_everywhere), UNIT(without_multi), UNIT(damaged_everywhere),
                                              UNIT(long_command),   UNIT(manifests),     UNIT(rebase_in_one_step), UNIT(stamps),
                                              UNIT(sync_fails_always), UNIT(sync_fails_everysec), UNIT(anew), UNIT(stops_under_load),
-                                             UNIT(leftovers),      {NULL, NULL}};
+                                             UNIT(left_same), UNIT(left_and_goes_on), UNIT(refused_between), UNIT(leftovers), {NULL, NULL}};
     return unit_main(argc, argv, "control/aof", tests);
 }

@@ -7,13 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 static struct box_rig rig;
+static time_t later_s; /* so much later it is on the wall */
 static struct channel_log *disk;
 
-static void start(const char *workers)
+int clock_gettime(clockid_t clock, struct timespec *t)
 {
-    const char *const pairs[] = {"workers", workers, "appendfsync", "always", NULL};
+    int result = (int)syscall(SYS_clock_gettime, clock, t);
+    if (clock == CLOCK_REALTIME)
+        t->tv_sec += later_s;
+    return result;
+}
+
+static void start_with(const char *workers, const char *policy)
+{
+    const char *const pairs[] = {"workers", workers, "appendfsync", policy, "enable-debug-command", "yes", NULL};
     rig_start(&rig, pairs, NULL);
     rig.box.bulk = mmap(NULL, CHANNEL_BULK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CU_ASSERT_PTR_NOT_EQUAL_FATAL(rig.box.bulk, MAP_FAILED);
@@ -22,6 +34,11 @@ static void start(const char *workers)
     for (unsigned i = 0; i < rig.box.workers; i++)
         worker_log_join(rig.box.worker[i]);
     rig_run(&rig, 5000);
+}
+
+static void start(const char *workers)
+{
+    start_with(workers, "always");
 }
 
 static void stop(void)
@@ -129,8 +146,116 @@ static void test_a_large_reply(void)
     stop();
 }
 
+/* The log may end because the disk has failed it: what was said then waits for control's word, whatever comes between. */
+static void test_a_log_ends(void)
+{
+    start("1");
+    struct rig_client *a = rig_connect(&rig, 0);
+    send(a, "SET k 1\r\n");
+    worker_log_end(rig.worker);
+    rig_run(&rig, 5000);
+    CU_ASSERT_EQUAL(a->got_len, 0);
+    worker_log_begin(&rig.box);
+    worker_log_join(rig.worker);
+    worker_log_mark(rig.worker, 2);
+    rig_run(&rig, 5000);
+    CU_ASSERT_EQUAL(a->got_len, 0);
+    sync_to(records());
+    CU_ASSERT_EQUAL(count(a, "+OK"), 1);
+    worker_log_end(rig.worker); /* and for good */
+    sync_to(records());
+    send(a, "SET k 2\r\n");
+    CU_ASSERT_EQUAL(count(a, "+OK"), 2);
+    stop();
+}
+
+/* -- fields that are over, and those in the middle of them */
+
+enum { FIELDS = 3000, OVER = 100, OVER_S = 3600 };
+
+/* Runs until so much has come. */
+static bool comes(struct rig_client *c, const char *word, unsigned n)
+{
+    for (unsigned i = 0; i < 20000 && count(c, word) < n; i++)
+        rig_run(&rig, 100);
+    return count(c, word) == n;
+}
+
+/* h, a table, in slices of one field; the first OVER ones will be over in OVER_S. */
+static void fields(struct rig_client *c)
+{
+    static char text[65536];
+    int n = sprintf(text, "HSET h");
+    for (unsigned i = 0; i < FIELDS; i++)
+        n += sprintf(text + n, " f%u v", i);
+    sprintf(text + n, "\r\n");
+    CU_ASSERT_FATAL(rig_says(&rig, c, "DEBUG SET-ACTIVE-EXPIRE 0\r\n", "+OK\r\n"));
+    CU_ASSERT_FATAL(rig_says(&rig, c, text, ":3000\r\n"));
+    n = sprintf(text, "HEXPIRE h %u FIELDS %u", OVER_S, OVER);
+    for (unsigned i = 0; i < OVER; i++)
+        n += sprintf(text + n, " f%u", i);
+    sprintf(text + n, "\r\n");
+    rig_send(c, text);
+    CU_ASSERT_FATAL(comes(c, ":1\r\n", OVER));
+    c->got_len = 0;
+    rig.worker->turns.each = 1;
+    rig.worker->env.turn_work = 10;
+}
+
+/* In the middle of what has begun. */
+static void get_over(void)
+{
+    const struct pins *pins = shard_pins(rig.box.ks->shard[0]);
+    for (unsigned i = 0; i < 1000 && !pins->held; i++)
+        rig_run(&rig, 100);
+    later_s += 2 * OVER_S;
+    rig_run(&rig, 500);
+    CU_ASSERT(pins->held > 0);
+}
+
+/* While one reads all fields in slices, some are over; for him they are not. Whoever takes them out waits. */
+static void beside_a_reader(const char *command, const char *reply)
+{
+    start_with("1", "no");
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1);
+    fields(a);
+    uint64_t commands = rig.counters.v[COUNTER_long_commands];
+    rig_send(a, "HGETALL h\r\n");
+    get_over();
+    rig_send(b, command);
+    CU_ASSERT(comes(b, reply, 1));
+    CU_ASSERT(comes(a, "$", 2 * FIELDS) && count(a, "*6000") == 1);
+    CU_ASSERT(rig.counters.v[COUNTER_long_commands] >= commands + 2); /* so many fields do not go at once */
+    CU_ASSERT(rig_says(&rig, a, "HLEN to\r\n", ":2900\r\n"));
+    CU_ASSERT_EQUAL(shard_pins(rig.box.ks->shard[0])->pins, 0);
+    stop();
+}
+
+static void test_fields_under_a_reader(void)
+{
+    beside_a_reader("COPY h to\r\n", ":1\r\n");
+    beside_a_reader("RENAME h to\r\n", "+OK\r\n");
+    beside_a_reader("RENAMENX h to\r\n", ":1\r\n");
+}
+
+/* The second one takes out fields only when the first has copied them. */
+static void test_two_copies(void)
+{
+    start_with("1", "no");
+    struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1);
+    fields(a);
+    rig_send(a, "COPY h one\r\n");
+    get_over();
+    CU_ASSERT_EQUAL(a->got_len, 0);
+    rig_send(b, "COPY h to\r\n");
+    CU_ASSERT(comes(a, ":1\r\n", 1) && comes(b, ":1\r\n", 1));
+    CU_ASSERT(rig_says(&rig, a, "HLEN to\r\nHLEN h\r\n", ":2900\r\n:2900\r\n"));
+    stop();
+}
+
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(test_who_listens_does_not_starve), UNIT(test_a_large_reply), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(test_who_listens_does_not_starve), UNIT(test_a_large_reply), UNIT(test_a_log_ends),
+                                             UNIT(test_fields_under_a_reader), UNIT(test_two_copies), {NULL, NULL}};
     return unit_main(argc, argv, "worker/log", tests);
 }
