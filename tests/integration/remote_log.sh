@@ -10,7 +10,8 @@ command -v rsyslogd >/dev/null || { skip "log-remote" "rsyslogd is not installed
 WORK=$(mktemp -d)
 CONF=$WORK/sluice.conf
 { sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "hugepages no"; } >"$CONF"
-trap 'cat "$WORK"/*.pid 2>/dev/null | xargs -r kill 2>/dev/null; board/dev/down >/dev/null 2>&1; rm -rf "$WORK"' EXIT
+receivers_end() { for f in "$WORK"/*.pid; do [ -s "$f" ] && kill "$(cat "$f")" 2>/dev/null; done; }
+trap 'receivers_end; board/dev/down >/dev/null 2>&1; rm -rf "$WORK"' EXIT
 declare -A PORT=([udp]=19514 [tcp]=19601 [tls]=19651)
 
 receiver() { # WAY: an rsyslogd that writes fields with bars between them to $WORK/WAY
