@@ -415,7 +415,7 @@ uint64_t hash_gone(struct shard *s, unsigned db, const struct key *k)
 }
 
 /* A command that is in the middle of the elements would find them moved. */
-static bool is_read(const struct shard *s, const struct key *k)
+static inline bool is_read(const struct shard *s, const struct key *k)
 {
     const struct pin_key *p = pinned(&s->pins, k->hash) ? pins_find(&s->pins, k->hash) : NULL;
     return p && p->readers;
