@@ -317,14 +317,21 @@ void effects_dropped(struct request *rq, struct slice key, const struct stream_g
     put_id(e, id);
 }
 
-void effects_read(struct request *rq, struct slice key, const struct stream_group *g)
+/* Of `n` words in all. */
+static struct effects *open_xgroup(struct request *rq, unsigned n, const char *what, struct slice key, const struct stream_group *g)
 {
     struct effects *e = effects_of(rq);
-    effects_open(e, rq->client->db, 7);
+    effects_open(e, rq->client->db, n);
     effects_word(e, "XGROUP");
-    effects_word(e, "SETID");
+    effects_word(e, what);
     effects_arg(e, key);
     effects_arg(e, stream_group_name(g));
+    return e;
+}
+
+void effects_read(struct request *rq, struct slice key, const struct stream_group *g)
+{
+    struct effects *e = open_xgroup(rq, 7, "SETID", key, g);
     put_id(e, g->last);
     effects_word(e, "ENTRIESREAD");
     effects_number(e, g->entries_read);
@@ -332,11 +339,5 @@ void effects_read(struct request *rq, struct slice key, const struct stream_grou
 
 void effects_consumer(struct request *rq, struct slice key, const struct stream_group *g, struct slice consumer)
 {
-    struct effects *e = effects_of(rq);
-    effects_open(e, rq->client->db, 5);
-    effects_word(e, "XGROUP");
-    effects_word(e, "CREATECONSUMER");
-    effects_arg(e, key);
-    effects_arg(e, stream_group_name(g));
-    effects_arg(e, consumer);
+    effects_arg(open_xgroup(rq, 5, "CREATECONSUMER", key, g), consumer);
 }
