@@ -13,7 +13,7 @@ import time
 
 import redis
 
-from aof_box import check, digest, log_folder, settled, streams, with_box, write
+from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
 from box import Oracle, Tap, alive, until
 
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 2
@@ -182,13 +182,7 @@ def full_disk():
             assert r.info("persistence")["aof_last_write_status"] == "err"
             subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
             until(20, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "the log to be written again")
-
-            def writes():
-                try:
-                    return r.set("again", 1)
-                except redis.ResponseError:
-                    return False
-            until(10, writes, lambda: "writes to be taken again")
+            writes_again(r, 10)
             settled(box, r)
             want = digest(r)
             check(box)

@@ -122,6 +122,16 @@ def settled(box, r):
     until(30, lambda: r.execute_command("WAITAOF", 1, 0, 0) == [1, 0], lambda: "the log on the disk")
 
 
+def writes_again(r, seconds):
+    """Until writes are taken, which MISCONF has refused."""
+    def taken():
+        try:
+            return r.set("again", 1)
+        except redis.ResponseError:
+            return False
+    until(seconds, taken, lambda: "writes to be taken again")
+
+
 def with_box(test, **directives):
     directives.setdefault("appendonly", "yes")
     box = Box(**directives)

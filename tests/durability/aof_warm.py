@@ -10,7 +10,7 @@ import sys
 
 import redis
 
-from aof_box import check, digest, log_folder, settled, streams, with_box, write
+from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
 from box import Oracle, Tap, alive, until
 from load import fill
 from warm import TOOK, Writer, client, restart
@@ -181,13 +181,7 @@ def full_disk():
             assert client(box).dbsize() == keys
             subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
             until(60, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "a new base\n" + box.log()[-2000:])
-
-            def writes():
-                try:
-                    return r.set("again", 1)
-                except redis.ResponseError:
-                    return False
-            until(30, writes, lambda: "writes to be taken again")
+            writes_again(r, 30)
             settled(box, r)
             want = digest(r)
             box.kill_control()

@@ -110,6 +110,14 @@ def flushed(box):
     until(20, lambda: r.info("memory")["used_memory"] < 200_000, lambda: f"memory to come back: {r.info('memory')['used_memory']}")
 
 
+def end_dataplane(box, number):
+    """By a signal; until the next one serves."""
+    old = box.dataplane_pid()
+    os.kill(old, number)
+    until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
+    box.wait("serving")
+
+
 def arp_probes(link):
     """Frames that have come since the last look: RFC 5227's questions, whose sender has no address."""
     probes = 0
@@ -135,10 +143,7 @@ def addresses_kept(box):
         else:
             raise AssertionError("no restart within fifty seconds: this machine is too busy to tell")
         assert r.get("a") == b"1" and probes == 0
-        old = box.dataplane_pid()
-        box.kill_dataplane()
-        until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
-        box.wait("serving")
+        end_dataplane(box, signal.SIGKILL)
         r.set("a", 1)
         assert arp_probes(link) == 3
 
@@ -177,6 +182,13 @@ class Writer(threading.Thread):
         return {key: int(have or 0) for key, have in zip(keys, r.mget(keys))}
 
 
+def finish(writers):
+    for w in writers:
+        w.over = True
+    for w in writers:
+        w.join()
+
+
 def under_load(times):
     def test(box):
         box.start()
@@ -187,10 +199,7 @@ def under_load(times):
             before = [w.writes for w in writers]
             until(30, lambda: all(w.writes > n + 20 for w, n in zip(writers, before)), lambda: "writers to write")
             restart(box)
-        for w in writers:
-            w.over = True
-        for w in writers:
-            w.join()
+        finish(writers)
         r = client(box)
         keys = sum(w.check(r) for w in writers)
         assert box.log().count(TOOK) == times, box.log()[-2000:]
@@ -206,10 +215,7 @@ def killed(box):
     r.set("saved", 1)
     r.save()
     r.set("later", 1)
-    old = box.dataplane_pid()
-    box.kill_dataplane()
-    until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
-    box.wait("serving")
+    end_dataplane(box, signal.SIGKILL)
     assert r.get("saved") == b"1"
     assert "was not left in order" in box.log(), box.log()[-2000:]
     restart(box)
@@ -269,10 +275,7 @@ def killed_in_restarts(times):
                 for w in writers:  # that have forgotten by now what was under way at the kill
                     w.acknowledged = w.acknowledged if stayed else {}
         finally:
-            for w in writers:
-                w.over = True
-            for w in writers:
-                w.join()
+            finish(writers)
         return f"{times} kills, {kept} times the keys stayed in memory"
     return test
 
@@ -282,10 +285,7 @@ def terminated(box):
     box.start()
     r = client(box)
     r.set("a", 1)
-    old = box.dataplane_pid()
-    os.kill(old, signal.SIGTERM)
-    until(60, lambda: box.dataplane_pid() not in (0, old), lambda: "a new dataplane")
-    box.wait("serving")
+    end_dataplane(box, signal.SIGTERM)
     assert r.get("a") == b"1" and TOOK in box.log()
 
 
@@ -342,10 +342,8 @@ def snapshot_first(box):
         restart(box)
         assert "a snapshot first" in box.log() and r.get("a") == name.encode(), box.log()[-2000:]
         until(30, lambda: all(w.writes > 20 for w in writers), lambda: "writers to write")
+    finish(writers)
     for w in writers:
-        w.over = True
-    for w in writers:
-        w.join()
         w.check(r)
     r.delete("a", *(k for w in writers for k in w.sent))
     assert digest(r) == before and TOOK not in box.log()
