@@ -35,7 +35,7 @@ class Box:
                     "idle-policy": "busy", "arena-size": "1gb", "link-type": link, link_word: path_or_name,
                     "link-address": f"{address}/24", "link-mac": "02:00:00:00:00:02", "maxclients": 20000,
                     "management-socket": ctx.folder / "management.sock", "dataplane-socket": ctx.folder / "dataplane.sock",
-                    "state-dir": state, "stats-port": STATS_PORT}
+                    "state-dir": state, "stats-port": STATS_PORT, "save": '""'}
         settings.update({name.replace("_", "-"): value for name, value in directives.items()})
         config = ctx.folder / "box.conf"
         config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
@@ -269,5 +269,5 @@ def find_build(root, asked):
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
     run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen",
-        "tests/bench/engine_bench", "tests/unit/store/test_store_overhead")
+        "tests/bench/engine_bench", "tests/bench/tls_bench", "tests/unit/store/test_store_overhead")
     return build.resolve()

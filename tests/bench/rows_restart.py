@@ -98,7 +98,7 @@ def warm_restarts(ctx):
         run("ip", "link", "set", "eth0", "up", netns=end.name)
         run("ethtool", "-K", "veth1", "tx", "off", netns=client.name)
         with Box(ctx, "af_packet", "eth0", ADDRESS, netns=end.name, arena_size=f"{arena}mb", hugepages="yes" if pages.there else "no",
-                 save='""', enable_debug_command="yes", idle_policy="adaptive") as box:
+                 enable_debug_command="yes", idle_policy="adaptive") as box:
             wait_until(60, "the box on its veth", lambda: ping(ADDRESS, 6379, client.name) or not box.process.running())
             if not box.process.running():
                 raise Trouble(f"no box: {box.tail()}")

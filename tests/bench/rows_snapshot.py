@@ -39,7 +39,7 @@ def one_run(ctx, snapshots):
         file.unlink()
     words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", ctx.keys, "--fill", "--set-percent", 50)
     with Generator(ctx, "load", seconds, *words) as generator, \
-            Box(ctx, "virtio-user", generator.socket, BOX_IP, snapshot_keep=1, save='""', rdbcompression="no") as box:
+            Box(ctx, "virtio-user", generator.socket, BOX_IP, snapshot_keep=1, rdbcompression="no") as box:
         maker = Snapshots(box)
         maker.start()
         if snapshots:
