@@ -100,6 +100,21 @@ static void *retake(void *p, size_t n, const char *file, int line)
     return q;
 }
 
+void *memory_take_aligned(size_t n, size_t alignment)
+{
+    void *p = aligned_alloc(alignment, n);
+    if (p)
+        in_use += (int64_t)n;
+    return p;
+}
+
+void memory_give_aligned(void *p, size_t n)
+{
+    if (p)
+        in_use -= (int64_t)n;
+    free(p);
+}
+
 int64_t tls_memory(void)
 {
     return in_use;

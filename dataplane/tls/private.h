@@ -36,8 +36,14 @@ struct tls {
     size_t opened_off, opened_len;
 };
 
-/* -- connection.c: bytes to be sent; false without memory: they are lost, and the connection with them. */
-bool connection_put(struct tls *t, const uint8_t *p, size_t n);
+/* -- memory.c: n bytes, a multiple of the alignment, counted by tls_memory(). NULL without memory. */
+void *memory_take_aligned(size_t n, size_t alignment);
+/* p NULL: no effect. */
+void memory_give_aligned(void *p, size_t n);
+
+/* -- connection.c: room for n bytes behind those that wait for the wire. NULL without memory: they are lost, and the
+ * connection with them. */
+uint8_t *connection_spill(struct tls *t, size_t n);
 
 /* -- traffic.c: the record layer after a handshake of TLS 1.3. Everything else stays OpenSSL's. */
 /* The context tells the secrets of its connections. */

@@ -4,39 +4,37 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <openssl/params.h>
 
 #include <string.h>
 
 struct record_suite {
     uint16_t id;
+    enum aead_kind kind;
     uint8_t key_len, secret_len;
-    const char *cipher, *digest;
+    const char *digest;
 };
 
 static const struct record_suite suites[] = {
-    {0x1301, 16, 32, "AES-128-GCM", "SHA2-256"},
-    {0x1302, 32, 48, "AES-256-GCM", "SHA2-384"},
-    {0x1303, 32, 32, "ChaCha20-Poly1305", "SHA2-256"},
+    {0x1301, AEAD_AES_128_GCM, 16, 32, "SHA2-256"},
+    {0x1302, AEAD_AES_256_GCM, 32, 48, "SHA2-384"},
+    {0x1303, AEAD_CHACHA20_POLY1305, 32, 32, "SHA2-256"},
 };
-enum { SUITES = sizeof suites / sizeof *suites, KEY_MOST = 32 };
+enum { SUITES = sizeof suites / sizeof *suites };
 
 /* Looked up once: that takes OpenSSL longer than deriving a key. */
-static EVP_CIPHER *cipher_of[SUITES];
 static EVP_KDF *kdf;
 
 bool record_start(void)
 {
-    for (unsigned i = 0; i < SUITES; i++)
-        if (!cipher_of[i] && !(cipher_of[i] = EVP_CIPHER_fetch(NULL, suites[i].cipher, NULL)))
-            return false;
-    return kdf || (kdf = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL));
+    return aead_start() && (kdf || (kdf = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL)));
 }
 
 const struct record_suite *record_suite(uint16_t id)
 {
-    for (unsigned i = 0; i < SUITES; i++)
+    for (unsigned i = 0; i < SUITES && aead_pays(); i++)
         if (suites[i].id == id)
             return &suites[i];
     return NULL;
@@ -68,23 +66,20 @@ static bool expand(const struct record_way *w, const char *label, uint8_t *out, 
     return good;
 }
 
-bool record_key(struct record_way *w, const struct record_suite *suite, bool seals)
+bool record_key(struct record_way *w, const struct record_suite *suite)
 {
-    uint8_t key[KEY_MOST];
-    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    uint8_t key[AEAD_KEY_MOST];
+    aead_wipe(&w->aead);
     w->suite = suite;
-    bool good = c && expand(w, "key", key, suite->key_len) && expand(w, "iv", w->iv, sizeof w->iv) &&
-                EVP_CipherInit_ex2(c, cipher_of[suite - suites], key, w->iv, seals, NULL) == 1;
+    bool good = expand(w, "key", key, suite->key_len) && expand(w, "iv", w->iv, sizeof w->iv) &&
+                aead_set(&w->aead, suite->kind, key);
     OPENSSL_cleanse(key, sizeof key);
-    EVP_CIPHER_CTX_free(good ? w->cipher : c);
-    if (good)
-        w->cipher = c;
-    else
+    if (!good)
         record_wipe(w);
     return good;
 }
 
-bool record_renew(struct record_way *w, bool seals)
+bool record_renew(struct record_way *w)
 {
     uint8_t next[RECORD_SECRET];
     bool good = expand(w, "traffic upd", next, w->suite->secret_len);
@@ -93,63 +88,114 @@ bool record_renew(struct record_way *w, bool seals)
     OPENSSL_cleanse(next, sizeof next);
     w->number = 0;
     if (good)
-        return record_key(w, w->suite, seals);
+        return record_key(w, w->suite);
     record_wipe(w);
     return false;
 }
 
 void record_wipe(struct record_way *w)
 {
-    EVP_CIPHER_CTX_free(w->cipher); /* wipes the key */
+    aead_wipe(&w->aead);
     OPENSSL_cleanse(w, sizeof *w);
 }
 
 /* -- records --------------------------------------------------------------------------------------------- */
 
 /* Section 5.3. A number is never used twice: it goes on before the cipher runs. */
-static bool begin(struct record_way *w, const uint8_t head[RECORD_HEAD])
+static bool next_nonce(struct record_way *w, uint8_t nonce[RECORD_IV])
 {
-    uint8_t nonce[RECORD_IV];
-    int len;
-    if (!w->cipher || w->number == UINT64_MAX)
+    uint64_t number, low;
+    if (!w->aead.key || w->number == UINT64_MAX)
         return false;
-    memcpy(nonce, w->iv, sizeof nonce);
-    uint64_t number = w->number++;
-    for (unsigned i = 0; i < 8; i++)
-        nonce[RECORD_IV - 1 - i] ^= (uint8_t)(number >> 8 * i);
-    return EVP_CipherInit_ex(w->cipher, NULL, NULL, NULL, nonce, -1) == 1 &&
-           EVP_CipherUpdate(w->cipher, NULL, &len, head, RECORD_HEAD) == 1;
+    number = __builtin_bswap64(w->number++);
+    memcpy(nonce, w->iv, RECORD_IV);
+    memcpy(&low, nonce + RECORD_IV - sizeof low, sizeof low);
+    low ^= number;
+    memcpy(nonce + RECORD_IV - sizeof low, &low, sizeof low);
+    return true;
 }
 
-/* Few bytes are copied, so that the type stands behind them and one call does for both. */
-static bool transform(struct record_way *w, const uint8_t *p, size_t n, uint8_t type, uint8_t *out)
-{
-    enum { FEW = 256 };
-    int len;
-    if (n <= FEW) {
-        if (n)
-            memcpy(out, p, n);
-        out[n] = type;
-        return EVP_CipherUpdate(w->cipher, out, &len, out, (int)n + 1) == 1 && len == (int)n + 1;
-    }
-    return EVP_CipherUpdate(w->cipher, out, &len, p, (int)n) == 1 && len == (int)n &&
-           EVP_CipherUpdate(w->cipher, out + n, &len, &type, 1) == 1 && len == 1;
-}
-
-bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, size_t n, uint8_t *out)
+static void make_head(uint8_t head[RECORD_HEAD], size_t n)
 {
     size_t body = n + 1 + RECORD_TAG;
-    int len;
-    if (n > RECORD_PLAIN)
+    head[0] = RECORD_DATA;
+    head[1] = head[2] = 3;
+    head[3] = (uint8_t)(body >> 8);
+    head[4] = (uint8_t)body;
+}
+
+/* What is sealed is put in its place first: its type has to stand behind it, and the cipher likes one call better
+ * than two. */
+bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, size_t n, uint8_t *out)
+{
+    uint8_t nonce[RECORD_IV], *inner = out + RECORD_HEAD;
+    if (n > RECORD_PLAIN || !next_nonce(w, nonce))
         return false;
-    memcpy(out, (const uint8_t[]){RECORD_DATA, 3, 3, (uint8_t)(body >> 8), (uint8_t)body}, RECORD_HEAD);
-    bool good =
-        begin(w, out) && transform(w, p, n, (uint8_t)type, out + RECORD_HEAD) &&
-        EVP_CipherFinal_ex(w->cipher, out + RECORD_HEAD + n + 1, &len) == 1 &&
-        EVP_CIPHER_CTX_ctrl(w->cipher, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, out + RECORD_HEAD + n + 1) == 1;
-    if (!good)
-        OPENSSL_cleanse(out, n + RECORD_EXTRA);
-    return good;
+    make_head(out, n);
+    if (n)
+        memcpy(inner, p, n);
+    inner[n] = (uint8_t)type;
+    aead_seal(&w->aead, nonce, out, RECORD_HEAD, inner, n + 1, inner, inner + n + 1);
+    return true;
+}
+
+bool record_seal_begin(struct record_sealing *r, struct record_way *w, enum record_type type, const uint8_t *p, size_t n)
+{
+    uint8_t nonce[RECORD_IV];
+    if (n > RECORD_PLAIN || !next_nonce(w, nonce))
+        return false;
+    r->way = w;
+    r->p = p;
+    r->n = n;
+    r->at = 0;
+    r->type = (uint8_t)type;
+    make_head(r->head, n);
+    aead_begin(&w->aead, &r->run, nonce, r->head, RECORD_HEAD);
+    return true;
+}
+
+size_t record_seal_left(const struct record_sealing *r)
+{
+    return r->n + RECORD_EXTRA - r->at;
+}
+
+/* Of a part that begins at `begin` of the record: no more than its rest, and than the room. */
+static size_t most_of(const struct record_sealing *r, size_t begin, size_t len, size_t room)
+{
+    size_t rest = begin + len - r->at;
+    return rest < room ? rest : room;
+}
+
+/* The next bytes of whatever part comes next. */
+static size_t seal_part(struct record_sealing *r, uint8_t *out, size_t room)
+{
+    const struct aead *a = &r->way->aead;
+    const size_t data = RECORD_HEAD, type = data + r->n, tag = type + 1;
+    size_t n = 1;
+    if (r->at < data) {
+        n = most_of(r, 0, RECORD_HEAD, room);
+        memcpy(out, r->head + r->at, n);
+    } else if (r->at < type) {
+        n = most_of(r, data, r->n, room);
+        aead_go_on(a, &r->run, r->p + r->at - data, n, out);
+    } else if (r->at < tag) {
+        aead_go_on(a, &r->run, &r->type, 1, out);
+        aead_end(a, &r->run, r->tag);
+    } else {
+        n = most_of(r, tag, RECORD_TAG, room);
+        memcpy(out, r->tag + r->at - tag, n);
+    }
+    return n;
+}
+
+size_t record_seal_some(struct record_sealing *r, uint8_t *out, size_t room)
+{
+    size_t done = 0;
+    for (size_t n; done < room && record_seal_left(r); done += n) {
+        n = seal_part(r, out + done, room - done);
+        r->at += n;
+    }
+    return done;
 }
 
 unsigned record_head(const uint8_t head[RECORD_HEAD], size_t *len)
@@ -179,15 +225,10 @@ unsigned record_open(struct record_way *w, const uint8_t head[RECORD_HEAD], cons
                      uint8_t *to, size_t *n, uint8_t *type)
 {
     size_t inner = len - RECORD_TAG;
-    int some, last;
-    uint8_t tag[RECORD_TAG], nothing[16];
-    memcpy(tag, body + inner, RECORD_TAG);
+    uint8_t nonce[RECORD_IV];
     *n = 0;
-    if (!begin(w, head) || EVP_CIPHER_CTX_ctrl(w->cipher, EVP_CTRL_AEAD_SET_TAG, RECORD_TAG, tag) != 1 ||
-        EVP_CipherUpdate(w->cipher, to, &some, body, (int)inner) != 1 || (size_t)some != inner ||
-        EVP_CipherFinal_ex(w->cipher, nothing, &last) != 1) {
+    if (!next_nonce(w, nonce) || !aead_open(&w->aead, nonce, head, RECORD_HEAD, body, inner, to, body + inner)) {
         OPENSSL_cleanse(to, inner);
-        ERR_clear_error();
         return ALERT_BAD_RECORD_MAC;
     }
     if (inner > RECORD_PLAIN + 1)

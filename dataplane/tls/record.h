@@ -1,20 +1,16 @@
 /* record.h: records of TLS 1.3 (RFC 8446 section 5) under keys that OpenSSL's handshake has agreed on: one
  * direction of one connection. No wire, no connection: bytes in, bytes out. */
 #pragma once
-#include <openssl/ssl.h>
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tls/aead.h"
 
 enum {
     RECORD_HEAD = 5,
-    RECORD_TAG = 16,
+    RECORD_TAG = AEAD_TAG,
     RECORD_EXTRA = RECORD_HEAD + 1 + RECORD_TAG, /* around what is sealed: head, inner type, tag */
     RECORD_PLAIN = 1 << 14,                      /* section 5.1: at most */
     RECORD_BODY = RECORD_PLAIN + 256,            /* section 5.2: what may follow a head */
     RECORD_SECRET = 48,                          /* of SHA-384 */
-    RECORD_IV = 12
+    RECORD_IV = AEAD_NONCE
 };
 enum record_type { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, RECORD_DATA = 23 };
 enum record_alert { /* section 6; never 0, which closes */
@@ -28,29 +24,43 @@ enum record_alert { /* section 6; never 0, which closes */
 
 struct record_suite;
 struct record_way {
-    EVP_CIPHER_CTX *cipher; /* NULL: no key */
+    struct aead aead; /* the key, if there is one */
     const struct record_suite *suite;
     uint64_t number; /* of the next record under this key */
     uint8_t iv[RECORD_IV], secret[RECORD_SECRET];
 };
 
-/* Once in the process. False without memory, or if OpenSSL lacks a cipher. */
+/* Once in the process. False without memory, or if a library lacks what it needs. */
 bool record_start(void);
-/* By number of the suite (RFC 8446 appendix B.4). NULL: none that we know. */
+/* By number of the suite (RFC 8446 appendix B.4). NULL: none that we know, or that this CPU is made for. */
 const struct record_suite *record_suite(uint16_t id);
 /* Bytes of its secrets. */
 size_t record_secret_len(const struct record_suite *suite);
 
-/* A key from w->secret; w->number is left as it is. seals: for records to be sent. False without memory:
- * there is no key then. */
-bool record_key(struct record_way *w, const struct record_suite *suite, bool seals);
+/* A key from w->secret; w->number is left as it is. False without memory: there is no key then. */
+bool record_key(struct record_way *w, const struct record_suite *suite);
 /* The next generation of secret and key (section 7.2); numbers begin again. */
-bool record_renew(struct record_way *w, bool seals);
+bool record_renew(struct record_way *w);
 /* Forgets everything. Nothing to forget: no effect. */
 void record_wipe(struct record_way *w);
 
 /* Seals n <= RECORD_PLAIN bytes into n + RECORD_EXTRA bytes at out, which is elsewhere. */
 bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, size_t n, uint8_t *out);
+/* The same where there is not so much room in one place. */
+struct record_sealing {
+    const struct record_way *way;
+    const uint8_t *p;
+    size_t n, at; /* at: bytes of the record that are done */
+    uint8_t head[RECORD_HEAD], type, tag[RECORD_TAG];
+    struct aead_run run;
+};
+/* p is borrowed until nothing is left. */
+bool record_seal_begin(struct record_sealing *r, struct record_way *w, enum record_type type, const uint8_t *p, size_t n);
+/* How many bytes of the record are to come. */
+size_t record_seal_left(const struct record_sealing *r);
+/* The next ones, up to so many; how many. */
+size_t record_seal_some(struct record_sealing *r, uint8_t *out, size_t room);
+
 /* May a body of this head follow? 0, or the alert; *len: of the body. */
 unsigned record_head(const uint8_t head[RECORD_HEAD], size_t *len);
 /* Opens a body of record_head()'s length into `to`, which has room for len - RECORD_TAG bytes and may be the

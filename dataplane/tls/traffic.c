@@ -91,7 +91,7 @@ static bool can_be_ours(const struct tls *t)
 void traffic_take(struct tls *t)
 {
     t->ours =
-        can_be_ours(t) && record_key(&t->in, t->in.suite, false) && record_key(&t->out, t->out.suite, true);
+        can_be_ours(t) && record_key(&t->in, t->in.suite) && record_key(&t->out, t->out.suite);
     SSL_set_msg_callback(t->ssl, NULL);
     if (t->ours)
         return;
@@ -118,21 +118,35 @@ static bool fail(struct tls *t, enum tls_failure why)
     return false;
 }
 
+/* Into frames as they come; what finds none is kept. */
+static bool emit_in_pieces(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
+{
+    struct record_sealing r;
+    size_t room, left;
+    if (!record_seal_begin(&r, &t->out, type, p, n))
+        return fail(t, TLS_FAILURE_OTHER);
+    for (uint8_t *to; !t->spill_len && record_seal_left(&r) && (to = t->ops->reserve(t->wire, &room));)
+        t->ops->commit(t->wire, record_seal_some(&r, to, room));
+    if ((left = record_seal_left(&r)) == 0)
+        return true;
+    uint8_t *kept = connection_spill(t, left);
+    if (!kept)
+        return fail(t, TLS_FAILURE_MEMORY);
+    record_seal_some(&r, kept, left);
+    return true;
+}
+
 /* Into the frame it leaves in, if that has room for all of it. */
 static bool emit(struct tls *t, enum record_type type, const uint8_t *p, size_t n)
 {
-    static __thread uint8_t record[RECORD_PLAIN + RECORD_EXTRA];
     size_t room = 0, len = n + RECORD_EXTRA;
     uint8_t *to = t->spill_len ? NULL : t->ops->reserve(t->wire, &room);
-    if (to && room >= len) {
-        if (!record_seal(&t->out, type, p, n, to))
-            return fail(t, TLS_FAILURE_OTHER);
-        t->ops->commit(t->wire, len);
-        return true;
-    }
-    if (!record_seal(&t->out, type, p, n, record))
+    if (!to || room < len)
+        return emit_in_pieces(t, type, p, n);
+    if (!record_seal(&t->out, type, p, n, to))
         return fail(t, TLS_FAILURE_OTHER);
-    return connection_put(t, record, len) || fail(t, TLS_FAILURE_MEMORY);
+    t->ops->commit(t->wire, len);
+    return true;
 }
 
 /* A new key for what we send; the peer need not answer with one of its own. */
@@ -142,7 +156,7 @@ static bool renew(struct tls *t)
     t->renew = false;
     if (!emit(t, RECORD_HANDSHAKE, update, sizeof update))
         return false;
-    return record_renew(&t->out, true) || fail(t, TLS_FAILURE_MEMORY);
+    return record_renew(&t->out) || fail(t, TLS_FAILURE_MEMORY);
 }
 
 bool traffic_write(struct tls *t, const uint8_t *p, size_t n)
@@ -198,7 +212,7 @@ static enum tls_result understand(struct tls *t, uint8_t type, const uint8_t *p,
     if (p[4] > 1)
         return refuse(t, ALERT_ILLEGAL_PARAMETER);
     t->renew |= p[4];
-    return record_renew(&t->in, false) ? TLS_DONE : refuse(t, ALERT_INTERNAL_ERROR);
+    return record_renew(&t->in) ? TLS_DONE : refuse(t, ALERT_INTERNAL_ERROR);
 }
 
 /* Adds to the record that has come in pieces until it is whole. */

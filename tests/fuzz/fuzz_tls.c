@@ -49,7 +49,7 @@ static void arrive(struct rig_talk *t, const uint8_t *p, size_t n, bool sealed)
     struct record_way w = {.number = t->server->in.number};
     if (sealed && t->server->ours && !t->server->failed) {
         memcpy(w.secret, t->server->in.secret, sizeof w.secret);
-        MUST(record_key(&w, t->server->in.suite, true), "no key");
+        MUST(record_key(&w, t->server->in.suite), "no key");
         MUST(record_seal(&w, p[0], p + 1, n - 1, t->up + t->up_len), "it does not seal");
         record_wipe(&w);
         n += RECORD_EXTRA - 1;

@@ -25,7 +25,7 @@ static void test_the_record_of_rfc_8448(void)
         sent[i] = (uint8_t)i;
     memcpy(seals.secret, secret, sizeof secret);
     memcpy(opens.secret, secret, sizeof secret);
-    CU_ASSERT_FATAL(record_key(&seals, record_suite(0x1301), true) && record_key(&opens, record_suite(0x1301), false));
+    CU_ASSERT_FATAL(record_key(&seals, record_suite(0x1301)) && record_key(&opens, record_suite(0x1301)));
     CU_ASSERT(record_seal(&seals, RECORD_DATA, sent, 50, out));
     CU_ASSERT(memcmp(out, record, sizeof record) == 0);
     CU_ASSERT_EQUAL(record_head(record, &len), 0);
@@ -36,6 +36,34 @@ static void test_the_record_of_rfc_8448(void)
     record_wipe(&opens);
     CU_ASSERT(memcmp(&seals, &nothing, sizeof seals) == 0 && memcmp(&opens, &nothing, sizeof opens) == 0);
     CU_ASSERT_FALSE(record_seal(&seals, RECORD_DATA, sent, 50, out));
+}
+
+/* A record in pieces of all lengths is the record in one. */
+static void test_a_record_in_pieces(void)
+{
+    static uint8_t whole[RECORD_PLAIN + RECORD_EXTRA], out[RECORD_PLAIN + RECORD_EXTRA];
+    static const size_t lens[] = {0, 1, 15, 16, 200, 1443, 4000, RECORD_PLAIN};
+    for (unsigned i = 0; i < 3 * 8 * 40; i++) {
+        struct record_way a = {0}, b = {0};
+        struct record_sealing r;
+        size_t n = lens[i / 3 % 8], piece = i / 24 < 36 ? i / 24 + 1 : 1400 + i / 24, at = 0;
+        memset(a.secret, (int)i, sizeof a.secret);
+        memset(b.secret, (int)i, sizeof b.secret);
+        a.number = b.number = i;
+        CU_ASSERT_FATAL(record_key(&a, record_suite((uint16_t)(0x1301 + i % 3))) && record_key(&b, a.suite));
+        CU_ASSERT_FATAL(record_seal(&a, RECORD_HANDSHAKE, sent, n, whole));
+        CU_ASSERT_FATAL(record_seal_begin(&r, &b, RECORD_HANDSHAKE, sent, n));
+        memset(out, 0, sizeof out);
+        for (size_t left; (left = record_seal_left(&r));) {
+            size_t some = record_seal_some(&r, out + at, piece);
+            CU_ASSERT_FATAL(some == (piece < left ? piece : left));
+            at += some;
+        }
+        CU_ASSERT_FATAL(at == n + RECORD_EXTRA && memcmp(whole, out, at) == 0);
+        CU_ASSERT(a.number == i + 1 && b.number == i + 1);
+        record_wipe(&a);
+        record_wipe(&b);
+    }
 }
 
 /* -- against OpenSSL ------------------------------------------------------------------------------------- */
@@ -204,18 +232,13 @@ static void test_padding_and_the_longest_records(void)
         struct record_way w = key_of_client(t);
         static uint8_t record[RECORD_PLAIN + 256 + RECORD_EXTRA];
         size_t body = lens[i] + 1 + RECORD_TAG, n;
-        int len;
         uint8_t nonce[RECORD_IV], *inner = record + RECORD_HEAD;
         memcpy(record, (const uint8_t[]){RECORD_DATA, 3, 3, (uint8_t)(body >> 8), (uint8_t)body}, RECORD_HEAD);
         memset(inner, 0, lens[i] + 1);
         memcpy(inner, "hello\x17", 6);
         memcpy(nonce, w.iv, sizeof nonce);
         nonce[RECORD_IV - 1] ^= (uint8_t)w.number;
-        EVP_CipherInit_ex(w.cipher, NULL, NULL, NULL, nonce, -1);
-        EVP_CipherUpdate(w.cipher, NULL, &len, record, RECORD_HEAD);
-        EVP_CipherUpdate(w.cipher, inner, &len, inner, (int)lens[i] + 1);
-        EVP_CipherFinal_ex(w.cipher, inner, &len);
-        EVP_CIPHER_CTX_ctrl(w.cipher, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, inner + lens[i] + 1);
+        aead_seal(&w.aead, nonce, record, RECORD_HEAD, inner, lens[i] + 1, inner, inner + lens[i] + 1);
         arrive(t, record, RECORD_HEAD + body);
         CU_ASSERT_EQUAL(tls_read(t->server, got, ROOM, &n), lens[i] <= RECORD_PLAIN ? TLS_DONE : TLS_FAILED);
         CU_ASSERT_EQUAL(n, lens[i] <= RECORD_PLAIN ? 5u : 0u);
@@ -255,6 +278,7 @@ static void test_heads(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_record_of_rfc_8448),
+                                             UNIT(test_a_record_in_pieces),
                                              UNIT(test_every_length_both_ways),
                                              UNIT(test_pieces_of_all_lengths),
                                              UNIT(test_no_changed_byte_passes),
