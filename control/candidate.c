@@ -34,20 +34,12 @@ struct change_list candidate_changes(const struct settings *from, const struct s
     return l;
 }
 
-static void copy_value(struct settings *to, const struct settings *from, unsigned i)
-{
-    words_free(&to->value[i]);
-    for (unsigned j = 0; j < from->value[i].n; j++)
-        words_add(&to->value[i], must_copy(from->value[i].p[j]));
-    to->set[i] = from->set[i];
-}
-
 struct settings *candidate_merged(const struct candidate *k)
 {
     struct settings *s = settings_copy(commit_running(k->control->commit));
     for (unsigned i = 0; i < directive_count(); i++)
         if (!settings_same(k->base, k->edited, (int)i))
-            copy_value(s, k->edited, i);
+            settings_copy_one(s, k->edited, (int)i);
     return s;
 }
 

@@ -260,7 +260,8 @@ static json_t *lines_json(const struct settings *s, const char *pattern)
     settings_text(&t, s, false);
     for (const char *l = text_str(&t), *end; *l; l = end + 1) {
         end = l + strcspn(l, "\n");
-        if (strncasecmp(l, pattern, len) == 0) {
+        const char *name = l + (strncmp(l, "# ", 2) == 0 ? 2 : 0); /* of what is secret, in a comment */
+        if (strncasecmp(name, pattern, len) == 0) {
             char *line = must_copy_n(l, (size_t)(end - l));
             json_array_append_new(list, safe_string(line));
             free(line);

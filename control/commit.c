@@ -1,109 +1,16 @@
 /* commit.c: generations of configuration. */
-#include "control/commit.h"
+#include "control/commit_private.h"
 #include "control/log.h"
-#include "control/rewrite.h"
 #include "control/tls_files.h"
 #include "control/users.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { RESULT_SECONDS = 10, START_SECONDS = 120, QUEUE_MAX = 256 };
-
-struct pending {                /* a change that was asked for */
-    struct words names, values; /* CONFIG SET; none: load the file */
-    bool wire;
-    const char *way; /* lives for ever */
-    char *who;
-    commit_done *done;
-    void *ctx;
-    struct pending *next;
-};
-
-struct commit {
-    struct event_base *base;
-    struct link *link;
-    struct commit_options options;
-    void (*changed)(void *ctx, const struct settings *now);
-    void *ctx;
-    commit_told *told; /* may be NULL */
-    void *told_ctx;
-
-    struct settings *running;
-    struct settings *started; /* what the present dataplane was started with; NULL when there is none */
-    uint64_t generation, last_number;
-    char *refusal;
-    struct tls_files *tls; /* as the running configuration has them; NULL = not read, or not wanted */
-
-    bool hold_file;
-
-    struct tls_files *candidate_tls; /* of the candidate, if it reads them anew */
-    struct settings
-        *candidate; /* waiting for the dataplane's consent; NULL when what was sent is `running` */
-    uint64_t sent;  /* its generation; 0 = not waiting */
-    struct pending *head, **tail;
-    struct event *timer;
-};
-
-/* -- the generation number and the dataplane's start, on disk ----------------------------------------- */
-
-static char *state_path(const struct commit *c, const char *name)
-{
-    return *c->options.state_dir ? must_print("%s/%s", c->options.state_dir, name) : NULL;
-}
-
-static void load_generation(struct commit *c)
-{
-    char *path = state_path(c, "generation");
-    FILE *f = path ? fopen(path, "re") : NULL;
-    if (f && fscanf(f, "%" SCNu64, &c->last_number) != 1)
-        c->last_number = 0;
-    if (f)
-        fclose(f);
-    free(path);
-}
-
-static uint64_t next_generation(struct commit *c)
-{
-    char *path = state_path(c, "generation"), text[32], error[256];
-    snprintf(text, sizeof text, "%" PRIu64 "\n", ++c->last_number);
-    if (path && !write_durably(path, text, error, sizeof error))
-        log_line(LOG_LEVEL_WARNING, "%s", error);
-    free(path);
-    return c->last_number;
-}
-
-/* A later control that finds this dataplane alive must know what it was started with. */
-static void save_started(const struct commit *c)
-{
-    char *path = state_path(c, "started.conf"), error[256];
-    struct text t = {0};
-    for (unsigned i = 0; i < directive_count(); i++)
-        if (directives[i].apply == APPLY_DATAPLANE)
-            rewrite_directive(&t, c->started, (int)i);
-    if (path && !write_durably(path, text_str(&t), error, sizeof error))
-        log_line(LOG_LEVEL_WARNING, "%s", error);
-    text_free(&t);
-    free(path);
-}
-
-static struct settings *load_started(const struct commit *c)
-{
-    char *path = state_path(c, "started.conf");
-    struct settings *s = settings_defaults();
-    struct report r = {0};
-    bool good = path && conf_load(path, s, NULL, &r);
-    report_free(&r);
-    free(path);
-    if (good)
-        return s;
-    settings_free(s);
-    return settings_copy(c->running);
-}
 
 /* -- sending ------------------------------------------------------------------------------------------ */
 
@@ -146,7 +53,7 @@ static bool send_generation(struct commit *c, const struct settings *s, const st
     const struct tls_files *tls = c->candidate_tls ? c->candidate_tls : c->tls;
     if (tls)
         tls_files_each(tls, add_pair, &list);
-    c->sent = next_generation(c);
+    c->sent = commit_next_generation(c);
     bool good = link_config(c->link, c->sent, list.pair, list.n);
     free(list.pair);
     settings_free(e);
@@ -172,20 +79,6 @@ static void finish(struct commit *c, const char *error)
     words_free(&p->values);
     free(p->who);
     free(p);
-}
-
-static char *failed(const char *name, const char *why)
-{
-    return must_print("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why);
-}
-
-/* Redis' words for whatever is wrong with its files. */
-static char *tls_failed(const struct pending *p)
-{
-    for (unsigned i = 0; i < p->names.n; i++)
-        if (strncasecmp(p->names.p[i], "tls-", 4) == 0)
-            return failed(p->names.p[i], "Unable to update TLS configuration. Check server logs.");
-    return must_print("ERR Unable to update TLS configuration. Check server logs.");
 }
 
 /* -- certificates and keys ---------------------------------------------------------------------------- */
@@ -215,7 +108,7 @@ static char *read_tls(struct commit *c, const struct pending *p, const struct se
     if ((c->candidate_tls = tls_files_read(s, why, sizeof why)))
         return NULL;
     log_line(LOG_LEVEL_WARNING, "%s", why);
-    return tls_failed(p);
+    return commit_tls_failed(p);
 }
 
 static void run(struct commit *c, struct settings *owned, uint64_t generation)
@@ -233,97 +126,15 @@ static void run(struct commit *c, struct settings *owned, uint64_t generation)
     c->changed(c->ctx, c->running);
 }
 
-/* -- CONFIG SET --------------------------------------------------------------------------------------- */
-
-/* Why this directive cannot be set now; NULL if it can. */
-static const char *forbidden(const struct commit *c, const struct directive *d, bool wire)
-{
-    if (d->apply == APPLY_CONTROL && wire)
-        return "can't set immutable config";
-    if (!wire)
-        return NULL;
-    if (d->flags & DIRECTIVE_IMMUTABLE || d->apply != APPLY_LIVE)
-        return "can't set immutable config";
-    if (d->flags & DIRECTIVE_PROTECTED &&
-        strcmp(settings_get(c->running, "enable-protected-configs"), "yes") != 0)
-        return "can't set protected config";
-    return NULL;
-}
-
-/* Value i of a repeated directive. All that a change names together replace the list; an empty one adds
- * nothing. */
-static bool set_repeated(struct settings *s, int d, const struct pending *p, unsigned i, char *error,
-                         size_t size)
-{
-    struct words w = {0};
-    char *comment = NULL;
-    bool first = true;
-    for (unsigned j = 0; j < i; j++)
-        first = first && directive_find(p->names.p[j]) != d;
-    if (first)
-        settings_clear(s, d);
-    s->set[d] = true;
-    bool good = line_split(p->values.p[i], &w, UINT_MAX, &comment);
-    if (!good)
-        snprintf(error, size, "unbalanced quotes");
-    else if (w.n)
-        good = settings_add(s, d, &w, error, size);
-    words_free(&w);
-    return good;
-}
-
-/* All names first, then all values, as Redis does. NULL or an error on the heap. */
-static char *apply_set(const struct commit *c, const struct pending *p, struct settings *s)
-{
-    const char *why;
-    char error[512];
-    for (unsigned i = 0; i < p->names.n; i++) {
-        int d = directive_find(p->names.p[i]);
-        if (d < 0 ||
-            (p->wire && directives[d].flags & DIRECTIVE_REPEATED && !(directives[d].flags & DIRECTIVE_OURS)))
-            return must_print("ERR Unknown option or number of arguments for CONFIG SET - '%s'",
-                              p->names.p[i]);
-        if ((why = forbidden(c, &directives[d], p->wire)))
-            return failed(p->names.p[i], why);
-        for (unsigned j = 0; j < i && !(directives[d].flags & DIRECTIVE_REPEATED); j++)
-            if (strcasecmp(p->names.p[i], p->names.p[j]) == 0)
-                return failed(p->names.p[i], "duplicate parameter");
-    }
-    for (unsigned i = 0; i < p->names.n; i++) {
-        int d = directive_find(p->names.p[i]);
-        bool good = directives[d].flags & DIRECTIVE_REPEATED
-                        ? set_repeated(s, d, p, i, error, sizeof error)
-                        : settings_replace(s, d, p->values.p[i], error, sizeof error);
-        if (!good)
-            return failed(p->names.p[i], error);
-    }
-    return NULL;
-}
-
-static char *apply_file(const struct commit *c, struct settings *s)
-{
-    struct report r = {0};
-    char *error = NULL;
-    bool good = (!*c->options.path || conf_load(c->options.path, s, NULL, &r)) &&
-                conf_overrides(c->options.argc, c->options.argv, s, &r);
-    settings_place(s);
-    const char *line = text_str(&r.lines);
-    for (const char *l = line, *end; (end = strchr(l, '\n')); l = end + 1)
-        log_line(LOG_LEVEL_WARNING, "%.*s", (int)(end - l), l);
-    if (!good)
-        error = must_print("ERR %u error%s; the configuration of generation %" PRIu64 " stays. %s", r.errors,
-                           r.errors == 1 ? "" : "s", c->generation, line);
-    report_free(&r);
-    return error;
-}
-
 /* Takes the first change in the queue as far as it goes. */
 static void next_change(struct commit *c)
 {
     while (c->head && !c->sent) {
         struct pending *p = c->head;
         struct settings *s = p->names.n ? settings_copy(c->running) : settings_defaults();
-        char *error = p->names.n ? apply_set(c, p, s) : apply_file(c, s);
+        char *error = p->names.n ? commit_apply_set(c, p, s) : commit_apply_file(c, s);
+        if (!error)
+            error = commit_check_users(c, s);
         if (!error)
             error = read_tls(c, p, s);
         if (error) {
@@ -331,7 +142,7 @@ static void next_change(struct commit *c)
             finish(c, error);
             free(error);
         } else if (!link_connected(c->link)) {
-            run(c, s, next_generation(c));
+            run(c, s, commit_next_generation(c));
             finish(c, NULL);
         } else if (send_generation(c, s, NULL, RESULT_SECONDS)) {
             c->candidate = s;
@@ -407,30 +218,91 @@ static void log_changes(const struct commit *c, const struct pending *p)
     text_free(&t);
 }
 
-/* -- the dataplane's word ----------------------------------------------------------------------------- */
-
 static void set_refusal(struct commit *c, const char *why)
 {
     free(c->refusal);
     c->refusal = must_copy(why);
 }
 
-void commit_result(struct commit *c, uint64_t generation, bool accepted, const char *why)
+/* -- users -------------------------------------------------------------------------------------------- */
+
+struct using {
+    struct commit *commit;
+    uint64_t generation;
+};
+
+static void next_change(struct commit *c);
+
+/* The dataplane has everything else of the candidate already: what runs is sent again. */
+static void take_back(struct commit *c, const char *error)
+{
+    log_line(LOG_LEVEL_WARNING, "The dataplane refuses the users of generation %" PRIu64 ": %s", c->sent, error);
+    settings_free(c->candidate);
+    drop_tls(&c->candidate_tls);
+    c->candidate = NULL;
+    c->sent = 0;
+    if (!send_generation(c, c->running, NULL, RESULT_SECONDS))
+        log_line(LOG_LEVEL_WARNING, "The configuration could not be sent to the dataplane again");
+    finish(c, error);
+}
+
+static void accepted(struct commit *c)
+{
+    struct settings *candidate = c->candidate;
+    uint64_t generation = c->sent;
+    log_changes(c, c->head);
+    c->candidate = NULL;
+    c->sent = 0;
+    set_refusal(c, "");
+    run(c, candidate, generation);
+    finish(c, NULL);
+}
+
+static void users_used(void *ctx, const char *error)
+{
+    struct using *u = ctx;
+    struct commit *c = u->commit;
+    bool waits = c->candidate && c->sent == u->generation; /* it has not been given up */
+    free(u);
+    if (!waits)
+        return;
+    if (error)
+        take_back(c, error);
+    else
+        accepted(c);
+    next_change(c);
+}
+
+static bool wants_users(const struct commit *c)
+{
+    return c->use && !*settings_get(c->candidate, "aclfile") &&
+           !settings_same(c->running, c->candidate, directive_find("user"));
+}
+
+static void use_users(struct commit *c)
+{
+    struct using *u = must_alloc(1, sizeof *u);
+    *u = (struct using){c, c->sent};
+    c->use(c->use_ctx, &c->candidate->value[directive_find("user")], users_used, u);
+}
+
+/* -- the dataplane's word ----------------------------------------------------------------------------- */
+
+void commit_result(struct commit *c, uint64_t generation, bool good, const char *why)
 {
     if (!c->sent || generation != c->sent)
         return; /* of a change that was given up */
     evtimer_del(c->timer);
     struct settings *candidate = c->candidate;
-    if (candidate && accepted) {
-        log_changes(c, c->head);
-        c->candidate = NULL;
-        c->sent = 0;
-        set_refusal(c, "");
-        run(c, candidate, generation);
-        finish(c, NULL);
+    if (candidate && good && wants_users(c)) {
+        use_users(c);
+        return;
+    }
+    if (candidate && good) {
+        accepted(c);
     } else if (candidate) {
-        char *error = strncmp(why, "TLS: ", 5) == 0 ? tls_failed(c->head)
-                      : c->head->names.n ? failed(c->head->names.p[0], why)
+        char *error = strncmp(why, "TLS: ", 5) == 0 ? commit_tls_failed(c->head)
+                      : c->head->names.n ? commit_failed(c->head->names.p[0], why)
                                        : must_print("ERR refused by the dataplane: %s", why);
         log_line(LOG_LEVEL_WARNING, "The dataplane refuses generation %" PRIu64 ": %s", generation, why);
         settings_free(candidate);
@@ -442,10 +314,10 @@ void commit_result(struct commit *c, uint64_t generation, bool accepted, const c
     } else {
         c->sent = 0;
         c->generation = generation;
-        set_refusal(c, accepted ? "" : why);
-        log_line(accepted ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
-                 "The dataplane %s configuration generation %" PRIu64 "%s%s", accepted ? "runs" : "refuses",
-                 generation, accepted ? "" : ": ", accepted ? "" : why);
+        set_refusal(c, good ? "" : why);
+        log_line(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
+                 "The dataplane %s configuration generation %" PRIu64 "%s%s", good ? "runs" : "refuses",
+                 generation, good ? "" : ": ", good ? "" : why);
     }
     next_change(c);
 }
@@ -483,9 +355,9 @@ static bool first_tls(struct commit *c, char *error, size_t size)
 void commit_attached(struct commit *c, bool fresh)
 {
     settings_free(c->started);
-    c->started = fresh ? settings_copy(c->running) : load_started(c);
+    c->started = fresh ? settings_copy(c->running) : commit_load_started(c);
     if (fresh)
-        save_started(c);
+        commit_save_started(c);
     struct words users = {0};
     char error[512] = "";
     if (fresh && !users_of_file(c->running, &users, error, sizeof error)) {
@@ -530,8 +402,8 @@ struct commit *commit_new(struct event_base *base, struct link *link, const stru
     c->tail = &c->head;
     c->refusal = must_copy("");
     c->timer = evtimer_new(base, on_timeout, c);
-    load_generation(c);
-    c->generation = next_generation(c);
+    commit_load_generation(c);
+    c->generation = commit_next_generation(c);
     return c;
 }
 
@@ -578,65 +450,24 @@ const char *commit_refusal(const struct commit *c)
     return c->refusal;
 }
 
-void commit_users(struct commit *c, const struct words *users)
+bool commit_follow_users(struct commit *c, const struct settings *from)
 {
     int d = directive_find("user");
-    char error[256];
-    settings_clear(c->running, d);
-    for (unsigned i = 0; i < users->n; i++) {
-        struct words w = {0};
-        char *line = must_copy(users->p[i] + strlen("user ")), *rest = line;
-        for (char *word; (word = strsep(&rest, " "));)
-            words_add(&w, must_copy(word));
-        if (!settings_add(c->running, d, &w, error, sizeof error))
-            log_line(LOG_LEVEL_WARNING, "A user cannot be written: %s", error);
-        words_free(&w);
-        free(line);
-    }
+    if (settings_same(c->running, from, d))
+        return false;
+    if (c->candidate && settings_same(c->running, c->candidate, d)) /* it was made before */
+        settings_copy_one(c->candidate, from, d);
+    settings_copy_one(c->running, from, d);
+    return true;
 }
 
-bool commit_unsaved(const struct commit *c)
+void commit_use_users(struct commit *c, commit_use *use, void *ctx)
 {
-    struct settings *file = settings_defaults();
-    struct report r = {0};
-    bool differs = false;
-    if (*c->options.path && conf_load(c->options.path, file, NULL, &r)) {
-        conf_overrides(c->options.argc, c->options.argv, file, &r);
-        settings_place(file);
-        for (unsigned i = 0; i < directive_count() && !differs; i++)
-            differs = !settings_same(file, c->running, (int)i);
-    }
-    report_free(&r);
-    settings_free(file);
-    return differs;
-}
-
-bool commit_overrides(const struct commit *c, struct settings *s, struct report *r)
-{
-    return conf_overrides(c->options.argc, c->options.argv, s, r);
+    c->use = use;
+    c->use_ctx = ctx;
 }
 
 void commit_hold_file(struct commit *c, bool hold)
 {
     c->hold_file = hold;
-}
-
-bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)
-{
-    if (c->hold_file) {
-        snprintf(error, size, "a commit waits for its confirmation; confirm it (configure, commit) first");
-        return false;
-    }
-    if (!*c->options.path) {
-        snprintf(error, size, "The server is running without a config file");
-        return false;
-    }
-    char *text = rewrite_text(c->options.path, c->running, error, size);
-    bool good = text && write_durably(c->options.path, text, error, size);
-    free(text);
-    if (good)
-        log_line(LOG_LEVEL_NOTICE, "CONFIG REWRITE by %s: %s written", who, c->options.path);
-    else
-        log_line(LOG_LEVEL_WARNING, "CONFIG REWRITE by %s failed: %s", who, error);
-    return good;
 }

@@ -2,6 +2,8 @@
  * consent, running.
  *
  *     idle --change asked--> waiting --accepted--> idle (candidate is running)
+ *                               |  `--accepted, other users--> users --taken--> idle (candidate is running)
+ *                               |                                |--refused--> waiting (for what runs, sent again)
  *                               |----refused, timed out, dataplane gone--> idle (candidate is dropped)
  *
  * One change at a time; others queue. Without a dataplane a checked candidate becomes running at once, and
@@ -56,9 +58,11 @@ void commit_set_as(struct commit *c, const struct change *change, unsigned n, co
                    commit_done *done, void *ctx);
 /* Reads the file (and the command line over it) again. */
 void commit_load(struct commit *c, const char *who, commit_done *done, void *ctx);
-/* The users that the dataplane has, as "user name rules", for the `user` directives of the next CONFIG
- * REWRITE. */
-void commit_users(struct commit *c, const struct words *users);
+/* The dataplane has the users that `from` has: the running configuration does, too. False: it had them already. */
+bool commit_follow_users(struct commit *c, const struct settings *from);
+/* How the dataplane takes the users of a change that it has accepted otherwise; done is called once. */
+typedef void commit_use(void *ctx, const struct words *users, commit_done *done, void *done_ctx);
+void commit_use_users(struct commit *c, commit_use *use, void *ctx);
 /* Would a control that starts now run another configuration than this? Reads the file. */
 bool commit_unsaved(const struct commit *c);
 /* What control's command line says, over `s`. False: errors in r. */
@@ -71,4 +75,4 @@ bool commit_rewrite(struct commit *c, const char *who, char *error, size_t size)
 /* What the link reports. `fresh`: this dataplane was started by us and has no configuration yet. */
 void commit_attached(struct commit *c, bool fresh);
 void commit_detached(struct commit *c);
-void commit_result(struct commit *c, uint64_t generation, bool accepted, const char *why);
+void commit_result(struct commit *c, uint64_t generation, bool good, const char *why);

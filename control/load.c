@@ -25,6 +25,8 @@ struct load {
     pid_t child;
     int fd; /* end of the pipe; -1: none, or all has been read */
     struct event *readable;
+    int notes; /* end of the pipe with the child's lines for the log; -1: none */
+    struct event *noted;
     struct aof_source *source; /* of a log, until the dataplane wants it: reading may cut its end */
     unsigned sources;
     load_done *done;
@@ -47,9 +49,39 @@ static void drop_sources(struct load *l)
     l->sources = 0;
 }
 
+/* Lines that are there. */
+static void take_notes(struct load *l)
+{
+    bool over = false;
+    while (l->notes >= 0 && log_of_child(l->notes, (long)l->child, &over))
+        ;
+    if (!over)
+        return;
+    event_free(l->noted);
+    close(l->notes);
+    l->notes = -1;
+}
+
+static void on_note(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    take_notes(arg);
+}
+
+static void end_notes(struct load *l)
+{
+    take_notes(l);
+    if (l->notes < 0)
+        return;
+    event_free(l->noted);
+    close(l->notes);
+    l->notes = -1;
+}
+
 static void end_child(struct load *l)
 {
     drop_sources(l);
+    end_notes(l);
     if (l->readable)
         event_free(l->readable);
     if (l->fd >= 0)
@@ -87,6 +119,7 @@ static void send_stop(struct load *l, const char *why)
 static void pipe_ended(struct load *l)
 {
     int status = 0;
+    end_notes(l); /* it has written them before it closed the other pipe */
     event_free(l->readable);
     l->readable = NULL;
     close(l->fd);
@@ -128,21 +161,49 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         event_del(l->readable);
 }
 
+/* For the file's records, and for the log. */
+static bool open_pipes(int pipes[2], int notes[2])
+{
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return false;
+    if (pipe2(notes, O_CLOEXEC | O_DIRECT) < 0) {
+        close(pipes[0]);
+        close(pipes[1]);
+        return false;
+    }
+    fcntl(pipes[1], F_SETPIPE_SZ, PIPE_BYTES);
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    fcntl(notes[0], F_SETFL, O_NONBLOCK | O_DIRECT);
+    return true;
+}
+
+static void watch_child(struct load *l, pid_t pid, int records, int notes)
+{
+    end_notes(l);
+    l->child = pid;
+    l->fd = records;
+    l->readable = event_new(l->base, records, EV_READ | EV_PERSIST, on_readable, l);
+    l->notes = notes;
+    l->noted = event_new(l->base, notes, EV_READ | EV_PERSIST, on_note, l);
+    event_add(l->noted, NULL);
+}
+
 /* With a log, `file` is that of none: its sources are. */
 static bool spawn(struct load *l, int file, const struct aof_source *source, unsigned sources)
 {
-    int pipes[2];
-    if (pipe2(pipes, O_CLOEXEC) < 0)
+    int pipes[2], notes[2];
+    if (!open_pipes(pipes, notes))
         return false;
-    fcntl(pipes[1], F_SETPIPE_SZ, PIPE_BYTES);
-    int *keep = must_alloc(sources + 2, sizeof *keep), parent = (int)getpid();
+    int *keep = must_alloc(sources + 3, sizeof *keep), parent = (int)getpid();
     for (unsigned i = 0; i < sources; i++)
         keep[i] = source[i].file;
     keep[sources] = file;
     keep[sources + 1] = pipes[1];
+    keep[sources + 2] = notes[1];
     pid_t pid = fork();
     if (pid == 0) {
-        child_begins(parent, keep, sources + 2);
+        child_begins(parent, keep, sources + 3);
+        log_to_parent(notes[1]);
         signal(SIGPIPE, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         signal(SIGINT, SIG_DFL);
@@ -153,17 +214,15 @@ static bool spawn(struct load *l, int file, const struct aof_source *source, uns
     }
     free(keep);
     close(pipes[1]);
+    close(notes[1]);
     if (pid < 0) {
         close(pipes[0]);
+        close(notes[0]);
         return false;
     }
-    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-    l->child = pid;
-    l->fd = pipes[0];
-    l->readable = event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_readable, l);
+    watch_child(l, pid, pipes[0], notes[0]);
     return true;
 }
-
 static bool send_start(struct load *l, enum load_mode mode, enum load_log logs, uint64_t bytes)
 {
     struct message_writer w;
@@ -332,7 +391,7 @@ struct load *load_new(struct event_base *base, struct link *link)
     struct load *l = must_alloc(1, sizeof *l);
     l->base = base;
     l->link = link;
-    l->fd = -1;
+    l->fd = l->notes = -1;
     l->id = (uint64_t)getpid() << 32;
     return l;
 }

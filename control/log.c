@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 static struct {
     enum log_level level;
     int fd; /* 0: stderr (never our own descriptor) */
+    int parent; /* 0, or where the lines of a child go */
     char *path;
     unsigned rate, this_second, suppressed;
     time_t second;
@@ -146,8 +148,21 @@ void log_tick(void)
     }
 }
 
+/* A child's line, cut to a packet: the level as a digit, then the text. */
+static void pass_on(enum log_level level, char *owned)
+{
+    char *line = must_print("%d%.*s", (int)level, PIPE_BUF - 2, owned);
+    (void)!write(logger.parent, line, strlen(line));
+    free(line);
+    free(owned);
+}
+
 static void add(long pid, char role, enum log_level level, char *owned)
 {
+    if (logger.parent) {
+        pass_on(level, owned);
+        return;
+    }
     log_tick();
     clean(owned);
     if (logger.rate && logger.this_second >= logger.rate) {
@@ -170,6 +185,23 @@ void log_line(enum log_level level, const char *format, ...)
     text_vprintf(&t, format, args);
     va_end(args);
     add(getpid(), 'C', level, t.p);
+}
+
+void log_to_parent(int fd)
+{
+    logger.parent = fd;
+}
+
+bool log_of_child(int fd, long pid, bool *over)
+{
+    char line[PIPE_BUF];
+    ssize_t n = read(fd, line, sizeof line);
+    *over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    if (n <= 0)
+        return false;
+    enum log_level level = line[0] >= '0' && line[0] <= '3' ? (enum log_level)(line[0] - '0') : LOG_LEVEL_WARNING;
+    add(pid, 'C', level, must_copy_n(line + 1, (size_t)n - 1));
+    return true;
 }
 
 void log_dataplane(long pid, int syslog_level, const char *line)

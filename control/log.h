@@ -22,6 +22,10 @@ void log_set_rate(unsigned lines);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A line of the dataplane. */
 void log_dataplane(long pid, int syslog_level, const char *line);
+/* In a child of ours: lines go into this pipe from now on (pipe2 with O_DIRECT: a packet each), for the parent's log. */
+void log_to_parent(int fd);
+/* In the parent: logs one line out of such a pipe. False: there is none now, or (*over) none will come. */
+bool log_of_child(int fd, long pid, bool *over);
 /* Writes a "suppressed" line that is due. Call about once a second. */
 void log_tick(void);
 

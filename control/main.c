@@ -5,7 +5,6 @@
 #include "control/candidate.h"
 #include "control/capture.h"
 #include "control/certificates.h"
-#include "control/control.h"
 #include "control/https.h"
 #include "control/factory.h"
 #include "control/leftovers.h"
@@ -15,12 +14,13 @@
 #include "control/rdb_report.h"
 #include "control/restart.h"
 #include "control/remote_log.h"
-#include "control/rights.h"
+#include "control/program.h"
 #include "control/secret_memory.h"
 #include "control/service.h"
 #include "control/show.h"
 #include "control/snapshot.h"
 #include "control/token.h"
+#include "control/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,171 +31,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct arguments {
-    const char *file, *dataplane, *instance, *inventory, *running;
-    bool check, plan, snapshot;
-    int argc; /* what remains: directives */
-    char **argv;
-};
-
-static const char usage[] =
-    "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
-    "       sluice-control --check FILE      report every error of a configuration file\n"
-    "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
-    "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
-    "       sluice-control --version\n"
-    "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
-    "--plan)\n"
-    "  --running yes     for --plan: the box runs, and the hugepages that are taken are its own\n";
-
-struct program {
-    struct control control;
-    struct rights rights;
-    struct stats *stats;
-    struct event *sigterm, *sigint, *sighup, *tick;
-    /* Texts that must outlive every generation of settings. */
-    char *file, *dataplane, *dataplane_log, *dataplane_socket, *state_dir, *pid_file;
-    int lock_fd;
-    uint64_t refused, refused_ms; /* logins that the audit log knows of, and when it was told */
-};
-
-/* -- what the link and the supervisor report ---------------------------------------------------------- */
-
-static void on_hello(void *ctx, long pid, const char *build)
-{
-    supervise_hello(((struct program *)ctx)->control.supervisor, pid, build);
-}
-
-static void on_closed(void *ctx, const char *why)
-{
-    supervise_closed(((struct program *)ctx)->control.supervisor, why);
-}
-
-static void on_snapshot_loaded(void *ctx, const struct load_result *result)
-{
-    struct control *c = ctx;
-    if (!result->why)
-        snapshot_loaded(c->snapshot);
-}
-
-/* The snapshot, or the log, that the box begins with. */
-static void load_snapshot(struct control *c)
-{
-    const struct settings *s = commit_running(c->commit);
-    if (aof_is_wanted(c->aof)) {
-        aof_load(c->aof);
-        return;
-    }
-    char *path = must_print("%s/%s", settings_get(s, "dir"), settings_get(s, "dbfilename"));
-    load_at_start(c->load, path, on_snapshot_loaded, c);
-    free(path);
-}
-
-static void on_state(void *ctx, const char *state, const char *detail)
-{
-    struct control *c = &((struct program *)ctx)->control;
-    supervise_state(c->supervisor, state, detail);
-    candidate_state(c->candidate, state);
-    if (strcmp(state, "loading") == 0 && !load_runs(c->load)) /* whoever brought it has gone in the middle */
-        load_snapshot(c);
-}
-
-/* "who TAB what TAB detail TAB result" of a client's command; without tabs: how many lines found no room. */
-static void note_command(struct control *c, const char *line)
-{
-    const char *part[4];
-    char *copy = must_copy(line), *rest = copy;
-    unsigned n = 0;
-    while (n < 4 && rest)
-        part[n++] = strsep(&rest, "\t");
-    if (n == 4)
-        audit_note(c->audit, part[0], "data port", part[1], json_sprintf("%s", part[2]), part[3]);
-    else
-        audit_note(c->audit, "clients", "data port", "commands", NULL, part[0]);
-    free(copy);
-}
-
-static void on_log(void *ctx, int level, const char *line)
-{
-    if (level == CHANNEL_AUDIT) {
-        note_command(&((struct program *)ctx)->control, line);
-        return;
-    }
-    log_dataplane(supervise_status(((struct program *)ctx)->control.supervisor)->pid, level, line);
-}
-
-static void on_ask(void *ctx, uint64_t id, const char *client, int argc, char **argv)
-{
-    wire_ask(&((struct program *)ctx)->control, id, client, argc, argv);
-}
-
-static void on_config_result(void *ctx, uint64_t generation, bool accepted, const char *why)
-{
-    commit_result(((struct program *)ctx)->control.commit, generation, accepted, why);
-}
-
-static void on_exec_part(void *ctx, uint64_t id, bool last, const char *bytes, size_t len)
-{
-    exec_part(((struct program *)ctx)->control.execs, id, last, bytes, len);
-}
-
-static bool on_capture(void *ctx, enum message_type type, struct message_reader *r)
-{
-    return capture_message(((struct program *)ctx)->control.capture, type, r);
-}
-
-static bool on_load(void *ctx, enum message_type type, struct message_reader *r)
-{
-    return load_message(((struct program *)ctx)->control.load, type, r);
-}
-
-static void on_keep(void *ctx, const int fds[CHANNEL_KEEPS])
-{
-    supervise_keep(((struct program *)ctx)->control.supervisor, fds);
-}
-
-static const struct link_ops link_ops = {.keep = on_keep,
-                                         .hello = on_hello,
-                                         .closed = on_closed,
-                                         .state = on_state,
-                                         .log = on_log,
-                                         .ask = on_ask,
-                                         .config_result = on_config_result,
-                                         .exec_part = on_exec_part,
-                                         .capture = on_capture,
-                                         .load = on_load};
-
-static void on_attached(void *ctx, bool fresh)
-{
-    struct control *c = &((struct program *)ctx)->control;
-    link_fact(c->link, "config_file", c->config_path);
-    link_fact(c->link, "control_version", SLUICE_VERSION);
-    load_snapshot(c); /* before the configuration, with which it begins to serve; one that serves wants none */
-    commit_attached(c->commit, fresh);
-    snapshot_attached(c->snapshot, fresh);
-    aof_attached(c->aof);
-}
-
-static void on_detached(void *ctx)
-{
-    struct control *c = &((struct program *)ctx)->control;
-    execs_detached(c->execs);
-    capture_detached(c->capture);
-    snapshot_detached(c->snapshot);
-    aof_detached(c->aof); /* before it hears that its load has ended: it asks whether the dataplane had begun to serve */
-    load_detached(c->load);
-    commit_detached(c->commit);
-}
-
-static void on_stopped(void *ctx)
-{
-    struct program *p = ctx;
-    if (p->control.leaving)
-        event_base_loopbreak(p->control.base);
-}
-
-static const struct supervise_ops supervise_ops = {on_attached, on_detached, on_stopped};
 
 /* -- signals, settings -------------------------------------------------------------------------------- */
 
@@ -226,70 +61,10 @@ static void on_hangup(evutil_socket_t number, short what, void *arg)
     commit_load(p->control.commit, "SIGHUP", loaded, NULL);
 }
 
-/* -- the audit log ------------------------------------------------------------------------------------ */
-
-static void on_told(void *ctx, const char *who, const char *way, const struct settings *before,
-                    const struct settings *after, const char *error)
-{
-    struct control *c = ctx;
-    bool wire = strncmp(who, "user ", 5) == 0;
-    audit_note(c->audit, who,
-               wire                         ? "data port"
-               : strcmp(who, "SIGHUP") == 0 ? "signal"
-                                            : "management socket",
-               "configuration", after ? audit_changes(before, after) : NULL, error ? error : "ok");
-    if (after)
-        candidate_changed(c->candidate, way, who, before, after);
-}
-
-/* Logins that were refused since it was last told: ACL LOG has their addresses and users. Once a minute at
- * most, so that nobody drives the rest out of the log with them. */
-static void note_refused_logins(struct program *p)
-{
-    enum { APART_MS = 60000 };
-    struct block b;
-    uint64_t n, now = monotonic_ms();
-    if (!block_read(p->control.link, &b) || !block_sum(&b, "auth_failures", &n))
-        return;
-    if (n < p->refused) /* another dataplane, or CONFIG RESETSTAT */
-        p->refused = 0;
-    if (n == p->refused || (p->refused_ms && now - p->refused_ms < APART_MS))
-        return;
-    audit_note(p->control.audit, "clients (see ACL LOG)", "data port", "logins",
-               json_pack("{s:I}", "count", (json_int_t)(n - p->refused)), "refused");
-    p->refused = n;
-    p->refused_ms = now;
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    log_tick();
-    service_alive();
-    alarms_tick(((struct program *)arg)->control.alarms);
-    note_refused_logins(arg);
-}
-
-static void apply_log_settings(const struct settings *s)
-{
-    const char *file = settings_get(s, "logfile");
-    log_set_level(settings_get(s, "loglevel"));
-    if (!log_set_file(file))
-        log_line(LOG_LEVEL_WARNING, "logfile %s: %s; correct the directive", file, strerror(errno));
-}
-
-static void settings_changed(void *ctx, const struct settings *s)
-{
-    struct program *p = ctx;
-    apply_log_settings(s);
-    if (p->control.remote_log)
-        remote_log_settings(p->control.remote_log, s);
-    if (p->control.certificates)
-        certificates_refresh(p->control.certificates);
-    if (p->control.snapshot)
-        snapshot_settings(p->control.snapshot);
-    if (p->control.aof)
-        aof_settings(p->control.aof);
+    program_tick(arg);
 }
 
 static void stop_all(struct control *c)
@@ -299,80 +74,7 @@ static void stop_all(struct control *c)
     supervise_stop(c->supervisor, "stopped by the management API");
 }
 
-/* -- start -------------------------------------------------------------------------------------------- */
-
-/* Takes our own options out wherever they stand, and a file in front, as redis-server takes one. The rest are
- * directives. */
-static bool read_arguments(struct arguments *a, int argc, char **argv)
-{
-    const struct {
-        const char *name;
-        const char **into;
-    } own[] = {{"--check", &a->file},
-               {"--plan", &a->file},
-               {"--snapshot", &a->file},
-               {"--dataplane", &a->dataplane},
-               {"--instance", &a->instance},
-               {"--inventory", &a->inventory},
-               {"--running", &a->running}};
-    const unsigned known = sizeof own / sizeof *own;
-    int kept = 0;
-    *a = (struct arguments){.argv = argv + 1, .inventory = ""};
-    for (int i = 1; i < argc; i++) {
-        unsigned o = 0;
-        while (o < known && strcmp(argv[i], own[o].name) != 0)
-            o++;
-        if (o < known && i + 1 == argc)
-            return false;
-        a->check = a->check || o == 0;
-        a->plan = a->plan || o == 1;
-        a->snapshot = a->snapshot || o == 2;
-        if (o < known)
-            *own[o].into = argv[++i];
-        else if (i == 1 && argv[i][0] != '-')
-            a->file = argv[i];
-        else
-            a->argv[kept++] = argv[i];
-    }
-    a->argc = kept;
-    return kept == 0 ||
-           (strncmp(a->argv[0], "--", 2) == 0 && strcmp(a->argv[0], "--help") != 0 && a->argv[0][2]);
-}
-
-static struct settings *read_settings(const struct arguments *a)
-{
-    struct settings *s = settings_defaults();
-    struct report r = {0};
-    bool good = !a->file || conf_load(a->file, s, NULL, &r);
-    good = conf_overrides(a->argc, a->argv, s, &r) && good;
-    fputs(text_str(&r.lines), stderr);
-    if (a->check || !good)
-        fprintf(stderr, "%s: %u error%s, %u warning%s\n", a->file ? a->file : "command line", r.errors,
-                r.errors == 1 ? "" : "s", r.warnings, r.warnings == 1 ? "" : "s");
-    report_free(&r);
-    if (good)
-        return s;
-    settings_free(s);
-    return NULL;
-}
-
-/* --plan: for whoever sets a machine up before anything runs on it. */
-static int print_plan(const struct settings *s, const char *inventory, bool running)
-{
-    char error[512];
-    json_t *topology = board_json(s, inventory, running, false, error, sizeof error);
-    json_t *plan = topology ? board_json(s, inventory, running, true, error, sizeof error) : NULL;
-    if (plan) {
-        json_t *both = json_pack("{s:o,s:o}", "topology", topology, "plan", plan);
-        json_dumpf(both, stdout, JSON_INDENT(2));
-        puts("");
-        json_decref(both);
-        return 0;
-    }
-    fprintf(stderr, "sluice-control: %s\n", error);
-    json_decref(topology);
-    return 1;
-}
+/* -- start -- */
 
 static void make_folder(const char *path, bool of_file)
 {
@@ -457,15 +159,16 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
                                       (unsigned)settings_number(s, "shutdown-timeout") + 5};
     char error[512];
     struct timeval second = {.tv_sec = 1};
-    c->link = link_new(c->base, &link_ops, p);
+    c->link = link_new(c->base, &program_link_ops, p);
     c->execs = execs_new(c->base, c->link);
     c->capture = capture_new(c->base, c->link);
     c->load = load_new(c->base, c->link);
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
-    c->supervisor = supervise_new(c->base, c->link, &watch, &supervise_ops, p);
-    c->commit = commit_new(c->base, c->link, &options, s, settings_changed, p);
-    commit_tell(c->commit, on_told, c);
+    c->supervisor = supervise_new(c->base, c->link, &watch, &program_supervise_ops, p);
+    c->commit = commit_new(c->base, c->link, &options, s, program_settings, p);
+    commit_tell(c->commit, program_told, c);
+    commit_use_users(c->commit, users_use, c);
     char *folder = must_print("%s/audit", p->state_dir);
     c->audit = audit_open(folder, error, sizeof error);
     free(folder);
@@ -550,17 +253,17 @@ int main(int argc, char **argv)
         puts("sluice-control " SLUICE_VERSION);
         return 0;
     }
-    if (!read_arguments(&a, argc, argv)) {
-        fputs(usage, stderr);
+    if (!arguments_read(&a, argc, argv)) {
+        fputs(program_usage, stderr);
         return 2;
     }
     if (a.snapshot)
         return rdb_report_print(a.file);
-    struct settings *s = read_settings(&a);
+    struct settings *s = arguments_settings(&a);
     if (!s)
         return 1;
     if (a.check || a.plan) {
-        int status = a.plan ? print_plan(s, a.inventory, a.running && strcmp(a.running, "yes") == 0) : 0;
+        int status = a.plan ? arguments_plan(s, a.inventory, a.running && strcmp(a.running, "yes") == 0) : 0;
         settings_free(s);
         return status;
     }
@@ -596,7 +299,7 @@ int main(int argc, char **argv)
     p.control.started_ms = wall_clock_ms();
     p.control.stop_all = stop_all;
     p.control.base = event_base_new();
-    apply_log_settings(s);
+    program_log_settings(s);
     log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION,
              *p.file ? p.file : "(built in)");
     leftovers_delete(settings_get(s, "dir"), settings_get(s, "appenddirname"), settings_get(s, "appendfilename"));

@@ -48,3 +48,30 @@ enum resp_kind resp_read(const char *p, size_t len, const char **value, size_t *
     }
     return RESP_BULK;
 }
+
+/* A length after its mark; *p moves behind the line. -1: none. */
+static long length(const char **p, const char *end, char mark)
+{
+    char *rest;
+    if (*p == end || **p != mark)
+        return -1;
+    long n = strtol(*p + 1, &rest, 10);
+    if (rest + 2 > end || rest[0] != '\r' || n < 0)
+        return -1;
+    *p = rest + 2;
+    return n;
+}
+
+bool resp_texts(const char *p, size_t len, struct words *texts)
+{
+    const char *end = p + len;
+    long n = length(&p, end, '*');
+    for (long i = 0; i < n; i++) {
+        long bytes = length(&p, end, '$');
+        if (bytes < 0 || end - p < bytes + 2 || memchr(p, 0, (size_t)bytes))
+            return false;
+        words_add(texts, must_copy_n(p, (size_t)bytes));
+        p += bytes + 2;
+    }
+    return n >= 0;
+}

@@ -4,6 +4,7 @@
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/rewrite.h"
+#include "control/user_line.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,13 +32,25 @@ struct revisions {
 
 /* -- texts -------------------------------------------------------------------------------------------- */
 
+/* Comments: without their passwords they are no users to be loaded. */
+static void users_text(struct text *out, const struct words *users)
+{
+    for (unsigned i = 0; i < users->n; i++) {
+        text_add(out, "# user ");
+        user_line_shown(out, users->p[i]);
+        text_add(out, "\n");
+    }
+}
+
 void settings_text(struct text *out, const struct settings *s, bool secrets)
 {
     struct settings *usual = settings_defaults();
     for (unsigned i = 0; i < directive_count(); i++) {
         if (settings_same(s, usual, (int)i))
             continue;
-        if (!secrets && directives[i].flags & DIRECTIVE_SECRET)
+        if (!secrets && (int)i == directive_find("user"))
+            users_text(out, &s->value[i]);
+        else if (!secrets && directives[i].flags & DIRECTIVE_SECRET)
             text_printf(out, "# %s is set (secret)\n", directives[i].name);
         else
             rewrite_directive(out, s, (int)i);
@@ -46,10 +59,25 @@ void settings_text(struct text *out, const struct settings *s, bool secrets)
     settings_free(usual);
 }
 
+static void users_json(json_t *list, const struct words *users)
+{
+    for (unsigned i = 0; i < users->n; i++) {
+        struct text t = {0};
+        user_line_shown(&t, users->p[i]);
+        json_t *v = json_string(text_str(&t));
+        json_array_append_new(list, v ? v : json_string("(not UTF-8)"));
+        text_free(&t);
+    }
+}
+
 static json_t *values_json(const struct settings *s, unsigned i)
 {
     json_t *list = json_array();
     const struct words *w = &s->value[i];
+    if ((int)i == directive_find("user")) {
+        users_json(list, w);
+        return list;
+    }
     for (unsigned j = 0; j < w->n; j++) {
         bool hidden = directives[i].flags & DIRECTIVE_SECRET && *w->p[j];
         char size[32];

@@ -125,3 +125,11 @@ void settings_each(const struct settings *s, void (*fn)(const char *name, const 
                 fn(directives[i].alias, s->value[i].p[j], arg);
         }
 }
+
+void settings_copy_one(struct settings *to, const struct settings *from, int directive)
+{
+    words_free(&to->value[directive]);
+    for (unsigned i = 0; i < from->value[directive].n; i++)
+        words_add(&to->value[directive], must_copy(from->value[directive].p[i]));
+    to->set[directive] = from->set[directive];
+}

@@ -11,6 +11,8 @@ struct settings {
 struct settings *settings_defaults(void);
 struct settings *settings_copy(const struct settings *s);
 void settings_free(struct settings *s);
+/* The value of one directive, and whether it was named. */
+void settings_copy_one(struct settings *to, const struct settings *from, int directive);
 
 /* First text of a directive that the program itself knows by name; "" if it has none. */
 const char *settings_get(const struct settings *s, const char *name);

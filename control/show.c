@@ -7,13 +7,11 @@
 #include "control/log.h"
 #include "control/factory.h"
 #include "control/metrics.h"
-#include "control/resp.h"
 #include "control/restart.h"
 #include "control/show.h"
 #include "control/audit.h"
 #include "control/token.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,18 +28,24 @@ json_t *safe_string(const char *s)
     return j ? j : json_string("(not UTF-8)");
 }
 
-static json_t *reasons_json(struct words *reasons)
+static json_t *texts_json(const struct words *texts)
 {
     json_t *list = json_array();
-    for (unsigned i = 0; i < reasons->n; i++)
-        json_array_append_new(list, safe_string(reasons->p[i]));
+    for (unsigned i = 0; i < texts->n; i++)
+        json_array_append_new(list, safe_string(texts->p[i]));
+    return list;
+}
+
+static json_t *reasons_json(struct words *reasons)
+{
+    json_t *list = texts_json(reasons);
     words_free(reasons);
     return list;
 }
 
 /* -- show status, version ----------------------------------------------------------------------------- */
 
-static json_t *waiting_json(const struct control *c)
+json_t *waiting_json(const struct control *c)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < directive_count(); i++)
@@ -125,116 +129,6 @@ json_int_t request_number(const json_t *request, const char *key, json_int_t oth
     return json_is_integer(v) ? json_integer_value(v) : otherwise;
 }
 
-/* -- show config, config get -------------------------------------------------------------------------- */
-
-struct collect {
-    const char *pattern;
-    bool secrets;
-    json_t *into;
-};
-
-static void collect_pair(const char *name, const char *value, void *arg)
-{
-    struct collect *k = arg;
-    int i = directive_find(name);
-    if (fnmatch(k->pattern, name, FNM_CASEFOLD) != 0)
-        return;
-    json_t *v = directives[i].flags & DIRECTIVE_SECRET && !k->secrets && *value ? json_string("(hidden)")
-                                                                                : safe_string(value);
-    if (!(directives[i].flags & DIRECTIVE_REPEATED)) {
-        json_object_set_new(k->into, name, v);
-        return;
-    }
-    json_t *list = json_object_get(k->into, name);
-    if (!list) {
-        json_object_set_new(k->into, name, json_array());
-        list = json_object_get(k->into, name);
-    }
-    json_array_append_new(list, v);
-}
-
-static void get_config(struct call *call, const char *pattern, bool secrets)
-{
-    struct control *c = call_control(call);
-    struct collect k = {*pattern ? pattern : "*", secrets, json_object()};
-    settings_each(commit_running(c->commit), collect_pair, &k);
-    if (json_object_size(k.into) == 0 && directive_find(k.pattern) < 0 && !strpbrk(k.pattern, "*?[")) {
-        const char *near = directive_nearest(k.pattern);
-        json_decref(k.into);
-        call_fail(call, "unknown-name", "%.100s: unknown directive%s%s", k.pattern,
-                  near ? "; did you mean " : "", near ? near : "");
-        return;
-    }
-    call_reply(call, k.into);
-}
-
-static void show_config(struct call *call, const json_t *request)
-{
-    get_config(call, request_word(request, "name"), false);
-}
-
-static void config_get(struct call *call, const json_t *request)
-{
-    get_config(call, request_word(request, "name"), role_sees_secrets(call_role(call)));
-}
-
-/* -- show clients ------------------------------------------------------------------------------------- */
-
-/* One line of CLIENT LIST: "id=3 addr=... name= ...". */
-static json_t *client_json(const char *line, size_t len)
-{
-    json_t *j = json_object();
-    const char *end = line + len;
-    while (line < end) {
-        const char *stop = memchr(line, ' ', (size_t)(end - line));
-        stop = stop ? stop : end;
-        const char *eq = memchr(line, '=', (size_t)(stop - line));
-        if (eq) {
-            char *key = must_copy_n(line, (size_t)(eq - line)),
-                 *value = must_copy_n(eq + 1, (size_t)(stop - eq - 1));
-            json_object_set_new(j, key, safe_string(value));
-            free(key);
-            free(value);
-        }
-        line = stop + 1;
-    }
-    return j;
-}
-
-static void clients_done(void *ctx, const char *resp, size_t len, const char *error)
-{
-    const char *text;
-    size_t n;
-    enum resp_kind kind = error ? RESP_NONE : resp_read(resp, len, &text, &n);
-    if (error || kind == RESP_NONE || kind == RESP_ERROR) {
-        if (kind == RESP_ERROR)
-            call_fail(ctx, "dataplane", "%.*s", (int)n, text);
-        else
-            call_fail(ctx, "no-dataplane", "%s", error ? error : "the dataplane's answer cannot be read");
-        return;
-    }
-    json_t *list = json_array();
-    while (n) {
-        const char *stop = memchr(text, '\n', n);
-        size_t line = stop ? (size_t)(stop - text) : n;
-        if (line && text[line - 1] == '\r')
-            line--;
-        if (line)
-            json_array_append_new(list, client_json(text, line));
-        size_t used = stop ? (size_t)(stop - text) + 1 : n;
-        text += used;
-        n -= used;
-    }
-    call_reply(ctx, list);
-}
-
-static void show_clients(struct call *call, const json_t *request)
-{
-    static const char *const argv[] = {"CLIENT", "LIST"};
-    (void)request;
-    exec_run(call_control(call)->execs, 2, argv, clients_done, call);
-}
-
 /* -- show stats, links -------------------------------------------------------------------------------- */
 
 static void show_stats(struct call *call, const json_t *request)
@@ -280,10 +174,7 @@ static void show_links(struct call *call, const json_t *request)
     json_t *link = gauges_json(c, "link_"), *counters = json_object();
     json_object_set_new(link, "name", safe_string(settings_get(s, "link-name")));
     json_object_set_new(link, "type", safe_string(settings_get(s, "link-type")));
-    struct collect k = {"link-address", true, json_object()};
-    settings_each(s, collect_pair, &k);
-    json_object_set(link, "addresses", json_object_get(k.into, "link-address"));
-    json_decref(k.into);
+    json_object_set_new(link, "addresses", texts_json(&s->value[directive_find("link-address")]));
     if (block_read(c->link, &b))
         for (size_t i = 0; i < sizeof traffic / sizeof traffic[0]; i++) {
             uint64_t sum;
@@ -292,76 +183,6 @@ static void show_links(struct call *call, const json_t *request)
         }
     json_object_set_new(link, "traffic", counters);
     call_reply(call, json_pack("[o]", link));
-}
-
-/* -- config set, load, rewrite ------------------------------------------------------------------------ */
-
-static void change_done(void *ctx, const char *error)
-{
-    struct call *call = ctx;
-    if (error) {
-        call_fail(call, "refused", "%s", strncmp(error, "ERR ", 4) == 0 ? error + 4 : error);
-        return;
-    }
-    struct control *c = call_control(call);
-    json_t *data = json_object();
-    json_object_set_new(data, "generation", json_integer((json_int_t)commit_generation(c->commit)));
-    json_object_set_new(data, "waits_for_restart", waiting_json(c));
-    call_reply(call, data);
-}
-
-static void config_set(struct call *call, const json_t *request)
-{
-    json_t *pairs = json_object_get(request, "set");
-    const char *name;
-    json_t *value;
-    unsigned n = 0;
-    struct change *change = NULL;
-    json_object_foreach(pairs, name, value)
-    {
-        int d = directive_find(name);
-        if (d >= 0 && !role_may_set(call_role(call), d)) { /* an unknown name is commit_set's to refuse */
-            free(change);
-            call_forbid(call, directives[d].name);
-            return;
-        }
-        size_t values = json_is_array(value) ? json_array_size(value) : 1;
-        change = must_grow(change, n + values + 1, sizeof *change);
-        if (values == 0) /* clears the list */
-            change[n++] = (struct change){name, ""};
-        for (size_t i = 0; i < values; i++) {
-            const json_t *v = json_is_array(value) ? json_array_get(value, i) : value;
-            if (!json_is_string(v)) {
-                free(change);
-                call_fail(call, "bad-request", "set: a value must be a string, or an array of strings");
-                return;
-            }
-            change[n++] = (struct change){name, json_string_value(v)};
-        }
-    }
-    if (n)
-        commit_set(call_control(call)->commit, change, n, false, call_who(call), change_done, call);
-    else
-        call_fail(call, "bad-request", "set: an object with names and values is needed");
-    free(change);
-}
-
-static void config_load(struct call *call, const json_t *request)
-{
-    (void)request;
-    commit_load(call_control(call)->commit, call_who(call), change_done, call);
-}
-
-static void config_rewrite(struct call *call, const json_t *request)
-{
-    struct control *c = call_control(call);
-    char error[512];
-    (void)request;
-    if (commit_rewrite(c->commit, call_who(call), error, sizeof error)) {
-        candidate_rewritten(c->candidate, call_who(call), false);
-        call_reply(call, json_pack("{s:s}", "file", c->config_path));
-    } else
-        call_fail(call, "failed", "%s", error);
 }
 
 /* -- roles --------------------------------------------------------------------------------------------- */
@@ -464,6 +285,7 @@ static const struct operation_row operations[] = {
     {"configure", "import", configure_import, .roles = MAY_CHANGE, .takes = "text [words ?apply"},
     {"show", "inventory", show_inventory, .roles = MAY_LOOK, .reads = true},
     {"factory-reset", "", factory_reset, "factory-reset", MAY_ADMIN, .takes = "confirm ?keep_network"},
+    {"system", "leave", system_leave, "leave", MAY_OPERATE, .takes = "name"},
     {"show", "roles", show_roles, .roles = MAY_LOOK, .reads = true},
     {"ping", "start", ping_start, .roles = MAY_HELP, .takes = "address #count #size #interval_ms"},
     {"ping", "next", ping_next, .roles = MAY_HELP, .takes = "#ping #from"},

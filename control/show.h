@@ -18,6 +18,14 @@ void inspect_run(struct call *call, int argc, const char *const *argv, inspect_d
 /* An integer of the request; `otherwise` if it has none. */
 json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise);
 
+/* show.c: the names of directives whose running value waits for a restart of the dataplane. */
+json_t *waiting_json(const struct control *c);
+/* show_clients.c */
+operation show_clients;
+/* show_config.c */
+operation show_config, config_get, config_set, config_load, config_rewrite;
+/* leave.c */
+operation system_leave;
 /* show_inventory.c */
 operation show_inventory;
 /* show_listeners.c */

@@ -54,39 +54,11 @@ static struct asked *asked_new(struct control *c, uint64_t id, const char *what,
 
 /* -- the dataplane's users -- */
 
-/* A length after its mark; *p moves behind the line. -1: none. */
-static long length(const char **p, const char *end_of, char mark)
-{
-    char *rest;
-    if (*p == end_of || **p != mark)
-        return -1;
-    long n = strtol(*p + 1, &rest, 10);
-    if (rest + 2 > end_of || rest[0] != '\r' || n < 0)
-        return -1;
-    *p = rest + 2;
-    return n;
-}
-
-/* An array of bulk strings without zero bytes. */
-static bool read_lines(const char *p, size_t len, struct words *lines)
-{
-    const char *end_of = p + len;
-    long n = length(&p, end_of, '*');
-    for (long i = 0; i < n; i++) {
-        long bytes = length(&p, end_of, '$');
-        if (bytes < 0 || end_of - p < bytes + 2 || memchr(p, 0, (size_t)bytes))
-            return false;
-        words_add(lines, must_copy_n(p, (size_t)bytes));
-        p += bytes + 2;
-    }
-    return n >= 0;
-}
-
 static void on_list(void *ctx, const char *resp, size_t len, const char *error)
 {
     struct asked *a = ctx;
     struct words users = {0};
-    if (resp && read_lines(resp, len, &users))
+    if (resp && resp_texts(resp, len, &users))
         a->then(a, &users);
     else {
         log_line(LOG_LEVEL_WARNING, "The users cannot be had from the dataplane: %s",
@@ -133,17 +105,19 @@ void users_save(struct control *c, uint64_t id, const char *who)
 
 /* -- CONFIG REWRITE -- */
 
-/* Without an ACL file the users stand in the configuration file, but for a default user that nobody has
- * touched. */
+/* Without an ACL file the users stand in the configuration file as ACL LIST has them, but for a default user that nobody
+ * has touched. */
 static void rewrite(struct asked *a, const struct words *users)
 {
-    const struct settings *s = commit_running(a->control->commit);
+    const struct settings *running = commit_running(a->control->commit);
     char error[512], *line;
-    bool untouched = users->n == 1 && !*settings_get(s, "requirepass") &&
+    bool untouched = users->n == 1 && !*settings_get(running, "requirepass") &&
                      strcmp(users->p[0], "user default on nopass sanitize-payload ~* &* +@all") == 0;
     struct words none = {0};
+    struct settings *s = users_settings(running, untouched ? &none : users);
     if (!*acl_file(a->control))
-        commit_users(a->control->commit, untouched ? &none : users);
+        commit_follow_users(a->control->commit, s);
+    settings_free(s);
     if (commit_rewrite(a->control->commit, a->who, error, sizeof error)) {
         candidate_rewritten(a->control->candidate, a->who, true);
         answer(a, NULL);

@@ -145,22 +145,22 @@ static const struct node restart[] = {{"dataplane", "stop the dataplane orderly 
 static const struct node board[] = {
     {"show", "what the machine is made of: ports with their drivers and roles, disks, nodes", .run = run_system, .op = "board", .what = "show"},
     {"plan", "how the box is laid out on it, line by line", .run = run_system, .op = "board", .what = "plan"},
-    {"apply", "make it so: drivers of ports, hugepages, interrupts, the kernel's command line", .run = run_system, .op = "board",
+    {"apply", "make it so: drivers of ports, hugepages, interrupts, the kernel's command line", .run = run_system, .leave = true, .op = "board",
      .what = "apply"},
     {"verify", "whether it is so; exit code 1 if not", .run = run_system, .op = "board", .what = "verify"},
     {0}};
 
 static const struct node upgrade[] = {
-    {"install", "write a signed bundle (- for stdin) to the slot that does not run; restart to start it", .run = run_upgrade_install,
+    {"install", "write a signed bundle (- for stdin) to the slot that does not run; restart to start it", .run = run_upgrade_install, .leave = true,
      .op = "upgrade", .what = "install", .parameter = {{"BUNDLE", PARAMETER_FILE, false}}, .live = true},
     {"status", "the slots, which one runs, which one starts next", .run = run_system, .op = "upgrade", .what = "status"},
-    {"confirm", "keep the slot that runs", .run = run_system, .op = "upgrade", .what = "confirm"},
-    {"rollback", "start the other slot next", .run = run_system, .op = "upgrade", .what = "rollback"},
+    {"confirm", "keep the slot that runs", .run = run_system, .leave = true, .op = "upgrade", .what = "confirm"},
+    {"rollback", "start the other slot next", .run = run_system, .leave = true, .op = "upgrade", .what = "rollback"},
     {0}};
 
 static const struct node system_commands[] = {
-    {"reboot", "restart the machine", .run = run_system, .op = "system", .what = "reboot"},
-    {"poweroff", "stop the box and switch the machine off", .run = run_system, .op = "system", .what = "poweroff"},
+    {"reboot", "restart the machine", .run = run_system, .leave = true, .op = "system", .what = "reboot"},
+    {"poweroff", "stop the box and switch the machine off", .run = run_system, .leave = true, .op = "system", .what = "poweroff"},
     {0}};
 
 const struct node grammar[] = {

@@ -38,6 +38,7 @@ struct node {
     bool repeated; /* the parameters may come again (config set a 1 b 2) */
     bool rest;     /* the last parameter may come again */
     bool compares; /* knows | compare */
+    bool leave;    /* root's helper does it only with control's leave (system.c) */
     bool live;     /* prints as things happen: --match does not filter it */
 };
 

@@ -1,6 +1,7 @@
 /* system.c: the commands about the machine below the box: board, upgrade, reboot, power off. They ask the image's root helper
- * (images/root/usr/lib/sluice/system) over its own Unix socket: a line with the words, for `upgrade install` the bundle behind it; back come
- * lines that begin with '.', and one that begins with '=' and has the exit code. */
+ * (images/root/usr/lib/sluice/system) over its own Unix socket: a line with the words, for what changes anything control's leave
+ * (control/leave.c), for `upgrade install` the bundle behind it; back come lines that begin with '.', and one that begins with '='
+ * and has the exit code. */
 #include "mgmt/operations.h"
 #include "mgmt/words.h"
 
@@ -82,11 +83,33 @@ static int listen_to(int fd, FILE *out)
     return code;
 }
 
+/* The helper is root's and knows no roles: what ends the box or changes its software it does for who brings control's leave. */
+static int get_leave(struct invocation *in, char *leave, size_t size)
+{
+    json_t *data = NULL;
+    char *thing = NULL;
+    *leave = 0;
+    if (!in->leaf->leave)
+        return EXIT_DONE;
+    if (asprintf(&thing, "%s %s", in->leaf->op, in->leaf->what) < 0)
+        return EXIT_FAILED;
+    json_t *request = json_pack("{s:s,s:s,s:s}", "op", "system", "what", "leave", "name", thing);
+    int code = api_request(in->socket, request, &data);
+    free(thing);
+    if (code == EXIT_DONE)
+        snprintf(leave, size, " leave=%s", text_of(data, "leave"));
+    json_decref(data);
+    return code;
+}
+
 static int run_words(struct invocation *in, const char *argument, int bundle)
 {
-    char line[512];
-    int n = snprintf(line, sizeof line, "%s %s%s%s%s\n", in->leaf->op, in->leaf->what, argument ? " " : "",
-                     argument ? argument : "", in->json ? " --json" : "");
+    char line[512], leave[64];
+    int code = get_leave(in, leave, sizeof leave);
+    if (code != EXIT_DONE)
+        return code;
+    int n = snprintf(line, sizeof line, "%s %s%s%s%s%s\n", in->leaf->op, in->leaf->what, argument ? " " : "",
+                     argument ? argument : "", leave, in->json ? " --json" : "");
     if (n < 0 || (size_t)n >= sizeof line || memchr(line, '\n', (size_t)n - 1)) {
         fputs("sluice: that is too much for one command\n", stderr);
         return EXIT_USAGE;

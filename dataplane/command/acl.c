@@ -39,11 +39,8 @@ static enum command_result out_of_memory(struct request *rq)
 
 /* -- showing users -- */
 
-enum command_result acl_list_run(struct request *rq)
+static void reply_users(struct request *rq, const struct acl *a)
 {
-    const struct acl *a = rq->env->acl;
-    if (!acl_settle(rq->env))
-        return out_of_memory(rq);
     reply_array(rq->out, acl_users(a));
     for (unsigned i = 0; i < acl_users(a); i++) {
         struct text line = {0};
@@ -56,6 +53,13 @@ enum command_result acl_list_run(struct request *rq)
             reply_bulk(rq->out, (struct slice){(const uint8_t *)line.p, line.len});
         free(line.p);
     }
+}
+
+enum command_result acl_list_run(struct request *rq)
+{
+    if (!acl_settle(rq->env))
+        return out_of_memory(rq);
+    reply_users(rq, rq->env->acl);
     return CMD_DONE;
 }
 
@@ -136,12 +140,38 @@ static enum command_result load(struct request *rq)
     return CMD_DONE;
 }
 
+/* The users of a configuration: `use` them, or only say how they read in ACL LIST. */
+static enum command_result configured(struct request *rq, bool use)
+{
+    char why[ACL_WHY];
+    if (use) {
+        if (acl_use(rq, rq->argc - 3, rq->argv + 3, why, sizeof why))
+            reply_ok(rq->out);
+        else
+            reply_errorf(rq->out, "ERR %s", why);
+        return CMD_DONE;
+    }
+    struct acl *a = acl_read(rq, rq->argc - 3, rq->argv + 3, why, sizeof why);
+    if (a)
+        reply_users(rq, a);
+    else
+        reply_errorf(rq->out, "ERR %s", why);
+    acl_free(a);
+    return CMD_DONE;
+}
+
 enum command_result acl_setuser_run(struct request *rq)
 {
     char why[ACL_WHY];
-    /* ACL LOAD's second half, by a name that no user can have. */
-    if (rq->client->flags & CLIENT_INTERNAL && rq->argc > 3 && slice_eq(rq->argv[2], SLICE_LIT("\n")))
-        return load(rq);
+    /* What control asks for, by names that no user can have: ACL LOAD's second half, users of a configuration. */
+    if (rq->client->flags & CLIENT_INTERNAL) {
+        if (rq->argc > 3 && slice_eq(rq->argv[2], SLICE_LIT("\n")))
+            return load(rq);
+        if (slice_eq(rq->argv[2], SLICE_LIT("\nuse")))
+            return configured(rq, true);
+        if (slice_eq(rq->argv[2], SLICE_LIT("\nread")))
+            return configured(rq, false);
+    }
     const struct acl_user *u = acl_user_find(rq->env->acl, rq->argv[2]);
     struct text before = {0}, after = {0};
     audit_rules(&before, u ? &u->rights : NULL);

@@ -47,6 +47,12 @@ bool acl_delete(const struct request *rq, struct slice name);
  * all of them, as text for free(). */
 bool acl_load(const struct request *rq, struct slice file, int lines, const struct slice *line,
               struct text *why);
+/* Values of `user` directives, read as at the start of a box: with the default user, whose password is the directive's.
+ * NULL and one line. acl_free() it. */
+struct acl *acl_read(const struct request *rq, int lines, const struct slice *line, char *why, size_t size);
+/* With all workers stopped: these users instead of all there are, and clients follow. False and one line: nothing has
+ * changed. */
+bool acl_use(const struct request *rq, int lines, const struct slice *line, char *why, size_t size);
 
 /* -- client certificates (acl_certificate.c) --
  *

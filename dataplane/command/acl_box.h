@@ -16,6 +16,8 @@ struct acl_user *acl_find(struct acl_user *const *user, unsigned n, struct slice
 unsigned acl_place(struct acl_user *const *user, unsigned n, struct slice name);
 /* Puts a new user among them; false without memory: the rights are the caller's still. */
 bool acl_insert(struct acl_user ***list, unsigned *n, struct slice name, struct rights *rights);
+/* As acl_new(), of n values of `user` directives. */
+struct acl *acl_of_lines(const struct config *conf, const char *const *line, unsigned n, char *error, size_t size);
 /* Those of a default user that nobody has touched. False without memory. */
 bool acl_standard_rights(struct rights *r);
 bool acl_is_spaced(struct slice name);

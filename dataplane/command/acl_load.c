@@ -1,6 +1,7 @@
-/* acl_load.c: ACL LOAD: the users of a file instead of those there are. See acl.h. */
+/* acl_load.c: the users of a file (ACL LOAD), or of a configuration, instead of those there are. See acl.h. */
 #include "command/acl_box.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct loading {
@@ -101,22 +102,22 @@ static void load_line(struct loading *l, int number, struct slice line)
 }
 
 /* Those that stay keep their struct, since clients have it. */
-static void take_loaded(const struct request *rq, struct loading *l)
+static void take_users(const struct request *rq, struct acl_user **user, unsigned users)
 {
     struct acl *a = rq->env->acl;
     struct acl_user **before = a->user;
     unsigned n = a->users;
-    for (unsigned i = 0; i < l->users; i++) {
-        struct acl_user *known = acl_find(before, n, l->user[i]->name), *loaded = l->user[i];
+    for (unsigned i = 0; i < users; i++) {
+        struct acl_user *known = acl_find(before, n, user[i]->name), *loaded = user[i];
         if (!known)
             continue;
         acl_change(known, &loaded->rights);
         loaded->rights = (struct rights){0};
         acl_user_drop(loaded);
-        l->user[i] = acl_user_hold(known);
+        user[i] = acl_user_hold(known);
     }
-    a->user = l->user;
-    a->users = l->users;
+    a->user = user;
+    a->users = users;
     acl_follow(rq, NULL);
     for (unsigned i = 0; i < n; i++)
         acl_user_drop(before[i]);
@@ -138,7 +139,7 @@ bool acl_load(const struct request *rq, struct slice file, int lines, const stru
     }
     l.no_memory |= why->failed || !acl_settle(rq->env);
     if (!why->len && !l.no_memory) {
-        take_loaded(rq, &l);
+        take_users(rq, l.user, l.users);
         return true;
     }
     while (l.users)
@@ -150,4 +151,40 @@ bool acl_load(const struct request *rq, struct slice file, int lines, const stru
              SLICE_LIT(
                  "WARNING: ACL errors detected, no change to the previously active ACL rules was performed"));
     return false;
+}
+
+/* -- those of a configuration -- */
+
+struct acl *acl_read(const struct request *rq, int lines, const struct slice *line, char *why, size_t size)
+{
+    char **text = calloc((size_t)lines + 1, sizeof *text);
+    struct acl *a = NULL;
+    bool good = text;
+    for (int i = 0; good && i < lines; i++)
+        good = (text[i] = strndup((const char *)line[i].p, line[i].len));
+    if (good)
+        a = acl_of_lines(rq->env->conf, (const char *const *)text, (unsigned)lines, why, size);
+    else
+        snprintf(why, size, "no memory for users");
+    for (int i = 0; text && i < lines; i++)
+        free(text[i]);
+    free(text);
+    return a;
+}
+
+bool acl_use(const struct request *rq, int lines, const struct slice *line, char *why, size_t size)
+{
+    struct acl *a = acl_read(rq, lines, line, why, size);
+    if (a && !acl_settle(rq->env)) {
+        snprintf(why, size, "no memory for users");
+        acl_free(a);
+        return false;
+    }
+    if (!a)
+        return false;
+    take_users(rq, a->user, a->users);
+    a->user = NULL;
+    a->users = 0;
+    acl_free(a);
+    return true;
 }

@@ -235,35 +235,31 @@ static bool add_line(struct acl *a, const struct config *conf, const char *line,
     return good;
 }
 
-static bool is_twice(const struct config *conf, unsigned pair)
+static bool is_twice(const char *const *line, unsigned at)
 {
-    const char *line = conf->pair[pair].value;
-    size_t name = strcspn(line, " ");
-    for (unsigned i = 0; i < pair; i++)
-        if (strcmp(conf->pair[i].name, "user") == 0 && strcspn(conf->pair[i].value, " ") == name &&
-            strncmp(conf->pair[i].value, line, name) == 0)
+    size_t name = strcspn(line[at], " ");
+    for (unsigned i = 0; i < at; i++)
+        if (strcspn(line[i], " ") == name && strncmp(line[i], line[at], name) == 0)
             return true;
     return false;
 }
 
-static bool add_all(struct acl *a, const struct config *conf, char *error, size_t size)
+static bool add_all(struct acl *a, const struct config *conf, const char *const *line, unsigned n, char *error,
+                    size_t size)
 {
-    for (unsigned i = 0; i < conf->pairs; i++) {
-        if (strcmp(conf->pair[i].name, "user") != 0)
-            continue;
-        if (is_twice(conf, i)) {
+    for (unsigned i = 0; i < n; i++) {
+        if (is_twice(line, i)) {
             snprintf(error, size,
-                     "user %.64s: Duplicate user found. A user can only be defined once in config files",
-                     conf->pair[i].value);
+                     "user %.64s: Duplicate user found. A user can only be defined once in config files", line[i]);
             return false;
         }
-        if (!add_line(a, conf, conf->pair[i].value, error, size))
+        if (!add_line(a, conf, line[i], error, size))
             return false;
     }
     return true;
 }
 
-struct acl *acl_new(const struct config *conf, char *error, size_t size)
+struct acl *acl_of_lines(const struct config *conf, const char *const *line, unsigned n, char *error, size_t size)
 {
     struct acl *a = calloc(1, sizeof *a);
     struct rights rights = {0};
@@ -273,12 +269,28 @@ struct acl *acl_new(const struct config *conf, char *error, size_t size)
         rights_free(&rights);
     if (good) {
         a->standard = a->user[0];
-        good = set_password(a, conf->requirepass) && add_all(a, conf, error, size);
+        good = set_password(a, conf->requirepass) && add_all(a, conf, line, n, error, size);
     }
     if (good)
         return a;
     acl_free(a);
     return NULL;
+}
+
+struct acl *acl_new(const struct config *conf, char *error, size_t size)
+{
+    const char **line = calloc(conf->pairs + 1, sizeof *line);
+    struct acl *a = NULL;
+    unsigned n = 0;
+    for (unsigned i = 0; line && i < conf->pairs; i++)
+        if (strcmp(conf->pair[i].name, "user") == 0)
+            line[n++] = conf->pair[i].value;
+    if (line)
+        a = acl_of_lines(conf, line, n, error, size);
+    else
+        snprintf(error, size, "no memory for users");
+    free(line);
+    return a;
 }
 
 void acl_free(struct acl *a)

@@ -23,7 +23,7 @@ WANTED = {
     frozenset({"admin", "operator", "support"}): ["ping start|next"],
     frozenset({"admin", "operator", "security"}): ["config set|load|rewrite", "configure enter|leave|set|delete|insert|show|check|commit|rollback|discard|load|import"],
     frozenset({"admin", "security"}): ["certificate check|install|rotate|self-signed|csr|delete", "token list|revoke", "audit show|verify"],
-    frozenset({"admin", "operator"}): ["restart dataplane", "stop ", "capture ", "snapshot import|abandon"],
+    frozenset({"admin", "operator"}): ["restart dataplane", "stop ", "system leave", "capture ", "snapshot import|abandon"],
     frozenset({"admin"}): ["token create"],
 }
 # What would end the box, or hold a connection: allowed ones are only asked where the answer is known to be no.

@@ -59,6 +59,36 @@ static void test_rules(void)
     }
 }
 
+/* What control asks for, which no client can. */
+static void test_users_of_a_configuration(void)
+{
+    static const char *const hash = "#a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa"; /* y */
+    struct slice argv[5] = {SLICE_LIT("ACL"), SLICE_LIT("SETUSER"), SLICE_LIT("\nuse"), SLICE_LIT("b on >y ~b +get"),
+                            SLICE_LIT("c on nopass +ping")};
+    fresh("");
+    engine_cmd(e, "ACL SETUSER a on nopass +ping");
+    const char *said = engine_argv(e, 5, argv);
+    CU_ASSERT(strstr(said, "Usernames can't contain spaces") != NULL); /* of a client: a user's name */
+    CU_ASSERT(engine_same(described("a"), "on nopass sanitize-payload resetchannels -@all +ping"));
+    e->client->flags |= CLIENT_INTERNAL;
+    argv[2] = SLICE_LIT("\nread");
+    said = engine_argv(e, 5, argv);
+    CU_ASSERT(strstr(said, "user b on sanitize-payload #") && strstr(said, hash) && strstr(said, "user default on nopass"));
+    CU_ASSERT(engine_same(described("b"), "nobody")); /* only told */
+    argv[2] = SLICE_LIT("\nuse");
+    argv[4] = SLICE_LIT("c on +nosuch");
+    CU_ASSERT(strstr(engine_argv(e, 5, argv), "Unknown command or category name in ACL") != NULL);
+    argv[4] = SLICE_LIT("b on");
+    CU_ASSERT(strstr(engine_argv(e, 5, argv), "Duplicate user") != NULL);
+    CU_ASSERT(engine_same(described("a"), "on nopass sanitize-payload resetchannels -@all +ping")); /* nothing has changed */
+    argv[4] = SLICE_LIT("c on nopass +ping");
+    CU_ASSERT(engine_same(engine_argv(e, 5, argv), "+OK\r\n"));
+    CU_ASSERT(engine_same(described("a"), "nobody"));
+    CU_ASSERT(strncmp(described("b"), "on sanitize-payload #", 21) == 0 && strstr(described("b"), "~b resetchannels -@all +get"));
+    CU_ASSERT(engine_same(described("default"), "on nopass sanitize-payload ~* &* +@all"));
+    fresh("");
+}
+
 static void test_errors(void)
 {
     static const char *const rows[][2] = {
@@ -349,6 +379,7 @@ int main(int argc, char **argv)
                                              UNIT(test_login),
                                              UNIT(test_requirepass),
                                              UNIT(test_configured),
+                                             UNIT(test_users_of_a_configuration),
                                              UNIT(test_keys),
                                              UNIT(test_transactions_and_scripts),
                                              UNIT(test_clients_follow),

@@ -2,6 +2,7 @@
 #include "control/log.h"
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,11 +93,48 @@ static void test_a_file_that_cannot_be_opened_keeps_the_old_target(void)
     CU_ASSERT_FALSE(log_set_file("/nonexistent/log"));
 }
 
+static void find_cut(const struct log_entry *e, void *arg)
+{
+    if (e->pid == 4711 && e->level == LOG_LEVEL_WARNING && e->role == 'C')
+        snprintf(arg, 64, "%.20s|%zu", e->line, strlen(e->line));
+}
+
+/* What was written before the other end was closed comes, then the end. */
+static void test_a_childs_lines_come_to_the_parents_log(void)
+{
+    int pipes[2];
+    char found[64] = "";
+    bool over = false;
+    CU_ASSERT_EQUAL_FATAL(pipe2(pipes, O_CLOEXEC | O_DIRECT | O_NONBLOCK), 0);
+    CU_ASSERT_FALSE(log_of_child(pipes[0], 4711, &over));
+    CU_ASSERT_FALSE(over);
+    log_set_rate(0);
+    unsigned before = kept(LOG_LEVEL_WARNING);
+    log_to_parent(pipes[1]);
+    log_line(LOG_LEVEL_WARNING, "the first\nline");
+    log_line(LOG_LEVEL_WARNING, "%08000d", 7); /* longer than a packet */
+    log_to_parent(0);
+    CU_ASSERT_EQUAL(kept(LOG_LEVEL_WARNING), before);
+    close(pipes[1]);
+    CU_ASSERT_TRUE(log_of_child(pipes[0], 4711, &over));
+    log_recent(LOG_LEVEL_WARNING, 1, find_cut, found);
+    CU_ASSERT_STRING_EQUAL(found, "the first line|14");
+    CU_ASSERT_TRUE(log_of_child(pipes[0], 4711, &over));
+    CU_ASSERT_FALSE(over);
+    log_recent(LOG_LEVEL_WARNING, 1, find_cut, found);
+    CU_ASSERT_EQUAL(strncmp(found, "00000000000000000000|40", 23), 0);
+    CU_ASSERT_EQUAL(kept(LOG_LEVEL_WARNING), before + 2);
+    CU_ASSERT_FALSE(log_of_child(pipes[0], 4711, &over));
+    CU_ASSERT_TRUE(over);
+    close(pipes[0]);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_lines_below_the_level_are_dropped),
                                              UNIT(test_a_line_break_stays_inside_its_line),
                                              UNIT(test_a_flood_is_counted_instead_of_written),
+                                             UNIT(test_a_childs_lines_come_to_the_parents_log),
                                              UNIT(test_the_ring_keeps_the_newest),
                                              UNIT(test_a_file_that_cannot_be_opened_keeps_the_old_target),
                                              {NULL, NULL}};

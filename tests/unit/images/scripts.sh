@@ -45,7 +45,10 @@ is_on_trial() { [ "$(cat "$SLUICE_ROOT/data/trial" 2>/dev/null)" = "$1" ]; }
 variable() { /usr/bin/grub-editenv "$ENV" list | grep -qx "$1"; }
 states() { printf '%s\n' "$@" >"$WORK/states"; }
 good() { timeout 60 "$SCRIPTS/good" "${1:-100}"; }
-request() { printf '%s\n%s' "$1" "${2-}" | timeout 60 "$SCRIPTS/system"; }
+leave=0123456789abcdef0123456789abcdef
+plain() { printf '%s\n%s' "$1" "${2-}" | timeout 60 "$SCRIPTS/system"; }
+given() { mkdir -p "$SLUICE_ROOT/var/lib/sluice/leave" && printf '%s' "$1" >"$SLUICE_ROOT/var/lib/sluice/leave/$leave"; }
+request() { given "$1"; plain "$1 leave=$leave" "${2-}"; }
 
 serves() { fresh; on_trial; states none "starting 2" serving; good && asked "rauc status mark-good" && is_on_trial ''; }
 serves_alone() { fresh; on_trial; states serving; echo "status mark-good" >"$WORK/rauc-fails"; good && variable B_TRY=0 && is_on_trial ''; }
@@ -61,6 +64,21 @@ no_bundle() { fresh; contains "no bundle came" request "upgrade install" && ! as
 goes_back() { fresh; [ "$(request "upgrade rollback" | tail -n 1)" = "=0" ] && is_on_trial a && asked "rauc status mark-active other"; }
 stays_here() { fresh; echo bad >"$WORK/other"; [ "$(request "upgrade rollback" | tail -n 1)" = "=1" ] && is_on_trial '' && ! asked "rauc status mark-active other" >/dev/null; }
 no_shell() { fresh; [ "$(request "system sh" | tail -n 1)" = "=2" ] && [ "$(request 'upgrade $(reboot)' | tail -n 1)" = "=2" ] && [ ! -s "$WORK/asked" ]; }
+
+no_leave() { # none, of other words, of another name, too old, a second time
+    fresh
+    for words in "board apply" "upgrade install" "upgrade confirm" "upgrade rollback" "system reboot" "system poweroff"; do
+        [ "$(plain "$words" bundle | tail -n 1)" = "=1" ] || return 1
+        given "board show"
+        [ "$(plain "$words leave=$leave" bundle | tail -n 1)" = "=1" ] || return 1
+    done
+    given "system reboot"
+    [ "$(plain "system reboot leave=../leave/$leave" | tail -n 1)" = "=1" ] || return 1
+    touch -d "2 minutes ago" "$SLUICE_ROOT/var/lib/sluice/leave/$leave"
+    [ "$(plain "system reboot leave=$leave" | tail -n 1)" = "=1" ] && [ ! -s "$WORK/asked" ] || return 1
+    [ "$(request "system reboot" | tail -n 1)" = "=0" ] && asked "systemctl --no-block reboot" || return 1
+    [ "$(plain "system reboot leave=$leave" | tail -n 1)" = "=1" ] && [ "$(wc -l <"$WORK/asked")" = 1 ]
+}
 
 keeps_those_before() { fresh; grub-editenv "$ENV" set A_OK=0 && variable A_OK=0 && /usr/bin/grub-editenv "$ENV.old" list | grep -qx A_OK=1; }
 mends() { # GRUB has gone on with the copy; so do we
@@ -82,6 +100,7 @@ check "upgrade install: without a bundle" no_bundle
 check "upgrade rollback: to a slot that is whole, on trial" goes_back
 check "upgrade rollback: not to another" stays_here
 check "what is no request of ours is none" no_shell
+check "what changes the box is done with control's leave alone, once" no_leave
 check "grub-editenv: those before are kept" keeps_those_before
 check "grub-editenv: a file that is not whole is made of those before" mends
 plan
