@@ -2,7 +2,7 @@
 stops the machine when somebody connects, and lets it go on when he leaves."""
 import socket
 
-RIP, FLAGS = 16, 17  # numbers of amd64's registers: 16 general ones of 8 bytes lie before them
+RIP = 16  # number of amd64's register: 16 general ones of 8 bytes lie before it, 4 bytes of flags behind it
 INTERRUPTS = 1 << 9
 JUMP_TO_ITSELF = "ebfe"
 
@@ -14,12 +14,19 @@ class Debugger:
         self.socket.connect(path)
         self.stream = self.socket.makefile("rb")
         self.ask("qSupported:multiprocess+;vContSupported+")
-        self.ask("?")
 
     def ask(self, text):
         """The answer to a packet; RuntimeError if it is a refusal."""
         body = text.encode()
         self.socket.sendall(b"$%s#%02x" % (body, sum(body) & 255))
+        answer = self.packet(text)
+        while answer.startswith("T"):  # that the machine has stopped, which nobody asked
+            answer = self.packet(text)
+        if answer == "" or answer.startswith("E"):
+            raise RuntimeError(f"{text}: {answer}")
+        return answer
+
+    def packet(self, text):
         byte = self.stream.read(1)
         while byte != b"$":
             if byte == b"":
@@ -30,8 +37,6 @@ class Debugger:
             answer += byte
         self.stream.read(2)  # the sum: a Unix socket loses nothing
         self.socket.sendall(b"+")
-        if answer.startswith(b"E"):
-            raise RuntimeError(f"{text}: {answer.decode()}")
         return answer.decode()
 
     def threads(self):
@@ -44,11 +49,12 @@ class Debugger:
 
     def hang(self, cpu):
         self.ask(f"Hg{cpu}")
-        registers = bytes.fromhex(self.ask("g"))
+        registers = bytearray.fromhex(self.ask("g"))
         rip = int.from_bytes(registers[RIP * 8:RIP * 8 + 8], "little")
         flags = int.from_bytes(registers[RIP * 8 + 8:RIP * 8 + 12], "little") & ~INTERRUPTS
         self.ask(f"M{rip:x},2:{JUMP_TO_ITSELF}")
-        self.ask(f"P{FLAGS:x}={flags.to_bytes(4, 'little').hex()}")
+        registers[RIP * 8 + 8:RIP * 8 + 12] = flags.to_bytes(4, "little")
+        self.ask("G" + registers.hex())
 
     def leave(self):
         self.ask("D;1")
