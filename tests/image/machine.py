@@ -3,9 +3,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
+
+from debugger import Debugger
 
 CONF = """port 6379
 protected-mode no
@@ -18,14 +21,19 @@ link-type pci
 link-name {device}
 link-address {box}/24
 """
+FLASH = 0xffe00000  # the firmware's code runs from here only until it has unpacked itself into memory
+FLASH_SECONDS = 90
 
 
 class Machine:
+    """FOLDER/disk is its disk; a machine `over` another's disk leaves that as it is."""
+
     def __init__(self, folder, image, number=157):
         self.folder, self.image = folder, image
-        self.name = f"image{os.getpid()}"
+        self.name = f"image{os.getpid()}-{number}"
         self.host, self.box = f"10.{number}.0.1", f"10.{number}.0.2"
-        self.password = None
+        self.firmware_stuck, self.ssh_at = 0, ("127.0.0.1", 2222)
+        self._silent = (0, time.monotonic())
         os.makedirs(folder, exist_ok=True)
         self._run("ip", "netns", "add", self.name)
         for words in ("link set lo up", "tuntap add dev data mode tap", f"addr add {self.host}/24 dev data", "link set data up"):
@@ -38,17 +46,56 @@ class Machine:
     def inside(self, *words, check=True, timeout=120, **more):
         return subprocess.run(["ip", "netns", "exec", self.name, *words], check=check, timeout=timeout, **more)
 
-    def configure(self, device="0000:81:00.0", text=""):
-        shutil.rmtree(f"{self.folder}/conf", ignore_errors=True)
-        os.makedirs(f"{self.folder}/conf")
-        with open(f"{self.folder}/conf/sluice.conf", "w") as f:
-            f.write(CONF.format(device=device, box=self.box) + text)
+    # -- power -------------------------------------------------------------------------------------------------------------
 
-    def start(self, *more, medium=True):
-        """medium: the one with a configuration is plugged in."""
-        words = ["--conf", f"{self.folder}/conf"] if medium else []
+    def conf(self, device="0000:81:00.0"):
+        """Of the medium that is plugged in at the first start."""
+        return CONF.format(device=device, box=self.box)
+
+    def start(self, *more, medium=False):
+        words = []
+        if medium:
+            shutil.rmtree(f"{self.folder}/conf", ignore_errors=True)
+            os.makedirs(f"{self.folder}/conf")
+            with open(f"{self.folder}/conf/sluice.conf", "w") as f:
+                f.write(self.conf())
+            words = ["--conf", f"{self.folder}/conf"]
+        self._silent = (0, time.monotonic())
         self.inside("images/run", "--image", self.image, "--dir", self.folder, "--data", "data", "--background", *words, *more,
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def start_over(self, disk, *more):
+        """A machine like the one whose disk and password that are."""
+        with open(f"{disk}.password") as f:
+            self.keep_password(f.read())
+        self.start("--fresh", "--over", disk, *more)
+
+    def pid(self):
+        with open(f"{self.folder}/pid") as f:
+            return int(f.read())
+
+    def alive(self):
+        try:
+            os.kill(self.pid(), 0)
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def cut_power(self):
+        """Now, as it is."""
+        try:
+            self.qmp("quit")
+        except (OSError, ValueError, RuntimeError):
+            pass
+        if not self.wait(lambda: not self.alive(), 20):
+            os.kill(self.pid(), signal.SIGKILL)
+            self.wait(lambda: not self.alive(), 20)
+
+    def close(self):
+        self.cut_power()
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+    # -- the console ---------------------------------------------------------------------------------------------------------
 
     def console(self):
         try:
@@ -62,12 +109,35 @@ class Machine:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = re.search(pattern, self.console()[start:])
-            if found:
+            if found or not self.alive():
                 return found
-            if not self.alive():
-                return None
+            self._look_after_firmware()
             time.sleep(0.5)
         return None
+
+    def _look_after_firmware(self):
+        """Firmware that has been in its first code for a minute and a half, with nothing on the console, is told (with the state of all
+        CPUs in firmware-N.txt) and reset: what it does then is QEMU's and not the box's."""
+        said, since = self._silent
+        now = time.monotonic()
+        if len(self.console()) != said or not self._in_flash():
+            self._silent = (len(self.console()), now)
+        elif now - since > FLASH_SECONDS:
+            self.firmware_stuck += 1
+            path = f"{self.folder}/firmware-{self.firmware_stuck}.txt"
+            with open(path, "w") as f:
+                for command in ("info registers -a", "info jit", "info mtree -f", "info status"):
+                    f.write(f"== {command}\n{self.monitor(command)}\n")
+            print(f"# {self.folder}: the firmware has not left its flash for {now - since:.0f} s: {path}; reset")
+            self.qmp("system_reset")
+            self._silent = (said, now)
+
+    def _in_flash(self):
+        try:
+            found = re.search(r"[RE]IP=([0-9a-f]+)", self.monitor("info registers"))
+        except (OSError, ValueError, RuntimeError):
+            return False
+        return found and FLASH <= int(found.group(1), 16) < 1 << 32
 
     @staticmethod
     def wait(condition, seconds):
@@ -78,18 +148,19 @@ class Machine:
             time.sleep(0.5)
         return True
 
-    def alive(self):
-        try:
-            with open(f"{self.folder}/pid") as f:
-                os.kill(int(f.read()), 0)
-            return True
-        except (OSError, ValueError):
-            return False
+    # -- SSH, data port --------------------------------------------------------------------------------------------------------
+
+    def keep_password(self, text):
+        with open(f"{self.folder}/password", "w") as f:
+            f.write(text)
+
+    def password(self):
+        with open(f"{self.folder}/password") as f:
+            return f.read()
 
     def ssh_words(self, *command):
-        self.password = self.password or re.search(r"user admin, password (\w+)", self.console()).group(1)
-        return ["ip", "netns", "exec", self.name, "sshpass", "-p", self.password, "ssh", "-T", "-p", "2222", "-o", "StrictHostKeyChecking=no",
-                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "admin@127.0.0.1", *command]
+        return ["ip", "netns", "exec", self.name, "sshpass", "-p", self.password(), "ssh", "-T", "-p", str(self.ssh_at[1]), "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "admin@" + self.ssh_at[0], *command]
 
     def ssh(self, *command, timeout=300, **more):
         """What a line typed at the box's prompt over SSH does: (exit code, output)."""
@@ -100,6 +171,10 @@ class Machine:
         except subprocess.TimeoutExpired as e:
             return -1, f"no answer in {timeout} s: {e.stdout}"
         return done.returncode, done.stdout.decode(errors="replace")
+
+    def wait_ssh(self, seconds=300):
+        """sshd may come up after the data port."""
+        return self.wait(lambda: self.ssh("show version", timeout=90)[0] == 0, seconds)
 
     def configure_box(self, *lines):
         """Lines of configuration mode, as a script over SSH; it ends at the first that fails."""
@@ -112,42 +187,66 @@ class Machine:
 
     def wait_pong(self, seconds):
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.alive():
             try:
                 if self.redis("ping", timeout=5) == "PONG":
                     return True
             except subprocess.TimeoutExpired:
                 pass
+            self._look_after_firmware()
             time.sleep(0.5)
         return False
 
-    def qmp(self, command):
+    # -- QEMU's monitor --------------------------------------------------------------------------------------------------------
+
+    def qmp(self, command, **arguments):
+        """What it returns; one connection a command."""
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10)
+            s.settimeout(30)
             s.connect(f"{self.folder}/qmp.sock")
             f = s.makefile("rw")
             f.readline()
-            for name in ("qmp_capabilities", command):
-                f.write(json.dumps({"execute": name}) + "\n")
+            for name, words in (("qmp_capabilities", {}), (command, arguments)):
+                f.write(json.dumps({"execute": name, "arguments": words}) + "\n")
                 f.flush()
-                f.readline()
+                answer = {"event": None}
+                while "event" in answer:
+                    answer = json.loads(f.readline())
+                if "error" in answer:
+                    raise RuntimeError(f"{name}: {answer['error']['desc']}")
+            return answer["return"]
 
-    def cut_power(self):
-        """Now, as it is."""
+    def monitor(self, line):
+        return self.qmp("human-monitor-command", **{"command-line": line})
+
+    def freeze(self, layer):
+        """The disk as it is at this moment stays as it is: what is written from now on goes to the file `layer` over it."""
+        self.qmp("blockdev-snapshot-sync", device="disk", **{"snapshot-file": os.path.abspath(layer), "format": "qcow2"})
+
+    def copy_disk(self, to):
+        """What a power cut would leave now, for start_over; the machine goes on."""
+        self.qmp("stop")
         try:
-            self.qmp("quit")
-        except (OSError, ValueError):
-            pass
-        end = time.monotonic() + 20
-        while self.alive() and time.monotonic() < end:
-            time.sleep(0.1)
+            self._run("cp", "--sparse=always", f"{self.folder}/disk", f"{to}.new")
+            self._run("cp", f"{self.folder}/vars", f"{to}.vars")
+            self._run("cp", f"{self.folder}/password", f"{to}.password")
+        finally:
+            self.qmp("cont")
+        os.rename(f"{to}.new", to)
+
+    def hang(self):
+        """Every CPU, where it is, in a loop of one instruction with interrupts off."""
+        path = os.path.abspath(f"{self.folder}/gdb.sock")
+        self.monitor(f"gdbserver unix:{path},server=on,wait=off")
+        debugger = Debugger(path)
+        cpus = debugger.threads()
+        for cpu in cpus:
+            debugger.hang(cpu)
+        debugger.leave()
+        return len(cpus)
 
     def lose_variables(self):
-        """The boot loader's are truncated and then written anew: power fails between. The machine is off."""
+        """The boot loader's are truncated and then written anew: power fails between. The machine is off, its disk a plain file."""
         empty = f"{self.folder}/empty"
         open(empty, "w").close()
         self._run("mcopy", "-n", "-o", "-i", f"{self.folder}/disk@@1M", empty, "::EFI/sluice/grubenv")
-
-    def close(self):
-        self.cut_power()
-        subprocess.run(["ip", "netns", "del", self.name], check=False)

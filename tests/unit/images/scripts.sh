@@ -36,6 +36,7 @@ case "\$*" in *output-format=json*) echo '{"boot_primary": "rootfs.1", "slots": 
 ! grep -qx "\$1 \${2-}" $WORK/rauc-fails
 END
 tool systemctl <<<"echo \"systemctl \$*\" >>$WORK/asked"
+tool chronyc <<<"echo \"chronyc \$*\" >>$WORK/asked"
 tool logger <<<""
 tool sleep <<<"" # a second of the script's is none of the test's
 
@@ -87,6 +88,15 @@ mends() { # GRUB has gone on with the copy; so do we
     grub-editenv "$ENV" set B_TRY=0 && variable B_TRY=0 && variable A_OK=1 && variable "ORDER=B A"
 }
 
+names() { "$SCRIPTS/names"; }
+told() { mkdir -p "$SLUICE_ROOT/run/systemd/netif" && printf '%s\n' OPER_STATE=routable "$@" >"$SLUICE_ROOT/run/systemd/netif/state"; }
+resolv() { grep -v '^#' "$SLUICE_ROOT/run/sluice-names/resolv.conf" | xargs; }
+sources() { xargs <"$SLUICE_ROOT/run/chrony-dhcp/sluice.sources"; }
+told_of_servers() { fresh; told "DNS=10.0.2.3 fd00::3 10.0.2.4#dns.example 10.0.2.5" "NTP=10.0.2.9 time.example"; names
+    [ "$(resolv)" = "nameserver 10.0.2.3 nameserver fd00::3 nameserver 10.0.2.4" ] && [ "$(sources)" = "server 10.0.2.9 iburst server time.example iburst" ] && asked "chronyc reload sources"; }
+told_again() { told_of_servers || return 1; : >"$WORK/asked"; names; [ ! -s "$WORK/asked" ] && told DNS=10.0.3.3 && names && [ "$(resolv)" = "nameserver 10.0.3.3" ] && [ -z "$(sources)" ] && asked "chronyc reload sources"; }
+told_nonsense() { fresh; told 'DNS=10.0.2.3 $(reboot) 1;2' 'NTP=x`y` good'; names; [ "$(resolv)" = "nameserver 10.0.2.3" ] && [ "$(sources)" = "server good iburst" ]; }
+
 check "good: a slot that serves is kept" serves
 check "good: the same when rauc fails" serves_alone
 check "good: loading keys may take long" loads_long
@@ -103,4 +113,7 @@ check "what is no request of ours is none" no_shell
 check "what changes the box is done with control's leave alone, once" no_leave
 check "grub-editenv: those before are kept" keeps_those_before
 check "grub-editenv: a file that is not whole is made of those before" mends
+check "names: servers that DHCP tells of" told_of_servers
+check "names: others later; the same again changes nothing" told_again
+check "names: what is neither address nor name" told_nonsense
 plan

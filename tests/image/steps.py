@@ -1,0 +1,411 @@
+"""steps.py: what tests/run image does, step by step; STEPS at the end is their order. A step gets the run, and the machine it works on."""
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+
+from tap import tap
+
+START = 900  # seconds that a start may take on a machine that does other things, too
+SERVES = r"serves after ([\d.]+) s, slot "
+KEPT = "over a restart"
+ok = tap.ok
+
+
+# -- what is built ---------------------------------------------------------------------------------------------------------------
+
+
+def images_build(run, *words):
+    done = subprocess.run(["images/build", "--programs", run.options.programs, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print("# " + done.stdout.decode().strip().replace("\n", "\n# "))
+    return done.returncode == 0
+
+
+def images_bundle(parts, output, *words):
+    subprocess.run(["images/bundle", "--parts", parts, "--output", output, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def build(run):
+    """The image; bundles of the next version, and of one whose dataplane cannot start."""
+    work = run.work
+    if not ok(images_build(run, "--output", work), "the image is built"):
+        return
+    with open(f"{work}/sluice.spdx.json") as f:
+        listing = json.load(f)
+    names = {p["name"] for p in listing["packages"]}
+    ok({"systemd", "openssh-server", "sluice"} <= names, "SBOM: packages")
+    ok(any(f["fileName"].endswith("/sluice-dataplane") for f in listing["files"]), "SBOM: our programs")
+    for name, words in (("next", ("--version", "0.1.1")), ("broken", ("--version", "0.1.2", "--break-dataplane"))):
+        ok(images_build(run, "--output", f"{work}/{name}", *words), f"parts of a bundle: {name}")
+        images_bundle(f"{work}/{name}", f"{work}/{name}.raucb")
+
+
+def sums(folder):
+    with open(f"{folder}/SHA256SUMS") as f:
+        return f.read()
+
+
+def repeat(run):
+    images_build(run, "--output", f"{run.work}/again", "--fresh-slot")
+    ok(sums(f"{run.work}/again") == sums(run.work), "a second build is the same to the bit", sums(run.work) + sums(f"{run.work}/again"))
+
+
+# -- the first start, and what it has made ------------------------------------------------------------------------------------------
+
+
+def start(run, m):
+    begin = time.monotonic()
+    m.cut_power()
+    m.start("--fresh", medium=True)
+    found = m.wait_console(r"user admin, password (\w{16})", START)
+    if not ok(found, "first start: a password on the console", m.console()):
+        return
+    m.keep_password(found.group(1))
+    if not ok(m.wait_pong(START), "first start: serves, after one restart for the kernel's command line", m.console()):
+        return
+    print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s, with that restart")
+    found = m.wait_console(SERVES + "a", START)
+    if not ok(found, "the slot is marked good", m.console()):
+        return
+    print(f"# marked good {found.group(1)} s after the kernel's start")
+    if ok(m.wait_ssh() and m.redis("set", "kept", KEPT) == "OK" and m.redis("save") == "OK", "SSH with that password; a key is set and saved"):
+        m.copy_disk(run.served)
+
+
+def plan(run, m):
+    code, text = m.ssh("board verify")
+    ok(code == 0 and "BAD" not in text, "board verify over SSH: all as planned", text)
+    ok("worker 0: core 3, node 1" in text or "worker 0: core 2, node 1" in text, "the worker is on the NIC's node", text)
+    code, text = m.ssh("show topology | json")
+    nodes = json.loads(text)["nodes"] if code == 0 else []
+    ok(len(nodes) == 2 and nodes[1]["hugepages"] >= 128, "two nodes; hugepages where the NIC is", text)
+    code, text = m.ssh("board plan")
+    print("# " + text.strip().replace("\n", "\n# "))
+    code, _ = m.ssh("/bin/sh -c id")
+    ok(code != 0, "no shell over SSH")
+
+
+def value(m, name):
+    return m.redis("config", "get", name).splitlines()[-1:]
+
+
+def configuration(run, m):
+    code, text = m.configure_box("set maxmemory-policy allkeys-lru", 'commit comment "from outside"')
+    ok(code == 0 and value(m, "maxmemory-policy") == ["allkeys-lru"], "a commit over SSH runs", text)
+    code, text = m.configure_box("set maxmemory-policy allkeys-lfu", "set maxclients 0", "commit")
+    ok(code == 1 and value(m, "maxmemory-policy") == ["allkeys-lru"], "one with an error changes nothing", text)
+    code, text = m.configure_box("set maxmemory-policy allkeys-random", "commit")
+    changed = value(m, "maxmemory-policy")
+    code, text = m.configure_box("rollback 1", 'commit comment "as before"')
+    ok(code == 0 and changed == ["allkeys-random"] and value(m, "maxmemory-policy") == ["allkeys-lru"], "rollback 1", (changed, text))
+    code, text = m.configure_box("set slowlog-max-len 77", "commit confirmed 1", "run show config slowlog-max-len")
+    ok(code == 0 and re.search(r"slowlog-max-len\s+77", text), "a commit that must be confirmed runs", text)
+    ok(m.wait(lambda: value(m, "slowlog-max-len") == ["128"], 300), "the commit that nobody confirmed is taken back", value(m, "slowlog-max-len"))
+
+
+# Each empties the box.
+CLIENTS = (("redis-py", "/usr/bin/python3", "tests/integration/redis_py.py"),
+           ("redis-py, asyncio", "/usr/bin/python3", "tests/integration/redis_py_async.py"),
+           ("redis-cli", "/usr/bin/python3", "tests/integration/redis_cli.py"),
+           ("ioredis", "tests/integration/node/run", "tests/integration/node/ioredis.js"),
+           ("node-redis", "tests/integration/node/run", "tests/integration/node/node_redis.js"))
+
+
+def data_port(run, m):
+    done = m.inside("redis-benchmark", "-h", m.box, "-t", "set,get", "-n", "2000", "-c", "20", "-q", check=False, stdout=subprocess.PIPE)
+    ok(done.returncode == 0 and b"requests per second" in done.stdout, "redis-benchmark", done.stdout)
+    print("# " + done.stdout.decode().replace("\r", "\n").strip().splitlines()[-1])
+    for name, *words in CLIENTS:
+        done = m.inside(*words, "--host", m.box, "--port", "6379", check=False, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        text = done.stdout.decode(errors="replace")
+        failed = re.findall(r"^not ok.*", text, re.M)
+        ok(done.returncode == 0 and not failed and re.search(r"^1\.\.[1-9]", text, re.M), f"{name}: its whole test from outside",
+           "\n".join(failed) or text)
+
+
+def keep(m):
+    """A key that a restart is to keep; save points are on."""
+    return m.redis("set", "kept", KEPT) == "OK"
+
+
+def kept(m):
+    return m.redis("get", "kept") == KEPT
+
+
+def reboot(m, slot, name):
+    """Over SSH; how many characters the console had said before."""
+    said = len(m.console())
+    code, text = m.ssh("system reboot")
+    if not ok(code == 0 and m.wait_console(SERVES + slot, START, said), name, text + m.console()[said:]):
+        raise RuntimeError("the box does not come back")
+    m.wait_pong(START)
+    m.wait_ssh()
+    return said
+
+
+def restart(run, m):
+    m.configure_box("set maxmemory-policy allkeys-lru", 'commit comment "before a restart"')
+    keep(m)
+    said = reboot(m, "a", "system reboot restarts")
+    ok(kept(m), "a restart keeps keys", m.console()[said:])
+    ok("user admin, password" not in m.console()[said:] and m.ssh("show version")[0] == 0, "the password")
+    code, text = m.ssh("show history")
+    ok(value(m, "maxmemory-policy") == ["allkeys-lru"] and "before a restart" in text, "configuration and its history", text)
+
+
+# -- updates ---------------------------------------------------------------------------------------------------------------------------
+
+
+def install(m, path):
+    with open(path, "rb") as f:
+        return m.ssh("upgrade install -", timeout=900, stdin=f)
+
+
+def refusals(run, m):
+    work = run.work
+    wrong = f"{work}/wrong-key"
+    os.makedirs(wrong, exist_ok=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=somebody else", "-keyout",
+                    f"{wrong}/key.pem", "-out", f"{wrong}/certificate.pem"], check=True, stderr=subprocess.DEVNULL)
+    parts = f"{work}/small"  # they are refused by what they are signed with, and by their manifest
+    os.makedirs(parts, exist_ok=True)
+    shutil.copy(f"{work}/next/release", parts)
+    for name in ("root.img", "boot.img"):
+        with open(f"{parts}/{name}", "wb") as f:
+            f.write(bytes(1 << 20))
+    for name, words, reason in (("signature", ["--signing", wrong], "signature verification failed"),
+                                ("board", ["--compatible", "another-box"], "Compatible mismatch")):
+        path = f"{work}/wrong-{name}.raucb"
+        images_bundle(parts, path, *words)
+        code, text = install(m, path)
+        ok(code == 1 and reason in text, f"a bundle of a wrong {name} is refused, with the reason", text)
+    path = f"{work}/cut.raucb"
+    with open(f"{work}/next.raucb", "rb") as f, open(path, "wb") as to:
+        to.write(f.read(8 << 20))
+    code, text = install(m, path)
+    ok(code == 1 and len(text.strip()) > 0, "a bundle that is cut off is refused", text)
+    print("# " + "\n# ".join(text.strip().splitlines()[-2:]))
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 1 and "nothing that has served" in text, "there is nothing to go back to, yet", text)
+
+
+def upgrade(run, m):
+    keep(m)
+    begin = time.monotonic()
+    code, text = install(m, f"{run.work}/next.raucb")
+    if not ok(code == 0, "a good bundle is installed", text):
+        return
+    print(f"# in {time.monotonic() - begin:.0f} s, upload included")
+    reboot(m, "b", "it starts from slot B")
+    code, text = m.ssh("upgrade status")
+    ok("slot B, version 0.1.1" in text, "and says so", text)
+    ok(kept(m), "the keys are there")
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 0, "upgrade rollback", text)
+    reboot(m, "a", "it starts from slot A")
+    ok(kept(m), "with its keys")
+
+
+def fall_back(run, m):
+    keep(m)
+    code, text = install(m, f"{run.work}/broken.raucb")
+    if not ok(code == 0, "a bundle whose dataplane cannot start is installed", text):
+        return
+    said = len(m.console())
+    m.ssh("system reboot")
+    ok(m.wait_console(r"back to the other slot", START, said), "it is found not to serve", m.console()[said:])
+    ok(m.wait_console(SERVES + "a", START, said), "the box is back in the slot before, by itself", m.console()[said:])
+    ok(m.wait_pong(START) and kept(m), "with its keys")
+    m.wait_ssh()
+    code, text = m.ssh("upgrade rollback")
+    ok(code == 1, "and does not go back to the other by request", text)
+
+
+def variables(run, m):
+    """Power fails while the boot loader's variables are written."""
+    keep(m)
+    m.redis("save")
+    m.cut_power()
+    m.lose_variables()
+    begin = time.monotonic()
+    m.start()
+    good = m.wait_pong(START)
+    print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s")
+    ok(good and kept(m), "power lost, and with it the boot loader's variables: it serves, with its keys", m.console())
+    ok(m.wait_console(SERVES, START), "and is marked good", m.console())
+    m.wait_ssh()
+
+
+# -- power cuts: the disk as it was at moments of one install, each of them booted ---------------------------------------------------------
+
+
+def freeze_while_installing(run, m):
+    """[(seconds since the install began, what it had said, layer of the disk)]; seconds that the install took."""
+    layers, dice = [], random.Random()
+    below = f"{m.folder}/disk"
+    with open(f"{run.work}/next.raucb", "rb") as f, open(f"{m.folder}/install.log", "wb") as log:
+        going = subprocess.Popen(m.ssh_words("upgrade install -"), stdin=f, stdout=log, stderr=subprocess.STDOUT)
+        begin = time.monotonic()
+        took = None
+        try:
+            while took is None or time.monotonic() - begin < took + 2:
+                time.sleep(dice.uniform(0.1, 1.9))  # the moment is what is drawn here, and not a condition
+                if took is None and going.poll() is not None:
+                    took = time.monotonic() - begin
+                above = f"{m.folder}/layer{len(layers)}"
+                at = time.monotonic() - begin
+                m.freeze(above)
+                with open(f"{m.folder}/install.log", errors="replace") as said:
+                    layers.append((at, (said.read().strip().splitlines() or ["nothing"])[-1], below))
+                below = above
+                if at > START:
+                    break
+        finally:
+            going.kill()
+            going.wait()
+    return layers, took, going.returncode
+
+
+def cuts(run, m):
+    """The bundle goes to the slot that does not run: whenever the power fails, from its first byte until it is installed, the one that runs
+    starts again, or the new one, whole. A layer of the disk is what a power cut leaves: all that was written until then."""
+    for name in os.listdir(m.folder):
+        if name.startswith("layer"):
+            os.remove(f"{m.folder}/{name}")
+    m.start_over(run.served)
+    if not ok(m.wait_console(SERVES, START) and m.wait_ssh(), "the box starts", m.console()):
+        return
+    layers, took, code = freeze_while_installing(run, m)
+    m.cut_power()
+    for _, _, path in layers:
+        shutil.copy(f"{run.served}.password", f"{path}.password")
+        shutil.copy(f"{run.served}.vars", f"{path}.vars")
+    m.folder = f"{m.folder}/again"
+    os.makedirs(m.folder, exist_ok=True)
+    if not ok(took is not None and code == 0 and len(layers) >= run.cuts, f"an install with {len(layers)} moments at which power may fail"):
+        return
+    print(f"# an install took {took:.0f} s; power cut at, what it had said, then: slot, seconds to the first PONG")
+    good = 0
+    for at, said, path in sorted(random.sample(layers, run.cuts)):
+        good += boots_after_cut(m, at, said, path)
+    ok(good == run.cuts, f"{run.cuts} power cuts at random moments of an install: the box serves, with its keys", f"{good} did")
+
+
+def boots_after_cut(m, at, said, path):
+    begin = time.monotonic()
+    m.start_over(path)
+    pong = m.wait_pong(START)
+    seconds = time.monotonic() - begin
+    found = m.wait_console(SERVES + "([ab])", START)
+    good = pong and found and kept(m)
+    if found and found.group(2) == "b":
+        m.wait_ssh()
+        good = good and "slot B, version 0.1.1" in m.ssh("upgrade status")[1]
+    print(f"# {at:5.1f} s  {said[:60]:60}  {'slot ' + found.group(2) if found else 'NOTHING'}  {seconds:.0f} s{'' if good else '  BAD'}")
+    if not good:
+        print("# " + m.console()[-1500:].replace("\n", "\n# "))
+    m.cut_power()
+    return bool(good)
+
+
+# -- other machines ----------------------------------------------------------------------------------------------------------------------
+
+
+def nics(run, m):
+    for model in ("e1000e", "vmxnet3"):
+        m.start_over(run.served, "--nic", model)
+        good = m.wait_pong(START)
+        ok(good and kept(m), f"{model} as the data port: the box serves, with its keys", m.console())
+        if good and m.wait_ssh():
+            code, text = m.ssh("board verify")
+            ok(code == 0 and "data port 0000:81:00.0: vfio-pci" in text, f"{model}: bound to vfio-pci", text)
+            done = m.inside("redis-benchmark", "-h", m.box, "-t", "set,get", "-n", "2000", "-c", "20", "-q", check=False, stdout=subprocess.PIPE)
+            ok(done.returncode == 0 and b"requests per second" in done.stdout, f"{model}: redis-benchmark", done.stdout)
+        m.cut_power()
+
+
+def watchdog(run, m):
+    m.start_over(run.served)
+    if not ok(m.wait_console(SERVES, START), "the box starts", m.console()):
+        return
+    said = len(m.console())
+    begin = time.monotonic()
+    ok(m.hang() == 4, "its four CPUs hang, interrupts off")
+    ok(not m.wait_pong(5), "it does not serve")
+    ok(m.wait_console(r"Sluice: slot|BdsDxe|Linux version", START, said), "the watchdog restarts it", m.console()[said:])
+    print(f"# restarted within {time.monotonic() - begin:.0f} s")
+    ok(m.wait_console(SERVES + "a", START, said) and m.wait_pong(START) and kept(m), "it serves again, with its keys", m.console()[said:])
+
+
+def offered(run, m):
+    """A DHCP server on the management port that offers a configuration (option 224), and is name server and time server."""
+    for words in ("tuntap add dev management mode tap", "addr add 10.99.0.1/24 dev management", "link set management up"):
+        m.inside("ip", *words.split())
+    offer = f"{m.folder}/offer"
+    os.makedirs(offer, exist_ok=True)
+    with open(f"{offer}/sluice.conf", "w") as f:
+        f.write(m.conf())
+    words = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--log-dhcp", "--interface=management", "--bind-interfaces",
+             "--dhcp-range=10.99.0.50,10.99.0.50,1h", "--dhcp-leasefile=/dev/null", "--dhcp-option=6,10.99.0.1", "--dhcp-option=42,10.99.0.1",
+             "--dhcp-option-force=224,http://10.99.0.1:8000/sluice.conf", "--address=/#/10.99.0.1"]
+    with open(f"{m.folder}/dnsmasq.log", "w") as log:
+        servers = [subprocess.Popen(["ip", "netns", "exec", m.name, *line], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                   for line in (["dnsmasq", *words], ["python3", "-m", "http.server", "8000", "--bind", "10.99.0.1", "--directory", offer])]
+    try:
+        m.ssh_at = ("10.99.0.50", 22)
+        m.start("--fresh", "--management", "management")
+        found = m.wait_console(r"user admin, password (\w{16})", START)
+        if not ok(found, "first start without a medium", m.console()):
+            return
+        m.keep_password(found.group(1))
+        ok(m.wait_console(r"took sluice.conf from http://10.99.0.1:8000/sluice.conf", START), "the configuration that DHCP offers is taken", m.console())
+        ok(m.wait_console(SERVES + "a", START) and m.wait_pong(60), "the box serves where that says", m.console())
+        ok(m.wait_ssh() and m.ssh("show config link-address")[1].find(m.box) >= 0, "SSH where DHCP has put it")
+
+        def asked():
+            with open(f"{m.folder}/dnsmasq.log") as f:
+                return re.search(r"query\[A+\] \S+ from 10.99.0.50", f.read())
+        ok(m.wait(asked, 300), "names are asked of the name server that DHCP tells of")
+    finally:
+        m.cut_power()
+        for server in servers:
+            server.terminate()
+            server.wait()
+
+
+# -- its end -------------------------------------------------------------------------------------------------------------------------------
+
+
+def factory_reset(run, m):
+    m.configure_box("set maxmemory-policy allkeys-lru", 'commit comment "from outside"')
+    ok(m.ssh("factory-reset keep-network --confirm somebody")[0] == 1, "a factory reset wants the box's name")
+    old, said = m.password(), len(m.console())
+    code, text = m.ssh("factory-reset keep-network --confirm sluice")
+    ok(code == 0, "factory-reset", text)
+    found = m.wait_console(r"user admin, password (\w{16})", START, said)
+    if not ok(found and found.group(1) != old, "it is a first start, with another password", m.console()[said:]):
+        return
+    ok(m.wait_console(SERVES, START, said), "the box serves", m.console()[said:])
+    ok(m.wait(lambda: "DENIED" in m.redis("ping"), 60), "where it did, as one without a password", m.redis("ping"))
+    code, text = m.ssh("show version")
+    ok(code != 0 and "Permission denied" in text, "the old password is none any more", text)
+    m.keep_password(found.group(1))
+    code, text = m.ssh("show history")
+    ok(code == 0 and "from outside" not in text, "nothing is left of the configuration's history", text)
+
+
+# kind: build (no machine), first (makes the disk that others begin with), shared (one machine, one after the other), own (a machine each,
+# which begins with that disk: beside the shared one)
+STEPS = {"build": (build, "build"), "repeat": (repeat, "build"), "start": (start, "first"), "plan": (plan, "shared"),
+         "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
+         "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
+         "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
+         "watchdog": (watchdog, "own"), "nics": (nics, "own"), "offered": (offered, "own"), "cuts": (cuts, "own")}
+
+
+def number(name):
+    """Of its network, one a step."""
+    return 160 + list(STEPS).index(name)
