@@ -19,20 +19,8 @@
 #include <unistd.h>
 
 enum {
-    PENDING_LEAST = 64 << 20,
-    CLIENTS_MOST = 1 << 24,
     RX_BURST = 32,
-    BATCHES_A_ROUND = 16, /* then receive again, so that nobody waits for a long pipeline */
-    TIMERS_EVERY_US = 500,
-    UPKEEP_EVERY_US = 1000,
-    SWEEP_EVERY_US = 100000,
-    SWEEP_SLICE_US = 1000,
-    SWEEP_SLICE = 128,
-    SWEEP_HURRY = 2048,
-    WALL_EVERY_US = 200,
-    IDLE_ROUNDS_BUSY = 4000, /* adaptive policy: empty rounds before the first sleep */
-    IDLE_SLEEP_US = 1000,
-    IDLE_SLEEP_SHARED_US = 50 /* the first one, and all with several workers: a hop may be waiting */
+    BATCHES_A_ROUND = 16 /* then receive again, so that nobody waits for a long pipeline */
 };
 
 /* -- frames
@@ -71,6 +59,55 @@ static enum net_verdict unusual(struct worker *w, enum net_verdict v, struct rte
     return v;
 }
 
+void worker_ready(struct worker *w, struct session *s)
+{
+    if (s->flags & (SESSION_READY | SESSION_STALLED))
+        return;
+    s->flags |= SESSION_READY;
+    s->ready_next = NULL;
+    if (w->ready_last)
+        w->ready_last->ready_next = s;
+    else
+        w->ready_first = s;
+    w->ready_last = s;
+}
+
+/* There is something to read for a session, since this round. */
+static inline void readable(struct worker *w, struct session *s)
+{
+    if (!(s->flags & (SESSION_READY | SESSION_STALLED)) || !s->since)
+        s->since = w->times.now;
+    worker_ready(w, s);
+}
+
+/* News of a session that is readable, and nothing else. */
+static inline void only_readable(struct worker *w, struct session *s)
+{
+    enum { AS_USUAL = SESSION_OPEN | SESSION_READY | SESSION_TLS | SESSION_HOLDS };
+    if (unlikely(!(s->flags & SESSION_OPEN))) /* another segment's news have ended it */
+        return;
+    readable(w, s);
+    if (unlikely(s->flags & ~(uint32_t)AS_USUAL))
+        session_settle(s);
+}
+
+/* TCP takes a burst of segments; whom they make readable is asked for in memory meanwhile. */
+static void segments_in(struct worker *w, struct rte_mbuf **segment, const struct net_packet *packet, unsigned n)
+{
+    struct session *s, *news[RX_BURST];
+    unsigned heard = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct tcp_conn *c = tcp_input_readable(w->tcp, segment[i], &packet[i], w->env.now_us);
+        if (!c || !(s = tcp_user(c)))
+            continue;
+        __builtin_prefetch(s, 1);
+        __builtin_prefetch(&s->client, 1);
+        news[heard++] = s;
+    }
+    for (unsigned i = 0; i < heard; i++)
+        only_readable(w, news[i]);
+}
+
 static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
 {
     struct rte_mbuf *segment[RX_BURST];
@@ -91,22 +128,8 @@ static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
     }
     for (unsigned i = 0; i < segments; i++)
         tcp_prefetch_conn(w->tcp, segment[i]);
-    for (unsigned i = 0; i < segments; i++)
-        tcp_input(w->tcp, segment[i], &packet[i], w->env.now_us);
+    segments_in(w, segment, packet, segments);
     return true;
-}
-
-void worker_ready(struct worker *w, struct session *s)
-{
-    if (s->flags & (SESSION_READY | SESSION_STALLED))
-        return;
-    s->flags |= SESSION_READY;
-    s->ready_next = NULL;
-    if (w->ready_last)
-        w->ready_last->ready_next = s;
-    else
-        w->ready_first = s;
-    w->ready_last = s;
 }
 
 static bool events(struct worker *w)
@@ -133,11 +156,8 @@ static bool events(struct worker *w)
             session_drain(s);
         if (ev & TCP_PEER_CLOSED)
             s->flags |= SESSION_PEER_CLOSED;
-        if (ev & (TCP_READABLE | TCP_OPENED)) {
-            if (!(s->flags & (SESSION_READY | SESSION_STALLED)) || !s->since)
-                s->since = w->times.now;
-            worker_ready(w, s);
-        }
+        if (ev & (TCP_READABLE | TCP_OPENED))
+            readable(w, s);
         session_settle(s);
     }
     return any;
@@ -291,211 +311,8 @@ static bool requests(struct worker *w)
     return true;
 }
 
-/* -- time and upkeep
- * -------------------------------------------------------------------------------------------- */
-
-static void read_clocks(struct worker *w, uint64_t cycles)
-{
-    w->env.now_us = (uint64_t)((double)(cycles - w->epoch_cycles) * w->us_per_cycle);
-    if (w->env.now_us - w->wall_us < WALL_EVERY_US && w->env.now_ms)
-        return;
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    w->wall_us = w->env.now_us;
-    w->env.now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    shard_set_time(w->env.ks->shard[w->id], w->env.now_ms);
-}
-
-/* What all clients of a worker may hold: its part of a quarter of the memory for data. */
-static uint64_t pending_max(const struct worker *w)
-{
-    uint64_t data = w->conf->maxmemory ? w->conf->maxmemory : keyspace_arena_size(w->env.ks);
-    uint64_t part = data / 4 / w->box->workers;
-    return part > PENDING_LEAST ? part : PENDING_LEAST;
-}
-
-static void take_config(struct worker *w, struct config *conf)
-{
-    w->conf = conf;
-    w->generation = conf->generation;
-    w->env.conf = conf;
-    w->env.observers = (w->env.observers & ~(unsigned)OBSERVE_EVENTS) | (conf->notify ? OBSERVE_EVENTS : 0);
-    w->pending_max = w->blocking.bytes_max = pending_max(w);
-    uint64_t clients = config_clients_bytes(conf);
-    w->clients_max = clients ? clients / w->box->workers : UINT64_MAX;
-    session_relieve(w);
-    shard_configure(w->env.ks->shard[w->id], conf);
-    waits_want_events(w->waits, conf->notify != 0);
-    worker_take_filter(w, conf);
-}
-
-static enum tcp_cc_kind congestion_control(const struct config *conf)
-{
-    return conf->tcp_congestion_control == CONGESTION_CUBIC ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
-}
-
-/* A new generation of configuration, if main has published one. */
-static void follow_config(struct worker *w)
-{
-    struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
-    if (conf != w->conf || conf->generation != w->generation) {
-        take_config(w, conf);
-        tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
-        tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
-        tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
-        tcp_set_congestion_control(w->tcp, congestion_control(conf));
-        tcp_set_ecn(w->tcp, conf->tcp_ecn);
-        tcp_set_send_buffer(w->tcp, conf->tcp_send_buffer);
-    }
-    rte_rcu_qsbr_quiescent(w->box->rcu, w->id);
-    /* Behind the report: the tap of the last round is let go by then, and one that was taken away before the
-     * grace period began cannot be found any more. */
-    w->tap = atomic_load_explicit(&w->box->tap, memory_order_acquire);
-}
-
-/* Closes a session that another worker killed, that was idle too long, or whose soft limit has passed. */
-static void sweep_one(struct worker *w, struct session *s)
-{
-    uint64_t idle_ms = w->conf->timeout_s * 1000ull;
-    session_over_limit(s);
-    /* The wall clock may have been set back since. */
-    if (idle_ms && !(s->flags & SESSION_STALLED) && !(s->client.flags & (CLIENT_PUBSUB | CLIENT_MONITOR)) &&
-        w->env.now_ms > s->client.last_ms &&
-        w->env.now_ms - s->client.last_ms > idle_ms) {
-        count_one(w->counters, COUNTER_client_idle_closes);
-        s->flags |= SESSION_BROKEN;
-    }
-    session_settle(s);
-}
-
-/* Closes those that session_relieve has chosen: they stand at the front. */
-static void close_doomed(struct worker *w)
-{
-    for (struct session *s = w->live_sessions, *next; s && w->doomed; s = next) {
-        next = s->live_next;
-        if (s->flags & SESSION_DOOMED)
-            session_settle(s);
-    }
-}
-
-/* A slice of the pass over all sessions: a pass takes a tenth of a second, or a millisecond for every
- * SWEEP_SLICE sessions, so that a million idle ones (seconds a pass) cost the others nothing. A kill, which
- * does not say whom, makes a whole pass of larger slices due at once. */
-static void sweep(struct worker *w)
-{
-    uint64_t now = w->env.now_us;
-    if (atomic_exchange_explicit(&w->kill_pending, false, memory_order_relaxed))
-        w->sweep_hurry = w->sessions;
-    if (w->doomed)
-        close_doomed(w);
-    if (!w->sweep_hurry && now < w->next_sweep_us)
-        return;
-    if (w->id == 0)
-        rates_sample(&w->box->rates, &w->env);
-    if (!w->sweep_at) {
-        w->sweep_at = w->live_sessions;
-        w->next_pass_us = now + SWEEP_EVERY_US;
-        session_relieve(w); /* of those who came, or may be evicted again */
-        worker_gauge_keys(w);
-    }
-    unsigned n = w->sweep_hurry ? SWEEP_HURRY : SWEEP_SLICE;
-    w->sweep_hurry -= n < w->sweep_hurry ? n : w->sweep_hurry;
-    while (w->sweep_at && n--) {
-        struct session *s = w->sweep_at;
-        w->sweep_at = s->live_next;
-        sweep_one(w, s);
-    }
-    w->next_sweep_us = w->sweep_at ? now + SWEEP_SLICE_US : w->next_pass_us;
-}
-
-/* What expires and what is freed in slices. */
-static bool tend_shard(struct worker *w)
-{
-    uint64_t begin = rte_rdtsc();
-    bool more = shard_upkeep(w->env.ks->shard[w->id], 64);
-    latency_note(&w->env, LATENCY_EXPIRE, (uint64_t)((double)(rte_rdtsc() - begin) * w->us_per_cycle));
-    return more;
-}
-
-/* What commands of this worker may do to any shard is shown to snapshots until the last one has ended. */
-static void follow_snapshots(struct worker *w)
-{
-    unsigned observers = w->env.observers & ~(unsigned)OBSERVE_REFUSAL;
-    if (atomic_load_explicit(&w->box->refuses_writes, memory_order_relaxed) ||
-        atomic_load_explicit(&w->box->log_failed, memory_order_relaxed))
-        observers |= OBSERVE_REFUSAL;
-    if (atomic_load_explicit(&w->box->snapshots, memory_order_acquire) == 0)
-        observers &= ~(unsigned)OBSERVE_SNAPSHOT;
-    w->env.observers = observers;
-}
-
-static void upkeep(struct worker *w)
-{
-    uint64_t now = w->env.now_us;
-    if (w->filter_walk)
-        worker_filter_walk(w);
-    if (now >= w->next_timers_us) {
-        tcp_timers(w->tcp, now);
-        w->next_timers_us = now + TIMERS_EVERY_US;
-        if (w->secure.silent.oldest || w->secure.shaking.oldest)
-            secure_tend(w);
-    }
-    if (now >= w->next_net_us) {
-        uint64_t next = net_tick(w->nif, now);
-        w->next_net_us = next < now + 10000 ? next : now + 10000;
-    }
-    if (unlikely(w->box->pubsub[w->id]->gone))
-        pubsub_tidy(w->box->pubsub[w->id]);
-    block_timers(&w->blocking);
-    if (block_rows(w->waits))
-        worker_rows(w);
-    if (now >= w->next_upkeep_us) {
-        bool more = tend_shard(w);
-        uint64_t log = w->log.active ? worker_log_tend(w) : UINT64_MAX;
-        if (w->env.observers & OBSERVE_TRACKING)
-            worker_tend_tracking(w);
-        if (w->env.observers & OBSERVE_MONITOR)
-            worker_tend_monitor(w);
-        w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
-        follow_snapshots(w);
-        if (w->snapshot.active) {
-            uint64_t next = worker_snapshot(w);
-            w->next_upkeep_us = next < UPKEEP_EVERY_US ? now + next : w->next_upkeep_us;
-        }
-        if (log == 0)
-            w->next_upkeep_us = now;
-        if (block_ready(w->waits)) /* keys have expired */
-            worker_serve(w);
-    }
-    worker_served(w);
-    if (unlikely(w->peers.n))
-        peers_round(&w->peers, now);
-    sweep(w);
-}
-
-/* Each sleep is twice as long as the one before: who has just been busy is waiting for an answer, and a whole
- * millisecond more would double the round trip of a near client. */
-static unsigned idle_sleep(const struct worker *w)
-{
-    uint64_t slept = w->idle_rounds - IDLE_ROUNDS_BUSY;
-    unsigned us = slept < 5 ? IDLE_SLEEP_SHARED_US << slept : IDLE_SLEEP_US;
-    return w->box->workers > 1 ? IDLE_SLEEP_SHARED_US : us;
-}
-
-static void idle(struct worker *w)
-{
-    if (w->conf->idle_policy == IDLE_BUSY) {
-        rte_pause();
-        return;
-    }
-    if (w->idle_rounds < IDLE_ROUNDS_BUSY)
-        return;
-    fabric_sleep(w->box->fabric, w->id);
-    rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
-    port_idle(w->queue, idle_sleep(w));
-    rte_rcu_qsbr_thread_online(w->box->rcu, w->id);
-    fabric_wake(w->box->fabric, w->id);
-}
+/* -- the round
+ * ------------------------------------------------------------------------------------------------------- */
 
 void worker_round(struct worker *w, uint64_t start)
 {
@@ -504,8 +321,8 @@ void worker_round(struct worker *w, uint64_t start)
     /* First of all, so that the frames' headers come in while clocks and configuration are read. */
     unsigned n = port_rx(w->queue, frame, RX_BURST);
     wiretime_round(&w->times, start);
-    follow_config(w);
-    read_clocks(w, start);
+    worker_follow_config(w);
+    worker_read_clocks(w, start);
     if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
         worker_follow_pause(w);
     bool busy = receive(w, frame, n);
@@ -514,7 +331,7 @@ void worker_round(struct worker *w, uint64_t start)
     busy |= worker_messages(w);
     if (unlikely(w->turns.jobs))
         busy |= worker_turns(w);
-    upkeep(w);
+    worker_upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
     port_tx_retry(w->queue);
@@ -528,7 +345,7 @@ void worker_round(struct worker *w, uint64_t start)
         count_add(w->counters, COUNTER_busy_cycles, end - start);
     } else {
         w->idle_rounds++;
-        idle(w);
+        worker_idle(w);
         count_add(w->counters, COUNTER_idle_cycles, rte_rdtsc() - start);
     }
 }
@@ -551,144 +368,4 @@ int worker_main(void *arg)
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);
     rte_rcu_qsbr_thread_unregister(w->box->rcu, w->id);
     return 0;
-}
-
-/* -- set-up
- * ----------------------------------------------------------------------------------------------------- */
-
-unsigned worker_clients_max(const struct config *conf)
-{
-    return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
-}
-
-/* The port of all workers, and in the cluster view this worker's own. */
-static bool listens(const struct worker *w)
-{
-    const struct config *conf = w->conf;
-    return (!conf->port || tcp_listen(w->tcp, conf->port)) && (!conf->tls_port || tcp_listen(w->tcp, conf->tls_port)) &&
-           (conf->cluster_view == CLUSTER_VIEW_NONE ||
-                                              tcp_listen(w->tcp, (uint16_t)(conf->cluster_view_port + w->id)));
-}
-
-bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
-{
-    w->id = id;
-    w->box = box;
-    w->conf = atomic_load(&box->conf);
-    w->us_per_cycle = 1e6 / (double)rte_get_tsc_hz();
-    w->epoch_cycles = rte_rdtsc();
-    w->env.ks = box->ks;
-    w->env.self = id;
-    w->env.workers = box->workers;
-    w->env.conf = w->conf;
-    w->env.counters = w->counters;
-    w->env.random = seed | 1;
-    w->env.box = &worker_box_ops;
-    w->env.worker = w;
-    w->env.rates = &box->rates;
-    w->env.pubsub = box->pubsub;
-    w->env.slowlog = box->slowlog;
-    box->slowlog[id] = &w->slowlog;
-    w->env.latency = box->latency;
-    box->latency[id] = &w->latency;
-    w->env.debug = &box->debug;
-    if (!box->scripts)
-        box->scripts = scripts_new();
-    w->env.scripts = box->scripts;
-    if (!box->acl && !(box->acl = acl_new(w->conf, error, size)))
-        return false;
-    w->env.acl = box->acl;
-    w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
-    struct tcp_config tcp = {
-        .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
-        .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
-        .syn_cookies = w->conf->tcp_syn_cookies,
-        .user_timeout_us = w->conf->tcp_user_timeout_ms * 1000ull,
-        .rx_window = w->conf->tcp_receive_buffer,
-        .tx_limit = 256 * 1024,
-        .tx_limit_max = w->conf->tcp_send_buffer,
-        .congestion_control = congestion_control(w->conf),
-        .ecn = w->conf->tcp_ecn,
-        .keepalive_us = w->conf->tcp_keepalive_s * 1000000ull,
-        .chain_frames = net_if_config(w->nif)->chain_frames,
-        .seed = seed,
-        .owns = port_owns,
-        .owns_ctx = w->queue,
-    };
-    resp_reader_init(&w->reader);
-    blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
-    w->waits = shard_waits(box->ks->shard[id]);
-    w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
-    w->serve_job = calloc(1, sizeof *w->serve_job);
-    w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
-    box->pubsub[id] = pubsub_new(id ? box->pubsub[0]->seed : seed);
-    w->env.monitor = monitor_new(&box->monitor, &w->env, &w->due);
-    w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
-    bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
-    bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
-    if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor ||
-        !listens(w)) {
-        snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
-        return false;
-    }
-    w->serve_job->kind = JOB_SERVE;
-    w->blocking.slice = w->turns.slice;
-    take_config(w, w->conf);
-    read_clocks(w, w->epoch_cycles);
-    hotkeys_init(&w->hot, seed, w->env.now_us);
-    w->batch.until_sample = (int)hotkeys_next(&w->hot, w->env.now_us);
-    return true;
-}
-
-/* What a slice does here may be in another worker's shard, and be logged by it. */
-void worker_end(struct worker *w)
-{
-    if (!w->box || !w->turns.run)
-        return;
-    bool told = !w->log.rest_len;
-    w->box->tracking.runner = w->env.tracking;
-    script_end_all(&w->env);
-    turns_end(&w->turns);
-    w->box->tracking.runner = NULL;
-    if (told)
-        worker_log_finish(w);
-}
-
-void worker_free(struct worker *w)
-{
-    peers_end(&w->peers, w->env.now_us);
-    if (w->tcp)
-        tcp_stack_free(w->tcp);
-    session_free_slabs(w);
-    if (w->box) {
-        worker_free_jobs(w);
-        tracking_free(w->env.tracking);
-        monitor_free(w->env.monitor);
-        pubsub_free(w->box->pubsub[w->id]);
-        w->box->pubsub[w->id] = NULL;
-    }
-    script_end_all(&w->env);
-    if (w->turns.run)
-        turns_end(&w->turns);
-    peers_free(&w->peers);
-    turns_free(&w->turns);
-    blocking_free(&w->blocking);
-    slowlog_clear(&w->slowlog);
-    script_host_free(w->env.script_host);
-    script_host_free(w->env.function_host);
-    if (w->box && w->id == 0) {
-        scripts_free(w->box->scripts);
-        w->box->scripts = NULL;
-        acl_free(w->box->acl);
-        w->box->acl = NULL;
-    }
-    secure_free(w);
-    worker_log_free(w);
-    batch_begin(&w->batch);
-    free(w->batch.big);
-    resp_reader_reset(&w->reader);
-    for (struct out_chunk *c = w->free_chunks, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
 }

@@ -234,6 +234,16 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, const struct request *rq);
 /* The session waits for the job's reply. */
 void worker_expects(struct worker *w, struct session *s, struct job *j);
+/* worker_upkeep.c: now_us from the TSC, and the wall clock now and then. */
+void worker_read_clocks(struct worker *w, uint64_t cycles);
+/* A generation of configuration; a new one, if main has published it. */
+void worker_take_config(struct worker *w, struct config *conf);
+void worker_follow_config(struct worker *w);
+enum tcp_cc_kind worker_congestion_control(const struct config *conf);
+/* What is due by now: timers, slices of what the shard has to tidy, sessions to be closed. */
+void worker_upkeep(struct worker *w);
+/* A round had nothing to do: waits, or sleeps, as the idle policy says. */
+void worker_idle(struct worker *w);
 /* worker_hop.c: the batch's request at work is for another worker's shard: it goes there, together with those behind it
  * that can. As worker_defer(). */
 bool worker_hop(struct worker *w, struct session *s, const struct request *rq);

@@ -4,6 +4,8 @@
 #include "base/endpoint.h"
 #include "base/slice.h"
 
+#include <assert.h>
+
 struct acl_user;
 struct command;
 struct effects;
@@ -48,24 +50,28 @@ struct client_measure { /* what a client holds at a moment; output_list: chunks 
 };
 
 struct client {
+    /* What every request touches: one cache line. */
     uint64_t id;
     uint32_t flags;
     uint16_t db;
     uint8_t proto; /* 2 or 3 */
     uint8_t worker;
+    uint64_t last_ms; /* wall clock, as created_ms */
+    const struct command *last_command;
+    struct acl_user *user; /* held (command/acl.h); NULL: the default user */
+    uint64_t commands, bytes_in, bytes_out;
+
     struct endpoint peer, local;
     char *name, *lib_name, *lib_ver; /* heap or NULL; freed by client_release */
-    uint64_t created_ms, last_ms;    /* wall clock */
-    const struct command *last_command;
-    struct acl_user *user;           /* held (command/acl.h); NULL: the default user */
+    uint64_t created_ms;
     struct acl_user *certified;      /* held: whom the client's certificate makes it, or NULL */
     struct transaction *transaction; /* of MULTI and WATCH (command/transaction.h), or NULL */
     struct subscriber *subscriber;   /* of Pub/Sub (command/pubsub.h), or NULL */
     struct tracker *tracker;         /* of client-side caching (command/tracking.h), or NULL */
     const struct client_measure *measured; /* set when it is asked for (CLIENT LIST), until the next one is; or NULL */
     struct effects *effects; /* the record of the log that its command is a part of (command/effects.h), or NULL */
-    uint64_t commands, bytes_in, bytes_out;
 };
+static_assert(offsetof(struct client, peer) == 64, "what every request touches is one cache line");
 
 /* All zero if nobody has measured it. */
 struct client_measure client_measured(const struct client *c);

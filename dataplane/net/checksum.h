@@ -8,6 +8,29 @@ struct rte_mbuf;
 /* Adds len bytes to sum. A part of odd length may only be the last. */
 uint64_t checksum_add(uint64_t sum, const void *data, size_t len);
 
+/* The sum of 20 bytes: of an IPv4 header without options. */
+static inline uint64_t checksum_ipv4_header(const void *header)
+{
+    uint64_t a, b;
+    uint32_t c;
+    memcpy(&a, header, 8);
+    memcpy(&b, (const uint8_t *)header + 8, 8);
+    memcpy(&c, (const uint8_t *)header + 16, 4);
+    return (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c;
+}
+
+/* The sum of 32 bytes: two addresses that lie side by side. */
+static inline uint64_t checksum_addresses(const struct ip_addr *two)
+{
+    uint64_t w[4], low = 0, high = 0;
+    memcpy(w, two, sizeof w);
+    for (unsigned i = 0; i < 4; i++) {
+        low += w[i] & 0xffffffff;
+        high += w[i] >> 32;
+    }
+    return low + high;
+}
+
 /* Adds len bytes from offset off of a frame, single segment or chained. The frame must hold them. */
 uint64_t checksum_add_frame(uint64_t sum, const struct rte_mbuf *m, uint32_t off, uint32_t len);
 

@@ -1,5 +1,5 @@
 /* ethernet.c: Ethernet II frames, IEEE 802.1Q tags; the entry of every received frame. */
-#include "net/internal.h"
+#include "net/plain.h"
 
 enum { ETHERNET = RTE_ETHER_HDR_LEN, TAG = RTE_VLAN_HLEN, VID_MASK = 0xfff };
 
@@ -77,6 +77,8 @@ enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_pack
         if (!pull_headers(m) || !restore_tag(m))
             return net_drop(n, m, COUNTER_net_drop_truncated);
     }
+    if (likely(plain_input(n, m, out)))
+        return NET_TCP;
     struct frame f = {.m = m, .p = rte_pktmbuf_mtod(m, uint8_t *), .len = m->data_len, .now = now_us};
     if (f.len < ETHERNET + TAG)
         return net_drop(n, m, COUNTER_net_drop_truncated);

@@ -108,10 +108,21 @@ struct mld {
 
 struct fragments;
 
+/* What nearly every frame has in common, in the order in which it stands there (plain.h). */
+struct plain {
+    uint64_t mac;        /* ours, in the low 48 bits as it is read */
+    uint32_t address;    /* ours, IPv4, in network order */
+    bool possible;       /* there is one, and no VLAN */
+    uint8_t index;       /* which address it is */
+    uint8_t sources;
+    uint32_t source[2 * NET_ADDRESSES]; /* that are to be looked at: our addresses, directed broadcasts */
+};
+
 struct net_if {
     struct net_config conf;
     struct local_address address[NET_ADDRESSES + 1]; /* with the IPv6 link-local address */
     unsigned addresses;
+    struct plain plain;
     struct rte_mempool *pool;
     struct wire wire;
     struct counters *counters;

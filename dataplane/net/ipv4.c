@@ -1,7 +1,7 @@
 /* ipv4.c: IPv4 packets: RFC 791, RFC 1122 (3.2.1), options by RFC 7126. */
-#include "net/internal.h"
+#include "net/plain.h"
 
-enum { HEADER = sizeof(struct rte_ipv4_hdr), PLAIN = 0x45, FRAGMENT_BITS = 0x3fff };
+enum { HEADER = sizeof(struct rte_ipv4_hdr), PLAIN = 0x45, FRAGMENT_BITS = PLAIN_FRAGMENT_BITS };
 
 enum option { OPTION_END = 0, OPTION_NOP = 1, OPTION_LSRR = 131, OPTION_SSRR = 137 };
 
@@ -25,13 +25,6 @@ static bool checksum_ok(const struct rte_mbuf *m, const uint8_t *p, unsigned len
 {
     return (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD ||
            checksum_finish(checksum_add(0, p, len)) == 0;
-}
-
-/* RX_L4_CKSUM_NONE: the sender on this machine has left the field to its NIC; the bytes never left memory. */
-static bool l4_checksum_known(const struct rte_mbuf *m)
-{
-    uint64_t flags = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-    return flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD || flags == RTE_MBUF_F_RX_L4_CKSUM_NONE;
 }
 
 static enum net_verdict other_protocol(struct net_if *n, struct frame *f, uint8_t protocol)

@@ -72,6 +72,7 @@ struct net_packet { /* what TCP needs to know of the packet it gets; the mbuf's 
     uint8_t ecn;     /* the two ECN bits */
     uint8_t ttl;
     bool checksum_ok; /* the port has verified the TCP checksum already */
+    uint32_t flow;    /* TCP's own note (tcp_prefetch); 0: none */
 };
 
 /* Takes a frame (single segment or chained). Bad IP checksums, lengths, options and addresses end here. Of a

@@ -27,6 +27,27 @@ static void set_addresses(struct net_if *n)
         address_start(n, &n->address[i]);
 }
 
+/* What plain.h compares with. */
+static void set_plain(struct net_if *n)
+{
+    struct plain *p = &n->plain;
+    memcpy(&p->mac, n->conf.mac, sizeof n->conf.mac);
+    for (unsigned i = 0; i < n->addresses; i++) {
+        const struct local_address *a = &n->address[i];
+        uint32_t ip;
+        if (a->v6)
+            continue;
+        memcpy(&ip, a->ip.b + 12, sizeof ip);
+        if (!p->possible) {
+            p->possible = n->conf.vlan == 0;
+            p->address = ip;
+            p->index = (uint8_t)i;
+        }
+        p->source[p->sources++] = ip;
+        p->source[p->sources++] = a->bits < 32 ? ip | rte_cpu_to_be_32(UINT32_MAX >> a->bits) : ip;
+    }
+}
+
 struct net_if *net_if_new(const struct net_config *conf, struct rte_mempool *pool, const struct wire *wire,
                           struct counters *counters)
 {
@@ -39,6 +60,7 @@ struct net_if *net_if_new(const struct net_config *conf, struct rte_mempool *poo
     n->counters = counters;
     n->random = conf->seed;
     set_addresses(n);
+    set_plain(n);
     mld_start(n);
     if (!routes_init(n) || !neighbours_init(n) || !paths_init(n) || !fragments_init(n)) {
         net_if_free(n);

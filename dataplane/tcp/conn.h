@@ -342,6 +342,13 @@ const char *tcp_state_name(enum tcp_state s);
 /* -- flow.c: the flow table: open addressing, eight slots a cache line */
 bool tcp_flow_new(struct tcp_stack *s);
 struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash);
+/* The same, if it stands where it is looked for first, as nearly all do. */
+static inline struct tcp_conn *tcp_flow_at(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash)
+{
+    const struct tcp_flow_slot *slot = &s->flows[hash & s->flow_mask];
+    struct tcp_conn *c = slot->conn && slot->hash == hash ? &s->conns[slot->conn - 1] : NULL;
+    return likely(c && tcp_tuple_equal(&c->tuple, t)) ? c : tcp_flow_find(s, t, hash);
+}
 void tcp_flow_add(struct tcp_conn *c);
 void tcp_flow_remove(struct tcp_conn *c);
 
@@ -395,7 +402,13 @@ void tcp_receive(struct tcp_conn *c, struct rte_mbuf *m, uint32_t skip, uint32_t
 void tcp_receive_drop(struct tcp_conn *c); /* frees everything received */
 unsigned tcp_receive_ranges(const struct tcp_conn *c, struct tcp_range *out, unsigned n);
 bool tcp_receive_append(struct tcp_conn *c, struct rte_mbuf *m); /* in order, trimmed; false: no memory */
-uint32_t tcp_receive_window(const struct tcp_conn *c);           /* bytes free */
+/* Bytes free. */
+static inline uint32_t tcp_receive_window(const struct tcp_conn *c)
+{
+    uint32_t most = (uint32_t)UINT16_MAX << c->rcv_wscale;
+    uint32_t size = c->stack->conf.rx_window < most ? c->stack->conf.rx_window : most;
+    return c->rx_unread < size ? size - c->rx_unread : 0;
+}
 
 /* -- queue.c: the send queue */
 void tcp_queue_fin(struct tcp_conn *c);

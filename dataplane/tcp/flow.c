@@ -21,24 +21,13 @@ bool tcp_flow_new(struct tcp_stack *s)
     return s->flows != NULL;
 }
 
-static bool same_tuple(const struct tcp_tuple *a, const struct tcp_tuple *b)
-{
-    uint64_t x[4], y[4];
-    uint32_t p, q;
-    memcpy(x, a, sizeof x);
-    memcpy(y, b, sizeof y);
-    memcpy(&p, &a->local_port, sizeof p);
-    memcpy(&q, &b->local_port, sizeof q);
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (p ^ q)) == 0;
-}
-
 struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash)
 {
     for (uint32_t i = hash & s->flow_mask; s->flows[i].conn; i = (i + 1) & s->flow_mask) {
         if (s->flows[i].hash != hash)
             continue;
         struct tcp_conn *c = &s->conns[s->flows[i].conn - 1];
-        if (likely(same_tuple(&c->tuple, t)))
+        if (likely(tcp_tuple_equal(&c->tuple, t)))
             return c;
     }
     return NULL;
@@ -87,14 +76,14 @@ static void prefetch_frame(struct tcp_stack *s, struct tcp_conn *next)
     *at = next;
 }
 
-void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p)
+void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, struct net_packet *p)
 {
     m->hash.usr = 0;
     if (unlikely(rte_pktmbuf_data_len(m) < p->l4_off + 4u))
         return;
     const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
     struct tcp_tuple t = {p->dst, p->src, get16(h + 2), get16(h)};
-    m->hash.usr = tcp_flow_hash(&s->secret, &t);
+    m->hash.usr = p->flow = tcp_flow_hash(&s->secret, &t);
     __builtin_prefetch(&s->flows[m->hash.usr & s->flow_mask]);
 }
 

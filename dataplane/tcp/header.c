@@ -11,7 +11,6 @@ enum {
     KIND_SACK = 5,
     KIND_TS = 8
 };
-enum { NOP_NOP_TS_10 = 0x0101080a };
 
 static void read_sack(const uint8_t *value, unsigned len, struct tcp_segment *out)
 {
@@ -61,32 +60,9 @@ static enum tcp_parse read_options(const uint8_t *p, const uint8_t *end, struct 
     return TCP_PARSED;
 }
 
-enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, struct tcp_segment *out)
+enum tcp_parse tcp_header_options(const uint8_t *h, struct tcp_segment *out)
 {
-    if (have < TCP_HEADER)
-        return TCP_TRUNCATED;
-    unsigned header = (h[12] >> 4) * 4u;
-    if (header < TCP_HEADER || header > have)
-        return TCP_TRUNCATED;
-    out->src_port = get16(h);
-    out->dst_port = get16(h + 2);
-    out->seq = get32(h + 4);
-    out->ack = get32(h + 8);
-    out->flags = h[13];
-    out->window = get16(h + 14);
-    out->header = (uint8_t)header;
-    out->options = 0;
-    out->sacks = 0;
-    out->ts_val = 0;
-    if (header == TCP_HEADER)
-        return TCP_PARSED;
-    if (header == TCP_HEADER + TCP_TS_SPACE && get32(h + TCP_HEADER) == NOP_NOP_TS_10) {
-        out->ts_val = get32(h + 24);
-        out->ts_ecr = get32(h + 28);
-        out->options = TCP_OPT_TS;
-        return TCP_PARSED;
-    }
-    return read_options(h + TCP_HEADER, h + header, out);
+    return read_options(h + TCP_HEADER, h + out->header, out);
 }
 
 static uint8_t *write_sack(uint8_t *p, const uint8_t *limit, const struct tcp_segment *seg)
@@ -123,7 +99,7 @@ unsigned tcp_header_write(uint8_t *h, const struct tcp_segment *seg)
         p += sizeof pair;
     }
     if (seg->options & TCP_OPT_TS) {
-        put32(p, NOP_NOP_TS_10);
+        put32(p, TCP_NOP_NOP_TS);
         put32(p + 4, seg->ts_val);
         put32(p + 8, seg->ts_ecr);
         p += TCP_TS_SPACE;

@@ -21,7 +21,8 @@ enum {
     TCP_HEADER_MAX = 60, /* data offset 15 */
     TCP_TS_SPACE = 12,   /* two NOPs and the timestamp option, as everyone sends it */
     TCP_SACK_BLOCKS = 4,
-    TCP_WSCALE_MAX = 14 /* RFC 7323 section 2.3 */
+    TCP_WSCALE_MAX = 14, /* RFC 7323 section 2.3 */
+    TCP_NOP_NOP_TS = 0x0101080a /* what stands before a timestamp so sent */
 };
 
 /* Which options a segment carries. */
@@ -54,11 +55,6 @@ struct tcp_segment { /* host byte order */
 
 enum tcp_parse { TCP_PARSED, TCP_TRUNCATED, TCP_BAD_OPTIONS };
 
-/* Reads the header at h. have: bytes that may be read, at least the whole header if the segment is sound. An
- * option that runs over the end or is shorter than its own two bytes is TCP_BAD_OPTIONS; a known option of a
- * wrong length is skipped, as if unknown (RFC 9293 MUST-6, MUST-7). out is defined only for TCP_PARSED. */
-enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, struct tcp_segment *out);
-
 /* Writes header and options of seg at h (TCP_HEADER_MAX bytes of room) with a zero checksum; as many SACK
  * blocks as fit. Returns the header's length, a multiple of four. seg->header and seg->payload are not read.
  */
@@ -88,4 +84,37 @@ static inline void put32(uint8_t *p, uint32_t v)
 {
     v = __builtin_bswap32(v);
     memcpy(p, &v, sizeof v);
+}
+
+/* The options of a header whose other fields stand in out. */
+enum tcp_parse tcp_header_options(const uint8_t *h, struct tcp_segment *out);
+
+/* Reads the header at h. have: bytes that may be read, at least the whole header if the segment is sound. An
+ * option that runs over the end or is shorter than its own two bytes is TCP_BAD_OPTIONS; a known option of a
+ * wrong length is skipped, as if unknown (RFC 9293 MUST-6, MUST-7). out is defined only for TCP_PARSED. */
+static inline enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, struct tcp_segment *out)
+{
+    if (have < TCP_HEADER)
+        return TCP_TRUNCATED;
+    unsigned header = (h[12] >> 4) * 4u;
+    if (header < TCP_HEADER || header > have)
+        return TCP_TRUNCATED;
+    out->src_port = get16(h);
+    out->dst_port = get16(h + 2);
+    out->seq = get32(h + 4);
+    out->ack = get32(h + 8);
+    out->flags = h[13];
+    out->window = get16(h + 14);
+    out->header = (uint8_t)header;
+    out->options = 0;
+    out->sacks = 0;
+    out->ts_val = 0;
+    if (header == TCP_HEADER)
+        return TCP_PARSED;
+    if (header != TCP_HEADER + TCP_TS_SPACE || get32(h + TCP_HEADER) != TCP_NOP_NOP_TS)
+        return tcp_header_options(h, out);
+    out->ts_val = get32(h + 24);
+    out->ts_ecr = get32(h + 28);
+    out->options = TCP_OPT_TS;
+    return TCP_PARSED;
 }

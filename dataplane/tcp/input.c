@@ -20,7 +20,7 @@
 static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
 {
     static_assert(offsetof(struct net_packet, dst) == sizeof(struct ip_addr), "addresses lie side by side");
-    uint64_t sum = checksum_add(0, &p->src, 2 * sizeof(struct ip_addr));
+    uint64_t sum = checksum_addresses(&p->src);
     sum = checksum_u16(checksum_u16(sum, IPPROTO_TCP), p->l4_len);
     sum = m->nb_segs == 1 ? checksum_add(sum, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off), p->l4_len)
                           : checksum_add_frame(sum, m, p->l4_off, p->l4_len);
@@ -80,9 +80,11 @@ static inline unsigned segments_in(const struct tcp_conn *c, const struct tcp_se
     return 1u + (seg->payload > c->mss);
 }
 
-static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
+/* True: there is something new to read. */
+static inline bool fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
 {
+    bool news = false;
     uint32_t window = (uint32_t)seg->window << c->snd_wscale;
     if (window > c->snd_wnd && window > c->snd_wnd_max)
         c->snd_wnd_max = window;
@@ -105,7 +107,7 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
         }
         if (likely(c->rcv_nxt != before)) {
             c->unacked_in = (uint16_t)(c->unacked_in + segments_in(c, seg));
-            tcp_raise(c, TCP_READABLE);
+            news = true;
         }
         tcp_round_add(c);
     } else {
@@ -113,6 +115,7 @@ static inline void fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
     }
     if (c->tx_send)
         tcp_output(c, now_us);
+    return news;
 }
 
 /* -- SYN_SENT: RFC 9293 section 3.10.7.3. The frame is the caller's. */
@@ -139,6 +142,7 @@ static void handshake_rtt(struct tcp_conn *c, const struct tcp_segment *seg, uin
 static void opened(struct tcp_conn *c, const struct tcp_segment *seg, uint64_t now_us)
 {
     handshake_rtt(c, seg, now_us);
+    net_path_confirm(c->stack->nif, c->path, now_us); /* our SYN or SYN-ACK has arrived: RFC 4861 section 7.3.1 */
     c->rexmit_at = 0;
     c->backoff = c->retries = 0;
     tcp_set_state(c, TCP_STATE_ESTABLISHED);
@@ -409,28 +413,52 @@ static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segmen
     rte_pktmbuf_free(m);
 }
 
-void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us)
+/* A segment of no connection, or one that was not predicted. */
+static __attribute__((noinline)) void other_input(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m,
+                                                  const struct tcp_tuple *t, struct tcp_segment *seg,
+                                                  const struct net_packet *p, uint64_t now_us)
+{
+    if (!c)
+        c = tcp_listen_input(s, t, seg, now_us);
+    seg->ecn = p->ecn;
+    if (c)
+        slow_input(c, m, seg, p->l4_off + (uint32_t)seg->header, now_us);
+    else
+        rte_pktmbuf_free(m);
+}
+
+/* Is that all its user has to hear? */
+static inline bool only_readable(const struct tcp_conn *c)
+{
+    return !(c->flags & (CONN_IN_READY | CONN_ACTIVE)) && (c->flags & CONN_ANNOUNCED);
+}
+
+struct tcp_conn *tcp_input_readable(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p,
+                                    uint64_t now_us)
 {
     struct tcp_segment seg;
     if (unlikely(!parse(s, m, p, &seg))) {
         rte_pktmbuf_free(m);
-        return;
+        return NULL;
     }
     struct tcp_tuple t = {p->dst, p->src, seg.dst_port, seg.src_port};
-    struct tcp_conn *c = tcp_flow_find(s, &t, tcp_flow_hash(&s->secret, &t));
+    struct tcp_conn *c = tcp_flow_at(s, &t, p->flow ? p->flow : tcp_flow_hash(&s->secret, &t));
     count_one(s->counters, COUNTER_tcp_segments_in);
-    uint32_t skip = p->l4_off + (uint32_t)seg.header;
-    if (unlikely(!c)) {
-        c = tcp_listen_input(s, &t, &seg, now_us);
-        seg.ecn = p->ecn;
-        if (c)
-            slow_input(c, m, &seg, skip, now_us);
-        else
-            rte_pktmbuf_free(m);
-    } else if (likely(predicted(c, &seg) && p->ecn != ECN_CE)) {
-        fast_input(c, m, &seg, skip, now_us);
-    } else {
-        seg.ecn = p->ecn;
-        slow_input(c, m, &seg, skip, now_us);
+    if (unlikely(!c || !predicted(c, &seg) || p->ecn == ECN_CE)) {
+        other_input(s, c, m, &t, &seg, p, now_us);
+        return NULL;
     }
+    if (!fast_input(c, m, &seg, p->l4_off + (uint32_t)seg.header, now_us))
+        return NULL;
+    if (likely(only_readable(c)))
+        return c;
+    tcp_raise(c, TCP_READABLE);
+    return NULL;
+}
+
+void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us)
+{
+    struct tcp_conn *c = tcp_input_readable(s, m, p, now_us);
+    if (c)
+        tcp_raise(c, TCP_READABLE);
 }

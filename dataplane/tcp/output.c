@@ -230,7 +230,7 @@ static bool send_frames(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf 
     put16(h + 14, announce_window(c));
     put32(h + 16, 0);
     if (c->flags & CONN_TS) {
-        put32(h + 20, 0x0101080a);
+        put32(h + 20, TCP_NOP_NOP_TS);
         put32(h + 24, timestamp(c, now_us));
         put32(h + 28, c->ts_recent);
     }

@@ -243,13 +243,6 @@ unsigned tcp_receive_ranges(const struct tcp_conn *c, struct tcp_range *out, uns
     return count;
 }
 
-uint32_t tcp_receive_window(const struct tcp_conn *c)
-{
-    uint32_t most = (uint32_t)UINT16_MAX << c->rcv_wscale;
-    uint32_t size = c->stack->conf.rx_window < most ? c->stack->conf.rx_window : most;
-    return c->rx_unread < size ? size - c->rx_unread : 0;
-}
-
 /* -- what the user calls */
 
 struct slice tcp_rx_peek(const struct tcp_conn *c, size_t offset)
@@ -257,6 +250,8 @@ struct slice tcp_rx_peek(const struct tcp_conn *c, size_t offset)
     struct tcp_stack *s = c->stack;
     const struct rte_mbuf *m = c->rx_head;
     size_t start = 0;
+    if (m && offset < m->data_len)
+        return (struct slice){rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), m->data_len - offset};
     if (s->peeked.conn == c && offset >= s->peeked.start) {
         m = s->peeked.frame;
         start = s->peeked.start;

@@ -8,6 +8,17 @@ struct tcp_tuple { /* one side of the conversation as we see it; no padding, com
     uint16_t local_port, remote_port;
 };
 
+static inline bool tcp_tuple_equal(const struct tcp_tuple *a, const struct tcp_tuple *b)
+{
+    uint64_t x[4], y[4];
+    uint32_t p, q;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    memcpy(&p, &a->local_port, sizeof p);
+    memcpy(&q, &b->local_port, sizeof q);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (p ^ q)) == 0;
+}
+
 struct tcp_secret {
     uint64_t k0, k1;
 };

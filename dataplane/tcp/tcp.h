@@ -69,9 +69,13 @@ struct tcp_conn *tcp_connect(struct tcp_stack *s, const struct endpoint *local, 
 /* A segment from net_input: consumes m. Every fault ends in a counter. Over a burst, first tcp_prefetch for
  * each (asks for its place in the flow table), then tcp_prefetch_conn for each (asks for its connection),
  * then input. Both may be left out. */
-void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p);
+void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, struct net_packet *p);
 void tcp_prefetch_conn(struct tcp_stack *s, const struct rte_mbuf *m);
 void tcp_input(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p, uint64_t now_us);
+/* The same, but if the only news is that a connection that others have opened is readable, it is returned: that is no
+ * event then. NULL: whatever there is to tell comes from tcp_next_event. */
+struct tcp_conn *tcp_input_readable(struct tcp_stack *s, struct rte_mbuf *m, const struct net_packet *p,
+                                    uint64_t now_us);
 
 /* What a router or host says of a segment of ours (NET_TCP_ERROR of net_input). */
 void tcp_icmp_error(struct tcp_stack *s, const struct net_error *e, uint64_t now_us);

@@ -11,7 +11,7 @@ STAGES = [
     ("timers", r"", r"dataplane/tcp/(timers|wheel)\.c"),
     ("TCP in", r"", r"dataplane/tcp/"),
     ("parse", r"", r"dataplane/resp/"),
-    ("parse", r"parse|query|args", r"dataplane/session\.c"),
+    ("parse", r"parse|query|args|row", r"dataplane/session_in\.c"),
     ("store", r"", r"dataplane/store/"),
     ("execute", r"", r"dataplane/command/"),
     ("session, replies", r"", r"dataplane/session"),

@@ -124,7 +124,7 @@ static void open_all(struct tcp_stack *s, struct rte_mempool *pool, unsigned n)
 }
 
 /* One round of a worker over a burst that has arrived. */
-static void round_of(struct tcp_stack *s, struct rte_mbuf **m, const struct net_packet *p, uint64_t now)
+static void round_of(struct tcp_stack *s, struct rte_mbuf **m, struct net_packet *p, uint64_t now)
 {
     unsigned events;
     for (unsigned i = 0; i < BURST; i++)

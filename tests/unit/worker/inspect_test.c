@@ -180,7 +180,7 @@ static void test_neighbours_and_routes(void)
     rig_start(&rig, two, NULL);
     rig_connect(&rig, 0);
     CU_ASSERT_TRUE(ask("neighbors"));
-    CU_ASSERT_TRUE(says("{\"address\":\"10.0.0.1\",\"mac\":\"02:00:00:00:00:03\",\"state\":\"delay\","));
+    CU_ASSERT_TRUE(says("{\"address\":\"10.0.0.1\",\"mac\":\"02:00:00:00:00:03\",\"state\":\"reachable\","));
     CU_ASSERT_TRUE(ask("routes"));
     CU_ASSERT_TRUE(says("{\"kind\":\"connected\",\"destination\":\"10.0.0.0/24\"}"));
     CU_ASSERT_TRUE(ask("addresses"));
