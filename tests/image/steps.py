@@ -301,12 +301,12 @@ def boots_after_cut(m, at, said, path):
     m.start_over(path)
     pong = m.wait_pong(START)
     seconds = time.monotonic() - begin
-    found = m.wait_console(SERVES + "([ab])", START)
-    good = pong and found and kept(m)
-    if found and found.group(2) == "b":
+    slots = re.findall(r"Sluice: slot ([AB])", m.console())  # the boot loader's word
+    good = pong and slots and kept(m)
+    if slots and slots[-1] == "B":
         m.wait_ssh()
         good = good and "slot B, version 0.1.1" in m.ssh("upgrade status")[1]
-    print(f"# {at:5.1f} s  {said[:60]:60}  {'slot ' + found.group(2) if found else 'NOTHING'}  {seconds:.0f} s{'' if good else '  BAD'}")
+    print(f"# {at:5.1f} s  {said[:60]:60}  slot {slots[-1] if slots else 'NONE'}  {seconds:.0f} s{'' if good else '  BAD'}")
     if not good:
         print("# " + m.console()[-1500:].replace("\n", "\n# "))
     m.cut_power()
