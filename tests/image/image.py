@@ -28,13 +28,13 @@ class Run:
         self.box = None
         self.served = f"{self.work}/served-{key}"
 
-    def machine(self, name, number):
-        return Machine(f"{self.work}/{name}", f"{self.work}/sluice.img", number)
+    def machine(self, name):
+        return Machine(f"{self.work}/{name}", f"{self.work}/sluice.img")
 
     def shared(self):
         """The machine of the steps that go on where others have ended; alone, a step goes on behind the first start."""
         if not self.box:
-            self.box = self.machine("box", 157)
+            self.box = self.machine("box")
         if not self.box.alive():
             subprocess.run(["cp", "--sparse=always", self.served, f"{self.box.folder}/disk"], check=True)
             subprocess.run(["cp", f"{self.served}.vars", f"{self.box.folder}/vars"], check=True)
@@ -60,10 +60,10 @@ class Run:
                 said = len(machine.console())
                 function(self, machine)
             elif kind == "first":
-                self.box = machine = self.box or self.machine("box", 157)
+                self.box = machine = self.box or self.machine("box")
                 function(self, machine)
             elif kind == "own":
-                machine = self.machine(name, steps.number(name))
+                machine = self.machine(name)
                 try:
                     function(self, machine)
                 finally:
@@ -106,13 +106,13 @@ def digest(paths):
 
 def key_of(work):
     """What a served disk depends on: the image, how it is started, and with what configuration."""
-    return digest([f"{work}/root.img", f"{work}/boot.img", "images/run", "images/boot/grub.cfg", f"{HERE}/machine.py"])
+    return digest([f"{work}/root.img", f"{work}/boot.img", "images/run", f"{HERE}/machine.py"])
 
 
 def beside(options, names):
     """Those steps, in a process of their own; its lines are told when it ends."""
     log = open(f"{options.work}/logs/beside.tap", "w")
-    return subprocess.Popen([sys.executable, os.path.abspath(__file__), "--work", options.work, "--cuts", str(options.cuts), "--no-build", *names],
+    return subprocess.Popen([sys.executable, "-u", os.path.abspath(__file__), "--work", options.work, "--cuts", str(options.cuts), "--no-build", *names],
                             stdout=log, stdin=subprocess.DEVNULL)
 
 

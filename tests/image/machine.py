@@ -1,4 +1,7 @@
-"""machine.py: a box in QEMU, in a network namespace of its own: started by images/run, seen by its console, SSH, QMP and data port."""
+"""machine.py: a box in QEMU, in a network namespace of its own: started by images/run, seen by its console, SSH, QMP and data port.
+
+A restart of the box is a new QEMU: one that goes on keeps the translations of all that the box has run, and firmware that unpacks itself over
+that memory makes QEMU 7.2 walk the list of a page's translations for each byte: some 20 bytes a second (README.md of images)."""
 import json
 import os
 import re
@@ -21,19 +24,18 @@ link-type pci
 link-name {device}
 link-address {box}/24
 """
-FLASH = 0xffe00000  # the firmware's code runs from here only until it has unpacked itself into memory
-FLASH_SECONDS = 90
 
 
 class Machine:
     """FOLDER/disk is its disk; a machine `over` another's disk leaves that as it is."""
 
-    def __init__(self, folder, image, number=157):
+    host, box = "10.157.0.1", "10.157.0.2"  # of every machine: each has a namespace of its own
+
+    def __init__(self, folder, image):
         self.folder, self.image = folder, image
-        self.name = f"image{os.getpid()}-{number}"
-        self.host, self.box = f"10.{number}.0.1", f"10.{number}.0.2"
-        self.firmware_stuck, self.ssh_at = 0, ("127.0.0.1", 2222)
-        self._silent = (0, time.monotonic())
+        self.name = f"image{os.getpid()}-{os.path.basename(folder)}"
+        self.ssh_at = ("127.0.0.1", 2222)
+        self._words, self._said, self._on = (), "", False
         os.makedirs(folder, exist_ok=True)
         self._run("ip", "netns", "add", self.name)
         for words in ("link set lo up", "tuntap add dev data mode tap", f"addr add {self.host}/24 dev data", "link set data up"):
@@ -60,9 +62,13 @@ class Machine:
             with open(f"{self.folder}/conf/sluice.conf", "w") as f:
                 f.write(self.conf())
             words = ["--conf", f"{self.folder}/conf"]
-        self._silent = (0, time.monotonic())
-        self.inside("images/run", "--image", self.image, "--dir", self.folder, "--data", "data", "--background", *words, *more,
+        self._words, self._said = [w for w in more if w != "--fresh"], ""
+        self._run_qemu(*words, *more)
+
+    def _run_qemu(self, *more):
+        self.inside("images/run", "--image", self.image, "--dir", self.folder, "--data", "data", "--background", "--end-at-restart", *more,
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self._on = True
 
     def start_over(self, disk, *more):
         """A machine like the one whose disk and password that are."""
@@ -81,8 +87,15 @@ class Machine:
         except (OSError, ValueError):
             return False
 
+    def _restarted(self):
+        """Did the box restart, or is its power cut? If it did, it goes on."""
+        if self._on and not self.alive():
+            self._said += self._read_console()
+            self._run_qemu(*self._words)
+
     def cut_power(self):
         """Now, as it is."""
+        self._on = False
         try:
             self.qmp("quit")
         except (OSError, ValueError, RuntimeError):
@@ -98,6 +111,10 @@ class Machine:
     # -- the console ---------------------------------------------------------------------------------------------------------
 
     def console(self):
+        """All that it has said since it was started."""
+        return self._said + self._read_console()
+
+    def _read_console(self):
         try:
             with open(f"{self.folder}/console.log", errors="replace") as f:
                 return f.read()
@@ -109,42 +126,18 @@ class Machine:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = re.search(pattern, self.console()[start:])
-            if found or not self.alive():
+            if found or not self._on:
                 return found
-            self._look_after_firmware()
+            self._restarted()
             time.sleep(0.5)
         return None
 
-    def _look_after_firmware(self):
-        """Firmware that has been in its first code for a minute and a half, with nothing on the console, is told (with the state of all
-        CPUs in firmware-N.txt) and reset: what it does then is QEMU's and not the box's."""
-        said, since = self._silent
-        now = time.monotonic()
-        if len(self.console()) != said or not self._in_flash():
-            self._silent = (len(self.console()), now)
-        elif now - since > FLASH_SECONDS:
-            self.firmware_stuck += 1
-            path = f"{self.folder}/firmware-{self.firmware_stuck}.txt"
-            with open(path, "w") as f:
-                for command in ("info registers -a", "info jit", "info mtree -f", "info status"):
-                    f.write(f"== {command}\n{self.monitor(command)}\n")
-            print(f"# {self.folder}: the firmware has not left its flash for {now - since:.0f} s: {path}; reset")
-            self.qmp("system_reset")
-            self._silent = (said, now)
-
-    def _in_flash(self):
-        try:
-            found = re.search(r"[RE]IP=([0-9a-f]+)", self.monitor("info registers"))
-        except (OSError, ValueError, RuntimeError):
-            return False
-        return found and FLASH <= int(found.group(1), 16) < 1 << 32
-
-    @staticmethod
-    def wait(condition, seconds):
+    def wait(self, condition, seconds):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() >= end:
                 return False
+            self._restarted()
             time.sleep(0.5)
         return True
 
@@ -187,13 +180,13 @@ class Machine:
 
     def wait_pong(self, seconds):
         end = time.monotonic() + seconds
-        while time.monotonic() < end and self.alive():
+        while time.monotonic() < end and self._on:
             try:
                 if self.redis("ping", timeout=5) == "PONG":
                     return True
             except subprocess.TimeoutExpired:
                 pass
-            self._look_after_firmware()
+            self._restarted()
             time.sleep(0.5)
         return False
 
