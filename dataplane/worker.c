@@ -246,6 +246,7 @@ static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
 
 static void run(struct worker *w, struct batch *b)
 {
+    worker_begin(w);
     b->until_sample -= (int)b->n;
     if (unlikely(b->until_sample <= 0))
         worker_sample(w);
@@ -274,6 +275,7 @@ static void run(struct worker *w, struct batch *b)
             finish(w, s);
     }
     worker_served(w);
+    worker_rest(w);
 }
 
 static bool requests(struct worker *w)
@@ -303,7 +305,9 @@ static void read_clocks(struct worker *w, uint64_t cycles)
     clock_gettime(CLOCK_REALTIME, &t);
     w->wall_us = w->env.now_us;
     w->env.now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    worker_begin(w);
     shard_set_time(w->env.ks->shard[w->id], w->env.now_ms);
+    worker_rest(w);
 }
 
 /* What all clients of a worker may hold: its part of a quarter of the memory for data. */
@@ -339,7 +343,9 @@ static void follow_config(struct worker *w)
 {
     struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
     if (conf != w->conf || conf->generation != w->generation) {
+        worker_begin(w);
         take_config(w, conf);
+        worker_rest(w);
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
         tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
         tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
@@ -447,9 +453,13 @@ static void upkeep(struct worker *w)
     if (unlikely(w->box->pubsub[w->id]->gone))
         pubsub_tidy(w->box->pubsub[w->id]);
     block_timers(&w->blocking);
-    if (block_rows(w->waits))
+    if (block_rows(w->waits)) {
+        worker_begin(w);
         worker_rows(w);
+        worker_rest(w);
+    }
     if (now >= w->next_upkeep_us) {
+        worker_begin(w);
         bool more = tend_shard(w);
         uint64_t log = w->log.active ? worker_log_tend(w) : UINT64_MAX;
         if (w->env.observers & OBSERVE_TRACKING)
@@ -466,6 +476,7 @@ static void upkeep(struct worker *w)
             w->next_upkeep_us = now;
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
+        worker_rest(w);
     }
     worker_served(w);
     if (unlikely(w->peers.n))
@@ -506,14 +517,20 @@ void worker_round(struct worker *w, uint64_t start)
     wiretime_round(&w->times, start);
     follow_config(w);
     read_clocks(w, start);
-    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
+    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused)) {
+        worker_begin(w);
         worker_follow_pause(w);
+        worker_rest(w);
+    }
     bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
-    if (unlikely(w->turns.jobs))
+    if (unlikely(w->turns.jobs)) {
+        worker_begin(w);
         busy |= worker_turns(w);
+        worker_rest(w);
+    }
     upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
@@ -618,6 +635,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     resp_reader_init(&w->reader);
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
+    w->midway = shard_midway(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
     w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};
