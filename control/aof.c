@@ -282,6 +282,8 @@ void aof_free(struct aof *a)
         return;
     aof_writer_stop(a->writer);
     drop_bulk(a);
+    if (a->coming)
+        munmap(a->coming, CHANNEL_BULK_SIZE);
     aof_folder_free(a->folder);
     event_free(a->done);
     event_free(a->tick);

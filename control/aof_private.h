@@ -20,6 +20,7 @@ struct aof {
     pthread_mutex_t lock; /* of the folder */
     struct aof_writer *writer;
     void *bulk; /* what is shared with the last writer's dataplane, also when that is gone; or NULL */
+    void *coming; /* ... with the one that has not come to serve yet, as far as we know; or NULL */
     int done_fd;
     struct event *done, *tick;
     uint64_t base, increment; /* of the rewrite under way */

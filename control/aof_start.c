@@ -48,6 +48,13 @@ static void adopt(struct aof *a)
     aof_tell(a);
 }
 
+static void drop_coming(struct aof *a)
+{
+    if (a->coming)
+        munmap(a->coming, CHANNEL_BULK_SIZE);
+    a->coming = NULL;
+}
+
 /* Nothing has been loaded: the dataplane has its keys from the memory that the one before it has left. */
 static void on_taken_over(struct aof *a)
 {
@@ -136,6 +143,8 @@ void aof_load(struct aof *a)
         f.why = error;
     f.path = path;
     a->loading = a->unserved = true;
+    drop_coming(a);
+    a->coming = link_map_bulk(a->control->link);
     load_log(a->control->load, a->folder->path, &f, on_loaded, a);
     while (f.n)
         free(path[--f.n]);
@@ -151,11 +160,22 @@ void aof_attached(struct aof *a)
         adopt(a);
 }
 
-/* One that has never served has changed nothing: what the one before it left is still there. */
+/* One that has never served has changed nothing: what the one before it left is still there. It may have come to serve without our
+ * having heard of it: then it has made records, which are in no file. */
+static void note_what_was_coming(struct aof *a)
+{
+    if (a->left == LEFT_SAME && (!a->coming || __atomic_load_n(&log_shared(a->coming)->order, __ATOMIC_ACQUIRE) != 0)) {
+        a->left = LEFT_MORE;
+        a->left_lost = true;
+    }
+}
+
 static void note_what_is_left(struct aof *a)
 {
     uint64_t order = a->bulk ? __atomic_load_n(&log_shared(a->bulk)->order, __ATOMIC_ACQUIRE) : 0;
     bool on = a->phase == ON, lost = a->lost, whole = aof_forget_writer(a);
+    if (a->unserved)
+        note_what_was_coming(a);
     if (a->unserved || !a->folder)
         return;
     a->left_order = order;
@@ -167,6 +187,7 @@ static void note_what_is_left(struct aof *a)
 void aof_detached(struct aof *a)
 {
     note_what_is_left(a);
+    drop_coming(a);
     a->phase = OFF;
     a->lost = false;
     a->rewriting = a->scheduled = a->loading = a->unserved = false;

@@ -23,6 +23,7 @@ enum {
     CONNECT_EVERY_MS = 50,
     KILL_AFTER_MS = 5000, /* from SIGTERM to SIGKILL */
     LOG_FILE_MAX = 1 << 20,
+    FAULTS_MOST = 2, /* in a row, each within GOOD_SERVICE_MS: what is in its memory may be why */
 };
 
 enum wish { WISH_RUN, WISH_RESTART, WISH_STOP };
@@ -39,6 +40,7 @@ struct supervisor {
     bool fresh; /* started by us and not configured yet */
     int pidfd;
     int kept[CHANNEL_KEEPS]; /* -1 = none */
+    unsigned faults;
     struct event *ended, *timer;
     unsigned stop_step;
 };
@@ -208,6 +210,19 @@ static bool reap(const struct supervisor *s, int *status)
     return waitpid(pid, status, WNOHANG) == pid;
 }
 
+/* Nobody's wish, but its own doing. */
+static void note_fault(struct supervisor *s, int signal)
+{
+    bool own = signal && signal != SIGKILL && signal != SIGTERM && signal != SIGINT;
+    bool soon = s->status.attached_ms == 0 || wall_ms() - s->status.attached_ms < GOOD_SERVICE_MS;
+    s->faults = !own ? 0 : soon ? s->faults + 1 : 1;
+    if (s->faults < FAULTS_MOST)
+        return;
+    log_line(LOG_LEVEL_WARNING, "The dataplane has crashed %u times in a row: the next one begins without what is in its memory", s->faults);
+    drop_kept(s);
+    s->faults = 0;
+}
+
 static void describe_end(struct supervisor *s, char *why, size_t size)
 {
     int status = 0;
@@ -225,6 +240,7 @@ static void describe_end(struct supervisor *s, char *why, size_t size)
         snprintf(why, size, "The dataplane (pid %ld) exited with status %d%s%s", pid, WEXITSTATUS(status),
                  *words ? ": " : "", words);
     }
+    note_fault(s, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
 static void detach(struct supervisor *s)

@@ -99,10 +99,11 @@ static struct keyspace *open_keyspace(struct plane *p, const struct config *conf
         uint64_t keys = 0;
         for (unsigned db = 0; db < ks->databases; db++)
             keys += keyspace_db_size(ks, db, NULL);
-        snprintf(line, sizeof line, "Took over %llu keys that the dataplane before this one has left in memory",
-                 (unsigned long long)keys);
+        snprintf(line, sizeof line, "Took over %llu keys that the dataplane before this one has left in memory%s",
+                 (unsigned long long)keys, past.crashed ? " when it crashed" : "");
         load_warm(p, &texts);
         p->taken = true;
+        keyspace_serves(ks, true); /* nothing changes before workers run */
     } else if (*past.why) {
         snprintf(line, sizeof line, "What the dataplane before this one has left in memory is not used: %s",
                  logs ? "the append-only log is read" : past.why);
@@ -227,6 +228,18 @@ static void log_from_here(struct box *box)
         worker_log_join(box->worker[i]);
 }
 
+void plane_outlives(struct plane *p, bool whole)
+{
+    struct box *box = &p->box;
+    if (!keyspace_outlives(box->ks))
+        return;
+    if (whole && !atomic_load(&box->keeps_texts)) {
+        box->kept = &p->kept;
+        atomic_store(&box->keeps_texts, p->taken || kept_write(&p->kept, box->scripts));
+    }
+    keyspace_serves(box->ks, whole && atomic_load(&box->keeps_texts));
+}
+
 bool plane_start(struct plane *p, char *error, size_t size)
 {
     struct config *conf = p->first;
@@ -264,9 +277,12 @@ bool plane_start(struct plane *p, char *error, size_t size)
     p->clients_max = worker_clients_max(conf);
     if (!give_up_rights(p, error, size))
         return false;
-    kept_forget(&p->kept); /* from here on keys change */
+    if (!p->taken)
+        kept_forget(&p->kept);
     if (p->load.goes_on)
         log_from_here(&p->box);
+    if (!load_keeps_closed(p))
+        plane_outlives(p, true);
     p->launched = true;
     for (unsigned i = 0; i < conf->workers; i++)
         if (rte_eal_remote_launch(run_worker, p->box.worker[i], lcore[i]) != 0) {
@@ -280,6 +296,9 @@ bool plane_start(struct plane *p, char *error, size_t size)
 void plane_stop(struct plane *p)
 {
     struct box *box = &p->box;
+    bool untouched = p->taken && !p->launched; /* a start that failed has changed nothing */
+    if (box->ks)
+        plane_outlives(p, false); /* until all is in order */
     atomic_store(&box->stop, true);
     if (box->fabric)
         fabric_close(box->fabric);
@@ -289,8 +308,10 @@ void plane_stop(struct plane *p)
     capture_free(&p->capture);
     uint64_t link = p->serving && net_is_preferred(box->worker[0]->nif) ? p->link : 0;
     bool whole = p->serving && !load_keeps_closed(p) && p->kept.handed[0] > 0 && keyspace_outlives(box->ks) &&
-                 kept_write(&p->kept, box->scripts, link);
-    whole |= p->taken && !p->launched; /* a start that failed has changed nothing */
+                 kept_write(&p->kept, box->scripts);
+    if (whole)
+        kept_link(&p->kept, link);
+    whole |= untouched;
     load_free(p);
     for (unsigned i = 0; box->worker && i < box->workers; i++)
         if (box->worker[i])

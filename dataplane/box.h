@@ -34,6 +34,9 @@ struct plane { /* the main thread's state */
 bool plane_start(struct plane *p, char *error, size_t size);
 /* Ends workers and gives everything back. Safe after a failed start. */
 void plane_stop(struct plane *p);
+/* A crash leaves what the next process can take over, or (whole = false) nothing, as keys are being loaded or freed. With
+ * whole and for the first time no worker is to change libraries of functions. */
+void plane_outlives(struct plane *p, bool whole);
 /* A new generation while serving: NULL, or why it cannot be taken. */
 const char *plane_reconfigure(struct plane *p, struct config *conf);
 /* Carries messages between workers and control, and publishes gauges. */

@@ -260,6 +260,8 @@ void plane_exchange(struct plane *p, uint64_t now_ms)
     load_turn(p, now_ms);
     forward_audits(p);
     if (now_ms >= p->next_gauges_ms) {
+        if (atomic_load(&p->box.keeps_texts) && net_is_preferred(p->box.worker[0]->nif))
+            kept_link(&p->kept, p->link);
         gauges(p);
         forward_notes(p);
         p->next_gauges_ms = now_ms + GAUGES_EVERY_MS;

@@ -454,6 +454,7 @@ static void begin(struct plane *p, uint64_t now_ms)
         snprintf(l->why, sizeof l->why, "the main thread has no memory");
     l->began_ms = now_ms;
     l->phase = LOAD_CLEARING;
+    plane_outlives(p, false);
     if (!at_start(l))
         return;
     fact_set("loading", "1");
@@ -501,6 +502,7 @@ static void give_up(struct plane *p)
     struct load *l = &p->load;
     char line[768];
     if (l->mode == LOAD_SALVAGE && !l->told) {
+        plane_outlives(p, true);
         order_all(p, LOAD_OPEN_DOORS);
         l->phase = LOAD_OPENING;
         return;
@@ -512,6 +514,8 @@ static void give_up(struct plane *p)
     if (!l->told)
         tell_done(p, l->id, l->why);
     l->phase = at_start(l) ? LOAD_BROKEN : LOAD_IDLE;
+    if (l->phase == LOAD_IDLE)
+        plane_outlives(p, true); /* it served all the time */
 }
 
 void load_forget(struct plane *p)
@@ -584,6 +588,7 @@ static void run(struct plane *p, uint64_t now_ms)
         if (l->logs)
             worker_log_begin(&p->box);
         p->next_gauges_ms = 0; /* what control is told then must count all of it */
+        plane_outlives(p, true);
         if (at_start(l))
             order_all(p, LOAD_OPEN_DOORS);
         return;

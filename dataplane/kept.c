@@ -1,5 +1,5 @@
-/* kept.c: see kept.h. memfd_create(2), and for the side file: struct side_head, lengths, texts, struct side_link (which
- * those who do not know it do not miss). */
+/* kept.c: see kept.h. memfd_create(2), and for the side file: struct side_head, struct side_link, lengths, texts. The link has a
+ * place of its own, so that it can be noted while a worker writes the rest. */
 #include "kept.h"
 
 #include "base/crc64.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { HUGEPAGE = 2 << 20, SIDE_MOST = 512 << 20 };
-#define SIDE_MAGIC UINT64_C(0x5344695365636c53)
+#define SIDE_MAGIC UINT64_C(0x5344695365636c54)
 #define LINK_MAGIC UINT64_C(0x5344694b6e694c53)
 
 struct side_head {
@@ -29,6 +29,7 @@ struct side_head {
 struct side_link {
     uint64_t magic, link, left_ms; /* left: by CLOCK_MONOTONIC */
 };
+enum { LINK_AT = sizeof(struct side_head), TEXTS_AT = LINK_AT + sizeof(struct side_link) };
 
 /* -- the files -- */
 
@@ -123,12 +124,19 @@ static uint64_t monotonic_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-bool kept_write(const struct kept *k, const struct scripts *scripts, uint64_t link)
+void kept_link(const struct kept *k, uint64_t link)
 {
     const struct side_link who = {.magic = LINK_MAGIC, .link = link, .left_ms = monotonic_ms()};
+    off_t at = LINK_AT;
+    if (k->side >= 0)
+        (void)!write_all(k->side, &who, sizeof who, &at);
+}
+
+bool kept_write(const struct kept *k, const struct scripts *scripts)
+{
     struct side_head h = {.magic = SIDE_MAGIC, .layout = keyspace_layout()};
     const struct library *first = libraries_first(scripts_libraries(scripts));
-    off_t at = sizeof h;
+    off_t at = TEXTS_AT;
     kept_forget(k);
     for (const struct library *l = first; l; l = l->next) {
         uint32_t len = (uint32_t)l->code.len;
@@ -143,8 +151,6 @@ bool kept_write(const struct kept *k, const struct scripts *scripts, uint64_t li
         if (!write_all(k->side, l->code.p, l->code.len, &at))
             return false;
     }
-    if (!write_all(k->side, &who, sizeof who, &at))
-        return false;
     at = 0;
     return h.bytes <= SIDE_MOST && write_all(k->side, &h, sizeof h, &at);
 }
@@ -164,10 +170,10 @@ static bool lengths_fit(const struct kept_texts *t, uint64_t bytes)
     return sum == bytes;
 }
 
-static uint64_t read_link(const struct kept *k, off_t at)
+static uint64_t read_link(const struct kept *k)
 {
     struct side_link l;
-    bool known = read_all(k->side, &l, sizeof l, at) && l.magic == LINK_MAGIC;
+    bool known = read_all(k->side, &l, sizeof l, LINK_AT) && l.magic == LINK_MAGIC;
     return known && monotonic_ms() - l.left_ms < KEPT_LINK_MS ? l.link : 0;
 }
 
@@ -180,11 +186,11 @@ bool kept_read(const struct kept *k, struct kept_texts *t)
         return false;
     size_t lengths = h.texts * sizeof *t->len;
     t->n = (uint32_t)h.texts;
-    t->link = read_link(k, (off_t)(sizeof h + lengths + h.bytes));
+    t->link = read_link(k);
     t->len = malloc(lengths ? lengths : 1);
     t->bytes = malloc(h.bytes ? h.bytes : 1);
-    if (t->len && t->bytes && read_all(k->side, t->len, lengths, sizeof h) &&
-        read_all(k->side, t->bytes, h.bytes, (off_t)(sizeof h + lengths)) && lengths_fit(t, h.bytes) &&
+    if (t->len && t->bytes && read_all(k->side, t->len, lengths, TEXTS_AT) &&
+        read_all(k->side, t->bytes, h.bytes, (off_t)(TEXTS_AT + lengths)) && lengths_fit(t, h.bytes) &&
         crc64(crc64(0, t->len, lengths), t->bytes, h.bytes) == h.sum)
         return true;
     kept_texts_free(t);

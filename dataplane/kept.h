@@ -2,8 +2,8 @@
  * too, and hands to the process that it starts. Nobody else can reach them, and they are gone when both are.
  *
  *   huge, small  the arena (store/arena.h), in one of them
- *   side         what commands have made and no shard has: the texts of libraries of functions; whose addresses on the
- *                link were ours a moment ago */
+ *   side         what commands have made and no shard has: the texts of libraries of functions, written again with each
+ *                change; whose addresses on the link are ours, noted again and again */
 #pragma once
 #include "base/slice.h"
 #include "store/arena.h"
@@ -31,7 +31,10 @@ struct kept_texts {
 enum { KEPT_LINK_MS = 60000 }; /* a start, the longest back-off and then some */
 bool kept_read(const struct kept *k, struct kept_texts *t);
 void kept_texts_free(struct kept_texts *t);
-/* Leaves them. False: without room. */
-bool kept_write(const struct kept *k, const struct scripts *scripts, uint64_t link);
+/* Leaves them: by the worker that has changed them, with all others stopped, or while none runs. Until it returns there are
+ * none. False: without room. */
+bool kept_write(const struct kept *k, const struct scripts *scripts);
+/* This is who has the link at this time; 0: nobody. By the main thread. */
+void kept_link(const struct kept *k, uint64_t link);
 /* From now on there are none. */
 void kept_forget(const struct kept *k);

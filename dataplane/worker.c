@@ -266,6 +266,7 @@ static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
 
 static void run(struct worker *w, struct batch *b)
 {
+    worker_begin(w);
     b->until_sample -= (int)b->n;
     if (unlikely(b->until_sample <= 0))
         worker_sample(w);
@@ -294,6 +295,7 @@ static void run(struct worker *w, struct batch *b)
             finish(w, s);
     }
     worker_served(w);
+    worker_rest(w);
 }
 
 static bool requests(struct worker *w)
@@ -323,14 +325,20 @@ void worker_round(struct worker *w, uint64_t start)
     wiretime_round(&w->times, start);
     worker_follow_config(w);
     worker_read_clocks(w, start);
-    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused))
+    if (unlikely(atomic_load_explicit(&w->box->pause, memory_order_relaxed) != 0 || w->paused)) {
+        worker_begin(w);
         worker_follow_pause(w);
+        worker_rest(w);
+    }
     bool busy = receive(w, frame, n);
     busy |= events(w);
     busy |= requests(w);
     busy |= worker_messages(w);
-    if (unlikely(w->turns.jobs))
+    if (unlikely(w->turns.jobs)) {
+        worker_begin(w);
         busy |= worker_turns(w);
+        worker_rest(w);
+    }
     worker_upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);

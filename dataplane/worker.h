@@ -18,6 +18,7 @@
 #include "peer.h"
 #include "secure.h"
 #include "session.h"
+#include "store/midway.h"
 #include "tcp/tcp.h"
 #include "turns.h"
 #include "wiretime.h"
@@ -74,6 +75,8 @@ struct box { /* what the workers share; written by the main thread before they s
     const char *(*fact)(const char *name);   /* main's table of control's facts */
     struct acl *acl;                         /* changed with all workers stopped */
     struct scripts *scripts;                 /* changed with all workers stopped */
+    const struct kept *kept;                 /* where the texts of functions are kept for the next process; NULL: nowhere */
+    _Atomic(bool) keeps_texts;               /* ... and are good: they follow each change */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
     struct latency *latency[CONFIG_WORKERS]; /* likewise */
     struct debug_switches debug;             /* changed with all workers stopped */
@@ -182,6 +185,7 @@ struct worker {
     struct hotkeys hot;
     struct worker_snapshot snapshot;
     struct worker_log log;
+    uint64_t *midway; /* of this worker's shard (store/midway.h) */
     uint64_t next_gauge_us;
     struct notes notes, audits; /* for the log, and for the audit log */
     _Atomic uint64_t hottest, biggest; /* for gauges: accesses a second, bytes */
@@ -196,6 +200,19 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
 /* What is under way in slices ends, when no worker runs any more. Of all workers before the first is freed. */
 void worker_end(struct worker *w);
 void worker_free(struct worker *w);
+/* What may change something in the arena, of whatever shard, stands between these, or a crash in the middle of it would not be
+ * noticed. Commands in slices, and those who wait for them, hold the word until they have ended, and so do records of the log that
+ * are in the memory of this process alone. */
+static inline void worker_begin(struct worker *w)
+{
+    midway_begin(w->midway);
+}
+
+static inline void worker_rest(struct worker *w)
+{
+    midway_end(w->midway, w->turns.jobs | w->log.rest_len);
+}
+
 /* Must it run on another worker, or with all stopped? */
 static inline bool worker_elsewhere(const struct worker *w, const struct request *rq)
 {

@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include "job.h"
+#include "kept.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -171,8 +172,21 @@ static void box_audit(struct command_env *env, const char *line)
     notes_add(&((struct worker *)env->worker)->audits, "%s", line);
 }
 
+/* A copy of some bytes in memory. Where that fails a crash leaves nothing. */
+static void box_functions_changed(struct command_env *env)
+{
+    struct worker *w = env->worker;
+    struct box *box = w->box;
+    if (!atomic_load(&box->keeps_texts) || kept_write(box->kept, box->scripts))
+        return;
+    atomic_store(&box->keeps_texts, false);
+    keyspace_serves(box->ks, false);
+    notes_add(&w->notes, "No memory to keep the texts of functions in: the keys would not outlive a crash");
+}
+
 const struct box_ops worker_box_ops = {
     .audit = box_audit,
+    .functions_changed = box_functions_changed,
     .each_client = box_each_client,
     .counter_sum = box_counter_sum,
     .stats_sum = box_stats_sum,

@@ -363,6 +363,7 @@ static bool run_barriers(struct worker *w)
     bool wanted = w->barrier_first || turns_wants_stop(&w->turns);
     if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
         return wanted;
+    worker_begin(w);
     count_one(w->counters, COUNTER_barriers);
     w->env.stopped = true;
     w->box->tracking.runner = w->env.tracking;
@@ -382,6 +383,7 @@ static bool run_barriers(struct worker *w)
     }
     w->env.stopped = false;
     w->box->tracking.runner = NULL;
+    worker_rest(w);
     fabric_resume(w->box->fabric, w->id);
     for (struct job *j = finished, *next; j; j = next) {
         next = j->next;
@@ -408,7 +410,9 @@ static bool run_inspections(struct worker *w)
     w->inspect_first = j->next;
     if (!j->next)
         w->inspect_last = NULL;
+    worker_begin(w); /* what has expired may go, what is no big key any more is forgotten */
     enum verdict verdict = inspect_visit(j, w, w->box->workers);
+    worker_rest(w);
     if (verdict == VISIT_AGAIN || verdict == VISIT_WAIT) {
         job_append(&w->inspect_first, &w->inspect_last, j);
         return verdict == VISIT_AGAIN;
@@ -427,11 +431,15 @@ bool worker_messages(struct worker *w)
         worker_unwatch_more(w);
     unsigned n = fabric_receive_all(w->box->fabric, w->id, message, MESSAGES);
     bool any = n > 0;
+    if (any)
+        worker_begin(w);
     for (unsigned i = 0; i < n; i++) {
         received(w, message[i]);
         if (w->due) /* behind the reply, and before the next one */
             worker_deliver(w, true);
     }
+    if (any)
+        worker_rest(w);
     worker_served(w);
     any |= run_barriers(w);
     worker_served(w);

@@ -74,6 +74,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     resp_reader_init(&w->reader);
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
+    w->midway = shard_midway(box->ks->shard[id]);
     w->tcp = tcp_stack_new(&tcp, w->nif, w->pool, w->counters);
     w->serve_job = calloc(1, sizeof *w->serve_job);
     w->peers = (struct peers){.tcp = w->tcp, .nif = w->nif, .counters = w->counters};

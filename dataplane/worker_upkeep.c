@@ -33,7 +33,9 @@ void worker_read_clocks(struct worker *w, uint64_t cycles)
     clock_gettime(CLOCK_REALTIME, &t);
     w->wall_us = w->env.now_us;
     w->env.now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    worker_begin(w);
     shard_set_time(w->env.ks->shard[w->id], w->env.now_ms);
+    worker_rest(w);
 }
 
 /* What all clients of a worker may hold: its part of a quarter of the memory for data. */
@@ -69,7 +71,9 @@ void worker_follow_config(struct worker *w)
 {
     struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
     if (conf != w->conf || conf->generation != w->generation) {
+        worker_begin(w);
         worker_take_config(w, conf);
+        worker_rest(w);
         tcp_set_keepalive(w->tcp, conf->tcp_keepalive_s * 1000000ull);
         tcp_set_user_timeout(w->tcp, conf->tcp_user_timeout_ms * 1000ull);
         tcp_set_syn_cookies(w->tcp, conf->tcp_syn_cookies);
@@ -177,9 +181,13 @@ void worker_upkeep(struct worker *w)
     if (unlikely(w->box->pubsub[w->id]->gone))
         pubsub_tidy(w->box->pubsub[w->id]);
     block_timers(&w->blocking);
-    if (block_rows(w->waits))
+    if (block_rows(w->waits)) {
+        worker_begin(w);
         worker_rows(w);
+        worker_rest(w);
+    }
     if (now >= w->next_upkeep_us) {
+        worker_begin(w);
         bool more = tend_shard(w);
         uint64_t log = w->log.active ? worker_log_tend(w) : UINT64_MAX;
         if (w->env.observers & OBSERVE_TRACKING)
@@ -196,6 +204,7 @@ void worker_upkeep(struct worker *w)
             w->next_upkeep_us = now;
         if (block_ready(w->waits)) /* keys have expired */
             worker_serve(w);
+        worker_rest(w);
     }
     worker_served(w);
     if (unlikely(w->peers.n))

@@ -283,6 +283,8 @@ struct box_ops {
     void (*notify)(struct command_env *env, struct slice channel, struct slice message);
     /* From now on all workers have an eye on what this is for. Only from a CMD_ROUTE_ALL command. */
     void (*observe)(struct command_env *env, enum observer what);
+    /* The libraries of functions are others now; all other workers are stopped. NULL: nobody keeps their texts. */
+    void (*functions_changed)(struct command_env *env);
     const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
     /* A record for the append-only log. NULL: there is none. */
     void (*log)(struct command_env *env, const struct effects *record);

@@ -28,6 +28,12 @@ static struct libraries *libraries(const struct request *rq)
     return rq->env->scripts ? scripts_libraries(rq->env->scripts) : NULL;
 }
 
+static void note_change(const struct request *rq)
+{
+    if (rq->env->box && rq->env->box->functions_changed)
+        rq->env->box->functions_changed(rq->env);
+}
+
 /* -- FCALL -- */
 
 static enum command_result fcall(struct request *rq, bool read_only)
@@ -158,6 +164,7 @@ enum command_result function_load(struct request *rq)
         l = make(h, libraries(rq), code, replace, why, sizeof why);
     if (!l)
         return error(rq, why);
+    note_change(rq);
     reply_bulk(rq->out, l->name);
     return CMD_DONE;
 }
@@ -170,6 +177,7 @@ enum command_result function_delete(struct request *rq)
         return error(rq, "ERR Library not found");
     if (l)
         libraries_delete(all, l);
+    note_change(rq);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -191,6 +199,7 @@ enum command_result function_flush(struct request *rq)
         return error(rq, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
     if (libraries(rq))
         libraries_flush(libraries(rq));
+    note_change(rq);
     reply_ok(rq->out);
     return CMD_DONE;
 }
@@ -269,6 +278,7 @@ enum command_result function_restore(struct request *rq)
         libraries_flush(libraries(rq));
     ok = ok && libraries_join(libraries(rq), read, policy == REPLACE, why, sizeof why);
     libraries_free(read);
+    note_change(rq);
     if (!ok)
         return error(rq, why);
     reply_ok(rq->out);

@@ -46,7 +46,7 @@ struct arena_header {
     uint32_t shard[64]; /* the extent at which each one's struct lies */
     uint64_t sum;       /* of all that, the tables and the shards, when it was left */
 };
-enum { ARENA_IN_USE = 1, ARENA_LEFT = 2 };
+enum { ARENA_IN_USE = 1, ARENA_LEFT = 2, ARENA_SERVES = 3 /* whole whenever nobody is midway (midway.h) */ };
 
 /* Where its memory comes from: files without a name (memfd_create), empty or with an arena of another process in them.
  * -1 = there is none. */
@@ -84,6 +84,7 @@ struct arena {
     struct extent *extent;
     bool hugepages;
     bool kept; /* in a file: outlives the process */
+    bool serves; /* the header says so, too */
     bool lock;
     unsigned zones;
     struct arena_zone zone[ARENA_ZONES];

@@ -49,7 +49,7 @@ struct keyspace *keyspace_open(const struct config *conf, const int *node, uint6
     ks->databases = conf->databases ? conf->databases : 1;
     ks->seed = seed;
     *past = (struct keyspace_past){0};
-    past->taken = files && keyspace_adopt(ks, conf, counters, files, wanted, past->why, sizeof past->why);
+    past->taken = files && keyspace_adopt(ks, conf, counters, files, wanted, past);
     if (!past->taken && !make_anew(ks, conf, node, counters, files, error, size)) {
         keyspace_free(ks);
         return NULL;

@@ -9,6 +9,7 @@
 #include "store/eviction.h"
 #include "store/expiry.h"
 #include "store/index.h"
+#include "store/midway.h"
 #include "store/pins.h"
 #include "store/slab.h"
 #include "store/snapshot.h"
@@ -68,13 +69,19 @@ struct shard {
     struct snapshot *snapshot; /* under way; NULL = none */
     unsigned snapshot_trash;   /* flushed databases that it is still to see */
     bool marked;               /* there may be marks of one in the index */
+    uint64_t midway __attribute__((aligned(64))); /* midway.h: of the worker that has this shard */
 };
 
 /* warm.c: a shard and its databases, in extents of the arena. NULL if there is no room. */
 struct shard *shard_place(const struct keyspace *ks, unsigned number);
 /* Those of another process, as far as this one needs it; shard_configure() is to follow. */
 bool keyspace_adopt(struct keyspace *ks, const struct config *conf, struct counters *const *counters,
-                    const struct arena_files *files, bool wanted, char *why, size_t size);
+                    const struct arena_files *files, bool wanted, struct keyspace_past *past);
+/* examine.c: whether tables, slabs and indexes of an arena that a crash has left agree, counts included; its cost is that of
+ * reading the index, not the keys. NULL, or what does not: one line. As many threads as there are shards. */
+const char *keyspace_examine(struct arena *a, struct shard *const *shard, unsigned shards);
+/* warm.c: a note of a flushed database that lies in the arena. */
+bool shard_has_note(const struct shard *s, const struct trash *t);
 /* When whatever the shards have outside the arena is freed: what a later process takes over is whole. */
 void keyspace_seal(struct keyspace *ks);
 

@@ -1,5 +1,7 @@
 /* slab.c: size classes, slabs, large runs. */
 #include "store/slab.h"
+#include "store/midway.h"
+#include <assert.h>
 #include <string.h>
 
 static unsigned slab_class(uint64_t rounded)
@@ -132,6 +134,7 @@ static inline void prefetch_slot(const uint8_t *p)
 
 void *slab_alloc(struct slab_heap *heap, size_t size, enum slab_kind kind)
 {
+    assert(!heap->arena->serves || midway_here);
     if (heap->fail_in && --heap->fail_in == 0)
         return NULL;
     uint64_t rounded = slab_size(size);
@@ -179,6 +182,7 @@ bool slab_is_sparse(const struct slab_heap *heap, const void *p)
 void slab_free(struct slab_heap *heap, void *p)
 {
     struct arena *a = heap->arena;
+    assert(!a->serves || midway_here);
     uint64_t offset = (uint64_t)((uint8_t *)p - a->base);
     uint32_t number = (uint32_t)(offset >> EXTENT_SHIFT);
     struct extent *x = &a->extent[number];

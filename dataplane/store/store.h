@@ -63,11 +63,12 @@ struct keyspace *keyspace_new(const struct config *conf, const int *node, uint64
 void keyspace_free(struct keyspace *ks);
 
 /* The same over an arena in files (arena.h) that may hold what another process has left there: taken over if it was
- * left whole, by a program to which everything in it means the same, for as many shards and databases and of the same
+ * left whole (keyspace_leave(), or a crash in the middle of nothing), by a program to which everything in it means the same, for as many shards and databases and of the same
  * size; otherwise, or if it is not wanted, made anew. seed is for the latter. */
 struct arena_files;
 struct keyspace_past {
     bool taken;
+    bool crashed; /* by a process that did not leave in order */
     char why[160]; /* "" = nothing was there */
 };
 struct keyspace *keyspace_open(const struct config *conf, const int *node, uint64_t seed,
@@ -75,6 +76,10 @@ struct keyspace *keyspace_open(const struct config *conf, const int *node, uint6
                                bool wanted, struct keyspace_past *past, char *error, size_t size);
 /* keyspace_free(), and what is in the files can be taken over. No command is in the middle of anything. */
 void keyspace_leave(struct keyspace *ks);
+/* Whether what a crash leaves from here on may be taken over: the keys are all there, and workers tell by the word of their
+ * shard (midway.h) when they are in the middle of something. Off while keys are being loaded, say. Nothing without a file. */
+void keyspace_serves(struct keyspace *ks, bool serves);
+uint64_t *shard_midway(struct shard *s);
 /* What a program must have in common with that which has left an arena. */
 uint64_t keyspace_layout(void);
 /* Processes that have used the arena, this one too; is it in a file? */

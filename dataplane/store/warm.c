@@ -2,8 +2,12 @@
  * included: at the same address every pointer is good in the next process. What a shard has outside (who waits, pins,
  * a snapshot under way) ends with the process, but for the names of big keys, which are looked up.
  *
- * Left in order means: no command in the middle, and the sums of header, tables and shards are in the header. Whoever
- * takes it over makes it "in use" first, so that what a crash leaves is never believed. */
+ * Left in order means: no command in the middle, and the sums of header, tables and shards are in the header.
+ *
+ * What a crash leaves is believed if the process was serving and no worker was midway (midway.h): then every command has run or
+ * not begun, and what spans rounds either keeps the shard whole between them (index growth, expiry, freeing, compaction, the
+ * cursor of a snapshot) or holds the word (commands in slices, records that the log's ring had no room for). Whether tables and
+ * indexes agree is looked at all the same (examine.c): who wrote where it should not have crashes sooner or later. */
 #include "base/crc64.h"
 #include "store/layout.h"
 #include "store/shard.h"
@@ -56,6 +60,30 @@ static void gather_spares(struct shard *s)
         if (!t)
             trash_return(s, &note[i]);
     }
+}
+
+#ifndef NDEBUG
+_Thread_local bool midway_here;
+#endif
+
+bool shard_has_note(const struct shard *s, const struct trash *t)
+{
+    const struct trash *note = notes_of(s);
+    return t >= note && t < note + s->databases && (size_t)((const char *)t - (const char *)note) % sizeof *t == 0;
+}
+
+uint64_t *shard_midway(struct shard *s)
+{
+    return &s->midway;
+}
+
+void keyspace_serves(struct keyspace *ks, bool serves)
+{
+    struct arena *a = ks->arena;
+    if (!a->kept)
+        return;
+    __atomic_store_n(&a->header->state, serves ? ARENA_SERVES : ARENA_IN_USE, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&a->serves, serves, __ATOMIC_SEQ_CST);
 }
 
 struct shard *shard_place(const struct keyspace *ks, unsigned number)
@@ -156,6 +184,32 @@ static bool is_zone_of(const struct arena *a, uint32_t first, uint32_t run)
     return false;
 }
 
+/* Notes that are not in the arena have gone with the process. */
+static bool has_its_trash(const struct shard *s)
+{
+    unsigned n = 0;
+    for (const struct trash *t = s->trash; t; t = t->next)
+        if (!shard_has_note(s, t) || ++n > s->databases)
+            return false;
+    return true;
+}
+
+/* Nobody was in the middle of anything, as far as the shards' own structs say. */
+static const char *doubts_of_crash(const struct arena *a)
+{
+    const struct arena_header *h = a->header;
+    for (unsigned i = 0; i < h->shards; i++) {
+        const struct shard *s = (const struct shard *)(const void *)arena_extent(a, h->shard[i]);
+        if (s->midway)
+            return "a worker was killed in the middle of a change";
+        if (s->databases != h->databases || (const uint8_t *)s->db != (const uint8_t *)s + dbs_at())
+            return "it is damaged";
+        if (!has_its_trash(s))
+            return "much had been flushed and was not freed yet";
+    }
+    return NULL;
+}
+
 /* NULL, or why it is not to be believed. The cheap questions come first. */
 static const char *doubts(const struct arena *a, const struct keyspace *ks, unsigned shards)
 {
@@ -164,7 +218,7 @@ static const char *doubts(const struct arena *a, const struct keyspace *ks, unsi
         return "it is damaged";
     if (h->layout != keyspace_layout())
         return "it was made by a program that lays out memory in another way";
-    if (h->state != ARENA_LEFT)
+    if (h->state != ARENA_LEFT && h->state != ARENA_SERVES)
         return "it was not left in order";
     if (h->shards != shards)
         return "it is for another number of workers";
@@ -174,6 +228,8 @@ static const char *doubts(const struct arena *a, const struct keyspace *ks, unsi
         if (h->shard[i] >= a->size >> EXTENT_SHIFT ||
             place_size(h->databases) > a->size - ((uint64_t)h->shard[i] << EXTENT_SHIFT))
             return "it is damaged";
+    if (h->state == ARENA_SERVES)
+        return doubts_of_crash(a);
     return sum_of(a) == h->sum ? NULL : "it is damaged";
 }
 
@@ -199,6 +255,7 @@ static void adopt_shard(struct shard *s, struct arena *a, struct counters *count
 {
     s->heap.arena = a;
     s->heap.fail_in = 0;
+    s->midway = 0;
     s->counters = counters;
     s->snapshot = NULL;
     s->snapshot_trash = 0;
@@ -220,36 +277,51 @@ static void adopt_shard(struct shard *s, struct arena *a, struct counters *count
     big_adopt(s);
 }
 
-bool keyspace_adopt(struct keyspace *ks, const struct config *conf, struct counters *const *counters,
-                    const struct arena_files *files, bool wanted, char *why, size_t size)
+/* Finds the shards. False: they are not where they can be. */
+static bool find_shards(const struct keyspace *ks, struct arena *a, unsigned shards)
 {
-    unsigned shards = conf->workers ? conf->workers : 1;
-    struct arena *a = arena_find(conf->arena_size, conf->hugepages, files, why, size);
-    if (!a)
-        return false;
-    const char *doubt = doubts(a, ks, shards);
-    if (!doubt && !arena_adopt(a))
-        doubt = "it is damaged";
-    if (!doubt && !wanted)
-        doubt = "the texts of its functions are missing";
-    for (unsigned i = 0; !doubt && i < shards; i++)
-        if (!is_zone_of(a, a->header->shard[i], a->extent[a->header->shard[i]].run))
-            doubt = "it is damaged";
-    if (doubt) {
-        snprintf(why, size, "%s", doubt);
-        arena_free(a);
-        return false;
+    for (unsigned i = 0; i < shards; i++) {
+        uint32_t first = a->header->shard[i];
+        if (!is_zone_of(a, first, a->extent[first].run))
+            return false;
+        ks->shard[i] = (struct shard *)(void *)arena_extent(a, first);
+        a->fixed += a->extent[first].run;
     }
+    return true;
+}
+
+/* Whoever is killed in here leaves nothing that is believed. */
+static void adopt(struct keyspace *ks, struct arena *a, struct counters *const *counters, unsigned shards)
+{
     a->header->state = ARENA_IN_USE;
     a->header->generation++;
     ks->arena = a;
     ks->seed = a->header->seed;
-    for (; ks->shards < shards; ks->shards++) {
-        uint32_t first = a->header->shard[ks->shards];
-        ks->shard[ks->shards] = (struct shard *)(void *)arena_extent(a, first);
-        a->fixed += a->extent[first].run;
+    for (; ks->shards < shards; ks->shards++)
         adopt_shard(ks->shard[ks->shards], a, counters[ks->shards]);
+}
+
+bool keyspace_adopt(struct keyspace *ks, const struct config *conf, struct counters *const *counters,
+                    const struct arena_files *files, bool wanted, struct keyspace_past *past)
+{
+    unsigned shards = conf->workers ? conf->workers : 1;
+    struct arena *a = arena_find(conf->arena_size, conf->hugepages, files, past->why, sizeof past->why);
+    if (!a)
+        return false;
+    const char *doubt = doubts(a, ks, shards);
+    past->crashed = !doubt && a->header->state == ARENA_SERVES;
+    if (!doubt && (!arena_adopt(a) || !find_shards(ks, a, shards)))
+        doubt = "it is damaged";
+    if (!doubt && !wanted)
+        doubt = "the texts of its functions are missing";
+    if (!doubt && past->crashed)
+        doubt = keyspace_examine(a, ks->shard, shards);
+    if (doubt) {
+        snprintf(past->why, sizeof past->why, "%s", doubt);
+        arena_free(a);
+        return false;
     }
+    adopt(ks, a, counters, shards);
     return true;
 }
 

@@ -127,25 +127,24 @@ def arp_probes(link):
 
 
 def addresses_kept(box):
-    """What was the box' address a moment ago is not asked for: clients would wait 0.6 s. After a crash it is."""
+    """What was the box' address a moment ago is not asked for: clients would wait 0.6 s. After a crash neither."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as link:
         link.bind(("sludur0", 0x0806))
         box.start()
         r = client(box)
         r.set("a", 1)
         assert arp_probes(link) == 3
-        for _ in range(3): # what is older than a minute is asked for, and this machine may be as slow as that
-            began = time.monotonic()
-            restart(box)
-            probes = arp_probes(link)
-            if time.monotonic() - began < 50:
-                break
-        else:
-            raise AssertionError("no restart within fifty seconds: this machine is too busy to tell")
-        assert r.get("a") == b"1" and probes == 0
-        end_dataplane(box, signal.SIGKILL)
-        r.set("a", 1)
-        assert arp_probes(link) == 3
+        for way in (lambda: restart(box), lambda: end_dataplane(box, signal.SIGKILL)):
+            for _ in range(3): # what is older than a minute is asked for, and this machine may be as slow as that
+                time.sleep(1.5) # the address is noted twice a second
+                began = time.monotonic()
+                way()
+                probes = arp_probes(link)
+                if time.monotonic() - began < 50:
+                    break
+            else:
+                raise AssertionError("no restart within fifty seconds: this machine is too busy to tell")
+            assert r.get("a") == b"1" and probes == 0, probes
 
 
 class Writer(threading.Thread):
@@ -209,17 +208,17 @@ def under_load(times):
 
 
 def killed(box):
-    """A crash leaves nothing that is believed; the snapshot is loaded."""
+    """A crash in the middle of nothing leaves the keys as they are (crash.py has those in the middle of something)."""
     box.start()
     r = client(box)
     r.set("saved", 1)
     r.save()
     r.set("later", 1)
     end_dataplane(box, signal.SIGKILL)
-    assert r.get("saved") == b"1"
-    assert "was not left in order" in box.log(), box.log()[-2000:]
+    assert r.mget("saved", "later") == [b"1", b"1"]
+    assert "when it crashed" in box.log(), box.log()[-2000:]
     restart(box)
-    assert r.get("saved") == b"1" and box.log().count(TOOK) == 1
+    assert r.mget("saved", "later") == [b"1", b"1"] and box.log().count(TOOK) == 2
 
 
 def kill_in_restart(box, r, writers, rng):
@@ -426,7 +425,7 @@ def main():
     tap.run("a flush that was under way", lambda: with_box(flushed))
     tap.run("restarts under load lose nothing that was acknowledged", lambda: with_box(under_load(20), workers=2))
     tap.run("SIGTERM", lambda: with_box(terminated))
-    tap.run("kill -9: what is left is not believed", lambda: with_box(killed))
+    tap.run("kill -9: the keys stay", lambda: with_box(killed))
     tap.run("kill -9 in the middle of restarts", lambda: with_box(killed_in_restarts(int(os.environ.get("KILLS", 3))), workers=2))
     tap.run("addresses that were the box's are used at once", lambda: with_box(addresses_kept))
     tap.run("control is killed in between", lambda: with_box(without_control))
