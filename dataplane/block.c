@@ -24,6 +24,11 @@ void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint
     *b = (struct blocking){.env = env, .alone = alone, .bytes_max = bytes_max};
 }
 
+static bool may_touch(const struct blocking *b, unsigned shard)
+{
+    return b->alone || env_may_touch(b->env, shard);
+}
+
 static struct waits *own_waits(const struct blocking *b)
 {
     return shard_waits(b->env->ks->shard[b->env->self]);
@@ -111,19 +116,19 @@ static void timer_remove(struct blocking *b, struct job *j)
 
 /* -- in and out */
 
-static void leave(struct blocking *b, struct job *j, bool stopped)
+/* What a job waits in and this worker may touch: its shard, and those of workers that are held. */
+static void leave(struct blocking *b, struct job *j)
 {
     struct waiter *wt = &j->wait;
     struct keyspace *ks = b->env->ks;
-    stopped |= b->alone;
     for (unsigned i = 0; i < wt->nodes && wt->linked; i++) {
         struct wait_node *n = &wt->node[i];
-        if (!n->key || (!stopped && n->shard != b->env->self))
+        if (!n->key || !may_touch(b, n->shard))
             continue;
         waits_remove(shard_waits(ks->shard[n->shard]), n);
         wt->linked--;
     }
-    if (wt->owner && (stopped || wt->owner == b)) {
+    if (wt->owner && may_touch(b, wt->owner->env->self)) {
         timer_remove(wt->owner, j);
         wt->owner->clients--;
         wt->owner->bytes -= wt->bytes;
@@ -133,7 +138,7 @@ static void leave(struct blocking *b, struct job *j, bool stopped)
 
 bool block_leave(struct blocking *b, struct job *j)
 {
-    leave(b, j, false);
+    leave(b, j);
     return !j->wait.linked && !j->wait.owner;
 }
 
@@ -145,9 +150,9 @@ unsigned block_next(const struct job *j)
     return j->wait.owner->env->self;
 }
 
-static void done(struct blocking *b, struct job *j, bool stopped)
+static void done(struct blocking *b, struct job *j)
 {
-    leave(b, j, stopped);
+    leave(b, j);
     j->done = true;
     j->next = NULL;
     if (b->done_last)
@@ -188,7 +193,7 @@ static void reply(struct job *j, const char *error)
 
 static bool refuse(struct blocking *b, struct job *j)
 {
-    leave(b, j, true); /* all of it is in tables that this worker may touch now */
+    leave(b, j); /* all of it is in tables that this worker may touch now */
     count_one(b->env->counters, COUNTER_blocked_clients_refused);
     count_one(b->env->counters, COUNTER_command_errors);
     reply(j, "ERR out of memory for another blocked client");
@@ -245,7 +250,7 @@ bool block_begin(struct blocking *b, struct job *j)
     if (!wt->node || !add_keys(b, j, &spec) || (spec.timeout_ms && !timer_room(b)))
         return refuse(b, j);
     if (!change(j, BLOCK_RUNNING, BLOCK_WAITING)) {
-        leave(b, j, true);
+        leave(b, j);
         j->done = true;
         return false;
     }
@@ -259,7 +264,7 @@ bool block_begin(struct blocking *b, struct job *j)
 /* -- serving */
 
 /* Runs a waiter again because of the key of node n. */
-static void try_again(struct blocking *b, struct job *j, int position, bool stopped)
+static void try_again(struct blocking *b, struct job *j, int position)
 {
     if (!change(j, BLOCK_WAITING, BLOCK_CLAIMED))
         return;
@@ -269,7 +274,7 @@ static void try_again(struct blocking *b, struct job *j, int position, bool stop
     job_write_end(j);
     if (result == CMD_BLOCK && change(j, BLOCK_CLAIMED, BLOCK_WAITING))
         return;
-    done(b, j, stopped);
+    done(b, j);
 }
 
 /* Has a command in slices what the waiter would touch? Held, the key waits for its end. */
@@ -278,7 +283,7 @@ static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j)
     return (shard_pins(s)->held || j->wait.several) && turns_conflict(b->env, &j->rq, true);
 }
 
-/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. SERVE_MORE: the slice is
+/* SERVE_STOPPED: its next waiter needs other workers stopped, and they are not. SERVE_MORE: the slice is
  * over. */
 enum served { SERVED, SERVE_STOPPED, SERVE_LATER, SERVE_MORE };
 
@@ -295,7 +300,13 @@ static bool slice_is_over(struct blocking *b)
     return b->until != UINT64_MAX && __rdtsc() >= b->until;
 }
 
-static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k, bool stopped)
+/* Does its command need workers that go on? */
+static bool needs_others(const struct blocking *b, const struct job *j)
+{
+    return j->wait.several && !b->alone && !env_may_touch_all(b->env, request_set(&j->rq));
+}
+
+static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k)
 {
     const struct key name = {{k->name, k->len}, k->hash};
     enum served result = SERVED;
@@ -307,9 +318,10 @@ static enum served serve_key(struct blocking *b, struct shard *s, struct wait_ke
             break;
         if (!n->gone && !(e && entry_type(e) == n->type))
             continue;
-        if (j->wait.several && !stopped) {
+        if (needs_others(b, j)) {
             if (!block_waits(j))
                 continue;
+            b->wants_stop |= request_set(&j->rq);
             result = SERVE_STOPPED;
             break;
         }
@@ -317,7 +329,7 @@ static enum served serve_key(struct blocking *b, struct shard *s, struct wait_ke
             result = SERVE_LATER;
             break;
         }
-        try_again(b, j, n->position, stopped);
+        try_again(b, j, n->position);
         if (slice_is_over(b) && k->at)
             return SERVE_MORE;
     }
@@ -344,15 +356,14 @@ static bool begin_row(struct shard *s, unsigned shard, struct wait_key *k)
     return true;
 }
 
-static void end_key(struct blocking *b, struct waits *w, struct wait_key *k, enum served served)
+static void end_key(struct waits *w, struct wait_key *k, enum served served)
 {
     if (served != SERVED)
         waits_hold(w, k);
-    b->wants_stop |= served == SERVE_STOPPED;
     waits_unpin(w, k);
 }
 
-static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
+static bool serve_shard(struct blocking *b, unsigned shard)
 {
     struct shard *s = b->env->ks->shard[shard];
     struct waits *w = shard_waits(s);
@@ -362,10 +373,10 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
         enum served served;
         any = true;
         do
-            served = serve_key(b, s, k, stopped);
+            served = serve_key(b, s, k);
         while (served == SERVE_MORE && !begin_row(s, shard, k));
         if (served != SERVE_MORE)
-            end_key(b, w, k, served);
+            end_key(w, k, served);
     }
     return any;
 }
@@ -375,15 +386,16 @@ void block_serve(struct blocking *b, bool stopped)
     struct keyspace *ks = b->env->ks;
     begin_slice(b);
     if (!stopped && !b->alone) {
-        serve_shard(b, b->env->self, false);
+        serve_shard(b, b->env->self);
         return;
     }
     for (unsigned i = 0; i < ks->shards; i++)
-        waits_release(shard_waits(ks->shard[i]));
+        if (may_touch(b, i))
+            waits_release(shard_waits(ks->shard[i]));
     for (bool any = true; any;) { /* ends: a waiter is served once, and only serving makes keys ready */
         any = false;
         for (unsigned i = 0; i < ks->shards; i++)
-            any |= serve_shard(b, i, true);
+            any |= may_touch(b, i) && serve_shard(b, i);
     }
 }
 
@@ -399,7 +411,7 @@ void block_go_on(struct blocking *b)
     pins_remove(p, &r->pin); /* it is not in its own way */
     begin_slice(b);
     do {
-        served = serve_key(b, s, k, b->alone);
+        served = serve_key(b, s, k);
         waits_set_aside(w, k);
         pinned_again = served == SERVE_MORE && pins_add(p, k->hash, &r->pin);
     } while (served == SERVE_MORE && !pinned_again);
@@ -409,7 +421,7 @@ void block_go_on(struct blocking *b)
     } else {
         w->rows = r->next;
         free(r);
-        end_key(b, w, k, served);
+        end_key(w, k, served);
         waits_release(w); /* what was held because of the pin */
     }
     block_serve(b, false);
@@ -422,7 +434,7 @@ void block_timers(struct blocking *b)
         struct job *j = b->heap[0];
         if (change(j, BLOCK_WAITING, BLOCK_CLAIMED)) {
             reply(j, NULL);
-            done(b, j, false);
+            done(b, j);
         } else if (atomic_load(&j->wait.state) == BLOCK_CLAIMED) {
             j->wait.deadline_us = now + CLAIMED_AGAIN_US;
             heap_down(b, 0, j);
@@ -439,7 +451,7 @@ bool block_end(struct blocking *b, struct job *j, bool error)
     if (!change(j, BLOCK_WAITING, BLOCK_CLAIMED))
         return false;
     reply(j, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL);
-    done(b, j, true);
+    done(b, j);
     return true;
 }
 

@@ -18,11 +18,11 @@ void worker_block(struct worker *w, struct session *s, const struct request *rq)
         worker_complete(w, j);
 }
 
-static void ask_for_stop(struct worker *w)
+void worker_ask_for_stop(struct worker *w)
 {
     if (w->blocking.wants_stop) {
-        w->blocking.wants_stop = false;
-        worker_want_stop(w);
+        worker_want_stop(w, w->blocking.wants_stop);
+        w->blocking.wants_stop = 0;
     }
 }
 
@@ -39,13 +39,13 @@ static void serve(struct worker *w)
 void worker_serve(struct worker *w)
 {
     serve(w);
-    ask_for_stop(w);
+    worker_ask_for_stop(w);
 }
 
 void worker_rows(struct worker *w)
 {
     block_go_on(&w->blocking);
-    ask_for_stop(w);
+    worker_ask_for_stop(w);
 }
 
 /* As many as a batch may have made ready: with very many the others go on in between. */

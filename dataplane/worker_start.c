@@ -103,10 +103,10 @@ void worker_end(struct worker *w)
     if (!w->box || !w->turns.run)
         return;
     bool told = !w->log.rest_len;
-    w->box->tracking.runner = w->env.tracking;
+    worker_hold(w, UINT64_MAX);
     script_end_all(&w->env);
     turns_end(&w->turns);
-    w->box->tracking.runner = NULL;
+    worker_hold(w, 0);
     if (told)
         worker_log_finish(w);
 }

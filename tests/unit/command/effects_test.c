@@ -123,14 +123,15 @@ static void test_of_the_runner(void)
     struct tracking_common common = {.workers = 1};
     struct command_env other;
     struct tracking tracking = {.common = &common, .env = &other};
+    struct tracking own = {.common = &common, .runner = &tracking};
     struct effects record;
     uint8_t room[64];
     begin(NULL);
     other = e->env;
     effects_begin(&record, room, sizeof room);
     other.effects = &record;
-    common.runner = &tracking;
-    e->env.tracking = &tracking;
+    own.env = &e->env;
+    e->env.tracking = &own;
     effects_by_itself(&e->env, EVENT_EVICTED, 0, slice_str("key"));
     CU_ASSERT_EQUAL(record.n, 1);
     CU_ASSERT(engine_same(logged, ""));
