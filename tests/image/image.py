@@ -82,7 +82,9 @@ class Run:
         return good
 
     def note(self, name, good, seconds):
-        """For --resume: what has passed with this image and these tests."""
+        """For --resume: what has passed with this image."""
+        if not self.key:
+            return
         os.makedirs(f"{self.work}/passed-{self.key}", exist_ok=True)
         path = f"{self.work}/passed-{self.key}/{name}"
         if good:
