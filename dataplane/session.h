@@ -128,6 +128,8 @@ void session_consumed(struct session *s);
 bool session_may_hold(struct session *s, size_t more);
 /* Room for so many bytes behind query_len; what was executed is dropped. False without memory. */
 bool session_query_room(struct session *s, size_t more);
+/* Those that are kept, when the worker ends. */
+void session_free_queries(struct worker *w);
 /* Puts the reading position back to a request that has not been executed. */
 struct mark {
     size_t rx_off, query_off;
