@@ -1,7 +1,7 @@
 /* tls_bench.c: what TLS costs the box's core: a whole worker on the in-memory wire, clients that are OpenSSL's own, and
  * the clock read around worker_round() alone, so that neither the clients' half of TLS nor a kernel counts.
  *
- *     tls_bench [SECONDS]     (about; at least 0.01)
+ *     tls_bench [SECONDS]     (about; at least 0.05)
  *
  * prints requests a second of the box's time at pipeline 1 and bytes a second of 16-KB GETs, plain and over TLS 1.3
  * (AES-256-GCM), and what one core seals in records of 16 KiB by OpenSSL beside them: medians of TURNS turns, in each of
