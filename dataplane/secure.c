@@ -320,20 +320,19 @@ bool secure_has_input(const struct session *s)
 static size_t open_into(struct session *s)
 {
     struct worker *w = s->worker;
+    const size_t available = tcp_rx_available(s->conn);
     size_t all = 0, n;
-    while (s->query_len < s->query_cap) {
-        enum tls_result r =
-            tls_read(s->secure->tls, s->query + s->query_len, s->query_cap - s->query_len, &n);
-        if (r == TLS_CLOSED)
-            s->flags |= SESSION_PEER_CLOSED;
-        if (r == TLS_FAILED) {
-            count_one(w->counters, COUNTER_tls_bad_records);
-            s->flags |= SESSION_BROKEN;
-        }
-        if (r != TLS_DONE)
+    enum tls_result r = TLS_DONE;
+    for (; r == TLS_DONE && s->query_len < s->query_cap; s->query_len += n, all += n) {
+        if (all && tls_drained(s->secure->tls, available))
             break;
-        s->query_len += n;
-        all += n;
+        r = tls_read(s->secure->tls, s->query + s->query_len, s->query_cap - s->query_len, &n);
+    }
+    if (r == TLS_CLOSED)
+        s->flags |= SESSION_PEER_CLOSED;
+    if (r == TLS_FAILED) {
+        count_one(w->counters, COUNTER_tls_bad_records);
+        s->flags |= SESSION_BROKEN;
     }
     took(s);
     s->client.bytes_in += all;

@@ -139,6 +139,8 @@ void session_forget_request(struct session *s);
 void session_query_free(struct session *s);
 /* Room for so many bytes behind query_len; what was executed is dropped. False without memory. */
 bool session_query_room(struct session *s, size_t more);
+/* Those that are kept, when the worker ends. */
+void session_free_queries(struct worker *w);
 /* Puts the reading position back to a request that has not been executed. */
 struct mark {
     uint32_t rx_off, query_off;

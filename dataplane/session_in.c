@@ -15,11 +15,46 @@ void session_forget_request(struct session *s)
     s->reader = NULL;
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+enum { QUERIES_KEPT = 0 }; /* so that the sanitizer sees every use after free */
+#else
+enum { QUERIES_KEPT = 64 };
+#endif
+
+/* Buffers of the least length come and go with each request that is not read where it lies (TLS): some are kept, the
+ * first one's address in the next. */
+static uint8_t *query_take(struct worker *w)
+{
+    uint8_t *p = w->free_queries;
+    if (!p)
+        return malloc(QUERY_CHUNK);
+    memcpy(&w->free_queries, p, sizeof p);
+    w->free_query_count--;
+    return p;
+}
+
+static void query_give(struct worker *w, uint8_t *p, size_t cap)
+{
+    if (cap != QUERY_CHUNK || w->free_query_count >= QUERIES_KEPT) {
+        free(p);
+        return;
+    }
+    memcpy(p, &w->free_queries, sizeof p);
+    w->free_queries = p;
+    w->free_query_count++;
+}
+
+void session_free_queries(struct worker *w)
+{
+    while (w->free_queries)
+        free(query_take(w));
+}
+
 void session_query_free(struct session *s)
 {
     s->worker->query_bytes -= s->query_len;
     s->worker->query_caps -= s->query_cap;
-    free(s->query);
+    query_give(s->worker, s->query, s->query_cap);
     s->query = NULL;
     s->query_len = s->query_off = s->query_cap = 0;
 }
@@ -53,7 +88,7 @@ bool session_query_room(struct session *s, size_t more)
         cap = QUERY_CHUNK;
     else if (cap < 2 * s->query_cap && cap < 1024 * 1024)
         cap = 2 * s->query_cap;
-    uint8_t *p = realloc(s->query, cap);
+    uint8_t *p = s->query || cap > QUERY_CHUNK ? realloc(s->query, cap) : query_take(s->worker);
     if (!p)
         return false;
     s->worker->query_caps += cap - s->query_cap;

@@ -144,6 +144,8 @@ struct worker {
     struct session_out out;
     struct out_chunk *free_chunks;
     unsigned free_chunk_count;
+    uint8_t *free_queries; /* of QUERY_CHUNK bytes, each with the next one's address */
+    unsigned free_query_count;
     uint64_t chunk_bytes; /* in all sessions' overflow */
     uint64_t query_bytes; /* in all sessions' query buffers */
     uint64_t pending_max; /* of both together: see session_relieve */

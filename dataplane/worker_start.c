@@ -140,6 +140,7 @@ void worker_free(struct worker *w)
         w->box->acl = NULL;
     }
     secure_free(w);
+    session_free_queries(w);
     worker_log_free(w);
     batch_begin(&w->batch);
     free(w->batch.big);

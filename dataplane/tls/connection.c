@@ -32,19 +32,19 @@ static int wire_read(BIO *b, char *to, size_t room, size_t *n)
     return *n > 0;
 }
 
-uint8_t *connection_spill(struct tls *t, size_t n)
+static bool spill(struct tls *t, const void *p, size_t n)
 {
     if (t->spill_cap - t->spill_len < n) {
         size_t cap = t->spill_len + n;
         uint8_t *more = cap <= SPILL_MOST ? realloc(t->spill, cap) : NULL;
         if (!more)
-            return NULL;
+            return false;
         t->spill = more;
         t->spill_cap = cap;
     }
-    uint8_t *p = t->spill + t->spill_len;
+    memcpy(t->spill + t->spill_len, p, n);
     t->spill_len += n;
-    return p;
+    return true;
 }
 
 /* As many bytes as the wire has room for. */
@@ -60,17 +60,18 @@ static size_t put(struct tls *t, const uint8_t *p, size_t n)
     return done;
 }
 
+bool connection_put(struct tls *t, const uint8_t *p, size_t n)
+{
+    size_t done = t->spill_len ? 0 : put(t, p, n);
+    return done == n || spill(t, p + done, n - done);
+}
+
 /* Takes everything: a record that was begun must not wait in OpenSSL. */
 static int wire_write(BIO *b, const char *p, size_t n, size_t *written)
 {
-    struct tls *t = BIO_get_data(b);
-    size_t done = t->spill_len ? 0 : put(t, (const uint8_t *)p, n);
-    uint8_t *kept = done < n ? connection_spill(t, n - done) : NULL;
     BIO_clear_retry_flags(b);
     *written = n;
-    if (kept)
-        memcpy(kept, p + done, n - done);
-    return done == n || kept;
+    return connection_put(BIO_get_data(b), (const uint8_t *)p, n);
 }
 
 static long wire_control(BIO *b, int command, long number, void *p)
@@ -226,6 +227,11 @@ enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n)
     ERR_clear_error();
     int r = SSL_read_ex(t->ssl, to, room, n);
     return r == 1 ? TLS_DONE : verdict(t, r);
+}
+
+bool tls_drained(const struct tls *t, size_t available)
+{
+    return t->ours && traffic_drained(t, available);
 }
 
 size_t tls_pending(const struct tls *t)

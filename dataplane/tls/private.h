@@ -41,9 +41,8 @@ void *memory_take_aligned(size_t n, size_t alignment);
 /* p NULL: no effect. */
 void memory_give_aligned(void *p, size_t n);
 
-/* -- connection.c: room for n bytes behind those that wait for the wire. NULL without memory: they are lost, and the
- * connection with them. */
-uint8_t *connection_spill(struct tls *t, size_t n);
+/* -- connection.c: bytes to be sent; false without memory: they are lost, and the connection with them. */
+bool connection_put(struct tls *t, const uint8_t *p, size_t n);
 
 /* -- traffic.c: the record layer after a handshake of TLS 1.3. Everything else stays OpenSSL's. */
 /* The context tells the secrets of its connections. */
@@ -53,8 +52,9 @@ bool traffic_begin(struct tls *t);
 /* The handshake is done: takes its records over from OpenSSL, if they can be ours. */
 void traffic_take(struct tls *t);
 void traffic_free(struct tls *t);
-/* As tls_read, tls_write and tls_end. */
+/* As tls_read, tls_drained, tls_write and tls_end. */
 enum tls_result traffic_read(struct tls *t, uint8_t *to, size_t room, size_t *n);
+bool traffic_drained(const struct tls *t, size_t available);
 bool traffic_write(struct tls *t, const uint8_t *p, size_t n);
 void traffic_end(struct tls *t);
 /* So many records are sealed under one key (RFC 8446 section 5.5: AES-GCM is sound for 2^24.5). */

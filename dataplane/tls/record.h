@@ -46,21 +46,6 @@ void record_wipe(struct record_way *w);
 
 /* Seals n <= RECORD_PLAIN bytes into n + RECORD_EXTRA bytes at out, which is elsewhere. */
 bool record_seal(struct record_way *w, enum record_type type, const uint8_t *p, size_t n, uint8_t *out);
-/* The same where there is not so much room in one place. */
-struct record_sealing {
-    const struct record_way *way;
-    const uint8_t *p;
-    size_t n, at; /* at: bytes of the record that are done */
-    uint8_t head[RECORD_HEAD], type, tag[RECORD_TAG];
-    struct aead_run run;
-};
-/* p is borrowed until nothing is left. */
-bool record_seal_begin(struct record_sealing *r, struct record_way *w, enum record_type type, const uint8_t *p, size_t n);
-/* How many bytes of the record are to come. */
-size_t record_seal_left(const struct record_sealing *r);
-/* The next ones, up to so many; how many. */
-size_t record_seal_some(struct record_sealing *r, uint8_t *out, size_t room);
-
 /* May a body of this head follow? 0, or the alert; *len: of the body. */
 unsigned record_head(const uint8_t head[RECORD_HEAD], size_t *len);
 /* Opens a body of record_head()'s length into `to`, which has room for len - RECORD_TAG bytes and may be the

@@ -68,6 +68,8 @@ void tls_settle(struct tls *t);
 bool tls_under_way(const struct tls *t);
 /* Opens bytes into `to`; *n of them, at most room, at least one with TLS_DONE. */
 enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n);
+/* Of `available` bytes of the wire since tls_taken(): is it certain that tls_read would have to wait for more? */
+bool tls_drained(const struct tls *t, size_t available);
 /* Opened bytes that tls_read gives without the wire. */
 size_t tls_pending(const struct tls *t);
 /* Bytes of a record that has not come whole. */

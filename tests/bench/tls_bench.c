@@ -1,11 +1,15 @@
 /* tls_bench.c: what TLS costs the box's core: a whole worker on the in-memory wire, clients that are OpenSSL's own, and
  * the clock read around worker_round() alone, so that neither the clients' half of TLS nor a kernel counts.
  *
- *     tls_bench [SECONDS]     (about; at least 0.01)
+ *     tls_bench [SECONDS]     (about; at least 0.05)
  *
  * prints requests a second of the box's time at pipeline 1 and bytes a second of 16-KB GETs, plain and over TLS 1.3
- * (AES-256-GCM), and what one core seals in records of 16 KiB beside them (the limit). The port has TSO and checks
- * checksums, as NICs do, and takes none of the box's time. */
+ * (AES-256-GCM), and what one core seals in records of 16 KiB by OpenSSL beside them: medians of TURNS turns, in each of
+ * which all of them follow each other. The port has TSO and checks checksums, as NICs do, and takes none of the box's time.
+ *
+ *     valgrind --tool=callgrind --toggle-collect=worker_round tls_bench SECONDS ROW     (a row as it is printed: "P1 TLS")
+ *
+ * counts what the box spends on one row, and prints how many requests that were. */
 #include "box_rig.h"
 #include "tls_rig.h"
 
@@ -14,7 +18,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLIENTS = RIG_CLIENTS, SMALL = 64, BULK = 16384, BULK_DEEP = 4 };
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#define COUNT_FROM_HERE() CALLGRIND_ZERO_STATS
+#define COUNT_TO_HERE() CALLGRIND_DUMP_STATS_AT("counted")
+#else
+#define COUNT_FROM_HERE() ((void)0)
+#define COUNT_TO_HERE() ((void)0)
+#endif
+
+enum { CLIENTS = RIG_CLIENTS, SMALL = 64, BULK = 16384, BULK_DEEP = 4, TURNS = 5 };
 
 static struct box_rig rig;
 static SSL *ssl[CLIENTS]; /* NULL: plain */
@@ -112,8 +125,10 @@ static double play(const char *request, size_t want, unsigned rounds)
 {
     round_of(request, want);
     cycles = 0;
+    COUNT_FROM_HERE();
     for (unsigned i = 0; i < rounds; i++)
         round_of(request, want);
+    COUNT_TO_HERE();
     return (double)cycles / (double)rte_get_tsc_hz();
 }
 
@@ -149,6 +164,73 @@ static double limit(double seconds)
     return rate;
 }
 
+enum { ROWS = 5 };
+static const struct row {
+    const char *name, *unit;
+    bool sealed, bulk;
+} rows[ROWS] = {{"P1 plain", "requests", false, false},
+                {"bulk plain", "bytes", false, true},
+                {"P1 TLS", "requests", true, false},
+                {"bulk TLS", "bytes", true, true},
+                {"seal", "bytes", false, false}};
+enum { P1_PLAIN, BULK_PLAIN, P1_TLS, BULK_TLS, SEAL };
+
+/* What a row has in a second of the box; at pipeline 1 so many rounds. */
+static double rate_of(const struct row *row, SSL_CTX *ctx, unsigned rounds)
+{
+    static const char small[] = "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n";
+    static const char big[] = "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n";
+    static char bulk[BULK_DEEP * sizeof big];
+    if (row == &rows[SEAL])
+        return limit(0.2);
+    for (unsigned i = 0; i < BULK_DEEP; i++)
+        strcpy(bulk + i * strlen(big), big);
+    rig_hang_up(&rig);
+    connect_all(row->sealed ? ctx : NULL);
+    if (!row->bulk)
+        return (double)rounds * CLIENTS / play(small, SMALL + 7, rounds);
+    return (double)(rounds / 20) * CLIENTS * BULK_DEEP * BULK / play(bulk, BULK_DEEP * (BULK + 10), rounds / 20);
+}
+
+static void fill(void)
+{
+    static char value[BULK + 64];
+    connect_all(NULL);
+    rig_says(&rig, &rig.client[0], "SET small 0123456789012345678901234567890123456789012345678901234567890123\r\n", "+OK\r\n");
+    size_t head = (size_t)sprintf(value, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n", BULK);
+    memset(value + head, 'v', BULK);
+    strcpy(value + head + BULK, "\r\n");
+    rig_says(&rig, &rig.client[0], value, "+OK\r\n");
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *of)
+{
+    qsort(of, TURNS, sizeof *of, by_size);
+    return of[TURNS / 2];
+}
+
+static void table(SSL_CTX *ctx, unsigned rounds)
+{
+    double rate[ROWS][TURNS], p1[TURNS], bulk[TURNS];
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        for (unsigned i = 0; i < ROWS; i++)
+            rate[i][turn] = rate_of(&rows[i], ctx, rounds / TURNS);
+        p1[turn] = rate[P1_TLS][turn] / rate[P1_PLAIN][turn];
+        bulk[turn] = rate[BULK_TLS][turn] / rate[SEAL][turn];
+    }
+    for (unsigned i = 0; i < ROWS; i++)
+        printf("%s %.0f %s/s\n", rows[i].name, median(rate[i]), rows[i].unit);
+    double of_plain = median(p1), of_seal = median(bulk);
+    printf("P1 TLS / plain %.3f (%.3f to %.3f)\n", of_plain, p1[0], p1[TURNS - 1]);
+    printf("bulk TLS / seal %.3f (%.3f to %.3f)\n", of_seal, bulk[0], bulk[TURNS - 1]);
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = (unsigned)((argc > 1 ? atof(argv[1]) : 1) * 4000);
@@ -156,33 +238,22 @@ int main(int argc, char **argv)
     const char *directives[] = {"tls-port", "6380", "tls-auth-clients", "no", "tls:certificate", pair.certificate, "tls:key", pair.key,
                                 "save", "", NULL};
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    char *value = malloc(BULK + 64), bulk[BULK_DEEP * 32] = "";
-    if (!tls_start() || !ctx || !value)
+    if (!tls_start() || !ctx)
         return 1;
     SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
     SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384");
     rig_port.cut = rig_port.verified = true;
     rig_start(&rig, directives, NULL);
-    connect_all(NULL);
-    rig_says(&rig, &rig.client[0], "SET small 0123456789012345678901234567890123456789012345678901234567890123\r\n", "+OK\r\n");
-    size_t head = (size_t)sprintf(value, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n", BULK);
-    memset(value + head, 'v', BULK);
-    strcpy(value + head + BULK, "\r\n");
-    rig_says(&rig, &rig.client[0], value, "+OK\r\n");
-    for (unsigned i = 0; i < BULK_DEEP; i++)
-        strcat(bulk, "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
-    double small[2], large[2];
-    for (int sealed = 0; sealed < 2; sealed++) {
-        if (sealed) {
-            rig_hang_up(&rig);
-            connect_all(ctx);
-        }
-        small[sealed] = (double)rounds * CLIENTS / play("*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n", SMALL + 7, rounds);
-        large[sealed] = (double)(rounds / 20) * CLIENTS * BULK_DEEP * BULK / play(bulk, BULK_DEEP * (BULK + 10), rounds / 20);
+    fill();
+    if (argc < 3) {
+        table(ctx, rounds);
+        return 0;
     }
-    double most = limit(1);
-    printf("P1 plain %.0f requests/s\nP1 TLS %.0f requests/s, %.3f of plain\n", small[0], small[1], small[1] / small[0]);
-    printf("bulk plain %.0f bytes/s\nbulk TLS %.0f bytes/s\nseal %.0f bytes/s\nbulk TLS / seal %.3f\n", large[0], large[1], most,
-           large[1] / most);
-    return 0;
+    for (unsigned i = 0; i < SEAL; i++)
+        if (strcmp(argv[2], rows[i].name) == 0) {
+            rate_of(&rows[i], ctx, rounds);
+            printf("%u requests\n", rows[i].bulk ? rounds / 20 * CLIENTS * BULK_DEEP : rounds * CLIENTS);
+            return 0;
+        }
+    return 1;
 }

@@ -38,34 +38,6 @@ static void test_the_record_of_rfc_8448(void)
     CU_ASSERT_FALSE(record_seal(&seals, RECORD_DATA, sent, 50, out));
 }
 
-/* A record in pieces of all lengths is the record in one. */
-static void test_a_record_in_pieces(void)
-{
-    static uint8_t whole[RECORD_PLAIN + RECORD_EXTRA], out[RECORD_PLAIN + RECORD_EXTRA];
-    static const size_t lens[] = {0, 1, 15, 16, 200, 1443, 4000, RECORD_PLAIN};
-    for (unsigned i = 0; i < 3 * 8 * 40; i++) {
-        struct record_way a = {0}, b = {0};
-        struct record_sealing r;
-        size_t n = lens[i / 3 % 8], piece = i / 24 < 36 ? i / 24 + 1 : 1400 + i / 24, at = 0;
-        memset(a.secret, (int)i, sizeof a.secret);
-        memset(b.secret, (int)i, sizeof b.secret);
-        a.number = b.number = i;
-        CU_ASSERT_FATAL(record_key(&a, record_suite((uint16_t)(0x1301 + i % 3))) && record_key(&b, a.suite));
-        CU_ASSERT_FATAL(record_seal(&a, RECORD_HANDSHAKE, sent, n, whole));
-        CU_ASSERT_FATAL(record_seal_begin(&r, &b, RECORD_HANDSHAKE, sent, n));
-        memset(out, 0, sizeof out);
-        for (size_t left; (left = record_seal_left(&r));) {
-            size_t some = record_seal_some(&r, out + at, piece);
-            CU_ASSERT_FATAL(some == (piece < left ? piece : left));
-            at += some;
-        }
-        CU_ASSERT_FATAL(at == n + RECORD_EXTRA && memcmp(whole, out, at) == 0);
-        CU_ASSERT(a.number == i + 1 && b.number == i + 1);
-        record_wipe(&a);
-        record_wipe(&b);
-    }
-}
-
 /* -- against OpenSSL ------------------------------------------------------------------------------------- */
 
 static void test_every_length_both_ways(void)
@@ -278,7 +250,6 @@ static void test_heads(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_record_of_rfc_8448),
-                                             UNIT(test_a_record_in_pieces),
                                              UNIT(test_every_length_both_ways),
                                              UNIT(test_pieces_of_all_lengths),
                                              UNIT(test_no_changed_byte_passes),
