@@ -63,27 +63,79 @@ static inline const uint8_t *row_args(const uint8_t *p, const uint8_t *stop, uns
     return p;
 }
 
+/* How the last GET began, up to its key: those of a pipeline mostly begin alike, and what is the same is compared at once. */
+struct alike {
+    __m128i begin[2]; /* the first 16 bytes, and the last 16 up to the key */
+    size_t key_at, key_len;
+    size_t all; /* bytes of the request; SIZE_MAX: nothing is alike */
+    const struct command *cmd;
+};
+
+static inline struct alike alike_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
+{
+    size_t key_at = (size_t)(argv[1].p - p), len = argv[1].len;
+    return (struct alike){{bytes_load16(p), bytes_load16(argv[1].p - 16)}, key_at, len, key_at + len + 2, rq->cmd};
+}
+
+static inline bool is_alike(const struct alike *like, const uint8_t *p, const uint8_t *stop)
+{
+    if ((size_t)(stop - p) < like->all)
+        return false;
+    __m128i first = _mm_cmpeq_epi8(bytes_load16(p), like->begin[0]);
+    __m128i last = _mm_cmpeq_epi8(bytes_load16(p + like->key_at - 16), like->begin[1]);
+    return _mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff;
+}
+
+/* Reads the request at p; returns what is behind it, NULL if it may not go in a row. */
+static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct alike *like, struct request *rq,
+                                      struct slice *argv)
+{
+    rq->argv = argv;
+    if (is_alike(like, p, stop)) {
+        argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
+        argv[1] = (struct slice){p + like->key_at, like->key_len};
+        rq->cmd = like->cmd;
+        rq->argc = GET_ARGS;
+        return p + like->all;
+    }
+    const struct row_form *form = row_form_of((struct slice){p, (size_t)(stop - p)});
+    like->all = SIZE_MAX;
+    if (!form)
+        return NULL;
+    rq->cmd = form->cmd;
+    rq->argc = p[1] - '0';
+    const uint8_t *next = row_args(p, stop, (unsigned)rq->argc, argv);
+    if (next && rq->argc == GET_ARGS && stop - next > BEGIN)
+        *like = alike_of(p, rq, argv);
+    return next;
+}
+
+enum { READ_GROUP = 16 }; /* look-ups that begin together */
+
 unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
                   struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most)
 {
     const struct keyspace *ks = env->ks;
     const struct shard *shard = ks->shard[env->self];
-    const struct row_form *form;
-    bool alone = ks->shards == 1;
-    const uint8_t *p = window.p, *stop = window.p + window.len;
-    unsigned n = 0;
+    const uint64_t seed = ks->seed;
+    const bool alone = ks->shards == 1;
+    const uint8_t *p = window.p, *const stop = window.p + window.len;
+    struct alike like = {.all = SIZE_MAX};
+    uint64_t hash[READ_GROUP];
+    unsigned n = 0, begun = 0;
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;
-    for (; n < most && (form = row_form_of((struct slice){p, (size_t)(stop - p)})); n++) {
-        unsigned argc = p[1] - '0';
-        if (!(p = row_args(p, stop, argc, argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
+    for (; n < most; n++) {
+        if (!(p = read_one(p, stop, &like, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
-        store_ahead(shard, ahead, c->db, key_hash(argv[1], ks->seed));
-        rq[n].cmd = form->cmd;
-        rq[n].argc = (int)argc;
-        rq[n].argv = argv;
-        argv += argc;
+        hash[n - begun] = key_hash(argv[1], seed);
+        argv += rq[n].argc;
         end[n] = (uint32_t)(p - window.p);
+        if (n + 1 - begun == READ_GROUP) {
+            store_ahead_all(shard, ahead, c->db, hash, READ_GROUP);
+            begun = n + 1;
+        }
     }
+    store_ahead_all(shard, ahead, c->db, hash, n - begun);
     return n;
 }
 

@@ -9,7 +9,7 @@ static inline void ahead_word(const struct index *ix, struct ahead *a)
     a->word = __builtin_expect(ix->segments, 1) ? directory_at(ix, segment_of(ix, a->hash)) : NULL;
 }
 
-static inline void ahead_bucket(const struct shard *s, struct ahead *a)
+static inline void ahead_bucket(uint8_t *base, struct ahead *a)
 {
     uint64_t word = a->word ? *a->word : 0;
     a->e = NULL;
@@ -18,7 +18,7 @@ static inline void ahead_bucket(const struct shard *s, struct ahead *a)
         return;
     }
     a->buckets = word_buckets(word);
-    a->bucket = home_bucket(s, word, tag_of(a->hash));
+    a->bucket = segment_at(base, word) + home_of(tag_of(a->hash), a->buckets);
     __builtin_prefetch(a->bucket);
 }
 
@@ -29,7 +29,7 @@ static __attribute__((noinline)) void again(const struct shard *s, struct ahead 
         return;
     a->changes = changes;
     ahead_word(&s->db[a->db].index, a);
-    ahead_bucket(s, a);
+    ahead_bucket(s->heap.arena->base, a);
 }
 
 static inline bool is_stale(const struct ahead *a, uint64_t changes)
@@ -46,14 +46,14 @@ static inline void prefetch_entry(const struct entry *e)
     __builtin_prefetch(p + 100);
 }
 
-static inline const struct entry *match_in(const struct shard *s, const struct bucket *b, uint32_t tag)
+static inline const struct entry *match_in(uint8_t *base, const struct bucket *b, uint32_t tag)
 {
     unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
-    return hits && b->low[i] ? slot_entry(s, b, i) : NULL;
+    return hits && b->low[i] ? entry_at(base, b, i) : NULL;
 }
 
 /* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. */
-static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t changes)
+static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahead *a, uint64_t changes)
 {
     if (is_stale(a, changes))
         again(s, a, changes);
@@ -61,7 +61,7 @@ static inline void ahead_entry(const struct shard *s, struct ahead *a, uint64_t 
     if (__builtin_expect(!b, 0))
         return;
     uint32_t tag = tag_of(a->hash);
-    a->e = match_in(s, b, tag);
+    a->e = match_in(base, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
     } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
@@ -80,7 +80,7 @@ static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struc
     const struct bucket *seg = a->bucket - home;
     do
         b = next_bucket(b, a->buckets);
-    while (b != home && !(a->e = match_in(s, &seg[b], tag)) && !bucket_empty(&seg[b]));
+    while (b != home && !(a->e = match_in(s->heap.arena->base, &seg[b], tag)) && !bucket_empty(&seg[b]));
     if (a->e)
         prefetch_entry(a->e);
 }
@@ -117,7 +117,7 @@ static inline bool is_more(const struct entry *e)
 static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t changes)
 {
     if (is_stale(a, changes))
-        ahead_entry(s, a, changes);
+        ahead_entry(s, s->heap.arena->base, a, changes);
     if (__builtin_expect(a->e != NULL, 1)) {
         if (__builtin_expect(is_more(a->e), 0))
             prefetch_value(a->e);
@@ -129,6 +129,9 @@ static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t 
 /* How many look-ups later the next step is taken, or (TO_VALUE) sooner than the look-up itself; by
  * measurement. */
 enum { TO_BUCKET = 4, TO_ENTRY = 16, TO_VALUE = 10 };
+/* So many look-ups in one go take each step in a loop of its own: a prefetch that misses the TLB holds retirement up, and where
+ * nothing else is between them the CPU has several of those under way. */
+enum { MANY = 8 };
 
 static inline unsigned behind(unsigned n, unsigned by)
 {
@@ -142,22 +145,24 @@ static inline unsigned least(unsigned a, unsigned b)
 
 static inline void buckets(const struct shard *s, struct ahead_row *r, unsigned n, uint64_t changes)
 {
+    uint8_t *const base = s->heap.arena->base;
     unsigned i = r->buckets;
     for (; i < n; i++) {
         struct ahead *a = &r->at[i];
         if (is_stale(a, changes))
             again(s, a, changes);
         else
-            ahead_bucket(s, a);
+            ahead_bucket(base, a);
     }
     r->buckets = i;
 }
 
 static inline void entries(const struct shard *s, struct ahead_row *r, unsigned n, uint64_t changes)
 {
+    uint8_t *const base = s->heap.arena->base;
     unsigned i = r->entries;
     for (; i < n; i++)
-        ahead_entry(s, &r->at[i], changes);
+        ahead_entry(s, base, &r->at[i], changes);
     r->entries = i;
 }
 
@@ -169,20 +174,38 @@ static inline void values(const struct shard *s, struct ahead_row *r, unsigned n
     r->values = i;
 }
 
-void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
+static inline void ahead_begins(const struct shard *s, struct ahead *a, unsigned db, uint64_t hash, uint64_t changes)
 {
-    uint64_t changes = s->changes;
-    const struct index *ix = &s->db[db].index;
-    unsigned n = r->n++;
-    struct ahead *a = &r->at[n];
     a->s = s;
     a->hash = hash;
     a->db = db;
     a->changes = changes;
-    ahead_word(ix, a);
+    ahead_word(&s->db[db].index, a);
     __builtin_prefetch(a->word);
+}
+
+void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
+{
+    uint64_t changes = s->changes;
+    unsigned n = r->n++;
+    ahead_begins(s, &r->at[n], db, hash, changes);
     buckets(s, r, behind(n + 1, TO_BUCKET), changes);
     entries(s, r, behind(n + 1, TO_ENTRY), changes);
+}
+
+void store_ahead_all(const struct shard *s, struct ahead_row *r, unsigned db, const uint64_t *hash, unsigned n)
+{
+    uint64_t changes = s->changes;
+    if (n < MANY) {
+        for (unsigned i = 0; i < n; i++)
+            store_ahead(s, r, db, hash[i]);
+        return;
+    }
+    struct ahead *a = &r->at[r->n];
+    for (unsigned i = 0; i < n; i++)
+        ahead_begins(s, a + i, db, hash[i], changes);
+    r->n += n;
+    buckets(s, r, r->n, changes);
 }
 
 /* Those up to the i-th look-up. */
@@ -195,6 +218,20 @@ static inline void look_ahead(const struct shard *s, struct ahead_row *r, unsign
     values(s, r, value, changes);
 }
 
+/* Those up to the end of a row that looks for nothing else meanwhile, but for what short strings do not have. */
+static inline void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned end)
+{
+    uint64_t changes = s->changes;
+    const unsigned from = r->entries;
+    uint32_t spilled = 0;
+    buckets(s, r, r->n, changes);
+    entries(s, r, end, changes);
+    for (unsigned i = from; i < end; i++)
+        spilled |= (uint32_t)(!r->at[i].e && r->at[i].bucket) << i;
+    for (; spilled; spilled &= spilled - 1)
+        ahead_spilled(s, &r->at[__builtin_ctz(spilled)]);
+}
+
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
 {
     look_ahead(s, r, i);
@@ -202,8 +239,19 @@ void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
 
 /* -- short strings -- */
 
+/* What looking at an entry needs of the shard. */
+struct looker {
+    uint64_t now_ms;
+    uint32_t tick; /* of a policy without LFU */
+};
+
+static inline struct looker looker_of(const struct shard *s)
+{
+    return (struct looker){s->now_ms, (uint32_t)(s->access.tick & ACCESS_LRU_MASK)};
+}
+
 /* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
-static inline bool text_of(struct shard *s, const struct ahead *a, struct slice name, struct slice *text)
+static inline bool text_of(struct looker l, const struct ahead *a, struct slice name, struct slice *text)
 {
     enum { RAW = TYPE_STRING | STRING_RAW << 3, EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
     static const uint64_t forms =
@@ -216,13 +264,14 @@ static inline bool text_of(struct shard *s, const struct ahead *a, struct slice 
         return false;
     const uint8_t *key = e->more;
     if (word & ENTRY_TTL) {
-        if (entry_expiry(key) < s->now_ms)
+        if (entry_expiry(key) < l.now_ms)
             return false;
         key += ENTRY_EXPIRY;
     }
     if (!bytes_same(key, name.p, key_len))
         return false;
-    entry_touch(s, e);
+    if (__builtin_expect((uint32_t)word >> 8 != l.tick, 0))
+        stamp_write(e, l.tick | ACCESS_AGAIN);
     *text = (struct slice){key + key_len, value_len};
     return true;
 }
@@ -230,7 +279,7 @@ static inline bool text_of(struct shard *s, const struct ahead *a, struct slice 
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a,
                       struct slice *text)
 {
-    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(s, a, k->name, text))
+    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(looker_of(s), a, k->name, text))
         return false;
     count_one(s->counters, COUNTER_keyspace_hits);
     return true;
@@ -257,17 +306,21 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, size_t longest, struct slice *text)
 {
+    const struct looker looker = looker_of(s);
     unsigned i = 0;
     if (access_is_lfu(s))
         return 0;
+    if (n >= MANY)
+        look_all_ahead(s, r, first + n);
     for (; i < n; i++, name += stride) {
-        look_ahead(s, r, first + i);
         struct ahead *a = &r->at[first + i];
+        if (n < MANY)
+            look_ahead(s, r, first + i);
         if (__builtin_expect(!ahead_fresh(s, db, a), 0) && !once_more(s, db, a)) {
             if (!is_missing(s, db, *name, a->hash))
                 break;
             text[i] = (struct slice){NULL, SIZE_MAX};
-        } else if (!text_of(s, a, *name, &text[i]) || text[i].len > longest) {
+        } else if (!text_of(looker, a, *name, &text[i]) || text[i].len > longest) {
             break;
         }
     }

@@ -3,7 +3,7 @@
 #pragma once
 #include "store/index.h"
 #include "store/shard.h"
-#include <emmintrin.h>
+#include <immintrin.h>
 
 /* -- a directory word -- */
 
@@ -14,9 +14,15 @@ static inline uint64_t word_make(const struct shard *s, const struct bucket *seg
     return granule | (uint64_t)buckets << 40 | (uint64_t)keys << 48;
 }
 
+/* Where in the arena that begins at base. */
+static inline struct bucket *segment_at(uint8_t *base, uint64_t word)
+{
+    return (struct bucket *)(void *)(base + (word & 0xffffffffffu) * GRANULE);
+}
+
 static inline struct bucket *word_segment(const struct shard *s, uint64_t word)
 {
-    return (struct bucket *)(void *)(s->heap.arena->base + (word & 0xffffffffffu) * GRANULE);
+    return segment_at(s->heap.arena->base, word);
 }
 
 static inline unsigned word_buckets(uint64_t word)
@@ -75,10 +81,15 @@ static inline struct bucket *home_bucket(const struct shard *s, uint64_t word, u
     return word_segment(s, word) + home_of(tag, word_buckets(word));
 }
 
-static inline struct entry *slot_entry(const struct shard *s, const struct bucket *b, unsigned i)
+static inline struct entry *entry_at(uint8_t *base, const struct bucket *b, unsigned i)
 {
     uint64_t granule = (uint64_t)(b->high[i] & HIGH_ADDRESS) << 32 | b->low[i];
-    return (struct entry *)(void *)(s->heap.arena->base + granule * GRANULE);
+    return (struct entry *)(void *)(base + granule * GRANULE);
+}
+
+static inline struct entry *slot_entry(const struct shard *s, const struct bucket *b, unsigned i)
+{
+    return entry_at(s->heap.arena->base, b, i);
 }
 
 /* The key's entry lies elsewhere now: its mark stays. */
@@ -90,6 +101,29 @@ static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i,
     b->high[i] = (b->high[i] & (HIGH_SPILL | HIGH_MARK)) | tag << 8 | (uint32_t)(granule >> 32);
 }
 
+/* One bit a slot: where a and b have the same words. */
+#ifdef __AVX2__
+static inline unsigned same8(__m256i a, __m256i b)
+{
+    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)));
+}
+
+static inline __m256i load8(const uint32_t *p)
+{
+    return _mm256_load_si256((const __m256i *)(const void *)p);
+}
+
+/* Those whose tag is this one (an empty slot has tag 0). */
+static inline unsigned bucket_match(const struct bucket *b, uint32_t tag)
+{
+    return same8(_mm256_srli_epi32(load8(b->high), 8), _mm256_set1_epi32((int)tag));
+}
+
+static inline unsigned bucket_empty(const struct bucket *b)
+{
+    return same8(load8(b->low), _mm256_setzero_si256());
+}
+#else
 static inline __m128i load4(const uint32_t *p)
 {
     return _mm_load_si128((const __m128i *)(const void *)p);
@@ -100,7 +134,6 @@ static inline unsigned mask8(__m128i a, __m128i b)
     return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(a, b), _mm_setzero_si128()));
 }
 
-/* One bit a slot: those whose tag is this one (an empty slot has tag 0). */
 static inline unsigned bucket_match(const struct bucket *b, uint32_t tag)
 {
     __m128i want = _mm_set1_epi32((int)tag);
@@ -113,6 +146,7 @@ static inline unsigned bucket_empty(const struct bucket *b)
     __m128i zero = _mm_setzero_si128();
     return mask8(_mm_cmpeq_epi32(load4(b->low), zero), _mm_cmpeq_epi32(load4(b->low + 4), zero));
 }
+#endif
 
 static inline unsigned next_bucket(unsigned b, unsigned buckets)
 {

@@ -149,6 +149,8 @@ static inline void ahead_begin(struct ahead_row *r)
 }
 /* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
+/* The next n of the row are known, all in one database: for rows of which many are, without other work in between. */
+void store_ahead_all(const struct shard *s, struct ahead_row *r, unsigned db, const uint64_t *hash, unsigned n);
 static inline void store_ahead_skip(struct ahead_row *r)
 {
     struct ahead *a = &r->at[r->n++];

@@ -57,11 +57,24 @@ static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
     add(p, line);
 }
 
+/* GETs alone: what begins alike is read, and many are looked up, in another way than one. */
+static void add_gets(struct pipeline *p, uint64_t *x, unsigned keys)
+{
+    char line[32];
+    for (unsigned left = draw(x, 50); left > 0; left--) {
+        snprintf(line, sizeof line, draw(x, 16) ? "GET k%u" : "gEt k%u", draw(x, keys));
+        add(p, line);
+    }
+}
+
 static void make(struct pipeline *p, uint64_t *x, unsigned keys)
 {
     p->len = 0;
-    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 2048; i++)
+    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 2048; i++) {
         add_random(p, x, keys);
+        if (draw(x, 20) == 0)
+            add_gets(p, x, keys);
+    }
 }
 
 /* Feeds all of it with rows; the replies in *got, which is the caller's. */
@@ -311,6 +324,42 @@ static void test_only_whole_requests(void)
     engine_free(e);
 }
 
+/* A row from here, in memory of its own (ASan); its replies are added to *got. */
+static size_t row_from(struct engine *e, const struct pipeline *p, size_t at, char *got, size_t room)
+{
+    char *part = malloc(p->len - at + 1);
+    memcpy(part, p->text + at, p->len - at);
+    size_t used = engine_row(e, (struct slice){(const uint8_t *)part, p->len - at}), len = strlen(got);
+    snprintf(got + len, room - len, "%s", used ? e->reply : "");
+    free(part);
+    return used;
+}
+
+/* What begins nearly like the request before it is read as if that had not been there: each byte of a second GET's
+ * beginning is put to every value. */
+static void test_nearly_alike(void)
+{
+    struct engine *e = engine_new(NULL);
+    struct pipeline p = {.len = 0};
+    EXPECT(e, "SET key-of-16-bytes. value", "+OK\r\n");
+    add(&p, "GET key-of-16-bytes.");
+    const size_t first = p.len, key_at = strlen("*2\r\n$3\r\nGET\r\n$16\r\n");
+    for (unsigned i = 0; i < 3; i++)
+        add(&p, "GET key-of-16-bytes.");
+    for (size_t i = first; i < first + key_at; i++) {
+        const char right = p.text[i];
+        for (unsigned value = 0; value < 256; value++) {
+            char whole[256] = "", parts[256] = "$5\r\nvalue\r\n";
+            p.text[i] = (char)value;
+            size_t used = row_from(e, &p, 0, whole, sizeof whole);
+            CU_ASSERT_EQUAL(used, first + row_from(e, &p, first, parts, sizeof parts));
+            CU_ASSERT_STRING_EQUAL(whole, parts);
+        }
+        p.text[i] = right;
+    }
+    engine_free(e);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_rows_do_what_commands_do),
@@ -319,6 +368,7 @@ int main(int argc, char **argv)
                                              UNIT(test_whoever_looks_on_has_no_rows),
                                              UNIT(test_hints_of_another_database),
                                              UNIT(test_only_whole_requests),
+                                             UNIT(test_nearly_alike),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "command/row", tests);
 }
