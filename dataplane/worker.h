@@ -283,6 +283,9 @@ void worker_sample(struct worker *w);
 void worker_gauge_keys(struct worker *w);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
+/* worker_listen.c: at the start; false: there is no room for so many ports. And from generation to generation. */
+bool worker_listens(struct worker *w);
+bool worker_follow_listeners(struct worker *w, const struct config *before, const struct config *now);
 void worker_take_filter(struct worker *w, const struct config *conf);
 void worker_filter_walk(struct worker *w);
 /* worker_pause.c: box_ops.pause. */
