@@ -88,7 +88,7 @@ static void finish(struct commit *c, const char *error)
 static bool names_tls(const struct pending *p)
 {
     for (unsigned i = 0; i < p->names.n; i++)
-        if (strncasecmp(p->names.p[i], "tls-", 4) == 0)
+        if (strncasecmp(p->names.p[i], "tls-", 4) == 0 || strcasecmp(p->names.p[i], "listener") == 0)
             return true;
     return p->names.n == 0; /* the whole file is loaded */
 }

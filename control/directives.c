@@ -308,6 +308,8 @@ const struct directive directives[] = {
 
     /* -- ours: who may use the data port; of a repeated directive, max is how many. Not for its clients to
        change: immutable for them -- */
+    CHECKED("listener", NULL, NULL, check_listener,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 16),
     CHECKED("filter", NULL, NULL, check_filter,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 1024),
     ENUM("filter-default", NULL, "permit", WORDS("permit", "deny"), OURS_FIXED),

@@ -16,6 +16,8 @@ struct import {
     unsigned count[4];
     bool *seen; /* lists and what is gathered begin anew with their first line */
     const char *source;
+    bool of_cluster; /* the file of a node of a Redis Cluster (cluster-enabled yes) */
+    bool further;    /* ... that is not the first of them: it adds to what is there */
 };
 
 enum status { TAKEN, MAPPED, IGNORED, WRONG };
@@ -67,22 +69,119 @@ static const char *why_ignored(const char *name)
     return NULL;
 }
 
-static void grow_arena(struct import *m, unsigned line)
+static void grow_arena(struct import *m, unsigned line, const char *added)
 {
     uint64_t wanted = strtoull(settings_get(m->into, "maxmemory"), NULL, 10),
              arena = strtoull(settings_get(m->into, "arena-size"), NULL, 10);
     char value[32], size[32], note[200], error[128];
     if (wanted <= arena - arena / 8)
-        return row(m, line, "maxmemory", TAKEN, "");
+        return row(m, line, "maxmemory", *added ? MAPPED : TAKEN, added);
     uint64_t more = (wanted / 7 * 8 + (1 << 20)) >> 20 << 20;
     snprintf(value, sizeof value, "%llu", (unsigned long long)more);
     memory_print(more, size, sizeof size);
     if (settings_replace(m->into, directive_find("arena-size"), value, error, sizeof error))
         snprintf(note, sizeof note,
-                 "arena-size is set to %s, so that there is room for it (restart of the dataplane)", size);
+                 "%sarena-size is set to %s, so that there is room for it (restart of the dataplane)", added, size);
     else
-        snprintf(note, sizeof note, "make arena-size larger than this: %s", error);
+        snprintf(note, sizeof note, "%smake arena-size larger than this: %s", added, error);
     row(m, line, "maxmemory", MAPPED, note);
+}
+
+/* Memory of the nodes of a cluster adds up. */
+static void take_memory(struct import *m, unsigned line, uint64_t before)
+{
+    uint64_t own = strtoull(settings_get(m->into, "maxmemory"), NULL, 10);
+    char value[32], error[128];
+    if (!m->further || !before || !own) {
+        grow_arena(m, line, "");
+        return;
+    }
+    snprintf(value, sizeof value, "%llu", (unsigned long long)(before + own));
+    settings_replace(m->into, directive_find("maxmemory"), value, error, sizeof error);
+    grow_arena(m, line, "added to that of the nodes before. ");
+}
+
+/* -- nodes of a Redis Cluster on one machine, a file each: shards of the cluster view -- */
+
+static void set_number(struct import *m, const char *name, long v)
+{
+    char value[24], error[128];
+    snprintf(value, sizeof value, "%ld", v);
+    settings_replace(m->into, directive_find(name), value, error, sizeof error);
+}
+
+/* `port` of such a file: the worker whose own port it is. Their ports follow one another. */
+static void take_node(struct import *m, unsigned line, const char *value)
+{
+    long port = strtol(value, NULL, 10), first = settings_number(m->into, "cluster-view-port"),
+         workers = settings_number(m->into, "workers"), node;
+    bool view = strcmp(settings_get(m->into, "cluster-view"), "workers") == 0;
+    char note[256], error[128];
+    if (!view) {
+        settings_replace(m->into, directive_find("cluster-view"), "workers", error, sizeof error);
+        first = port;
+        workers = 1;
+    } else if (port == first - 1) {
+        first = port;
+        workers++;
+    } else if (port == first + workers) {
+        workers++;
+    } else if (port < first || port > first + workers) {
+        snprintf(note, sizeof note, "the nodes' ports must follow one another: those there are have %ld to %ld", first,
+                 first + workers - 1);
+        row(m, line, "port", WRONG, note);
+        return;
+    }
+    node = port - first;
+    set_number(m, "cluster-view-port", first);
+    set_number(m, "workers", workers);
+    snprintf(note, sizeof note,
+             "cluster-view workers: worker %ld is the node at this port, with its part of the slots; workers is %ld now, "
+             "import the other nodes' files, too (restart of the dataplane). The whole of the keys is at port %s",
+             node, workers, settings_get(m->into, "port"));
+    row(m, line, "port", MAPPED, note);
+}
+
+/* The first word behind a directive's name in its last line; 0 if there is none. For a look before the lines are taken. */
+static size_t value_in(const char *text, const char *name, const char **value)
+{
+    size_t len = 0;
+    for (const char *l = text; *l; l += strcspn(l, "\n"), l += *l == '\n') {
+        const char *p = l + strspn(l, " \t");
+        size_t n = strlen(name);
+        if (strncasecmp(p, name, n) == 0 && (p[n] == ' ' || p[n] == '\t')) {
+            *value = p + n + strspn(p + n, " \t");
+            len = strcspn(*value, " \t\r\n");
+        }
+    }
+    return len;
+}
+
+static void look_for_node(struct import *m, const char *text)
+{
+    const char *value;
+    long first = settings_number(m->into, "cluster-view-port"), workers = settings_number(m->into, "workers"), port;
+    m->of_cluster = value_in(text, "cluster-enabled", &value) == 3 && strncasecmp(value, "yes", 3) == 0;
+    if (!m->of_cluster || !value_in(text, "port", &value) || strcmp(settings_get(m->into, "cluster-view"), "workers") != 0)
+        return;
+    port = strtol(value, NULL, 10);
+    m->further = port < first || port >= first + workers;
+}
+
+/* Takes a line of such a file that has another meaning there. */
+static bool take_cluster_line(struct import *m, unsigned line, const struct words *w)
+{
+    if (!m->of_cluster || w->n != 2)
+        return false;
+    if (strcasecmp(w->p[0], "port") == 0 && strspn(w->p[1], "0123456789") == strlen(w->p[1]) && strcmp(w->p[1], "0") != 0)
+        take_node(m, line, w->p[1]);
+    else if (strcasecmp(w->p[0], "tls-port") == 0 && strcmp(w->p[1], "0") != 0)
+        row(m, line, w->p[0], IGNORED, "nodes of the cluster view speak no TLS; `tls-port` and `listener` do, with all keys");
+    else if (strcasecmp(w->p[0], "cluster-enabled") == 0)
+        row(m, line, w->p[0], MAPPED, "the workers of the box are the nodes: nothing is to be created or joined (see port)");
+    else
+        return false;
+    return true;
 }
 
 /* What is taken but does not mean what it meant. NULL: it does. */
@@ -147,21 +246,23 @@ static void import_line(struct import *m, unsigned number, const char *line)
         row(m, number, w.p[0], IGNORED, "import the included file on its own, before or after this one");
     } else if (why) {
         row(m, number, w.p[0], IGNORED, why);
-    } else {
+    } else if (!take_cluster_line(m, number, &w)) {
         if (d >= 0 && !m->seen[d] && directives[d].flags & (DIRECTIVE_REPEATED | DIRECTIVE_GATHERED)) {
             settings_clear(m->into, d);
             m->seen[d] = true;
         }
-        if (!parse_one(m, line, note, sizeof note, &warned))
+        uint64_t before = strtoull(settings_get(m->into, "maxmemory"), NULL, 10);
+        if (!parse_one(m, line, note, sizeof note, &warned)) {
             row(m, number, w.p[0], WRONG, note);
-        else if (d >= 0 && strcmp(directives[d].name, "maxmemory") == 0)
-            grow_arena(m, number);
-        else if (d < 0 || (directives[d].flags & DIRECTIVE_KEPT && !meaning))
+        } else if (d >= 0 && strcmp(directives[d].name, "maxmemory") == 0) {
+            take_memory(m, number, before);
+        } else if (d < 0 || (directives[d].flags & DIRECTIVE_KEPT && !meaning)) {
             row(m, number, w.p[0], IGNORED, warned ? note : "has no effect on a box");
-        else if (meaning)
+        } else if (meaning) {
             row(m, number, w.p[0], MAPPED, meaning);
-        else
+        } else {
             row(m, number, w.p[0], TAKEN, warned ? note : "");
+        }
     }
     words_free(&w);
 }
@@ -184,6 +285,7 @@ json_t *import_text(const char *text, struct settings *into)
 {
     struct import m = begin(into);
     unsigned n = 0;
+    look_for_node(&m, text);
     while (*text && n < LINES_MAX) {
         size_t len = strcspn(text, "\n");
         char *line = must_copy_n(text, len);

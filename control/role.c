@@ -153,7 +153,7 @@ enum role role_of_certificate(const struct settings *s, const struct words *cert
 static bool is_about_access(int directive)
 {
     static const char *const beginnings[] = {
-        "tls-", "acl",  "enable-", "management-",    "filter",  "connection-",
+        "tls-", "acl",  "listener",  "enable-", "management-",    "filter",  "connection-",
         "user", "bind", "port",    "protected-mode", "rename-", "sanitize-"};
     const char *name = directives[directive].name;
     if (directives[directive].flags & DIRECTIVE_SECRET)

@@ -31,8 +31,43 @@ static bool wrong(const struct why *why, const char *directive, const char *path
     return false;
 }
 
+/* Does a listener (in its canonical form) speak TLS, and which rule has it for certificates of clients? */
+static bool listener_speaks(const char *listener, const char **auth)
+{
+    const char *at = strstr(listener, " auth-clients ");
+    *auth = at ? at + strlen(" auth-clients ") : "";
+    return strstr(listener, " tls yes") != NULL;
+}
+
+static bool any_listener_speaks(const struct settings *s)
+{
+    const struct words *w = &s->value[directive_find("listener")];
+    const char *auth;
+    for (unsigned i = 0; i < w->n; i++)
+        if (listener_speaks(w->p[i], &auth))
+            return true;
+    return false;
+}
+
+/* Does a port that speaks TLS ask for certificates of clients? */
+static bool asks_clients(const struct settings *s)
+{
+    const struct words *w = &s->value[directive_find("listener")];
+    const char *auth;
+    bool usual = settings_number(s, "tls-port") > 0 || w->n == 0;
+    for (unsigned i = 0; i < w->n; i++) {
+        bool tls = listener_speaks(w->p[i], &auth);
+        if (tls && (strncmp(auth, "yes", 3) == 0 || strncmp(auth, "optional", 8) == 0))
+            return true;
+        usual = usual || (tls && !*auth);
+    }
+    return usual && strcmp(settings_get(s, "tls-auth-clients"), "no") != 0;
+}
+
 bool tls_wanted(const struct settings *s)
 {
+    if (any_listener_speaks(s))
+        return true;
     return settings_number(s, "tls-port") > 0 || strcmp(settings_get(s, "tls-replication"), "yes") == 0 ||
            strcmp(settings_get(s, "tls-cluster"), "yes") == 0;
 }
@@ -240,7 +275,7 @@ static const char *missing(const struct settings *s)
         return "No tls-cert-file configured!";
     if (!*settings_get(s, "tls-key-file"))
         return "No tls-key-file configured!";
-    bool asks = strcmp(settings_get(s, "tls-auth-clients"), "no") != 0 ||
+    bool asks = asks_clients(s) ||
                 strcmp(settings_get(s, "tls-cluster"), "yes") == 0 ||
                 strcmp(settings_get(s, "tls-replication"), "yes") == 0;
     if (asks && !*settings_get(s, "tls-ca-cert-file") && !*settings_get(s, "tls-ca-cert-dir"))

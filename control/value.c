@@ -224,6 +224,7 @@ void directive_remedy(const struct directive *d, char *line, size_t size)
                  strcmp(d->name, "link-address") == 0     ? "127.0.77.2/24"
                  : strcmp(d->name, "link-gateway") == 0   ? "192.168.1.1"
                  : strcmp(d->name, "filter") == 0         ? "deny tcp from 192.0.2.0/24 port 6379"
+                 : strcmp(d->name, "listener") == 0       ? "NAME port N bind ADDRESS tls yes auth-clients no user NAME"
                  : strcmp(d->name, "link-mac") == 0       ? "02:00:00:00:00:01"
                  : strcmp(d->name, "rename-command") == 0 ? "FLUSHALL \"\""
                  : d->fallback && *d->fallback            ? d->fallback

@@ -11,14 +11,14 @@ static bool make_tls(struct config *conf, const struct config *before, char *err
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!conf->tls_port)
+    if (!config_has_tls(conf))
         conf->tls = NULL;
     else if (before && before->tls && tls_set_same(before->tls, conf))
         conf->tls = tls_set_ref(before->tls);
     else
         conf->tls = tls_set_new(conf, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, error, size);
     config_forget_secrets(conf);
-    return !conf->tls_port || conf->tls;
+    return !config_has_tls(conf) || conf->tls;
 }
 
 bool generation_compile(struct config *conf, const struct config *before, char *error, size_t size)

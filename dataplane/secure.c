@@ -178,9 +178,11 @@ static bool begin(struct session *s)
     struct worker *w = s->worker;
     struct tls_set *set = w->conf->tls;
     make_way(w);
-    s->secure->tls = set ? tls_new(tls_set_context(set, w->id), &wire, s->conn) : NULL;
+    struct tls_context *context = set ? tls_set_context(set, w->id) : NULL;
+    s->secure->tls = set ? tls_new(context, &wire, s->conn) : NULL;
     w->secure.begun += s->secure->tls != NULL;
-    return s->secure->tls;
+    const struct config_listener *l = config_listener_of(w->conf, s->client.local.port);
+    return s->secure->tls && (!l || !l->own_auth || tls_set_auth(s->secure->tls, context, l->auth));
 }
 
 static bool claim_name(enum certificate_name kind, struct slice name, void *claim)

@@ -66,9 +66,24 @@ static const char denied[] =
     "data port, disable protected mode with 'sluice config set protected-mode no' on the management interface, and "
     "make the change permanent with 'sluice config rewrite'.\r\n";
 
-static bool is_denied(struct worker *w)
+/* Who came to a listener with a user of its own is no default user. */
+static bool is_denied(struct worker *w, uint16_t port)
 {
-    return w->conf->protected_mode && acl_no_password(&w->env);
+    const struct config_listener *l = config_listener_of(w->conf, port);
+    return w->conf->protected_mode && acl_no_password(&w->env) && !(l && *l->user);
+}
+
+enum door { DOOR_NONE, DOOR_PLAIN, DOOR_TLS };
+
+/* What is spoken at a port. None: its listener has gone while the connection was on its way. */
+static enum door door_of(const struct config *conf, uint16_t port)
+{
+    const struct config_listener *l = config_listener_of(conf, port);
+    if (l)
+        return l->tls ? DOOR_TLS : DOOR_PLAIN;
+    if (port == conf->tls_port)
+        return DOOR_TLS;
+    return port == conf->port || config_worker_of_port(conf, port) >= 0 ? DOOR_PLAIN : DOOR_NONE;
 }
 
 static void link_live(struct session *s)
@@ -170,9 +185,14 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
 {
     struct endpoint local, peer;
     tcp_endpoints(c, &local, &peer);
-    bool tls = w->conf->tls_port && local.port == w->conf->tls_port; /* who comes there hears nothing in plain words */
+    enum door door = door_of(w->conf, local.port);
+    bool tls = door == DOOR_TLS; /* who comes there hears nothing in plain words */
     count_one(w->counters, COUNTER_connections_received);
-    if (!tls && is_denied(w)) {
+    if (door == DOOR_NONE) {
+        refuse(w, c, "");
+        return NULL;
+    }
+    if (!tls && is_denied(w, local.port)) {
         refuse(w, c, denied);
         return NULL;
     }
@@ -188,10 +208,10 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
     atomic_fetch_add_explicit(&w->box->clients, 1, memory_order_relaxed);
     client_init(&s->client, atomic_fetch_add_explicit(&w->box->next_client_id, 1, memory_order_relaxed) + 1,
                 w->env.now_ms);
-    acl_welcome(&w->env, &s->client);
     s->client.worker = (uint8_t)w->id;
     s->client.local = local;
     s->client.peer = peer;
+    acl_welcome(&w->env, &s->client);
     if (config_worker_of_port(w->conf, s->client.local.port) >= 0)
         s->client.flags |= CLIENT_CLUSTER;
     s->worker = w;
@@ -209,7 +229,7 @@ struct session *session_open(struct worker *w, struct tcp_conn *c)
 
 void session_welcome(struct session *s)
 {
-    if (!is_denied(s->worker))
+    if (!is_denied(s->worker, s->client.local.port))
         return;
     count_one(s->worker->counters, COUNTER_connections_rejected);
     session_write(s, SLICE_LIT(denied));

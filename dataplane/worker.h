@@ -128,6 +128,8 @@ struct worker {
     struct client_measure measured; /* of the client that was measured last */
     struct tap *tap;        /* the capture of this round */
     uint64_t generation;    /* its number: a new one may stand where an old one stood */
+    struct config_listener listener[CONFIG_LISTENERS]; /* those that this worker listens to */
+    unsigned listeners;
     uint64_t filter_serial; /* of the packet filter */
     bool filter_walk;       /* connections are asked whether it permits them, from here on: */
     uint32_t filter_at;
@@ -318,6 +320,9 @@ bool worker_turns(struct worker *w);
 void worker_sample(struct worker *w);
 /* Brings the figures of the hottest and the biggest key up to date, once a second. */
 void worker_gauge_keys(struct worker *w);
+/* worker_listen.c: at the start; false: there is no room for so many ports. And from generation to generation. */
+bool worker_listens(struct worker *w);
+bool worker_follow_listeners(struct worker *w, const struct config *conf);
 /* worker_filter.c: filter and connection rates of a generation; a slice of the walk that ends connections
  * which a new filter denies. */
 void worker_take_filter(struct worker *w, const struct config *conf);

@@ -17,15 +17,6 @@ unsigned worker_clients_max(const struct config *conf)
     return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
 }
 
-/* The port of all workers, and in the cluster view this worker's own. */
-static bool listens(const struct worker *w)
-{
-    const struct config *conf = w->conf;
-    return (!conf->port || tcp_listen(w->tcp, conf->port)) && (!conf->tls_port || tcp_listen(w->tcp, conf->tls_port)) &&
-           (conf->cluster_view == CLUSTER_VIEW_NONE ||
-                                              tcp_listen(w->tcp, (uint16_t)(conf->cluster_view_port + w->id)));
-}
-
 bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
 {
     w->id = id;
@@ -84,7 +75,7 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
     if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor ||
-        !listens(w)) {
+        !worker_listens(w)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
         return false;
     }

@@ -71,6 +71,7 @@ void worker_follow_config(struct worker *w)
 {
     struct config *conf = atomic_load_explicit(&w->box->conf, memory_order_acquire);
     if (conf != w->conf || conf->generation != w->generation) {
+        worker_follow_listeners(w, conf);
         worker_begin(w);
         worker_take_config(w, conf);
         worker_rest(w);

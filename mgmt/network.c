@@ -133,6 +133,8 @@ int run_show_listeners(struct invocation *in)
                                             {"address", "address"},
                                             {"port", "port", COLUMN_NUMBER},
                                             {"state", "state"},
+                                            {"name", "name"},
+                                            {"user", "user"},
                                             {0}};
     return show_table(in, columns);
 }

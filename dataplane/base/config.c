@@ -101,6 +101,7 @@ static const struct row rows[] = {
     {"tcp-congestion-control", &kind_word, "cubic", INTO(tcp_congestion_control), .words = congestion_words},
     {"tcp-ecn", &kind_word, "yes", INTO(tcp_ecn), .words = yes_no},
     {"tcp-send-buffer", &kind_bytes, "4mb", INTO(tcp_send_buffer), 256 * 1024, 64 * MIB},
+    {"listener", &kind_listener, "", 0, 0},
     {"filter", &kind_filter, "", 0, 0},
     {"filter-default", &kind_word, "permit", INTO(filter_default), .words = filter_words},
     {"connection-rate-limit", &kind_number, "0", INTO(connection_rate_limit), 0, 1000000},
@@ -286,7 +287,7 @@ struct config *config_build(uint64_t generation, const struct config_pair *pairs
         return NULL;
     }
     conclude(c);
-    if (has_ports(c, error, size))
+    if (has_ports(c, error, size) && config_listeners_fit(c, error, size))
         return c;
     config_free(c);
     return NULL;

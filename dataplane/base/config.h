@@ -3,6 +3,7 @@
  * them as text for CONFIG GET. A generation is immutable once built: workers hold a pointer to the current
  * one and pick up the next between two bursts. */
 #pragma once
+#include "base/config_listener.h"
 #include "base/endpoint.h"
 #include "base/filter_rule.h"
 #include "base/slice.h"
@@ -22,7 +23,6 @@ enum cross_node { CROSS_NODE_NO, CROSS_NODE_SOCKET, CROSS_NODE_YES };
 enum fsync_policy { FSYNC_EVERYSEC, FSYNC_ALWAYS, FSYNC_NO };
 enum idle_policy { IDLE_ADAPTIVE, IDLE_BUSY };
 enum congestion_control { CONGESTION_NEWRENO, CONGESTION_CUBIC };
-enum tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
 enum cluster_view { CLUSTER_VIEW_NONE, CLUSTER_VIEW_WORKERS };
 enum cluster_endpoint { CLUSTER_ENDPOINT_IP, CLUSTER_ENDPOINT_HOSTNAME, CLUSTER_ENDPOINT_UNKNOWN };
 enum link_type { LINK_TAP, LINK_AF_PACKET, LINK_VHOST, LINK_VIRTIO_USER, LINK_MEMIF, LINK_PCI };
@@ -115,6 +115,9 @@ struct config {
     unsigned connection_rate_burst; /* at once, 0 = as many as a second's */
     unsigned connection_rate_bits4, connection_rate_bits6; /* what a source prefix is */
 
+    struct config_listener listener[CONFIG_LISTENERS]; /* ports beside those below */
+    unsigned listeners;
+
     enum tls_auth tls_auth_clients;
     const char *tls_protocols, *tls_ciphers, *tls_ciphersuites; /* "" = the box's choice */
     bool tls_prefer_server_ciphers, tls_session_caching;
@@ -186,6 +189,20 @@ static inline int config_worker_of_port(const struct config *c, uint16_t port)
     unsigned worker = (unsigned)port - c->cluster_view_port; /* a port before the first is far behind the last */
     return c->cluster_view == CLUSTER_VIEW_WORKERS && worker < c->workers ? (int)worker : -1;
 }
+
+/* The listener of this port; NULL: it is none of the directive's. */
+static inline const struct config_listener *config_listener_of(const struct config *c, uint16_t port)
+{
+    for (unsigned i = 0; i < c->listeners; i++)
+        if (c->listener[i].port == port)
+            return &c->listener[i];
+    return NULL;
+}
+
+/* Does any port speak TLS? */
+bool config_has_tls(const struct config *c);
+/* Does any of them ask for certificates of clients? */
+bool config_asks_clients(const struct config *c);
 
 /* The text of a directive's first occurrence, or NULL. Valid as long as the generation. */
 const char *config_text(const struct config *c, const char *name);

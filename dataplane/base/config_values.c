@@ -355,5 +355,8 @@ const struct kind kind_number = {parse_number, print_number, "a whole number wit
                   kind_filter = {config_parse_filter, config_print_filters,
                                  "permit|deny|reject [tcp|icmp|any] [from PREFIX] [to PREFIX] [port "
                                  "N|N-M], at most 1024 of them"},
+                  kind_listener = {config_parse_listener, config_print_listeners,
+                                   "NAME port N [bind ADDRESS]... [tls yes|no] [auth-clients yes|no|optional] [user "
+                                   "NAME], at most 16 of them"},
                   kind_rate_prefix = {config_parse_rate_prefix, config_print_rate_prefix,
                                       "two numbers of bits: of IPv4 (1 to 32) and of IPv6 (1 to 128)"};

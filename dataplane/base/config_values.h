@@ -28,4 +28,5 @@ struct row {
 /* One for each form that a value can have. Numbers, sizes, words and texts go where their row says (offset,
  * width); the others know their fields. */
 extern const struct kind kind_number, kind_bytes, kind_part, kind_word, kind_text, kind_limits, kind_events,
-    kind_cores, kind_address, kind_gateway, kind_route, kind_filter, kind_rate_prefix;
+    kind_cores, kind_address, kind_gateway, kind_route, kind_filter, kind_listener,
+    kind_rate_prefix;

@@ -24,12 +24,24 @@ static void become(const struct command_env *env, struct client *c, struct acl_u
     set_flags(c, u);
 }
 
+/* A listener may say whom its clients are; if there is no such user, they are nobody who has logged in. */
+static bool welcome_as(const struct command_env *env, struct client *c)
+{
+    const struct config_listener *l = config_listener_of(env->conf, c->local.port);
+    if (!l || !*l->user)
+        return false;
+    struct acl_user *u = acl_user_find(env->acl, slice_str(l->user));
+    if (u && u->rights.enabled && !u->rights.certificate_only)
+        become(env, c, u);
+    return true;
+}
+
 void acl_welcome(const struct command_env *env, struct client *c)
 {
     struct acl_user *certified = c->certified ? acl_certified_user(env, c) : NULL;
     if (certified) {
         become(env, c, certified);
-    } else if (acl_open(env)) {
+    } else if (!welcome_as(env, c) && acl_open(env)) {
         c->flags |= CLIENT_AUTHENTICATED;
         set_flags(c, env->acl->standard);
     }

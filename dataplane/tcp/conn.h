@@ -52,6 +52,7 @@ enum {
     TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole, by default */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 32,
+    TCP_LOCALS = 8,           /* addresses of a listener */
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
     TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
     TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
@@ -241,8 +242,10 @@ static_assert(offsetof(struct tcp_conn, rx_head) == 64 && offsetof(struct tcp_co
 static_assert(sizeof(struct tcp_conn) <= 448, "an idle connection stays small");
 
 struct tcp_listener {
-    uint16_t port;
+    uint16_t port; /* 0: it has ended; its place is taken again when nothing is half-open any more */
     unsigned half_open;
+    unsigned locals; /* 0: any address of ours */
+    struct ip_addr local[TCP_LOCALS];
 };
 
 struct tcp_ages { /* connections by age, linked by older and newer */

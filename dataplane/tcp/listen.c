@@ -8,28 +8,56 @@
 #include "tcp/ecn.h"
 #include "tcp/time_wait.h"
 
-static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port)
+static bool is_at(const struct tcp_listener *l, const struct ip_addr *local)
 {
-    for (unsigned i = 0; i < s->listeners; i++)
+    for (unsigned i = 0; i < l->locals; i++)
+        if (ip_equal(&l->local[i], local))
+            return true;
+    return l->locals == 0;
+}
+
+static struct tcp_listener *listener_of(struct tcp_stack *s, uint16_t port, const struct ip_addr *local)
+{
+    for (unsigned i = 0; i < s->listeners && port; i++)
         if (s->listener[i].port == port)
-            return &s->listener[i];
+            return is_at(&s->listener[i], local) ? &s->listener[i] : NULL;
     return NULL;
 }
 
 bool tcp_listening(const struct tcp_stack *s, uint16_t port)
 {
-    for (unsigned i = 0; i < s->listeners; i++)
+    for (unsigned i = 0; i < s->listeners && port; i++)
         if (s->listener[i].port == port)
             return true;
     return false;
 }
 
+bool tcp_listen_at(struct tcp_stack *s, uint16_t port, const struct ip_addr *local, unsigned n)
+{
+    unsigned at = 0;
+    if (!port || n > TCP_LOCALS || tcp_listening(s, port))
+        return false;
+    while (at < s->listeners && (s->listener[at].port || s->listener[at].half_open))
+        at++;
+    if (at == TCP_LISTENERS)
+        return false;
+    s->listeners += at == s->listeners;
+    s->listener[at] = (struct tcp_listener){.port = port, .locals = n};
+    if (n)
+        memcpy(s->listener[at].local, local, n * sizeof *local);
+    return true;
+}
+
 bool tcp_listen(struct tcp_stack *s, uint16_t port)
 {
-    if (s->listeners == TCP_LISTENERS || tcp_listening(s, port))
-        return false;
-    s->listener[s->listeners++] = (struct tcp_listener){.port = port};
-    return true;
+    return tcp_listen_at(s, port, NULL, 0);
+}
+
+void tcp_listen_end(struct tcp_stack *s, uint16_t port)
+{
+    for (unsigned i = 0; i < s->listeners && port; i++)
+        if (s->listener[i].port == port)
+            s->listener[i].port = 0;
 }
 
 void tcp_listen_left(struct tcp_conn *c)
@@ -221,7 +249,7 @@ struct tcp_conn *tcp_listen_input(struct tcp_stack *s, const struct tcp_tuple *t
         return NULL;
     if (!admit(s, t, seg, now_us))
         return NULL;
-    struct tcp_listener *l = listener_of(s, t->local_port);
+    struct tcp_listener *l = listener_of(s, t->local_port, &t->local);
     /* First, RST: nothing to reset. Second, ACK: for nothing that stands here. */
     if (!l || (seg->flags & (TCP_RST | TCP_ACK))) {
         bool good = false;

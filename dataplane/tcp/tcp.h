@@ -60,6 +60,10 @@ bool tcp_denied(const struct tcp_conn *c);
 
 /* Accept connections to any of the interface's addresses at this port. False if taken. */
 bool tcp_listen(struct tcp_stack *s, uint16_t port);
+/* The same at n of them alone, at most 8; 0: any. */
+bool tcp_listen_at(struct tcp_stack *s, uint16_t port, const struct ip_addr *local, unsigned n);
+/* No new ones any more; those that stand, and those whose SYN has come, go on. */
+void tcp_listen_end(struct tcp_stack *s, uint16_t port);
 
 /* Active open. Without a local port one of 49152-65535 is chosen (RFC 6056). NULL if out of connections, routes
  * or ports. TCP_OPENED or TCP_CLOSED will come; nothing can be written before. */

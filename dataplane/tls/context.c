@@ -22,6 +22,7 @@ enum { DIGEST = 32, CACHE_MOST = 20480, TICKETS = 1 };
 
 struct tls_context {
     SSL_CTX *ssl;
+    const uint8_t *digest; /* the set's */
 };
 
 struct tls_set {
@@ -239,24 +240,29 @@ static bool use_dh(SSL_CTX *ssl, const char *text)
     return false;
 }
 
+static int verify_mode(enum tls_auth auth)
+{
+    static const int mode[] = {[TLS_AUTH_NO] = SSL_VERIFY_NONE,
+                               [TLS_AUTH_YES] = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                               [TLS_AUTH_OPTIONAL] = SSL_VERIFY_PEER};
+    return mode[auth];
+}
+
 static bool use_material(SSL_CTX *ssl, const struct config *conf, char *error, size_t size)
 {
-    static const int verify[] = {[TLS_AUTH_NO] = SSL_VERIFY_NONE,
-                                 [TLS_AUTH_YES] = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                                 [TLS_AUTH_OPTIONAL] = SSL_VERIFY_PEER};
     if (!conf->pem[PEM_CERTIFICATE] || !conf->pem[PEM_KEY])
         return say(error, size, "there is a tls-port, but no certificate and key");
     if (!use_chain(ssl, conf->pem[PEM_CERTIFICATE]))
         return say(error, size, "the certificate cannot be used");
     if (!use_key(ssl, conf->pem[PEM_KEY]))
         return say(error, size, "the private key cannot be used, or does not belong to the certificate");
-    if (conf->tls_auth_clients != TLS_AUTH_NO && !conf->pem[PEM_AUTHORITIES])
+    if (config_asks_clients(conf) && !conf->pem[PEM_AUTHORITIES])
         return say(error, size, "clients are asked for certificates, but no authority is known");
     if (conf->pem[PEM_AUTHORITIES] && !use_authorities(ssl, conf->pem[PEM_AUTHORITIES]))
         return say(error, size, "the authorities' certificates cannot be used");
     if (conf->pem[PEM_DH] && !use_dh(ssl, conf->pem[PEM_DH]))
         return say(error, size, "the DH parameters cannot be used");
-    SSL_CTX_set_verify(ssl, verify[conf->tls_auth_clients], NULL);
+    SSL_CTX_set_verify(ssl, verify_mode(conf->tls_auth_clients), NULL);
     return true;
 }
 
@@ -290,7 +296,8 @@ static bool digest(const struct config *conf, uint8_t out[DIGEST])
 {
     const unsigned number[] = {
         conf->tls_auth_clients,       conf->tls_prefer_server_ciphers,   conf->tls_session_caching,
-        conf->tls_session_cache_size, conf->tls_session_cache_timeout_s, conf->workers};
+        conf->tls_session_cache_size, conf->tls_session_cache_timeout_s, conf->workers,
+        config_asks_clients(conf)};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool good = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
                 EVP_DigestUpdate(md, number, sizeof number) == 1 && add(md, conf->tls_protocols) &&
@@ -317,8 +324,10 @@ struct tls_set *tls_set_new(const struct config *conf, uint64_t now_ms, char *er
     set->refs = 1;
     set->workers = conf->workers;
     bool good = true;
-    for (unsigned i = 0; good && i < conf->workers; i++)
+    for (unsigned i = 0; good && i < conf->workers; i++) {
+        set->context[i].digest = set->digest;
         good = make_context(&set->context[i], conf, set, secret, now_ms, error, size);
+    }
     explicit_bzero(secret, sizeof secret);
     if (good)
         return set;
@@ -350,6 +359,15 @@ void tls_set_unref(struct tls_set *set)
 struct tls_context *tls_set_context(struct tls_set *set, unsigned worker)
 {
     return &set->context[worker];
+}
+
+bool tls_set_auth(struct tls *t, const struct tls_context *c, enum tls_auth auth)
+{
+    uint8_t id[DIGEST];
+    memcpy(id, c->digest, DIGEST);
+    id[0] ^= (uint8_t)(0x40 | auth);
+    SSL_set_verify(t->ssl, verify_mode(auth), NULL);
+    return SSL_set_session_id_context(t->ssl, id, DIGEST) == 1;
 }
 
 SSL_CTX *context_ssl(const struct tls_context *c)

@@ -57,6 +57,9 @@ enum tls_failure { /* why */
 
 /* NULL without memory. */
 struct tls *tls_new(struct tls_context *context, const struct tls_wire *ops, void *wire);
+/* Before the handshake: this connection's own rule for certificates of clients, instead of its context's. A session is
+ * resumed only where the same rule holds. False without memory. */
+bool tls_set_auth(struct tls *t, const struct tls_context *context, enum tls_auth auth);
 /* NULL: no effect. Nothing is sent. */
 void tls_free(struct tls *t);
 /* Takes the handshake as far as it goes. */

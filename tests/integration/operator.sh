@@ -140,6 +140,11 @@ check "show hotkeys: the two that are asked for most, over both workers" hot_key
 check "show hotkeys for people" contains '"hot"' sluice show hotkeys --limit 1
 check "show bigkeys: a string and a list" big_keys_in_order
 check "show bigkeys for people" contains '"biglist"' sluice show bigkeys
+if /usr/bin/python3 -c 'import jsonschema' 2>/dev/null; then
+    check "every show | json fits its schema" timeout 200 /usr/bin/python3 tests/integration/schemas.py "$BUILD/mgmt/sluice" "$RUN/management.sock" "$BOX_IP"
+else
+    skip "every show | json fits its schema" "no python3-jsonschema"
+fi
 check "control gone: exit 3" fails_with 3 "" "$BUILD/mgmt/sluice" --socket /nonexistent show connections
 check "down" board/dev/down
 plan

@@ -15,7 +15,7 @@ as() { r --no-auth-warning --user "$1" --pass "$2" "${@:3}"; }
 # The newest revision, and what differs in it from the one before.
 newest() { sluice show history --json | jq -er '.[0] | "\(.way), \(.who)"'; }
 newest_is() { case $(newest) in "$1"*) ;; *) newest; return 1 ;; esac; }
-differs() { sluice show configuration --compare 1 --json | jq -c '[.changes[] | select(.directive == "user") | {before, after}]'; }
+differs() { sluice show configuration '|' compare 1 '|' json | jq -c '[.changes[] | select(.directive == "user") | {before, after}]'; }
 listed() { r ACL LIST | grep -q "^user $1 "; }
 running() { sluice show configuration user | grep -q "^# user $1 "; }
 edit() { { echo configure; cat; echo "commit comment users"; } | sluice; }
@@ -29,7 +29,7 @@ becomes_a_revision() {
 no_password_shows() {
     local hash
     hash=$(printf alices | sha256sum | cut -d ' ' -f 1)
-    ! { sluice show configuration; sluice show configuration --compare 1; sluice show configuration --json; } | grep -e "$hash" -e alices -e carols
+    ! { sluice show configuration; sluice show configuration '|' compare 1; sluice show configuration --json; } | grep -e "$hash" -e alices -e carols
 }
 password_alone_shows() { # another password is another text
     r ACL SETUSER alice '>second' >/dev/null

@@ -203,6 +203,24 @@ static void test_a_redis_conf_is_imported(void)
 }
 
 /* The lines that the set-up guides give (S1, S2), and S1's arguments of a container. */
+/* Three nodes of a cluster on one machine, a file each as the guide has them: the box is all three. */
+static void test_nodes_of_a_cluster_are_imported(void)
+{
+    static const char *const nodes[] = {"7002", "7001", "7003"}; /* in any order, as long as they follow one another */
+    start_box();
+    for (unsigned i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(sh("cat >%s/redis-%s.conf <<E\nmaxmemory 64mb\nport %s\ncluster-enabled yes\ncluster-config-file nodes.conf\n"
+                           "cluster-node-timeout 15000\nmaxmemory-policy allkeys-lru\nE", folder, nodes[i], nodes[i]), 0);
+    CU_ASSERT_EQUAL(sh("printf 'configure\nimport %s/redis-7002.conf\nimport %s/redis-7001.conf\nimport %s/redis-7003.conf\nshow' | %s", folder,
+                       folder, folder, cli), 0);
+    CU_ASSERT(says("worker 0 is the node at this port") && says("worker 2 is the node at this port"));
+    CU_ASSERT(says("\nworkers 3\n") && says("\ncluster-view workers\n") && says("\ncluster-view-port 7001\n") && says("maxmemory 192mb\n"));
+    CU_ASSERT_EQUAL(sh("printf 'configure\nimport %s/redis-7001.conf\nimport %s/redis-7001.conf\nimport %s/redis-7003.conf' | %s 2>&1", folder,
+                       folder, folder, cli), 1);
+    CU_ASSERT(says("must follow one another: those there are have 7001 to 7001"));
+    stop_box();
+}
+
 static void test_the_guides_lines_are_imported(void)
 {
     start_box();
@@ -309,6 +327,7 @@ int main(int argc, char **argv)
                                              UNIT(test_what_clients_set_is_a_revision_and_stays),
                                              UNIT(test_an_unconfirmed_commit_goes_back),
                                              UNIT(test_a_redis_conf_is_imported),
+                                             UNIT(test_nodes_of_a_cluster_are_imported),
                                              UNIT(test_the_guides_lines_are_imported),
                                              UNIT(test_pipes_and_the_login_shell),
                                              UNIT(test_the_log_by_time_and_as_it_comes),

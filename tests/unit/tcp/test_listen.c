@@ -622,6 +622,43 @@ static void test_a_port_of_ours_in_time_wait_is_not_chosen(void)
     stop();
 }
 
+static void knock(uint16_t from, const struct ip_addr *at)
+{
+    struct tcp_segment syn = {.src_port = from, .dst_port = PORT + 1, .seq = 1, .flags = TCP_SYN, .window = 60000};
+    struct ip_addr local = b.local;
+    b.local = *at;
+    bench_input(&b, &syn, 0);
+    b.local = local;
+    drain();
+}
+
+/* At its addresses alone, and no more when it has ended; its place is another's only when nothing is half-open there. */
+static void test_listeners_come_and_go(void)
+{
+    unsigned more = 0;
+    start(&usual, false);
+    struct ip_addr here = b.local, other = b.local;
+    other.b[15]++;
+    CU_ASSERT_FALSE(tcp_listen(b.stack, PORT));
+    CU_ASSERT_TRUE(tcp_listen_at(b.stack, PORT + 1, &here, 1));
+    knock(2000, &other);
+    CU_ASSERT_EQUAL(counter(COUNTER_tcp_drop_closed_port), 1);
+    knock(2001, &here);
+    CU_ASSERT_EQUAL(counter(COUNTER_tcp_drop_closed_port), 1);
+    tcp_listen_end(b.stack, PORT + 1);
+    knock(2002, &here);
+    CU_ASSERT_EQUAL(counter(COUNTER_tcp_drop_closed_port), 2);
+    CU_ASSERT_TRUE(tcp_listen_at(b.stack, PORT + 1, NULL, 0));
+    knock(2003, &here);
+    CU_ASSERT_EQUAL(counter(COUNTER_tcp_drop_closed_port), 2);
+    while (tcp_listen(b.stack, (uint16_t)(10000 + more)))
+        more++;
+    CU_ASSERT_EQUAL(more, TCP_LISTENERS - 3); /* PORT, the one that has ended and has a SYN, PORT + 1 again */
+    tcp_listen_end(b.stack, 10000);
+    CU_ASSERT_TRUE(tcp_listen(b.stack, 20000));
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -644,6 +681,7 @@ int main(int argc, char **argv)
         UNIT(test_time_wait_table_against_an_array),
         UNIT(test_a_reused_time_wait_gets_a_higher_first_number),
         UNIT(test_a_port_of_ours_in_time_wait_is_not_chosen),
+        UNIT(test_listeners_come_and_go),
         {NULL, NULL}};
     test_eal();
     pool = test_pool("listen", POOL);
