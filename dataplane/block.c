@@ -24,11 +24,6 @@ void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint
     *b = (struct blocking){.env = env, .alone = alone, .bytes_max = bytes_max};
 }
 
-static bool may_touch(const struct blocking *b, unsigned shard)
-{
-    return b->alone || env_may_touch(b->env, shard);
-}
-
 static struct waits *own_waits(const struct blocking *b)
 {
     return shard_waits(b->env->ks->shard[b->env->self]);
@@ -116,19 +111,19 @@ static void timer_remove(struct blocking *b, struct job *j)
 
 /* -- in and out */
 
-/* What a job waits in and this worker may touch: its shard, and those of workers that are held. */
-static void leave(struct blocking *b, struct job *j)
+static void leave(struct blocking *b, struct job *j, bool stopped)
 {
     struct waiter *wt = &j->wait;
     struct keyspace *ks = b->env->ks;
+    stopped |= b->alone;
     for (unsigned i = 0; i < wt->nodes && wt->linked; i++) {
         struct wait_node *n = &wt->node[i];
-        if (!n->key || !may_touch(b, n->shard))
+        if (!n->key || (!stopped && n->shard != b->env->self))
             continue;
         waits_remove(shard_waits(ks->shard[n->shard]), n);
         wt->linked--;
     }
-    if (wt->owner && may_touch(b, wt->owner->env->self)) {
+    if (wt->owner && (stopped || wt->owner == b)) {
         timer_remove(wt->owner, j);
         wt->owner->clients--;
         wt->owner->bytes -= wt->bytes;
@@ -138,7 +133,7 @@ static void leave(struct blocking *b, struct job *j)
 
 bool block_leave(struct blocking *b, struct job *j)
 {
-    leave(b, j);
+    leave(b, j, false);
     return !j->wait.linked && !j->wait.owner;
 }
 
@@ -150,9 +145,9 @@ unsigned block_next(const struct job *j)
     return j->wait.owner->env->self;
 }
 
-static void done(struct blocking *b, struct job *j)
+static void done(struct blocking *b, struct job *j, bool stopped)
 {
-    leave(b, j);
+    leave(b, j, stopped);
     j->done = true;
     j->next = NULL;
     if (b->done_last)
@@ -193,7 +188,7 @@ static void reply(struct job *j, const char *error)
 
 static bool refuse(struct blocking *b, struct job *j)
 {
-    leave(b, j); /* all of it is in tables that this worker may touch now */
+    leave(b, j, true); /* all of it is in tables that this worker may touch now */
     count_one(b->env->counters, COUNTER_blocked_clients_refused);
     count_one(b->env->counters, COUNTER_command_errors);
     reply(j, "ERR out of memory for another blocked client");
@@ -250,7 +245,7 @@ bool block_begin(struct blocking *b, struct job *j)
     if (!wt->node || !add_keys(b, j, &spec) || (spec.timeout_ms && !timer_room(b)))
         return refuse(b, j);
     if (!change(j, BLOCK_RUNNING, BLOCK_WAITING)) {
-        leave(b, j);
+        leave(b, j, true);
         j->done = true;
         return false;
     }
@@ -264,7 +259,7 @@ bool block_begin(struct blocking *b, struct job *j)
 /* -- serving */
 
 /* Runs a waiter again because of the key of node n. */
-static void try_again(struct blocking *b, struct job *j, int position)
+static void try_again(struct blocking *b, struct job *j, int position, bool stopped)
 {
     if (!change(j, BLOCK_WAITING, BLOCK_CLAIMED))
         return;
@@ -274,7 +269,7 @@ static void try_again(struct blocking *b, struct job *j, int position)
     job_write_end(j);
     if (result == CMD_BLOCK && change(j, BLOCK_CLAIMED, BLOCK_WAITING))
         return;
-    done(b, j);
+    done(b, j, stopped);
 }
 
 /* Has a command in slices what the waiter would touch? Held, the key waits for its end. */
@@ -283,7 +278,7 @@ static bool is_pinned(struct blocking *b, struct shard *s, const struct job *j)
     return (shard_pins(s)->held || j->wait.several) && turns_conflict(b->env, &j->rq, true);
 }
 
-/* SERVE_STOPPED: its next waiter needs other workers stopped, and they are not. SERVE_MORE: the slice is
+/* SERVE_STOPPED: its next waiter needs all other workers stopped, and they are not. SERVE_MORE: the slice is
  * over. */
 enum served { SERVED, SERVE_STOPPED, SERVE_LATER, SERVE_MORE };
 
@@ -300,13 +295,7 @@ static bool slice_is_over(struct blocking *b)
     return b->until != UINT64_MAX && __rdtsc() >= b->until;
 }
 
-/* Does its command need workers that go on? */
-static bool needs_others(const struct blocking *b, const struct job *j)
-{
-    return j->wait.several && !b->alone && !env_may_touch_all(b->env, request_set(&j->rq));
-}
-
-static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k)
+static enum served serve_key(struct blocking *b, struct shard *s, struct wait_key *k, bool stopped)
 {
     const struct key name = {{k->name, k->len}, k->hash};
     enum served result = SERVED;
@@ -318,10 +307,9 @@ static enum served serve_key(struct blocking *b, struct shard *s, struct wait_ke
             break;
         if (!n->gone && !(e && entry_type(e) == n->type))
             continue;
-        if (needs_others(b, j)) {
+        if (j->wait.several && !stopped) {
             if (!block_waits(j))
                 continue;
-            b->wants_stop |= request_set(&j->rq);
             result = SERVE_STOPPED;
             break;
         }
@@ -329,7 +317,7 @@ static enum served serve_key(struct blocking *b, struct shard *s, struct wait_ke
             result = SERVE_LATER;
             break;
         }
-        try_again(b, j, n->position);
+        try_again(b, j, n->position, stopped);
         if (slice_is_over(b) && k->at)
             return SERVE_MORE;
     }
@@ -356,14 +344,15 @@ static bool begin_row(struct shard *s, unsigned shard, struct wait_key *k)
     return true;
 }
 
-static void end_key(struct waits *w, struct wait_key *k, enum served served)
+static void end_key(struct blocking *b, struct waits *w, struct wait_key *k, enum served served)
 {
     if (served != SERVED)
         waits_hold(w, k);
+    b->wants_stop |= served == SERVE_STOPPED;
     waits_unpin(w, k);
 }
 
-static bool serve_shard(struct blocking *b, unsigned shard)
+static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
 {
     struct shard *s = b->env->ks->shard[shard];
     struct waits *w = shard_waits(s);
@@ -373,10 +362,10 @@ static bool serve_shard(struct blocking *b, unsigned shard)
         enum served served;
         any = true;
         do
-            served = serve_key(b, s, k);
+            served = serve_key(b, s, k, stopped);
         while (served == SERVE_MORE && !begin_row(s, shard, k));
         if (served != SERVE_MORE)
-            end_key(w, k, served);
+            end_key(b, w, k, served);
     }
     return any;
 }
@@ -386,16 +375,15 @@ void block_serve(struct blocking *b, bool stopped)
     struct keyspace *ks = b->env->ks;
     begin_slice(b);
     if (!stopped && !b->alone) {
-        serve_shard(b, b->env->self);
+        serve_shard(b, b->env->self, false);
         return;
     }
     for (unsigned i = 0; i < ks->shards; i++)
-        if (may_touch(b, i))
-            waits_release(shard_waits(ks->shard[i]));
+        waits_release(shard_waits(ks->shard[i]));
     for (bool any = true; any;) { /* ends: a waiter is served once, and only serving makes keys ready */
         any = false;
         for (unsigned i = 0; i < ks->shards; i++)
-            any |= may_touch(b, i) && serve_shard(b, i);
+            any |= serve_shard(b, i, true);
     }
 }
 
@@ -411,7 +399,7 @@ void block_go_on(struct blocking *b)
     pins_remove(p, &r->pin); /* it is not in its own way */
     begin_slice(b);
     do {
-        served = serve_key(b, s, k);
+        served = serve_key(b, s, k, b->alone);
         waits_set_aside(w, k);
         pinned_again = served == SERVE_MORE && pins_add(p, k->hash, &r->pin);
     } while (served == SERVE_MORE && !pinned_again);
@@ -421,7 +409,7 @@ void block_go_on(struct blocking *b)
     } else {
         w->rows = r->next;
         free(r);
-        end_key(w, k, served);
+        end_key(b, w, k, served);
         waits_release(w); /* what was held because of the pin */
     }
     block_serve(b, false);
@@ -434,7 +422,7 @@ void block_timers(struct blocking *b)
         struct job *j = b->heap[0];
         if (change(j, BLOCK_WAITING, BLOCK_CLAIMED)) {
             reply(j, NULL);
-            done(b, j);
+            done(b, j, false);
         } else if (atomic_load(&j->wait.state) == BLOCK_CLAIMED) {
             j->wait.deadline_us = now + CLAIMED_AGAIN_US;
             heap_down(b, 0, j);
@@ -451,7 +439,7 @@ bool block_end(struct blocking *b, struct job *j, bool error)
     if (!change(j, BLOCK_WAITING, BLOCK_CLAIMED))
         return false;
     reply(j, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL);
-    done(b, j);
+    done(b, j, true);
     return true;
 }
 

@@ -8,10 +8,10 @@
  *
  * A job that waits in several shards can be taken by any of them, by its owner's timer, or given up by its
  * session: whoever moves its state away from BLOCK_WAITING has it alone, removes what it may touch (its own
- * shard's nodes, and those of workers that are stopped), and passes it on; a job with nodes left
+ * shard's nodes; everything when all other workers are stopped), and passes it on; a job with nodes left
  * visits the other shards when its reply has been delivered (block_leave, block_next). So nothing is
  * delivered twice, and nobody need ask another worker before he serves. Only a waiter whose command changes
- * several shards (BLMOVE to another one) makes its key wait for a stop of their workers.
+ * several shards (BLMOVE to another one) makes its key wait for a stop of all workers.
  *
  *   RUNNING --begin--> WAITING --serve, timeout, unblock--> CLAIMED --found nothing--> WAITING
  *                         `---- session gone ----> ABANDONED (from any state)
@@ -48,13 +48,13 @@ struct blocking { /* one a worker */
     unsigned each;                      /* tests: a slice ends after so many waiters; 0 = by time */
     uint64_t until;                     /* of this slice */
     unsigned left;
-    uint64_t wants_stop;                /* block_serve(b, true) is to run with these workers stopped, a bit each */
+    bool wants_stop;                    /* block_serve(b, true) is to run with all other workers stopped */
 };
 
 void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint64_t bytes_max);
 void blocking_free(struct blocking *b);
 
-/* The job's command has returned CMD_BLOCK here, with the workers of its keys stopped or only keys of this shard:
+/* The job's command has returned CMD_BLOCK here, with all other workers stopped or only keys of this shard:
  * it waits now. False: it is done, with an error as its reply, or nobody is there any more. */
 bool block_begin(struct blocking *b, struct job *j);
 
@@ -63,8 +63,8 @@ static inline bool block_ready(const struct waits *w)
 {
     return __builtin_expect(w->ready_first != NULL, 0);
 }
-/* Serves the keys that have become ready, of this shard or (stopped: others are) of all that this worker may
- * touch. Who was served is in the done list. What takes longer than a slice is left: block_rows(). */
+/* Serves the keys that have become ready, of this shard or (stopped: all other workers are, or there are
+ * none) of all. Who was served is in the done list. What takes longer than a slice is left: block_rows(). */
 void block_serve(struct blocking *b, bool stopped);
 /* Are there keys of this shard whose waiters are served in slices? They are pinned meanwhile. */
 static inline bool block_rows(const struct waits *w)

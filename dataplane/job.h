@@ -1,5 +1,5 @@
 /* job.h: a request that cannot finish where and when it was read: it hops to the worker that owns its shard,
- * waits for a stop of workers, or waits for control. A job owns a copy of its arguments and collects its
+ * waits for a stop of all workers, or waits for control. A job owns a copy of its arguments and collects its
  * reply on the heap, so that the connection it came from may vanish meanwhile. Also the way in for control's
  * own commands. */
 #pragma once
@@ -13,8 +13,8 @@ struct pin;
 
 enum job_kind {
     JOB_HOP,     /* runs on the owner of its shard, comes back */
-    JOB_BARRIER, /* runs at home with the workers of its shards stopped */
-    JOB_SERVE,   /* a worker's own: keys are to be served with other workers stopped */
+    JOB_BARRIER, /* runs at home with all other workers stopped */
+    JOB_SERVE,   /* a worker's own: keys are to be served with all other workers stopped */
     JOB_FORGET,  /* waits no more: visits the shards that still have it in their tables */
     JOB_UNWATCH, /* takes watched keys out of the tables of the shards they are in */
     JOB_ASK,     /* control answers it */
@@ -48,7 +48,7 @@ struct seat { /* of a job that waits for pinned keys, or runs in slices (turns.h
     bool alone;      /* it has its shard, or all of them, to itself */
     bool longer;     /* its handler has returned CMD_LONG */
     bool whole;      /* it waits for all commands in slices */
-    bool stopped;    /* it runs with the workers of its shards stopped */
+    bool stopped;    /* it runs with all other workers stopped */
 };
 
 struct carried { /* one of the requests that a client has sent one behind the other, and that hop as one job */

@@ -138,6 +138,7 @@ static void swap(struct slice_run *r)
 {
     struct command_env *env = r->turns->env;
     const struct keyspace *ks = env->ks;
+    bool all = r->job->seat.stopped;
     uint64_t now_ms = env->now_ms, now_us = env->now_us;
     env->now_ms = r->now_ms;
     env->now_us = r->now_us;
@@ -146,9 +147,8 @@ static void swap(struct slice_run *r)
     struct effects *effects = env->effects;
     env->effects = r->effects;
     r->effects = effects;
-    for (unsigned i = 0; i < ks->shards; i++)
-        if (seat_is_on(r->turns, r->job, i))
-            shard_swap_turn(ks->shard[i], &r->shard[i]);
+    for (unsigned i = all ? 0 : env->self; i < (all ? ks->shards : env->self + 1); i++)
+        shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
 /* It has taken longer than busy-reply-threshold: who waits is told. */
@@ -156,7 +156,7 @@ static void tell_busy(const struct turns *t, const struct job *j)
 {
     const struct keyspace *ks = t->env->ks;
     for (unsigned i = 0; i < ks->shards; i++)
-        if (seat_is_on(t, j, i)) {
+        if (j->seat.stopped || i == t->env->self) {
             shard_pins(ks->shard[i])->busy = j->rq.busy;
             shard_pins(ks->shard[i])->freed = true;
         }
@@ -342,8 +342,7 @@ void turns_queue(struct turns *t, struct job *j)
     if (j->seat.pin || !seat_take(t, j))
         return;
     for (unsigned i = 0; j->seat.whole && i < ks->shards; i++)
-        if (request_needs(&j->rq, i))
-            shard_pins(ks->shard[i])->whole++;
+        shard_pins(ks->shard[i])->whole++;
 }
 
 void turns_leave(struct turns *t, struct job *j)
@@ -351,30 +350,25 @@ void turns_leave(struct turns *t, struct job *j)
     const struct keyspace *ks = t->env->ks;
     if (!j->seat.pin)
         return;
-    for (unsigned i = 0; j->seat.whole && i < ks->shards; i++)
-        if (request_needs(&j->rq, i)) {
-            shard_pins(ks->shard[i])->whole--;
-            shard_pins(ks->shard[i])->freed = true;
-        }
+    for (unsigned i = 0; j->seat.whole && i < ks->shards; i++) {
+        shard_pins(ks->shard[i])->whole--;
+        shard_pins(ks->shard[i])->freed = true;
+    }
     seat_give_back(t, j);
 }
 
 /* -- rounds */
 
-static struct slice_run *next_run(const struct turns *t, bool stopped)
+static struct slice_run *next_run(struct turns *t, bool stopped)
 {
     for (unsigned i = 0; i < TURNS_MOST; i++) {
         struct slice_run *r = &t->run[(t->next + i) % TURNS_MOST];
-        if (r->job && !r->parked && r->job->seat.stopped == stopped)
+        if (r->job && !r->parked && r->job->seat.stopped == stopped) {
+            t->next = (t->next + i + 1) % TURNS_MOST;
             return r;
+        }
     }
     return NULL;
-}
-
-static void give_turn(struct turns *t, struct slice_run *r)
-{
-    t->next = (unsigned)(r - t->run + 1) % TURNS_MOST;
-    give_slice(t, r);
 }
 
 bool turns_round(struct turns *t)
@@ -385,30 +379,20 @@ bool turns_round(struct turns *t)
         walk(t);
     struct slice_run *r = t->running ? next_run(t, false) : NULL;
     if (r)
-        give_turn(t, r);
+        give_slice(t, r);
     return r || t->look;
 }
 
-uint64_t turns_stop_set(const struct turns *t)
-{
-    const struct slice_run *r = t->stopped ? next_run(t, true) : NULL;
-    return r ? request_set(&r->job->rq) : 0;
-}
-
-/* A command that was not there when the stop was asked for may need others. */
 void turns_stopped(struct turns *t)
 {
     struct slice_run *r = t->stopped ? next_run(t, true) : NULL;
-    if (r && env_may_touch_all(t->env, request_set(&r->job->rq)))
-        give_turn(t, r);
+    if (r)
+        give_slice(t, r);
 }
 
 void turns_end(struct turns *t)
 {
-    const uint64_t stopped = t->env->stopped;
     t->look = true;
-    t->env->stopped = UINT64_MAX;
     while (turns_round(t) || turns_wants_stop(t))
         turns_stopped(t);
-    t->env->stopped = stopped;
 }

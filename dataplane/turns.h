@@ -17,7 +17,7 @@
  * slice by slice. Who wants what it has waits; after busy-reply-threshold he is told instead.
  *
  * Commands on the whole keyspace (CMD_WHOLE) wait until nobody has a key pinned. EXEC, and what names very many
- * keys, then has its shard to itself (pins_hold_shard). What needs several shards runs with their workers
+ * keys, then has its shard to itself (pins_hold_shard). What needs several shards runs with all other workers
  * stopped, and so does each slice of it.
  *
  * No worker, session or network in here. */
@@ -43,7 +43,7 @@ struct turns { /* one a worker */
     struct slice_run *run;
     unsigned jobs;                            /* that it has: waiting, running or done */
     unsigned running, next;                   /* coroutines in use; whose turn it is */
-    unsigned stopped;                         /* of them, those that need a stop of workers now */
+    unsigned stopped;                         /* of them, those that need a stop now */
     unsigned remote;                          /* of them, those that talk to another server */
     struct job *waiting_first, *waiting_last; /* in the order in which they came */
     struct job *done_first, *done_last;       /* with their replies, to be brought home */
@@ -76,7 +76,7 @@ const char *turns_busy(const struct command_env *env, const struct request *rq);
 bool turns_wait(struct turns *t, struct job *j);
 /* The job's handler has returned CMD_LONG here and now. It is in the done list when it has run. */
 void turns_long(struct turns *t, struct job *j);
-/* The same with the workers of its shards stopped: its slices are given by turns_stopped(). */
+/* The same with all other workers stopped: its slices are given by turns_stopped(). */
 void turns_long_stopped(struct turns *t, struct job *j);
 /* A job that a stop was made for could not run, because of turns_conflict(held): pins its keys as one that
  * waits, so that nobody comes first any more. turns_leave() when it runs. */
@@ -85,13 +85,11 @@ void turns_leave(struct turns *t, struct job *j);
 
 /* Lets go on who may, and gives one slice. True if there was anything to do. */
 bool turns_round(struct turns *t);
-/* One slice to what needs other workers stopped; call it with them stopped. */
+/* One slice to what needs all other workers stopped; call it with them stopped. */
 static inline bool turns_wants_stop(const struct turns *t)
 {
     return t->stopped > 0;
 }
-/* Whose workers: a bit each. */
-uint64_t turns_stop_set(const struct turns *t);
 void turns_stopped(struct turns *t);
 /* A command that has parked goes on with the next slice it gets; nothing if it has not. */
 void turns_wake(struct turn *turn);

@@ -70,9 +70,14 @@ static bool reads_all(const struct request *rq)
 }
 
 /* Those of other workers may be looked at only while these are stopped. */
+static bool may_look(const struct command_env *env, unsigned shard)
+{
+    return shard == env->self || env->stopped;
+}
+
 static bool looks_at(const struct command_env *env, const struct request *rq, unsigned shard)
 {
-    return rq->route == ROUTE_ALL ? request_needs(rq, shard) && env_may_touch(env, shard) : shard == env->self;
+    return shard == env->self || (rq->route == ROUTE_ALL && env->stopped);
 }
 
 /* Has a command a shard to itself that this one looks at, although it names no key of it? A script that runs with all
@@ -138,7 +143,7 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
     for (int i = 0; i < k.n && !conflict; i++) {
         struct key key = keyspace_key(ks, rq->argv[k.position[i]]);
         unsigned shard = keyspace_shard_of(ks, key.name);
-        if (!env_may_touch(env, shard)) /* BLPOP that waits here, too: it takes from this shard alone now */
+        if (!may_look(env, shard)) /* BLPOP that waits here, too: it takes from this shard alone now */
             continue;
         const struct pins *pins = shard_pins(ks->shard[shard]);
         const struct pin_key *found = pins_find(pins, key.hash);
@@ -167,16 +172,12 @@ static struct pins *pins_of(const struct turns *t, const struct pin *pin)
     return shard_pins(t->env->ks->shard[pin->shard]);
 }
 
-bool seat_is_on(const struct turns *t, const struct job *j, unsigned shard)
-{
-    return j->seat.stopped ? request_needs(&j->rq, shard) : shard == t->env->self;
-}
-
+/* The shards that a job runs on. */
 static void each_shard(const struct turns *t, const struct job *j, void (*fn)(struct pins *p))
 {
     const struct keyspace *ks = t->env->ks;
     for (unsigned i = 0; i < ks->shards; i++)
-        if (seat_is_on(t, j, i))
+        if (j->seat.stopped || i == t->env->self)
             fn(shard_pins(ks->shard[i]));
 }
 

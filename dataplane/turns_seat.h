@@ -13,7 +13,5 @@ void seat_collect_expired(struct turns *t, struct job *j);
 /* It has its keys from now on, and gives them back. */
 void seat_hold(struct turns *t, struct job *j);
 void seat_give_back(struct turns *t, struct job *j);
-/* Does it run on that shard? */
-bool seat_is_on(const struct turns *t, const struct job *j, unsigned shard);
 /* Calls fn for the shards that it has to itself, if it has any. */
 void seat_each_own(const struct turns *t, const struct job *j, void (*fn)(struct pins *p));

@@ -157,8 +157,7 @@ struct worker {
     uint64_t clients_max; /* of all memory of sessions, by maxmemory-clients; UINT64_MAX = any */
     uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
 
-    struct job *barrier_first, *barrier_last; /* wait for a stop of workers, ... */
-    uint64_t asked, serve_set;                /* ... which has been asked for, of these; what serve_job asks for */
+    struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
     struct job *outbox_first, *outbox_last;   /* the ring was full */
     struct job *spare_jobs;                   /* to be used again, ... */
     unsigned spares;                          /* ... so many */
@@ -277,20 +276,15 @@ bool worker_run_row(struct worker *w, struct job *j);
 void worker_step(struct session *s, const struct job *j);
 /* Keeps a job for the next request, or frees it. */
 void worker_keep_job(struct worker *w, struct job *j);
-/* worker_stop.c: asks for the stop that requests here wait for, and runs them when it is there. False if none does. */
-bool worker_stop(struct worker *w);
-/* Takes messages of other workers and main, runs what needs a stop. True if there was anything. */
+/* Takes messages of other workers and main, runs barriers. True if there was anything. */
 bool worker_messages(struct worker *w);
 void worker_orphan(struct job *j);
 /* The reply is there, and the worker is the job's home: the session goes on where it stalled. */
 void worker_complete(struct worker *w, struct job *j);
 /* A job without session leaves the tables it is in. */
 void worker_retire(struct worker *w, struct job *j);
-/* Asks for a stop of workers, a bit each, for block_serve(). */
-void worker_want_stop(struct worker *w, uint64_t set);
-/* These workers, a bit each, are held for this one from now on (0: none): what changes in their shards is told by this
- * one meanwhile. */
-void worker_hold(struct worker *w, uint64_t held);
+/* Asks for a stop of all workers for block_serve(). */
+void worker_want_stop(struct worker *w);
 /* A finished job goes home. */
 void worker_bring_home(struct worker *w, struct job *j);
 /* A job goes where it must. */
@@ -299,8 +293,6 @@ void worker_send_job(struct worker *w, struct job *j);
 void worker_free_jobs(struct worker *w);
 /* worker_block.c: a request of a session has returned CMD_BLOCK. */
 void worker_block(struct worker *w, struct session *s, const struct request *rq);
-/* Asks for the stop that block_serve() has found necessary, if it has. */
-void worker_ask_for_stop(struct worker *w);
 /* Serves what a command has made ready, and the rows that are served in slices. */
 void worker_serve(struct worker *w);
 void worker_rows(struct worker *w);

@@ -18,11 +18,11 @@ void worker_block(struct worker *w, struct session *s, const struct request *rq)
         worker_complete(w, j);
 }
 
-void worker_ask_for_stop(struct worker *w)
+static void ask_for_stop(struct worker *w)
 {
     if (w->blocking.wants_stop) {
-        worker_want_stop(w, w->blocking.wants_stop);
-        w->blocking.wants_stop = 0;
+        w->blocking.wants_stop = false;
+        worker_want_stop(w);
     }
 }
 
@@ -39,13 +39,13 @@ static void serve(struct worker *w)
 void worker_serve(struct worker *w)
 {
     serve(w);
-    worker_ask_for_stop(w);
+    ask_for_stop(w);
 }
 
 void worker_rows(struct worker *w)
 {
     block_go_on(&w->blocking);
-    worker_ask_for_stop(w);
+    ask_for_stop(w);
 }
 
 /* As many as a batch may have made ready: with very many the others go on in between. */

@@ -1,5 +1,5 @@
-/* worker_jobs.c: requests that cannot finish here and now: hops to other shards, questions to control (stops of
- * workers: worker_stop.c); and control's inspections on their way from worker to worker. */
+/* worker_jobs.c: requests that cannot finish here and now: hops to other shards, stops of all workers,
+ * questions to control; and control's inspections on their way from worker to worker. */
 #include "worker.h"
 
 #include "command/transaction.h"
@@ -118,7 +118,6 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
     }
     j->rq.route = rq->route;
     j->rq.shard = rq->shard;
-    j->rq.shards = rq->shards;
     if (worker_lends(j->rq.cmd))
         worker_lend(s, j);
     dispatch(w, j);
@@ -128,6 +127,14 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
 void worker_send_job(struct worker *w, struct job *j)
 {
     dispatch(w, j);
+}
+
+void worker_want_stop(struct worker *w)
+{
+    if (!w->serve_job) /* it waits for its turn already */
+        return;
+    job_append(&w->barrier_first, &w->barrier_last, w->serve_job);
+    w->serve_job = NULL;
 }
 
 /* The session is gone: whoever holds the job finds nobody to answer. */
@@ -305,6 +312,86 @@ static void received(struct worker *w, struct job *j)
         send_home(w, j);
 }
 
+enum barrier_result { FINISHED, GONE, NOT_YET };
+
+/* With all other workers stopped. GONE: it waits elsewhere, or is the worker's own: nobody's reply. NOT_YET:
+ * a command in slices has its keys. */
+static enum barrier_result run_barrier(struct worker *w, struct job *j)
+{
+    if (j->kind == JOB_SERVE) {
+        w->serve_job = j;
+        return GONE;
+    }
+    if (j->lent && j->session) { /* it may change the client, and the client is here */
+        worker_take_back(w, j);
+        j->rq.client = &j->session->client;
+    }
+    enum command_result result = CMD_DONE;
+    if (j->session || j->kind == JOB_EXEC || j->kind == JOB_LOAD) {
+        if (turns_conflict(&w->env, &j->rq, true)) {
+            const char *busy = turns_busy(&w->env, &j->rq);
+            if (!busy) {
+                turns_queue(&w->turns, j);
+                return NOT_YET;
+            }
+            turns_leave(&w->turns, j);
+            job_busy(j, &w->env, busy);
+            return FINISHED;
+        }
+        turns_leave(&w->turns, j);
+        result = job_run(j, &w->env);
+        if (result == CMD_ELSEWHERE) /* it was here as one that needs its shard alone, and needs all */
+            return NOT_YET;
+    } else {
+        j->done = true; /* its client has gone: at home it must not look like one that is to run there */
+    }
+    turns_leave(&w->turns, j);
+    if (result == CMD_LONG) {
+        if (j->rq.client != &j->client)
+            worker_lend(j->session, j);
+        j->rq.client = &j->client;
+        turns_long_stopped(&w->turns, j);
+    }
+    bool waits = result == CMD_LONG || (result == CMD_BLOCK && block_begin(&w->blocking, j));
+    block_serve(&w->blocking, true);
+    return waits ? GONE : FINISHED;
+}
+
+static bool run_barriers(struct worker *w)
+{
+    struct job *finished = NULL, *last = NULL, *list;
+    bool wanted = w->barrier_first || turns_wants_stop(&w->turns);
+    if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
+        return wanted;
+    worker_begin(w);
+    count_one(w->counters, COUNTER_barriers);
+    w->env.stopped = true;
+    w->box->tracking.runner = w->env.tracking;
+    block_serve(&w->blocking, true); /* what was to be served with all stopped */
+    turns_stopped(&w->turns);
+    list = w->barrier_first;
+    w->barrier_first = w->barrier_last = NULL;
+    for (struct job *j = list, *next; j; j = next) {
+        next = j->next;
+        if (w->paused && worker_holds_job(w, j))
+            continue;
+        enum barrier_result result = run_barrier(w, j);
+        if (result == FINISHED)
+            job_append(&finished, &last, j);
+        else if (result == NOT_YET)
+            job_append(&w->barrier_first, &w->barrier_last, j);
+    }
+    w->env.stopped = false;
+    w->box->tracking.runner = NULL;
+    worker_rest(w);
+    fabric_resume(w->box->fabric, w->id);
+    for (struct job *j = finished, *next; j; j = next) {
+        next = j->next;
+        worker_bring_home(w, j);
+    }
+    return true;
+}
+
 void worker_resume_job(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_BARRIER)
@@ -354,7 +441,7 @@ bool worker_messages(struct worker *w)
     if (any)
         worker_rest(w);
     worker_served(w);
-    any |= worker_stop(w);
+    any |= run_barriers(w);
     worker_served(w);
     any |= run_inspections(w);
     return any || w->due || w->blocking.done_first || block_rows(w->waits);

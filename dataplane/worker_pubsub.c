@@ -194,12 +194,12 @@ static bool small(struct worker *w, enum topic_kind kind, struct slice channel)
            pubsub_receivers(p, kind, channel) <= AT_ONCE;
 }
 
-/* Receivers as far as can be known: those of this worker, and of the workers that are held. */
+/* Receivers as far as can be known: all if all workers are stopped, those of this worker otherwise. */
 static uint64_t receivers_now(const struct worker *w, enum topic_kind kind, struct slice channel)
 {
     uint64_t n = 0;
     for (unsigned i = 0; i < w->box->workers; i++)
-        if (env_may_touch(&w->env, i))
+        if (i == w->id || w->env.stopped)
             n += pubsub_receivers(w->box->pubsub[i], kind, channel);
     return n;
 }

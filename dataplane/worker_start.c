@@ -94,10 +94,10 @@ void worker_end(struct worker *w)
     if (!w->box || !w->turns.run)
         return;
     bool told = !w->log.rest_len;
-    worker_hold(w, UINT64_MAX);
+    w->box->tracking.runner = w->env.tracking;
     script_end_all(&w->env);
     turns_end(&w->turns);
-    worker_hold(w, 0);
+    w->box->tracking.runner = NULL;
     if (told)
         worker_log_finish(w);
 }

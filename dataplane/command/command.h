@@ -319,7 +319,7 @@ struct command_env { /* one a worker */
     const struct request *caller; /* of the script whose command runs */
     struct effects *effects;      /* of the EXEC or script whose command runs, while there is a log; or NULL */
     bool trimmed;              /* by the last XADD */
-    uint64_t stopped;          /* workers that are held for this one, a bit each; 0: none */
+    bool stopped;              /* all other workers are stopped */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
     struct script_host *script_host, *function_host; /* NULL until the first script or library */
     const struct ahead *ahead; /* of the look-up that comes next in this worker's batch, or NULL */
@@ -334,7 +334,7 @@ uint64_t env_random(struct command_env *env);
 enum route {
     ROUTE_HERE,  /* no key, or an error to reply: any worker */
     ROUTE_SHARD, /* rq->shard alone */
-    ROUTE_ALL    /* several shards (rq->shards) or the whole box */
+    ROUTE_ALL    /* several shards or the whole box */
 };
 
 struct request { /* one command on its way; lives in the worker's batch */
@@ -347,7 +347,6 @@ struct request { /* one command on its way; lives in the worker's batch */
     struct resp_writer *wire; /* the client's: out, unless CLIENT REPLY OFF|SKIP discards the reply */
     enum route route;
     unsigned shard; /* owner of the first key */
-    uint64_t shards; /* of ROUTE_ALL: those that it needs, a bit each; 0: the whole box */
     struct key key; /* the first key and its hash, if any (hash 0 and len 0 otherwise) */
     bool bad_arity;
     /* It is long, but changes the client itself (SUBSCRIBE): it returns CMD_LONG with the argument where its
@@ -373,7 +372,7 @@ uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struc
                               const struct slice *argv, const void **note);
 
 /* Replies errors found so far, checks authentication and memory, runs the handler, counts. On the worker that
- * owns rq->shard, or (ROUTE_ALL) with those of its shards stopped. */
+ * owns rq->shard, or (ROUTE_ALL) with all others stopped. */
 enum command_result command_execute(struct request *rq, struct resp_writer *out);
 
 /* Refuses a command because others are busy; EXEC's refusal ends the transaction. */
@@ -392,12 +391,12 @@ void command_took(struct request *rq, uint64_t cycles);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next:
  * only if it has a turn, that of its EXEC. */
 enum command_result command_nested(struct request *rq, struct resp_writer *out);
-/* Runs it again in the turns of rq->turn, which is that of the command it is a part of: `whole` has its shards to
- * itself. */
-void command_nested_long(struct request *rq, struct resp_writer *out, const struct request *whole);
-/* What the store does next for a command that is a part of this one takes this turn; NULL: none. Only long
+/* Runs it again in the turns of rq->turn, which is that of the command it is a part of: that one has the
+ * worker's shard to itself, or all of them (`everywhere`). */
+void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere);
+/* What the store does next for a command that is a part of another one takes this turn; NULL: none. Only long
  * ones take turns there: others may have more in hand than their keys. */
-void command_turns_of_store(const struct request *whole, struct turn *turn);
+void command_turns_of_store(const struct command_env *env, struct turn *turn, bool everywhere);
 /* Makes room in the shards of a command that may need memory, evicting by policy. STORE_OOM if there is none.
  */
 enum store_result command_make_room(const struct request *rq);
@@ -420,27 +419,6 @@ bool command_each_key(const struct command *cmd, int argc, const struct slice *a
 /* -- for handlers
  * ----------------------------------------------------------------------------------------------- */
 
-/* The shards that it needs, a bit each; UINT64_MAX: all, and whatever else there is in the box. */
-static inline uint64_t request_set(const struct request *rq)
-{
-    if (rq->route != ROUTE_ALL)
-        return (uint64_t)1 << rq->shard;
-    return rq->shards ? rq->shards : UINT64_MAX;
-}
-static inline bool request_needs(const struct request *rq, unsigned shard)
-{
-    return request_set(rq) >> shard & 1;
-}
-/* May this worker touch that shard now: is it its own, or its worker held? */
-static inline bool env_may_touch(const struct command_env *env, unsigned shard)
-{
-    return shard == env->self || env->stopped >> shard & 1 || env->workers == 1;
-}
-/* May it touch all of those? */
-static inline bool env_may_touch_all(const struct command_env *env, uint64_t shards)
-{
-    return env->workers == 1 || !(shards & ~(env->stopped | (uint64_t)1 << env->self));
-}
 /* The i-th argument as a key with its hash (the first key's is already known). */
 struct key request_key(const struct request *rq, int i);
 
@@ -482,7 +460,7 @@ static inline const struct ahead *key_walk_ahead(const struct key_walk *walk)
 {
     return &walk->ahead.at[walk->i - 1];
 }
-/* The shard of a key: this worker's, or one whose worker is held. */
+/* The shard of a key: this worker's, or any shard when all others are stopped. */
 static inline struct shard *request_shard(const struct request *rq, const struct key *k)
 {
     const struct keyspace *ks = rq->env->ks;

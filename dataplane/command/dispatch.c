@@ -44,18 +44,11 @@ static __attribute__((noinline)) void route_keys(struct request *rq)
     route_one_key(rq, (unsigned)position[0]);
     if (alone)
         return;
-    if (n > MANY_KEYS || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv))) {
+    if (n > MANY_KEYS || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)))
         rq->route = ROUTE_ALL;
-        return;
-    }
-    const uint64_t first = (uint64_t)1 << rq->shard;
-    uint64_t shards = first;
-    for (int i = 1; i < n; i++)
-        shards |= (uint64_t)1 << keyspace_shard_of(rq->env->ks, rq->argv[position[i]]);
-    if (shards != first) {
-        rq->route = ROUTE_ALL;
-        rq->shards = shards;
-    }
+    for (int i = 1; i < n && rq->route == ROUTE_SHARD; i++)
+        if (keyspace_shard_of(rq->env->ks, rq->argv[position[i]]) != rq->shard)
+            rq->route = ROUTE_ALL;
 }
 
 /* Field by field: as one value it would be put together elsewhere and copied. */
@@ -99,10 +92,8 @@ static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct 
     else if (key_kind != COMMAND_NO_KEY)
         route_keys(rq);
     if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL &&
-        !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq))) {
+        !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
         rq->route = ROUTE_ALL;
-        rq->shards = 0;
-    }
     return slot->family;
 }
 
@@ -363,7 +354,7 @@ static bool show_key(int position, unsigned flags, void *arg)
 {
     const struct request *rq = arg;
     const struct key k = request_key(rq, position);
-    if (!(flags & KEY_RO) && env_may_touch(rq->env, keyspace_shard_of(rq->env->ks, k.name)))
+    if (!(flags & KEY_RO))
         snapshot_key(request_shard(rq, &k), rq->client->db, &k);
     return true;
 }
@@ -376,7 +367,7 @@ static void show_keys(struct request *rq)
         command_each_key(rq->cmd, rq->argc, rq->argv, show_key, rq))
         return;
     for (unsigned i = 0; i < ks->shards; i++)
-        if (request_needs(rq, i) && env_may_touch(rq->env, i) && shard_snapshot(ks->shard[i]))
+        if ((i == rq->env->self || rq->route == ROUTE_ALL) && shard_snapshot(ks->shard[i]))
             snapshot_fail(shard_snapshot(ks->shard[i]), "out of memory");
 }
 
@@ -659,19 +650,19 @@ enum command_result command_long(struct request *rq, struct resp_writer *out)
     return result;
 }
 
-void command_turns_of_store(const struct request *whole, struct turn *turn)
+void command_turns_of_store(const struct command_env *env, struct turn *turn, bool everywhere)
 {
-    const struct keyspace *ks = whole->env->ks;
+    const struct keyspace *ks = env->ks;
     for (unsigned i = 0; i < ks->shards; i++)
-        if (request_needs(whole, i) || whole->env->workers == 1)
+        if (everywhere || i == env->self || env->workers == 1)
             shard_set_turn(ks->shard[i], turn);
 }
 
-void command_nested_long(struct request *rq, struct resp_writer *out, const struct request *whole)
+void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere)
 {
-    command_turns_of_store(whole, rq->turn);
+    command_turns_of_store(rq->env, rq->turn, everywhere);
     command_long(rq, out);
-    command_turns_of_store(whole, NULL);
+    command_turns_of_store(rq->env, NULL, everywhere);
 }
 
 void command_took(struct request *rq, uint64_t cycles)

@@ -123,8 +123,7 @@ static uint64_t changes(const struct request *rq)
     if (rq->route != ROUTE_ALL)
         return changes_of(ks->shard[rq->shard]);
     for (unsigned i = 0; i < ks->shards; i++)
-        if (request_needs(rq, i) && env_may_touch(rq->env, i))
-            n += changes_of(ks->shard[i]);
+        n += changes_of(ks->shard[i]);
     return n;
 }
 
@@ -233,8 +232,8 @@ enum command_result effects_run(struct request *rq)
 static void gone_by_itself(struct command_env *env, unsigned db, const char *word, struct slice name,
                            const struct slice *field, unsigned n)
 {
-    if (env->tracking)
-        env = tracking_writer(env->tracking)->env; /* the shard's owner may be stopped */
+    if (env->tracking && env->tracking->common->runner) /* the shard's owner is stopped */
+        env = env->tracking->common->runner->env;
     struct effects own, *e = env->effects;
     uint8_t room[256];
     if (!e) {

@@ -103,13 +103,6 @@ static void tell_each(const struct request *rq, const struct notify_rule *rule,
     }
 }
 
-/* Is this shard one whose keys it may have noted? Of others that it names, as one that has waited for keys of
- * several, another worker may be at work on the table. */
-static bool is_noted(const struct request *rq, unsigned shard)
-{
-    return request_needs(rq, shard) && env_may_touch(rq->env, shard);
-}
-
 /* Have commands in slices noted keys of this shard, too? Not while one has it to itself. */
 static bool is_shared(struct shard *s)
 {
@@ -133,7 +126,7 @@ static void tell_pass(const struct request *rq, const struct notify_rule *rule, 
     const struct keyspace *ks = rq->env->ks;
     for (unsigned i = 0; i < ks->shards; i++) {
         const struct waits *w = shard_waits(ks->shard[i]);
-        if (is_noted(rq, i) && w->events)
+        if (w->events && (rq->route == ROUTE_ALL || i == rq->shard))
             tell_each(rq, rule, w->events, which, is_shared(ks->shard[i]));
     }
 }
@@ -164,7 +157,7 @@ static void forget_all(const struct request *rq)
     const struct keyspace *ks = rq->env->ks;
     for (unsigned i = 0; i < ks->shards; i++) {
         struct waits *w = shard_waits(ks->shard[i]);
-        if (!is_noted(rq, i) || !w->events || !w->events->n)
+        if (!w->events || !w->events->n || (rq->route != ROUTE_ALL && i != rq->shard))
             continue;
         if (is_shared(ks->shard[i]))
             forget(rq, w->events);

@@ -93,13 +93,13 @@ struct tracking_notes {
 struct tracking_common {
     unsigned workers;
     struct tracking *of[CONFIG_WORKERS];
+    struct tracking *runner;   /* whoever has stopped all others, or NULL */
     _Atomic(uint32_t) clients; /* that track */
 };
 
 struct tracking { /* one a worker */
     struct tracking_common *common;
     struct command_env *env;
-    struct tracking *runner; /* while this worker is held: that of who holds it; else NULL */
     bool *due;        /* raised when there is something to be told */
     uint64_t current; /* the client whose command runs; 0: none */
     bool held;        /* notes are about clients whose own replies are still to come */
@@ -206,7 +206,7 @@ struct note *note_add(struct tracking *t, unsigned worker, enum note_kind kind, 
 /* Where notes go that are written now for a shard of t's worker. */
 static inline struct tracking *tracking_writer(struct tracking *t)
 {
-    return t->runner ? t->runner : t;
+    return t->common->runner ? t->common->runner : t;
 }
 /* Byte by byte. */
 static inline int name_order(struct slice a, struct slice b)

@@ -2,8 +2,7 @@
  * https://redis.io/docs/latest/develop/interact/transactions/
  *
  * Queued commands are kept as they came and prepared anew when they run. They run one after the other where
- * EXEC runs: on the worker of the only shard that keys and watched keys have, or with the workers of all their
- * shards stopped. */
+ * EXEC runs: on the worker of the only shard that keys and watched keys have, or with all workers stopped. */
 #include "command/transaction.h"
 
 #include "command/acl.h"
@@ -336,12 +335,10 @@ static void note_place(struct transaction *t, const struct request *rq)
     t->flags |= flags_of(rq);
     if (rq->route == ROUTE_SHARD && t->shard < 0)
         t->shard = (int)rq->shard;
+    t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING ||
+                 (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
     /* How many have received a message is known only with all workers stopped. */
-    bool publishes = rq->env->workers > 1 && rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_MAY_REPLICATE;
-    bool everything = rq->cmd->acl & ACL_SCRIPTING || publishes || (rq->route == ROUTE_ALL && !rq->shards);
-    t->everything |= everything;
-    t->shards |= rq->route == ROUTE_HERE || everything ? 0 : request_set(rq);
-    t->spread |= everything || rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
+    t->spread |= rq->env->workers > 1 && rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_MAY_REPLICATE;
     bool echoes = rq->cmd->run == ping_run || rq->cmd->run == echo_run;
     t->personal |= rq->route == ROUTE_HERE && !echoes;
     t->keyless |= (rq->cmd->key_kind == COMMAND_NO_KEY && !echoes) || rq->cmd->flags & CMD_WHOLE;
@@ -413,20 +410,17 @@ static bool has_arrived(struct request *rq, const struct transaction *t)
 {
     bool spread = t->spread;
     int shard = t->shard;
-    uint64_t shards = t->shards;
     if (rq->env->workers == 1 || rq->route != ROUTE_HERE)
         return true;
     for (const struct watch_node *n = t->watch ? t->watch->first : NULL; n; n = n->others) {
         spread |= shard >= 0 && shard != (int)n->shard;
         shard = (int)n->shard;
-        shards |= (uint64_t)1 << n->shard;
     }
     bool mine = shard < 0 || shard == (int)rq->env->self;
     if (!spread && mine)
         return true;
     rq->route = spread || t->personal ? ROUTE_ALL : ROUTE_SHARD;
     rq->shard = (unsigned)shard;
-    rq->shards = t->everything ? 0 : shards;
     return false;
 }
 
@@ -460,13 +454,13 @@ static bool is_denied(struct request *rq, struct request *next)
     return true;
 }
 
-static void run_next(struct request *rq, struct request *next)
+static void run_next(struct request *rq, struct request *next, bool everywhere)
 {
     next->turn = next->cmd->flags & CMD_REMOTE ? NULL : rq->turn;
     if (is_denied(rq, next))
         return;
     if (command_nested(next, rq->wire) == CMD_LONG)
-        command_nested_long(next, rq->wire, rq);
+        command_nested_long(next, rq->wire, everywhere);
 }
 
 static void run_queued(struct request *rq, struct transaction *t)
@@ -474,6 +468,7 @@ static void run_queued(struct request *rq, struct transaction *t)
     struct resp_writer *out = rq->out;
     struct request next;
     uint32_t errors = out->errors;
+    bool everywhere = rq->route == ROUTE_ALL;
     struct effects record;
     uint8_t room[512];
     effects_begin(&record, room, sizeof room);
@@ -481,12 +476,12 @@ static void run_queued(struct request *rq, struct transaction *t)
     unwatch(rq->env, t); /* nobody need tell us what we change ourselves */
     rq->client->flags = (rq->client->flags & ~(uint32_t)CLIENT_COUNTED) | CLIENT_DENY_BLOCKING;
     if (rq->turn)
-        command_turns_of_store(rq, NULL);
+        command_turns_of_store(rq->env, NULL, everywhere);
     reply_array(out, (size_t)t->count);
     for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
-        run_next(rq, &next);
+        run_next(rq, &next, everywhere);
     if (rq->turn)
-        command_turns_of_store(rq, rq->turn);
+        command_turns_of_store(rq->env, rq->turn, everywhere);
     rq->client->flags &= ~(uint32_t)CLIENT_DENY_BLOCKING;
     rq->client->effects = NULL;
     effects_end(rq->env, &record);

@@ -25,9 +25,7 @@ struct transaction {
     bool slow;           /* has commands that may take long with one key */
     bool settled;        /* the queue does not move any more */
     uint32_t flags;      /* enum command_flag of what is queued, together */
-    bool everything;     /* concerns more than the shards of its keys */
     int shard;           /* of its keys; -1: none yet */
-    uint64_t shards;     /* of its keys, a bit each */
     int slot;            /* in the cluster view: theirs, as cluster_slot() says it */
     int count;           /* commands queued */
     uint64_t arguments;  /* bytes of their arguments, as the client sent them */

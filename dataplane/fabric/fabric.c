@@ -1,4 +1,4 @@
-/* fabric.c: rings between all pairs of workers, and stops of workers. */
+/* fabric.c: rings between all pairs of workers, and the stop of all workers. */
 #include "fabric/fabric.h"
 #include "fabric/delay.h"
 
@@ -7,20 +7,14 @@
 
 enum seat_state { SEAT_RUNNING, SEAT_PARKED, SEAT_ASLEEP };
 
-/* Tickets of stops: none is asked for; somebody is about to draw one, which may be any. */
-enum { NO_TICKET, DRAWING, FIRST_TICKET };
-
-struct seat { /* one a worker: a line that it looks at in each round, and one that others look at when they stop some */
+struct seat { /* one a worker, on a line of its own */
     _Alignas(64) _Atomic(int) state;
-    _Atomic(unsigned) holder; /* number of the worker that holds this one, plus one; 0 = nobody */
-    unsigned next_from;       /* whose ring is looked at first */
-    _Alignas(64) _Atomic(uint64_t) ticket; /* of the stop that this worker has asked for, or has */
-    _Atomic(uint64_t) set;                 /* of which workers */
+    unsigned next_from; /* whose ring is looked at first */
 };
 
 struct fabric {
     unsigned workers;
-    _Atomic(uint64_t) next_ticket;
+    _Atomic(unsigned) stopper; /* number of the worker that stops all, plus one; 0 = nobody */
     _Atomic(bool) closed;
     struct seat *seat;
     struct ring **ring; /* [to * (workers + 1) + from] */
@@ -45,7 +39,6 @@ struct fabric *fabric_new(unsigned workers, uint32_t size)
     if (!f)
         return NULL;
     f->workers = workers;
-    atomic_init(&f->next_ticket, FIRST_TICKET);
     f->seat = aligned_alloc(64, ends * sizeof *f->seat);
     f->ring = calloc((size_t)ends * ends, sizeof *f->ring);
     bool ok = f->seat && f->ring;
@@ -57,9 +50,6 @@ struct fabric *fabric_new(unsigned workers, uint32_t size)
     }
     for (unsigned i = 0; i < ends; i++) {
         atomic_init(&f->seat[i].state, SEAT_RUNNING);
-        atomic_init(&f->seat[i].holder, 0);
-        atomic_init(&f->seat[i].ticket, NO_TICKET);
-        atomic_init(&f->seat[i].set, 0);
         f->seat[i].next_from = 0;
     }
     return f;
@@ -138,98 +128,50 @@ static void wait_a_little(unsigned *turns)
         __builtin_ia32_pause();
 }
 
-/* Whoever looks while the ticket is being drawn waits for it, as it may be the earlier one. */
-static void draw_ticket(struct fabric *f, struct seat *seat, uint64_t set)
+bool fabric_stop_all(struct fabric *f, unsigned self)
 {
-    atomic_store(&seat->set, set);
-    atomic_store(&seat->ticket, DRAWING);
-    atomic_store(&seat->ticket, atomic_fetch_add(&f->next_ticket, 1));
-}
-
-static bool is_next(const struct fabric *f, unsigned self)
-{
-    uint64_t mine = atomic_load(&f->seat[self].ticket), set = atomic_load(&f->seat[self].set);
-    for (unsigned i = 0; i < f->workers; i++) {
-        uint64_t other = i == self ? NO_TICKET : atomic_load(&f->seat[i].ticket);
-        if (other != NO_TICKET && other < mine && atomic_load(&f->seat[i].set) & set)
-            return false;
-    }
-    return true;
-}
-
-static bool in_set(uint64_t set, unsigned worker)
-{
-    return set >> worker & 1;
-}
-
-/* False if the fabric is closed meanwhile. Nobody who is waited for waits for somebody else here: he would be next as
- * well, with a worker in common. */
-static bool wait_for_rest(struct fabric *f, unsigned self, uint64_t set)
-{
-    unsigned turns = 0;
+    unsigned nobody = 0, turns = 0;
+    if (fabric_delay(FABRIC_STOP, self) || atomic_load(&f->closed) ||
+        !atomic_compare_exchange_strong(&f->stopper, &nobody, self + 1))
+        return false;
+    fabric_delay(FABRIC_STOPPING, self);
     for (unsigned i = 0; i < f->workers; i++)
-        while (i != self && in_set(set, i) && atomic_load(&f->seat[i].state) == SEAT_RUNNING) {
-            if (atomic_load(&f->closed))
+        while (i != self && atomic_load(&f->seat[i].state) == SEAT_RUNNING) {
+            if (atomic_load(&f->closed)) {
+                atomic_store(&f->stopper, 0);
                 return false;
+            }
             wait_a_little(&turns);
         }
     return true;
 }
 
-static void hold(struct fabric *f, uint64_t set, unsigned holder)
-{
-    for (unsigned i = 0; i < f->workers; i++)
-        if (in_set(set, i))
-            atomic_store(&f->seat[i].holder, holder);
-}
-
-uint64_t fabric_stop(struct fabric *f, unsigned self, uint64_t set)
-{
-    struct seat *seat = &f->seat[self];
-    uint64_t all = f->workers == 64 ? UINT64_MAX : ((uint64_t)1 << f->workers) - 1;
-    if (fabric_delay(FABRIC_STOP, self) || atomic_load(&f->closed))
-        return 0;
-    if (atomic_load_explicit(&seat->ticket, memory_order_relaxed) == NO_TICKET)
-        draw_ticket(f, seat, (set & all) | (uint64_t)1 << self);
-    if (!is_next(f, self))
-        return 0;
-    set = atomic_load_explicit(&seat->set, memory_order_relaxed);
-    hold(f, set, self + 1);
-    fabric_delay(FABRIC_STOPPING, self);
-    if (wait_for_rest(f, self, set))
-        return set;
-    fabric_resume(f, self);
-    return 0;
-}
-
-/* First the seats, then the ticket: who is next takes the seats. */
 void fabric_resume(struct fabric *f, unsigned self)
 {
     fabric_delay(FABRIC_RESUME, self);
-    hold(f, atomic_load_explicit(&f->seat[self].set, memory_order_relaxed), 0);
-    atomic_store(&f->seat[self].ticket, NO_TICKET);
+    atomic_store(&f->stopper, 0);
 }
 
-/* fabric_close frees nobody who is parked: the holder may be at work on this worker's sessions. It resumes,
+/* fabric_close frees nobody who is parked: the stopper may be at work on this worker's sessions. It resumes,
  * or gives up waiting for others. */
-static bool held_by_other(struct fabric *f, unsigned self)
+static bool stopped_by_other(struct fabric *f, unsigned self)
 {
-    unsigned holder = atomic_load(&f->seat[self].holder);
-    return holder != 0 && holder != self + 1;
+    unsigned stopper = atomic_load(&f->stopper);
+    return stopper != 0 && stopper != self + 1;
 }
 
-/* Leaving the seat races with a new holder that still sees it as parked. So: say running first, then look
- * again, and sit down once more if somebody holds it. Both sides use sequentially consistent operations, so
+/* Leaving the seat races with a new stopper that still sees it as parked. So: say running first, then look
+ * again, and sit down once more if somebody stops all. Both sides use sequentially consistent operations, so
  * at least one sees the other. */
 static void leave_seat(struct fabric *f, unsigned self, int resting)
 {
     unsigned turns = 0;
     for (;;) {
-        while (held_by_other(f, self))
+        while (stopped_by_other(f, self))
             wait_a_little(&turns);
         atomic_store(&f->seat[self].state, SEAT_RUNNING);
         fabric_delay(FABRIC_LEAVE, self);
-        if (!held_by_other(f, self))
+        if (!stopped_by_other(f, self))
             return;
         atomic_store(&f->seat[self].state, resting);
     }
@@ -237,7 +179,7 @@ static void leave_seat(struct fabric *f, unsigned self, int resting)
 
 void fabric_park(struct fabric *f, unsigned self)
 {
-    if (atomic_load_explicit(&f->seat[self].holder, memory_order_relaxed) == 0 || !held_by_other(f, self))
+    if (atomic_load_explicit(&f->stopper, memory_order_relaxed) == 0 || !stopped_by_other(f, self))
         return;
     fabric_delay(FABRIC_PARK, self);
     atomic_store(&f->seat[self].state, SEAT_PARKED);

@@ -1,9 +1,8 @@
 /* fabric.h: how workers reach each other. Two ways: a message over a single-producer ring (a request hops to
- * the worker that owns its shard, its reply hops back), and a stop (one worker holds others between two rounds
- * and may then touch their shards and clients). A stop is of some workers: those whose shards a request
- * needs, or all of them for what concerns the whole box. Stops that have a worker in common come one after the
- * other, in the order in which they were asked for (Lamport's bakery, 1974, with tickets from one counter);
- * the others go on beside each other. tests/model/stop.pml has the protocol. */
+ * the worker that owns its shard, its reply hops back), and a barrier (one worker stops all others between
+ * two rounds, then may touch every shard and every client). A barrier makes commands over several shards
+ * serialisable at the price of a stop; per-shard ordered transactions will take its place for all but
+ * whole-box commands. */
 #pragma once
 #include "fabric/ring.h"
 
@@ -26,13 +25,11 @@ void *fabric_receive(struct fabric *f, unsigned self);
  * beginning with another one each time. How many they are. */
 unsigned fabric_receive_all(struct fabric *f, unsigned self, void **message, unsigned room);
 
-/* Asks for a stop of the workers in `set`, a bit each (UINT64_MAX: all); the asking one always belongs to it. Returns
- * those that are held, itself among them: none of the others runs until fabric_resume. 0: others have asked earlier
- * (go on with the round and ask again: what was asked for first stands, whatever `set` says then), or the fabric has
- * been closed. */
-uint64_t fabric_stop(struct fabric *f, unsigned self, uint64_t set);
+/* Stops all other workers. False if another worker is stopping at this moment (go on with the round and try
+ * again) or the fabric has been closed. When it returns true, nothing else runs until fabric_resume. */
+bool fabric_stop_all(struct fabric *f, unsigned self);
 void fabric_resume(struct fabric *f, unsigned self);
-/* Called by every worker between two rounds: waits here while another one holds it. */
+/* Called by every worker between two rounds: waits here while another one has stopped all. */
 void fabric_park(struct fabric *f, unsigned self);
 
 /* A worker that sleeps says so: others need not wait for it, it waits in fabric_wake if it wakes during a

@@ -139,7 +139,7 @@ static const char *stay(lua_State *L, struct script_host *h, const struct reques
 {
     if (script_is_alone(h->rq))
         return NULL;
-    bool elsewhere = rq->route != ROUTE_HERE && request_set(rq) & ~request_set(h->rq);
+    bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
     bool may_spread =
         !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */
                       (rq->cmd->flags & CMD_WRITE && !confined(h)));
@@ -196,7 +196,7 @@ static void run_nested(struct script_host *h, struct request *rq)
         host_stop_here(h);
     if (!h->may_turn)
         rq->turn = NULL;
-    command_nested_long(rq, &h->out, h->rq);
+    command_nested_long(rq, &h->out, script_is_alone(h->rq));
 }
 
 /* Runs what the arguments say; its reply, as a Lua value, or a table of its error, is on top. */

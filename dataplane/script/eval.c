@@ -17,7 +17,6 @@ static enum command_result error(struct request *rq, const char *text)
 enum command_result script_stop_first(struct request *rq)
 {
     rq->route = ROUTE_ALL;
-    rq->shards = 0;
     rq->again = false;
     rq->busy = NULL;
     return request_elsewhere(rq);

@@ -132,8 +132,10 @@ static int protected_run(lua_State *L)
 static bool is_short(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
+    if (!script_is_alone(rq))
+        return command_make_room(rq) != STORE_OK;
     for (unsigned i = 0; i < ks->shards; i++)
-        if ((script_is_alone(rq) || request_needs(rq, i)) && shard_make_room(ks->shard[i], 0) != STORE_OK)
+        if (shard_make_room(ks->shard[i], 0) != STORE_OK)
             return true;
     return false;
 }

@@ -99,8 +99,7 @@ bool script_compiles(struct script_host *h, struct slice body, char *error, size
 /* Are all shards this worker's at this moment? Within EXEC they are: it stops all workers for a script. */
 static inline bool script_is_alone(const struct request *rq)
 {
-    bool all = rq->route == ROUTE_ALL && !rq->shards;
-    return rq->env->workers == 1 || all || rq->client->flags & CLIENT_DENY_BLOCKING;
+    return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
 }
 
 /* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. */

@@ -123,15 +123,14 @@ static void test_of_the_runner(void)
     struct tracking_common common = {.workers = 1};
     struct command_env other;
     struct tracking tracking = {.common = &common, .env = &other};
-    struct tracking own = {.common = &common, .runner = &tracking};
     struct effects record;
     uint8_t room[64];
     begin(NULL);
     other = e->env;
     effects_begin(&record, room, sizeof room);
     other.effects = &record;
-    own.env = &e->env;
-    e->env.tracking = &own;
+    common.runner = &tracking;
+    e->env.tracking = &tracking;
     effects_by_itself(&e->env, EVENT_EVICTED, 0, slice_str("key"));
     CU_ASSERT_EQUAL(record.n, 1);
     CU_ASSERT(engine_same(logged, ""));

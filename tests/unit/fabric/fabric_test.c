@@ -1,4 +1,4 @@
-/* fabric_test.c: rings keep order and bound; a stop excludes those that are stopped, and nobody else. */
+/* fabric_test.c: rings keep order and bound; a stop of all workers excludes everything else. */
 #include "fabric/fabric.h"
 #include "unit.h"
 
@@ -99,7 +99,7 @@ static void *stopping_worker(void *p)
         fabric_park(s->f, a->id);
         if (s->plain[0] != s->plain[1])
             atomic_fetch_add(&s->torn, 1);
-        if (mine < STOPS && fabric_stop(s->f, a->id, UINT64_MAX)) {
+        if (mine < STOPS && fabric_stop_all(s->f, a->id)) {
             s->plain[0]++;
             sched_yield();
             s->plain[1]++;
@@ -130,113 +130,6 @@ static void test_a_stop_excludes_all_others(void)
     CU_ASSERT_EQUAL(s.plain[0], WORKERS * STOPS);
     CU_ASSERT_EQUAL(s.plain[1], WORKERS * STOPS);
     fabric_free(s.f);
-}
-
-/* Each worker has a pair of numbers of its own, which is changed by stops of two workers at a time. */
-enum { FOUR = 4, PAIRS = 300 };
-
-struct pairs {
-    struct fabric *f;
-    struct { _Alignas(64) long plain[2]; } of[FOUR];
-    _Atomic(unsigned) ended, torn;
-};
-
-struct pair_arg {
-    struct pairs *s;
-    unsigned id;
-};
-
-/* Adds to the pairs of all who are held; a little time passes in the middle. */
-static void add_to_held(struct pairs *s, uint64_t held)
-{
-    for (unsigned half = 0; half < 2; half++) {
-        for (unsigned i = 0; i < FOUR; i++)
-            s->of[i].plain[half] += held >> i & 1;
-        sched_yield();
-    }
-}
-
-static void *stopping_pairs(void *p)
-{
-    struct pair_arg *a = p;
-    struct pairs *s = a->s;
-    unsigned mine = 0;
-    while (atomic_load(&s->ended) < FOUR) {
-        fabric_park(s->f, a->id);
-        if (s->of[a->id].plain[0] != s->of[a->id].plain[1])
-            atomic_fetch_add(&s->torn, 1);
-        uint64_t held = mine < PAIRS ? fabric_stop(s->f, a->id, (uint64_t)1 << (a->id + 1 + mine % 3) % FOUR) : 0;
-        if (held) {
-            add_to_held(s, held);
-            fabric_resume(s->f, a->id);
-            if (++mine == PAIRS)
-                atomic_fetch_add(&s->ended, 1);
-        }
-        fabric_sleep(s->f, a->id);
-        sched_yield();
-        fabric_wake(s->f, a->id);
-    }
-    fabric_close(s->f);
-    return NULL;
-}
-
-static void test_stops_of_two_workers_exclude_those_two(void)
-{
-    static struct pairs s;
-    struct pair_arg arg[FOUR];
-    pthread_t thread[FOUR];
-    long sum = 0;
-    s.f = fabric_new(FOUR, 8);
-    for (unsigned i = 0; i < FOUR; i++) {
-        arg[i] = (struct pair_arg){&s, i};
-        pthread_create(&thread[i], NULL, stopping_pairs, &arg[i]);
-    }
-    for (unsigned i = 0; i < FOUR; i++)
-        pthread_join(thread[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&s.torn), 0);
-    for (unsigned i = 0; i < FOUR; i++) {
-        CU_ASSERT_EQUAL(s.of[i].plain[0], s.of[i].plain[1]);
-        sum += s.of[i].plain[0];
-    }
-    CU_ASSERT_EQUAL(sum, 2 * FOUR * PAIRS);
-    fabric_free(s.f);
-}
-
-/* All but worker 0 and 2 sleep; everything else is this thread's. */
-static struct fabric *four_of_whom_two_sleep(void)
-{
-    struct fabric *f = fabric_new(4, 8);
-    fabric_sleep(f, 1);
-    fabric_sleep(f, 3);
-    return f;
-}
-
-static void test_stops_without_a_worker_in_common_go_on_beside_each_other(void)
-{
-    struct fabric *f = four_of_whom_two_sleep();
-    CU_ASSERT_EQUAL(fabric_stop(f, 0, 1 << 1), 1 << 0 | 1 << 1);
-    CU_ASSERT_EQUAL(fabric_stop(f, 2, 1 << 3), 1 << 2 | 1 << 3);
-    fabric_park(f, 2); /* nobody holds who holds others */
-    fabric_resume(f, 0);
-    fabric_resume(f, 2);
-    fabric_free(f);
-}
-
-static void test_who_asks_first_is_first_even_if_others_could_go_on(void)
-{
-    struct fabric *f = four_of_whom_two_sleep();
-    CU_ASSERT_EQUAL(fabric_stop(f, 0, 1 << 1), 1 << 0 | 1 << 1);
-    fabric_sleep(f, 0);
-    CU_ASSERT_EQUAL(fabric_stop(f, 2, UINT64_MAX), 0);                    /* one that needs all */
-    CU_ASSERT_EQUAL(fabric_stop(f, 2, 1 << 2), 0);                        /* what was asked for first stands */
-    fabric_resume(f, 0);
-    CU_ASSERT_EQUAL(fabric_stop(f, 0, 1 << 1), 0); /* the next small one is behind it */
-    CU_ASSERT_EQUAL(fabric_stop(f, 2, 1 << 2), 15);
-    fabric_resume(f, 2);
-    fabric_sleep(f, 2);
-    CU_ASSERT_EQUAL(fabric_stop(f, 0, 1 << 1), 1 << 0 | 1 << 1);
-    fabric_resume(f, 0);
-    fabric_free(f);
 }
 
 static void *sender(void *p)
@@ -275,7 +168,7 @@ static void test_a_closed_fabric_stops_nobody(void)
 {
     struct fabric *f = fabric_new(2, 8);
     fabric_close(f);
-    CU_ASSERT_EQUAL(fabric_stop(f, 0, UINT64_MAX), 0);
+    CU_ASSERT_FALSE(fabric_stop_all(f, 0));
     fabric_park(f, 1);
     fabric_free(f);
 }
@@ -288,9 +181,6 @@ int main(int argc, char **argv)
         UNIT(test_every_sender_is_heard),
         UNIT(test_all_that_has_come_is_taken_in_order_and_in_turn),
         UNIT(test_a_stop_excludes_all_others),
-        UNIT(test_stops_of_two_workers_exclude_those_two),
-        UNIT(test_stops_without_a_worker_in_common_go_on_beside_each_other),
-        UNIT(test_who_asks_first_is_first_even_if_others_could_go_on),
         UNIT(test_messages_between_threads_arrive_in_order),
         UNIT(test_a_closed_fabric_stops_nobody),
         {NULL, NULL},
