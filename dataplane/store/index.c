@@ -260,20 +260,26 @@ void index_replace(struct shard *s, struct place *at, struct entry *e)
     slot_set(s, at->bucket, at->slot, at->bucket->high[at->slot] >> 8, e);
 }
 
-/* How many buckets b lies behind a. */
-static inline unsigned bucket_distance(unsigned a, unsigned b, unsigned buckets)
+typedef int32_t lanes4 __attribute__((vector_size(16)));
+typedef uint32_t ulanes4 __attribute__((vector_size(16)));
+
+/* -1 in the lanes whose home lies at least `far` buckets behind the one after the hole: before that a search does not
+ * come by the hole. */
+static inline __m128i homes_beyond(const uint32_t *high, int buckets, int after_hole, int far)
 {
-    return b >= a ? b - a : b + buckets - a;
+    ulanes4 tag = (ulanes4)load4(high) >> 8;
+    lanes4 behind = (lanes4)(tag * (uint32_t)buckets >> TAG_BITS) - after_hole;
+    behind += (behind < 0) & buckets;
+    return (__m128i)(behind >= far);
 }
 
-/* A slot of [buckets] in a bucket after the hole whose home is not after the hole, or -1. */
-static int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hole, unsigned b)
+/* A slot of a bucket after the hole whose home is not after the hole, or -1. */
+static inline int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hole, unsigned b)
 {
-    unsigned distance = bucket_distance(hole, b, buckets);
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        if (seg[b].low[i] && bucket_distance(home_of(seg[b].high[i] >> 8, buckets), b, buckets) >= distance)
-            return (int)i;
-    return -1;
+    int far = (int)(b > hole ? b - hole : b + buckets - hole), after = (int)hole + 1, n = (int)buckets;
+    unsigned movable = mask8(homes_beyond(seg[b].high, n, after, far), homes_beyond(seg[b].high + 4, n, after, far)) &
+                       ~bucket_empty(&seg[b]);
+    return movable ? __builtin_ctz(movable) : -1;
 }
 
 /* Empties a slot and moves overflowed entries back, so that a search may stop at a bucket with room. */

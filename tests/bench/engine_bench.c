@@ -35,6 +35,7 @@ struct bench {
     uint64_t keys, random;
     uint8_t reply[REPLY_ROOM];
     uint64_t replied;
+    bool upkeep; /* as a worker does between batches: what has become stale would take all of a small memory */
 };
 
 static uint64_t next_random(struct bench *b)
@@ -222,8 +223,11 @@ __attribute__((noinline)) static void play(struct bench *b, const struct traffic
 {
     struct resp_reader reader;
     resp_reader_init(&reader);
-    for (size_t at = 0; at < t->len;)
+    for (size_t at = 0; at < t->len;) {
         at += burst(b, &reader, (struct slice){t->bytes + at, t->len - at}, batch);
+        if (b->upkeep)
+            shard_upkeep(b->e->env.ks->shard[0], 64);
+    }
     resp_reader_reset(&reader);
 }
 
@@ -268,6 +272,7 @@ static void measure(struct bench *b, const char *kind, unsigned batch, int round
 static void fill_up(struct bench *b)
 {
     struct engine *e = b->e;
+    b->upkeep = true;
     e->conf->maxmemory = b->keys * (16 + VALUE) / 2;
     e->conf->maxmemory_policy = POLICY_ALLKEYS_LRU;
     shard_configure(e->env.ks->shard[0], e->conf);
