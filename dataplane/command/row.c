@@ -135,7 +135,10 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
             begun = n + 1;
         }
     }
-    store_ahead_all(shard, ahead, c->db, hash, n - begun);
+    if (n - begun == 1)
+        store_ahead(shard, ahead, c->db, hash[0]);
+    else
+        store_ahead_all(shard, ahead, c->db, hash, n - begun);
     return n;
 }
 

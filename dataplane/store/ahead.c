@@ -219,7 +219,7 @@ static inline void look_ahead(const struct shard *s, struct ahead_row *r, unsign
 }
 
 /* Those up to the end of a row that looks for nothing else meanwhile, but for what short strings do not have. */
-static inline void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned end)
+static __attribute__((noinline)) void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned end)
 {
     uint64_t changes = s->changes;
     const unsigned from = r->entries;
