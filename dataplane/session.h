@@ -145,7 +145,10 @@ void session_free_queries(struct worker *w);
 struct mark {
     uint32_t rx_off, query_off;
 };
-struct mark session_mark(const struct session *s);
+static inline struct mark session_mark(const struct session *s)
+{
+    return (struct mark){s->rx_off, s->query_off};
+}
 void session_rewind(struct session *s, struct mark m);
 /* Gives the memory away in which a request lies that came in many frames, up to mark `after`: what was read
  * behind it is copied, and the mark is right again. NULL without memory. */

@@ -383,11 +383,6 @@ enum parse_result session_parse(struct session *s, struct batch *b)
     return parse_on(s, b);
 }
 
-struct mark session_mark(const struct session *s)
-{
-    return (struct mark){s->rx_off, s->query_off};
-}
-
 void session_rewind(struct session *s, struct mark m)
 {
     s->rx_off = m.rx_off;

@@ -1,8 +1,6 @@
 /* checksum.c: the Internet checksum, RFC 1071. */
 #include "net/checksum.h"
 
-#include <immintrin.h>
-
 #include <rte_mbuf.h>
 
 typedef uint64_t lanes __attribute__((vector_size(32)));

@@ -3,6 +3,8 @@
 #pragma once
 #include "base/endpoint.h"
 
+#include <immintrin.h>
+
 struct rte_mbuf;
 
 /* Adds len bytes to sum. A part of odd length may only be the last. */
@@ -22,13 +24,12 @@ static inline uint64_t checksum_ipv4_header(const void *header)
 /* The sum of 32 bytes: two addresses that lie side by side. */
 static inline uint64_t checksum_addresses(const struct ip_addr *two)
 {
-    uint64_t w[4], low = 0, high = 0;
+    unsigned long long w[4], sum;
     memcpy(w, two, sizeof w);
-    for (unsigned i = 0; i < 4; i++) {
-        low += w[i] & 0xffffffff;
-        high += w[i] >> 32;
-    }
-    return low + high;
+    unsigned char carry = _addcarry_u64(0, w[0], w[1], &sum);
+    carry = _addcarry_u64(carry, sum, w[2], &sum);
+    carry = _addcarry_u64(carry, sum, w[3], &sum);
+    return (sum & 0xffffffff) + (sum >> 32) + carry;
 }
 
 /* Adds len bytes from offset off of a frame, single segment or chained. The frame must hold them. */

@@ -71,14 +71,13 @@ static bool tag_ours(const struct net_if *n, const uint8_t *p)
     return ((unsigned)(p[14] << 8 | p[15]) & VID_MASK) == n->conf.vlan;
 }
 
-enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_packet *out, uint64_t now_us)
+static __attribute__((noinline)) enum net_verdict general_input(struct net_if *n, struct rte_mbuf *m,
+                                                               struct net_packet *out, uint64_t now_us)
 {
     if (unlikely(m->nb_segs > 1 || m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)) {
         if (!pull_headers(m) || !restore_tag(m))
             return net_drop(n, m, COUNTER_net_drop_truncated);
     }
-    if (likely(plain_input(n, m, out)))
-        return NET_TCP;
     struct frame f = {.m = m, .p = rte_pktmbuf_mtod(m, uint8_t *), .len = m->data_len, .now = now_us};
     if (f.len < ETHERNET + TAG)
         return net_drop(n, m, COUNTER_net_drop_truncated);
@@ -103,4 +102,9 @@ enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_pack
     if (type == RTE_ETHER_TYPE_ARP)
         return arp_input(n, &f);
     return net_drop(n, m, COUNTER_net_drop_ethertype);
+}
+
+enum net_verdict net_input(struct net_if *n, struct rte_mbuf *m, struct net_packet *out, uint64_t now_us)
+{
+    return likely(plain_input(n, m, out)) ? NET_TCP : general_input(n, m, out, now_us);
 }

@@ -25,7 +25,7 @@ static inline bool plain_source(const struct plain *own, uint32_t source)
     return !special;
 }
 
-/* True: it is one, and *out says what net_input() says of it. The frame is contiguous up to the end of its headers. */
+/* True: it is one, and *out says what net_input() says of it. */
 static inline bool plain_input(const struct net_if *n, const struct rte_mbuf *m, struct net_packet *out)
 {
     enum { L2 = RTE_ETHER_HDR_LEN, HEADER = sizeof(struct rte_ipv4_hdr) };
@@ -36,7 +36,7 @@ static inline bool plain_input(const struct net_if *n, const struct rte_mbuf *m,
     struct rte_ipv4_hdr ip;
     uint64_t mac;
     uint32_t start;
-    if (unlikely(m->data_len < L2 + HEADER))
+    if (unlikely(m->data_len < L2 + HEADER || m->nb_segs > 1 || m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
         return false;
     memcpy(&mac, p, sizeof mac);
     memcpy(&start, p + L2 - 2, sizeof start);

@@ -56,6 +56,7 @@ enum {
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
     TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */
     TCP_AHEAD = 4,         /* prefetches between a connection and its frame, a power of two */
+    TCP_SPARES = 64,       /* frames that are used again within a round */
     TCP_DUPACKS = 3,       /* RFC 5681 section 3.2 */
     TCP_TAIL_SLACK = 4000, /* added to a tail probe's two round trips: timer ticks and a busy peer */
     TCP_TAIL_ACK_DELAY = 100000, /* TLP.max_ack_delay: a single segment may wait that long for its ACK */
@@ -278,6 +279,8 @@ struct tcp_stack {
     struct tcp_conn *ahead[TCP_AHEAD]; /* connections whose lines tcp_prefetch has asked for, a ring */
     unsigned ahead_at;
     uint16_t buffer_gap; /* from an mbuf to its buffer */
+    uint16_t spares;
+    struct rte_mbuf *spare[TCP_SPARES]; /* frames that nobody needs any more, for those that this round still wants */
     struct { /* where the last tcp_rx_peek ended, so that peeking on does not walk the queue each time */
         const struct tcp_conn *conn;
         const struct rte_mbuf *frame;
@@ -306,6 +309,27 @@ struct tcp_stack {
 static inline struct tcp_frame *frame_of(const struct rte_mbuf *m)
 {
     return m->buf_addr;
+}
+
+/* A frame of one buffer is no longer needed. Its next user is likely to come in the same round; what is left then goes
+ * back to the pool at its end. */
+static inline void tcp_frame_free(struct tcp_stack *s, struct rte_mbuf *m)
+{
+    if (likely(s->spares < TCP_SPARES && m->pool == s->pool && rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m) &&
+               !m->next && m->nb_segs == 1))
+        s->spare[s->spares++] = m;
+    else
+        rte_pktmbuf_free_seg(m);
+}
+
+/* A fresh one; NULL if the pool is empty. */
+static inline struct rte_mbuf *tcp_frame_alloc(struct tcp_stack *s)
+{
+    if (unlikely(!s->spares))
+        return rte_pktmbuf_alloc(s->pool);
+    struct rte_mbuf *m = s->spare[--s->spares];
+    rte_pktmbuf_reset(m);
+    return m;
 }
 
 /* Sequence numbers a queued frame takes. */
@@ -345,13 +369,6 @@ const char *tcp_state_name(enum tcp_state s);
 /* -- flow.c: the flow table: open addressing, eight slots a cache line */
 bool tcp_flow_new(struct tcp_stack *s);
 struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash);
-/* The same, if it stands where it is looked for first, as nearly all do. */
-static inline struct tcp_conn *tcp_flow_at(struct tcp_stack *s, const struct tcp_tuple *t, uint32_t hash)
-{
-    const struct tcp_flow_slot *slot = &s->flows[hash & s->flow_mask];
-    struct tcp_conn *c = slot->conn && slot->hash == hash ? &s->conns[slot->conn - 1] : NULL;
-    return likely(c && tcp_tuple_equal(&c->tuple, t)) ? c : tcp_flow_find(s, t, hash);
-}
 void tcp_flow_add(struct tcp_conn *c);
 void tcp_flow_remove(struct tcp_conn *c);
 

@@ -27,7 +27,7 @@ struct tcp_conn *tcp_flow_find(struct tcp_stack *s, const struct tcp_tuple *t, u
         if (s->flows[i].hash != hash)
             continue;
         struct tcp_conn *c = &s->conns[s->flows[i].conn - 1];
-        if (likely(tcp_tuple_equal(&c->tuple, t)))
+        if (likely(tcp_tuple_is(&c->tuple, &t->local, &t->remote, tcp_ports(t->local_port, t->remote_port))))
             return c;
     }
     return NULL;
@@ -82,8 +82,7 @@ void tcp_prefetch(struct tcp_stack *s, struct rte_mbuf *m, struct net_packet *p)
     if (unlikely(rte_pktmbuf_data_len(m) < p->l4_off + 4u))
         return;
     const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
-    struct tcp_tuple t = {p->dst, p->src, get16(h + 2), get16(h)};
-    m->hash.usr = p->flow = tcp_flow_hash(&s->secret, &t);
+    m->hash.usr = p->flow = tcp_flow_hash_of(&s->secret, &p->dst, &p->src, get32(h));
     __builtin_prefetch(&s->flows[m->hash.usr & s->flow_mask]);
 }
 

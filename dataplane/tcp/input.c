@@ -27,16 +27,27 @@ static bool checksum_ok(const struct rte_mbuf *m, const struct net_packet *p)
     return checksum_fold(sum) == 0xffff;
 }
 
-/* False: counted, and the frame is still the caller's. */
-static bool parse(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p,
-                  struct tcp_segment *seg)
+/* A header that does not lie in the frame's first buffer. */
+static __attribute__((noinline)) enum tcp_parse parse_elsewhere(const struct rte_mbuf *m, uint32_t off, uint32_t have,
+                                                                struct tcp_segment *seg)
 {
     uint8_t copy[TCP_HEADER_MAX];
+    const uint8_t *h = rte_pktmbuf_read(m, off, have, copy);
+    return h ? tcp_header_parse(h, have, seg) : TCP_TRUNCATED;
+}
+
+/* False: counted, and the frame is still the caller's. */
+static inline bool parse(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p,
+                         struct tcp_segment *seg)
+{
     uint32_t have = p->l4_len < TCP_HEADER_MAX ? p->l4_len : TCP_HEADER_MAX;
-    const uint8_t *h = NULL;
-    if (likely(p->l4_off + (uint32_t)p->l4_len <= m->pkt_len))
-        h = rte_pktmbuf_read(m, p->l4_off, have, copy);
-    enum tcp_parse result = h ? tcp_header_parse(h, have, seg) : TCP_TRUNCATED;
+    enum tcp_parse result = TCP_TRUNCATED;
+    if (unlikely(p->l4_off + (uint32_t)p->l4_len > m->pkt_len))
+        ;
+    else if (likely(p->l4_off + have <= m->data_len))
+        result = tcp_header_parse(rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off), have, seg);
+    else
+        result = parse_elsewhere(m, p->l4_off, have, seg);
     if (unlikely(result != TCP_PARSED)) {
         count_one(s->counters,
                   result == TCP_TRUNCATED ? COUNTER_tcp_drop_truncated : COUNTER_tcp_drop_options);
@@ -413,18 +424,41 @@ static void slow_input(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_segmen
     rte_pktmbuf_free(m);
 }
 
+static struct tcp_tuple tuple_of(const struct net_packet *p, const struct tcp_segment *seg)
+{
+    return (struct tcp_tuple){p->dst, p->src, seg->dst_port, seg->src_port};
+}
+
 /* A segment of no connection, or one that was not predicted. */
 static __attribute__((noinline)) void other_input(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m,
-                                                  const struct tcp_tuple *t, struct tcp_segment *seg,
-                                                  const struct net_packet *p, uint64_t now_us)
+                                                  struct tcp_segment *seg, const struct net_packet *p, uint64_t now_us)
 {
+    const struct tcp_tuple t = tuple_of(p, seg);
     if (!c)
-        c = tcp_listen_input(s, t, seg, now_us);
+        c = tcp_listen_input(s, &t, seg, now_us);
     seg->ecn = p->ecn;
     if (c)
         slow_input(c, m, seg, p->l4_off + (uint32_t)seg->header, now_us);
     else
         rte_pktmbuf_free(m);
+}
+
+/* It does not stand where it is looked for first. */
+static __attribute__((noinline)) struct tcp_conn *displaced(struct tcp_stack *s, const struct net_packet *p,
+                                                            const struct tcp_segment *seg, uint32_t hash)
+{
+    const struct tcp_tuple t = tuple_of(p, seg);
+    return tcp_flow_find(s, &t, hash);
+}
+
+/* The segment's connection, or NULL. */
+static inline struct tcp_conn *conn_of(struct tcp_stack *s, const struct net_packet *p, const struct tcp_segment *seg)
+{
+    uint32_t ports = tcp_ports(seg->dst_port, seg->src_port);
+    uint32_t hash = likely(p->flow) ? p->flow : tcp_flow_hash_of(&s->secret, &p->dst, &p->src, ports);
+    const struct tcp_flow_slot *slot = &s->flows[hash & s->flow_mask];
+    struct tcp_conn *c = slot->conn && slot->hash == hash ? &s->conns[slot->conn - 1] : NULL;
+    return likely(c && tcp_tuple_is(&c->tuple, &p->dst, &p->src, ports)) ? c : displaced(s, p, seg, hash);
 }
 
 /* Is that all its user has to hear? */
@@ -441,11 +475,10 @@ struct tcp_conn *tcp_input_readable(struct tcp_stack *s, struct rte_mbuf *m, con
         rte_pktmbuf_free(m);
         return NULL;
     }
-    struct tcp_tuple t = {p->dst, p->src, seg.dst_port, seg.src_port};
-    struct tcp_conn *c = tcp_flow_at(s, &t, p->flow ? p->flow : tcp_flow_hash(&s->secret, &t));
+    struct tcp_conn *c = conn_of(s, p, &seg);
     count_one(s->counters, COUNTER_tcp_segments_in);
     if (unlikely(!c || !predicted(c, &seg) || p->ecn == ECN_CE)) {
-        other_input(s, c, m, &t, &seg, p, now_us);
+        other_input(s, c, m, &seg, p, now_us);
         return NULL;
     }
     if (!fast_input(c, m, &seg, p->l4_off + (uint32_t)seg.header, now_us))

@@ -25,7 +25,7 @@ static uint32_t timestamp(const struct tcp_conn *c, uint64_t now_us)
 
 static struct rte_mbuf *empty_frame(struct tcp_stack *s)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(s->pool);
+    struct rte_mbuf *m = tcp_frame_alloc(s);
     if (unlikely(!m))
         count_one(s->counters, COUNTER_mbuf_exhausted);
     return m;

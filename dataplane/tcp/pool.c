@@ -74,10 +74,17 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     return s;
 }
 
+static void give_spares(struct tcp_stack *s)
+{
+    rte_mempool_put_bulk(s->pool, (void **)s->spare, s->spares);
+    s->spares = 0;
+}
+
 void tcp_stack_free(struct tcp_stack *s)
 {
     if (!s)
         return;
+    give_spares(s);
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct tcp_conn *c = &s->conns[i];
         if (c->state != TCP_STATE_CLOSED)
@@ -225,6 +232,8 @@ void tcp_round_end(struct tcp_stack *s, uint64_t now_us)
             tcp_arm(c, c->delack_at);
         }
     }
+    if (s->spares)
+        give_spares(s);
 }
 
 /* Behind those who have waited longer. */

@@ -37,7 +37,7 @@ uint32_t tcp_queue_end(const struct tcp_conn *c)
 
 static struct rte_mbuf *frame_new(struct tcp_conn *c, uint32_t seq)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(c->stack->pool);
+    struct rte_mbuf *m = tcp_frame_alloc(c->stack);
     if (m)
         *frame_of(m) = (struct tcp_frame){.seq = seq, .off = m->data_off};
     return m;
@@ -113,8 +113,27 @@ void tcp_set_send_buffer(struct tcp_stack *s, uint32_t bytes)
     s->conf.tx_limit_max = bytes > s->conf.tx_limit ? bytes : s->conf.tx_limit;
 }
 
+/* Nothing is queued, as is usual: the first frame. NULL if there is none to be had. */
+static inline uint8_t *reserve_first(struct tcp_conn *c, size_t *room)
+{
+    struct tcp_stack *s = c->stack;
+    struct rte_mbuf *m = first_frame(s) ? frame_new(c, c->snd_nxt) : NULL;
+    if (unlikely(!m))
+        return NULL;
+    c->tx_head = c->tx_tail = c->tx_send = m;
+    c->tx_frames = 1;
+    s->queued++;
+    *room = c->mss < s->conf.tx_limit ? c->mss : s->conf.tx_limit;
+    return (uint8_t *)m->buf_addr + m->data_off;
+}
+
 uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
 {
+    if (likely(!c->tx_tail && c->state == TCP_STATE_ESTABLISHED && !(c->flags & CONN_ORPHAN))) {
+        uint8_t *first = reserve_first(c, room);
+        if (likely(first))
+            return first;
+    }
     if ((c->state != TCP_STATE_ESTABLISHED && c->state != TCP_STATE_CLOSE_WAIT) || (c->flags & CONN_ORPHAN)) {
         if (c->state != TCP_STATE_CLOSED && !conn_synchronized(c))
             c->flags |= CONN_WANT_WRITE; /* it comes with TCP_OPENED */
@@ -231,7 +250,7 @@ uint64_t tcp_queue_acked(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
         if (unlikely(f->flags & (FRAME_SACKED | FRAME_LOST)))
             tcp_frame_mark(c, f, 0, FRAME_SACKED | FRAME_LOST | FRAME_REPAIRED);
         struct rte_mbuf *next = f->next;
-        rte_pktmbuf_free_seg(m);
+        tcp_frame_free(c->stack, m);
         c->tx_frames--;
         c->stack->queued--;
         m = next;

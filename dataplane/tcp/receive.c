@@ -293,7 +293,8 @@ void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
         c->rx_head = m->next;
         c->rx_frames--;
         c->stack->held--;
-        rte_pktmbuf_free_seg(m);
+        m->next = NULL;
+        tcp_frame_free(c->stack, m);
     }
     if (!c->rx_head)
         c->rx_tail = NULL;

@@ -8,15 +8,23 @@ struct tcp_tuple { /* one side of the conversation as we see it; no padding, com
     uint16_t local_port, remote_port;
 };
 
-static inline bool tcp_tuple_equal(const struct tcp_tuple *a, const struct tcp_tuple *b)
+/* Both ports as they lie in a tuple, and as they are read from a received header in one piece. */
+static inline uint32_t tcp_ports(uint16_t local, uint16_t remote)
 {
-    uint64_t x[4], y[4];
-    uint32_t p, q;
-    memcpy(x, a, sizeof x);
-    memcpy(y, b, sizeof y);
-    memcpy(&p, &a->local_port, sizeof p);
-    memcpy(&q, &b->local_port, sizeof q);
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (p ^ q)) == 0;
+    return (uint32_t)remote << 16 | local;
+}
+
+static inline bool tcp_tuple_is(const struct tcp_tuple *t, const struct ip_addr *local, const struct ip_addr *remote,
+                                uint32_t ports)
+{
+    uint64_t x[2], y[2], v[2], w[2];
+    uint32_t p;
+    memcpy(x, &t->local, sizeof x);
+    memcpy(y, local, sizeof y);
+    memcpy(v, &t->remote, sizeof v);
+    memcpy(w, remote, sizeof w);
+    memcpy(&p, &t->local_port, sizeof p);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (v[0] ^ w[0]) | (v[1] ^ w[1]) | (p ^ ports)) == 0;
 }
 
 struct tcp_secret {
@@ -39,12 +47,17 @@ static inline uint64_t tcp_fold(uint64_t a, uint64_t b)
 }
 
 /* Hash of a tuple for the flow table: three multiplications, keyed so that a peer cannot aim at a bucket. */
+static inline uint32_t tcp_flow_hash_of(const struct tcp_secret *k, const struct ip_addr *local,
+                                        const struct ip_addr *remote, uint32_t ports)
+{
+    uint64_t v[2], w[2];
+    memcpy(v, local, sizeof v);
+    memcpy(w, remote, sizeof w);
+    uint64_t h = tcp_fold(v[0] ^ k->k0, v[1] ^ k->k1) ^ tcp_fold(w[0] ^ k->k1, w[1] ^ ~k->k0 ^ ports);
+    return (uint32_t)(tcp_fold(h ^ k->k0, ports ^ 0x9e3779b97f4a7c15ull ^ k->k1) >> 16);
+}
+
 static inline uint32_t tcp_flow_hash(const struct tcp_secret *k, const struct tcp_tuple *t)
 {
-    uint64_t w[4];
-    uint32_t ports;
-    memcpy(w, t, sizeof w);
-    memcpy(&ports, &t->local_port, sizeof ports);
-    uint64_t h = tcp_fold(w[0] ^ k->k0, w[1] ^ k->k1) ^ tcp_fold(w[2] ^ k->k1, w[3] ^ ~k->k0 ^ ports);
-    return (uint32_t)(tcp_fold(h ^ k->k0, ports ^ 0x9e3779b97f4a7c15ull ^ k->k1) >> 16);
+    return tcp_flow_hash_of(k, &t->local, &t->remote, tcp_ports(t->local_port, t->remote_port));
 }
