@@ -342,30 +342,19 @@ def watchdog(run, m):
     ok(m.wait_console(SERVES + "a", START, said) and m.wait_pong(START) and kept(m), "it serves again, with its keys", m.console()[said:])
 
 
-def offered(run, m):
-    """A DHCP server on the management port that offers a configuration (option 224), and is name server and time server."""
+def names(run, m):
+    """A DHCP server on the management port, which is name server, too."""
     for words in ("tuntap add dev management mode tap", "addr add 10.99.0.1/24 dev management", "link set management up"):
         m.inside("ip", *words.split())
-    offer = f"{m.folder}/offer"
-    os.makedirs(offer, exist_ok=True)
-    with open(f"{offer}/sluice.conf", "w") as f:
-        f.write(m.conf())
-    words = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--log-dhcp", "--interface=management", "--bind-interfaces",
-             "--dhcp-range=10.99.0.50,10.99.0.50,1h", "--dhcp-leasefile=/dev/null", "--dhcp-option=6,10.99.0.1", "--dhcp-option=42,10.99.0.1",
-             "--dhcp-option-force=224,http://10.99.0.1:8000/sluice.conf", "--address=/#/10.99.0.1"]
+    words = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--log-dhcp", "--interface=management",
+             "--bind-interfaces", "--dhcp-range=10.99.0.50,10.99.0.50,1h", f"--dhcp-leasefile={m.folder}/leases", "--dhcp-option=6,10.99.0.1",
+             "--address=/#/10.99.0.1"]
     with open(f"{m.folder}/dnsmasq.log", "w") as log:
-        servers = [subprocess.Popen(["ip", "netns", "exec", m.name, *line], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-                   for line in (["dnsmasq", *words], ["python3", "-m", "http.server", "8000", "--bind", "10.99.0.1", "--directory", offer])]
+        server = subprocess.Popen(["ip", "netns", "exec", m.name, *words], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         m.ssh_at = ("10.99.0.50", 22)
-        m.start("--fresh", "--management", "management")
-        found = m.wait_console(r"user admin, password (\w{16})", START)
-        if not ok(found, "first start without a medium", m.console()):
-            return
-        m.keep_password(found.group(1))
-        ok(m.wait_console(r"took sluice.conf from http://10.99.0.1:8000/sluice.conf", START), "the configuration that DHCP offers is taken", m.console())
-        ok(m.wait_console(SERVES + "a", START) and m.wait_pong(60), "the box serves where that says", m.console())
-        ok(m.wait_ssh() and m.ssh("show config link-address")[1].find(m.box) >= 0, "SSH where DHCP has put it")
+        m.start_over(run.served, "--management", "management")
+        ok(m.wait_console(SERVES, START) and m.wait_ssh(), "management port on a network of its own: SSH where DHCP has put it", m.console())
 
         def asked():
             with open(f"{m.folder}/dnsmasq.log") as f:
@@ -373,9 +362,8 @@ def offered(run, m):
         ok(m.wait(asked, 300), "names are asked of the name server that DHCP tells of")
     finally:
         m.cut_power()
-        for server in servers:
-            server.terminate()
-            server.wait()
+        server.terminate()
+        server.wait()
 
 
 # -- its end -------------------------------------------------------------------------------------------------------------------------------
@@ -405,4 +393,4 @@ STEPS = {"build": (build, "build"), "repeat": (repeat, "build"), "start": (start
          "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
          "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
          "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
-         "watchdog": (watchdog, "own"), "nics": (nics, "own"), "offered": (offered, "own"), "cuts": (cuts, "own")}
+         "watchdog": (watchdog, "own"), "nics": (nics, "own"), "names": (names, "own"), "cuts": (cuts, "own")}
