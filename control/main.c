@@ -12,6 +12,7 @@
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/aof_base.h"
 #include "control/rdb_report.h"
 #include "control/restart.h"
 #include "control/remote_log.h"
@@ -34,7 +35,7 @@
 
 struct arguments {
     const char *file, *dataplane, *instance, *inventory, *running;
-    bool check, plan, snapshot;
+    bool check, plan, snapshot, aof;
     int argc; /* what remains: directives */
     char **argv;
 };
@@ -44,6 +45,7 @@ static const char usage[] =
     "       sluice-control --check FILE      report every error of a configuration file\n"
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
+    "       sluice-control --aof FILE        read an RDB file and write it to stdout as an append-only log\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
     "--plan)\n"
@@ -311,6 +313,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
     } own[] = {{"--check", &a->file},
                {"--plan", &a->file},
                {"--snapshot", &a->file},
+               {"--aof", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory},
@@ -327,6 +330,7 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
         a->check = a->check || o == 0;
         a->plan = a->plan || o == 1;
         a->snapshot = a->snapshot || o == 2;
+        a->aof = a->aof || o == 3;
         if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')
@@ -556,6 +560,8 @@ int main(int argc, char **argv)
     }
     if (a.snapshot)
         return rdb_report_print(a.file);
+    if (a.aof)
+        return aof_base_print(a.file);
     struct settings *s = read_settings(&a);
     if (!s)
         return 1;
