@@ -281,11 +281,10 @@ def own_fault(box):
     assert crash(box, random.Random(SEED), signal.SIGSEGV) == "" and r.get("saved") == b"1"  # it counts anew
 
 
-MORE = [("no log, one worker", killed(None, 1)), ("appendfsync always, one worker", killed("always", 1))]  # with KILLS
-TESTS = [("no log, two workers", killed(None, 2)),
-         ("appendfsync everysec, two workers", killed("everysec", 2)),
+MORE = [("no log, one worker", killed(None, 1)), ("no log, two workers", killed(None, 2)),  # with KILLS
+        ("appendfsync always, one worker", killed("always", 1)), ("idle", lambda: with_box(idle, save="", workers=2))]
+TESTS = [("appendfsync everysec, two workers", killed("everysec", 2)),
          ("functions", lambda: with_box(functions, save="")),
-         ("idle", lambda: with_box(idle, save="", workers=2)),
          ("its own fault", lambda: with_box(own_fault, save=""))]
 
 if __name__ == "__main__":
