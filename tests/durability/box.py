@@ -182,5 +182,9 @@ def in_the_middle_now_and_then(test):
             if "a worker was killed in the middle of a change" not in box.log():
                 raise
         box.stop()
-        return run(box.__class__(**{k.replace("-", "_"): v for k, v in box.given.items()}))
+        other = box.__class__(**box.given)
+        try:
+            return run(other)
+        finally:
+            other.remove()
     return run
