@@ -1,21 +1,32 @@
-/* aof_base.c: see aof_base.h. A value goes through in pieces, and its length is known behind it: digits are kept free before it. */
+/* aof_base.c: see aof_base.h. A value goes through in pieces, and its length, which stands before it, is known behind it. So the file is
+ * walked twice: the first walk notes the lengths of large values. A small one is in the buffer when it ends, and its length is put in
+ * front of it there. (Digits that were kept free would be zeros, which redis-server takes from a file and not from a client.) */
 #include "control/aof_base.h"
 #include "base/crc64.h"
 #include "control/rdb_walk.h"
+#include "control/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFER = 256 * 1024, DIGITS = 10 };
+enum { BUFFER = 256 * 1024, SMALL = BUFFER / 2, DIGITS = 6 /* of a small length */, ADDED = 11 /* a type, a version and a sum */ };
+
+struct large {
+    uint64_t key, len; /* which one of the file; its value as RESTORE takes it */
+};
 
 struct base {
     struct rdb_walk walk;
     int to, error; /* errno of the first failure */
-    uint64_t db, written;
-    uint64_t digits_at, value_len, sum; /* of the value that is under way */
+    uint64_t db, keys; /* before this one */
+    uint64_t value_len, sum; /* of the value that is under way */
+    struct large *large; /* in the order of the file */
+    size_t larges, next, room;
+    size_t digits_at; /* in the buffer; 0: its length has been written */
     size_t len;
     uint8_t buffer[BUFFER];
 };
@@ -29,7 +40,6 @@ static void flush(struct base *b)
         else if (n == 0 || errno != EINTR)
             b->error = n ? errno : ENOSPC;
     }
-    b->written += b->len;
     b->len = 0;
 }
 
@@ -84,21 +94,58 @@ static void put_value(struct base *b, const void *p, size_t n)
     put(b, p, n);
 }
 
-/* Into the digits that were kept free, be they in the file already or not. */
+/* In front of a value that is still in the buffer. */
 static void put_length(struct base *b)
 {
     char text[DIGITS + 1];
-    uint64_t len = b->value_len < UINT64_C(10000000000) ? b->value_len : 0;
-    if (!len)
-        b->error = b->error ? b->error : EFBIG;
-    snprintf(text, sizeof text, "%010llu", (unsigned long long)len);
-    for (unsigned i = 0; i < DIGITS && !b->error; i++) {
-        uint64_t at = b->digits_at + i;
-        if (at >= b->written)
-            b->buffer[at - b->written] = (uint8_t)text[i];
-        else if (pwrite(b->to, &text[i], 1, (off_t)at) != 1)
-            b->error = errno;
+    uint8_t *at = b->buffer + b->digits_at;
+    size_t n = (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)b->value_len);
+    memmove(at + n, at + DIGITS, b->len - b->digits_at - DIGITS);
+    memcpy(at, text, n);
+    b->len -= DIGITS - n;
+}
+
+/* -- the first walk */
+
+static void measure_key(void *ctx, const struct rdb_key *key)
+{
+    (void)key;
+    ((struct base *)ctx)->value_len = ADDED;
+}
+
+static void measure(void *ctx, const uint8_t *p, size_t n)
+{
+    (void)p;
+    ((struct base *)ctx)->value_len += n;
+}
+
+static void measure_end(void *ctx, const struct rdb_key *key, uint64_t elements, uint64_t bytes)
+{
+    struct base *b = ctx;
+    (void)key, (void)elements, (void)bytes;
+    if (b->value_len > SMALL) {
+        if (b->larges == b->room)
+            b->large = must_grow(b->large, b->room = b->room ? b->room * 2 : 64, sizeof *b->large);
+        b->large[b->larges++] = (struct large){b->keys, b->value_len};
     }
+    b->keys++;
+}
+
+/* -- the second one */
+
+/* The length of the value, or room for it. */
+static void begin_value(struct base *b)
+{
+    b->sum = b->value_len = b->digits_at = 0;
+    if (b->next < b->larges && b->large[b->next].key == b->keys) {
+        put_count(b, '$', b->large[b->next++].len);
+        return;
+    }
+    if (BUFFER - b->len < SMALL + 64)
+        flush(b);
+    put_text(b, "$");
+    b->digits_at = b->len;
+    put_text(b, "000000\r\n");
 }
 
 static void on_function(void *ctx, uint64_t at, const struct rdb_bytes *text)
@@ -125,10 +172,7 @@ static void on_key(void *ctx, const struct rdb_key *key)
     put_word(b, "RESTORE");
     put_arg(b, key->name.p, key->name.len);
     put_number(b, key->expire_ms);
-    put_text(b, "$");
-    b->digits_at = b->written + b->len;
-    b->sum = b->value_len = 0;
-    put_text(b, "0000000000\r\n");
+    begin_value(b);
     put_value(b, &type, 1);
 }
 
@@ -146,8 +190,10 @@ static void on_key_end(void *ctx, const struct rdb_key *key, uint64_t elements, 
     put_value(b, version, sizeof version);
     const uint64_t sum = b->sum;
     put_value(b, &sum, sizeof sum);
+    if (b->digits_at)
+        put_length(b);
+    b->keys++;
     put_text(b, "\r\n");
-    put_length(b);
     put_word(b, "ABSTTL");
     if (key->idle >= 0) {
         put_word(b, "IDLETIME");
@@ -160,24 +206,36 @@ static void on_key_end(void *ctx, const struct rdb_key *key, uint64_t elements, 
 
 bool aof_base_write(int rdb, int to, char *error, size_t size)
 {
-    static const struct rdb_events events = {.function = on_function, .key = on_key, .value = on_value, .key_end = on_key_end};
-    struct base *b = malloc(sizeof *b);
-    if (!b) {
-        snprintf(error, size, "there is no memory to write the base of the log as commands");
-        return false;
-    }
+    static const struct rdb_events first = {.key = measure_key, .value = measure, .key_end = measure_end},
+                                   events = {.function = on_function, .key = on_key, .value = on_value, .key_end = on_key_end};
+    struct base *b = must_alloc(1, sizeof *b);
     b->to = to;
-    b->error = 0;
-    b->db = b->written = b->len = 0;
-    bool good = rdb_walk(&b->walk, rdb, &events, b);
+    bool good = rdb_walk(&b->walk, rdb, &first, b);
+    b->keys = 0;
+    good = good && rdb_walk(&b->walk, rdb, &events, b);
     flush(b);
-    if (!b->error && fsync(to) < 0)
+    if (!b->error && fsync(to) < 0 && errno != EINVAL) /* a pipe has no disk */
         b->error = errno;
     if (!good)
         snprintf(error, size, "%.200s", b->walk.why);
     else if (b->error)
         snprintf(error, size, "the base of the log cannot be written as commands: %s", strerror(b->error));
     good = good && !b->error;
+    free(b->large);
     free(b);
     return good;
+}
+
+int aof_base_print(const char *file)
+{
+    char error[512] = "";
+    int from = open(file, O_RDONLY | O_CLOEXEC);
+    if (from < 0)
+        snprintf(error, sizeof error, "%.200s: %s", file, strerror(errno));
+    bool good = from >= 0 && aof_base_write(from, STDOUT_FILENO, error, sizeof error);
+    if (from >= 0)
+        close(from);
+    if (!good)
+        fprintf(stderr, "sluice-control: %s\n", error);
+    return good ? 0 : 1;
 }

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes what is in the RDB file into the other one, which is empty, and syncs that. False and a line in error. Memory: a window, and
- * the longest name. */
+/* Writes what is in the RDB file into the other one, which is empty, and syncs that. False and a line in error. Memory: a window,
+ * the longest name, and 16 bytes for each value of more than 128 KB. */
 bool aof_base_write(int rdb, int to, char *error, size_t size);
+/* `sluice-control --aof FILE`: the same to stdout. The exit code. */
+int aof_base_print(const char *file);

@@ -151,21 +151,21 @@ static enum found read_one(struct input *in, enum what *what)
     return found;
 }
 
-static bool open_input(struct input *in, int file, uint64_t end)
+static bool open_input(struct input *in, int file, uint64_t from, uint64_t end)
 {
-    *in = (struct input){.file = file, .end = end, .window = malloc(WINDOW)};
+    *in = (struct input){.file = file, .base = from, .end = end, .window = malloc(WINDOW)};
     return in->window;
 }
 
-bool aof_check(int file, struct aof_check *check)
+bool aof_check(int file, uint64_t from, struct aof_check *check)
 {
     struct input in;
     struct stat st;
     enum found found = FOUND;
     enum what what;
     bool open = false;
-    *check = (struct aof_check){.why = "it cannot be read"};
-    if (fstat(file, &st) < 0 || !open_input(&in, file, (uint64_t)st.st_size))
+    *check = (struct aof_check){.good = from, .why = "it cannot be read"};
+    if (fstat(file, &st) < 0 || !open_input(&in, file, from, (uint64_t)st.st_size))
         return false;
     check->size = (uint64_t)st.st_size;
     while (found == FOUND && place(&in) < check->size) {
@@ -213,12 +213,12 @@ static bool give(struct pieces *p)
     return true;
 }
 
-bool aof_read(int file, uint64_t good, aof_commands *fn, void *ctx)
+bool aof_read(int file, uint64_t from, uint64_t good, aof_commands *fn, void *ctx)
 {
     struct input in = {.window = NULL};
-    struct pieces p = {.fn = fn, .ctx = ctx, .file = file, .piece = malloc(AOF_PIECE)};
+    struct pieces p = {.fn = fn, .ctx = ctx, .file = file, .from = from, .to = from, .piece = malloc(AOF_PIECE)};
     enum what what;
-    bool ok = p.piece && open_input(&in, file, good);
+    bool ok = p.piece && open_input(&in, file, from, good);
     for (uint64_t at; ok && (at = place(&in)) < good;) {
         ok = read_one(&in, &what) == FOUND;
         if (!ok)

@@ -10,6 +10,7 @@ const char program_usage[] =
     "       sluice-control --check FILE      report every error of a configuration file\n"
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
+    "       sluice-control --aof FILE        read an RDB file and write it to stdout as an append-only log\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
     "--plan)\n"
@@ -23,6 +24,7 @@ bool arguments_read(struct arguments *a, int argc, char **argv)
     } own[] = {{"--check", &a->file},
                {"--plan", &a->file},
                {"--snapshot", &a->file},
+               {"--aof", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory},
@@ -39,6 +41,7 @@ bool arguments_read(struct arguments *a, int argc, char **argv)
         a->check = a->check || o == 0;
         a->plan = a->plan || o == 1;
         a->snapshot = a->snapshot || o == 2;
+        a->aof = a->aof || o == 3;
         if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')

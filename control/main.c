@@ -1,20 +1,21 @@
 /* main.c: sluice-control: puts the parts together, in order, and takes them down in reverse. */
-#include "control/aof.h"
 #include "control/alarms.h"
+#include "control/aof.h"
+#include "control/aof_base.h"
 #include "control/audit.h"
 #include "control/candidate.h"
 #include "control/capture.h"
 #include "control/certificates.h"
-#include "control/https.h"
 #include "control/factory.h"
+#include "control/https.h"
 #include "control/leftovers.h"
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
-#include "control/rdb_report.h"
-#include "control/restart.h"
-#include "control/remote_log.h"
 #include "control/program.h"
+#include "control/rdb_report.h"
+#include "control/remote_log.h"
+#include "control/restart.h"
 #include "control/secret_memory.h"
 #include "control/service.h"
 #include "control/show.h"
@@ -259,6 +260,8 @@ int main(int argc, char **argv)
     }
     if (a.snapshot)
         return rdb_report_print(a.file);
+    if (a.aof)
+        return aof_base_print(a.file);
     struct settings *s = arguments_settings(&a);
     if (!s)
         return 1;

@@ -8,7 +8,7 @@ struct stats;
 
 struct arguments {
     const char *file, *dataplane, *instance, *inventory, *running;
-    bool check, plan, snapshot;
+    bool check, plan, snapshot, aof;
     int argc; /* what remains: directives */
     char **argv;
 };

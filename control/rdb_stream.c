@@ -136,17 +136,24 @@ static bool is_rdb(int file)
     return pread(file, magic, 5, 0) == 5 && strcmp(magic, "REDIS") == 0;
 }
 
-static bool stream_file(struct stream *s, const struct aof_source *source, bool last, char *why, size_t size)
+/* A log of redis-server before 7 is one file: an RDB, if it has been rewritten (aof-use-rdb-preamble), and commands behind it. */
+static bool stream_preamble(struct stream *s, const struct aof_source *source, uint64_t *end, char *why, size_t size)
 {
     struct rdb_walk w;
-    struct aof_check check;
-    if (is_rdb(source->file)) {
-        if (rdb_walk(&w, source->file, &events, s))
-            return true;
+    bool good = rdb_walk(&w, source->file, &events, s);
+    *end = w.at;
+    if (!good)
         snprintf(why, size, "%.150s: %.300s", source->name, w.why);
+    return good;
+}
+
+static bool stream_file(struct stream *s, const struct aof_source *source, bool last, char *why, size_t size)
+{
+    struct aof_check check;
+    uint64_t from = 0;
+    if (is_rdb(source->file) && !stream_preamble(s, source, &from, why, size))
         return false;
-    }
-    if (!aof_check(source->file, &check)) {
+    if (!aof_check(source->file, from, &check)) {
         if (!check.truncated || !last || !source->may_cut) {
             snprintf(why, size, "%.150s: %.200s at byte %llu%s", source->name, check.why, (unsigned long long)check.good,
                      check.truncated && last ? "; with aof-load-truncated yes it would be cut there" : "");
@@ -159,7 +166,7 @@ static bool stream_file(struct stream *s, const struct aof_source *source, bool 
             return false;
         }
     }
-    return aof_read(source->file, check.good, on_commands, s);
+    return aof_read(source->file, from, check.good, on_commands, s);
 }
 
 bool rdb_stream_log(const struct aof_source *source, unsigned n, int to)

@@ -88,8 +88,9 @@ static const struct node snapshot[] = {
      "(salvage: as far as it is sound)",
      .run = run_snapshot_import, .op = "snapshot", .what = "import",
      .parameter = {{"FILE", PARAMETER_FILE, false}, {"HOW", PARAMETER_VALUE, true}}},
-    {"export", "copy the snapshot that the box loads at its start", .run = run_snapshot_export, .op = "snapshot",
-     .what = "list", .parameter = {{"FILE", PARAMETER_FILE, false}}},
+    {"export", "copy the snapshot that the box loads at its start, as it is or (aof) as commands: an append-only log in one file",
+     .run = run_snapshot_export, .op = "snapshot", .what = "list",
+     .parameter = {{"FILE", PARAMETER_FILE, false}, {"FORM", PARAMETER_VALUE, true}}},
     {"abandon", "let a box that could not load its snapshot begin empty", .run = run_snapshot_abandon,
      .op = "snapshot", .what = "abandon"},
     {0}};

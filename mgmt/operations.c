@@ -400,6 +400,16 @@ FILE *control_of_file(const char *option, const char *file, int output, pid_t *p
     return fdopen(pipes[0], "r");
 }
 
+bool control_writes(const char *option, const char *file, int to)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(to, STDOUT_FILENO);
+        become_control(option, file);
+    }
+    return control_was_content(pid);
+}
+
 bool control_was_content(pid_t pid)
 {
     int status = 0;

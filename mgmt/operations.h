@@ -48,6 +48,8 @@ void print_field(FILE *out, const char *name, const json_t *v);
 /* Runs sluice-control over a file; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
 FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid);
 bool control_was_content(pid_t pid);
+/* Has it write a file of its own making to a descriptor; it says itself why it could not. */
+bool control_writes(const char *option, const char *file, int to);
 
 /* client.c: one request to control's management API. Returns an exit code; EXIT_DONE: *data is the caller's.
  * `request` is taken over. */

@@ -185,8 +185,32 @@ static bool copy(int from, int to)
     return fsync(to) == 0 || errno == EINVAL || errno == EROFS;
 }
 
+/* Reads a snapshot, writes it as commands. */
+static bool copy_as_log(int from, int to)
+{
+    char source[32];
+    int outlives = dup(from); /* exec */
+    snprintf(source, sizeof source, "/dev/fd/%d", outlives);
+    bool good = outlives >= 0 && control_writes("--aof", source, to);
+    close(outlives);
+    return good;
+}
+
 /* From the box that is another machine. */
-static int export_here(const char *target)
+static int fetch(int to, bool as_log)
+{
+    FILE *aside = as_log ? tmpfile() : NULL;
+    if (as_log && !aside)
+        return EXIT_FAILED;
+    int code = remote_export(aside ? fileno(aside) : to);
+    if (aside && code == EXIT_DONE && !copy_as_log(fileno(aside), to))
+        code = EXIT_FAILED;
+    if (aside)
+        fclose(aside);
+    return code;
+}
+
+static int export_here(const char *target, bool as_log)
 {
     bool out = strcmp(target, "-") == 0;
     int to = out ? STDOUT_FILENO : open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -194,7 +218,7 @@ static int export_here(const char *target)
         fprintf(stderr, "sluice: snapshot export: %s: %s\n", target, strerror(errno));
         return EXIT_FAILED;
     }
-    int code = remote_export(to);
+    int code = fetch(to, as_log);
     if (!out && code == EXIT_DONE && fsync(to) < 0)
         code = EXIT_FAILED;
     if (!out && code != EXIT_DONE)
@@ -205,15 +229,15 @@ static int export_here(const char *target)
 }
 
 /* The file is whole or not there. */
-static int export_to(const char *source, const char *target)
+static int export_to(const char *source, const char *target, bool as_log)
 {
     bool out = strcmp(target, "-") == 0;
     int from = open(source, O_RDONLY | O_CLOEXEC);
     int to = out        ? STDOUT_FILENO
              : from < 0 ? -1
                         : open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool good = from >= 0 && to >= 0 && copy(from, to);
-    if (!good)
+    bool good = from >= 0 && to >= 0 && (as_log ? copy_as_log(from, to) : copy(from, to));
+    if (!good && (!as_log || from < 0 || to < 0))
         fprintf(stderr, "sluice: snapshot export: %s: %s\n", from < 0 ? source : target, strerror(errno));
     if (!good && to >= 0 && !out)
         unlink(target);
@@ -228,8 +252,13 @@ int run_snapshot_export(struct invocation *in)
 {
     json_t *files, *file;
     size_t i;
+    bool as_log = in->argc > 1;
+    if (as_log && strcmp(in->argv[1], "aof") != 0) {
+        fputs("sluice: snapshot export: the form is aof, or none for the snapshot as it is\n", stderr);
+        return EXIT_USAGE;
+    }
     if (remote_is_used())
-        return export_here(in->argv[0]);
+        return export_here(in->argv[0], as_log);
     int code = api_request(in->socket, request_for(in), &files);
     if (code != EXIT_DONE)
         return code;
@@ -237,7 +266,7 @@ int run_snapshot_export(struct invocation *in)
     json_array_foreach(files, i, file) if (json_is_true(json_object_get(file, "loaded_at_start"))) source =
         text_of(file, "file");
     if (source)
-        code = export_to(source, in->argv[0]);
+        code = export_to(source, in->argv[0], as_log);
     else
         fputs("sluice: snapshot export: the box has no snapshot; make one (`sluice snapshot create`)\n", stderr);
     json_decref(files);

@@ -14,7 +14,7 @@ import time
 import redis
 
 from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
-from box import Oracle, Tap, alive, until
+from box import BUILD, Oracle, Tap, alive, until
 
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 2
 WORDS = [w for w in sys.argv[1:] if not w.startswith("--") and not w.isdigit()]
@@ -65,8 +65,19 @@ def taken_by_redis(workers, rewrites, **directives):
     return lambda: with_box(test, workers=workers, **directives)
 
 
-def of_redis(*options):
-    """What redis-server itself has after a start is what counts: its log does not say everything of groups."""
+def of_redis(*options, single=False):
+    """What redis-server itself has after a start is what counts: its log does not say everything of groups. single: as it was before
+    version 7, the commands in one file behind the RDB."""
+    def take(oracle, box):
+        if not single:
+            shutil.copytree(oracle.folder / "appendonlydir", log_folder(box))
+            shutil.copytree(log_folder(box), box.folder / "copy" / "appendonlydir")
+            return
+        files = sorted((oracle.folder / "appendonlydir").glob("*.base.*")) + sorted((oracle.folder / "appendonlydir").glob("*.incr.*"))
+        (box.data / "appendonly.aof").write_bytes(b"".join(f.read_bytes() for f in files))
+        (box.folder / "copy").mkdir()
+        shutil.copy(box.data / "appendonly.aof", box.folder / "copy")
+
     def test(box):
         oracle = Oracle("--appendonly", "yes", *options)
         try:
@@ -78,11 +89,10 @@ def of_redis(*options):
             time.sleep(0.01)
             oracle.client.get("short")
             until(10, lambda: not oracle.client.info("persistence")["aof_buffer_length"], lambda: "redis-server's buffer")
-            shutil.copytree(oracle.folder / "appendonlydir", log_folder(box))
+            take(oracle, box)
         finally:
             oracle.remove()
         folder = box.folder / "copy"
-        shutil.copytree(log_folder(box), folder / "appendonlydir")
         oracle = Oracle("--dir", folder, "--appendonly", "yes")
         try:
             want, groups = digest(oracle.client), streams(oracle.client)
@@ -93,6 +103,37 @@ def of_redis(*options):
         have = streams(box.client())
         assert have == groups, f"other groups: {[(i, have.get(i), groups.get(i)) for i in groups if have.get(i) != groups.get(i)]}"
     return lambda: with_box(test, workers=2)
+
+
+def exported():
+    def test(box):
+        box.start()
+        r = box.client()
+        write(r, random.Random(8), 1500)
+        box.client(db=3).set("in-three", "x" * 100000, ex=5000)
+        box.client(db=3).set("large", random.Random(8).randbytes(700000))  # its length is known beforehand
+        r.delete("short")
+        r.save()
+        want, groups = digest(r), streams(r)
+        folder = box.folder / "export"
+        folder.mkdir()
+        assert box.sluice("snapshot", "export", folder / "appendonly.aof", "aof")[0] == 0
+        assert box.sluice("snapshot", "export", folder / "other", "rdb")[0] == 2 and not (folder / "other").exists()
+        piped = subprocess.run(f"{BUILD}/mgmt/sluice --socket {box.folder}/m.sock snapshot export - aof", shell=True, capture_output=True, timeout=60)
+        assert piped.stdout == (folder / "appendonly.aof").read_bytes(), piped.stderr
+        oracle = Oracle()
+        try:
+            done = subprocess.run(["redis-cli", "-p", str(oracle.port), "--pipe"], input=piped.stdout, capture_output=True, timeout=60)
+            assert b"errors: 0" in done.stdout, done
+            assert (digest(oracle.client), streams(oracle.client)) == (want, groups), "redis-cli --pipe makes other data of it"
+        finally:
+            oracle.remove()
+        oracle = Oracle("--dir", folder, "--appendonly", "yes")
+        try:
+            assert (digest(oracle.client), streams(oracle.client)) == (want, groups), "redis-server finds other data in it"
+        finally:
+            oracle.remove()
+    with_box(test, appendonly="no")
 
 
 class Writer(threading.Thread):
@@ -400,6 +441,8 @@ TESTS = [("redis-server loads what one worker wrote, and the box itself", taken_
          ("a base of commands: redis-server and the box load it", taken_by_redis(2, 2, aof_use_rdb_preamble="no", maxmemory_policy="allkeys-lru")),
          ("the box loads redis-server's log", of_redis()),
          ("the box loads redis-server's log with a base of commands", of_redis("--aof-use-rdb-preamble", "no")),
+         ("the box loads redis-server's log in one file, an RDB in front", of_redis(single=True)),
+         ("a snapshot exported as a log: redis-server and redis-cli --pipe take it", exported),
          ("always: kill -9 of the dataplane", killed("always", "dataplane")),
          ("always: kill -9 of control", killed("always", "control")),
          ("always: kill -9 of both, two workers", killed("always", "both", 2)),

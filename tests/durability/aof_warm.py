@@ -11,7 +11,7 @@ import sys
 import redis
 
 from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
-from box import Oracle, Tap, alive, until
+from box import Oracle, Tap, alive, in_the_middle_now_and_then, until
 from load import fill
 from warm import TOOK, Writer, client, restart
 
@@ -93,6 +93,7 @@ def under_load():
 
 def killed():
     """What kill -9 leaves is believed if nothing was under way, and then the log has all of it."""
+    @in_the_middle_now_and_then
     def test(box):
         box.start()
         r = client(box)

@@ -13,7 +13,7 @@ import time
 import redis
 
 from aof_box import check, digest, log_folder, settled, streams, write
-from box import Box, Oracle, Tap, alive, until
+from box import Box, Oracle, Tap, alive, in_the_middle_now_and_then, until
 from load import fill
 from warm import TOOK, Writer, client
 
@@ -232,6 +232,7 @@ def killed(policy, workers, number=signal.SIGKILL):
     return lambda: with_box(test, appendonly="yes" if policy else "no", appendfsync=policy or "everysec", workers=workers, save="")
 
 
+@in_the_middle_now_and_then
 def functions(box):
     """The texts of functions outlive a crash, as they were changed last."""
     box.start()
@@ -253,6 +254,7 @@ def functions(box):
     assert not crash(box, rng) and r.fcall("i", 0) == b"four"
 
 
+@in_the_middle_now_and_then
 def idle(box):
     """Who does nothing loses nothing, and clients need not ask for a snapshot or a log."""
     box.start()
@@ -264,6 +266,7 @@ def idle(box):
     memory_comes_back(r)
 
 
+@in_the_middle_now_and_then
 def own_fault(box):
     """A dataplane that crashes by itself and soon again: the third one does not believe the memory that may be why."""
     box.start()
@@ -281,11 +284,10 @@ def own_fault(box):
     assert crash(box, random.Random(SEED), signal.SIGSEGV) == "" and r.get("saved") == b"1"  # it counts anew
 
 
-MORE = [("no log, one worker", killed(None, 1)), ("appendfsync always, one worker", killed("always", 1))]  # with KILLS
-TESTS = [("no log, two workers", killed(None, 2)),
-         ("appendfsync everysec, two workers", killed("everysec", 2)),
+MORE = [("no log, one worker", killed(None, 1)), ("no log, two workers", killed(None, 2)),  # with KILLS
+        ("appendfsync always, one worker", killed("always", 1)), ("idle", lambda: with_box(idle, save="", workers=2))]
+TESTS = [("appendfsync everysec, two workers", killed("everysec", 2)),
          ("functions", lambda: with_box(functions, save="")),
-         ("idle", lambda: with_box(idle, save="", workers=2)),
          ("its own fault", lambda: with_box(own_fault, save=""))]
 
 if __name__ == "__main__":

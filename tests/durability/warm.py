@@ -14,7 +14,7 @@ import time
 
 import redis
 
-from box import BUILD, Box, Tap, alive, until
+from box import BUILD, Box, Tap, alive, in_the_middle_now_and_then, until
 from load import digest, fill
 
 HUGE = "--huge" in sys.argv
@@ -207,6 +207,7 @@ def under_load(times):
     return test
 
 
+@in_the_middle_now_and_then
 def killed(box):
     """A crash in the middle of nothing leaves the keys as they are (crash.py has those in the middle of something)."""
     box.start()

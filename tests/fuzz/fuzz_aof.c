@@ -30,10 +30,10 @@ static void read_log(const uint8_t *data, size_t size)
     struct aof_check check;
     int fd = memfd_create("aof", MFD_CLOEXEC);
     MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size, "no memory for a file");
-    bool sound = aof_check(fd, &check);
+    bool sound = aof_check(fd, 0, &check);
     MUST(check.good <= size && sound == (check.good == size), "what is good is not what is sound");
     struct given g = {.data = data, .good = check.good, .whole = true};
-    MUST(aof_read(fd, check.good, taken, &g) && g.whole, "what is good cannot be read");
+    MUST(aof_read(fd, 0, check.good, taken, &g) && g.whole, "what is good cannot be read");
     close(fd);
 }
 

@@ -67,21 +67,41 @@ static void cut_everywhere(void)
     for (size_t n = 0; n < sizeof log_text; n++) {
         struct aof_check check;
         int fd = file_of(log_text, n);
-        bool sound = aof_check(fd, &check);
+        bool sound = aof_check(fd, 0, &check);
         CU_ASSERT_EQUAL(sound, is_end(n));
         CU_ASSERT_TRUE(is_end(check.good) && check.good <= n);
         CU_ASSERT_TRUE(sound || check.truncated);
         struct got g = {.whole = true};
-        CU_ASSERT_TRUE(aof_read(fd, check.good, take, &g) && g.whole);
+        CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g) && g.whole);
         close(fd);
     }
+}
+
+/* Behind a preamble of which nothing is looked at. */
+static void from_the_middle(void)
+{
+    char text[sizeof log_text + 8] = "REDIS...";
+    memcpy(text + 8, log_text, sizeof log_text);
+    struct aof_check check;
+    struct got whole = {.whole = true}, rest = {.whole = true};
+    int fd = file_of(log_text, sizeof log_text - 1), other = file_of(text, sizeof log_text - 1 + 8);
+    CU_ASSERT_FALSE(aof_check(other, 0, &check));
+    CU_ASSERT_EQUAL(check.good, 0);
+    CU_ASSERT_TRUE(aof_check(other, 8, &check));
+    CU_ASSERT_EQUAL(check.good, sizeof log_text - 1 + 8);
+    CU_ASSERT_TRUE(aof_read(fd, 0, sizeof log_text - 1, take, &whole));
+    CU_ASSERT_TRUE(aof_read(other, 8, check.good, take, &rest));
+    CU_ASSERT_EQUAL(whole.n, rest.n);
+    CU_ASSERT_EQUAL(memcmp(whole.text, rest.text, whole.n), 0);
+    close(fd);
+    close(other);
 }
 
 static void without_multi(void)
 {
     struct got g = {.n = 0};
     int fd = file_of(log_text, sizeof log_text - 1);
-    CU_ASSERT_TRUE(aof_read(fd, sizeof log_text - 1, take, &g));
+    CU_ASSERT_TRUE(aof_read(fd, 0, sizeof log_text - 1, take, &g));
     g.text[g.n < sizeof g.text ? g.n : 0] = 0;
     CU_ASSERT_PTR_NULL(strstr(g.text, "MULTI"));
     CU_ASSERT_PTR_NULL(strstr(g.text, "EXEC"));
@@ -100,10 +120,10 @@ static void damaged_everywhere(void)
         for (int k = rand() % 3; k >= 0; k--)
             text[(size_t)rand() % (sizeof text - 1)] = (char)rand();
         int fd = file_of(text, sizeof text - 1);
-        bool sound = aof_check(fd, &check);
+        bool sound = aof_check(fd, 0, &check);
         CU_ASSERT_EQUAL(sound, check.good == sizeof text - 1);
         struct got g = {.whole = true};
-        CU_ASSERT_TRUE(aof_read(fd, check.good, take, &g) && g.whole);
+        CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g) && g.whole);
         close(fd);
     }
 }
@@ -121,9 +141,9 @@ static void long_command(void)
     int fd = file_of(text, n + LONG + 2);
     struct aof_check check;
     struct got g = {.n = 0};
-    CU_ASSERT_TRUE(aof_check(fd, &check));
+    CU_ASSERT_TRUE(aof_check(fd, 0, &check));
     CU_ASSERT_EQUAL(check.commands, 2);
-    CU_ASSERT_TRUE(aof_read(fd, check.good, take, &g));
+    CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g));
     CU_ASSERT_EQUAL(g.n, n + LONG + 2);
     CU_ASSERT_TRUE(g.whole);
     close(fd);
@@ -406,6 +426,32 @@ static void left_and_goes_on(void)
     box_end(&b);
 }
 
+/* What aof_load() does with one that makes so many records before it ends. */
+static void comes(struct aof *a, uint64_t records)
+{
+    a->loading = a->unserved = true;
+    a->coming = mmap(NULL, CHANNEL_BULK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CU_ASSERT_TRUE_FATAL(a->coming != MAP_FAILED);
+    log_shared(a->coming)->order = records;
+}
+
+/* The next one has served, and is killed before we have heard of it: its records are in no file. */
+static void served_unheard(void)
+{
+    struct aof a;
+    struct box b;
+    serves(&a, &b);
+    aof_detached(&a);
+    comes(&a, 0);
+    aof_detached(&a);
+    CU_ASSERT_EQUAL(a.left, LEFT_SAME);
+    comes(&a, 3);
+    aof_detached(&a);
+    CU_ASSERT_TRUE(a.left == LEFT_MORE && a.left_lost && !a.coming);
+    CU_ASSERT_TRUE(aof_memory_counts(&a));
+    box_end(&b);
+}
+
 /* The next one ends before it serves: what the first has left is there, and counts as it did. */
 static void refused_between(void)
 {
@@ -419,7 +465,7 @@ static void refused_between(void)
     CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
     close(fd);
     free(base);
-    a.loading = a.unserved = true; /* aof_load() */
+    comes(&a, 0);
     aof_detached(&a);
     CU_ASSERT_TRUE(a.left == LEFT_SAME && a.left_stamp == stamp && !a.loading);
     CU_ASSERT_FALSE(aof_memory_counts(&a));
@@ -507,9 +553,9 @@ static void leftovers(void)
 
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(cut_everywhere), UNIT(without_multi), UNIT(damaged_everywhere),
+    static const struct unit_test tests[] = {UNIT(cut_everywhere), UNIT(from_the_middle), UNIT(without_multi), UNIT(damaged_everywhere),
                                              UNIT(long_command),   UNIT(manifests),     UNIT(rebase_in_one_step), UNIT(stamps),
                                              UNIT(sync_fails_always), UNIT(sync_fails_everysec), UNIT(anew), UNIT(stops_under_load),
-                                             UNIT(left_same), UNIT(left_and_goes_on), UNIT(refused_between), UNIT(leftovers), {NULL, NULL}};
+                                             UNIT(left_same), UNIT(left_and_goes_on), UNIT(served_unheard), UNIT(refused_between), UNIT(leftovers), {NULL, NULL}};
     return unit_main(argc, argv, "control/aof", tests);
 }
