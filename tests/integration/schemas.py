@@ -42,7 +42,7 @@ for i in range(300):
     ask(client, "GET", f"key:{i % 7}")
 for words in (("RPUSH", "list", *map(str, range(500))), ("HSET", "hash", "f", "v"), ("CONFIG", "SET", "maxclients", "777")):
     ask(client, *words)
-sluice("config", "set", "filter", "permit from 0.0.0.0/0", "listener", "more port 7001 user nobody")
+sluice("config", "set", "filter", "permit from 0.0.0.0/0", "listener", "more port 7100 user nobody")
 
 answers = {}
 for name, schema in schemas.items():
