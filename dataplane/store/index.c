@@ -260,25 +260,32 @@ void index_replace(struct shard *s, struct place *at, struct entry *e)
     slot_set(s, at->bucket, at->slot, at->bucket->high[at->slot] >> 8, e);
 }
 
-typedef int32_t lanes4 __attribute__((vector_size(16)));
-typedef uint32_t ulanes4 __attribute__((vector_size(16)));
-
-/* -1 in the lanes whose home lies at least `far` buckets behind the one after the hole: before that a search does not
- * come by the hole. */
-static inline __m128i homes_beyond(const uint32_t *high, int buckets, int after_hole, int far)
+/* One bit a slot of this bucket whose home lies at least `far` buckets behind the one after the hole: before that a search
+ * does not come by the hole. */
+static inline unsigned homes_beyond(const struct bucket *b, int buckets, int after_hole, int far)
 {
-    ulanes4 tag = (ulanes4)load4(high) >> 8;
-    lanes4 behind = (lanes4)(tag * (uint32_t)buckets >> TAG_BITS) - after_hole;
+#ifdef __AVX2__
+    typedef int32_t lanes __attribute__((vector_size(32)));
+    typedef uint32_t ulanes __attribute__((vector_size(32)));
+    ulanes tag = (ulanes)load8(b->high) >> 8;
+    lanes behind = (lanes)(tag * (uint32_t)buckets >> TAG_BITS) - after_hole;
     behind += (behind < 0) & buckets;
-    return (__m128i)(behind >= far);
+    return (unsigned)_mm256_movemask_ps((__m256)(behind >= far));
+#else
+    unsigned beyond = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        int behind = (int)((b->high[i] >> 8) * (uint32_t)buckets >> TAG_BITS) - after_hole;
+        beyond |= (unsigned)(behind + (behind < 0 ? buckets : 0) >= far) << i;
+    }
+    return beyond;
+#endif
 }
 
 /* A slot of a bucket after the hole whose home is not after the hole, or -1. */
 static inline int movable_slot(const struct bucket *seg, unsigned buckets, unsigned hole, unsigned b)
 {
-    int far = (int)(b > hole ? b - hole : b + buckets - hole), after = (int)hole + 1, n = (int)buckets;
-    unsigned movable = mask8(homes_beyond(seg[b].high, n, after, far), homes_beyond(seg[b].high + 4, n, after, far)) &
-                       ~bucket_empty(&seg[b]);
+    int far = (int)(b > hole ? b - hole : b + buckets - hole);
+    unsigned movable = homes_beyond(&seg[b], (int)buckets, (int)hole + 1, far) & ~bucket_empty(&seg[b]);
     return movable ? __builtin_ctz(movable) : -1;
 }
 
