@@ -35,7 +35,7 @@ static uint8_t *query_take(struct worker *w)
 
 static void query_give(struct worker *w, uint8_t *p, size_t cap)
 {
-    if (cap != QUERY_CHUNK || w->free_query_count >= QUERIES_KEPT) {
+    if (cap != QUERY_CHUNK || w->free_query_count + 1 > QUERIES_KEPT) {
         free(p);
         return;
     }
