@@ -136,6 +136,8 @@ static void next_change(struct commit *c)
         if (!error)
             error = commit_check_users(c, s);
         if (!error)
+            error = commit_check_listeners(s);
+        if (!error)
             error = read_tls(c, p, s);
         if (error) {
             settings_free(s);

@@ -1,10 +1,13 @@
 /* commit_apply.c: what a change makes of the running configuration: CONFIG SET, or the file. See commit_private.h. */
 #include "control/commit_private.h"
+#include "control/conffile.h"
 #include "control/log.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -113,7 +116,67 @@ static bool has_users(const struct settings *s)
 
 char *commit_check_users(const struct commit *c, const struct settings *s)
 {
-    if (!*settings_get(s, "aclfile") || !has_users(s) || settings_same(c->running, s, directive_find("user")))
+    bool as_they_run = settings_same(c->running, s, directive_find("user")) && settings_same(c->running, s, directive_find("aclfile"));
+    if (!*settings_get(s, "aclfile") || !has_users(s) || as_they_run)
         return NULL;
     return commit_failed("user", "the aclfile has the users: change it and ACL LOAD, or delete aclfile");
+}
+
+/* -- listeners ---------------------------------------------------------------------------------------- */
+
+static bool is_port_of_box(const struct settings *s, long port)
+{
+    long first = settings_number(s, "cluster-view-port");
+    bool view = strcmp(settings_get(s, "cluster-view"), "none") != 0;
+    return port == settings_number(s, "port") || port == settings_number(s, "tls-port") ||
+           (view && port >= first && port < first + settings_number(s, "workers"));
+}
+
+/* In the one form that there is of it; false if it is none. */
+static bool read_address(const char *text, size_t len, char out[INET6_ADDRSTRLEN])
+{
+    unsigned char ip[sizeof(struct in6_addr)];
+    int family = memchr(text, ':', len) ? AF_INET6 : AF_INET;
+    char copy[INET6_ADDRSTRLEN];
+    if (len >= sizeof copy)
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    return inet_pton(family, copy, ip) == 1 && inet_ntop(family, ip, out, INET6_ADDRSTRLEN);
+}
+
+static bool is_address_of_box(const struct settings *s, const char *text)
+{
+    const struct words *own = &s->value[directive_find("link-address")];
+    char asked[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
+    bool known = !read_address(text, strlen(text), asked); /* the dataplane says what is wrong with it */
+    for (unsigned i = 0; i < own->n && !known; i++)
+        known = read_address(own->p[i], strcspn(own->p[i], "/"), other) && strcmp(asked, other) == 0;
+    return known;
+}
+
+/* Of the words of one: NAME, then pairs. */
+static const char *wrong_listener(const struct settings *s, const struct words *w)
+{
+    for (unsigned i = 1; i + 1 < w->n; i += 2) {
+        if (strcasecmp(w->p[i], "port") == 0 && is_port_of_box(s, strtol(w->p[i + 1], NULL, 10)))
+            return "its port is another listener's, now or after the restart that is due";
+        if (strcasecmp(w->p[i], "bind") == 0 && !is_address_of_box(s, w->p[i + 1]))
+            return "it is bound to none of link-address, now or after the restart that is due";
+    }
+    return NULL;
+}
+
+char *commit_check_listeners(const struct settings *s)
+{
+    const struct words *all = &s->value[directive_find("listener")];
+    const char *why = NULL;
+    for (unsigned i = 0; i < all->n && !why; i++) {
+        struct words w = {0};
+        char *comment = NULL;
+        if (line_split(all->p[i], &w, UINT_MAX, &comment))
+            why = wrong_listener(s, &w);
+        words_free(&w);
+    }
+    return why ? commit_failed("listener", why) : NULL;
 }

@@ -49,6 +49,8 @@ char *commit_apply_set(const struct commit *c, const struct pending *p, struct s
 char *commit_apply_file(const struct commit *c, struct settings *s);
 /* Users stand in one place. */
 char *commit_check_users(const struct commit *c, const struct settings *s);
+/* Listeners fit to what the box begins with next time: the dataplane holds them against what it was started with. */
+char *commit_check_listeners(const struct settings *s);
 /* Redis' words for a directive that cannot be set, and for whatever is wrong with the files of TLS. */
 char *commit_failed(const char *name, const char *why);
 char *commit_tls_failed(const struct pending *p);

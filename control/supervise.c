@@ -41,6 +41,7 @@ struct supervisor {
     int pidfd;
     int kept[CHANNEL_KEEPS]; /* -1 = none */
     unsigned faults;
+    uint64_t served_ms; /* how long the last one was attached; 0: this one has not been yet */
     struct event *ended, *timer;
     unsigned stop_step;
 };
@@ -169,6 +170,7 @@ static void spawn(struct supervisor *s)
         return;
     }
     int log_fd = open_log(s->options.log_file);
+    s->served_ms = 0;
     long pid = s->options.starter ? starter_start(s->options.starter, log_fd, s->kept)
                                   : starter_fork(s->options.argv, log_fd, s->kept);
     if (log_fd >= 0)
@@ -214,7 +216,8 @@ static bool reap(const struct supervisor *s, int *status)
 static void note_fault(struct supervisor *s, int signal)
 {
     bool own = signal && signal != SIGKILL && signal != SIGTERM && signal != SIGINT;
-    bool soon = s->status.attached_ms == 0 || wall_ms() - s->status.attached_ms < GOOD_SERVICE_MS;
+    uint64_t served_ms = s->status.attached_ms ? wall_ms() - s->status.attached_ms : s->served_ms;
+    bool soon = served_ms < GOOD_SERVICE_MS;
     s->faults = !own ? 0 : soon ? s->faults + 1 : 1;
     if (s->faults < FAULTS_MOST)
         return;
@@ -248,6 +251,8 @@ static void detach(struct supervisor *s)
     bool attached = s->status.attached_ms != 0;
     if (attached && wall_ms() - s->status.attached_ms > GOOD_SERVICE_MS)
         s->status.backoff_ms = BACKOFF_FIRST_MS;
+    if (attached) /* its channel ends before it does */
+        s->served_ms = wall_ms() - s->status.attached_ms;
     s->status.attached_ms = 0;
     s->status.state[0] = s->status.detail[0] = 0;
     link_close(s->link);

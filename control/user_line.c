@@ -3,30 +3,48 @@
 #include "control/conffile.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-enum { HASH_SHOWN = 8 };
+enum { MARK_BYTES = 4, KEY_BYTES = 16 };
 
-static void add_password(struct text *out, char mark, const char *password)
+/* Of a password's hash, by a key that this process keeps to itself: another password is another text, and nobody can try
+ * passwords against it. */
+static void add_mark(struct text *out, char mark, const unsigned char hash[SHA256_DIGEST_LENGTH])
 {
+    static unsigned char key[KEY_BYTES];
+    static bool keyed;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)password, strlen(password), digest);
-    text_printf(out, "%c", mark == '>' ? '#' : '!');
-    for (unsigned i = 0; i < HASH_SHOWN / 2; i++)
-        text_printf(out, "%02x", digest[i]);
+    keyed = keyed || getrandom(key, sizeof key, 0) == sizeof key;
+    text_printf(out, "%c", mark);
+    if (keyed && HMAC(EVP_sha256(), key, sizeof key, hash, SHA256_DIGEST_LENGTH, digest, NULL))
+        for (unsigned i = 0; i < MARK_BYTES; i++)
+            text_printf(out, "%02x", digest[i]);
     text_add(out, "...");
+}
+
+static bool read_hash(const char *hex, unsigned char hash[SHA256_DIGEST_LENGTH])
+{
+    size_t n;
+    return OPENSSL_hexstr2buf_ex(hash, SHA256_DIGEST_LENGTH, &n, hex, 0) == 1 && n == SHA256_DIGEST_LENGTH;
 }
 
 static void add_word(struct text *out, const char *word)
 {
-    if (*word == '>' || *word == '<')
-        add_password(out, *word, word + 1);
-    else if ((*word == '#' || *word == '!') && strlen(word) > 1)
-        text_printf(out, "%.*s...", HASH_SHOWN + 1, word);
-    else
+    unsigned char hash[SHA256_DIGEST_LENGTH] = {0};
+    if (*word == '>' || *word == '<') {
+        SHA256((const unsigned char *)word + 1, strlen(word + 1), hash);
+        add_mark(out, *word == '>' ? '#' : '!', hash);
+    } else if ((*word == '#' || *word == '!') && read_hash(word + 1, hash)) {
+        add_mark(out, *word, hash);
+    } else {
         text_add(out, word);
+    }
 }
 
 void user_line_shown(struct text *out, const char *value)

@@ -233,9 +233,10 @@ void plane_outlives(struct plane *p, bool whole)
     struct box *box = &p->box;
     if (!keyspace_outlives(box->ks))
         return;
-    if (whole && !atomic_load(&box->keeps_texts)) {
+    if (whole && !atomic_load(&box->keeps_texts) && !atomic_load(&box->lost_texts)) {
         box->kept = &p->kept;
         atomic_store(&box->keeps_texts, p->taken || kept_write(&p->kept, box->scripts));
+        atomic_store(&box->lost_texts, !atomic_load(&box->keeps_texts));
     }
     keyspace_serves(box->ks, whole && atomic_load(&box->keeps_texts));
 }

@@ -182,6 +182,8 @@ static bool begin(struct session *s)
     s->secure->tls = set ? tls_new(context, &wire, s->conn) : NULL;
     w->secure.begun += s->secure->tls != NULL;
     const struct config_listener *l = config_listener_of(w->conf, s->client.local.port);
+    if (!l && s->client.local.port != w->conf->tls_port) /* its listener, and with it the rule it came by, has gone */
+        return false;
     return s->secure->tls && (!l || !l->own_auth || tls_set_auth(s->secure->tls, context, l->auth));
 }
 

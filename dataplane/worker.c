@@ -180,7 +180,7 @@ static void gather(struct worker *w, struct batch *b)
 {
     batch_begin(b);
     b->marked = w->paused != PAUSE_OFF;
-    while (w->ready_first) {
+    while (w->ready_first && b->n < BATCH_REQUESTS) { /* who is not looked at keeps the place in the line */
         struct session *s = w->ready_first;
         unsigned first = b->n;
         b->hops_to = 0;

@@ -77,6 +77,7 @@ struct box { /* what the workers share; written by the main thread before they s
     struct scripts *scripts;                 /* changed with all workers stopped */
     const struct kept *kept;                 /* where the texts of functions are kept for the next process; NULL: nowhere */
     _Atomic(bool) keeps_texts;               /* ... and are good: they follow each change */
+    _Atomic(bool) lost_texts;                /* a change found no memory: they are not good again */
     struct slowlog *slowlog[CONFIG_WORKERS]; /* each worker's own; read with all workers stopped */
     struct latency *latency[CONFIG_WORKERS]; /* likewise */
     struct debug_switches debug;             /* changed with all workers stopped */

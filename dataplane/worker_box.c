@@ -179,6 +179,7 @@ static void box_functions_changed(struct command_env *env)
     struct box *box = w->box;
     if (!atomic_load(&box->keeps_texts) || kept_write(box->kept, box->scripts))
         return;
+    atomic_store(&box->lost_texts, true); /* for good: the main thread must not walk libraries beside workers */
     atomic_store(&box->keeps_texts, false);
     keyspace_serves(box->ks, false);
     notes_add(&w->notes, "No memory to keep the texts of functions in: the keys would not outlive a crash");

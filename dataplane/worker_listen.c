@@ -21,21 +21,25 @@ static bool among(const struct config_listener *listener, unsigned n, const stru
 }
 
 /* TLS, certificates and users are looked up when a connection comes. Held against what this worker listens to, not
- * against the generation before, which may be gone: a worker that slept has missed some. */
+ * against the generation before, which may be gone: a worker that slept has missed some. What finds no room (all places
+ * taken by half-open connections of listeners that went) is tried again with the next generation. */
 bool worker_follow_listeners(struct worker *w, const struct config *conf)
 {
-    bool good = true;
+    struct config_listener now[CONFIG_LISTENERS];
+    unsigned n = 0;
     for (unsigned i = 0; i < w->listeners; i++)
         if (!among(conf->listener, conf->listeners, &w->listener[i]))
             tcp_listen_end(w->tcp, w->listener[i].port);
     for (unsigned i = 0; i < conf->listeners; i++) {
         const struct config_listener *l = &conf->listener[i];
-        if (!among(w->listener, w->listeners, l))
-            good = tcp_listen_at(w->tcp, l->port, l->address, l->addresses) && good;
+        if (among(w->listener, w->listeners, l) || tcp_listen_at(w->tcp, l->port, l->address, l->addresses))
+            now[n++] = *l;
+        else
+            notes_add(&w->notes, "No room to listen on port %u", l->port);
     }
-    memcpy(w->listener, conf->listener, sizeof w->listener);
-    w->listeners = conf->listeners;
-    return good;
+    memcpy(w->listener, now, n * sizeof *now);
+    w->listeners = n;
+    return n == conf->listeners;
 }
 
 bool worker_listens(struct worker *w)

@@ -84,7 +84,9 @@ struct acl_user *acl_certified_user(const struct command_env *env, const struct 
 /* Does the default user need no password? */
 bool acl_no_password(const struct command_env *env);
 /* Is a client that has shown no password welcome? */
-bool acl_open(const struct command_env *env);
+bool acl_open(const struct command_env *env, const struct client *c);
+/* May this client be the default user without a password? Not in protected mode by a listener's port. */
+bool acl_free_entry(const struct command_env *env, const struct client *c);
 /* A connection has begun, or begins anew: as the default user. */
 void acl_welcome(const struct command_env *env, struct client *c);
 /* AUTH: false if user and password do not fit, which is counted and noted. */

@@ -41,7 +41,7 @@ void acl_welcome(const struct command_env *env, struct client *c)
     struct acl_user *certified = c->certified ? acl_certified_user(env, c) : NULL;
     if (certified) {
         become(env, c, certified);
-    } else if (!welcome_as(env, c) && acl_open(env)) {
+    } else if (!welcome_as(env, c) && acl_open(env, c)) {
         c->flags |= CLIENT_AUTHENTICATED;
         set_flags(c, env->acl->standard);
     }
@@ -197,7 +197,7 @@ bool acl_login(const struct request *rq, struct slice user, struct slice passwor
     struct client *c = rq->client;
     char hash[SECRET_HEX + 1];
     bool hashed = secret_hash(password, hash), standard = u && u == rq->env->acl->standard;
-    bool free_entry = u && (standard ? acl_no_password(rq->env) : u->rights.no_password);
+    bool free_entry = u && (standard ? acl_free_entry(rq->env, c) : u->rights.no_password);
     bool barred = u && u->rights.certificate_only && u != acl_certified_user(rq->env, c);
     if (!hashed || !u || !u->rights.enabled || barred || !(free_entry || has_password(rq->env, u, hash))) {
         acl_note(rq, DENIED_LOGIN, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, rq->argv[0], user);

@@ -138,10 +138,24 @@ bool acl_no_password(const struct command_env *env)
     return acl_is_pending(env) ? !*env->conf->requirepass : env->acl->standard->rights.no_password;
 }
 
-bool acl_open(const struct command_env *env)
+/* Protected mode lets nobody in by the ports of the box without a password, but by a listener that has a user of its own
+ * (also one that has gone since). */
+static bool is_protected(const struct command_env *env, const struct client *c)
+{
+    const struct config *conf = env->conf;
+    uint16_t port = c->local.port;
+    return conf->protected_mode && port && port != conf->port && port != conf->tls_port && config_worker_of_port(conf, port) < 0;
+}
+
+bool acl_free_entry(const struct command_env *env, const struct client *c)
+{
+    return acl_no_password(env) && !is_protected(env, c);
+}
+
+bool acl_open(const struct command_env *env, const struct client *c)
 {
     const struct rights *r = &env->acl->standard->rights;
-    return r->enabled && !r->certificate_only && acl_no_password(env);
+    return r->enabled && !r->certificate_only && acl_free_entry(env, c);
 }
 
 /* -- making -- */

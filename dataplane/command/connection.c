@@ -165,7 +165,7 @@ enum command_result hello_run(struct request *rq)
         return CMD_DONE;
     if (h.auth && !authenticate(rq, h.auth[0], h.auth[1]))
         return CMD_DONE;
-    if (!acl_open(rq->env) && !(rq->client->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))) {
+    if (!acl_open(rq->env, rq->client) && !(rq->client->flags & (CLIENT_AUTHENTICATED | CLIENT_INTERNAL))) {
         reply_error(rq->out,
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
                     "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "

@@ -51,7 +51,7 @@ enum {
     TCP_STARVED_RETRY = 1000, /* when the packet pool was empty */
     TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole, by default */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
-    TCP_LISTENERS = 32,
+    TCP_LISTENERS = 64,
     TCP_LOCALS = 8,           /* addresses of a listener */
     TCP_TIME_WAITS_DEFAULT = 32768, /* records of 64 bytes: 32 000 connections closed a second */
     TCP_RESERVE_SHIFT = 4, /* the last sixteenth of the pool is for peers that have proved their address */

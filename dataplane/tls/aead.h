@@ -15,9 +15,9 @@ struct aead {
     void *key;
 };
 
-/* Once in the process. False without memory, or if the library fails its own test. */
+/* Once in the process. False without memory. */
 bool aead_start(void);
-/* Has this CPU instructions for AES? Without them the library's AES is slow, and its tables tell the time. */
+/* Can it be used? Not on a CPU without instructions for AES, nor if the library fails its own test. */
 bool aead_pays(void);
 
 /* Expands 16 or 32 bytes, as the kind says, which may be wiped afterwards; a is all zero. False without memory. */

@@ -120,12 +120,20 @@ def with_box(test, **directives):
         box.remove()
 
 
-def crash(box, rng, number=signal.SIGKILL):
+def crash_by_itself(box):
+    """By a fault of its own; until the one that control starts serves."""
+    pid = box.dataplane_pid()
+    os.kill(pid, signal.SIGSEGV)
+    until(60, lambda: box.dataplane_pid() not in (0, pid), lambda: "another dataplane\n" + box.log()[-2000:])
+    box.wait("serving", 60)
+
+
+def crash(box, rng):
     """Ends the dataplane at a random time and waits for the next one. The reason why memory was not taken over, or ""."""
     before, refused = box.log().count(CRASHED), box.log().count(REFUSED)
     time.sleep(rng.random() * 0.1)
     pid = box.dataplane_pid()
-    os.kill(pid, number)
+    os.kill(pid, signal.SIGKILL)
     until(60, lambda: not alive(pid), lambda: "the dataplane to be gone")
     box.sluice("restart", "dataplane")  # at once, not after a pause that grows with each crash
     until(120, lambda: box.dataplane_pid() not in (0, pid), lambda: "another dataplane\n" + box.log()[-2000:])
@@ -189,7 +197,7 @@ def tell(reasons):
     return f"{len(reasons)} kills: {warm} times the keys stayed in memory; " + "; ".join(f"{n}: {why}" for why, n in others.items())
 
 
-def killed(policy, workers, number=signal.SIGKILL):
+def killed(policy, workers):
     """policy: of appendfsync; None: there is no log, and what a crash in the middle leaves is the snapshot."""
     def test(box):
         box.start()
@@ -205,7 +213,7 @@ def killed(policy, workers, number=signal.SIGKILL):
                 until(120, lambda: all(c.rounds > n for c, n in zip(writers + loads, seen)),
                       lambda: f"clients to go on in turn {turn}\n{box.log()[-2000:]}")
                 acknowledged = [dict(w.acknowledged) for w in writers]
-                reasons.append(crash(box, rng, number))
+                reasons.append(crash(box, rng))
                 for w, had in zip(writers, acknowledged):
                     for key, have in w.read_all(r).items():
                         least = had.get(key, 0) if policy or not reasons[-1] else 0
@@ -274,14 +282,14 @@ def own_fault(box):
     r.set("saved", 1)
     r.save()
     r.set("later", 1)
-    assert crash(box, random.Random(SEED), signal.SIGSEGV) == "" and r.get("later") == b"1"
-    pid = box.dataplane_pid()
-    os.kill(pid, signal.SIGSEGV)
-    until(60, lambda: box.dataplane_pid() not in (0, pid), lambda: "another dataplane\n" + box.log()[-2000:])
-    box.wait("serving", 60)
+    crash_by_itself(box)
+    assert r.get("later") == b"1" and box.log().count(TOOK) == 1
+    crash_by_itself(box)
     assert r.mget("saved", "later") == [b"1", None], box.log()[-2000:]
     assert "crashed 2 times in a row" in box.log() and box.log().count(TOOK) == 1
-    assert crash(box, random.Random(SEED), signal.SIGSEGV) == "" and r.get("saved") == b"1"  # it counts anew
+    r.set("later", 2)
+    crash_by_itself(box)
+    assert r.get("later") == b"2"  # it counts anew
 
 
 MORE = [("no log, one worker", killed(None, 1)), ("no log, two workers", killed(None, 2)),  # with KILLS

@@ -70,7 +70,7 @@ class Run:
                     machine.close()
             else:
                 function(self)
-        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as e:
+        except Exception as e: # whatever it is, the other steps are to come
             tap.ok(False, f"{name}: goes to its end", repr(e))
         if machine:
             with open(f"{self.work}/logs/{name}.console", "w") as f:

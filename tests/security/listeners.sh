@@ -33,7 +33,9 @@ edit() { { echo configure; cat; echo commit; } | sluice 2>&1; }
 is() { local got; got=$("${@:2}"); [ "$got" = "$1" ] || { echo "wanted: $1"; echo "got: $got"; return 1; }; }
 refused() { case $(at "$@" PING) in *"Connection refused"*) ;; *) at "$@" PING; return 1 ;; esac; }
 shown() { sluice show listeners --json | jq -e --arg n "$1" --argjson p "$2" 'map(select(.name == $n and .port == $p and .state == "listening")) | length == '"$3" >/dev/null; }
-serves() { [ "$(at "$BOX_IP" 6379 -a geheim --no-auth-warning PING)" = PONG ]; }
+serves() { # not the one that is about to end
+    [ "$(at "$BOX_IP" 6379 -a geheim --no-auth-warning PING)" = PONG ] && sluice show status --json | jq -e '.dataplane.state == "serving" and .dataplane.phase == "attached"' >/dev/null
+}
 
 with_its_user() { # nobody has shown a password, and that after RESET, too; elsewhere it is asked for
     is app at "$BOX_IP" 7000 ACL WHOAMI && is app at "$OTHER_IP" 7000 ACL WHOAMI || return 1
