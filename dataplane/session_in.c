@@ -28,7 +28,7 @@ static uint8_t *query_take(struct worker *w)
     uint8_t *p = w->free_queries;
     if (!p)
         return malloc(QUERY_CHUNK);
-    memcpy(&w->free_queries, p, sizeof p);
+    memcpy(&w->free_queries, p, sizeof w->free_queries);
     w->free_query_count--;
     return p;
 }
@@ -39,7 +39,7 @@ static void query_give(struct worker *w, uint8_t *p, size_t cap)
         free(p);
         return;
     }
-    memcpy(p, &w->free_queries, sizeof p);
+    memcpy(p, &w->free_queries, sizeof w->free_queries);
     w->free_queries = p;
     w->free_query_count++;
 }

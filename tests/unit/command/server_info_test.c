@@ -153,7 +153,7 @@ static void test_all_and_everything_add_the_rest(void)
 
 static void test_server_section(void)
 {
-    struct engine *e = engine_new("port 7001\n");
+    struct engine *e = engine_new("port 7001\nprotected-mode no\n"); /* its client came to another port */
     snprintf(e->env.run_id, sizeof e->env.run_id, "%040d", 7);
     e->env.start_ms = 1000;
     e->env.now_ms = 1000 + 90000 * 1000;
