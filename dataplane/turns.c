@@ -215,7 +215,7 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     seat_hold(t, j);
     count_one(t->env->counters, COUNTER_long_commands);
     j->rq.env = t->env;
-    j->streams = j->session != NULL;
+    j->streams = j->home == t->env->self && j->session != NULL; /* elsewhere it may be given up at any time */
     if (j->silent)
         j->client.flags |= CLIENT_REPLY_OFF;
     r->job = j;

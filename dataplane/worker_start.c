@@ -94,10 +94,12 @@ void worker_end(struct worker *w)
     if (!w->box || !w->turns.run)
         return;
     bool told = !w->log.rest_len;
+    w->env.stopped = true; /* no worker runs any more */
     w->box->tracking.runner = w->env.tracking;
     script_end_all(&w->env);
     turns_end(&w->turns);
     w->box->tracking.runner = NULL;
+    w->env.stopped = false;
     if (told)
         worker_log_finish(w);
 }

@@ -419,6 +419,17 @@ bool command_each_key(const struct command *cmd, int argc, const struct slice *a
 /* -- for handlers
  * ----------------------------------------------------------------------------------------------- */
 
+/* May this worker touch that shard now: is it its own, or are all others stopped? */
+static inline bool env_may_touch(const struct command_env *env, unsigned shard)
+{
+    return shard == env->self || env->stopped || env->workers == 1;
+}
+/* Is it a shard that a request which runs here may have changed? Not each that its route names: a waiter for keys of several
+ * shards is served on one of them while the others' workers run (block.h), and an EXEC that has not arrived names where it goes. */
+static inline bool request_touches(const struct request *rq, unsigned shard)
+{
+    return (rq->route == ROUTE_ALL || shard == rq->shard) && env_may_touch(rq->env, shard);
+}
 /* The i-th argument as a key with its hash (the first key's is already known). */
 struct key request_key(const struct request *rq, int i);
 

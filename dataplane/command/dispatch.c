@@ -354,7 +354,8 @@ static bool show_key(int position, unsigned flags, void *arg)
 {
     const struct request *rq = arg;
     const struct key k = request_key(rq, position);
-    if (!(flags & KEY_RO))
+    bool may = rq->route == ROUTE_SHARD || request_touches(rq, keyspace_shard_of(rq->env->ks, k.name));
+    if (!(flags & KEY_RO) && may)
         snapshot_key(request_shard(rq, &k), rq->client->db, &k);
     return true;
 }
@@ -367,7 +368,7 @@ static void show_keys(struct request *rq)
         command_each_key(rq->cmd, rq->argc, rq->argv, show_key, rq))
         return;
     for (unsigned i = 0; i < ks->shards; i++)
-        if ((i == rq->env->self || rq->route == ROUTE_ALL) && shard_snapshot(ks->shard[i]))
+        if (request_touches(rq, i) && shard_snapshot(ks->shard[i]))
             snapshot_fail(shard_snapshot(ks->shard[i]), "out of memory");
 }
 

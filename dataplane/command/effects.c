@@ -123,7 +123,8 @@ static uint64_t changes(const struct request *rq)
     if (rq->route != ROUTE_ALL)
         return changes_of(ks->shard[rq->shard]);
     for (unsigned i = 0; i < ks->shards; i++)
-        n += changes_of(ks->shard[i]);
+        if (request_touches(rq, i))
+            n += changes_of(ks->shard[i]);
     return n;
 }
 

@@ -125,8 +125,8 @@ static void tell_pass(const struct request *rq, const struct notify_rule *rule, 
 {
     const struct keyspace *ks = rq->env->ks;
     for (unsigned i = 0; i < ks->shards; i++) {
-        const struct waits *w = shard_waits(ks->shard[i]);
-        if (w->events && (rq->route == ROUTE_ALL || i == rq->shard))
+        const struct waits *w = request_touches(rq, i) ? shard_waits(ks->shard[i]) : NULL;
+        if (w && w->events)
             tell_each(rq, rule, w->events, which, is_shared(ks->shard[i]));
     }
 }
@@ -156,8 +156,8 @@ static void forget_all(const struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
     for (unsigned i = 0; i < ks->shards; i++) {
-        struct waits *w = shard_waits(ks->shard[i]);
-        if (!w->events || !w->events->n || (rq->route != ROUTE_ALL && i != rq->shard))
+        struct waits *w = request_touches(rq, i) ? shard_waits(ks->shard[i]) : NULL;
+        if (!w || !w->events || !w->events->n)
             continue;
         if (is_shared(ks->shard[i]))
             forget(rq, w->events);

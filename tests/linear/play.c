@@ -250,7 +250,8 @@ static void print_hung(void)
 void play_start(unsigned n)
 {
     static const char *const count[] = {"0", "1", "2", "3", "4"};
-    const char *const pairs[] = {"workers", count[n], "idle-policy", "adaptive", NULL};
+    const char *events = n % 2 ? "" : "KEA"; /* whoever runs a command looks at what it has noted */
+    const char *const pairs[] = {"workers", count[n], "idle-policy", "adaptive", "notify-keyspace-events", events, NULL};
     workers = n;
     per_lane = n < 3 ? PLAY_CLIENTS : PLAY_CLIENTS - 1; /* the search grows with those at a time */
     now_us = 0;
