@@ -135,6 +135,28 @@ static void test_login(void)
     EXPECT(e, "ACL WHOAMI", "$7\r\ndefault\r\n");
 }
 
+/* Who came by a listener's user is not let further in without a password than protected mode lets anybody in. */
+static void test_a_listener_is_no_way_round_protected_mode(void)
+{
+    static const char wrong[] = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    fresh("listener guests port 7000 user guest\n");
+    EXPECT(e, "ACL SETUSER guest on nopass ~* +@all", "+OK\r\n");
+    e->client->local.port = 7000;
+    EXPECT(e, "RESET", "+RESET\r\n");
+    EXPECT(e, "ACL WHOAMI", "$5\r\nguest\r\n");
+    EXPECT(e, "AUTH default x", wrong);
+    EXPECT(e, "HELLO 3 AUTH default x", wrong);
+    EXPECT(e, "ACL SETUSER guest off", "+OK\r\n");
+    EXPECT(e, "RESET", "+RESET\r\n");
+    EXPECT_STARTS(e, "GET a", "-NOAUTH");
+    EXPECT_STARTS(e, "HELLO 3", "-NOAUTH");
+    EXPECT(e, "AUTH default x", wrong);
+    fresh("protected-mode no\nlistener guests port 7000 user guest\n");
+    e->client->local.port = 7000;
+    EXPECT(e, "AUTH default x", "+OK\r\n");
+    fresh("");
+}
+
 /* The directive's password is the default user's until ACL SETUSER gives it another one. */
 static void test_requirepass(void)
 {
@@ -377,6 +399,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {UNIT(test_rules),
                                              UNIT(test_errors),
                                              UNIT(test_login),
+                                             UNIT(test_a_listener_is_no_way_round_protected_mode),
                                              UNIT(test_requirepass),
                                              UNIT(test_configured),
                                              UNIT(test_users_of_a_configuration),
