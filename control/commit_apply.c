@@ -155,14 +155,15 @@ static bool is_address_of_box(const struct settings *s, const char *text)
     return known;
 }
 
-/* Of the words of one: NAME, then pairs. */
-static const char *wrong_listener(const struct settings *s, const struct words *w)
+/* Of the words of one: NAME, then pairs. What is wrong, on the heap, or NULL. */
+static char *wrong_listener(const struct settings *s, const struct words *w)
 {
+    static const char later[] = "now or after the restart that is due";
     for (unsigned i = 1; i + 1 < w->n; i += 2) {
         if (strcasecmp(w->p[i], "port") == 0 && is_port_of_box(s, strtol(w->p[i + 1], NULL, 10)))
-            return "its port is another listener's, now or after the restart that is due";
+            return must_print("listener %s: port %s is taken, %s", w->p[0], w->p[i + 1], later);
         if (strcasecmp(w->p[i], "bind") == 0 && !is_address_of_box(s, w->p[i + 1]))
-            return "it is bound to none of link-address, now or after the restart that is due";
+            return must_print("listener %s: %s is none of link-address, %s", w->p[0], w->p[i + 1], later);
     }
     return NULL;
 }
@@ -170,13 +171,14 @@ static const char *wrong_listener(const struct settings *s, const struct words *
 char *commit_check_listeners(const struct settings *s)
 {
     const struct words *all = &s->value[directive_find("listener")];
-    const char *why = NULL;
-    for (unsigned i = 0; i < all->n && !why; i++) {
+    char *error = NULL;
+    for (unsigned i = 0; i < all->n && !error; i++) {
         struct words w = {0};
-        char *comment = NULL;
-        if (line_split(all->p[i], &w, UINT_MAX, &comment))
-            why = wrong_listener(s, &w);
+        char *comment = NULL, *why = line_split(all->p[i], &w, UINT_MAX, &comment) ? wrong_listener(s, &w) : NULL;
+        if (why)
+            error = commit_failed("listener", why);
+        free(why);
         words_free(&w);
     }
-    return why ? commit_failed("listener", why) : NULL;
+    return error;
 }
