@@ -13,9 +13,9 @@ import time
 import redis
 
 from aof_box import check, digest, log_folder, settled, streams, write
-from box import Box, Oracle, Tap, alive, in_the_middle_now_and_then, until
+from box import Oracle, Tap, alive, in_the_middle_now_and_then, until
 from load import fill
-from warm import TOOK, Writer, client
+from warm import TOOK, Writer, client, end_dataplane, with_box
 
 KILLS = int(os.environ.get("KILLS", 2))
 SEED = int(os.environ.get("SEED", 1))
@@ -110,22 +110,6 @@ class Long(Load):
     def check(cls, r):
         for i in range(3):
             assert r.scard(f"{{long}}{i}") in (0, cls.SIZE) and r.llen(f"{{long}}{i}l") in (0, cls.SIZE)
-
-
-def with_box(test, **directives):
-    box = Box(**directives)
-    try:
-        return test(box)
-    finally:
-        box.remove()
-
-
-def crash_by_itself(box):
-    """By a fault of its own; until the one that control starts serves."""
-    pid = box.dataplane_pid()
-    os.kill(pid, signal.SIGSEGV)
-    until(60, lambda: box.dataplane_pid() not in (0, pid), lambda: "another dataplane\n" + box.log()[-2000:])
-    box.wait("serving", 60)
 
 
 def crash(box, rng):
@@ -282,13 +266,13 @@ def own_fault(box):
     r.set("saved", 1)
     r.save()
     r.set("later", 1)
-    crash_by_itself(box)
+    end_dataplane(box, signal.SIGSEGV)
     assert r.get("later") == b"1" and box.log().count(TOOK) == 1
-    crash_by_itself(box)
+    end_dataplane(box, signal.SIGSEGV)
     assert r.mget("saved", "later") == [b"1", None], box.log()[-2000:]
     assert "crashed 2 times in a row" in box.log() and box.log().count(TOOK) == 1
     r.set("later", 2)
-    crash_by_itself(box)
+    end_dataplane(box, signal.SIGSEGV)
     assert r.get("later") == b"2"  # it counts anew
 
 
