@@ -35,7 +35,7 @@ static bool is_port(const char *s)
     return digits && digits < 6 && !s[digits] && *s != '0' && strtol(s, NULL, 10) <= 65535;
 }
 
-static bool is_address(const char *s, char canonical[INET6_ADDRSTRLEN])
+bool address_canonical(const char *s, char canonical[INET6_ADDRSTRLEN])
 {
     unsigned char bytes[16];
     int family = strchr(s, ':') ? AF_INET6 : AF_INET;
@@ -65,7 +65,7 @@ static const char *take(struct listener *l, const char *word, const char *value)
         return before ? "one port a listener" : is_port(value) ? NULL : "is no port (1 to 65535)";
     }
     if (strcasecmp(word, "bind") == 0) {
-        if (!is_address(value, address))
+        if (!address_canonical(value, address))
             return "is no address";
         words_add(&l->bind, must_copy(address));
         return l->bind.n > ADDRESSES_MAX ? "more than 8 addresses" : NULL;

@@ -3,7 +3,6 @@
 #include "control/conffile.h"
 #include "control/log.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -132,26 +131,17 @@ static bool is_port_of_box(const struct settings *s, long port)
            (view && port >= first && port < first + settings_number(s, "workers"));
 }
 
-/* In the one form that there is of it; false if it is none. */
-static bool read_address(const char *text, size_t len, char out[INET6_ADDRSTRLEN])
-{
-    unsigned char ip[sizeof(struct in6_addr)];
-    int family = memchr(text, ':', len) ? AF_INET6 : AF_INET;
-    char copy[INET6_ADDRSTRLEN];
-    if (len >= sizeof copy)
-        return false;
-    memcpy(copy, text, len);
-    copy[len] = 0;
-    return inet_pton(family, copy, ip) == 1 && inet_ntop(family, ip, out, INET6_ADDRSTRLEN);
-}
-
+/* text: as check_listener() leaves it, in the one form that there is of it. */
 static bool is_address_of_box(const struct settings *s, const char *text)
 {
     const struct words *own = &s->value[directive_find("link-address")];
-    char asked[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
-    bool known = !read_address(text, strlen(text), asked); /* the dataplane says what is wrong with it */
-    for (unsigned i = 0; i < own->n && !known; i++)
-        known = read_address(own->p[i], strcspn(own->p[i], "/"), other) && strcmp(asked, other) == 0;
+    char form[INET6_ADDRSTRLEN];
+    bool known = false;
+    for (unsigned i = 0; i < own->n && !known; i++) {
+        char *ip = must_copy_n(own->p[i], strcspn(own->p[i], "/"));
+        known = address_canonical(ip, form) && strcmp(text, form) == 0;
+        free(ip);
+    }
     return known;
 }
 
