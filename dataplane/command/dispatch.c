@@ -1,182 +1,22 @@
-/* dispatch.c: one command from its arguments to its reply, in the order of checks of Redis' processCommand:
+/* dispatch.c: one prepared command (prepare.c) to its reply, in the order of checks of Redis' processCommand:
  * existence, arity, authentication, memory, then the handler. https://redis.io/docs/reference/protocol-spec/
  */
-#include <ctype.h>
-#include <stdio.h>
 #include <x86intrin.h>
 
 #include "command/acl.h"
 #include "command/cluster.h"
-#include "command/connection.h"
 #include "command/effects.h"
 #include "command/latency.h"
 #include "command/audit.h"
 #include "command/monitor.h"
 #include "command/notify.h"
+#include "command/refuse.h"
 #include "command/slowlog.h"
 #include "command/table.h"
 #include "command/tracking.h"
 #include "command/transaction.h"
 #include "command/transaction_commands.h"
 #include "store/snapshot.h"
-
-enum {
-    MANY_KEYS = 64 /* keys looked at for a route; a command with more takes every shard */
-};
-
-/* -- prepare -- */
-
-static void route_one_key(struct request *rq, unsigned position)
-{
-    const struct keyspace *ks = rq->env->ks;
-    rq->key = keyspace_key(ks, rq->argv[position]);
-    rq->shard = keyspace_shard_of(ks, rq->key.name);
-    rq->route = ROUTE_SHARD;
-}
-
-static __attribute__((noinline)) void route_keys(struct request *rq)
-{
-    int position[MANY_KEYS];
-    bool alone = rq->env->ks->shards == 1 || in_cluster(rq); /* which are all of one slot, or it is refused */
-    int n = command_keys(rq->cmd, rq->argc, rq->argv, position, alone ? 1 : MANY_KEYS);
-    if (n <= 0)
-        return;
-    route_one_key(rq, (unsigned)position[0]);
-    if (alone)
-        return;
-    if (n > MANY_KEYS || (rq->cmd->reaches && rq->cmd->reaches(rq->argc, rq->argv)))
-        rq->route = ROUTE_ALL;
-    for (int i = 1; i < n && rq->route == ROUTE_SHARD; i++)
-        if (keyspace_shard_of(rq->env->ks, rq->argv[position[i]]) != rq->shard)
-            rq->route = ROUTE_ALL;
-}
-
-/* Field by field: as one value it would be put together elsewhere and copied. */
-static inline void begin_request(struct request *rq, struct command_env *env, struct client *client, int argc,
-                                 const struct slice *argv)
-{
-    memset(rq, 0, sizeof *rq);
-    rq->env = env;
-    rq->client = client;
-    rq->argc = argc;
-    rq->argv = argv;
-    rq->route = ROUTE_HERE;
-    rq->shard = env->self;
-}
-
-static __attribute__((noinline)) uint8_t prepare_any(struct request *rq, struct command_env *env,
-                                                     struct client *client, int argc,
-                                                     const struct slice *argv, const void **note)
-{
-    begin_request(rq, env, client, argc, argv);
-    const struct command_slot *slot = command_slot_find(argv[0]);
-    *note = slot;
-    if (!slot)
-        return TIME_OTHER;
-    unsigned key_kind = slot->key_kind;
-    rq->cmd = slot->cmd;
-    int arity = slot->arity;
-    if (slot->container && argc > 1) {
-        rq->cmd = command_sub_find(slot->cmd, argv[1]);
-        if (!rq->cmd)
-            return slot->family;
-        arity = rq->cmd->arity;
-        key_kind = rq->cmd->key_kind;
-    }
-    if (!command_arity_ok(arity, argc)) {
-        rq->bad_arity = true;
-        return slot->family;
-    }
-    if (key_kind == COMMAND_ONE_KEY || (key_kind == COMMAND_KEY_FIRST && env->ks->shards == 1))
-        route_one_key(rq, rq->cmd == slot->cmd ? slot->key_first : rq->cmd->key_first);
-    else if (key_kind != COMMAND_NO_KEY)
-        route_keys(rq);
-    if (env->workers > 1 && rq->cmd->flags & CMD_ROUTE_ALL &&
-        !(rq->cmd->flags & CMD_OF_NODE && in_cluster(rq)))
-        rq->route = ROUTE_ALL;
-    return slot->family;
-}
-
-uint8_t command_prepare(struct request *rq, struct command_env *env, struct client *client, int argc,
-                        const struct slice *argv)
-{
-    const void *note = NULL;
-    return prepare_any(rq, env, client, argc, argv, &note);
-}
-
-/* One more of the same, with a key, where there are several shards. */
-static __attribute__((noinline)) uint8_t prepare_noted_of_several(struct request *rq, struct command_env *env, struct client *client,
-                                                                  int argc, const struct slice *argv, const void **note)
-{
-    const struct command_slot *slot = *note;
-    const struct keyspace *ks = env->ks;
-    if (!slot || slot->container || slot->key_kind != COMMAND_ONE_KEY || !command_arity_ok(slot->arity, argc) ||
-        argv[slot->key_first].len > KEY_HASH_SHORT || slot->cmd->flags & CMD_ROUTE_ALL)
-        return prepare_any(rq, env, client, argc, argv, note);
-    const struct slice name = argv[slot->key_first];
-    begin_request(rq, env, client, argc, argv);
-    rq->cmd = slot->cmd;
-    rq->key = (struct key){name, key_hash_short(name, ks->seed)};
-    rq->route = ROUTE_SHARD;
-    rq->shard = keyspace_shard_of(ks, name);
-    return slot->family;
-}
-
-/* One more of the same, with a key, where there is one shard: without a call. */
-uint8_t command_prepare_noted(struct request *rq, struct command_env *env, struct client *client, int argc,
-                              const struct slice *argv, const void **note)
-{
-    const struct command_slot *slot = *note;
-    const struct keyspace *ks = env->ks;
-    if (!slot || slot->container || slot->key_kind > COMMAND_KEY_FIRST || ks->shards > 1 ||
-        argv[slot->key_first].len > KEY_HASH_SHORT || !command_arity_ok(slot->arity, argc))
-        return ks->shards > 1 ? prepare_noted_of_several(rq, env, client, argc, argv, note)
-                              : prepare_any(rq, env, client, argc, argv, note);
-    begin_request(rq, env, client, argc, argv);
-    rq->cmd = slot->cmd;
-    const struct slice *name = &argv[slot->key_first]; /* just written, in two words: so it is read */
-    rq->key.name.p = name->p;
-    rq->key.name.len = name->len;
-    rq->key.hash = key_hash_short(*name, ks->seed);
-    rq->route = ROUTE_SHARD;
-    rq->shard = 0;
-    return slot->family;
-}
-
-/* -- execute -- */
-
-/* Appends what of s fits as "%.*s" would print it: up to a zero byte. */
-static size_t append_text(char *text, size_t at, size_t room, struct slice s)
-{
-    size_t n = strnlen((const char *)s.p, s.len < room ? s.len : room);
-    memcpy(text + at, s.p, n);
-    return at + n;
-}
-
-static void reply_unknown(struct request *rq)
-{
-    char name[129], args[200];
-    size_t n = append_text(name, 0, 128, rq->argv[0]);
-    name[n] = 0;
-    const struct command_slot *slot = command_slot_find(rq->argv[0]);
-    if (slot) {
-        char sub[129];
-        sub[append_text(sub, 0, 128, rq->argv[1])] = 0;
-        for (size_t i = 0; i < n; i++)
-            name[i] = (char)toupper((unsigned char)name[i]);
-        reply_errorf(rq->out, "ERR unknown subcommand '%s'. Try %s HELP.", sub, name);
-        return;
-    }
-    size_t at = 0;
-    for (int i = 1; i < rq->argc && at < 128; i++) {
-        args[at] = '\'';
-        at = append_text(args, at + 1, 128 - at, rq->argv[i]);
-        memcpy(args + at, "' ", 2);
-        at += 2;
-    }
-    args[at] = 0;
-    reply_errorf(rq->out, "ERR unknown command '%s', with args beginning with: %s", name, args);
-}
 
 static inline enum store_result make_room(const struct request *rq)
 {
@@ -210,116 +50,26 @@ static inline bool no_room(const struct request *rq)
     return (latency_watched(rq->env) ? make_room_watched(rq) : make_room(rq)) != STORE_OK;
 }
 
-/* Is it an HTTP request that a browser was made to send here (cross-protocol scripting)? */
-static bool is_http(const struct request *rq)
-{
-    return slice_is(rq->argv[0], "post") || slice_is(rq->argv[0], "host:");
-}
-
-/* An error of a known command; EXEC's ends its transaction. */
-static void refuse(struct request *rq, const char *error)
-{
-    if (rq->cmd->run == exec_run) {
-        transaction_abort(rq, strncmp(error, "ERR ", 4) == 0 ? error + 4 : error);
-        if (rq->env->observers & OBSERVE_MONITOR) /* the MULTI before it has been shown */
-            monitor_note_always(rq);
-    } else
-        reply_error(rq->out, error);
-}
-
-/* A client that must show a password first, or whose user may not do everything. */
-static __attribute__((noinline)) bool is_denied(struct request *rq)
-{
-    char why[ACL_WHY];
-    if (rq->client->flags & CLIENT_INTERNAL || !acl_refuses(rq, why))
-        return false;
-    refuse(rq, why);
-    return true;
-}
-
-static void refuse_arity(struct request *rq)
-{
-    char text[128];
-    snprintf(text, sizeof text, "ERR wrong number of arguments for '%s' command", rq->cmd->full_name);
-    refuse(rq, text);
-}
-
-/* A RESP2 client that has subscriptions cannot tell replies from messages: only what ends them may run. */
-static bool in_vain(const struct request *rq)
-{
-    command_handler *run = rq->cmd->run;
-    return rq->client->proto == 2 && run != ping_run && run != reset_run && run != quit_run &&
-           !(rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_NOSCRIPT);
-}
-
-static void refuse_listener(struct request *rq)
-{
-    char text[192];
-    snprintf(
-        text, sizeof text,
-        "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-        "in this context",
-        rq->cmd->full_name);
-    refuse(rq, text);
-}
-
-/* In the cluster view: does it belong to another node, or to none? */
-static __attribute__((noinline)) bool refuse_stray(struct request *rq)
-{
-    char text[CLUSTER_ERROR];
-    if (!cluster_strays(rq, text))
-        return false;
-    reply_error(rq->out, text);
-    return true;
-}
-
-#define MISCONF                                                                                                        \
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that "  \
-    "may modify the data set are disabled, because this instance is configured to report errors during writes if RDB " \
-    "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "  \
-    "error."
-
-/* No command may write: the last snapshot has failed, or the log cannot be written. */
-static __attribute__((noinline)) void refuse_writes(struct request *rq)
-{
-    const struct box_ops *box = rq->env->box;
-    const char *why = box && box->fact ? box->fact(rq->env, "aof_write_error") : NULL;
-    char text[320];
-    if (why && *why) {
-        snprintf(text, sizeof text, "MISCONF Errors writing to the AOF file: %s", why);
-        refuse(rq, text);
-    } else {
-        refuse(rq, MISCONF);
-    }
-}
-
-/* stop-writes-on-bgsave-error. PING as well, so that whoever watches over the box sees it. */
-static bool is_refused(const struct request *rq)
-{
-    bool may_not = rq->cmd->flags & CMD_WRITE || rq->cmd->run == ping_run;
-    return rq->env->observers & OBSERVE_REFUSAL && may_not && !(rq->client->flags & CLIENT_INTERNAL);
-}
-
 /* Writes the error of a request that must not run; false if it may. What MULTI queues may be for a shard of
  * another worker: transaction_takes() asks this one for room, EXEC all. */
 static inline __attribute__((always_inline)) bool rejected(struct request *rq, bool in_multi, bool listens,
                                                            bool clustered)
 {
-    if (!rq->cmd && is_http(rq))
+    if (!rq->cmd && request_is_http(rq))
         rq->client->flags |= CLIENT_CLOSE_AFTER_REPLY;
     else if (!rq->cmd)
-        reply_unknown(rq);
+        refuse_unknown(rq);
     else if (rq->bad_arity)
         refuse_arity(rq);
-    else if (!(rq->cmd->flags & CMD_NO_AUTH) && !(rq->client->flags & CLIENT_UNLIMITED) && is_denied(rq))
+    else if (!(rq->cmd->flags & CMD_NO_AUTH) && !(rq->client->flags & CLIENT_UNLIMITED) && refuse_denied(rq))
         ;
     else if (clustered && refuse_stray(rq))
         ; /* it has been told */
     else if (!in_multi && rq->cmd->flags & CMD_DENYOOM && no_room(rq))
         reply_oom(rq->out);
-    else if (listens && in_vain(rq))
+    else if (listens && request_is_vain(rq))
         refuse_listener(rq);
-    else if (rq->env->observers & OBSERVE_REFUSAL && is_refused(rq))
+    else if (rq->env->observers & OBSERVE_REFUSAL && request_may_not_write(rq))
         refuse_writes(rq);
     else
         return false;
@@ -393,14 +143,6 @@ static enum command_result run_told(struct request *rq)
     return t && *t->due && result == CMD_DONE ? CMD_COUNTED : result;
 }
 
-/* What may not run while a snapshot is loaded. */
-static const char *is_loading(const struct request *rq)
-{
-    bool refused = rq->env->observers & OBSERVE_LOADING && rq->cmd && !(rq->cmd->flags & CMD_LOADING) &&
-                   !(rq->client->flags & CLIENT_INTERNAL);
-    return refused ? "LOADING Redis is loading the dataset in memory" : NULL;
-}
-
 /* The end of a handler that stands for `weight` calls and took so many cycles. */
 static inline enum command_result ran(struct request *rq, enum command_result result, uint64_t cycles,
                                       uint64_t weight)
@@ -424,10 +166,10 @@ static __attribute__((noinline)) void audit_if_done(const struct request *rq, en
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
-    const char *why = is_loading(rq);
-    if (why || is_refused(rq)) {
+    const char *why = why_loading(rq);
+    if (why || request_may_not_write(rq)) {
         if (why)
-            refuse(rq, why);
+            request_refuse(rq, why);
         else
             refuse_writes(rq);
         env->stats[rq->cmd->id].rejected++;
@@ -521,13 +263,6 @@ static inline void begin(struct request *rq)
     rq->client->last_command = rq->cmd ? rq->cmd : rq->client->last_command;
 }
 
-/* Redis counts monitors among the replicas. */
-static const char *keeps_out(const struct request *rq)
-{
-    bool keys = rq->cmd && rq->cmd->flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE);
-    return keys ? "ERR Replica can't interact with the keyspace" : NULL;
-}
-
 /* Of a client that wants no reply, has MULTI open, has subscribed to something, said what to cache, monitors,
  * is in the cluster view or has to show a password; or the command is refused, or all are. */
 static __attribute__((noinline)) enum command_result
@@ -540,11 +275,11 @@ execute_otherwise(struct request *rq, struct resp_writer *out, const char *busy)
     bool refused = rejected(rq, in_multi, rq->client->flags & CLIENT_PUBSUB,
                             in_cluster(rq)); /* EXEC's ends the transaction */
     if (!busy && rq->client->flags & CLIENT_MONITOR)
-        busy = keeps_out(rq);
+        busy = why_monitor(rq);
     if (!busy)
-        busy = is_loading(rq);
+        busy = why_loading(rq);
     if (busy && !refused) {
-        refuse(rq, busy);
+        request_refuse(rq, busy);
         rq->env->stats[rq->cmd->id].rejected++;
         refused = true;
     }

@@ -2,6 +2,10 @@
 #pragma once
 #include "command/command.h"
 
+enum {
+    MANY_KEYS = 64 /* keys looked at for a route or for room; a command with more takes every shard */
+};
+
 struct command_slot {    /* one name of the open-addressed table; two a cache line */
     uint64_t head, tail; /* case-folded first and last eight bytes of the name */
     const struct command *cmd;
