@@ -4,7 +4,7 @@
 set -u
 CHOSEN=${1:-.}
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slusnap} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9143}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slusnap} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29143}
 . board/dev/lib.sh
 N=$SLUICE_INSTANCE-host LINK=sn0 BOX=10.143.0.2 HERE=10.143.0.1
 . tests/durability/box.sh

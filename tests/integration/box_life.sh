@@ -3,7 +3,7 @@
 # Prints TAP. Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slutest SLUICE_LINK_NAME=slut0 SLUICE_HOST_IP=127.0.76.1 SLUICE_BOX_IP=127.0.76.2 SLUICE_STATS_PORT=9176
+export SLUICE_INSTANCE=slutest SLUICE_LINK_NAME=slut0 SLUICE_HOST_IP=127.0.76.1 SLUICE_BOX_IP=127.0.76.2 SLUICE_STATS_PORT=29176
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -89,7 +89,7 @@ check "it serves again" expect PONG cli ping
 check "restart dataplane by the CLI" cli_restart
 check "a second box with the same name is refused by its lock" fails_with 1 "" \
     "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" --state-dir "$RUN/state" \
-    --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 9177
+    --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 29177
 check "the first one still serves" expect PONG cli ping
 check "a link name in use is a clear error" fails_with 1 "exists already" env SLUICE_INSTANCE=slutest2 board/dev/up --config "$CONF"
 check "and it leaves nothing behind" test ! -e /run/slutest2

@@ -2,7 +2,7 @@
 # sluice capture on a running box: under load, with filters, ended in every way. Prints TAP. Runs a box of its own.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slucapt SLUICE_LINK_NAME=slucap1 SLUICE_HOST_IP=127.0.84.1 SLUICE_BOX_IP=127.0.84.2 SLUICE_STATS_PORT=9184
+export SLUICE_INSTANCE=slucapt SLUICE_LINK_NAME=slucap1 SLUICE_HOST_IP=127.0.84.1 SLUICE_BOX_IP=127.0.84.2 SLUICE_STATS_PORT=29184
 . board/dev/lib.sh
 . tests/tap.sh
 TMP=$(mktemp -d)

@@ -3,7 +3,7 @@
 # A network namespace with a TAP link in it; its host has no address but a link-local one of IPv6 when the box starts. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slufil SLUICE_STATS_PORT=9192
+export SLUICE_INSTANCE=slufil SLUICE_STATS_PORT=29192
 . board/dev/lib.sh
 . tests/tap.sh
 N=$INSTANCE-host LINK=fl0 BOX=10.92.0.2 BOX6=fd92::2 CONF=$(mktemp)

@@ -3,7 +3,7 @@
 # process (the load generator, which checks every byte); and a start that waits for a peer. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slulinks SLUICE_LINK_NAME=slul0 SLUICE_HOST_IP=127.0.73.1 SLUICE_BOX_IP=127.0.73.2 SLUICE_STATS_PORT=9173
+export SLUICE_INSTANCE=slulinks SLUICE_LINK_NAME=slul0 SLUICE_HOST_IP=127.0.73.1 SLUICE_BOX_IP=127.0.73.2 SLUICE_STATS_PORT=29173
 . board/dev/lib.sh
 . tests/tap.sh
 NETNS=$INSTANCE-peer

@@ -3,7 +3,7 @@
 # Three network namespaces: box -- router -- client, joined by veth pairs. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slunet SLUICE_STATS_PORT=9171
+export SLUICE_INSTANCE=slunet SLUICE_STATS_PORT=29171
 . board/dev/lib.sh
 . tests/tap.sh
 B=$INSTANCE-box R=$INSTANCE-router C=$INSTANCE-client

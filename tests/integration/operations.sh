@@ -3,7 +3,7 @@
 # Debian's redis exporter; the support bundle; the factory reset. Prints TAP. Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=sluops SLUICE_LINK_NAME=slop0 SLUICE_HOST_IP=127.0.156.1 SLUICE_BOX_IP=127.0.156.2 SLUICE_STATS_PORT=9356
+export SLUICE_INSTANCE=sluops SLUICE_LINK_NAME=slop0 SLUICE_HOST_IP=127.0.156.1 SLUICE_BOX_IP=127.0.156.2 SLUICE_STATS_PORT=29356
 . board/dev/lib.sh
 . tests/tap.sh
 WORK=$(mktemp -d)

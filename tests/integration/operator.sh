@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other, with two workers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slsh0 SLUICE_HOST_IP=127.0.78.1 SLUICE_BOX_IP=127.0.78.2 SLUICE_STATS_PORT=9178
+export SLUICE_INSTANCE=slushow SLUICE_LINK_NAME=slsh0 SLUICE_HOST_IP=127.0.78.1 SLUICE_BOX_IP=127.0.78.2 SLUICE_STATS_PORT=29178
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)

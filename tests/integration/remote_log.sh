@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slurlog SLUICE_LINK_NAME=slrl0 SLUICE_HOST_IP=127.0.157.1 SLUICE_BOX_IP=127.0.157.2 SLUICE_STATS_PORT=9357
+export SLUICE_INSTANCE=slurlog SLUICE_LINK_NAME=slrl0 SLUICE_HOST_IP=127.0.157.1 SLUICE_BOX_IP=127.0.157.2 SLUICE_STATS_PORT=29357
 . board/dev/lib.sh
 . tests/tap.sh
 command -v rsyslogd >/dev/null || { skip "log-remote" "rsyslogd is not installed"; plan; exit 0; }

@@ -3,7 +3,7 @@
 # kernel says of them is looked at. Then a box whose control is no root either: everything that an operator does still works. Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluconf} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slucf0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9155}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluconf} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slucf0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29155}
 export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.155.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.155.2}
 . board/dev/lib.sh
 . tests/tap.sh

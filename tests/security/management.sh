@@ -3,7 +3,7 @@
 # audit log of what was done. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumgm} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slug0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9172}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumgm} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slug0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29172}
 export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.72.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.72.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
 . board/dev/lib.sh
 . tests/tap.sh

@@ -3,7 +3,7 @@
 # redis-cli, redis-benchmark, sslscan; certificates changed under load; who comes to the wrong port; one worker and two. Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slutls SLUICE_LINK_NAME=slutls0 SLUICE_HOST_IP=127.0.141.1 SLUICE_BOX_IP=127.0.141.2 SLUICE_STATS_PORT=9141
+export SLUICE_INSTANCE=slutls SLUICE_LINK_NAME=slutls0 SLUICE_HOST_IP=127.0.141.1 SLUICE_BOX_IP=127.0.141.2 SLUICE_STATS_PORT=29141
 . board/dev/lib.sh
 . tests/tap.sh
 DIR=$(mktemp -d)

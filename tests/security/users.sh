@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other, with two workers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=sluusers SLUICE_LINK_NAME=slus0 SLUICE_HOST_IP=127.0.87.1 SLUICE_BOX_IP=127.0.87.2 SLUICE_STATS_PORT=9187
+export SLUICE_INSTANCE=sluusers SLUICE_LINK_NAME=sluu0 SLUICE_HOST_IP=127.0.87.1 SLUICE_BOX_IP=127.0.87.2 SLUICE_STATS_PORT=29187
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
