@@ -21,7 +21,7 @@ part() { # NAME ARGUMENT... -- DIRECTIVE...
     shift
     [[ $name =~ $CHOSEN ]] || return 0
     stop
-    if start "$@" >&2 && in_ns timeout $((300 + 20 * ${KILLS:-0})) /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
+    if start "$@" >&2 && in_ns timeout $((900 + 20 * ${KILLS:-0})) /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
         total=$((total + 1)) && echo "ok $total - $name"
     else
         total=$((total + 1)) bad=1 && echo "not ok $total - $name"
