@@ -59,19 +59,21 @@ static bool add_lcores(struct arguments *a, const struct board_plan *plan, unsig
     return add(a, "--lcores=%s", text);
 }
 
-/* Free hugepage memory of the default size, in MB. */
+/* Free hugepage memory of the default size, in MB: the kernel counts pages that others have mapped and not touched yet as
+ * free, and as reserved. */
 static unsigned long huge_free_mb(void)
 {
-    unsigned long pages = 0, size_kb = 0;
+    unsigned long pages = 0, reserved = 0, size_kb = 0;
     char line[128];
     FILE *f = fopen("/proc/meminfo", "re");
     while (f && fgets(line, sizeof line, f)) {
         sscanf(line, "HugePages_Free: %lu", &pages);
+        sscanf(line, "HugePages_Rsvd: %lu", &reserved);
         sscanf(line, "Hugepagesize: %lu", &size_kb);
     }
     if (f)
         fclose(f);
-    return pages * size_kb / 1024;
+    return reserved < pages ? (pages - reserved) * size_kb / 1024 : 0;
 }
 
 _Static_assert(sizeof(struct rte_mbuf) == 128 && RTE_PKTMBUF_HEADROOM == 128 && RTE_CACHE_LINE_SIZE == 64,

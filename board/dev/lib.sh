@@ -51,10 +51,23 @@ undo() { { printf '%s\n' "$*"; cat "$UNDO" 2>/dev/null; } >"$UNDO.new" && mv "$U
 
 sluice() { "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" "$@"; }
 
-# The pid in FILE if it is alive and still runs PROGRAM.
+# The pid in FILE if it is alive and still runs PROGRAM. One that has ended and that nobody has waited for yet is not alive.
 alive() {
-    local pid
-    pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${2:0:15}" ] && printf %s "$pid"
+    local pid about
+    pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && about=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1
+    case $about in "$pid (${2:0:15}) "[ZX]*) return 1 ;; "$pid (${2:0:15}) "*) printf %s "$pid" ;; *) return 1 ;; esac
+}
+
+# add_hugepages N: so many more (fewer: N below zero) than there are; prints how many more it became. Boxes come and go side by side: none
+# writes a number that another one has changed meanwhile.
+add_hugepages() {
+    local file=/proc/sys/vm/nr_hugepages before
+    (
+        flock -w 30 9
+        before=$(cat $file) || exit 1
+        echo $((before + $1)) >$file || exit 1
+        echo $(($(cat $file) - before))
+    ) 9>/run/sluice-hugepages.lock 2>/dev/null
 }
 
 # wait_until SECONDS WHAT COMMAND...: polls a condition, never longer than SECONDS.

@@ -93,7 +93,7 @@ class Run:
 
     def blocking(self):
         r = self.random
-        timeout = r.choice([b'0', b'0', b'0', b'100', b'0.02'])
+        timeout = r.choice([b'0', b'0', b'0', b'10000', b'0.02'])
         kind = r.random()
         ends = [r.choice([b'LEFT', b'RIGHT']) for _ in range(2)]
         keys = self.keys(3)

@@ -61,7 +61,7 @@ def parts(data):
     return found
 
 
-def pipeline(sides, requests, marker, stalled=None, patience=20):
+def pipeline(sides, requests, marker, stalled=None, patience=60):
     """Sends each connection the same bytes, whose last reply is the marker, and returns what each has replied. When nothing
     comes for some time stalled() gets the connections that have not replied to everything."""
     waiting = {side.socket: [side, requests, side.buffer[side.at:]] for side in sides}
@@ -148,7 +148,7 @@ class Reader:
         raise Broken('not RESP: %r' % line[:80])
 
 class Connection(Reader):
-    def __init__(self, address, timeout=20):
+    def __init__(self, address, timeout=60):
         host, _, port = address.rpartition(':')
         self.socket = socket.create_connection((host, int(port)), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

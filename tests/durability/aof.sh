@@ -11,4 +11,4 @@ trap 'ip netns del $NS 2>/dev/null' EXIT
 ip netns del $NS 2>/dev/null
 ip netns add $NS && ip netns exec $NS sh -c 'ip link set lo up; ip tuntap add dev sludur0 mode tap multi_queue && ip link set sludur0 up
     ip addr add 10.44.0.1/24 dev sludur0' || exit 1
-ip netns exec $NS timeout ${SECONDS_MOST:-900} /usr/bin/python3 tests/durability/aof.py "$@"
+ip netns exec $NS timeout ${SECONDS_MOST:-2700} /usr/bin/python3 tests/durability/aof.py "$@"

@@ -43,7 +43,7 @@ def write(r, rng, n):
 
     changes = [
         lambda: run("SET", key("s"), word()),
-        lambda: run("SET", key("s"), word(), "PX", rng.randrange(100000, 200000), rng.choice(["NX", "XX", "GET"])),
+        lambda: run("SET", key("s"), word(), "PX", rng.randrange(1000000, 2000000), rng.choice(["NX", "XX", "GET"])),
         lambda: run("SET", key("s"), word(), "KEEPTTL"),
         lambda: run("SETEX", key("s"), 5000, word()),
         lambda: run("PSETEX", key("s"), 5000000, word()),

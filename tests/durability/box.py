@@ -68,8 +68,14 @@ class Box:
         return self.status().get("dataplane", {}).get("state", "")
 
     def wait(self, state, seconds=60):
-        until(seconds, lambda: self.state() in (state, "load-failed"), lambda: f"state {state}, is {self.state()}\n{self.log()[-3000:]}")
-        until(1, lambda: self.state() == state, lambda: f"state {state}, is {self.state()}\n{self.log()[-3000:]}")
+        seen = ""
+
+        def comes():  # asked once a look: it may be another one a moment later
+            nonlocal seen
+            seen = self.state()
+            return seen in (state, "load-failed")
+        until(seconds, comes, lambda: f"state {state}, is {seen}\n{self.log()[-3000:]}")
+        assert seen == state, f"state {state}, is {seen}\n{self.log()[-3000:]}"
 
     def log(self):
         path = self.folder / "log"

@@ -214,8 +214,8 @@ def scheduled(box):
     box.directives["snapshot-schedule"] = "daily 03:00"
     box.start()
     box.client().set("a", 1)
-    until(20, lambda: len(files(box)) == 2, box.log)
-    until(20, lambda: save_is_over(box.client()), box.log)
+    until(60, lambda: len(files(box)) == 2, box.log)
+    until(60, lambda: save_is_over(box.client()), box.log)
     time.sleep(2.5)  # two looks at the schedule
     assert len(files(box)) == 2, files(box)
 
@@ -246,7 +246,7 @@ def recipes(box):
     last = r.lastsave()
     until(5, lambda: time.time() >= int(last.timestamp()) + 1, lambda: "a second to pass")
     assert r.execute_command("BGSAVE") is True
-    until(20, lambda: r.lastsave() > last, box.log)
+    until(60, lambda: r.lastsave() > last, box.log)
     backup = box.folder / time.strftime("dump_%Y%m%d_%H%M%S.rdb")
     backup.write_bytes(box.dump.read_bytes())
     r.flushall()
@@ -280,7 +280,7 @@ def stopped(box):
     last = []
     writer = threading.Thread(target=lambda: last.append(counters(box, lambda n: True)), daemon=True)
     writer.start()
-    until(20, lambda: int(r.get("counter") or 0) > 100, box.log)
+    until(60, lambda: int(r.get("counter") or 0) > 100, box.log)
     begin = time.monotonic()
     assert box.sluice("stop")[0] == 0
     box.control.terminate()
@@ -297,7 +297,7 @@ def stop_goes_on(box):
     """A full or missing disk, or a dataplane that hangs, does not keep a stop."""
     box.client().set("a", 1)
     os.rename(box.data, str(box.data) + "-away")
-    assert box.sluice("stop")[0] == 0 and box.control.wait(30) == 0
+    assert box.sluice("stop")[0] == 0 and box.control.wait(60) == 0
     assert "The box is stopped without a snapshot of its keys" in box.log() and not box.dataplane_pid(), box.log()[-2000:]
     os.rename(str(box.data) + "-away", box.data)
     box.start()

@@ -247,12 +247,14 @@ def policies():
         r.execute_command("restore", "k", 0, r.dump("x") or b"", "replace") if r.exists("x") else r.set("k", "v")
         for _ in range(50):
             r.get("k")
+        began = time.monotonic()
         saved(r)
         with Oracle(file_of(r), "--maxmemory-policy", policy) as o:
             if policy.endswith("lfu"):
                 assert abs(o.object("freq", "k") - r.object("freq", "k")) <= 1
             else:
-                assert abs(o.object("idletime", "k") - r.object("idletime", "k")) <= 2
+                there, here, passed = o.object("idletime", "k"), r.object("idletime", "k"), time.monotonic() - began
+                assert -2 <= here - there <= 2 + passed, (here, there, passed)  # nobody counts while redis-server starts
     r.config_set("maxmemory-policy", "noeviction")
 
 
@@ -315,7 +317,7 @@ def full():
         except redis.ResponseError as e:
             assert str(e).startswith("MISCONF"), e
             return False
-    until(refused, 5)
+    until(refused, 30)
     assert r.get("small") == b"1"
     with r.pipeline() as p:
         p.set("x", 1)
@@ -325,11 +327,11 @@ def full():
         except (redis.ResponseError, redis.exceptions.ExecAbortError) as e:
             assert "MISCONF" in str(e) or "EXECABORT" in str(e), e
     r.config_set("stop-writes-on-bgsave-error", "no")
-    until(flushed, 5)  # another worker than that of a key may hear of it a moment later
+    until(flushed, 30)  # another worker than that of a key may hear of it a moment later
     r.config_set("stop-writes-on-bgsave-error", "yes")
-    until(refused, 5)
+    until(refused, 30)
     saved(r)
-    until(lambda: not refused(), 5)
+    until(lambda: not refused(), 30)
     check(file_of(r))
 
 
@@ -344,6 +346,12 @@ def is_gone(process):
         return True
 
 
+def identity(path):
+    """Of a file; the number alone may be given again when its file has gone."""
+    about = os.stat(path)
+    return about.st_ino, about.st_mtime_ns
+
+
 def killed():
     r = box()
     r.config_set("rdbcompression", "no")
@@ -351,7 +359,7 @@ def killed():
     saved(r)
     for i in range(int(os.environ.get("KILLS", 6))):
         r.set("generation", i)
-        before = os.stat(file_of(r)).st_ino
+        before = identity(file_of(r))
         path = file_of(r)
         r.bgsave()
         time.sleep(0.01 * (i % 20))
@@ -379,7 +387,7 @@ def killed():
             r.execute_command("debug", "populate", 200000, "key", 100)
         until(lambda: can_save(r), 60)
         check(path)
-        assert os.stat(path).st_ino != before
+        assert identity(path) != before
 
 
 def can_save(r):
@@ -411,7 +419,7 @@ def shutdown():
 
     def gone():
         try:
-            box(socket_connect_timeout=1).ping()
+            box(socket_connect_timeout=10).ping()
             return False
         except redis.RedisError:
             return True

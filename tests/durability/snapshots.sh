@@ -4,7 +4,7 @@
 set -u
 CHOSEN=${1:-.}
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slusnap} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9143}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slusnap} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29143}
 . board/dev/lib.sh
 N=$SLUICE_INSTANCE-host LINK=sn0 BOX=10.143.0.2 HERE=10.143.0.1
 . tests/durability/box.sh
@@ -21,7 +21,7 @@ part() { # NAME ARGUMENT... -- DIRECTIVE...
     shift
     [[ $name =~ $CHOSEN ]] || return 0
     stop
-    if start "$@" >&2 && in_ns timeout $((300 + 20 * ${KILLS:-0})) /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
+    if start "$@" >&2 && in_ns timeout $((900 + 20 * ${KILLS:-0})) /usr/bin/python3 tests/durability/snapshots.py "${args[@]}" >"$OUT_FILE" 2>&1; then
         total=$((total + 1)) && echo "ok $total - $name"
     else
         total=$((total + 1)) bad=1 && echo "not ok $total - $name"

@@ -3,7 +3,7 @@
 # Prints TAP. Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slutest SLUICE_LINK_NAME=slut0 SLUICE_HOST_IP=127.0.76.1 SLUICE_BOX_IP=127.0.76.2 SLUICE_STATS_PORT=9176
+export SLUICE_INSTANCE=slutest SLUICE_LINK_NAME=slut0 SLUICE_HOST_IP=127.0.76.1 SLUICE_BOX_IP=127.0.76.2 SLUICE_STATS_PORT=29176
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -11,7 +11,7 @@ sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf >"$CONF"
 trap 'board/dev/down >/dev/null 2>&1; rm -f "$CONF"' EXIT
 
 up() { timeout 120 board/dev/up --config "$CONF" "$@"; }
-cli() { timeout 10 redis-cli -h "$BOX_IP" "$@"; }
+cli() { timeout 30 redis-cli -h "$BOX_IP" "$@"; }
 expect() { # WANTED COMMAND...
     local want=$1 got
     shift
@@ -26,7 +26,7 @@ answers() { [ "$(cli ping 2>/dev/null)" = PONG ]; }
 undisturbed() { # COMMAND...
     local log
     log=$(mktemp)
-    timeout 120 redis-benchmark -h "$BOX_IP" -t set,get -c 10 -n 60000 -q --csv >"$log" 2>&1 &
+    timeout 300 redis-benchmark -h "$BOX_IP" -t set,get -c 10 -n 60000 -q --csv >"$log" 2>&1 &
     local load=$!
     "$@" || { kill $load; rm -f "$log"; return 1; }
     wait $load || { cat "$log"; rm -f "$log"; return 1; }
@@ -41,13 +41,13 @@ kill_dataplane() {
     local old
     old=$(dataplane_pid) || return 1
     kill -9 "$old"
-    wait_until 30 "control to restart the dataplane" restarted "$old"
+    wait_until 60 "control to restart the dataplane" restarted "$old"
 }
 cli_restart() {
     local old
     old=$(dataplane_pid)
     sluice restart dataplane || return 1
-    wait_until 30 "the restarted dataplane" restarted "$old"
+    wait_until 60 "the restarted dataplane" restarted "$old"
 }
 nothing_left() {
     local left=0
@@ -89,14 +89,14 @@ check "it serves again" expect PONG cli ping
 check "restart dataplane by the CLI" cli_restart
 check "a second box with the same name is refused by its lock" fails_with 1 "" \
     "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" --state-dir "$RUN/state" \
-    --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 9177
+    --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 29177
 check "the first one still serves" expect PONG cli ping
 check "a link name in use is a clear error" fails_with 1 "exists already" env SLUICE_INSTANCE=slutest2 board/dev/up --config "$CONF"
 check "and it leaves nothing behind" test ! -e /run/slutest2
 check "a broken configuration is refused with file and line" fails_with 1 ":1:" \
     sh -c "echo 'maxmemroy 1gb' >$CONF.bad; $BUILD/control/sluice-control --check $CONF.bad; s=\$?; rm $CONF.bad; exit \$s"
 check "SIGTERM of the dataplane is clean and repaired" sh -c "kill \$(cat $RUN/state/dataplane.pid)"
-check "wait for it" wait_until 30 "service" answers
+check "wait for it" wait_until 60 "service" answers
 check "down" board/dev/down
 check "nothing is left" nothing_left
 check "down again is harmless" board/dev/down
@@ -114,7 +114,7 @@ check "keys of all shards are reached from every connection" sh -c "
     [ \$(redis-cli -h $BOX_IP dbsize) = 200 ]"
 check "MSET and MGET over shards" sh -c "
     [ \"\$(redis-cli -h $BOX_IP mset a 1 b 2 c 3 d 4)\" = OK ] && [ \"\$(redis-cli -h $BOX_IP mget a b c d | tr -d '\n')\" = 1234 ]"
-check "redis-benchmark on two workers" sh -c "timeout 60 redis-benchmark -h $BOX_IP -t set,get,incr,mset -n 20000 -c 20 -P 8 -q"
+check "redis-benchmark on two workers" sh -c "timeout 120 redis-benchmark -h $BOX_IP -t set,get,incr,mset -n 20000 -c 20 -P 8 -q"
 check "MIGRATE to redis-server and back on two workers" timeout 300 /usr/bin/python3 tests/integration/migrate.py --host "$BOX_IP"
 check "down after two workers" board/dev/down
 check "nothing is left after two workers" nothing_left

@@ -3,7 +3,7 @@
 # load without a dropped connection, control killed while it rotates, client certificates as users. Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slucert SLUICE_LINK_NAME=slce0 SLUICE_HOST_IP=127.0.142.1 SLUICE_BOX_IP=127.0.142.2 SLUICE_STATS_PORT=9142
+export SLUICE_INSTANCE=slucert SLUICE_LINK_NAME=slce0 SLUICE_HOST_IP=127.0.142.1 SLUICE_BOX_IP=127.0.142.2 SLUICE_STATS_PORT=29142
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)

@@ -2,7 +2,7 @@
 # The cluster view with 1, 2 and 4 workers on a TAP link, and with 2 on af_packet: unchanged clients of Redis Clusters. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=sluclu SLUICE_LINK_NAME=slucl0 SLUICE_HOST_IP=127.0.132.11 SLUICE_BOX_IP=127.0.132.12 SLUICE_STATS_PORT=9232
+export SLUICE_INSTANCE=sluclu SLUICE_LINK_NAME=slucl0 SLUICE_HOST_IP=127.0.132.11 SLUICE_BOX_IP=127.0.132.12 SLUICE_STATS_PORT=29232
 . board/dev/lib.sh
 CONF=$(mktemp) OUT=$(mktemp) NUMBER=0 FAILED=0
 { sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf; echo "cluster-view workers"; } >"$CONF"

@@ -3,11 +3,11 @@
 # A network namespace with a TAP link in it; its host has no address but a link-local one of IPv6 when the box starts. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slufil SLUICE_STATS_PORT=9192
+export SLUICE_INSTANCE=slufil SLUICE_STATS_PORT=29192
 . board/dev/lib.sh
 . tests/tap.sh
 N=$INSTANCE-host LINK=fl0 BOX=10.92.0.2 BOX6=fd92::2 CONF=$(mktemp)
-A=10.92.0.10 B=10.92.0.11 C=10.92.0.20 A6=fd92::10 C6=fd92::20
+A=10.92.0.10 B=10.92.0.11 C=10.92.0.20 D=10.92.0.30 E=10.92.0.31 F=10.92.0.32 G=10.92.0.33 A6=fd92::10 C6=fd92::20
 in_ns() { ip netns exec $N "$@"; }
 cat board/dev/sluice.conf >"$CONF"
 
@@ -37,7 +37,7 @@ namespace() { # a TAP for the box, and a link to nowhere that has its link-local
 only_link_local() { ! in_ns ip -o addr show scope global | grep -q . && in_ns ip -o -6 addr show scope link | grep -q fe80; }
 addresses() {
     local a
-    for a in 10.92.0.1/24 $A/24 $B/24 $C/24; do in_ns ip addr add $a dev $LINK || return 1; done
+    for a in 10.92.0.1/24 $A/24 $B/24 $C/24 $D/24 $E/24 $F/24 $G/24; do in_ns ip addr add $a dev $LINK || return 1; done
     for a in fd92::1 $A6 $C6; do in_ns ip addr add $a/64 dev $LINK nodad || return 1; done
 }
 
@@ -47,9 +47,15 @@ says() { # WANTED COMMAND...
     got=$("$@" 2>&1)
     [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
 }
-knock() { in_ns /usr/bin/python3 tests/integration/knock.py "$@"; }
+knock() { # for a second where nothing is to come, as long as it takes where something is
+    local silence=20
+    [ "${want-}" != silence ] && [ "${want-}" != alive ] || silence=1
+    in_ns env SILENCE=$silence /usr/bin/python3 tests/integration/knock.py "$@"
+}
 ping_of() { # SOURCE HOST: what comes back to one echo request
-    case $(in_ns ping -n -c 1 -W 1 -I "$1" "$2" 2>&1) in
+    local wait=20
+    [ "${want-}" != silence ] || wait=1
+    case $(in_ns ping -n -c 1 -W $wait -I "$1" "$2" 2>&1) in
     *'bytes from'*) echo reply ;;
     *'iltered'* | *'rohibited'*) echo prohibited ;;
     *) echo silence ;;
@@ -69,7 +75,7 @@ between() { # LOW HIGH COMMAND...
     [ "$got" -ge "$low" ] && [ "$got" -le "$high" ] || { echo "wanted $low to $high, got $got"; return 1; }
 }
 others_are_served() { # while connections of A are more than its rate
-    knock burst $BOX $A 100 1 >/dev/null &
+    knock burst $BOX $A 100 2 >/dev/null &
     local pid=$! i
     for i in 1 2 3; do says PONG knock tcp $BOX $C || { wait $pid; return 1; }; done
     wait $pid
@@ -85,7 +91,7 @@ for workers in 1 2; do
     if [ $workers = 2 ]; then
         stop
         check "$n: up" start --workers 2 || { plan; exit 1; }
-        # The first SYN after "serving" has been seen to be lost with two workers (2026-11-22, cause not found).
+        # The first SYN after "serving" has been seen to be lost with two workers (2026-11-22, cause not found): the kernel says it again.
         wait_until 10 "the data port to answer" says PONG knock tcp $BOX $A >/dev/null
     fi
     for source in $A $B $C; do check "$n: no rule: $source is served" says PONG knock tcp $BOX $source; done
@@ -103,19 +109,19 @@ for workers in 1 2; do
     check "$n: nor UDP: prohibited" says prohibited knock udp $BOX6 $A6
     check "$n: UDP of others is refused as ever" says refused knock udp $BOX $A
     check "$n: show filters: the rules in order" says "[[1,\"deny tcp from $A/32\"],[2,\"reject tcp from $B/32 port 6000-6999\"],[3,\"reject from $A6/128\"],[4,\"deny tcp from 10.92.9.0/24\"],[\"default\",\"permit\"]]" rules
-    for r in 1 2; do check "$n: show filters: rule $r has decided" hit $r 1; done
-    check "$n: show filters: rule 3 thrice" hit 3 3
+    for r in 1 2; do check "$n: show filters: rule $r has decided" wait_until 10 "it" hit $r 1; done
+    check "$n: show filters: rule 3 thrice" wait_until 10 "it" hit 3 3
     check "$n: show filters: rule 4 never" says 0 hits 4
     check "$n: show filters: a table" contains "deny tcp from $A/32" sluice show filters
-    check "$n: counters" counted filter_denied 1
-    check "$n: counters" counted filter_rejected 3
+    check "$n: counters" wait_until 10 "the count" counted filter_denied 1
+    check "$n: counters" wait_until 10 "the count" counted filter_rejected 3
     check "$n: config get" contains "filter deny tcp from $A" sluice config get filter
 
     check "$n: a change leaves others' connections alone" says alive knock ended $BOX $C "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" \
         config set filter "deny from $A"
     check "$n: a change ends connections that it denies" says ended knock ended $BOX $C "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" \
         config set filter "deny from $C"
-    check "$n: and counts them" wait_until 5 "filter_ended" counted filter_ended 1
+    check "$n: and counts them" wait_until 30 "filter_ended" counted filter_ended 1
     check "$n: deny everything: no echo reply" says silence ping_of $C $BOX
     check "$n: deny everything: no word about UDP" says silence knock udp $BOX $C
     check "$n: default deny" set_config filter "permit from 10.92.0.0/28" filter-default deny
@@ -125,16 +131,17 @@ for workers in 1 2; do
     check "$n: an empty value clears the list" set_config filter "" filter-default permit
     check "$n: everybody is served" says PONG knock tcp $BOX $C
 
-    # 5 at once: who is dropped asks again after a second. Each worker rounds its part up.
-    check "$n: a rate" set_config connection-rate-limit 20 connection-rate-burst 5
-    check "$n: a rate: 60 connections at once" between 5 7 knock burst $BOX $A 60 0.5
-    check "$n: a rate: counted" counted connection_rate_drops 50
+    # 5 at once, one more a second: who is dropped asks again after a second. Each worker rounds its part up, and a busy machine takes
+    # a second or two for all of it.
+    check "$n: a rate" set_config connection-rate-limit 1 connection-rate-burst 5
+    check "$n: a rate: 60 connections at once" between 5 9 knock burst $BOX $A 60 5
+    check "$n: a rate: counted" wait_until 10 "the count" counted connection_rate_drops 50
     check "$n: a rate: other sources are not touched" others_are_served
-    check "$n: a rate: of a prefix" set_config connection-rate-prefix "24 64" connection-rate-limit 1
-    check "$n: a rate: of a prefix: an address uses it up" between 5 6 knock burst $BOX $A 60 0.1
-    check "$n: a rate: of a prefix: the others of it wait too" says silence knock tcp $BOX $C
+    check "$n: a rate: two addresses have it each" between 10 18 knock burst $BOX $D,$E 60 10
+    check "$n: a rate: of a prefix" set_config connection-rate-prefix "24 64"
+    check "$n: a rate: of a prefix: both together have it once" between 5 9 knock burst $BOX $F,$G 60 5
     check "$n: a rate: off" set_config connection-rate-limit 0 connection-rate-prefix "32 64"
-    check "$n: a rate: off: 60 connections at once" says 60 knock burst $BOX $A 60 5
+    check "$n: a rate: off: 60 connections at once" says 60 knock burst $BOX $A 60 60
 done
 
 check "a wrong rule is refused, the word named" fails_with 1 "udp: not expected here" sluice config set filter "deny udp"

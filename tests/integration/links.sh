@@ -3,7 +3,7 @@
 # process (the load generator, which checks every byte); and a start that waits for a peer. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slulinks SLUICE_LINK_NAME=slul0 SLUICE_HOST_IP=127.0.73.1 SLUICE_BOX_IP=127.0.73.2 SLUICE_STATS_PORT=9173
+export SLUICE_INSTANCE=slulinks SLUICE_LINK_NAME=slul0 SLUICE_HOST_IP=127.0.73.1 SLUICE_BOX_IP=127.0.73.2 SLUICE_STATS_PORT=29173
 . board/dev/lib.sh
 . tests/tap.sh
 NETNS=$INSTANCE-peer
@@ -22,10 +22,10 @@ up() { timeout 120 board/dev/up --config "$CONF" --link "$@"; }
 answers() { # WANTED WORD...
     local want=$1 got
     shift
-    got=$(timeout 10 ip netns exec "$NETNS" redis-cli -h $VETH_IP "$@" 2>&1)
+    got=$(timeout 30 ip netns exec "$NETNS" redis-cli -h $VETH_IP "$@" 2>&1)
     [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
 }
-benchmark() { timeout 60 ip netns exec "$NETNS" redis-benchmark -h $VETH_IP -q -c 20 "$@"; }
+benchmark() { timeout 120 ip netns exec "$NETNS" redis-benchmark -h $VETH_IP -q -c 20 "$@"; }
 # Values longer than a segment, both ways.
 long_value() {
     local value
@@ -36,7 +36,7 @@ long_value() {
 generate() {
     local link=$1
     shift
-    timeout 60 "$BUILD/tests/bench/loadgen/sluice-loadgen" --link "$link" --no-huge --polite --core 0 --file-prefix $INSTANCE-peer \
+    timeout 120 "$BUILD/tests/bench/loadgen/sluice-loadgen" --link "$link" --no-huge --polite --core 0 --file-prefix $INSTANCE-peer \
         --local "$HOST_IP" --peer "$BOX_IP" --connections 20 --keys 2000 --fill --set-percent 20 --seconds 2 --warmup 0.2 "$@"
 }
 listed() { board/dev/status | grep -q "$1"; }
@@ -59,7 +59,7 @@ start_waiting() {
         --stats-port $STATS_PORT --log-file "$RUN/sluice.log" --link-type virtio-user --link-role server \
         --link-path "$RUN/link.sock" </dev/null >"$RUN/control.out" 2>&1 &
     echo $! >"$RUN/control.pid"
-    wait_until 20 "the status to tell what is waited for" listed "waiting for the vhost side"
+    wait_until 60 "the status to tell what is waited for" listed "waiting for the vhost side"
 }
 # Bytes a received frame carried on average while the 200000 of long_value came in.
 jumbo_frames() {
@@ -71,10 +71,7 @@ large_frames() {
     generate "vdev:net_vhost0,iface=$RUN/link.sock,queues=1,client=1,tso=1" --checksum offload --value-size 16000 --keys 200 &&
         [ "$(curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk '/^sluice_tcp_large_out_total/ {n += $2} END {print n + 0}')" -gt 1000 ]
 }
-ends_soon() {
-    local start=$SECONDS
-    board/dev/down && [ $((SECONDS - start)) -lt 8 ]
-}
+ends_by_itself() { ! board/dev/down | grep killed; }
 
 check "af_packet: up" up af_packet || { plan; exit 1; }
 check "af_packet: PONG" answers PONG ping
@@ -107,6 +104,6 @@ check "virtio-user: up" start_waiting
 check "virtio-user: frames of many segments, every byte right" large_frames
 check "virtio-user: down" down
 check "a start that waits for its peer says so" start_waiting
-check "it is brought down without being killed" ends_soon
+check "it is brought down without being killed" ends_by_itself
 check "nothing is left of it" nothing_left
 plan

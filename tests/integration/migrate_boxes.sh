@@ -9,7 +9,7 @@ N=slumib-host CONF=$(mktemp)
 { cat board/dev/sluice.conf; echo "enable-debug-command yes"; } >"$CONF"
 in_ns() { ip netns exec $N "$@"; }
 as_box() { # NUMBER: the variables of lib.sh
-    INSTANCE=slumib$1 RUN=/run/slumib$1 STATS_PORT=919$1 UNDO=/run/slumib$1/undo
+    INSTANCE=slumib$1 RUN=/run/slumib$1 STATS_PORT=2919$1 UNDO=/run/slumib$1/undo
 }
 
 start() { # NUMBER OPTION...

@@ -3,7 +3,7 @@
 # Three network namespaces: box -- router -- client, joined by veth pairs. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slunet SLUICE_STATS_PORT=9171
+export SLUICE_INSTANCE=slunet SLUICE_STATS_PORT=29171
 . board/dev/lib.sh
 . tests/tap.sh
 B=$INSTANCE-box R=$INSTANCE-router C=$INSTANCE-client
@@ -98,7 +98,7 @@ for workers in 1 2; do
     n="$workers worker(s)"
     check "$n: up" start "${common[@]}" --workers $workers || { plan; exit 1; }
     for host in $BOX $BOX6; do
-        check "$n, $host: PONG through the router" wait_until 10 PONG pong $host
+        check "$n, $host: PONG through the router" wait_until 30 PONG pong $host
         check "$n, $host: ping" pings $host
         [ $host = $BOX ] || check "$n, $host: ping -s 3000, in fragments both ways" pings -s 3000 $host
         check "$n, $host: a value of many segments comes in" set_long $host
@@ -121,7 +121,7 @@ for workers in 1 2; do
     n="TAP, $workers worker(s)"
     COUNTS=$R
     check "$n: up" start_in $R --link-type tap --link-name nt0 --link-address $TAP_BOX/24 --link-gateway 10.91.3.1 --workers $workers
-    check "$n: PONG" wait_until 10 PONG pong $TAP_BOX
+    check "$n: PONG" wait_until 30 PONG pong $TAP_BOX
     check "$n: ping -s 3000, in fragments both ways" pings -s 3000 $TAP_BOX
     check "$n: ping -s 10000, in fragments both ways" pings -s 10000 $TAP_BOX
     check "$n: TCP segments in fragments" set_in_fragments
@@ -131,16 +131,16 @@ COUNTS=$B
 
 in_ns $R ip addr add $BOX/32 dev r0
 check "duplicate: up" start "${common[@]}"
-check "duplicate: the address is found in use" wait_until 5 "the conflict" counted net_duplicate_addresses 1
+check "duplicate: the address is found in use" wait_until 30 "the conflict" counted net_duplicate_addresses 1
 in_ns $R ip addr del $BOX/32 dev r0
 check "duplicate: nobody answers for it when the other station has just left" unused
-check "duplicate: taken into use within half a minute" wait_until 40 PONG pong $BOX
+check "duplicate: taken into use within half a minute" wait_until 90 PONG pong $BOX
 stop
 
 if in_ns $R ip link add link r0 name r0.42 type vlan id 42 2>/dev/null; then
     in_ns $R sh -c 'ip addr add 10.91.42.1/24 dev r0.42; ip link set r0.42 up'
     check "vlan: up" start --link-vlan 42 --link-address 10.91.42.2/24 --link-gateway 10.91.42.1
-    check "vlan: PONG" wait_until 10 PONG pong 10.91.42.2
+    check "vlan: PONG" wait_until 30 PONG pong 10.91.42.2
     check "vlan: ping" pings 10.91.42.2
     check "vlan: a value of many segments comes in" set_long 10.91.42.2
     check "vlan: and goes out" get_long 10.91.42.2

@@ -3,7 +3,7 @@
 # Debian's redis exporter; the support bundle; the factory reset. Prints TAP. Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=sluops SLUICE_LINK_NAME=slop0 SLUICE_HOST_IP=127.0.156.1 SLUICE_BOX_IP=127.0.156.2 SLUICE_STATS_PORT=9356
+export SLUICE_INSTANCE=sluops SLUICE_LINK_NAME=slop0 SLUICE_HOST_IP=127.0.156.1 SLUICE_BOX_IP=127.0.156.2 SLUICE_STATS_PORT=29356
 . board/dev/lib.sh
 . tests/tap.sh
 WORK=$(mktemp -d)
@@ -16,7 +16,9 @@ cli=("$BUILD/mgmt/sluice" --socket "$RUN/management.sock")
 edit() { { echo configure; printf '%s\n' "$@"; } | "${cli[@]}"; }
 metrics() { curl -sf "http://127.0.0.1:$STATS_PORT/metrics"; }
 exporter() { curl -sf "http://127.0.0.1:19356/metrics"; }
-workers_are() { [ "$(sluice show status --json | jq .workers)" = "$1" ]; }
+workers_are() { # and clients are served by them
+    [ "$(sluice show status --json | jq .workers)" = "$1" ] && [ "$(timeout 20 redis-cli -h "$BOX_IP" ping 2>/dev/null)" = PONG ]
+}
 
 # -- configuration --
 committed() { edit 'set maxmemory-policy allkeys-lru' 'set workers 2' 'commit comment "for S1"' &&
@@ -109,22 +111,22 @@ if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
     check "promtool: rules are sound" promtool check rules mgmt/prometheus/sluice.rules.yml
     check "promtool: each alert comes when it should" sh -c "cd mgmt/prometheus && promtool test rules sluice.test.yml"
     start_prometheus
-    check "Prometheus scrapes the box" wait_until 30 "a scrape" ask_prometheus 'up{job="sluice"}' 1
-    check "it serves" wait_until 10 "redis_up" ask_prometheus 'redis_up{job="sluice"}' 1
-    check "an alarm of the box is an alert" wait_until 30 "the alert" pending_notice
+    check "Prometheus scrapes the box" wait_until 60 "a scrape" ask_prometheus 'up{job="sluice"}' 1
+    check "it serves" wait_until 60 "redis_up" ask_prometheus 'redis_up{job="sluice"}' 1
+    check "an alarm of the box is an alert" wait_until 60 "the alert" pending_notice
     check "/metrics is sound to promtool" sh -c "curl -sf http://127.0.0.1:$STATS_PORT/metrics | promtool check metrics | grep -v -E 'no help text|should (have|not)|non-histogram' | grep . && exit 1; exit 0"
 else
     skip "Prometheus" "it is not installed"
 fi
 if command -v prometheus-redis-exporter >/dev/null; then
     start_exporter
-    check "Debian's exporter scrapes the data port" wait_until 20 "redis_up of the exporter" sh -c "curl -sf http://127.0.0.1:19356/metrics | grep -qx 'redis_up 1'"
+    check "Debian's exporter scrapes the data port" wait_until 60 "redis_up of the exporter" sh -c "curl -sf http://127.0.0.1:19356/metrics | grep -qx 'redis_up 1'"
     check "and reads INFO whole" contains 'redis_commands_total{cmd="' exporter
 else
     skip "Debian's redis exporter" "it is not installed"
 fi
 redis-cli -h "$BOX_IP" -a sesame --no-auth-warning setex some 100 thing >/dev/null
-check "what rules and dashboard ask for is in /metrics" wait_until 10 "all of them" every_metric_is_there
+check "what rules and dashboard ask for is in /metrics" wait_until 30 "all of them" every_metric_is_there
 check "the support bundle: no secret, no name of a key" no_secret_in_the_bundle
 check "and all of its parts" bundle_is_whole
 check "a snapshot to be wiped" [ "$(redis-cli -h "$BOX_IP" -a sesame --no-auth-warning save)" = OK ]

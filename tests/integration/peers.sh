@@ -7,7 +7,7 @@
 #   TABLE=FILE       the comparison with the kernel, as Markdown
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slupeers SLUICE_LINK_NAME=slup0 SLUICE_HOST_IP=127.0.72.1 SLUICE_BOX_IP=127.0.72.2 SLUICE_STATS_PORT=9172
+export SLUICE_INSTANCE=slupeers SLUICE_LINK_NAME=slup0 SLUICE_HOST_IP=127.0.72.1 SLUICE_BOX_IP=127.0.72.2 SLUICE_STATS_PORT=29172
 . board/dev/lib.sh
 NETNS=$INSTANCE-peer
 REF=$INSTANCE-ref

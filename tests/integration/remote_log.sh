@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slurlog SLUICE_LINK_NAME=slrl0 SLUICE_HOST_IP=127.0.157.1 SLUICE_BOX_IP=127.0.157.2 SLUICE_STATS_PORT=9357
+export SLUICE_INSTANCE=slurlog SLUICE_LINK_NAME=slrl0 SLUICE_HOST_IP=127.0.157.1 SLUICE_BOX_IP=127.0.157.2 SLUICE_STATS_PORT=29357
 . board/dev/lib.sh
 . tests/tap.sh
 command -v rsyslogd >/dev/null || { skip "log-remote" "rsyslogd is not installed"; plan; exit 0; }
@@ -31,8 +31,9 @@ $input
 action(type="omfile" file="$WORK/$way" template="fields")
 E
     rsyslogd -n -f "$WORK/$way.conf" -i "$WORK/$way.pid" >>"$WORK/$way.err" 2>&1 &
-    wait_until 30 "rsyslogd" test -s "$WORK/$way.pid"
+    wait_until 30 "rsyslogd" test -s "$WORK/$way.pid" && wait_until 30 "its port" listens "$way"
 }
+listens() { ss -Hlntu "sport = :${PORT[$1]}" | grep -q .; } # what is sent by UDP before is lost
 has() { grep -qE "$2" "$WORK/$1"; } # WAY PATTERN
 up_is() { curl -sf "http://127.0.0.1:$STATS_PORT/metrics" | grep -qF "sluice_log_remote_up{target=\"$1://127.0.0.1:${PORT[$1]}\"} $2"; }
 audit_is_json() { grep -E '\|audit\|' "$WORK/$1" | tail -n 1 | cut -d'|' -f8- | jq -es '.[0] | .what == "configuration" and (.hash | length == 64)' >/dev/null; }

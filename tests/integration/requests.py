@@ -22,10 +22,10 @@ def main():
     parser.add_argument("--host", required=True)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, stop)
-    old = redis.Redis(host=options.host, socket_timeout=5)
+    old = redis.Redis(host=options.host, socket_timeout=20)
     count, longest = 0, 0.0
     while going_on:
-        fresh = redis.Redis(host=options.host, socket_timeout=5, socket_connect_timeout=5)
+        fresh = redis.Redis(host=options.host, socket_timeout=20, socket_connect_timeout=20)
         start = time.monotonic()
         for client in (old, fresh):
             value = f"{count}-{time.monotonic()}".encode() * 20

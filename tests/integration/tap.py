@@ -85,7 +85,7 @@ class Tap:
         return True
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=30.0):
     """Waits until condition() is true, looking often; False if it never was."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -3,7 +3,7 @@
 # kernel says of them is looked at. Then a box whose control is no root either: everything that an operator does still works. Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluconf} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slucf0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9155}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluconf} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slucf0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29155}
 export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.155.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.155.2}
 . board/dev/lib.sh
 . tests/tap.sh
@@ -14,7 +14,7 @@ sed "s/127\.0\.77\.2/$BOX_IP/; s/^hugepages .*/hugepages no/" board/dev/sluice.c
 up() { timeout 300 board/dev/up --config "$DIR/box.conf" "$@"; }
 dataplane() { alive "$RUN/state/dataplane.pid" sluice-dataplane; }
 control() { alive "$RUN/control.pid" sluice-control; }
-cli() { timeout 10 redis-cli -h "$BOX_IP" "$@"; }
+cli() { timeout 30 redis-cli -h "$BOX_IP" "$@"; }
 status_of() { sed -n "s/^$2:[[:space:]]*//p" "$1" | tr -s '\t' ' '; }
 uid_of() { status_of "/proc/$1/status" Uid | cut -d' ' -f1; }
 
@@ -42,7 +42,7 @@ no_root_descriptor() { # a descriptor of a folder, or of a file that can be writ
 inject() { timeout 20 "$BUILD/tests/inject" "$@"; }
 serves_again() { [ "$(cli ping 2>/dev/null)" = PONG ] && dataplane >/dev/null; }
 new_dataplane() { local now; now=$(dataplane) && [ "$now" != "$1" ] && serves_again; }
-comes_back() { local old; old=$(dataplane); "$@" >/dev/null && wait_until 30 "another dataplane" new_dataplane "$old"; }
+comes_back() { local old; old=$(dataplane); "$@" >/dev/null && wait_until 60 "another dataplane" new_dataplane "$old"; }
 named() { grep -c "^sluice-dataplane: system call $1 ([0-9]*) is not allowed here: ended$" "$RUN/state/dataplane.log"; }
 # NAME CALL ARGUMENT...: ends the dataplane with a line that names NAME, and control starts it again.
 is_fatal() {
@@ -52,7 +52,7 @@ is_fatal() {
     pid=$(dataplane) || { echo "no dataplane"; return 1; }
     [ "$(inject "$pid" "$@")" = ended ] || { echo "it went on after $*"; return 1; }
     [ "$(named "$name")" = $((before + 1)) ] || { tail -n 3 "$RUN/state/dataplane.log"; return 1; }
-    wait_until 30 "the dataplane to come back" new_dataplane "$pid" && comes_back sluice restart dataplane # the next is not to wait longer
+    wait_until 60 "the dataplane to come back" new_dataplane "$pid" && comes_back sluice restart dataplane # the next is not to wait longer
 }
 comes_to() { # RESULT CALL ARGUMENT...
     local want=$1 got
@@ -115,7 +115,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 control_killed() {
     local old helper served
     old=$(control) helper=$(starter) served=$(dataplane)
-    kill -9 "$old" && wait_until 10 "the starter to end" gone "$helper" && [ "$(cli ping)" = PONG ] && board/dev/up >/dev/null &&
+    kill -9 "$old" && wait_until 30 "the starter to end" gone "$helper" && [ "$(cli ping)" = PONG ] && board/dev/up >/dev/null &&
         [ "$(dataplane)" = "$served" ] && [ "$(control)" != "$old" ]
 }
 belongs_to_sluice() {
@@ -123,7 +123,11 @@ belongs_to_sluice() {
     other=$(find "$RUN/state" ! -user sluice)
     [ -z "$other" ] || { ls -ld $other; return 1; }
 }
-captures() { timeout 20 "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" capture --count 2 --write "$DIR/x.pcapng" --filter "tcp port 6379" & sleep 0.5; cli ping; cli ping; wait $!; [ -s "$DIR/x.pcapng" ]; }
+captures() { # there are frames until it has two, however late it begins
+    timeout 60 "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" capture --count 2 --write "$DIR/x.pcapng" --filter "tcp port 6379" &
+    while kill -0 $! 2>/dev/null; do cli ping >/dev/null; done
+    wait $! && [ -s "$DIR/x.pcapng" ]
+}
 saved() { cli set kept 1 && contains OK cli save && [ -s "$RUN/state/dump.rdb" ]; }
 rewritten() { [ "$(cli config set slowlog-max-len 77)" = OK ] && [ "$(cli config rewrite)" = OK ] && grep -q '^slowlog-max-len 77' "$RUN/state/sluice.conf"; }
 control_is_ended_by() { # NAME CALL ARGUMENT...: only where nothing is started again

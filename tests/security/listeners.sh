@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other, with two workers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slulist SLUICE_LINK_NAME=slli0 SLUICE_HOST_IP=127.0.88.1 SLUICE_BOX_IP=127.0.88.2 SLUICE_STATS_PORT=9188
+export SLUICE_INSTANCE=slulist SLUICE_LINK_NAME=slli0 SLUICE_HOST_IP=127.0.88.1 SLUICE_BOX_IP=127.0.88.2 SLUICE_STATS_PORT=29188
 . board/dev/lib.sh
 . tests/tap.sh
 OTHER_IP=127.0.88.3

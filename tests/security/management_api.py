@@ -154,7 +154,7 @@ def socket_matrix():
         asked = [(k, v) for k, v in rows.items() if not (role in v and k in ENDS)]
         text = "".join(json.dumps({"op": op, "what": w}) + "\n" for (op, w), _ in asked)
         p = subprocess.run(["setpriv", "--reuid", uid, "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c", ask_one, path],
-                           input=text, capture_output=True, text=True, timeout=60)
+                           input=text, capture_output=True, text=True, timeout=240)
         answers = [json.loads(a) for a in p.stdout.splitlines()]
         must(len(answers) == len(asked), f"{role}: {len(answers)} of {len(asked)} answers {p.stderr[-300:]}")
         for ((op, w), roles), a in zip(asked, answers):
@@ -244,7 +244,7 @@ def slow():
         except (ConnectionError, ssl.SSLError, OSError):
             ended = time.monotonic() - begin
             break
-    must(ended and ended < 20, f"a slow head ends after {ended}")
+    must(ended and ended < 29, f"a slow head ends after {ended}")
     for c in idle:
         c.settimeout(20)
         try:
@@ -344,7 +344,7 @@ def sessions():
         else:
             time.sleep(0.05)  # until the bucket has something
     must(answer.startswith(b"HTTP/1.1 503") and 40 <= len(kept) <= 48, f"{len(kept)} sessions, then {answer[:40]}")
-    local = subprocess.run(open(f"{folder}/local").read().split(), timeout=20, capture_output=True, text=True)
+    local = subprocess.run(open(f"{folder}/local").read().split(), timeout=60, capture_output=True, text=True)
     must(local.returncode == 0, f"the local CLI: {local.stderr}")
     for s in kept:
         s.close()
@@ -368,14 +368,14 @@ def revoked():
         s = raw(begin + b"Expect: 100-continue\r\n" + head + b"\r\n", False)
         must(s.recv(1000).startswith(b"HTTP/1.1 100"), "the box waits for the body")
         late.append((s, rest))
-    must(subprocess.run(open(f"{folder}/revoke").read().split(), timeout=20, capture_output=True).returncode == 0, "revoke")
+    must(subprocess.run(open(f"{folder}/revoke").read().split(), timeout=60, capture_output=True).returncode == 0, "revoke")
     for s, rest in late:
         s.sendall(rest)
         answer = s.recv(4096)
         must(answer.startswith(b"HTTP/1.1 403"), f"a body behind the token's end: {answer[:80]}")
         s.close()
     for s in (session, stream):
-        s.settimeout(10)
+        s.settimeout(40)
         try:
             while s.recv(4096):
                 pass

@@ -3,7 +3,7 @@
 # RULES_COUNT: verdicts a protocol and number of workers (1000); SEED. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slurul} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slur0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-9187}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slurul} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slur0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29187}
 export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.87.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.87.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
 . board/dev/lib.sh
 . tests/tap.sh

@@ -4,7 +4,7 @@
 # options, which Redis itself refuses without tls-auth-clients no: so do we, in the same words. Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slutla SLUICE_LINK_NAME=slutla0 SLUICE_HOST_IP=127.0.158.1 SLUICE_BOX_IP=127.0.158.2 SLUICE_STATS_PORT=9158
+export SLUICE_INSTANCE=slutla SLUICE_LINK_NAME=slutla0 SLUICE_HOST_IP=127.0.158.1 SLUICE_BOX_IP=127.0.158.2 SLUICE_STATS_PORT=29158
 . board/dev/lib.sh
 . tests/tap.sh
 DIR=$(mktemp -d)

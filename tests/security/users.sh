@@ -3,7 +3,7 @@
 # Runs a box of its own beside any other, with two workers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=sluusers SLUICE_LINK_NAME=slus0 SLUICE_HOST_IP=127.0.87.1 SLUICE_BOX_IP=127.0.87.2 SLUICE_STATS_PORT=9187
+export SLUICE_INSTANCE=sluusers SLUICE_LINK_NAME=sluu0 SLUICE_HOST_IP=127.0.87.1 SLUICE_BOX_IP=127.0.87.2 SLUICE_STATS_PORT=29187
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -14,6 +14,8 @@ r() { timeout 20 redis-cli -h "$BOX_IP" "$@" 2>&1; }
 as() { r --no-auth-warning --user "$1" --pass "$2" "${@:3}"; }
 # The newest revision, and what differs in it from the one before.
 newest() { sluice show history --json | jq -er '.[0] | "\(.way), \(.who)"'; }
+number() { sluice show history --json | jq -er '.[0].revision'; }
+another_than() { [ "$(number)" -gt "$1" ] && newest_is "$2"; } # NUMBER WHAT: a revision behind that one
 newest_is() { case $(newest) in "$1"*) ;; *) newest; return 1 ;; esac; }
 differs() { sluice show configuration '|' compare 1 '|' json | jq -c '[.changes[] | select(.directive == "user") | {before, after}]'; }
 listed() { r ACL LIST | grep -q "^user $1 "; }
@@ -22,7 +24,7 @@ edit() { { echo configure; cat; echo "commit comment users"; } | sluice; }
 
 becomes_a_revision() {
     r ACL SETUSER alice on '>alices' '~a*' +get +ping || return 1
-    wait_until 10 "a revision" newest_is "ACL SETUSER, user default at $HOST_IP:" || return 1
+    wait_until 30 "a revision" newest_is "ACL SETUSER, user default at $HOST_IP:" || return 1
     differs | jq -e '.[0].before == [.[0].after[0]] and (.[0].after | length == 2) and
         (.[0].after[1] | startswith("alice on sanitize-payload #"))' >/dev/null || { differs; return 1; }
 }
@@ -32,8 +34,10 @@ no_password_shows() {
     ! { sluice show configuration; sluice show configuration '|' compare 1; sluice show configuration --json; } | grep -e "$hash" -e alices -e carols
 }
 password_alone_shows() { # another password is another text
+    local before
+    before=$(number)
     r ACL SETUSER alice '>second' >/dev/null
-    wait_until 10 "another revision" newest_is "ACL SETUSER" || return 1
+    wait_until 30 "another revision" another_than "$before" "ACL SETUSER" || return 1
     differs | jq -e '.[0].before[1] != .[0].after[1]' >/dev/null
 }
 rolls_back() { # to before alice; whoever is carol stays connected
@@ -78,11 +82,11 @@ bad_users_change_nothing() {
 }
 deluser() {
     r ACL DELUSER alice >/dev/null
-    wait_until 10 "a revision" newest_is "ACL DELUSER, user default at $HOST_IP:" && ! running alice && running carol
+    wait_until 30 "a revision" newest_is "ACL DELUSER, user default at $HOST_IP:" && ! running alice && running carol
 }
 outlives_the_dataplane() { # it begins with the users that were
     r ACL SETUSER erin on '>erins' +ping >/dev/null
-    wait_until 10 "a revision" running erin || return 1
+    wait_until 30 "a revision" running erin || return 1
     sluice restart dataplane && wait_until 60 "the box serves" serves && [ "$(as erin erins PING)" = PONG ]
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
@@ -91,7 +95,7 @@ outlives_control() { # the dataplane serves on with its users, and the next cont
     local pid
     pid=$(sluice show status --json | jq -r .control.pid)
     r ACL SETUSER frank on '>franks' +ping >/dev/null
-    wait_until 10 "a revision" running frank || return 1
+    wait_until 30 "a revision" running frank || return 1
     kill -9 "$pid"
     wait_until 20 "the end of control" gone "$pid" || return 1
     timeout 120 board/dev/up --workers 2 --config "$CONF" >/dev/null || return 1

@@ -55,10 +55,10 @@ bool says(const char *what)
     return found;
 }
 
-/* Until the command's output holds `what`; at most 10 s. */
+/* Until the command's output holds `what`; at most a minute. */
 bool until(const char *command, const char *what)
 {
-    for (double end = now() + 10; now() < end; poll(NULL, 0, 20)) {
+    for (double end = now() + 60; now() < end; poll(NULL, 0, 20)) {
         sh("%s %s 2>&1", cli, command);
         if (strstr(output, what))
             return true;
@@ -70,7 +70,7 @@ bool until(const char *command, const char *what)
 bool order(const char *text)
 {
     struct sockaddr_un there = {.sun_family = AF_UNIX}, here = {.sun_family = AF_UNIX};
-    struct timeval wait = {.tv_sec = 5};
+    struct timeval wait = {.tv_sec = 60};
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
     snprintf(there.sun_path, sizeof there.sun_path, "%s/d.sock.fake", folder);
     snprintf(here.sun_path, sizeof here.sun_path, "%s/t.sock", folder);
@@ -90,7 +90,7 @@ bool http(const char *path)
 {
     struct sockaddr_in where = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct timeval wait = {.tv_sec = 5};
+    struct timeval wait = {.tv_sec = 60};
     char request[128];
     size_t used = 0;
     int fd = socket(AF_INET, SOCK_STREAM, 0);

@@ -326,7 +326,7 @@ static void box_end(struct box *b)
 static bool soon(struct box *b, bool (*is)(struct box *b))
 {
     const struct timespec pause = {0, 2000000};
-    for (unsigned i = 0; i < 5000 && !is(b); i++)
+    for (unsigned i = 0; i < 30000 && !is(b); i++)
         nanosleep(&pause, NULL);
     return is(b);
 }
@@ -485,7 +485,7 @@ static void *watch(void *arg)
 {
     struct box *b = arg;
     const struct timespec pause = {0, 10000000};
-    for (unsigned i = 0; i < 1000 && !atomic_load(&b->over); i++)
+    for (unsigned i = 0; i < 6000 && !atomic_load(&b->over); i++)
         nanosleep(&pause, NULL);
     return atomic_exchange(&b->over, true) ? NULL : arg; /* the flood had to end first */
 }

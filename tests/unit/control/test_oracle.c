@@ -32,7 +32,7 @@ static bool start_oracle(void)
                (char *)NULL);
         _exit(127);
     }
-    for (unsigned i = 0; i < 500; i++) {
+    for (unsigned i = 0; i < 3000; i++) {
         fd = socket(AF_UNIX, SOCK_STREAM, 0);
         if (connect(fd, (struct sockaddr *)&where, sizeof where) == 0)
             return true;
