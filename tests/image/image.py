@@ -124,8 +124,8 @@ def claim(folder, name):
 def beside(options, names, claims):
     """Those steps, as far as nobody has claimed them, in a process of their own; its lines are told when it ends."""
     log = open(f"{options.work}/logs/beside.tap", "w")
-    return subprocess.Popen([sys.executable, "-u", os.path.abspath(__file__), "--work", options.work, "--cuts", str(options.cuts), "--no-build",
-                             "--claims", claims, *names], stdout=log, stdin=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-u", os.path.abspath(__file__), "--work", options.work, "--programs", options.programs, "--cuts",
+                             str(options.cuts), "--no-build", "--claims", claims, *names], stdout=log, stdin=subprocess.DEVNULL)
 
 
 def collect(options, process):
@@ -140,7 +140,7 @@ def whole(run):
     here = [name for name, (_, kind) in steps.STEPS.items() if kind != "build"]
     if run.options.resume:
         here = [name for name in here if not run.passed(name)]
-    there = [name for name in here if steps.STEPS[name][1] == "own"]
+    there = [name for name in here if steps.STEPS[name][1] in ("own", "beside")]
     here = [name for name in here if name not in there]
     other = None
     try:
@@ -191,7 +191,6 @@ def main():
             run.key = key_of(options.work)
             run.served = f"{options.work}/served-{run.key}"
             if not options.step:
-                run.step("repeat")
                 whole(run)
             for name in options.step:
                 if options.claims and not claim(options.claims, name):

@@ -39,7 +39,7 @@ def build(run):
     ok({"systemd", "openssh-server", "sluice"} <= names, "SBOM: packages")
     ok(any(f["fileName"].endswith("/sluice-dataplane") for f in listing["files"]), "SBOM: our programs")
     for name, words in (("next", ("--version", "0.1.1")), ("broken", ("--version", "0.1.2", "--break-dataplane"))):
-        ok(images_build(run, "--output", f"{work}/{name}", *words), f"parts of a bundle: {name}")
+        ok(images_build(run, "--output", f"{work}/{name}", "--compression", "1", *words), f"parts of a bundle: {name}")
         images_bundle(f"{work}/{name}", f"{work}/{name}.raucb")
 
 
@@ -441,9 +441,10 @@ def factory_reset(run, m):
 
 
 # kind: build (no machine), first (makes the disk that others begin with), shared (one machine, one after the other), own (a machine each,
-# which begins with that disk: beside the shared one)
-STEPS = {"build": (build, "build"), "repeat": (repeat, "build"), "start": (start, "first"), "plan": (plan, "shared"),
+# which begins with that disk: beside the shared one), beside (no machine, at any time)
+STEPS = {"build": (build, "build"), "start": (start, "first"), "plan": (plan, "shared"),
          "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
          "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
          "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
-         "cuts": (cuts, "own"), "offer": (offer, "own"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own")}
+         "cuts": (cuts, "own"), "offer": (offer, "own"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"),
+         "repeat": (repeat, "beside")}
