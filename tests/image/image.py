@@ -63,7 +63,7 @@ class Run:
             elif kind == "first":
                 self.box = machine = self.box or self.machine("box")
                 function(self, machine)
-            elif kind == "own":
+            elif kind in ("own", "alone"):
                 machine = self.machine(name)
                 try:
                     function(self, machine)
@@ -140,7 +140,7 @@ def whole(run):
     here = [name for name, (_, kind) in steps.STEPS.items() if kind != "build"]
     if run.options.resume:
         here = [name for name in here if not run.passed(name)]
-    there = [name for name in here if steps.STEPS[name][1] in ("own", "beside")]
+    there = [name for name in here if steps.STEPS[name][1] in ("own", "alone", "beside")]
     here = [name for name in here if name not in there]
     other = None
     try:
@@ -195,7 +195,7 @@ def main():
             for name in options.step:
                 if options.claims and not claim(options.claims, name):
                     continue
-                if name not in ("build", "start") and not os.path.exists(run.served) and not run.step("start"):
+                if steps.STEPS[name][1] in ("shared", "own") and not os.path.exists(run.served) and not run.step("start"):
                     break
                 if name != "build":
                     run.step(name)

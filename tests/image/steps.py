@@ -441,10 +441,10 @@ def factory_reset(run, m):
 
 
 # kind: build (no machine), first (makes the disk that others begin with), shared (one machine, one after the other), own (a machine each,
-# which begins with that disk: beside the shared one), beside (no machine, at any time)
+# which begins with that disk: beside the shared one), alone (one that begins with the image), beside (no machine, at any time)
 STEPS = {"build": (build, "build"), "start": (start, "first"), "plan": (plan, "shared"),
          "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
          "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
          "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
-         "cuts": (cuts, "own"), "offer": (offer, "own"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"),
+         "cuts": (cuts, "own"), "offer": (offer, "alone"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"),
          "repeat": (repeat, "beside")}
