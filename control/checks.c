@@ -402,3 +402,14 @@ bool check_log_remote(const struct words *w, const char *before, struct text *ou
     text_add(out, w->p[0]);
     return true;
 }
+
+bool check_name_server(const struct words *w, const char *before, struct text *out, const char **error)
+{
+    char canonical[INET6_ADDRSTRLEN];
+    (void)before;
+    *error = "must be the IPv4 or IPv6 address of a name server";
+    if (w->n != 1 || !address_canonical(w->p[0], canonical))
+        return false;
+    text_add(out, canonical);
+    return true;
+}

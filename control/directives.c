@@ -65,6 +65,8 @@ const struct directive directives[] = {
     CHECKED("log-remote", NULL, NULL, check_log_remote,
             .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 8),
     TEXT("log-remote-ca-cert-file", NULL, "", OURS_FIXED),
+    CHECKED("system-name-server", NULL, NULL, check_name_server,
+            .flags = DIRECTIVE_OURS | DIRECTIVE_IMMUTABLE | DIRECTIVE_REPEATED, .max = 3),
     BOOL("crash-log-enabled", NULL, "yes", KEPT),
     BOOL("crash-memcheck-enabled", NULL, "yes", KEPT),
     INT("databases", NULL, "16", 1, INT_MAX, AT_START),

@@ -75,6 +75,7 @@ void memory_print(uint64_t bytes, char *out, size_t size);
 
 directive_check check_words, check_dir, check_file_name, check_save, check_output_limits, check_events, check_percentiles,
     check_oom_values, check_replicaof, check_rename, check_address, check_gateway, check_route, check_mac,
-    check_cores, check_filter, check_listener, check_rate_prefix, check_certificate_names, check_schedule, check_management_role, check_log_remote;
+    check_cores, check_filter, check_listener, check_rate_prefix, check_certificate_names, check_schedule, check_management_role, check_log_remote,
+    check_name_server;
 /* The one text form of an IPv4 or IPv6 address. False: it is none. */
 bool address_canonical(const char *s, char canonical[INET6_ADDRSTRLEN]);

@@ -249,7 +249,7 @@ static bool kept(const struct directive *d, bool network)
         if (strcmp(*p, d->name) == 0)
             return true;
     return network && (strncmp(d->name, "link-", 5) == 0 || strncmp(d->name, "management-", 11) == 0 ||
-                       strncmp(d->name, "stats-", 6) == 0);
+                       strncmp(d->name, "stats-", 6) == 0 || strcmp(d->name, "system-name-server") == 0);
 }
 
 static char *config_text(const char *path, const struct settings *s, bool network)

@@ -12,6 +12,7 @@
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/name_servers.h"
 #include "control/program.h"
 #include "control/rdb_report.h"
 #include "control/remote_log.h"
@@ -166,6 +167,7 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     c->load = load_new(c->base, c->link);
     make_folder(p->dataplane_socket, true);
     make_folder(settings_get(s, "management-socket"), true);
+    name_servers_settings(s);
     c->supervisor = supervise_new(c->base, c->link, &watch, &program_supervise_ops, p);
     c->commit = commit_new(c->base, c->link, &options, s, program_settings, p);
     commit_tell(c->commit, program_told, c);

@@ -9,6 +9,7 @@
 #include "control/load.h"
 #include "control/log.h"
 #include "control/metrics.h"
+#include "control/name_servers.h"
 #include "control/program.h"
 #include "control/remote_log.h"
 #include "control/service.h"
@@ -225,6 +226,7 @@ void program_settings(void *ctx, const struct settings *s)
     program_log_settings(s);
     if (p->control.remote_log)
         remote_log_settings(p->control.remote_log, s);
+    name_servers_settings(s);
     if (p->control.certificates)
         certificates_refresh(p->control.certificates);
     if (p->control.snapshot)

@@ -165,7 +165,7 @@ static bool is_about_access(int directive)
 }
 
 /* Who has which role, and what would give another role: files that control or the dataplane reads, writes or
- * hands out, and whom and in what confinement they run as. */
+ * hands out, whom and in what confinement they run as, and who tells the addresses of names. */
 static bool is_admins(int directive)
 {
     static const char *const list[] = {"management-role",
@@ -182,7 +182,8 @@ static bool is_admins(int directive)
                                        "dataplane-seccomp",
                                        "dataplane-socket",
                                        "log-remote",
-                                       "log-remote-ca-cert-file"};
+                                       "log-remote-ca-cert-file",
+                                       "system-name-server"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (strcmp(directives[directive].name, list[i]) == 0)
             return true;

@@ -226,6 +226,8 @@ void directive_remedy(const struct directive *d, char *line, size_t size)
                  : strcmp(d->name, "filter") == 0         ? "deny tcp from 192.0.2.0/24 port 6379"
                  : strcmp(d->name, "listener") == 0       ? "NAME port N bind ADDRESS tls yes auth-clients no user NAME"
                  : strcmp(d->name, "link-mac") == 0       ? "02:00:00:00:00:01"
+                 : strcmp(d->name, "log-remote") == 0     ? "tls://log.example.net:6514"
+                 : strcmp(d->name, "system-name-server") == 0 ? "192.0.2.53"
                  : strcmp(d->name, "rename-command") == 0 ? "FLUSHALL \"\""
                  : d->fallback && *d->fallback            ? d->fallback
                                                           : "\"\"");

@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ class Run:
             elif kind == "first":
                 self.box = machine = self.box or self.machine("box")
                 function(self, machine)
-            elif kind == "own":
+            elif kind in ("own", "alone"):
                 machine = self.machine(name)
                 try:
                     function(self, machine)
@@ -111,11 +112,20 @@ def key_of(work):
     return digest([f"{work}/root.img", f"{work}/boot.img", "images/run", f"{HERE}/machine.py"])
 
 
-def beside(options, names):
-    """Those steps, in a process of their own; its lines are told when it ends."""
+def claim(folder, name):
+    """Is that step ours, or has the other line begun it?"""
+    try:
+        os.close(os.open(f"{folder}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return False
+    return True
+
+
+def beside(options, names, claims):
+    """Those steps, as far as nobody has claimed them, in a process of their own; its lines are told when it ends."""
     log = open(f"{options.work}/logs/beside.tap", "w")
-    return subprocess.Popen([sys.executable, "-u", os.path.abspath(__file__), "--work", options.work, "--cuts", str(options.cuts), "--no-build", *names],
-                            stdout=log, stdin=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-u", os.path.abspath(__file__), "--work", options.work, "--programs", options.programs, "--cuts",
+                             str(options.cuts), "--no-build", "--claims", claims, *names], stdout=log, stdin=subprocess.DEVNULL)
 
 
 def collect(options, process):
@@ -125,24 +135,31 @@ def collect(options, process):
 
 
 def whole(run):
-    """All steps, in two lines once the first start has left a disk that the second one begins with."""
+    """All steps, in two lines once the first start has left a disk that the second one begins with: the shared machine's, and those that have a
+    machine of their own, of which either line takes the next when it has nothing else to do."""
     here = [name for name, (_, kind) in steps.STEPS.items() if kind != "build"]
     if run.options.resume:
         here = [name for name in here if not run.passed(name)]
-    there = [name for name in here if steps.STEPS[name][1] == "own"]
+    there = [name for name in here if steps.STEPS[name][1] in ("own", "alone", "beside")]
     here = [name for name in here if name not in there]
     other = None
     try:
         if "start" in here or not os.path.exists(run.served):
             if not run.step("start"):
                 return
+        claims = f"{run.work}/claims"
+        shutil.rmtree(claims, ignore_errors=True)
+        os.makedirs(claims)
         if there:
-            other = beside(run.options, there)
+            other = beside(run.options, there, claims)
         for name in here:
             if name != "start":
                 run.step(name)
         run.close()
         run.box = None
+        for name in there[1:]: # the first is the other line's, which may not have come as far as to claim it
+            if claim(claims, name):
+                run.step(name)
         if other:
             collect(run.options, other)
             other = None
@@ -159,6 +176,7 @@ def main():
     parser.add_argument("--cuts", type=int, default=20, help="power cuts during an install")
     parser.add_argument("--resume", action="store_true", help="leave out what has passed with this image")
     parser.add_argument("--no-build", action="store_true", help="the image and its bundles are there")
+    parser.add_argument("--claims", help="leave out what is claimed in this folder, and claim what is begun")
     parser.add_argument("step", nargs="*", help=f"only these, of: {' '.join(steps.STEPS)}")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the machines end, too
@@ -173,10 +191,11 @@ def main():
             run.key = key_of(options.work)
             run.served = f"{options.work}/served-{run.key}"
             if not options.step:
-                run.step("repeat")
                 whole(run)
             for name in options.step:
-                if name not in ("build", "start") and not os.path.exists(run.served) and not run.step("start"):
+                if options.claims and not claim(options.claims, name):
+                    continue
+                if steps.STEPS[name][1] in ("shared", "own") and not os.path.exists(run.served) and not run.step("start"):
                     break
                 if name != "build":
                     run.step(name)

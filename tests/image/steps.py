@@ -39,7 +39,7 @@ def build(run):
     ok({"systemd", "openssh-server", "sluice"} <= names, "SBOM: packages")
     ok(any(f["fileName"].endswith("/sluice-dataplane") for f in listing["files"]), "SBOM: our programs")
     for name, words in (("next", ("--version", "0.1.1")), ("broken", ("--version", "0.1.2", "--break-dataplane"))):
-        ok(images_build(run, "--output", f"{work}/{name}", *words), f"parts of a bundle: {name}")
+        ok(images_build(run, "--output", f"{work}/{name}", "--compression", "1", *words), f"parts of a bundle: {name}")
         images_bundle(f"{work}/{name}", f"{work}/{name}.raucb")
 
 
@@ -273,7 +273,16 @@ def freeze_while_installing(run, m):
 
 def cuts(run, m):
     """The bundle goes to the slot that does not run: whenever the power fails, from its first byte until it is installed, the one that runs
-    starts again, or the new one, whole. A layer of the disk is what a power cut leaves: all that was written until then."""
+    starts again, or the new one, whole. A layer of the disk is what a power cut leaves: all that was written until then. Half of them here,
+    the others with another install, which may go on beside this one."""
+    cut_power(run, m, run.cuts // 2)
+
+
+def more_cuts(run, m):
+    cut_power(run, m, run.cuts - run.cuts // 2)
+
+
+def cut_power(run, m, count):
     for name in os.listdir(m.folder):
         if name.startswith("layer"):
             os.remove(f"{m.folder}/{name}")
@@ -287,13 +296,13 @@ def cuts(run, m):
         shutil.copy(f"{run.served}.vars", f"{path}.vars")
     m.folder = f"{m.folder}/again"
     os.makedirs(m.folder, exist_ok=True)
-    if not ok(took is not None and code == 0 and len(layers) >= run.cuts, f"an install with {len(layers)} moments at which power may fail"):
+    if not ok(took is not None and code == 0 and len(layers) >= count, f"an install with {len(layers)} moments at which power may fail"):
         return
     print(f"# an install took {took:.0f} s; power cut at, what it had said, then: slot, seconds to the first PONG")
     good = 0
-    for at, said, path in sorted(random.sample(layers, run.cuts)):
+    for at, said, path in sorted(random.sample(layers, count)):
         good += boots_after_cut(m, at, said, path)
-    ok(good == run.cuts, f"{run.cuts} power cuts at random moments of an install: the box serves, with its keys", f"{good} did")
+    ok(good == count, f"{count} power cuts at random moments of an install: the box serves, with its keys", f"{good} did")
 
 
 def boots_after_cut(m, at, said, path):
@@ -342,28 +351,72 @@ def watchdog(run, m):
     ok(m.wait_console(SERVES + "a", START, said) and m.wait_pong(START) and kept(m), "it serves again, with its keys", m.console()[said:])
 
 
-def names(run, m):
-    """A DHCP server on the management port, which is name server, too."""
-    for words in ("tuntap add dev management mode tap", "addr add 10.99.0.1/24 dev management", "link set management up"):
+OUTSIDE = "10.99.0.1"  # of the management network; .2 is another name server
+
+
+def serve(m, log, *words):
+    """A program beside the machine, and the file that it writes to."""
+    with open(log, "w") as to:
+        return subprocess.Popen(["ip", "netns", "exec", m.name, *words], stdout=to, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+
+def has(path, pattern):
+    with open(path, errors="replace") as f:
+        return re.search(pattern, f.read())
+
+
+LISTENER = """import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("{at}", 5514))
+while True:
+    print(s.recv(65536), flush=True)"""
+
+
+def management_network(m):
+    """A DHCP server on the management port that is name server, too, and offers a configuration; a web server that has it, somebody who
+    takes log lines, and a second name server, which alone knows of second.example."""
+    for words in ("tuntap add dev management mode tap", f"addr add {OUTSIDE}/24 dev management", "addr add 10.99.0.2/24 dev management", "link set management up"):
         m.inside("ip", *words.split())
-    words = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--log-dhcp", "--interface=management",
-             "--bind-interfaces", "--dhcp-range=10.99.0.50,10.99.0.50,1h", f"--dhcp-leasefile={m.folder}/leases", "--dhcp-option=6,10.99.0.1",
-             "--address=/#/10.99.0.1"]
-    with open(f"{m.folder}/dnsmasq.log", "w") as log:
-        server = subprocess.Popen(["ip", "netns", "exec", m.name, *words], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    os.makedirs(f"{m.folder}/offer/box", exist_ok=True)
+    with open(f"{m.folder}/offer/box/sluice.conf", "w") as f:
+        f.write(m.conf("@DATA@") + "maxmemory-policy allkeys-lfu\nlog-remote udp://collector.first.example:5514\n")
+    common = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--bind-interfaces"]
+    return [serve(m, f"{m.folder}/dnsmasq.log", *common, f"--listen-address={OUTSIDE}", "--log-dhcp", "--dhcp-range=10.99.0.50,10.99.0.50,1h",
+                  f"--dhcp-leasefile={m.folder}/leases", f"--dhcp-option=6,{OUTSIDE}", "--dhcp-option=239,http://files.first.example:8000/box/",
+                  "--address=/second.example/", f"--address=/#/{OUTSIDE}"),
+            serve(m, f"{m.folder}/second.log", *common, "--listen-address=10.99.0.2", f"--address=/#/{OUTSIDE}"),
+            serve(m, f"{m.folder}/files.log", "python3", "-u", "-m", "http.server", "8000", "--bind", OUTSIDE, "--directory", f"{m.folder}/offer"),
+            serve(m, f"{m.folder}/lines.log", "python3", "-u", "-c", LISTENER.format(at=OUTSIDE))]
+
+
+def offer(run, m):
+    """A first start without a medium, on a management network of its own."""
+    servers = management_network(m)
     try:
         m.ssh_at = ("10.99.0.50", 22)
-        m.start_over(run.served, "--management", "management")
-        ok(m.wait_console(SERVES, START) and m.wait_ssh(), "management port on a network of its own: SSH where DHCP has put it", m.console())
-
-        def asked():
-            with open(f"{m.folder}/dnsmasq.log") as f:
-                return re.search(r"query\[A+\] \S+ from 10.99.0.50", f.read())
-        ok(m.wait(asked, 300), "names are asked of the name server that DHCP tells of")
+        m.start("--fresh", "--management", "management")
+        found = m.wait_console(r"user admin, password (\w{16})", START)
+        if not ok(found, "first start without a medium: a password on the console", m.console()):
+            return
+        m.keep_password(found.group(1))
+        ok(m.wait_console(r"took sluice.conf from http://files.first.example:8000/box/", START), "it takes the configuration that DHCP option 239 offers", m.console())
+        if not ok(m.wait_pong(START), "the box serves with it, at the address that it says", m.console()):
+            return
+        ok(m.wait_ssh() and value(m, "maxmemory-policy") == ["allkeys-lfu"], "SSH where DHCP has put it; the configuration is the offered one", m.console())
+        ok("BAD" not in m.ssh("board verify")[1], "board verify: all as planned", m.ssh("board verify")[1])
+        ok(m.wait(lambda: has(f"{m.folder}/dnsmasq.log", r"query\[A+\] collector.first.example from 10.99.0.50"), 300),
+           "the name of log-remote is asked of the name server that DHCP tells of")
+        ok(m.wait(lambda: has(f"{m.folder}/lines.log", "sluice-control"), 300), "its lines come there")
+        code, text = m.configure_box("set log-remote udp://collector.second.example:5514", "commit")
+        ok(code == 0, "log-remote to a name that this name server does not know", text)
+        code, text = m.configure_box("set system-name-server 10.99.0.2", "commit")
+        ok(code == 0 and m.wait(lambda: has(f"{m.folder}/second.log", r"query\[A+\] collector.second.example from 10.99.0.50"), 300),
+           "set system-name-server: that one is asked instead", text)
     finally:
         m.cut_power()
-        server.terminate()
-        server.wait()
+        for server in servers:
+            server.terminate()
+            server.wait()
 
 
 # -- its end -------------------------------------------------------------------------------------------------------------------------------
@@ -388,9 +441,10 @@ def factory_reset(run, m):
 
 
 # kind: build (no machine), first (makes the disk that others begin with), shared (one machine, one after the other), own (a machine each,
-# which begins with that disk: beside the shared one)
-STEPS = {"build": (build, "build"), "repeat": (repeat, "build"), "start": (start, "first"), "plan": (plan, "shared"),
+# which begins with that disk: beside the shared one), alone (one that begins with the image), beside (no machine, at any time)
+STEPS = {"build": (build, "build"), "start": (start, "first"), "plan": (plan, "shared"),
          "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
          "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
          "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
-         "watchdog": (watchdog, "own"), "nics": (nics, "own"), "names": (names, "own"), "cuts": (cuts, "own")}
+         "cuts": (cuts, "own"), "offer": (offer, "alone"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"),
+         "repeat": (repeat, "beside")}

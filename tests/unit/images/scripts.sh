@@ -97,6 +97,54 @@ told_of_servers() { fresh; told "DNS=10.0.2.3 fd00::3 10.0.2.4#dns.example 10.0.
 told_again() { told_of_servers || return 1; : >"$WORK/asked"; names; [ ! -s "$WORK/asked" ] && told DNS=10.0.3.3 && names && [ "$(resolv)" = "nameserver 10.0.3.3" ] && [ -z "$(sources)" ] && asked "chronyc reload sources"; }
 told_nonsense() { fresh; told 'DNS=10.0.2.3 $(reboot) 1;2' 'NTP=x`y` good'; names; [ "$(resolv)" = "nameserver 10.0.2.3" ] && [ "$(sources)" = "server good iburst" ]; }
 
+told_by_configuration() { # instead of DHCP's, as long as there are any
+    fresh; told DNS=10.0.2.3
+    mkdir -p "$SLUICE_ROOT/run/sluice" && printf '192.0.2.7\n2001:db8::53\n' >"$SLUICE_ROOT/run/sluice/name-servers"
+    names; [ "$(resolv)" = "nameserver 192.0.2.7 nameserver 2001:db8::53" ] || return 1
+    rm "$SLUICE_ROOT/run/sluice/name-servers"; names; [ "$(resolv)" = "nameserver 10.0.2.3" ]
+}
+
+# What DHCP offers at a first start: a server of files on 127.0.0.1, and the option as networkd keeps it.
+LIB=$WORK/lib FILES=$WORK/files
+mkdir -p "$LIB" "$FILES/box" && cp "$SCRIPTS"/{offer,names,give-role} "$LIB/"
+printf '#!/bin/bash\necho "board $*" >>%s/asked\n' "$WORK" >"$LIB/board"
+printf '#!/bin/bash\n! grep -n wrong "$2"\n' >"$LIB/sluice-control"
+chmod 755 "$LIB"/*
+tool install <<'END'
+[ "$1 $3" = "-m -g" ] && exec /usr/bin/install -m "$2" "$5" "$6" # a group sluice is the box's
+exec /usr/bin/install "$@"
+END
+tool chgrp <<<""
+serve_files() { # until the test ends; $PORT
+    python3 -u -c 'import functools, http.server as h, sys
+s = h.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(h.SimpleHTTPRequestHandler, directory=sys.argv[1]))
+print(s.server_port)
+s.serve_forever()' "$FILES" >"$WORK/port" 2>/dev/null &
+    FILE_SERVER=$!
+    trap 'kill $FILE_SERVER; rm -rf "$WORK"' EXIT
+    for _ in $(seq 600); do [ -s "$WORK/port" ] && break; /bin/sleep 0.1; done
+    PORT=$(cat "$WORK/port")
+}
+lease() { # URL
+    fresh; mkdir -p "$SLUICE_ROOT"/{data/etc,data/ssh,data/sluice,run/systemd/netif/leases}
+    : >"$SLUICE_ROOT/data/etc/offer"; echo "port 1" >"$SLUICE_ROOT/data/sluice/sluice.conf"
+    { echo ADDRESS=10.0.2.15; [ -z "$1" ] || echo "OPTION_239=$(printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n')${2-}"; } >"$SLUICE_ROOT/run/systemd/netif/leases/2"
+}
+offer() { timeout 60 "$LIB/offer" "${1:-5}" 0 >"$WORK/said"; ! [ -e "$SLUICE_ROOT/data/etc/offer" ] && asked "board apply --start"; }
+has() { grep -qx "$2" "$SLUICE_ROOT/data/$1" || { cat "$SLUICE_ROOT/data/$1" "$WORK/said"; return 1; }; }
+said() { grep -q "$1" "$WORK/said" || { cat "$WORK/said"; return 1; }; }
+offered_folder() { lease "http://127.0.0.1:$PORT/box/"; offer && has sluice/sluice.conf "port 7000" && has sluice/sluice.conf "management-role admin user admin" && has ssh/authorized_keys "ssh-ed25519 A" && [ ! -e "$SLUICE_ROOT/data/board.conf" ]; }
+offered_file() { lease "http://127.0.0.1:$PORT/box/sluice.conf" 00; offer && has sluice/sluice.conf "port 7000" && [ ! -e "$SLUICE_ROOT/data/ssh/authorized_keys" ]; }
+nothing_offered() { lease ""; offer && has sluice/sluice.conf "port 1" && [ ! -s "$WORK/said" ]; }
+no_lease() { lease ""; rm "$SLUICE_ROOT"/run/systemd/netif/leases/2; offer 0 && has sluice/sluice.conf "port 1" && said "no address by DHCP"; }
+offered_wrong() { lease "http://127.0.0.1:$PORT/wrong.conf"; offer && has sluice/sluice.conf "port 1" && said "is wrong: 1:wrong"; }
+offered_missing() { lease "http://127.0.0.1:$PORT/box/missing"; offer && has sluice/sluice.conf "port 1" && said "no configuration from"; }
+offered_large() { lease "http://127.0.0.1:$PORT/large.conf"; offer && has sluice/sluice.conf "port 1" && said "no configuration from"; }
+offered_nonsense() { lease 'file:///etc/passwd'; offer && has sluice/sluice.conf "port 1" && said "no URL" && lease 'http://$(reboot)/ x' && offer && said "no URL"; }
+offered_later() { lease "http://127.0.0.1:$PORT/box/"; rm "$SLUICE_ROOT/data/etc/offer"; timeout 60 "$LIB/offer" && has sluice/sluice.conf "port 1" && [ ! -s "$WORK/asked" ]; }
+printf 'port 7000\n' >"$FILES/box/sluice.conf"; echo "ssh-ed25519 A" >"$FILES/box/authorized_keys"; echo wrong >"$FILES/wrong.conf"
+head -c 3000000 /dev/zero >"$FILES/large.conf"
+
 check "good: a slot that serves is kept" serves
 check "good: the same when rauc fails" serves_alone
 check "good: loading keys may take long" loads_long
@@ -116,4 +164,19 @@ check "grub-editenv: a file that is not whole is made of those before" mends
 check "names: servers that DHCP tells of" told_of_servers
 check "names: others later; the same again changes nothing" told_again
 check "names: what is neither address nor name" told_nonsense
+check "names: name servers that are configured" told_by_configuration
+if command -v curl >/dev/null; then
+    serve_files
+    check "offer: a folder of a web server" offered_folder
+    check "offer: one file, told with a zero behind it" offered_file
+    check "offer: no option: the box keeps what it has" nothing_offered
+    check "offer: no lease" no_lease
+    check "offer: a configuration with an error" offered_wrong
+    check "offer: a file that is not there" offered_missing
+    check "offer: more than a megabyte" offered_large
+    check "offer: what is no URL of ours" offered_nonsense
+    check "offer: not after the first start" offered_later
+else
+    skip "offer" "no curl"
+fi
 plan
