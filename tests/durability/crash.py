@@ -154,7 +154,7 @@ def compare_with_log(box, r, loads):
     want, groups = digest(r), streams(r)
     folder = box.folder / f"copy-{random.randrange(10**9)}"
     shutil.copytree(log_folder(box), folder / "appendonlydir")
-    oracle = Oracle("--dir", folder, "--appendonly", "yes")
+    oracle = Oracle("--dir", folder, "--appendonly", "yes", seconds=600)  # it runs all that the clients have done
     try:
         oracle.client.delete("short")
         if digest(oracle.client) != want:
@@ -277,7 +277,8 @@ def own_fault(box):
 
 
 MORE = [("no log, one worker", killed(None, 1)), ("no log, two workers", killed(None, 2)),  # with KILLS
-        ("appendfsync always, one worker", killed("always", 1)), ("idle", lambda: with_box(idle, save="", workers=2))]
+        ("appendfsync always, one worker", killed("always", 1)), ("appendfsync always, two workers", killed("always", 2)),
+        ("appendfsync everysec, one worker", killed("everysec", 1)), ("idle", lambda: with_box(idle, save="", workers=2))]
 TESTS = [("appendfsync everysec, two workers", killed("everysec", 2)),
          ("functions", lambda: with_box(functions, save="")),
          ("its own fault", lambda: with_box(own_fault, save=""))]
