@@ -26,6 +26,18 @@ char *aof_folder_join(const struct aof_folder *f, const char *name)
     return must_print("%s/%s", f->path, name);
 }
 
+char **aof_folder_paths(const struct aof_folder *f, unsigned *n)
+{
+    static const char types[] = "bi";
+    char **path = must_alloc(f->n + 1, sizeof *path);
+    *n = 0;
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < f->n; i++)
+            if (f->file[i].type == types[k])
+                path[(*n)++] = aof_folder_join(f, f->file[i].name);
+    return path;
+}
+
 struct aof_folder *aof_folder_new(const char *dir, const char *folder, const char *prefix)
 {
     struct aof_folder *f = must_alloc(1, sizeof *f);

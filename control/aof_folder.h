@@ -34,6 +34,8 @@ uint64_t aof_folder_last(const struct aof_folder *f);
 void aof_folder_base_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME]);
 void aof_folder_incr_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME]);
 char *aof_folder_join(const struct aof_folder *f, const char *name);
+/* Paths of the base and of the increments, in the order in which they are loaded. Each and the list are the caller's, of must_alloc(). */
+char **aof_folder_paths(const struct aof_folder *f, unsigned *n);
 /* One more increment, if the manifest does not name it; and a new base, after which come the increments from `first` on (which
  * it `adds`, in one step): what was before is deleted when the manifest is on the disk. */
 bool aof_folder_add(struct aof_folder *f, uint64_t seq, char *error, size_t size);

@@ -98,19 +98,6 @@ static void on_loaded(void *ctx, const struct load_result *r)
     aof_tell(a);
 }
 
-/* The files of the log, the base first. Each and the list are of must_alloc(). */
-static char **paths_of(const struct aof *a, unsigned *n)
-{
-    static const char types[] = "bi";
-    char **path = must_alloc(a->folder->n + 1, sizeof *path);
-    *n = 0;
-    for (unsigned k = 0; k < 2; k++)
-        for (unsigned i = 0; i < a->folder->n; i++)
-            if (a->folder->file[i].type == types[k])
-                path[(*n)++] = aof_folder_join(a->folder, a->folder->file[i].name);
-    return path;
-}
-
 /* Has the dataplane changed anything since we have noted what it leaves? The channel may have closed before it ended. */
 static bool went_on(const struct aof *a)
 {
@@ -138,7 +125,7 @@ void aof_load(struct aof *a)
     aof_new_folder(a);
     struct load_files f = {.memory = aof_memory_counts(a), .may_cut = aof_is_yes(a, "aof-load-truncated")};
     bool good = aof_folder_begin(a->folder, dump, error, sizeof error);
-    char **path = paths_of(a, &f.n);
+    char **path = aof_folder_paths(a->folder, &f.n);
     if (!good)
         f.why = error;
     f.path = path;

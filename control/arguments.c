@@ -11,6 +11,8 @@ const char program_usage[] =
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
     "       sluice-control --aof FILE        read an RDB file and write it to stdout as an append-only log\n"
+    "       sluice-control --log LOG         read an append-only log (a file, or a folder) and write its items to stdout, for sluice-replay;\n"
+    "                                        --log-cut LOG: one whose end is not whole, up to there\n"
     "       sluice-control --version\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
     "--plan)\n"
@@ -25,6 +27,8 @@ bool arguments_read(struct arguments *a, int argc, char **argv)
                {"--plan", &a->file},
                {"--snapshot", &a->file},
                {"--aof", &a->file},
+               {"--log", &a->file},
+               {"--log-cut", &a->file},
                {"--dataplane", &a->dataplane},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory},
@@ -42,6 +46,8 @@ bool arguments_read(struct arguments *a, int argc, char **argv)
         a->plan = a->plan || o == 1;
         a->snapshot = a->snapshot || o == 2;
         a->aof = a->aof || o == 3;
+        a->log = a->log || o == 4 || o == 5;
+        a->log_cut = a->log_cut || o == 5;
         if (o < known)
             *own[o].into = argv[++i];
         else if (i == 1 && argv[i][0] != '-')

@@ -2,6 +2,7 @@
 #include "control/alarms.h"
 #include "control/aof.h"
 #include "control/aof_base.h"
+#include "control/aof_items.h"
 #include "control/audit.h"
 #include "control/candidate.h"
 #include "control/capture.h"
@@ -264,6 +265,8 @@ int main(int argc, char **argv)
         return rdb_report_print(a.file);
     if (a.aof)
         return aof_base_print(a.file);
+    if (a.log)
+        return aof_items_print(a.file, a.log_cut);
     struct settings *s = arguments_settings(&a);
     if (!s)
         return 1;

@@ -8,7 +8,7 @@ struct stats;
 
 struct arguments {
     const char *file, *dataplane, *instance, *inventory, *running;
-    bool check, plan, snapshot, aof;
+    bool check, plan, snapshot, aof, log, log_cut;
     int argc; /* what remains: directives */
     char **argv;
 };

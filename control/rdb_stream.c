@@ -147,6 +147,22 @@ static bool stream_preamble(struct stream *s, const struct aof_source *source, u
     return good;
 }
 
+/* The end that is not whole. */
+static bool cut(const struct aof_source *source, const struct aof_check *check, char *why, size_t size)
+{
+    const unsigned long long good = check->good, all = check->size;
+    if (source->spares) {
+        fprintf(stderr, "%s ends in the middle of a command: its first %llu of %llu bytes are taken\n", source->name, good, all);
+        return true;
+    }
+    log_line(LOG_LEVEL_WARNING, "%s ends in the middle of a command: cut to its first %llu of %llu bytes (aof-load-truncated)", source->name, good,
+             all);
+    if (ftruncate(source->file, (off_t)good) == 0)
+        return true;
+    snprintf(why, size, "%.150s cannot be cut: %s", source->name, strerror(errno));
+    return false;
+}
+
 static bool stream_file(struct stream *s, const struct aof_source *source, bool last, char *why, size_t size)
 {
     struct aof_check check;
@@ -156,15 +172,13 @@ static bool stream_file(struct stream *s, const struct aof_source *source, bool 
     if (!aof_check(source->file, from, &check)) {
         if (!check.truncated || !last || !source->may_cut) {
             snprintf(why, size, "%.150s: %.200s at byte %llu%s", source->name, check.why, (unsigned long long)check.good,
-                     check.truncated && last ? "; with aof-load-truncated yes it would be cut there" : "");
+                     !check.truncated || !last ? ""
+                     : source->spares          ? "; with `truncated` what is before it would be taken"
+                                               : "; with aof-load-truncated yes it would be cut there");
             return false;
         }
-        log_line(LOG_LEVEL_WARNING, "%s ends in the middle of a command: cut to its first %llu of %llu bytes (aof-load-truncated)",
-                 source->name, (unsigned long long)check.good, (unsigned long long)check.size);
-        if (ftruncate(source->file, (off_t)check.good) < 0) {
-            snprintf(why, size, "%.150s cannot be cut: %s", source->name, strerror(errno));
+        if (!cut(source, &check, why, size))
             return false;
-        }
     }
     return aof_read(source->file, from, check.good, on_commands, s);
 }
@@ -184,13 +198,35 @@ bool rdb_stream_log(const struct aof_source *source, unsigned n, int to)
     return good;
 }
 
+bool rdb_stream_failed(const char *why, int to)
+{
+    struct stream *s = open_stream(to);
+    if (!s)
+        return false;
+    put_item(s, LOAD_FAILED, why, strlen(why));
+    bool good = fclose(s->to) == 0;
+    free(s);
+    return good;
+}
+
+/* Commands behind an RDB are a log: whoever took only what is in front of them would lose the rest in silence. */
+static bool is_log(int file, struct rdb_walk *w)
+{
+    char next = 0;
+    if (pread(file, &next, 1, (off_t)w->at) != 1 || (next != '*' && next != '#'))
+        return false;
+    snprintf(w->why, sizeof w->why, "at byte %llu: behind the snapshot come commands: this is an append-only log; `sluice snapshot import` takes it",
+             (unsigned long long)w->at);
+    return true;
+}
+
 bool rdb_stream(int file, int to)
 {
     struct stream *s = open_stream(to);
     struct rdb_walk w;
     if (!s)
         return false;
-    if (rdb_walk(&w, file, &events, s))
+    if (rdb_walk(&w, file, &events, s) && !is_log(file, &w))
         put_item(s, LOAD_END, NULL, 0);
     else
         put_item(s, LOAD_FAILED, w.why, strlen(w.why));

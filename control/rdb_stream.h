@@ -12,5 +12,8 @@ struct aof_source {
     int file;
     char name[512];
     bool may_cut; /* a command that is cut short at the end of the last file is taken off */
+    bool spares;  /* ... or only passed over: the file stays as it is */
 };
 bool rdb_stream_log(const struct aof_source *source, unsigned n, int to);
+/* Of what cannot even be opened: nothing but the reason. */
+bool rdb_stream_failed(const char *why, int to);

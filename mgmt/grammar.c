@@ -84,10 +84,10 @@ static const struct node snapshot[] = {
     {"verify", "read all of a snapshot file and say whether it is sound, or what is damaged and where",
      .run = run_snapshot_report, .what = "verify", .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {"import",
-     "load a snapshot file: over the keys of a box that serves (replace, keep), or into one that could not load its own "
-     "(salvage: as far as it is sound)",
+     "load a snapshot, or an append-only log (a file, or a folder): over the keys of a box that serves (replace, keep), or into one that "
+     "could not load its own (salvage: as far as it is sound); truncated: a log whose end is not whole",
      .run = run_snapshot_import, .op = "snapshot", .what = "import",
-     .parameter = {{"FILE", PARAMETER_FILE, false}, {"HOW", PARAMETER_VALUE, true}}},
+     .parameter = {{"FILE", PARAMETER_FILE, false}, {"HOW", PARAMETER_VALUE, true}, {"END", PARAMETER_VALUE, true}}},
     {"export", "copy the snapshot that the box loads at its start, as it is or (aof) as commands: an append-only log in one file",
      .run = run_snapshot_export, .op = "snapshot", .what = "list",
      .parameter = {{"FILE", PARAMETER_FILE, false}, {"FORM", PARAMETER_VALUE, true}}},

@@ -4,6 +4,7 @@
 #include "mgmt/words.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -368,8 +369,7 @@ int run_simple(struct invocation *in)
     return code;
 }
 
-/* In the child: sluice-control beside us, in the build folder, or on the path. */
-_Noreturn static void become_control(const char *option, const char *file)
+_Noreturn void become_program(const char *name, const char *folder, char *const argv[])
 {
     char own[4000], path[4096];
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
@@ -377,13 +377,21 @@ _Noreturn static void become_control(const char *option, const char *file)
     char *slash = strrchr(own, '/');
     if (slash)
         *slash = 0;
-    snprintf(path, sizeof path, "%s/sluice-control", own);
-    execl(path, "sluice-control", option, file, (char *)NULL);
-    snprintf(path, sizeof path, "%s/../control/sluice-control", own);
-    execl(path, "sluice-control", option, file, (char *)NULL);
-    execlp("sluice-control", "sluice-control", option, file, (char *)NULL);
-    fputs("sluice-control is not installed beside sluice, nor on the PATH\n", stderr);
+    snprintf(path, sizeof path, "%s/%.32s", own, name);
+    execv(path, argv);
+    snprintf(path, sizeof path, "%s/../%.32s/%.32s", own, folder, name);
+    execv(path, argv);
+    execvp(name, argv);
+    fprintf(stderr, "%s is not installed beside sluice, nor on the PATH\n", name);
     _exit(127);
+}
+
+static _Noreturn void become_control(const char *option, const char *file)
+{
+    char first[32], second[PATH_MAX];
+    snprintf(first, sizeof first, "%s", option);
+    snprintf(second, sizeof second, "%s", file);
+    become_program("sluice-control", "control", (char *[]){(char[]){"sluice-control"}, first, second, NULL});
 }
 
 FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid)

@@ -27,8 +27,8 @@ handler run_configure, run_edit, run_edit_show, run_edit_check, run_commit, run_
 handler run_show_configuration, run_show_history, run_show_health, run_show_alarms, run_import; /* configuration.c */
 handler run_support_bundle; /* bundle.c */
 handler run_factory_reset;  /* configure.c */
-handler run_snapshot_report, run_snapshot_list, run_snapshot_import, run_snapshot_abandon,
-    run_snapshot_export; /* snapshot.c */
+handler run_snapshot_report, run_snapshot_list, run_snapshot_export; /* snapshot.c */
+handler run_snapshot_import, run_snapshot_abandon; /* snapshot_import.c */
 handler run_snapshot_create, run_snapshot_schedule, run_snapshot_delete; /* snapshot_make.c */
 
 /* What operations share (operations.c). The request that a leaf makes: */
@@ -45,6 +45,8 @@ json_int_t number_of(const json_t *object, const char *key);
 void print_time(FILE *out, json_int_t ms);
 void print_field(FILE *out, const char *name, const json_t *v);
 
+/* In a child: another program of ours, beside us, in that folder of the build folder, or on the path. */
+_Noreturn void become_program(const char *name, const char *folder, char *const argv[]);
 /* Runs sluice-control over a file; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
 FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid);
 bool control_was_content(pid_t pid);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The append-only log: what redis-server makes of it, what the box makes of redis-server's, kills, cuts, full disks, rewriting. Prints
-TAP. Run by aof.sh. Arguments: words that names of tests must have one of; --kills N."""
+TAP. Run by aof.sh. Arguments: words that names of tests must have one of; --kills N (or KILLS=N)."""
 import os
 import pathlib
 import random
@@ -16,7 +16,7 @@ import redis
 from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
 from box import BUILD, Oracle, Tap, alive, until
 
-KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 2
+KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else int(os.environ.get("KILLS", 2))
 WORDS = [w for w in sys.argv[1:] if not w.startswith("--") and not w.isdigit()]
 
 
@@ -175,6 +175,11 @@ def killed(policy, who, workers=1):
         for turn in range(KILLS):
             seen = w.rounds
             until(120, lambda: w.rounds > seen + 50, lambda: f"writes to go on in turn {turn}\n{box.log()[-2000:]}")
+            if turn % 2:
+                try:
+                    box.client().bgrewriteaof()  # a snapshot, a base, two manifests: the kill comes in any of them
+                except redis.ResponseError:
+                    pass
             time.sleep(rng.random() * 0.1)
             acked = dict(w.acked)
             pid = box.dataplane_pid()
@@ -183,6 +188,8 @@ def killed(policy, who, workers=1):
             if who != "control":
                 os.kill(pid, signal.SIGKILL)
                 until(20, lambda: not alive(pid), lambda: "the dataplane to be gone")
+            if who == "dataplane":
+                box.sluice("restart", "dataplane")  # at once, not after a pause that grows with each crash
             if who != "dataplane":
                 box.start_control()
             if who != "control":

@@ -201,6 +201,23 @@ def versions():
     for version, summed in ((1, True), (6, True), (11, False)):
         with_box(lambda box: test(box, version, summed))
 
+    def imported(box):
+        """Every version, with every form from 6 on, into one box that serves."""
+        box.start()
+        r, path = box.client(), box.folder / "versioned.rdb"
+        for version in range(1, 13):
+            path.write_bytes(old_file(version).end() if version >= 6 else File(version).select(0).key("str", 0, string("value")).end())
+            code, text = box.sluice("snapshot", "import", path)
+            assert code == 0, (version, text)
+            assert r.get("str") == b"value", version
+            if version >= 6:
+                check_old(r)
+            r.flushall()
+        path.write_bytes(File(13).select(0).key("str", 0, string("value")).end())
+        code, text = box.sluice("snapshot", "import", path)
+        assert code != 0 and not r.exists("str"), text
+    with_box(imported)
+
 
 def is_refused(text, **directives):
     """Data -> a box that says LOADING, with the reason."""
@@ -472,7 +489,7 @@ def main():
     tap.run("every older form of values", old_forms)
     tap.run("times, access, packed names", times_and_access)
     tap.run("Valkey's version 80", valkey)
-    tap.run("versions 1, 6, 11, and no checksum", versions)
+    tap.run("versions 1 to 12, and no checksum", versions)
     for workers in (1, 2):
         tap.run(f"a file of redis-server, {workers} workers", same_as_redis(workers))
     tap.run("a file of redis-server without compression and checksum", same_as_redis(1, ("--rdbcompression", "no", "--rdbchecksum", "no")))

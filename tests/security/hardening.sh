@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . board/dev/lib.sh
 . tests/tap.sh
-PROGRAMS=("$BUILD/sluice-dataplane" "$BUILD/control/sluice-control" "$BUILD/mgmt/sluice")
+PROGRAMS=("$BUILD/sluice-dataplane" "$BUILD/sluice-replay" "$BUILD/control/sluice-control" "$BUILD/mgmt/sluice")
 
 has_dynamic() { readelf -dW "$1" | grep -qE "$2"; }
 is_pie() { readelf -hW "$1" | grep -qE 'Type: +DYN' && has_dynamic "$1" 'FLAGS_1.*PIE'; }
