@@ -388,6 +388,8 @@ bool command_pauses(const struct request *rq, enum pause_mode mode);
  * rq->turn. Checks were those of its first run; what it took is told with command_took(). */
 enum command_result command_long(struct request *rq, struct resp_writer *out);
 void command_took(struct request *rq, uint64_t cycles);
+/* Counts error replies, the last of which begins with this word: for INFO errorstats and totals. */
+void command_count_errors(struct command_env *env, uint32_t errors, const char *code);
 /* Runs a command that was queued by MULTI, prepared, as a part of EXEC. CMD_LONG, command_long() is next:
  * only if it has a turn, that of its EXEC. */
 enum command_result command_nested(struct request *rq, struct resp_writer *out);

@@ -83,12 +83,20 @@ static void note_time(struct command_stats *stats, uint64_t ns)
     stats->took[time_bucket(ns)]++;
 }
 
+/* Does it go on, here or elsewhere? What it took is noted when it ends. */
+static bool goes_on(enum command_result result)
+{
+    return result == CMD_ELSEWHERE || result == CMD_LONG;
+}
+
 /* It took as long as the slow log or the latency monitor waits for. A blocked command is one for the slow log
  * when it ends. */
 static __attribute__((noinline)) void note_long(const struct request *rq, enum command_result result,
                                                 enum latency_event event, uint64_t usec)
 {
     const struct command_env *env = rq->env;
+    if (goes_on(result))
+        return;
     if (result != CMD_BLOCK && slowlog_wanted(env, rq->cmd, usec))
         slowlog_note(env->slowlog[env->self], rq, usec);
     latency_note(env, event, usec);
@@ -152,7 +160,8 @@ static inline enum command_result ran(struct request *rq, enum command_result re
     if (rate == 0)
         return result;
     stats->usec += (cycles * weight + rate / 2) / rate;
-    note_time(stats, cycles * 1000 / rate);
+    if (result != CMD_BLOCK && !goes_on(result))
+        note_time(stats, cycles * 1000 / rate);
     note_if_long(rq, result, cycles / rate);
     return result;
 }
@@ -221,14 +230,18 @@ static inline __attribute__((always_inline)) enum command_result run(struct requ
     return run_measured(rq, weight);
 }
 
+void command_count_errors(struct command_env *env, uint32_t errors, const char *code)
+{
+    count_add(env->counters, COUNTER_command_errors, errors);
+    if (env->box && env->box->error_seen)
+        env->box->error_seen(env, code);
+}
+
 static void account_errors(struct request *rq, uint32_t errors, bool ran)
 {
-    struct command_env *env = rq->env;
-    count_add(env->counters, COUNTER_command_errors, errors);
     if (ran)
-        env->stats[rq->cmd->id].failed++;
-    if (env->box && env->box->error_seen)
-        env->box->error_seen(env, rq->out->last_error);
+        rq->env->stats[rq->cmd->id].failed++;
+    command_count_errors(rq->env, errors, rq->out->last_error);
 }
 
 /* CLIENT REPLY SKIP silences the command after it. */
@@ -369,9 +382,11 @@ enum command_result command_again(struct request *rq, struct resp_writer *out, i
     uint64_t begin = __rdtsc();
     rq->served = position;
     enum command_result result = still_may(rq, out) ? run_again(rq, out) : CMD_DONE;
-    uint64_t usec = env->tsc_per_us ? (__rdtsc() - begin) / env->tsc_per_us : 0;
-    if (env->tsc_per_us && usec >= env->conf->long_us)
-        note_long(rq, result, LATENCY_UNBLOCKING, usec);
+    uint64_t cycles = __rdtsc() - begin, rate = env->tsc_per_us;
+    if (rate && result != CMD_BLOCK && !goes_on(result))
+        note_time(&env->stats[rq->cmd->id], cycles * 1000 / rate);
+    if (rate && cycles / rate >= env->conf->long_us)
+        note_long(rq, result, LATENCY_UNBLOCKING, cycles / rate);
     return result;
 }
 
@@ -396,9 +411,11 @@ void command_turns_of_store(const struct command_env *env, struct turn *turn, bo
 
 void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere)
 {
+    uint64_t begin = __rdtsc();
     command_turns_of_store(rq->env, rq->turn, everywhere);
     command_long(rq, out);
     command_turns_of_store(rq->env, NULL, everywhere);
+    command_took(rq, __rdtsc() - begin);
 }
 
 void command_took(struct request *rq, uint64_t cycles)
@@ -407,5 +424,6 @@ void command_took(struct request *rq, uint64_t cycles)
     if (env->tsc_per_us == 0)
         return;
     env->stats[rq->cmd->id].usec += cycles / env->tsc_per_us;
+    note_time(&env->stats[rq->cmd->id], cycles * 1000 / env->tsc_per_us);
     note_if_long(rq, CMD_DONE, cycles / env->tsc_per_us);
 }

@@ -32,6 +32,11 @@ void api_push_error(lua_State *L, const char *text, size_t len)
     lua_pushlstring(L, text, len);
     lua_concat(L, 3);
     lua_setfield(L, -2, "err");
+}
+
+void api_push_counted_error(lua_State *L, const char *text, size_t len)
+{
+    api_push_error(L, text, len);
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "ignore_error_stats_update");
 }
@@ -199,6 +204,16 @@ static void run_nested(struct script_host *h, struct request *rq)
     command_nested_long(rq, &h->out, script_is_alone(h->rq));
 }
 
+/* Counts a refusal, which no command has replied, and pushes its table. */
+static void push_refusal(lua_State *L, struct command_env *env, const char *why)
+{
+    char code[32] = "ERR";
+    if (why[0] == '-')
+        snprintf(code, sizeof code, "%.*s", (int)strcspn(why + 1, " "), why + 1);
+    command_count_errors(env, 1, code);
+    api_push_counted_error(L, why, strlen(why));
+}
+
 /* Runs what the arguments say; its reply, as a Lua value, or a table of its error, is on top. */
 static void run_command(lua_State *L, struct script_host *h, int argc)
 {
@@ -213,7 +228,7 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     if (why) {
         if (rq.cmd)
             rq.env->stats[rq.cmd->id].rejected++;
-        api_push_error(L, why, strlen(why));
+        push_refusal(L, rq.env, why);
         return;
     }
     h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;

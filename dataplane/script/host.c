@@ -121,7 +121,8 @@ void host_forget(lua_State *L)
 static int open_state(lua_State *L)
 {
     static const char *const names[NAMES] = {
-        "err", "ok", "double", "map", "set", "big_number", "verbatim_string", "format", "string"};
+        "err", "ok", "double", "map", "set", "big_number", "verbatim_string", "format", "string",
+        "ignore_error_stats_update"};
     struct script_host *h = lua_touserdata(L, 1);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&host_key);
     lua_pushlightuserdata(L, h);

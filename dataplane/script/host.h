@@ -21,6 +21,7 @@ enum host_name {
     NAME_VERBATIM,
     NAME_FORMAT,
     NAME_STRING,
+    NAME_COUNTED,
     NAMES
 };
 
@@ -88,8 +89,12 @@ void api_open(lua_State *L);
 void api_open_load(lua_State *L);
 /* The handler of errors of a run: makes a table of them, with source and line. */
 int api_error_handler(lua_State *L);
-/* Pushes a table of the error text: "-CODE text" or "text". */
+/* Pushes a table of the error text: "-CODE text" or "text". Counted: it is in INFO errorstats already and is not to be
+ * counted as the script's reply again. */
 void api_push_error(lua_State *L, const char *text, size_t len);
+void api_push_counted_error(lua_State *L, const char *text, size_t len);
+/* Replies this error, of the table at index. */
+void value_reply_error(struct script_host *h, struct resp_writer *out, int index, const char *text);
 
 /* Compiles, as luaL_loadbuffer() with the name of scripts or of functions. */
 int host_compile(lua_State *L, struct script_host *h, struct slice body);

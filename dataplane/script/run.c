@@ -84,10 +84,6 @@ static void reply_failure(lua_State *L, struct script_host *h)
     }
     const char *text = error_field(L, at, "err"), *source = error_field(L, at, "source");
     const char *line = error_field(L, at, "line");
-    lua_pushliteral(L, "ignore_error_stats_update");
-    lua_rawget(L, at);
-    uint32_t errors = out->errors;
-    bool counted = lua_toboolean(L, -1);
     lua_pushfstring(L, " script: %s, on %s:%s.", (const char *)h->program->name.p, source ? source : "",
                     line ? line : "");
     lua_pushstring(L, text ? text : "ERR unknown error");
@@ -96,9 +92,7 @@ static void reply_failure(lua_State *L, struct script_host *h)
         lua_concat(L, 2);
     else
         lua_pop(L, 1);
-    reply_error(out, lua_tostring(L, -1));
-    if (counted) /* as that of the command that made it */
-        out->errors = errors;
+    value_reply_error(h, out, at, lua_tostring(L, -1));
 }
 
 /* Will it take long to reply what the script returns, or to collect what it has left? */

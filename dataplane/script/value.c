@@ -153,7 +153,7 @@ void value_from_resp(lua_State *L, const uint8_t **at, const uint8_t *end)
         push_slice(L, s);
         wrap_in(L, "ok");
     } else if (kind == '-') {
-        api_push_error(L, (const char *)s.p - 1, s.len + 1);
+        api_push_counted_error(L, (const char *)s.p - 1, s.len + 1);
     } else if (kind == '#') {
         lua_pushboolean(L, s.len && s.p[0] == 't');
     } else if (kind == ',') {
@@ -260,6 +260,20 @@ static bool verbatim_to_reply(struct script_host *h, struct resp_writer *out)
     return is;
 }
 
+void value_reply_error(struct script_host *h, struct resp_writer *out, int index, const char *text)
+{
+    uint32_t errors = out->errors;
+    lua_rawgeti(h->L, LUA_REGISTRYINDEX, h->name[NAME_COUNTED]);
+    lua_rawget(h->L, index);
+    bool counted = lua_toboolean(h->L, -1);
+    lua_pop(h->L, 1);
+    reply_error(out, text);
+    if (counted) { /* as that of the command that made it */
+        out->errors = errors;
+        h->rq->env->stats[h->rq->cmd->id].failed++;
+    }
+}
+
 static void write_big_number(struct resp_writer *out, const char *digits, size_t len)
 {
     char prefix[32] = "(";
@@ -288,7 +302,7 @@ static bool special(struct script_host *h, struct resp_writer *out, enum host_na
         return false;
     const char *text = lua_tolstring(L, -1, &len);
     if (name == NAME_ERR)
-        reply_error(out, text);
+        value_reply_error(h, out, lua_gettop(L) - 1, text);
     else if (name == NAME_OK)
         write_text(out, "+", text, strlen(text));
     else if (name == NAME_BIG_NUMBER)

@@ -298,6 +298,42 @@ static void test_decoders_take_anything(void)
     engine_free(e);
 }
 
+/* As redis-server counts: an error is seen once, by whoever has replied or refused, and EVAL failed if its reply is one. */
+static void test_errors_are_counted_once(void)
+{
+    static const struct {
+        const char *text;
+        unsigned failed, errors; /* of EVAL; of all */
+    } cases[] = {
+        {"return redis.call('lpush','s','x')", 1, 1},
+        {"return redis.pcall('lpush','s','x')", 1, 1},
+        {"redis.pcall('lpush','s','x') return 1", 0, 1},
+        {"return redis.call('nosuch')", 1, 1},
+        {"redis.pcall('nosuch') return 1", 0, 1},
+        {"return redis.call('get','s','a')", 1, 1},
+        {"return redis.call()", 1, 1},
+        {"redis.pcall() return 1", 0, 0},
+        {"return {err='A b'}", 1, 1},
+        {"redis.pcall('lpush','s','x') error({err='FOO x'})", 1, 2},
+    };
+    char line[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        e = engine_new(NULL);
+        engine_cmd(e, "SET s 1");
+        eval(cases[i].text);
+        engine_cmd(e, "INFO commandstats");
+        const char *at = strstr(e->reply, "cmdstat_eval:calls=1,");
+        snprintf(line, sizeof line, "rejected_calls=0,failed_calls=%u\r\n", cases[i].failed);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        const char *end = strstr(at, "rejected");
+        CU_ASSERT(end && strncmp(end, line, strlen(line)) == 0);
+        engine_cmd(e, "INFO stats");
+        snprintf(line, sizeof line, "total_error_replies:%u\r\n", cases[i].errors);
+        CU_ASSERT(holds(line));
+        engine_free(e);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -310,6 +346,7 @@ int main(int argc, char **argv)
         UNIT(test_the_cache_is_bounded),
         UNIT(test_without_memory),
         UNIT(test_decoders_take_anything),
+        UNIT(test_errors_are_counted_once),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "command/script", tests);

@@ -370,6 +370,26 @@ static void test_a_client_that_is_gone_before_its_script_begins(void)
     CU_ASSERT_TRUE(rig_stop_lanes(lanes, 2));
 }
 
+/* A text is compiled where it comes, and then begins anew where its keys are; a long command is looked at, and then done in slices. */
+static void test_what_runs_in_two_steps_is_in_the_slow_log_once(void)
+{
+    static const char *const pairs[] = {"workers", "2", "slowlog-log-slower-than", "0", NULL};
+    rig_start(&rig, pairs, NULL);
+    here = rig_key(&rig, 0, 0);
+    there = rig_key(&rig, 1, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig_client *c = rig_connect(&rig, i);
+        CU_ASSERT(says(c, i ? "EVAL \"for i=1,3000 do redis.call('sadd',KEYS[1],i) end\" 1 %2$s\r\n"
+                            : "EVAL \"for i=1,3000 do redis.call('sadd',KEYS[1],i) end\" 1 %1$s\r\n", "$-1\r\n"));
+        CU_ASSERT(says(c, "SLOWLOG RESET\r\n", "+OK\r\n"));
+        CU_ASSERT(says(c, i ? "EVAL \"return 5\" 0\r\n" : "EVAL \"return 6\" 1 %2$s\r\n", i ? ":5\r\n" : ":6\r\n"));
+        CU_ASSERT(says(c, "SLOWLOG LEN\r\n", ":2\r\n"));
+        CU_ASSERT(says(c, i ? "SUNIONSTORE %2$s %2$s\r\n" : "SUNIONSTORE %1$s %1$s\r\n", ":3000\r\n"));
+        CU_ASSERT(says(c, "SLOWLOG LEN\r\n", ":4\r\n"));
+    }
+    CU_ASSERT_TRUE(rig_stop(&rig));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -385,6 +405,7 @@ int main(int argc, char **argv)
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
         UNIT(test_a_client_that_is_gone_before_its_script_begins),
+        UNIT(test_what_runs_in_two_steps_is_in_the_slow_log_once),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/script", tests);
