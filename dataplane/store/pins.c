@@ -17,7 +17,7 @@ struct pin_key *pins_find(const struct pins *p, uint64_t hash)
 bool pins_holds(const struct pins *p, uint64_t hash)
 {
     const struct pin_key *k = pins_find(p, hash);
-    return p->everything || (k && (k->readers || k->writers));
+    return p->everything || p->alone || (k && (k->readers || k->writers));
 }
 
 static void put(struct pins *p, struct pin_key *k)
