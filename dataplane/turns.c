@@ -2,6 +2,7 @@
 #include "turns.h"
 
 #include "block.h"
+#include "fabric/delay.h"
 #include "job.h"
 #include "turns_seat.h"
 
@@ -361,6 +362,8 @@ void turns_leave(struct turns *t, struct job *j)
 
 static struct slice_run *next_run(struct turns *t, bool stopped)
 {
+    if (fabric_delay(FABRIC_SLICE, t->env->self))
+        return NULL;
     for (unsigned i = 0; i < TURNS_MOST; i++) {
         struct slice_run *r = &t->run[(t->next + i) % TURNS_MOST];
         if (r->job && !r->parked && r->job->seat.stopped == stopped) {

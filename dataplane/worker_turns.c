@@ -27,8 +27,12 @@ void worker_long(struct worker *w, struct session *s, struct request *rq)
         j->silent = rq->out != rq->wire;
         turns_long(&w->turns, j);
     } else { /* everybody waits then */
-        while (command_long(rq, session_write_begin(s)) == CMD_LONG)
-            ;
+        enum command_result result;
+        do
+            result = command_long(rq, session_write_begin(s));
+        while (result == CMD_LONG);
+        if (result == CMD_ELSEWHERE)
+            worker_defer(w, s, rq);
     }
 }
 

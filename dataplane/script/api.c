@@ -5,6 +5,7 @@
 #include "command/version.h"
 #include "script/host.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -142,8 +143,10 @@ static bool confined(const struct script_host *h)
 /* It needs more than the shard it runs on: ends it, to start anew. */
 static const char *stay(lua_State *L, struct script_host *h, const struct request *rq)
 {
-    if (script_is_alone(h->rq))
+    if (script_is_alone(h->rq)) {
+        assert(rq->env->workers == 1 || rq->env->stopped || h->killed); /* killed: the box ends */
         return NULL;
+    }
     bool elsewhere = rq->route == ROUTE_ALL || (rq->route == ROUTE_SHARD && rq->shard != h->rq->env->self);
     bool may_spread =
         !h->dirty && (rq->cmd->flags & CMD_MAY_REPLICATE || /* PUBLISH: receivers are anywhere */

@@ -5,6 +5,7 @@
 #include "command/effects.h"
 #include "script/host.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <x86intrin.h>
 
@@ -339,11 +340,23 @@ enum command_result script_kill_running(struct request *rq, bool function)
     return CMD_DONE;
 }
 
+/* One run at a time: the seat of who is in the middle keeps all others away (turns.h), and he comes back to nothing but
+ * his own. */
+static enum command_result come_back(struct script_host *h, struct request *rq)
+{
+    assert(rq->busy);
+    if (rq->busy)
+        return go_on(h, rq, SLICE_US);
+    reply_error(rq->out, "ERR another script is in the middle on this worker");
+    return CMD_DONE;
+}
+
 enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
                                bool read_only)
 {
     if (h->program)
-        return go_on(h, rq, SLICE_US);
+        return come_back(h, rq);
+    assert(!rq->busy);
     h->program = &s->run;
     h->script = s;
     atomic_store_explicit(&s->used, rq->env->now_ms, memory_order_relaxed);
@@ -354,7 +367,8 @@ enum command_result function_run(struct script_host *h, struct function *f, stru
                                  bool read_only)
 {
     if (h->program)
-        return go_on(h, rq, SLICE_US);
+        return come_back(h, rq);
+    assert(!rq->busy);
     h->program = &f->run;
     h->function = f;
     return run(h, rq, keys, read_only);

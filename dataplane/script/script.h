@@ -102,16 +102,18 @@ static inline bool script_is_alone(const struct request *rq)
     return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
 }
 
-/* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. */
+/* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. One that is in
+ * the middle goes on where it is, even if another worker has found out meanwhile that its text needs more: what it has
+ * read is good only as long as it keeps its seat. */
 static inline bool script_is_wide(const struct request *rq, const struct program *p, int keys)
 {
-    if (in_cluster(rq))
+    if (in_cluster(rq) || rq->busy)
         return false;
     return (keys == 0 || atomic_load_explicit(&p->wide, memory_order_relaxed)) && !script_is_alone(rq);
 }
 
 /* A run of rq, whose keys begin at its argument 3. CMD_ELSEWHERE: nothing was done, see above. CMD_LONG with
- * rq->busy: it is in the middle; called again it goes on. */
+ * rq->busy: it is in the middle; called again, with rq->busy, it goes on. */
 enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
                                bool read_only);
 struct function;

@@ -1,6 +1,7 @@
 /* pins.c: a chained hash table of keys that commands under way have or want. */
 #include "store/pins.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { BUCKETS_LEAST = 64 };
@@ -16,7 +17,7 @@ struct pin_key *pins_find(const struct pins *p, uint64_t hash)
 bool pins_holds(const struct pins *p, uint64_t hash)
 {
     const struct pin_key *k = pins_find(p, hash);
-    return p->everything || (k && (k->readers || k->writers));
+    return p->everything || p->alone || (k && (k->readers || k->writers));
 }
 
 static void put(struct pins *p, struct pin_key *k)
@@ -96,6 +97,7 @@ void pins_remove_all(struct pins *p)
 
 void pins_hold_shard(struct pins *p)
 {
+    assert(p->alone == 0 && p->writing == 0); /* two seats at once */
     p->alone++;
     p->held++;
     p->pins++;

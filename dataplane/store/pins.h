@@ -64,7 +64,7 @@ void pins_remove(struct pins *p, struct pin *pin);
 struct pin_key *pins_find(const struct pins *p, uint64_t hash);
 void pins_free(struct pins *p);
 
-/* Does a command under way have this key? */
+/* Does a command under way have this key? One that has the shard to itself has all, but during its turns. */
 bool pins_holds(const struct pins *p, uint64_t hash);
 static inline bool pinned(const struct pins *p, uint64_t hash)
 {

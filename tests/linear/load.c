@@ -67,6 +67,11 @@ static void draw(struct linear_client *c, struct linear_command *command, bool q
     if (!total)
         for (unsigned i = 0; i < linear_verb_count; i++)
             total += linear_verbs[i].weight;
+    if (c->load->slow && below(c, 3) == 0) {
+        static const char *const text[] = {"slow INCR", "slow INCR b", "slow INCR c", "slow INCR d"};
+        fill(c, command, linear_verb(text[below(c, 4)]));
+        return;
+    }
     for (;;) {
         unsigned at = below(c, total), verb = 0;
         for (; at >= linear_verbs[verb].weight; verb++)

@@ -22,6 +22,7 @@ struct linear_load { /* one history's; `clock` is the clients' common one */
     uint64_t seed;
     unsigned ops; /* of each client */
     bool whole;   /* FLUSHALL and DBSIZE among them: all keys belong together */
+    bool slow;    /* every third command is a script that takes several slices */
     int block_ms; /* blocking commands wait at most so long */
     enum linear_defect defect;
     _Atomic(uint64_t) *clock;

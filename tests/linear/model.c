@@ -356,8 +356,9 @@ static const char transfer_undeclared[] =
     "redis.call('decr',ARGV[1]) redis.call('incr',ARGV[2]) return redis.call('mget',ARGV[1],ARGV[2])";
 static const char swap[] = "local v=redis.call('mget',KEYS[1],KEYS[2]) local a,b=v[1] or 0,v[2] or 0 "
                            "redis.call('set',KEYS[1],b) redis.call('set',KEYS[2],a) return a+b";
-static const char slow_incr[] = "local v=tonumber(redis.call('get',KEYS[1]) or 0) local x=0 for i=1,20000 do x=x+i end "
-                                "redis.call('set',KEYS[1],v+1) return v+1";
+#define SLOW_INCR(text)                                                                                                \
+    text "local v=tonumber(redis.call('get',KEYS[1]) or 0) local x=0 for i=1,20000 do x=x+i end "                      \
+         "redis.call('set',KEYS[1],v+1) return v+1"
 
 const struct linear_verb linear_verbs[] = {
     /* name, words, apply, keys, values, lists, flags, weight */
@@ -394,12 +395,16 @@ const struct linear_verb linear_verbs[] = {
     {"transfer", WORDS("EVAL", transfer, "2", "K0", "K1"), do_transfer, 2, 0, false, VERB_QUEUED, 4},
     {"transfer, undeclared", WORDS("EVAL", transfer_undeclared, "0", "K0", "K1"), do_transfer, 2, 0, false, VERB_QUEUED, 2},
     {"swap", WORDS("EVAL", swap, "2", "K0", "K1"), do_swap, 2, 0, false, VERB_QUEUED, 3},
-    {"slow INCR", WORDS("EVAL", slow_incr, "1", "K0"), do_slow_incr, 1, 0, false, VERB_QUEUED, 2},
+    {"slow INCR", WORDS("EVAL", SLOW_INCR(""), "1", "K0"), do_slow_incr, 1, 0, false, VERB_QUEUED, 2},
     {"DBSIZE", WORDS("DBSIZE"), do_dbsize, 0, 0, false, VERB_QUEUED | VERB_WHOLE, 1},
     {"FLUSHALL", WORDS("FLUSHALL"), do_flushall, 0, 0, false, VERB_QUEUED | VERB_WHOLE, 1},
     {"WATCH", WORDS("WATCH", "K0"), do_watch, 1, 0, false, VERB_WATCH, 0},
     {"WATCH2", WORDS("WATCH", "K0", "K1"), do_watch, 2, 0, false, VERB_WATCH, 0},
     {"WATCH list", WORDS("WATCH", "K0"), do_watch, 1, 0, true, VERB_WATCH, 0},
+    /* where a text runs changes once: more texts, more changes */
+    {"slow INCR b", WORDS("EVAL", SLOW_INCR("local b "), "1", "K0"), do_slow_incr, 1, 0, false, VERB_QUEUED, 0},
+    {"slow INCR c", WORDS("EVAL", SLOW_INCR("local c "), "1", "K0"), do_slow_incr, 1, 0, false, VERB_QUEUED, 0},
+    {"slow INCR d", WORDS("EVAL", SLOW_INCR("local d "), "1", "K0"), do_slow_incr, 1, 0, false, VERB_QUEUED, 0},
 };
 const unsigned linear_verb_count = sizeof linear_verbs / sizeof *linear_verbs;
 

@@ -268,9 +268,9 @@ void play_start(unsigned n)
 bool play_history(const struct play *p, struct history *h)
 {
     uint64_t random = p->seed;
-    say_to_all("UNWATCH\r\nFLUSHALL\r\n");
+    say_to_all("UNWATCH\r\nFLUSHALL\r\nSCRIPT FLUSH\r\n");
     set_slices(&random);
-    load = (struct linear_load){.seed = p->seed, .ops = p->ops, .whole = p->whole, .block_ms = 4, .defect = p->defect,
+    load = (struct linear_load){.seed = p->seed, .ops = p->ops, .whole = p->whole, .slow = p->slow, .block_ms = 4, .defect = p->defect,
                                 .clock = &clock_ticks};
     atomic_store(&clock_ticks, 1);
     for (unsigned n = 0; n < workers; n++) {

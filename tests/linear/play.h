@@ -14,6 +14,7 @@ struct play {
     unsigned ops; /* of each client */
     bool threads;
     bool whole;   /* see struct linear_load */
+    bool slow;    /* likewise */
     bool hang_up; /* some clients vanish in the middle of a request */
     enum linear_defect defect;
 };

@@ -336,6 +336,28 @@ static void test_nobody_comes_between(void)
     }
 }
 
+#define SOME_MS "for i=1,600000 do x=x+i end " /* more than one, and many slices */
+#define EXPIRES                                                                                              \
+    "local k,x=KEYS[1],0 " SOME_MS "redis.call('rpush',k,'a') redis.call('pexpire',k,1) " SOME_MS            \
+    "return redis.call('llen',k)"
+
+/* Time stands still for a script in slices: a key whose time is over meanwhile is there until it has ended, although
+ * somebody waits for the key, who is looked at between the slices. */
+static void test_nothing_goes_between_its_slices(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        rig_start(&rig, i / 2 ? two : one, NULL);
+        here = rig_key(&rig, 0, 0);
+        there = rig_key(&rig, 1, 1);
+        struct rig_client *a = rig_connect(&rig, 0), *d = rig_connect(&rig, 3);
+        sends(d, i % 2 ? "BLPOP %2$s 0\r\n" : "BLPOP %1$s 0\r\n");
+        sends(a, i % 2 ? "EVAL \"" EXPIRES "\" 1 %2$s\r\n" : "EVAL \"" EXPIRES "\" 1 %1$s\r\n");
+        CU_ASSERT(has_got(a, ":1\r\n"));
+        CU_ASSERT_EQUAL(d->got_len, 0);
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
 static struct box_rig lanes[2];
 
 static void lanes_run(unsigned first, unsigned last)
@@ -404,6 +426,7 @@ int main(int argc, char **argv)
         UNIT(test_unkillable),
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
+        UNIT(test_nothing_goes_between_its_slices),
         UNIT(test_a_client_that_is_gone_before_its_script_begins),
         UNIT(test_what_runs_in_two_steps_is_in_the_slow_log_once),
         {NULL, NULL},
