@@ -71,6 +71,17 @@ struct alike {
     const struct command *cmd;
 };
 
+/* The same for the last SET, whose key and value were as long as its time was: also what stands between them. */
+struct alike_set {
+    struct alike begin; /* up to the key */
+    uint64_t header;    /* behind the key: the value's length, 6 to 8 bytes that end at the value */
+    unsigned header_shift;
+    size_t value_at, value_len;
+    size_t tail_at; /* 16 bytes of which some are behind the value: up to the digits of the time, or the end */
+    __m128i tail, tail_mask;
+    unsigned argc;
+};
+
 static inline struct alike alike_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
 {
     size_t key_at = (size_t)(argv[1].p - p), len = argv[1].len;
@@ -86,28 +97,98 @@ static inline bool is_alike(const struct alike *like, const uint8_t *p, const ui
     return _mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff;
 }
 
-/* Reads the request at p; returns what is behind it, NULL if it may not go in a row. */
-static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct alike *like, struct request *rq,
-                                      struct slice *argv)
+/* "\r\n$2\r\nEX\r\n$4\r\n" is the same for all times of up to nine digits that are as long; "\r\n" stands at each end. */
+enum { LENGTH_LEAST = 6, LENGTH_MOST = 8, TIME_AT = 14, END = 2, TIME_DIGITS = 9 };
+
+/* Nothing is alike if the request has any other shape. */
+static inline struct alike_set alike_set_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
 {
-    rq->argv = argv;
-    if (is_alike(like, p, stop)) {
-        argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
-        argv[1] = (struct slice){p + like->key_at, like->key_len};
-        rq->cmd = like->cmd;
-        rq->argc = GET_ARGS;
-        return p + like->all;
+    static const uint8_t last_two[16] = {[TIME_AT] = 0xff, [TIME_AT + 1] = 0xff};
+    const bool timed = rq->argc == SET_TIME_ARGS;
+    struct alike_set like = {.begin = alike_of(p, rq, argv), .argc = (unsigned)rq->argc};
+    const uint8_t *value_end = argv[2].p + argv[2].len, *end = timed ? argv[4].p + argv[4].len + END : value_end + END;
+    size_t header = (size_t)(argv[2].p - argv[1].p) - argv[1].len;
+    like.begin.all = (size_t)(end - p);
+    if (header < LENGTH_LEAST || header > LENGTH_MOST ||
+        (timed && (argv[4].len > TIME_DIGITS || argv[4].p != value_end + TIME_AT)))
+        like.begin.all = SIZE_MAX;
+    like.header_shift = (unsigned)(8 * (LENGTH_MOST - header));
+    like.header = bytes_load8(argv[2].p - 8) >> (like.header_shift & 63);
+    like.value_at = (size_t)(argv[2].p - p);
+    like.value_len = argv[2].len;
+    like.tail_at = (size_t)((timed ? value_end : end - 16) - p);
+    like.tail_mask = timed ? _mm_xor_si128(bytes_load16(last_two), _mm_set1_epi8(-1)) : bytes_load16(last_two);
+    like.tail = _mm_and_si128(bytes_load16(p + like.tail_at), like.tail_mask);
+    return like;
+}
+
+static inline bool is_alike_set(const struct alike_set *like, const uint8_t *p, const uint8_t *stop)
+{
+    if (!is_alike(&like->begin, p, stop) ||
+        bytes_load8(p + like->value_at - 8) >> (like->header_shift & 63) != like->header)
+        return false;
+    __m128i tail = _mm_and_si128(bytes_load16(p + like->tail_at), like->tail_mask);
+    const uint8_t *end = p + like->begin.all - END;
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(tail, like->tail)) == 0xffff && end[0] == '\r' && end[1] == '\n';
+}
+
+/* What the last requests of both kinds were like. */
+struct likes {
+    struct alike get;
+    struct alike_set set;
+};
+
+/* A SET like the one before. */
+static inline const uint8_t *read_alike_set(const uint8_t *p, const struct alike_set *like, struct request *rq,
+                                            struct slice *argv)
+{
+    argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
+    argv[1] = (struct slice){p + like->begin.key_at, like->begin.key_len};
+    argv[2] = (struct slice){p + like->value_at, like->value_len};
+    if (like->argc == SET_TIME_ARGS) {
+        const uint8_t *word = argv[2].p + argv[2].len + 6, *time = argv[2].p + argv[2].len + TIME_AT;
+        argv[3] = (struct slice){word, 2};
+        argv[4] = (struct slice){time, (size_t)(p + like->begin.all - END - time)};
     }
+    rq->cmd = like->begin.cmd;
+    rq->argc = (int)like->argc;
+    return p + like->begin.all;
+}
+
+/* A request that is not like those before, and is what the next ones are compared with. */
+static __attribute__((noinline)) const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, struct likes *like,
+                                                           struct request *rq, struct slice *argv)
+{
     const struct row_form *form = row_form_of((struct slice){p, (size_t)(stop - p)});
-    like->all = SIZE_MAX;
     if (!form)
         return NULL;
     rq->cmd = form->cmd;
     rq->argc = p[1] - '0';
     const uint8_t *next = row_args(p, stop, (unsigned)rq->argc, argv);
-    if (next && rq->argc == GET_ARGS && stop - next > BEGIN)
-        *like = alike_of(p, rq, argv);
+    if (next && stop - next > BEGIN) {
+        if (rq->argc == GET_ARGS)
+            like->get = alike_of(p, rq, argv);
+        else
+            like->set = alike_set_of(p, rq, argv);
+    }
     return next;
+}
+
+/* Reads the request at p; returns what is behind it, NULL if it may not go in a row. */
+static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct likes *like, struct request *rq,
+                                      struct slice *argv)
+{
+    rq->argv = argv;
+    if (is_alike(&like->get, p, stop)) {
+        argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
+        argv[1] = (struct slice){p + like->get.key_at, like->get.key_len};
+        rq->cmd = like->get.cmd;
+        rq->argc = GET_ARGS;
+        return p + like->get.all;
+    }
+    if (is_alike_set(&like->set, p, stop))
+        return read_alike_set(p, &like->set, rq, argv);
+    return read_other(p, stop, like, rq, argv);
 }
 
 enum { READ_GROUP = 16 }; /* look-ups that begin together */
@@ -120,7 +201,7 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
     const uint64_t seed = ks->seed;
     const bool alone = ks->shards == 1;
     const uint8_t *p = window.p, *const stop = window.p + window.len;
-    struct alike like = {.all = SIZE_MAX};
+    struct likes like = {.get.all = SIZE_MAX, .set.begin.all = SIZE_MAX};
     uint64_t hash[READ_GROUP];
     unsigned n = 0, begun = 0;
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;

@@ -245,6 +245,14 @@ bool index_reserve(struct shard *s, struct index *ix, uint64_t hash)
     return keys < buckets * BUCKET_SLOTS; /* fuller than it should be, but there is room */
 }
 
+uint64_t index_reserve_size(const struct index *ix, uint64_t hash)
+{
+    if (ix->segments == 0)
+        return slab_size(DIRECTORY_FIRST * sizeof(uint64_t)) + slab_size(sizeof(struct bucket));
+    unsigned buckets = word_buckets(*directory_at(ix, segment_of(ix, hash)));
+    return slab_size(buckets_after(buckets) * sizeof(struct bucket));
+}
+
 void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
 {
     uint64_t *directory = directory_at(ix, segment_of(ix, hash));

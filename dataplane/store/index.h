@@ -59,6 +59,8 @@ bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t ha
 
 /* Makes sure that index_insert of a key with this hash succeeds. False if there is no memory. */
 bool index_reserve(struct shard *s, struct index *ix, uint64_t hash);
+/* Bytes that it lacks where it returned false. */
+uint64_t index_reserve_size(const struct index *ix, uint64_t hash);
 void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
 void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);

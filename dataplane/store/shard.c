@@ -144,8 +144,7 @@ bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash)
     for (unsigned i = 0; i < RESERVE_TRIES; i++) {
         if (index_reserve(s, ix, hash))
             return true;
-        if (shard_make_room(s, (uint64_t)SEGMENT_BUCKETS * sizeof(struct bucket)) != STORE_OK &&
-            !evict_one(s))
+        if (shard_make_room(s, index_reserve_size(ix, hash)) != STORE_OK && !evict_one(s))
             return false;
     }
     return false;

@@ -203,6 +203,12 @@ static inline struct entry *ahead_fresh(const struct shard *s, unsigned db, cons
     return (struct entry *)(uintptr_t)a->e;
 }
 
+/* Was what the hint is for refused for want of memory? */
+static inline bool ahead_refused(const struct ahead *a)
+{
+    return a && __builtin_expect(a->changes == AHEAD_REFUSED, 0);
+}
+
 /* The same, of this key and live; or NULL: look it up. */
 static inline struct entry *ahead_hit(const struct shard *s, unsigned db, const struct key *k,
                                       const struct ahead *a)

@@ -127,6 +127,7 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
  * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
  * (or of any other: the key is compared) needs to look no further. */
 enum { AHEAD_ROW = 32 };
+#define AHEAD_REFUSED UINT64_MAX
 struct ahead {
     const struct shard *s; /* NULL = nothing to look up */
     uint64_t hash;
@@ -135,7 +136,7 @@ struct ahead {
         const uint64_t *word;        /* the directory's, until the second step; NULL = there is nothing */
         const struct bucket *bucket; /* where to look for it; NULL = nowhere */
     };
-    uint64_t changes;            /* of the shard, at the first step */
+    uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
     uint32_t db, buckets;        /* buckets: of the segment */
 };
 struct ahead_row {
@@ -226,9 +227,9 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
 enum store_result store_set_string_ahead(struct shard *s, unsigned db, const struct key *k, struct slice value,
                                          uint64_t expire_at, unsigned flags, const struct ahead *a);
 
-/* SET's usual case, as the i-th look-up of a row, with the steps of those behind it: makes room as before a command that
- * may take memory, then stores. False, and nothing stored: somebody waits for keys or watches some, or there is no room;
- * go the general way. */
+/* SET's usual case, as the i-th look-up of a row, with the steps of those behind it. False, and nothing stored: somebody
+ * waits for keys or watches some, or there is no room; go the general way with this look-up's hint. Where storing it has
+ * failed the hint says so, and the general way answers STORE_OOM at once: whoever tried again would evict again. */
 bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned i, struct slice name,
                      struct slice value, uint64_t expire_at);
 

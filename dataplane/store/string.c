@@ -242,7 +242,8 @@ enum store_result store_set_string_ahead(struct shard *s, unsigned number, const
     struct db *db = &s->db[number];
     struct value v = value_of(value, flags);
     struct entry *old = flags & SET_KEEPTTL ? NULL : ahead_hit(s, number, k, a);
-    if (!(old && write_over(s, db, k, old, &v, expire_at)) && !find_and_put(s, db, k, &v, expire_at, flags))
+    if (!(old && write_over(s, db, k, old, &v, expire_at)) &&
+        (ahead_refused(a) || !find_and_put(s, db, k, &v, expire_at, flags)))
         return STORE_OOM;
     shard_changed(s, number, k);
     return STORE_OK;
@@ -257,13 +258,15 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
 bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned i, struct slice name,
                      struct slice value, uint64_t expire_at)
 {
-    const struct key k = {name, r->at[i].hash};
-    if (s->waits.nodes)
+    struct ahead *a = &r->at[i];
+    const struct key k = {name, a->hash};
+    if (s->waits.nodes || s->heap.used > s->limit || ahead_refused(a))
         return false;
     store_look_ahead(s, r, i);
-    if (s->heap.used > s->limit && shard_make_room(s, 0) != STORE_OK)
-        return false;
-    return store_set_string_ahead(s, db, &k, value, expire_at, 0, &r->at[i]) == STORE_OK;
+    if (store_set_string_ahead(s, db, &k, value, expire_at, 0, a) == STORE_OK)
+        return true;
+    a->changes = AHEAD_REFUSED;
+    return false;
 }
 
 enum store_result store_set_int(struct shard *s, unsigned number, const struct key *k, int64_t value)
