@@ -32,38 +32,8 @@ enum { CLIENTS = RIG_CLIENTS, SMALL = 64, BULK = 16384, BULK_DEEP = 4, TURNS = 5
 static struct box_rig rig;
 static SSL *ssl[CLIENTS]; /* NULL: plain */
 static size_t opened[CLIENTS];
-static uint64_t cycles;
+static uint64_t round_cycles, port_cycles;
 
-/* The linker puts these around the functions of these names: what the wire does (it cuts and sums in a NIC's place) is not
- * the box's. */
-void __real_worker_round(struct worker *w, uint64_t now);
-void __wrap_worker_round(struct worker *w, uint64_t now);
-unsigned __real_port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n);
-unsigned __wrap_port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n);
-void __real_port_tx(void *queue, struct rte_mbuf **frames, unsigned n);
-void __wrap_port_tx(void *queue, struct rte_mbuf **frames, unsigned n);
-
-void __wrap_worker_round(struct worker *w, uint64_t now)
-{
-    uint64_t begin = rte_rdtsc();
-    __real_worker_round(w, now);
-    cycles += rte_rdtsc() - begin;
-}
-
-unsigned __wrap_port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
-{
-    uint64_t begin = rte_rdtsc();
-    n = __real_port_rx(q, frames, n);
-    cycles -= rte_rdtsc() - begin;
-    return n;
-}
-
-void __wrap_port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
-{
-    uint64_t begin = rte_rdtsc();
-    __real_port_tx(queue, frames, n);
-    cycles -= rte_rdtsc() - begin;
-}
 
 /* Records that have come are opened, records that are ready leave. */
 static void move(unsigned i)
@@ -124,12 +94,12 @@ static void round_of(const char *request, size_t want)
 static double play(const char *request, size_t want, unsigned rounds)
 {
     round_of(request, want);
-    cycles = 0;
+    round_cycles = port_cycles = 0;
     COUNT_FROM_HERE();
     for (unsigned i = 0; i < rounds; i++)
         round_of(request, want);
     COUNT_TO_HERE();
-    return (double)cycles / (double)rte_get_tsc_hz();
+    return (double)(round_cycles - port_cycles) / (double)rte_get_tsc_hz();
 }
 
 static void connect_all(SSL_CTX *ctx)
@@ -242,7 +212,8 @@ int main(int argc, char **argv)
         return 1;
     SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
     SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384");
-    rig_port.cut = rig_port.verified = true;
+    rig_port = (struct rig_port){
+        .cut = true, .verified = true, .round_cycles = &round_cycles, .port_cycles = &port_cycles};
     rig_start(&rig, directives, NULL);
     fill();
     if (argc < 3) {

@@ -54,7 +54,20 @@ static unsigned into_pool(struct rte_mempool *pool, struct rte_mbuf **frames, un
     return kept;
 }
 
-unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+/* -- time, if somebody asks */
+
+static uint64_t begin_time(void)
+{
+    return rig_port.round_cycles ? rte_rdtsc() : 0;
+}
+
+static void end_time(uint64_t *spent, uint64_t begin)
+{
+    if (rig_port.round_cycles)
+        *spent += rte_rdtsc() - begin;
+}
+
+static unsigned arrives(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
     if (!q->other) {
         n = memwire_receive(q->wire, 0, frames, n);
@@ -73,10 +86,20 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
     return n;
 }
 
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    uint64_t begin = begin_time();
+    n = arrives(q, frames, n);
+    end_time(rig_port.port_cycles, begin);
+    return n;
+}
+
 void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
 {
     const struct wire *wire = memwire_end(((struct port_queue *)queue)->wire, 0);
+    uint64_t begin = begin_time();
     wire->send(wire->ctx, frames, n);
+    end_time(rig_port.port_cycles, begin);
 }
 
 bool port_owns(const void *queue, const struct endpoint *local, const struct endpoint *remote)
@@ -444,7 +467,9 @@ void rig_round(struct box_rig *r)
         struct worker *w = worker[i];
         if (!r->thread)
             fabric_wake(w->box->fabric, w->id);
+        uint64_t begin = begin_time();
         worker_round(w, w->epoch_cycles + (uint64_t)cycles);
+        end_time(rig_port.round_cycles, begin);
         if (!r->thread)
             fabric_sleep(w->box->fabric, w->id);
     }

@@ -47,6 +47,9 @@ struct rig_port {
     bool gather;   /* segments that follow each other arrive as one frame */
     void (*arrived)(struct rte_mbuf **frames, unsigned *n); /* called with each burst for the box */
     void (*idle)(unsigned usec);                            /* called when a worker has nothing to do */
+    /* Both, or neither, for one thread: cycles that workers' rounds have taken, and of these those of the port, which are not
+     * the box's (it cuts and sums in a NIC's place). */
+    uint64_t *round_cycles, *port_cycles;
 };
 extern struct rig_port rig_port;
 
