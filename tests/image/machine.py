@@ -45,7 +45,7 @@ class Machine:
     def _run(*words, **more):
         return subprocess.run(words, check=True, **more)
 
-    def inside(self, *words, check=True, timeout=120, **more):
+    def inside(self, *words, check=True, timeout=900, **more):
         return subprocess.run(["ip", "netns", "exec", self.name, *words], check=check, timeout=timeout, **more)
 
     # -- power -------------------------------------------------------------------------------------------------------------
@@ -153,9 +153,9 @@ class Machine:
 
     def ssh_words(self, *command):
         return ["ip", "netns", "exec", self.name, "sshpass", "-p", self.password(), "ssh", "-T", "-p", str(self.ssh_at[1]), "-o", "StrictHostKeyChecking=no",
-                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "admin@" + self.ssh_at[0], *command]
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=200", "admin@" + self.ssh_at[0], *command]
 
-    def ssh(self, *command, timeout=300, **more):
+    def ssh(self, *command, timeout=900, **more):
         """What a line typed at the box's prompt over SSH does: (exit code, output)."""
         if "input" not in more:
             more.setdefault("stdin", subprocess.DEVNULL)
@@ -165,15 +165,15 @@ class Machine:
             return -1, f"no answer in {timeout} s: {e.stdout}"
         return done.returncode, done.stdout.decode(errors="replace")
 
-    def wait_ssh(self, seconds=300):
+    def wait_ssh(self, seconds=1800):
         """sshd may come up after the data port."""
-        return self.wait(lambda: self.ssh("show version", timeout=90)[0] == 0, seconds)
+        return self.wait(lambda: self.ssh("show version", timeout=300)[0] == 0, seconds)
 
     def configure_box(self, *lines):
         """Lines of configuration mode, as a script over SSH; it ends at the first that fails."""
         return self.ssh(input=("\n".join(("configure", *lines)) + "\n").encode())
 
-    def redis(self, *words, timeout=60):
+    def redis(self, *words, timeout=300):
         done = self.inside("redis-cli", "-h", self.box, *words, check=False, timeout=timeout, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
         return done.stdout.decode(errors="replace").strip()
@@ -182,7 +182,7 @@ class Machine:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._on:
             try:
-                if self.redis("ping", timeout=5) == "PONG":
+                if self.redis("ping", timeout=20) == "PONG":
                     return True
             except subprocess.TimeoutExpired:
                 pass

@@ -9,7 +9,8 @@ import time
 
 from tap import tap
 
-START = 900  # seconds that a start may take on a machine that does other things, too
+START = 2700  # seconds that a start may take on a machine that does other things, too: bounds of what has gone wrong, not of what is slow
+SOON = 900  # and what takes no start
 SERVES = r"serves after ([\d.]+) s, slot "
 KEPT = "over a restart"
 ok = tap.ok
@@ -103,7 +104,7 @@ def configuration(run, m):
     ok(code == 0 and changed == ["allkeys-random"] and value(m, "maxmemory-policy") == ["allkeys-lru"], "rollback 1", (changed, text))
     code, text = m.configure_box("set slowlog-max-len 77", "commit confirmed 1", "run show config slowlog-max-len")
     ok(code == 0 and re.search(r"slowlog-max-len\s+77", text), "a commit that must be confirmed runs", text)
-    ok(m.wait(lambda: value(m, "slowlog-max-len") == ["128"], 300), "the commit that nobody confirmed is taken back", value(m, "slowlog-max-len"))
+    ok(m.wait(lambda: value(m, "slowlog-max-len") == ["128"], SOON), "the commit that nobody confirmed is taken back", value(m, "slowlog-max-len"))
 
 
 # Each empties the box.
@@ -116,12 +117,12 @@ CLIENTS = (("redis-py", "/usr/bin/python3", "tests/integration/redis_py.py"),
 
 def data_port(run, m):
     # npm has no registry in the machine's namespace.
-    subprocess.run(["tests/integration/node/run", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600, check=False)
+    subprocess.run(["tests/integration/node/run", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=900, check=False)
     done = m.inside("redis-benchmark", "-h", m.box, "-t", "set,get", "-n", "2000", "-c", "20", "-q", check=False, stdout=subprocess.PIPE)
     ok(done.returncode == 0 and b"requests per second" in done.stdout, "redis-benchmark", done.stdout)
     print("# " + done.stdout.decode().replace("\r", "\n").strip().splitlines()[-1])
     for name, *words in CLIENTS:
-        done = m.inside(*words, "--host", m.box, "--port", "6379", check=False, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = m.inside(*words, "--host", m.box, "--port", "6379", check=False, timeout=START, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         text = done.stdout.decode(errors="replace")
         failed, skipped = re.findall(r"^not ok.*", text, re.M), re.search(r"# SKIP (.*)", text)
         ok(done.returncode == 0 and not failed and re.search(r"^1\.\.[1-9]", text, re.M), f"{name}: its whole test from outside" + (f" # SKIP {skipped.group(1)}" if skipped else ""),
@@ -163,7 +164,7 @@ def restart(run, m):
 
 def install(m, path):
     with open(path, "rb") as f:
-        return m.ssh("upgrade install -", timeout=900, stdin=f)
+        return m.ssh("upgrade install -", timeout=START, stdin=f)
 
 
 def refusals(run, m):
@@ -404,13 +405,13 @@ def offer(run, m):
             return
         ok(m.wait_ssh() and value(m, "maxmemory-policy") == ["allkeys-lfu"], "SSH where DHCP has put it; the configuration is the offered one", m.console())
         ok("BAD" not in m.ssh("board verify")[1], "board verify: all as planned", m.ssh("board verify")[1])
-        ok(m.wait(lambda: has(f"{m.folder}/dnsmasq.log", r"query\[A+\] collector.first.example from 10.99.0.50"), 300),
+        ok(m.wait(lambda: has(f"{m.folder}/dnsmasq.log", r"query\[A+\] collector.first.example from 10.99.0.50"), SOON),
            "the name of log-remote is asked of the name server that DHCP tells of")
-        ok(m.wait(lambda: has(f"{m.folder}/lines.log", "sluice-control"), 300), "its lines come there")
+        ok(m.wait(lambda: has(f"{m.folder}/lines.log", "sluice-control"), SOON), "its lines come there")
         code, text = m.configure_box("set log-remote udp://collector.second.example:5514", "commit")
         ok(code == 0, "log-remote to a name that this name server does not know", text)
         code, text = m.configure_box("set system-name-server 10.99.0.2", "commit")
-        ok(code == 0 and m.wait(lambda: has(f"{m.folder}/second.log", r"query\[A+\] collector.second.example from 10.99.0.50"), 300),
+        ok(code == 0 and m.wait(lambda: has(f"{m.folder}/second.log", r"query\[A+\] collector.second.example from 10.99.0.50"), SOON),
            "set system-name-server: that one is asked instead", text)
     finally:
         m.cut_power()
@@ -432,7 +433,7 @@ def factory_reset(run, m):
     if not ok(found and found.group(1) != old, "it is a first start, with another password", m.console()[said:]):
         return
     ok(m.wait_console(SERVES, START, said), "the box serves", m.console()[said:])
-    ok(m.wait(lambda: "DENIED" in m.redis("ping"), 60), "where it did, as one without a password", m.redis("ping"))
+    ok(m.wait(lambda: "DENIED" in m.redis("ping"), SOON), "where it did, as one without a password", m.redis("ping"))
     code, text = m.ssh("show version")
     ok(code != 0 and "Permission denied" in text, "the old password is none any more", text)
     m.keep_password(found.group(1))
