@@ -18,6 +18,7 @@ struct import {
     const char *source;
     bool of_cluster; /* the file of a node of a Redis Cluster (cluster-enabled yes) */
     bool further;    /* ... that is not the first of them: it adds to what is there */
+    uint64_t others; /* maxmemory of the nodes before */
 };
 
 enum status { TAKEN, MAPPED, IGNORED, WRONG };
@@ -88,15 +89,15 @@ static void grow_arena(struct import *m, unsigned line, const char *added)
 }
 
 /* Memory of the nodes of a cluster adds up. */
-static void take_memory(struct import *m, unsigned line, uint64_t before)
+static void take_memory(struct import *m, unsigned line)
 {
     uint64_t own = strtoull(settings_get(m->into, "maxmemory"), NULL, 10);
     char value[32], error[128];
-    if (!m->further || !before || !own) {
+    if (!m->further || !m->others || !own) {
         grow_arena(m, line, "");
         return;
     }
-    snprintf(value, sizeof value, "%llu", (unsigned long long)(before + own));
+    snprintf(value, sizeof value, "%llu", (unsigned long long)(m->others + own));
     settings_replace(m->into, directive_find("maxmemory"), value, error, sizeof error);
     grow_arena(m, line, "added to that of the nodes before. ");
 }
@@ -251,11 +252,10 @@ static void import_line(struct import *m, unsigned number, const char *line)
             settings_clear(m->into, d);
             m->seen[d] = true;
         }
-        uint64_t before = strtoull(settings_get(m->into, "maxmemory"), NULL, 10);
         if (!parse_one(m, line, note, sizeof note, &warned)) {
             row(m, number, w.p[0], WRONG, note);
         } else if (d >= 0 && strcmp(directives[d].name, "maxmemory") == 0) {
-            take_memory(m, number, before);
+            take_memory(m, number);
         } else if (d < 0 || (directives[d].flags & DIRECTIVE_KEPT && !meaning)) {
             row(m, number, w.p[0], IGNORED, warned ? note : "has no effect on a box");
         } else if (meaning) {
@@ -270,7 +270,10 @@ static void import_line(struct import *m, unsigned number, const char *line)
 static struct import begin(struct settings *into)
 {
     return (struct import){
-        .into = into, .rows = json_array(), .seen = must_alloc(directive_count(), sizeof(bool))};
+        .into = into,
+        .rows = json_array(),
+        .seen = must_alloc(directive_count(), sizeof(bool)),
+        .others = strtoull(settings_get(into, "maxmemory"), NULL, 10)};
 }
 
 static json_t *end(struct import *m)

@@ -202,15 +202,14 @@ static void test_a_redis_conf_is_imported(void)
     stop_box();
 }
 
-/* The lines that the set-up guides give (S1, S2), and S1's arguments of a container. */
-/* Three nodes of a cluster on one machine, a file each as the guide has them: the box is all three. */
+/* Three nodes of a cluster on one machine, a file each as the guide has them: the box is all three. The last of two lines holds. */
 static void test_nodes_of_a_cluster_are_imported(void)
 {
     static const char *const nodes[] = {"7002", "7001", "7003"}; /* in any order, as long as they follow one another */
     start_box();
     for (unsigned i = 0; i < 3; i++)
-        CU_ASSERT_EQUAL(sh("cat >%s/redis-%s.conf <<E\nmaxmemory 64mb\nport %s\ncluster-enabled yes\ncluster-config-file nodes.conf\n"
-                           "cluster-node-timeout 15000\nmaxmemory-policy allkeys-lru\nE", folder, nodes[i], nodes[i]), 0);
+        CU_ASSERT_EQUAL(sh("cat >%s/redis-%s.conf <<E\nmaxmemory 32mb\nport %s\ncluster-enabled yes\ncluster-config-file nodes.conf\n"
+                           "cluster-node-timeout 15000\nmaxmemory-policy allkeys-lru\nmaxmemory 64mb\nE", folder, nodes[i], nodes[i]), 0);
     CU_ASSERT_EQUAL(sh("printf 'configure\nimport %s/redis-7002.conf\nimport %s/redis-7001.conf\nimport %s/redis-7003.conf\nshow' | %s", folder,
                        folder, folder, cli), 0);
     CU_ASSERT(says("worker 0 is the node at this port") && says("worker 2 is the node at this port"));
@@ -221,6 +220,7 @@ static void test_nodes_of_a_cluster_are_imported(void)
     stop_box();
 }
 
+/* The lines that the set-up guides give (S1, S2), and S1's arguments of a container. */
 static void test_the_guides_lines_are_imported(void)
 {
     start_box();
