@@ -8,7 +8,7 @@ redis-server is started anew for each, the box gets its settings back, loses its
 the box if redis-server passes it in the same run: what needs servers of its own, or fails against the oracle too, says
 nothing.
 
-  redis_suite.expect   what each file is expected to do: passes (the default), loses N, or unbuilt
+  redis_suite.expect   what each file is expected to do: passes (the default), or loses N
   redis_suite.skip     tests and tags that are not run, each with the reason
   redis_suite.adapt    where 7.2 answers otherwise than the tests of 7.0 want: changes of the box' copy alone
 """
@@ -32,7 +32,7 @@ import wire
 HERE = pathlib.Path(__file__).resolve().parent
 MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': [], 'cluster': ['--cluster-mode']}
 RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
-TEST_SECONDS, FILES_TESTS, UNBUILT_SECONDS = 120, 5, 15 # a file has the time of so many tests; one whose commands are missing only waits for replies
+TEST_SECONDS, FILES_TESTS = 120, 5  # a file has the time of so many tests
 groups = set() # process groups that must not outlive us
 
 # What the copy is changed in, for both servers alike: (file, what, by what, why).
@@ -268,9 +268,8 @@ def run_all(who, files, mode, opts, expect, results):
             continue
         server.begin()
         started = time.monotonic()
-        short = who == 'box' and expect.of(name)[0][0] == 'unbuilt'
         output = run_file(work, name, server.address, mode, expect.skipped(name, mode), expect.tags,
-                          UNBUILT_SECONDS if short else FILES_TESTS * opts.seconds, opts.seconds)
+                          FILES_TESTS * opts.seconds, opts.seconds)
         if opts.verbose:
             print(f'# {mode} {who} {name}: {time.monotonic() - started:.0f} s', flush=True)
         server.end()
@@ -323,9 +322,7 @@ def judge(tap, expect, mode, name, box, oracle, verbose):
                 notes += [line[:300] for line in detail.splitlines()[:8]]
     if '(file stopped)' in box:
         notes.append('the file stopped: ' + ' '.join(box['(file stopped)'][1].split())[:200])
-    if state[0] == 'unbuilt':
-        tap.line(True, text, notes if verbose else (), f' # SKIP not built yet: {reason}')
-    elif state[0] == 'loses':
+    if state[0] == 'loses':
         tap.line(len(lost) <= int(state[1]), f'{text}, at most {state[1]} may be lost ({reason})', notes)
     else:
         tap.line(not lost, text, notes)
@@ -366,17 +363,15 @@ def main():
             thread.start()
         for thread in threads:
             thread.join()
-        total = passed = own = built = 0
+        total = passed = own = 0
         for name in files:
             if name not in results['box'] or name not in results['oracle']:
                 tap.line(False, f'{mode} {name}: the run itself failed')
                 continue
             wanted, good = judge(tap, expect, mode, name, results['box'][name], results['oracle'][name], opts.verbose)
             total, passed = total + wanted, passed + good
-            built += wanted if expect.of(name)[0][0] != 'unbuilt' else 0
             own += len(names_with(results['box'][name], 'ok'))
-        tap.line(True, f'{mode}: redis-server passes {total} tests, the box {passed} of them (and {own - passed} more); '
-                 f'{built} are in files whose commands are built')
+        tap.line(True, f'{mode}: redis-server passes {total} tests, the box {passed} of them (and {own - passed} more)')
     return tap.end()
 
 
