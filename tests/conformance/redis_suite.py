@@ -249,6 +249,7 @@ class Box:
         for user in side.command('ACL', 'USERS').tree[1]:
             if user[1] != b'default':
                 side.command('ACL', 'DELUSER', user[1])
+        side.command('DEBUG', 'SET-ACTIVE-EXPIRE', '1')  # a file that stops in the middle leaves it off
         side.command('FLUSHALL')
         side.close()
 
