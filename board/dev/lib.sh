@@ -65,7 +65,7 @@ add_hugepages() {
     (
         flock -w 30 9
         before=$(cat $file) || exit 1
-        echo $((before + $1)) >$file || exit 1
+        echo $((before + $1 > 0 ? before + $1 : 0)) >$file || exit 1
         echo $(($(cat $file) - before))
     ) 9>/run/sluice-hugepages.lock 2>/dev/null
 }

@@ -11,7 +11,7 @@ start() { # DIRECTIVES...
     printf '%s\0' "${command[@]}" >"$RUN/command" # for whoever starts control again
     setsid ip netns exec "$N" "${command[@]}" </dev/null >"$RUN/control.out" 2>&1 &
     echo $! >"$RUN/control.pid"
-    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail "$RUN/sluice.log"; return 1; }
+    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail -n 8 "$RUN/sluice.log"; sluice show status 2>&1 | head -n 3; return 1; }
 }
 stop() { board/dev/down >/dev/null 2>&1; }
 namespace() {

@@ -41,7 +41,7 @@ start_in() { # NAMESPACE OPTION...
         --stats-port $STATS_PORT --log-file "$RUN/sluice.log" "$@" \
         </dev/null >"$RUN/control.out" 2>&1 &
     echo $! >"$RUN/control.pid"
-    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail "$RUN/sluice.log"; return 1; }
+    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail -n 8 "$RUN/sluice.log"; sluice show status 2>&1 | head -n 3; return 1; }
 }
 stop() { board/dev/down >/dev/null 2>&1; }
 clean() {

@@ -107,7 +107,7 @@ def _(o):
         assert [listener.stdout.readline() for _ in range(3)] == [b"message\n", b"notifications\n", b"New message\n"]
     finally:
         listener.terminate()
-        listener.communicate(timeout=10)
+        listener.communicate(timeout=60)
     assert cli(o, stdin=b'MULTI\nSET key1 "value1"\nSET key2 "value2"\nEXEC\n').split() == [
         b"OK", b"QUEUED", b"QUEUED", b"OK", b"OK"]
     says(o, """EVAL "return redis.call('SET', KEYS[1], ARGV[1])" 1 mykey myvalue""", "OK")
@@ -255,7 +255,7 @@ def _(o):
 
 @tap.test("G3 G4 Python: pool of 10, values with a TTL, hashes instead of JSON")
 def _(o):
-    pool = redis.ConnectionPool.from_url(url(o), max_connections=10, socket_timeout=5)
+    pool = redis.ConnectionPool.from_url(url(o), max_connections=10, socket_timeout=30)
     r = redis.Redis(connection_pool=pool)
     r.flushall()
     assert r.ping()
@@ -289,7 +289,7 @@ def _(o):
         assert 3590 < await r.ttl(key) <= 3600
 
     async def whole():
-        r = redis.asyncio.Redis.from_url(url(o, "default"), max_connections=100, socket_timeout=5, socket_connect_timeout=5,
+        r = redis.asyncio.Redis.from_url(url(o, "default"), max_connections=100, socket_timeout=30, socket_connect_timeout=30,
                                          decode_responses=True)
         try:
             await r.flushall()
@@ -411,7 +411,7 @@ def _(o):
         assert b'"SET" "seen" "by monitor"' in watcher.stdout.readline()
     finally:
         watcher.terminate()
-        watcher.communicate(timeout=10)
+        watcher.communicate(timeout=60)
 
 
 @tap.test("G0-G3 BGSAVE, LASTSAVE")

@@ -38,7 +38,7 @@ class Tap:
         self.tests = []
         self.options = None
 
-    def test(self, name, limit=60):
+    def test(self, name, limit=180):
         def register(run):
             self.tests.append((name, run, limit))
             return run

@@ -165,7 +165,7 @@ for workers in 1 2; do
     check "wrong authority: the client ends it" fails_with 1 "certificate verify failed" timeout 20 redis-cli -h "$BOX_IP" -p 6380 --tls --cacert "$DIR/stranger.pem" ping
     scan
     for script in tls_clients tls_hostile; do
-        timeout 280 /usr/bin/python3 tests/security/$script.py --host "$BOX_IP" --port 6380 --certificates "$DIR" >"$DIR/$script.tap" 2>&1
+        timeout 900 /usr/bin/python3 tests/security/$script.py --host "$BOX_IP" --port 6380 --certificates "$DIR" >"$DIR/$script.tap" 2>&1
         check "$script.py" sh -c "cat $DIR/$script.tap | grep -v '^ok'; grep -q '^1\.\.' $DIR/$script.tap && ! grep -q '^not ok' $DIR/$script.tap"
     done
     check "redis-benchmark --tls" sh -c "timeout 300 redis-benchmark -h $BOX_IP -p 6380 --tls --cacert $DIR/ca.pem -t set,get,incr,lpush,lrange_100 -n 4000 -c 20 -P 16 -q"

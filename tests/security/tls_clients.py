@@ -90,7 +90,7 @@ def _(t):
     assert r.eval("return string.rep('x', 1000000)", 0) == b"x" * 1000000
 
 
-@tap.test("many clients, one after the other and at once")
+@tap.test("many clients, one after the other and at once", limit=240)
 def _(t):
     clients = [client(t) for _ in range(25)]
     assert all(c.ping() for c in clients)

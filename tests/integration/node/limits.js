@@ -54,7 +54,7 @@ async function limiterKeepsItsWindow(limiter, ttl) {
   let refused = 0;
   await until(() => limiter.consume('ann').then(() => true, () => (refused++, false)), 5, 'the window did not end');
   const waited = performance.now() - begin;
-  assert.ok(waited >= 950 && waited < 2500 && refused > 0, `a new window after ${waited} ms`);
+  assert.ok(waited >= 950 && waited < 5000 && refused > 0, `a new window after ${waited} ms`);
 }
 
 test('rate-limiter-flexible on ioredis: 10 points a second', () =>
@@ -86,7 +86,7 @@ test('rate-limiter-flexible: penalty, reward, block, delete, a limiter without e
 
 test('rate-limiter-flexible: bursts; a queue of requests that waits for its turn', () =>
   withIoredis(async (storeClient) => {
-    const slow = new RateLimiterRedis({ storeClient, points: 2, duration: 1, keyPrefix: 'slow' });
+    const slow = new RateLimiterRedis({ storeClient, points: 2, duration: 10, keyPrefix: 'slow' });
     const burst = new RateLimiterRedis({ storeClient, points: 5, duration: 10, keyPrefix: 'burst' });
     assert.equal(await passed(new BurstyRateLimiter(slow, burst), 'ann', 20), 7);
     const queue = new RateLimiterQueue(new RateLimiterRedis({ storeClient, points: 4, duration: 1, keyPrefix: 'queue' }), { maxQueueSize: 20 });
@@ -102,10 +102,10 @@ for (const [name, withClient, send] of [
   test(`rate-limit-redis on ${name}: SCRIPT LOAD, EVALSHA, DECR, DEL`, () =>
     withClient(async (client) => {
       const store = new RedisStore({ sendCommand: send(client), prefix: 'rl:' });
-      await store.init({ windowMs: 700 });
+      await store.init({ windowMs: 1500 });
       const hits = await Promise.all(Array.from({ length: 30 }, () => store.increment('ann')));
       assert.deepEqual(hits.map((hit) => hit.totalHits).sort((a, b) => a - b), Array.from({ length: 30 }, (_, n) => n + 1));
-      for (const hit of hits) assert.ok(hit.resetTime - Date.now() > -1000 && hit.resetTime - Date.now() <= 700);
+      for (const hit of hits) assert.ok(hit.resetTime - Date.now() > -1000 && hit.resetTime - Date.now() <= 1500);
       await store.decrement('ann');
       assert.equal((await store.get('ann')).totalHits, 29);
       await store.resetKey('ann');
@@ -134,7 +134,7 @@ test('redlock: one holder at a time, over threads of work that all count', () =>
 test('redlock: several keys, extend, expiry, a lock that is held, using()', () =>
   withIoredis(async (client) => {
     const redlock = new Redlock([client], { retryCount: 0 });
-    let lock = await redlock.acquire(['lock:a', 'lock:b'], 500);
+    let lock = await redlock.acquire(['lock:a', 'lock:b'], 5000);
     await assert.rejects(redlock.acquire(['lock:b', 'lock:c'], 500), ExecutionError);
     assert.equal(await client.exists('lock:c'), 0);
     lock = await lock.extend(20000);
@@ -144,8 +144,8 @@ test('redlock: several keys, extend, expiry, a lock that is held, using()', () =
     lock = await redlock.acquire(['lock:a'], 100);
     await until(async () => (await client.exists('lock:a')) === 0, 5, 'the lock did not expire');
     await assert.rejects(lock.extend(100), ExecutionError);
-    const seen = await redlock.using(['lock:u'], 600, { automaticExtensionThreshold: 500 }, async (signal) => {
-      const end = Date.now() + 1200;
+    const seen = await redlock.using(['lock:u'], 2000, { automaticExtensionThreshold: 1800 }, async (signal) => {
+      const end = Date.now() + 2500;
       await until(() => Date.now() > end || signal.aborted, 5);
       return [signal.aborted, await client.exists('lock:u')];
     });
