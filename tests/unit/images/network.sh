@@ -90,10 +90,10 @@ by_dhcp() {
         wait_until grep -q "sluice-control" "$WORK/lines.log"
 }
 configured() {
-    sluice config set log-remote udp://collector.second.example:5514 && wait_until asked_of dhcp.log collector.second.example || return 1
-    sluice config set system-name-server 10.99.0.2 && /run/lib/names # as sluice-names.path does
+    sluice config set system-name-server 10.99.0.2 && /run/lib/names || return 1 # as sluice-names.path does
     : >"$WORK/lines.log"
-    wait_until asked_of second.log collector.second.example && wait_until grep -q "sluice-control" "$WORK/lines.log"
+    sluice config set log-remote udp://collector.second.example:5514 && wait_until asked_of second.log collector.second.example &&
+        wait_until grep -q "sluice-control" "$WORK/lines.log" && ! asked_of dhcp.log collector.second.example
 }
 taken_back() { sluice config set system-name-server "" && /run/lib/names && grep -qx "nameserver 10.99.0.1" /run/resolv.conf && ! grep -q 10.99.0.2 /run/resolv.conf; }
 
