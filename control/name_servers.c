@@ -1,4 +1,5 @@
-/* name_servers.c: see name_servers.h. Control may not write /etc, and need not: whoever keeps resolv.conf watches the file. */
+/* name_servers.c: see name_servers.h. Control may not write /etc, and need not: whoever keeps resolv.conf
+ * watches the file. */
 #include "control/name_servers.h"
 #include "control/log.h"
 #include "control/rewrite.h"

@@ -363,7 +363,7 @@ def serve(m, log, *words):
 
 def has(path, pattern):
     with open(path, errors="replace") as f:
-        return re.search(pattern, f.read())
+        return re.search(pattern, f.read(), re.I)  # libevent asks in mixed case
 
 
 LISTENER = """import socket
@@ -381,11 +381,11 @@ def management_network(m):
     os.makedirs(f"{m.folder}/offer/box", exist_ok=True)
     with open(f"{m.folder}/offer/box/sluice.conf", "w") as f:
         f.write(m.conf("@DATA@") + "maxmemory-policy allkeys-lfu\nlog-remote udp://collector.first.example:5514\n")
-    common = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--bind-interfaces"]
+    common = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries", "--bind-interfaces", "--local=/example/"]
     return [serve(m, f"{m.folder}/dnsmasq.log", *common, f"--listen-address={OUTSIDE}", "--log-dhcp", "--dhcp-range=10.99.0.50,10.99.0.50,1h",
                   f"--dhcp-leasefile={m.folder}/leases", f"--dhcp-option=6,{OUTSIDE}", "--dhcp-option=239,http://files.first.example:8000/box/",
-                  "--address=/second.example/", f"--address=/#/{OUTSIDE}"),
-            serve(m, f"{m.folder}/second.log", *common, "--listen-address=10.99.0.2", f"--address=/#/{OUTSIDE}"),
+                  f"--address=/first.example/{OUTSIDE}"),
+            serve(m, f"{m.folder}/second.log", *common, "--listen-address=10.99.0.2", f"--address=/second.example/{OUTSIDE}"),
             serve(m, f"{m.folder}/files.log", "python3", "-u", "-m", "http.server", "8000", "--bind", OUTSIDE, "--directory", f"{m.folder}/offer"),
             serve(m, f"{m.folder}/lines.log", "python3", "-u", "-c", LISTENER.format(at=OUTSIDE))]
 
