@@ -91,6 +91,8 @@ static struct keyspace *open_keyspace(struct plane *p, const struct config *conf
     bool keeps = conf->warm_restart && p->kept.handed[0] > 0, whole = keeps && kept_read(&p->kept, &texts);
     /* With an append-only log the keys come from there, unless control knows that memory has all of it. */
     bool logs = p->load.phase != LOAD_IDLE && p->load.logs && !p->load.memory;
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     struct keyspace *ks =
         keyspace_open(conf, node, seed, counters, keeps ? &p->kept.arena : NULL, whole && !logs, &past, error, size);
     *line = 0;
@@ -99,8 +101,10 @@ static struct keyspace *open_keyspace(struct plane *p, const struct config *conf
         uint64_t keys = 0;
         for (unsigned db = 0; db < ks->databases; db++)
             keys += keyspace_db_size(ks, db, NULL);
-        snprintf(line, sizeof line, "Took over %llu keys that the dataplane before this one has left in memory%s",
-                 (unsigned long long)keys, past.crashed ? " when it crashed" : "");
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double ms = (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) / 1e6;
+        snprintf(line, sizeof line, "Took over %llu keys that the dataplane before this one has left in memory%s, in %.1f ms",
+                 (unsigned long long)keys, past.crashed ? " when it crashed" : "", ms);
         load_warm(p, &texts);
         p->taken = true;
         keyspace_serves(ks, true); /* nothing changes before workers run */

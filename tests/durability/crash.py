@@ -229,9 +229,9 @@ def killed(policy, workers):
                     # Of several workers, with everysec: what stands behind a record that one was killed in the middle of.
                     promised = not reason or policy == "always" or (policy and workers == 1)
                     assert not n or not (promised or (policy and age > 1)), (turn, reason, n, age, box.log()[-3000:])
-                    w.go.set()
                     if reason and not promised:
                         w.acknowledged = {key: min(value, all_have.get(key, 0)) for key, value in w.acknowledged.items()}
+                    w.go.set()
                 Pairs.check(r)
                 Long.check(r)
                 digest(r)  # reads everything
