@@ -17,6 +17,7 @@ enum {
     SILENT_LIFE_US = 60000000,    /* from the connection to that byte: a program may connect all its clients before
                                      it lets any of them speak, and costs no more than where there is no TLS */
     HANDSHAKE_STEP_US = 10000,    /* what took longer was not all ours: another program had the core */
+    HANDSHAKE_DEBT_US = HANDSHAKE_STEP_US * 100 / HANDSHAKE_SHARE, /* nobody pays longer for what others had for nothing */
     HANDSHAKES_BEGUN = 1024,      /* each takes tens of KB; beyond that the oldest is given up */
     PULL_MOST = 64 * 1024         /* bytes opened at once, if the request does not need more */
 };
@@ -208,6 +209,18 @@ static void established(struct session *s)
     tls_settle(s->secure->tls);
 }
 
+/* What a step took is paid for with the time until the next one may begin. Those that wait for nobody pay, too: each handshake
+ * has one. */
+static void charge(struct worker *w, uint64_t begun, uint64_t end)
+{
+    struct secure_worker *sw = &w->secure;
+    const uint64_t most = (uint64_t)(HANDSHAKE_STEP_US * w->cycles_per_us), cycles = end - begun < most ? end - begun : most;
+    const uint64_t from = sw->allowed_cycles > begun ? sw->allowed_cycles : begun;
+    const uint64_t paid = from + cycles * (100 / HANDSHAKE_SHARE), last = end + (uint64_t)(HANDSHAKE_DEBT_US * w->cycles_per_us);
+    sw->allowed_cycles = paid < last ? paid : last;
+    sw->commands = count_read(w->counters, COUNTER_commands_processed);
+}
+
 /* One step. True when the handshake is done. */
 static bool step(struct session *s)
 {
@@ -223,9 +236,7 @@ static bool step(struct session *s)
     uint64_t end = rte_rdtsc();
     took(s);
     sw->round_cycles += end - begun;
-    const uint64_t most = (uint64_t)(HANDSHAKE_STEP_US * w->cycles_per_us), cycles = end - begun < most ? end - begun : most;
-    sw->allowed_cycles = end + cycles * (100 / HANDSHAKE_SHARE - 1);
-    sw->commands = count_read(w->counters, COUNTER_commands_processed);
+    charge(w, begun, end);
     if (r == TLS_DONE)
         established(s);
     else if (r != TLS_WAIT) {

@@ -1,6 +1,7 @@
 /* port.c: a port from configuration to traffic: attach, negotiate offloads, set the queues up, start; and
  * back. */
 #include "drivers/internal.h"
+#include "drivers/pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,8 +31,7 @@ struct rte_mempool *port_pool(const struct config *conf, const struct board_plan
     char name[32];
     snprintf(name, sizeof name, "worker%u", worker);
     unsigned n = plan->packets, room = RTE_PKTMBUF_HEADROOM + plan_frame_room(conf->link_mtu);
-    struct rte_mempool *pool =
-        rte_pktmbuf_pool_create(name, n, POOL_CACHE, 0, (uint16_t)room, socket_of(plan, worker));
+    struct rte_mempool *pool = pool_new(name, n, POOL_CACHE, room, socket_of(plan, worker));
     if (!pool)
         fail(error, size,
              "worker %u: no memory for %u packet buffers: %s (lower mbuf-count or add hugepages)", worker, n,

@@ -2,6 +2,7 @@
  * in-memory wire. */
 #include "box_rig.h"
 
+#include "drivers/pool.h"
 #include "generation.h"
 #include "job.h"
 
@@ -162,8 +163,7 @@ static struct rte_mempool *packet_pool(unsigned number)
         return *pool;
     start_eal();
     sprintf(name, "box_rig%u", number);
-    *pool = rte_pktmbuf_pool_create(name, number ? LANE_FRAMES : RIG_FRAMES, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                    SOCKET_ID_ANY);
+    *pool = pool_new(name, number ? LANE_FRAMES : RIG_FRAMES, 64, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     if (!*pool)
         abort();
     return *pool;

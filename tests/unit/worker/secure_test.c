@@ -117,6 +117,26 @@ static void test_silence_ends_after_a_minute(void)
     stop();
 }
 
+/* The beginning takes most of a handshake's time. What follows it waits for nobody, and must not give the next one leave. */
+static void test_the_end_of_a_handshake_does_not_shorten_the_wait_for_the_next(void)
+{
+    start();
+    struct rig_client *c = connect_silently(0);
+    for (unsigned step = 0; step < 1000 && c->got_len == 0; step++) {
+        carry(0, SIZE_MAX);
+        rig_run(&rig, 1000);
+    }
+    const uint64_t until = rig.worker->secure.allowed_cycles;
+    CU_ASSERT(until > 0 && counted(COUNTER_tls_handshakes) == 0);
+    for (unsigned step = 0; step < 1000 && counted(COUNTER_tls_handshakes) == 0; step++) {
+        carry(0, SIZE_MAX);
+        rig_run(&rig, 1000);
+    }
+    CU_ASSERT_EQUAL(counted(COUNTER_tls_handshakes), 1);
+    CU_ASSERT(rig.worker->secure.allowed_cycles > until);
+    stop();
+}
+
 /* Ten seconds from the first byte, however early that came and whoever is silent beside it. */
 static void test_a_handshake_that_has_begun_ends_in_ten_seconds(void)
 {
@@ -163,6 +183,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_a_client_may_be_silent_before_it_shakes_hands),
                                              UNIT(test_silence_ends_after_a_minute),
+                                             UNIT(test_the_end_of_a_handshake_does_not_shorten_the_wait_for_the_next),
                                              UNIT(test_a_handshake_that_has_begun_ends_in_ten_seconds),
                                              UNIT(test_clients_that_go_are_forgotten),
                                              {NULL, NULL}};
