@@ -57,8 +57,7 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
     if (!h->ended && !h->killed && (h->may_turn || host_clock_us() < h->deadline_us))
         return;
     if (h->killed && !h->again)
-        h->why = h->functions ? "Script killed by user with FUNCTION KILL."
-                              : "Script killed by user with SCRIPT KILL.";
+        h->why = "Script killed by user with SCRIPT KILL..."; /* of functions, too */
     h->ended = true;
     lua_sethook(L, look_at_clock, LUA_MASKCOUNT, 1); /* no pcall goes on after it */
     api_push_error(L, h->why, strlen(h->why));

@@ -99,16 +99,13 @@ static size_t unicode_escape(struct decoder *d, const char *p, char *to, size_t 
     return 12;
 }
 
+/* Control characters are taken as they are, as Redis' cjson does; a zero byte is the end. */
 static void decode_string(struct decoder *d, const char *what)
 {
     size_t n = 0;
     const char *p = d->p + 1;
-    while (p < d->end && *p != '"') {
+    while (p < d->end && *p != '"' && *p) {
         if (*p != '\\') {
-            if ((unsigned char)*p < 32) {
-                d->p = p;
-                expected(d, what, "invalid token");
-            }
             d->text[n++] = *p++;
             continue;
         }
@@ -126,8 +123,8 @@ static void decode_string(struct decoder *d, const char *what)
         n += made;
         p += used;
     }
-    if (p >= d->end) {
-        d->p = d->end;
+    if (p >= d->end || !*p) {
+        d->p = p;
         expected(d, what, "unexpected end of string");
     }
     d->p = p + 1;
@@ -171,6 +168,7 @@ static void decode_object(struct decoder *d)
     deeper(d);
     lua_newtable(d->L);
     skip_space(d);
+    static const char what[] = "object key string";
     for (bool first = true; d->p >= d->end || *d->p != '}'; first = false) {
         if (!first) {
             if (d->p >= d->end || *d->p != ',')
@@ -178,9 +176,8 @@ static void decode_object(struct decoder *d)
             d->p++;
             skip_space(d);
         }
-        const char *what = first ? "object key string or object end" : "object key string";
         if (d->p >= d->end || *d->p != '"')
-            expected(d, "object key string", NULL);
+            expected(d, what, NULL);
         decode_string(d, what);
         skip_space(d);
         if (d->p >= d->end || *d->p != ':')

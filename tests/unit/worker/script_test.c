@@ -233,7 +233,7 @@ static void test_busy_and_killed(void)
         CU_ASSERT(says(b, "FUNCTION KILL\r\n", BUSY_SCRIPT));
         CU_ASSERT(says(b, "FUNCTION STATS\r\n", BUSY_SCRIPT));
         CU_ASSERT(says(b, "SCRIPT KILL\r\n", "+OK\r\n"));
-        CU_ASSERT(has_got(a, "-ERR Script killed by user with SCRIPT KILL. script: "));
+        CU_ASSERT(has_got(a, "-ERR Script killed by user with SCRIPT KILL... script: "));
         CU_ASSERT(says(b, "GET %1$s\r\nSCRIPT KILL\r\n",
                        "$1\r\nv\r\n-NOTBUSY No scripts in execution right now.\r\n"));
         CU_ASSERT_TRUE(rig_stop(&rig));
@@ -305,7 +305,7 @@ static void test_functions_are_killed_by_their_own_command(void)
         b->got_len = 0;
         CU_ASSERT(says(b, "FUNCTION KILL\r\n", "+OK\r\n"));
         CU_ASSERT(
-            has_got(a, "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:2."));
+            has_got(a, "-ERR Script killed by user with SCRIPT KILL... script: f, on @user_function:2."));
         CU_ASSERT_TRUE(rig_stop(&rig));
     }
 }
