@@ -105,7 +105,9 @@ static const struct config *make_config(char *error, size_t size)
     char arena[32], databases[16];
     snprintf(arena, sizeof arena, "%llu", (unsigned long long)memory_for_keys());
     snprintf(databases, sizeof databases, "%d", DATABASES);
-    const struct config_pair pairs[] = {{"workers", "1"}, {"databases", databases}, {"arena-size", arena}, {"hugepages", "no"}};
+    /* A script of the log has run before: it is given all the time there is (30 s) and memory. */
+    const struct config_pair pairs[] = {{"workers", "1"},           {"databases", databases},      {"arena-size", arena},
+                                        {"hugepages", "no"},        {"busy-reply-threshold", "0"}, {"script-memory-limit", "4gb"}};
     return config_build(1, pairs, sizeof pairs / sizeof *pairs, error, size);
 }
 

@@ -379,7 +379,9 @@ _Noreturn void become_program(const char *name, const char *folder, char *const 
         *slash = 0;
     snprintf(path, sizeof path, "%s/%.32s", own, name);
     execv(path, argv);
-    snprintf(path, sizeof path, "%s/../%.32s/%.32s", own, folder, name);
+    snprintf(path, sizeof path, "%s/../%.32s/%.32s", own, folder, name); /* where it was built */
+    execv(path, argv);
+    snprintf(path, sizeof path, "%s/../lib/sluice/%.32s", own, name); /* as on the image */
     execv(path, argv);
     execvp(name, argv);
     fprintf(stderr, "%s is not installed beside sluice, nor on the PATH\n", name);
@@ -421,7 +423,11 @@ bool control_writes(const char *option, const char *file, int to)
 bool control_was_content(pid_t pid)
 {
     int status = 0;
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (pid <= 0 || waitpid(pid, &status, 0) != pid)
+        return false;
+    if (WIFSIGNALED(status)) /* then it has not said why */
+        fprintf(stderr, "sluice: a process that was to help was ended: %s\n", strsignal(WTERMSIG(status)));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 int run_config_check(struct invocation *in)

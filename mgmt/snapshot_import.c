@@ -87,21 +87,37 @@ static int ask_for(struct invocation *in, const char *path, const char *mode)
 
 /* -- logs -- */
 
+static bool is_manifest(const char *path)
+{
+    static const char suffix[] = ".manifest";
+    size_t len = strlen(path);
+    return len >= sizeof suffix && strcmp(path + len - (sizeof suffix - 1), suffix) == 0;
+}
+
+static ssize_t read_head(const char *path, char head[HEAD])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? read(fd, head, HEAD) : 0;
+    if (fd >= 0)
+        close(fd);
+    return n;
+}
+
+static bool begins_as_rdb(const char *path)
+{
+    char head[HEAD];
+    return read_head(path, head) > 5 && memcmp(head, "REDIS", 5) == 0;
+}
+
 /* A folder, its manifest, commands, or an RDB that says that commands may follow (Redis writes so at its head). */
 static bool is_log(const char *path)
 {
     static const char *const says_so[] = {"aof-preamble\xc0\x01", "aof-base\xc0\x01", "aof-preamble\x01" "1", "aof-base\x01" "1"};
     struct stat st;
     char head[HEAD];
-    size_t len = strlen(path);
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || is_manifest(path))
         return true;
-    if (len > 9 && strcmp(path + len - 9, ".manifest") == 0)
-        return true;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd >= 0 ? read(fd, head, sizeof head) : 0;
-    if (fd >= 0)
-        close(fd);
+    ssize_t n = read_head(path, head);
     if (n <= 0 || *head == '*' || *head == '#')
         return n > 0;
     bool says = false;
@@ -110,14 +126,20 @@ static bool is_log(const char *path)
     return says && memcmp(head, "REDIS", 5) == 0;
 }
 
-/* Of all files of the log, for the bar. */
+/* Of all files of the log, for the bar; a manifest stands for its folder. 0: it cannot be told. */
 static long long bytes_of(const char *path)
 {
+    char whole[PATH_MAX];
     struct stat st;
     long long sum = 0;
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+    if (!realpath(path, whole))
+        return 0;
+    const char *folder = is_manifest(whole) ? dirname(whole) : whole;
+    if (stat(folder, &st) < 0)
+        return 0;
+    if (!S_ISDIR(st.st_mode))
         return st.st_size;
-    DIR *d = opendir(path);
+    DIR *d = opendir(folder);
     for (const struct dirent *e; d && (e = readdir(d));)
         if (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
             sum += st.st_size;
@@ -126,21 +148,26 @@ static long long bytes_of(const char *path)
     return sum;
 }
 
-/* A file of ours that the box can read as well: beside the log, or in $TMPDIR; of the user whose socket it is, if we may give it away. */
+static int make_in(const char *folder, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%.4000s/sluice-import-XXXXXX", folder);
+    return mkostemp(path, O_CLOEXEC);
+}
+
+/* A file of ours that the box can read as well: in $TMPDIR, else beside the log, else (it may not be written there) in /var/tmp; of the
+ * user whose socket it is, if we may give it away. */
 static int make_aside(struct invocation *in, char path[PATH_MAX])
 {
     const char *folder = getenv("TMPDIR");
     char whole[PATH_MAX];
     struct stat st;
+    int fd = -1;
     if (folder && *folder)
-        snprintf(path, PATH_MAX, "%.4000s/sluice-import-XXXXXX", folder);
-    else if (remote_is_used())
-        snprintf(path, PATH_MAX, "/var/tmp/sluice-import-XXXXXX");
-    else if (realpath(in->argv[0], whole))
-        snprintf(path, PATH_MAX, "%.4000s/sluice-import-XXXXXX", dirname(whole));
-    else
-        return -1;
-    int fd = mkostemp(path, O_CLOEXEC);
+        fd = make_in(folder, path);
+    else if (!remote_is_used() && realpath(in->argv[0], whole))
+        fd = make_in(dirname(whole), path);
+    if (fd < 0 && !(folder && *folder))
+        fd = make_in("/var/tmp", path);
     if (fd >= 0 && !remote_is_used() && stat(in->socket, &st) == 0 && fchown(fd, geteuid() == 0 ? st.st_uid : (uid_t)-1, st.st_gid) == 0)
         fchmod(fd, 0640);
     return fd;
@@ -190,39 +217,72 @@ static bool make_snapshot(struct invocation *in, bool cut, int to)
     return control_was_content(reader) && good;
 }
 
+/* Would the box take it so? To run a log may take long: it is asked before. */
+static int ask_whether(struct invocation *in, const char *mode)
+{
+    json_t *j = NULL;
+    int code = api_request(in->socket, json_pack("{s:i,s:s,s:s}", "id", 1, "op", "show", "what", "status"), &j);
+    if (code != EXIT_DONE)
+        return code;
+    bool serves = strcmp(text_of(json_object_get(j, "dataplane"), "state"), "serving") == 0;
+    json_decref(j);
+    if (serves && strcmp(mode, "salvage") == 0)
+        return fails(in->argv[0], "salvage is for a box that could not load its snapshot; this one serves");
+    if (!serves && strcmp(mode, "keep") == 0)
+        return fails(in->argv[0], "keep is for a box that serves; this one has no keys yet");
+    return EXIT_DONE;
+}
+
+static int import_snapshot(struct invocation *in, const char *mode)
+{
+    char path[PATH_MAX];
+    if (remote_is_used())
+        return upload_file(in, mode);
+    return realpath(in->argv[0], path) ? ask_for(in, path, mode) : fails(in->argv[0], strerror(errno));
+}
+
+/* salvage: what is sound of a log whose RDB is damaged is what the box finds sound of that. */
 static int import_log(struct invocation *in, const char *mode, bool cut)
 {
     char path[PATH_MAX] = "";
-    int fd = make_aside(in, path), code = EXIT_FAILED;
+    bool made;
+    int code = ask_whether(in, mode), fd = code == EXIT_DONE ? make_aside(in, path) : -1;
     if (fd < 0)
-        return fails(*path ? path : in->argv[0], strerror(errno));
-    if (make_snapshot(in, cut, fd) && lseek(fd, 0, SEEK_SET) == 0)
+        return code == EXIT_DONE ? fails(*path ? path : in->argv[0], strerror(errno)) : code;
+    made = make_snapshot(in, cut, fd) && lseek(fd, 0, SEEK_SET) == 0;
+    if (made)
         code = remote_is_used() ? upload(in, fd, mode) : ask_for(in, path, mode);
     close(fd);
     unlink(path);
-    return code;
+    if (made)
+        return code;
+    return strcmp(mode, "salvage") == 0 && begins_as_rdb(in->argv[0]) ? import_snapshot(in, mode) : EXIT_FAILED;
+}
+
+static bool is_mode(const char *word)
+{
+    return strcmp(word, "replace") == 0 || strcmp(word, "keep") == 0 || strcmp(word, "salvage") == 0;
 }
 
 int run_snapshot_import(struct invocation *in)
 {
-    char path[PATH_MAX];
     const char *mode = "";
     bool cut = false, log = is_log(in->argv[0]);
     for (int i = 1; i < in->argc; i++) {
-        if (strcmp(in->argv[i], "truncated") == 0)
+        if (strcmp(in->argv[i], "truncated") == 0) {
             cut = true;
-        else
+        } else if (!*mode && is_mode(in->argv[i])) {
             mode = in->argv[i];
+        } else {
+            fputs("sluice: snapshot import: choose replace, keep or salvage; truncated\n", stderr);
+            return EXIT_USAGE;
+        }
     }
     if (cut && !log) {
         fputs("sluice: snapshot import: truncated is for a log; of a snapshot, salvage takes what is sound\n", stderr);
         return EXIT_USAGE;
     }
-    if (log)
-        return import_log(in, mode, cut || strcmp(mode, "salvage") == 0);
-    if (remote_is_used())
-        return upload_file(in, mode);
-    return realpath(in->argv[0], path) ? ask_for(in, path, mode) : fails(in->argv[0], strerror(errno));
+    return log ? import_log(in, mode, cut || strcmp(mode, "salvage") == 0) : import_snapshot(in, mode);
 }
 
 int run_snapshot_abandon(struct invocation *in)

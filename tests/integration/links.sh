@@ -71,7 +71,9 @@ large_frames() {
     generate "vdev:net_vhost0,iface=$RUN/link.sock,queues=1,client=1,tso=1" --checksum offload --value-size 16000 --keys 200 &&
         [ "$(curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk '/^sluice_tcp_large_out_total/ {n += $2} END {print n + 0}')" -gt 1000 ]
 }
-ends_by_itself() { ! board/dev/down | grep killed; }
+ends_by_itself() { # `sluice stop` waits, control kills what is deaf to SIGTERM and says so
+    sluice stop && ! grep 'does not react to SIGTERM' "$RUN/sluice.log" && board/dev/down
+}
 
 check "af_packet: up" up af_packet || { plan; exit 1; }
 check "af_packet: PONG" answers PONG ping
