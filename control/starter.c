@@ -72,9 +72,10 @@ _Noreturn static void become(const char *const argv[], int log_fd, const int kep
     }
     words[n] = NULL;
     syscall(SYS_close_range, (unsigned)(keeps ? KEPT_FIRST + CHANNEL_KEEPS : KEPT_FIRST), ~0u, 0u);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
     execv(words[0], (char *const *)(uintptr_t)words);
     static const char failed[] = "cannot execute the dataplane program\n";
     (void)!write(2, failed, sizeof failed - 1);
@@ -83,9 +84,13 @@ _Noreturn static void become(const char *const argv[], int log_fd, const int kep
 
 long starter_fork(const char *const argv[], int log_fd, const int kept[CHANNEL_KEEPS])
 {
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* until exec its handlers are ours, and what they tell would be told to us */
     pid_t pid = fork();
     if (pid == 0)
         become(argv, log_fd, kept);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 

@@ -132,10 +132,20 @@ class Hugepages:
     def __init__(self, wanted):
         free = int(re.search(r"HugePages_Free: +(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
         self.before, missing = int(self.POOL.read_text()), max(0, -(-wanted // self.SIZE) - free)
-        if missing:
-            self.POOL.write_text(str(self.before + missing))
-        self.now = int(self.POOL.read_text())
+        self.now = self.before
+        if missing and not self.take(missing):
+            for path, word in (("drop_caches", "3"), ("compact_memory", "1")):  # memory in pieces: what can be moved or read again makes room
+                pathlib.Path("/proc/sys/vm", path).write_text(word)
+            self.take(missing)
         self.there = self.now >= self.before + missing
+        if not self.there:  # a part is of no use, and whoever takes pages of 4 KB instead needs the memory
+            self.POOL.write_text(str(self.before))
+            self.now = self.before
+
+    def take(self, missing):
+        self.POOL.write_text(str(self.before + missing))
+        self.now = int(self.POOL.read_text())
+        return self.now >= self.before + missing
 
     def __enter__(self):
         return self

@@ -1,6 +1,7 @@
 """rows_restart.py: G12: a warm restart with so many GB in memory: how long a client of the kernel's TCP on a veth link gets no reply (gap.py),
 and whether all keys are there. Seconds and shares, not rates: B is 1."""
 import json
+import os
 import pathlib
 import random
 import re
@@ -88,6 +89,21 @@ def one_restart(box, netns, rounds, number, terminate):
     return seen["gap"], lost, {"keys": keys, "connections": seen["connections"]}
 
 
+def killed(box, netns, rounds):
+    """kill -9 while nobody asks for anything: milliseconds that the next dataplane took to look memory over and take it, as it says
+    itself."""
+    before, keys = state(box)["pid"], rounds * A_ROUND
+    run("kill", "-KILL", before)
+    wait_until(300, "a dataplane after the kill", lambda: state(box).get("pid") not in (0, None, before) and state(box).get("state") == "serving")
+    told = re.findall(r"when it crashed, in ([0-9.]+) ms", run(box.cli, "--socket", box.management, "show", "log", "--lines", 500))
+    if not told:
+        raise Trouble("the dataplane after the kill has not taken memory over: once more, it may have been in the middle of something")
+    have = int(ask(netns, "DBSIZE"))
+    if have < keys:
+        raise Trouble(f"{keys - have} keys are gone after a kill")
+    return float(told[-1])
+
+
 def warm_restarts(ctx):
     arena = (ctx.gigabytes << 10) + (ctx.gigabytes << 7) + 256  # MB: what slabs and the index hold beyond what is used
     with Hugepages((arena + 640) << 20) as pages, Namespace("slbclient") as client, Namespace("slbbox") as end:
@@ -113,6 +129,8 @@ def warm_restarts(ctx):
                 ours, lost, notes = one_restart(box, client.name, rounds, number, asked)
                 signal, lost_too, _ = one_restart(box, client.name, rounds, number + 1, terminated)
                 number += 2
+                if os.environ.get("G12_KILLED"):
+                    notes["killed_ms"] = killed(box, client.name, rounds)
                 notes |= {"pages": "2 MB" if pages.there else "4 KB", "used_gb": round(used(client.name) / 2**30, 1), "lost": lost + lost_too}
                 all_keys = 2 * notes["keys"]
                 yield {"G12 restart": (ours, 1, notes), "G12 SIGTERM": (signal, 1, notes),

@@ -178,7 +178,7 @@ def killed(policy, who, workers=1):
             if turn % 2:
                 try:
                     box.client().bgrewriteaof()  # a snapshot, a base, two manifests: the kill comes in any of them
-                except redis.ResponseError:
+                except redis.RedisError:
                     pass
             time.sleep(rng.random() * 0.1)
             acked = dict(w.acked)

@@ -189,7 +189,7 @@ def rewrites(r):
     """The crash comes before, in the middle of or behind it; and the log stays short."""
     try:
         r.bgrewriteaof()
-    except redis.ResponseError:  # one is under way
+    except redis.RedisError:  # one is under way, or nobody answers
         pass
 
 
