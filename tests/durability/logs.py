@@ -136,6 +136,10 @@ def a_log_is_no_snapshot():
             code, text = box.sluice("snapshot", "import", path)
             assert code != 0 and why in text, text
         assert box.sluice("snapshot", "import", box.folder / "conf", "truncated")[0] == 2
+        for words in (("kepp",), ("keep", "replace"), ("truncated", "more")):
+            assert box.sluice("snapshot", "import", both, *words)[0] == 2, words
+        code, text = box.sluice("snapshot", "import", both, "salvage")
+        assert code == 1 and "this one serves" in text and box.client().get("a") == b"2", text
     with_box(test)
 
 
@@ -164,6 +168,23 @@ def rescue():
     with_box(test, workers=2)
 
 
+def salvaged():
+    """What is sound of a base that is damaged."""
+    def test(box):
+        base, sound = box.folder / "x.base.rdb", File(10).aux("aof-base", "1").select(0).key("a", 0, string("1"))
+        at = len(sound.data)
+        base.write_bytes(sound.key("b", 0, string("2")).end()[:at] + b"\xf0 no key")
+        box.dump.write_bytes(b"this is no RDB file at all")
+        box.start("load-failed")
+        code, text = box.sluice("snapshot", "import", base, "truncated")
+        assert code == 1 and "byte" in text and box.state() == "load-failed", text
+        code, text = box.sluice("snapshot", "import", base, "salvage")
+        assert code == 0 and f"at byte {at + 1}" in text, text
+        box.wait("serving", 60)
+        assert box.client().keys("*") == [b"a"], text
+    with_box(test)
+
+
 def with_box(test, **directives):
     box = Box(**directives)
     try:
@@ -174,7 +195,8 @@ def with_box(test, **directives):
 
 TESTS = [("several files", made_by_redis(False)), ("an RDB with commands behind it", made_by_redis(True)),
          ("commands alone", made_by_redis(True, "--aof-use-rdb-preamble", "no")), ("cut, damaged, unknown", cut_and_damaged),
-         ("a log is no snapshot", a_log_is_no_snapshot), ("into a box that could not load; the box's own log", rescue)]
+         ("a log is no snapshot", a_log_is_no_snapshot), ("into a box that could not load; the box's own log", rescue),
+         ("a damaged base, salvaged", salvaged)]
 
 if __name__ == "__main__":
     tap = Tap()
