@@ -158,11 +158,10 @@ static enum { GOOD, BAD, UNKNOWN } history(uint64_t seed, enum linear_defect def
     uint64_t random = seed;
     unsigned ops = 8 + (unsigned)(seed % 8);
     load = (struct linear_load){
-        .seed = seed, .ops = ops, .whole = seed % 3 == 0, .slow = seed % 5 == 0, .block_ms = 20, .defect = defect, .clock = &ticks};
+        .seed = seed, .ops = ops, .whole = seed % 3 == 0, .block_ms = 20, .defect = defect, .clock = &ticks};
     numbers = 0;
     say_to_all("UNWATCH\r\n");
     say_to_all("FLUSHALL\r\n");
-    say_to_all("SCRIPT FLUSH\r\n");
     for (unsigned i = 0; i < connections; i++)
         begin_client(&connection[i], ops);
     bool ended = play(&random, seed % 4 == 0);

@@ -27,7 +27,7 @@ static struct play play_of(unsigned workers, uint64_t seed)
                          .ops = 10 + (unsigned)(seed % 10),
                          .threads = in_threads(),
                          .whole = seed % 3 == 0,
-                         .slow = seed % 5 == 0,
+                         .slow = seed % 5 == 0 && !in_threads(), /* each slice would be a stop of threads that share cores */
                          .hang_up = seed % 4 == 0};
 }
 
