@@ -14,7 +14,7 @@ cat board/dev/sluice.conf >"$CONF"
 start() {
     mkdir -p "$RUN/state"
     : >"$RUN/sluice.log"
-    in_ns setsid "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
+    setsid ip netns exec $N "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
         --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
         --stats-port $STATS_PORT --log-file "$RUN/sluice.log" --hugepages no --link-type tap --link-name $LINK \
         --link-address $BOX/24 --link-address $BOX6/64 "$@" </dev/null >"$RUN/control.out" 2>&1 &

@@ -18,7 +18,7 @@ start() { # NUMBER OPTION...
     shift
     mkdir -p "$RUN/state"
     : >"$RUN/sluice.log"
-    in_ns setsid "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" \
+    setsid ip netns exec $N "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" \
         --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
         --stats-port "$STATS_PORT" --log-file "$RUN/sluice.log" --hugepages no --link-type tap --link-name "mb$i" \
         --link-address "10.93.0.1$i/24" --link-address "fd93::1$i/64" "$@" </dev/null >"$RUN/control.out" 2>&1 &

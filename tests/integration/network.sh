@@ -36,7 +36,8 @@ start_in() { # NAMESPACE OPTION...
     shift
     mkdir -p "$RUN/state"
     : >"$RUN/sluice.log"
-    in_ns $ns setsid "$BUILD/control/sluice-control" board/dev/sluice.conf --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
+    # No function here: its shell would be the one that is waited for at the end, and control, which lives on, would take its successor's socket away.
+    setsid ip netns exec $ns "$BUILD/control/sluice-control" board/dev/sluice.conf --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
         --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
         --stats-port $STATS_PORT --log-file "$RUN/sluice.log" "$@" \
         </dev/null >"$RUN/control.out" 2>&1 &
