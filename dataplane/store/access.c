@@ -8,8 +8,7 @@ enum {
     LFU_STEP = 60000, /* ms, the longest */
     SHORTEST = 7,     /* the shortest step is the longest one >> this, a 128th */
     TICKS = 16,       /* wanted in the time in which a quarter of the keys is evicted */
-    MINUTE = 60000,
-    ONCE_SHIFT = 2 /* a key that was not used since it was stored counts as idle four times as long */
+    MINUTE = 60000
 };
 #define LFU_MASK   ((1u << LFU_BITS) - 1)
 #define FIRST_TICK (1ULL << 32)
@@ -211,7 +210,7 @@ uint64_t access_score(struct shard *s, struct entry *e)
 {
     uint32_t stamp = stamp_read(e);
     if (!access_is_lfu(s))
-        return age_of(s, stamp) << (stamp & ACCESS_AGAIN ? 0 : ONCE_SHIFT);
+        return access_idle_score(s, stamp);
     unsigned counter = entry_frequency(s, e);
     if (counter == 0)
         stamp_write(e, stamp & ~0xffu);

@@ -16,6 +16,7 @@
 enum { EPOCHS = 12, LRU_BITS = 23, LFU_BITS = 16 };
 #define ACCESS_LRU_MASK ((1u << LRU_BITS) - 1)
 #define ACCESS_AGAIN    (1u << LRU_BITS)
+enum { ACCESS_ONCE_SHIFT = 2 }; /* a key that was not used since it was stored counts as idle four times as long */
 
 struct entry;
 struct shard;

@@ -37,6 +37,12 @@ static inline bool is_stale(const struct ahead *a, uint64_t changes)
     return __builtin_expect(a->changes != changes, 0);
 }
 
+/* Stale, and its bucket may be elsewhere. */
+static inline bool is_moved(const struct shard *s, const struct ahead *a, uint64_t changes)
+{
+    return is_stale(a, changes) && !(a->s && shard_only_freed(s, a->changes));
+}
+
 /* An entry of a hundred bytes may begin near the end of a line. */
 static inline void prefetch_entry(const struct entry *e)
 {
@@ -52,10 +58,16 @@ static inline const struct entry *match_in(uint8_t *base, const struct bucket *b
     return hits && b->low[i] ? entry_at(base, b, i) : NULL;
 }
 
+bool ahead_kept(const struct shard *s, const struct ahead *a)
+{
+    return shard_only_freed(s, a->changes) && a->bucket &&
+           match_in(s->heap.arena->base, a->bucket, tag_of(a->hash)) == a->e;
+}
+
 /* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. */
 static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahead *a, uint64_t changes)
 {
-    if (is_stale(a, changes))
+    if (is_moved(s, a, changes))
         again(s, a, changes);
     const struct bucket *b = a->bucket;
     if (__builtin_expect(!b, 0))
@@ -149,7 +161,7 @@ static inline void buckets(const struct shard *s, struct ahead_row *r, unsigned 
     unsigned i = r->buckets;
     for (; i < n; i++) {
         struct ahead *a = &r->at[i];
-        if (is_stale(a, changes))
+        if (is_moved(s, a, changes))
             again(s, a, changes);
         else
             ahead_bucket(base, a);
@@ -290,8 +302,10 @@ bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const s
 static __attribute__((noinline)) const struct entry *once_more(const struct shard *s, unsigned db, struct ahead *a)
 {
     a->db = db;
-    a->changes = s->changes - 1;
-    ahead_value(s, a, s->changes);
+    again(s, a, s->changes);
+    ahead_entry(s, s->heap.arena->base, a, s->changes);
+    if (!a->e && a->bucket)
+        ahead_spilled(s, a);
     return a->e;
 }
 

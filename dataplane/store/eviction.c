@@ -1,7 +1,7 @@
 /* eviction.c: the eight maxmemory policies (Redis: maxmemory-policy, maxmemory-samples, lfu-log-factor,
  * lfu-decay-time): samples and the pool of candidates. */
 #include "store/eviction.h"
-#include "store/shard.h"
+#include "store/index_layout.h"
 
 enum { SPARSE_TRIES = 32, LOOK_EVERY = 64 };
 
@@ -40,13 +40,13 @@ static inline uint64_t score_of(struct shard *s, struct entry *e)
     }
 }
 
-static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, const struct sampled *found,
-                                                  uint64_t score)
+/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
+static __attribute__((noinline)) void pool_insert(struct pool *pool, struct entry *e, uint64_t hash, uint64_t score,
+                                                  unsigned db)
 {
-    struct pool *pool = &s->pool;
     unsigned at = 0;
     for (unsigned i = 0; i < pool->n; i++) {
-        if (pool->best[i].e == found->e)
+        if (pool->best[i].e == e)
             return;
         at += pool->best[i].score < score;
     }
@@ -54,15 +54,19 @@ static __attribute__((noinline)) void pool_insert(struct shard *s, unsigned db, 
         memmove(pool->best, pool->best + 1, --at * sizeof pool->best[0]);
     else
         memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
-    pool->best[at] = (struct candidate){.e = found->e, .hash = found->hash, .score = score, .db = db};
+    pool->best[at] = (struct candidate){.e = e, .hash = hash, .score = score, .db = db};
 }
 
-/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
+static inline bool pool_wants(const struct pool *pool, uint64_t score)
+{
+    return pool->n < POOL_SIZE || score > pool->best[0].score;
+}
+
 static inline void pool_offer(struct shard *s, unsigned db, const struct sampled *found)
 {
     uint64_t score = score_of(s, found->e);
-    if (s->pool.n < POOL_SIZE || score > s->pool.best[0].score)
-        pool_insert(s, db, found, score);
+    if (pool_wants(&s->pool, score))
+        pool_insert(&s->pool, found->e, found->hash, score, db);
 }
 
 /* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds
@@ -100,6 +104,41 @@ static unsigned offer_all(struct shard *s, unsigned number, const struct sampled
     return offered;
 }
 
+/* Policies that go by idle time read nothing of an entry but its first word. Returns how many keys that may go were seen. */
+static unsigned offer_idle(struct shard *s, unsigned number, uint64_t random)
+{
+    struct pool *pool = &s->pool;
+    const uint32_t asked = is_volatile(s) ? ENTRY_TTL : 0;
+    uint8_t *const base = s->heap.arena->base;
+    uint32_t segment;
+    unsigned offered = 0;
+    const struct bucket *b = index_sample_at(s, &s->db[number].index, random, &segment);
+    for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1) {
+        unsigned i = (unsigned)__builtin_ctz(full);
+        struct entry *e = entry_at(base, b, i);
+        uint32_t word = bytes_load4((const uint8_t *)e), score = access_idle_score(s, word >> 8);
+        if ((word & asked) != asked)
+            continue;
+        offered++;
+        if (pool_wants(pool, score))
+            pool_insert(pool, e, slot_hash(b, i, segment), score, number);
+    }
+    return offered;
+}
+
+static unsigned sample_bucket(struct shard *s, unsigned number)
+{
+    const struct db *db = &s->db[number];
+    uint64_t random = next_sample(s, db);
+    struct sampled found[BUCKET_SLOTS];
+    if (s->policy == POLICY_ALLKEYS_LRU || s->policy == POLICY_VOLATILE_LRU) {
+        unsigned seen = offer_idle(s, number, random);
+        if (seen)
+            return seen;
+    }
+    return offer_all(s, number, found, index_sample_bucket(s, &db->index, random, found));
+}
+
 /* Where keys with an expiry are rare, the wheel finds them and chance would not. It also knows the soonest,
  * but only to the slot: within a slot chance does better. Returns how many keys that may go were seen. */
 static unsigned sample_db(struct shard *s, unsigned number)
@@ -110,9 +149,7 @@ static unsigned sample_db(struct shard *s, unsigned number)
     bool rare = is_volatile(s) && db->expires * 4 < db->index.keys;
     if (rare || s->policy == POLICY_VOLATILE_TTL)
         seen = offer_all(s, number, found, sample_wheel(s, db, found));
-    if (!rare)
-        seen = offer_all(s, number, found, index_sample_bucket(s, &db->index, next_sample(s, db), found));
-    return seen;
+    return rare ? seen : sample_bucket(s, number);
 }
 
 bool entry_guarded(const struct shard *s, const struct entry *e)
@@ -125,7 +162,12 @@ bool entry_guarded(const struct shard *s, const struct entry *e)
     return false;
 }
 
-static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry *e)
+static inline bool is_reusable(const struct entry *e, const struct reuse *reuse)
+{
+    return reuse && slab_size(entry_size(e)) == reuse->bytes && !entry_is_apart(e) && !entry_is_body(e);
+}
+
+static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry *e, struct reuse *reuse)
 {
     struct db *db = &s->db[number];
     struct place at;
@@ -134,17 +176,21 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
         return false;
     if (__builtin_expect(s->waits.nodes != 0, 0))
         waits_tell(&s->waits, EVENT_EVICTED, number, entry_key(e));
-    db_remove(s, db, &at, e);
+    db_take_out(s, db, &at, e);
+    if (is_reusable(e, reuse))
+        reuse->e = e;
+    else
+        entry_free(s, e);
     count_one(s->counters, COUNTER_evicted_keys);
     access_evicted(s);
     return true;
 }
 
-static bool evict_from_pool(struct shard *s)
+static bool evict_from_pool(struct shard *s, struct reuse *reuse)
 {
     while (s->pool.n > 0) {
         struct candidate c = s->pool.best[--s->pool.n];
-        if (!evict(s, c.db, c.hash, c.e))
+        if (!evict(s, c.db, c.hash, c.e, reuse))
             continue;
         if (s->pool.n > 0) { /* the next victim's bucket and entry, for the next time */
             const struct candidate *next = &s->pool.best[s->pool.n - 1];
@@ -173,7 +219,7 @@ static void search_victim(struct entry *e, void *arg)
 }
 
 /* Sampling found nothing: looks at everything, so that OOM is only answered when nothing can go. */
-static bool evict_by_search(struct shard *s)
+static bool evict_by_search(struct shard *s, struct reuse *reuse)
 {
     for (unsigned number = 0; number < s->databases; number++) {
         struct db *db = &s->db[number];
@@ -184,7 +230,7 @@ static bool evict_by_search(struct shard *s)
         do
             cursor = index_scan(s, &db->index, cursor, search_victim, &search);
         while (cursor && !search.found);
-        if (search.found && evict(s, number, key_hash(entry_key(search.found), s->seed), search.found))
+        if (search.found && evict(s, number, key_hash(entry_key(search.found), s->seed), search.found, reuse))
             return true;
     }
     return false;
@@ -228,7 +274,7 @@ static unsigned fresh_samples(const struct shard *s)
     return s->policy == POLICY_VOLATILE_TTL ? s->samples : (s->samples + 1) / 2;
 }
 
-bool evict_one(struct shard *s)
+bool evict_one(struct shard *s, struct reuse *reuse)
 {
     struct pool *pool = &s->pool;
     unsigned fresh = fresh_samples(s);
@@ -247,8 +293,8 @@ bool evict_one(struct shard *s)
                 continue;
         }
         pool->seen -= fresh;
-        if (evict_from_pool(s))
+        if (evict_from_pool(s, reuse))
             return true;
     }
-    return evict_from_pool(s) || evict_by_search(s);
+    return evict_from_pool(s, reuse) || evict_by_search(s, reuse);
 }

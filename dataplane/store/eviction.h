@@ -25,5 +25,11 @@ struct pool {
                                          looked at again */
 };
 
-/* Evicts one key by the policy. False if nothing can go. */
-bool evict_one(struct shard *s);
+/* An evicted key's entry that may be had as it is, if its allocation is of that many bytes and it has nothing beside it. */
+struct reuse {
+    uint64_t bytes;
+    struct entry *e; /* NULL: it was of another size, and is freed */
+};
+
+/* Evicts one key by the policy. False if nothing can go. reuse: for a caller who can use the memory; NULL: none. */
+bool evict_one(struct shard *s, struct reuse *reuse);

@@ -311,9 +311,18 @@ static void look_further(struct shard *s, struct db *db)
     w->cursor = 0;
 }
 
+/* What is filed in upkeep is not filed at the cost of keys, whose entries it has at hand. So that it is not lost where memory
+ * is full, room is made before: stale items would take more of it than a few keys. */
+static void make_room(struct shard *s, uint64_t bytes)
+{
+    if (s->heap.used > s->limit || s->limit - s->heap.used < bytes)
+        (void)shard_make_room(s, bytes); /* if there is none it is lost, and the wheel knows */
+}
+
 /* False without memory: another time, then. */
 static bool rebuild(struct shard *s, struct db *db)
 {
+    make_room(s, slab_size(sizeof(struct wheel)));
     struct wheel *w = expiry_new(s, shard_alloc_quietly);
     if (!w)
         return false;
@@ -323,6 +332,8 @@ static bool rebuild(struct shard *s, struct db *db)
     db->wheel = w;
     return true;
 }
+
+enum { WALK_CHUNKS = 8 }; /* that one step of a walk may begin */
 
 struct walk {
     unsigned n;
@@ -342,6 +353,7 @@ static void walk_on(struct shard *s, struct db *db, unsigned *budget)
     struct wheel *w = db->wheel;
     while (*budget > 0 && w->walking) {
         struct walk walk = {0};
+        make_room(s, WALK_CHUNKS * slab_size(sizeof(struct wheel_chunk)));
         w->cursor = index_scan(s, &db->index, w->cursor, collect_ttl, &walk);
         w->walking = w->cursor != 0;
         w->lost |= walk.n == 128;

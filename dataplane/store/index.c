@@ -188,6 +188,14 @@ static bool directory_reserve(struct shard *s, struct index *ix, uint32_t number
     return ix->chunk[chunk] != NULL;
 }
 
+/* Is there memory for both halves of a segment? Who only finds out when all of its entries have been looked at does so for
+ * each key that is stored while memory is full. */
+static bool split_fits(const struct shard *s, uint64_t word)
+{
+    uint64_t bytes = word ? 2 * slab_size(buckets_for(word_keys(word) / 2) * sizeof(struct bucket)) : 0;
+    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
+}
+
 /* Adds a segment by splitting the next one in order. Without memory it is left for later. */
 static void index_grow(struct shard *s, struct index *ix)
 {
@@ -197,6 +205,8 @@ static void index_grow(struct shard *s, struct index *ix)
     unsigned bit = 31 - (unsigned)__builtin_clz(number);
     uint64_t *parent = directory_at(ix, number ^ 1u << bit), word = *parent;
     struct split split;
+    if (!split_fits(s, word))
+        return;
     split_collect(s, word, bit, &split);
     unsigned stay = split.n - split.moving;
     unsigned buckets[2] = {stay ? buckets_for(stay) : 0, split.moving ? buckets_for(split.moving) : 0};

@@ -115,6 +115,8 @@ struct sampled {
 /* The entries of a random bucket: one cache line names them all. 0 only if the index is empty. */
 unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
                              struct sampled out[BUCKET_SLOTS]);
+/* The same bucket and the number of its segment; it may be empty. The index is not. */
+const struct bucket *index_sample_at(const struct shard *s, const struct index *ix, uint64_t random, uint32_t *number);
 /* Prefetch stages of index_sample_bucket() with the same random number: the slots, then the entries. */
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries);
 

@@ -184,7 +184,7 @@ void index_unmark_all(const struct shard *s, const struct index *ix)
 
 static inline struct sampled sampled_slot(const struct shard *s, uint32_t number, const struct bucket *b, unsigned i)
 {
-    return (struct sampled){slot_entry(s, b, i), (uint64_t)(b->high[i] >> 8) << (64 - TAG_BITS) | number};
+    return (struct sampled){slot_entry(s, b, i), slot_hash(b, i, number)};
 }
 
 static unsigned sample_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t random,
@@ -232,6 +232,12 @@ unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint
     for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1)
         out[found++] = sampled_slot(s, number, b, (unsigned)__builtin_ctz(full));
     return found ? found : sample_segment(s, ix, number, random, out, BUCKET_SLOTS);
+}
+
+const struct bucket *index_sample_at(const struct shard *s, const struct index *ix, uint64_t random, uint32_t *number)
+{
+    *number = sample_number(ix, random);
+    return sample_bucket(s, *directory_at(ix, *number), random);
 }
 
 void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries)

@@ -40,13 +40,13 @@ static void give_way(struct shard *s)
 }
 
 /* What was flushed goes before anything is evicted. */
-static bool free_something(struct shard *s)
+static bool free_something(struct shard *s, struct reuse *reuse)
 {
     if ((s->trash && !trash_waits(s)) || s->bodies) {
         trash_empty(s, 256);
         return true;
     }
-    return evict_one(s);
+    return evict_one(s, reuse);
 }
 
 enum store_result shard_make_room(struct shard *s, uint64_t bytes)
@@ -54,7 +54,7 @@ enum store_result shard_make_room(struct shard *s, uint64_t bytes)
     if (bytes > s->limit)
         return STORE_OOM; /* before everything is evicted in vain */
     while (!fits(s, bytes)) {
-        if (!free_something(s))
+        if (!free_something(s, NULL))
             return STORE_OOM;
         if (bytes > LARGE)
             give_way(s);
@@ -62,11 +62,20 @@ enum store_result shard_make_room(struct shard *s, uint64_t bytes)
     return STORE_OK;
 }
 
+/* Memory of an evicted key for one of the same size: as much is used as before. NULL if the key that went was of another. */
+static struct entry *take_over(struct shard *s, uint64_t bytes)
+{
+    struct reuse reuse = {.bytes = bytes};
+    if (s->heap.fail_in || s->heap.used > s->limit)
+        return NULL;
+    return free_something(s, &reuse) ? reuse.e : NULL;
+}
+
 bool shard_shrink(struct shard *s, unsigned budget)
 {
     bool some = true;
     for (; some && !s->bodies && budget > 0 && s->heap.used > s->limit_wanted; budget--)
-        some = evict_one(s);
+        some = evict_one(s, NULL);
     s->limit = some && s->heap.used > s->limit_wanted ? s->heap.used : s->limit_wanted;
     return s->limit > s->limit_wanted;
 }
@@ -107,7 +116,7 @@ static void *alloc_evicting(struct shard *s, uint64_t size, enum slab_kind kind)
     void *p = NULL;
     while (!p && give_up > 0) {
         uint64_t before = s->heap.used;
-        if (!free_something(s))
+        if (!free_something(s, NULL))
             return NULL;
         uint64_t freed = before > s->heap.used ? before - s->heap.used : 1;
         give_up -= freed < give_up ? freed : give_up;
@@ -121,6 +130,11 @@ static void *alloc_evicting(struct shard *s, uint64_t size, enum slab_kind kind)
 void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
 {
     uint64_t bytes = slab_size(size);
+    if (kind == SLAB_ENTRY && size <= SLAB_LARGEST && !fits(s, bytes)) {
+        void *taken = take_over(s, bytes);
+        if (taken)
+            return taken;
+    }
     if (bytes < size || shard_make_room(s, bytes) != STORE_OK)
         return NULL;
     void *p = slab_alloc(&s->heap, size, kind);
@@ -144,7 +158,7 @@ bool shard_reserve(struct shard *s, struct index *ix, uint64_t hash)
     for (unsigned i = 0; i < RESERVE_TRIES; i++) {
         if (index_reserve(s, ix, hash))
             return true;
-        if (shard_make_room(s, index_reserve_size(ix, hash)) != STORE_OK && !evict_one(s))
+        if (shard_make_room(s, index_reserve_size(ix, hash)) != STORE_OK && !evict_one(s, NULL))
             return false;
     }
     return false;
@@ -174,6 +188,12 @@ void db_count(struct db *db, const struct entry *e)
 
 void db_uncount(struct db *db, const struct entry *e)
 {
+    if (__builtin_expect(entry_type_of(e) == TYPE_STRING && !entry_is_apart(e) && entry_encoding_of(e) != STRING_INT, 1)) {
+        struct parts parts = entry_parts(e);
+        db_note_expiry(db, entry_has_ttl(e) ? entry_expiry(parts.expiry) : 0, 0);
+        db->data -= parts.key_len + parts.value_len;
+        return;
+    }
     db_note_expiry(db, entry_expire_at(e), 0);
     db_note_timed(db, hash_next_time(e), 0);
     db->data -= entry_user_bytes(e);
@@ -203,13 +223,18 @@ void db_tell_key(struct shard *s, const struct db *db, const struct entry *e, en
     waits_note(&s->waits, number, k.name, k.hash, event, entry_type_of(e));
 }
 
-void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e)
+void db_take_out(struct shard *s, struct db *db, struct place *at, const struct entry *e)
 {
     db_note_key(s, db, e, KEY_GONE);
     index_remove(s, &db->index, at);
     db_uncount(db, e);
+    shard_entry_freed(s);
+}
+
+void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e)
+{
+    db_take_out(s, db, at, e);
     entry_free(s, e);
-    s->changes++;
 }
 
 /* A hash that goes with its last fields counts them, not itself (INFO of Redis 7.4). */

@@ -69,6 +69,7 @@ struct shard {
     struct snapshot *snapshot; /* under way; NULL = none */
     unsigned snapshot_trash;   /* flushed databases that it is still to see */
     bool marked;               /* there may be marks of one in the index */
+    uint64_t freed_from, freed_to; /* between these values of `changes` single entries were freed, and nothing else */
     uint64_t midway __attribute__((aligned(64))); /* midway.h: of the worker that has this shard */
 };
 
@@ -121,6 +122,12 @@ static inline bool access_is_lfu(const struct shard *s)
     return s->policy == POLICY_ALLKEYS_LFU || s->policy == POLICY_VOLATILE_LFU;
 }
 
+/* access_score() of a key with this stamp where the policy is none of LFU. */
+static inline uint32_t access_idle_score(const struct shard *s, uint32_t stamp)
+{
+    return (((uint32_t)s->access.tick - stamp) & ACCESS_LRU_MASK) << (stamp & ACCESS_AGAIN ? 0 : ACCESS_ONCE_SHIFT);
+}
+
 /* What entry_touch() does under an LFU policy. */
 void entry_count_use(struct shard *s, struct entry *e);
 
@@ -169,7 +176,9 @@ static inline void db_note_key(struct shard *s, const struct db *db, const struc
     if (__builtin_expect(s->waits.nodes != 0, 0))
         db_tell_key(s, db, e, event);
 }
-/* Removes the entry at a place from its database and frees it. */
+/* Takes the entry at a place out of its database; its memory and its value's are the caller's. */
+void db_take_out(struct shard *s, struct db *db, struct place *at, const struct entry *e);
+/* The same, and frees it. */
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* The same because its time has come; counts that. */
 void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e);
@@ -195,10 +204,26 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
 /* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not
  * yet as wanted. */
 bool shard_shrink(struct shard *s, unsigned budget);
+/* An entry was freed to which no slot points any more; no other entry and no segment was. */
+static inline void shard_entry_freed(struct shard *s)
+{
+    if (s->freed_to != s->changes)
+        s->freed_from = s->changes;
+    s->freed_to = ++s->changes;
+}
+/* Is that all that was freed or moved since `changes` had this value? Segments are where they were then. */
+static inline bool shard_only_freed(const struct shard *s, uint64_t changes)
+{
+    return s->freed_to == s->changes && changes - s->freed_from <= s->freed_to - s->freed_from;
+}
+/* ahead.c: does a slot point to what a hint of another time has found? */
+bool ahead_kept(const struct shard *s, const struct ahead *a);
 /* What a hint has found, if it is still there; or NULL. */
 static inline struct entry *ahead_fresh(const struct shard *s, unsigned db, const struct ahead *a)
 {
-    if (!a->e || a->changes != s->changes || a->s != s || a->db != db)
+    if (!a->e || a->s != s || a->db != db)
+        return NULL;
+    if (__builtin_expect(a->changes != s->changes, 0) && !ahead_kept(s, a))
         return NULL;
     return (struct entry *)(uintptr_t)a->e;
 }

@@ -138,7 +138,7 @@ static struct entry *put_taken(struct shard *s, struct db *db, const struct key 
         memcpy(e->clock, old->clock, sizeof e->clock);
         index_replace(s, at, e);
         shard_free(s, old);
-        s->changes++;
+        shard_entry_freed(s);
     } else if (!old) {
         entry_new_clock(s, e);
         index_insert(s, &db->index, k->hash, e);

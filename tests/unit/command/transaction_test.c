@@ -98,7 +98,7 @@ static void test_eviction_is_a_change(void)
     struct shard *s = e->env.ks->shard[0];
     engine_cmd(e, "SET k v");
     EXPECT(e, "WATCH k", "+OK\r\n");
-    CU_ASSERT_TRUE(evict_one(s));
+    CU_ASSERT_TRUE(evict_one(s, NULL));
     EXPECT(e, "MULTI", "+OK\r\n");
     EXPECT(e, "EXEC", "*-1\r\n");
     CU_ASSERT_EQUAL(nodes(), 0);

@@ -479,8 +479,8 @@ static void test_volatile_eviction_passes_them_by(void)
         set(&f, 0, name, "x", t + 2000000);
     }
     for (unsigned i = 0; i < 50; i++)
-        CU_ASSERT_TRUE(evict_one(f.s));
-    CU_ASSERT_FALSE(evict_one(f.s));
+        CU_ASSERT_TRUE(evict_one(f.s, NULL));
+    CU_ASSERT_FALSE(evict_one(f.s, NULL));
     CU_ASSERT_EQUAL(keys_in(f.s, 0), 50);
     CU_ASSERT_EQUAL(f.s->db[0].timed, 50);
     shard_set_time(f.s, t + 1000200);
