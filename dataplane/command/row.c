@@ -101,7 +101,8 @@ static inline bool is_alike(const struct alike *like, const uint8_t *p, const ui
 enum { LENGTH_LEAST = 6, LENGTH_MOST = 8, TIME_AT = 14, END = 2, TIME_DIGITS = 9 };
 
 /* Nothing is alike if the request has any other shape. */
-static inline struct alike_set alike_set_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
+static __attribute__((noinline)) void note_set(struct alike_set *noted, const uint8_t *p, const struct request *rq,
+                                               const struct slice *argv)
 {
     static const uint8_t last_two[16] = {[TIME_AT] = 0xff, [TIME_AT + 1] = 0xff};
     const bool timed = rq->argc == SET_TIME_ARGS;
@@ -119,7 +120,7 @@ static inline struct alike_set alike_set_of(const uint8_t *p, const struct reque
     like.tail_at = (size_t)((timed ? value_end : end - 16) - p);
     like.tail_mask = timed ? _mm_xor_si128(bytes_load16(last_two), _mm_set1_epi8(-1)) : bytes_load16(last_two);
     like.tail = _mm_and_si128(bytes_load16(p + like.tail_at), like.tail_mask);
-    return like;
+    *noted = like;
 }
 
 static inline bool is_alike_set(const struct alike_set *like, const uint8_t *p, const uint8_t *stop)
@@ -131,12 +132,6 @@ static inline bool is_alike_set(const struct alike_set *like, const uint8_t *p, 
     const uint8_t *end = p + like->begin.all - END;
     return _mm_movemask_epi8(_mm_cmpeq_epi8(tail, like->tail)) == 0xffff && end[0] == '\r' && end[1] == '\n';
 }
-
-/* What the last requests of both kinds were like. */
-struct likes {
-    struct alike get;
-    struct alike_set set;
-};
 
 /* A SET like the one before. */
 static inline const uint8_t *read_alike_set(const uint8_t *p, const struct alike_set *like, struct request *rq,
@@ -156,8 +151,8 @@ static inline const uint8_t *read_alike_set(const uint8_t *p, const struct alike
 }
 
 /* A request that is not like those before, and is what the next ones are compared with. */
-static __attribute__((noinline)) const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, struct likes *like,
-                                                           struct request *rq, struct slice *argv)
+static inline const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, struct alike *get, struct alike_set *set,
+                                        struct request *rq, struct slice *argv)
 {
     const struct row_form *form = row_form_of((struct slice){p, (size_t)(stop - p)});
     if (!form)
@@ -167,28 +162,28 @@ static __attribute__((noinline)) const uint8_t *read_other(const uint8_t *p, con
     const uint8_t *next = row_args(p, stop, (unsigned)rq->argc, argv);
     if (next && stop - next > BEGIN) {
         if (rq->argc == GET_ARGS)
-            like->get = alike_of(p, rq, argv);
+            *get = alike_of(p, rq, argv);
         else
-            like->set = alike_set_of(p, rq, argv);
+            note_set(set, p, rq, argv);
     }
     return next;
 }
 
 /* Reads the request at p; returns what is behind it, NULL if it may not go in a row. */
-static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct likes *like, struct request *rq,
-                                      struct slice *argv)
+static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct alike *get, struct alike_set *set,
+                                      struct request *rq, struct slice *argv)
 {
     rq->argv = argv;
-    if (is_alike(&like->get, p, stop)) {
+    if (is_alike(get, p, stop)) {
         argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
-        argv[1] = (struct slice){p + like->get.key_at, like->get.key_len};
-        rq->cmd = like->get.cmd;
+        argv[1] = (struct slice){p + get->key_at, get->key_len};
+        rq->cmd = get->cmd;
         rq->argc = GET_ARGS;
-        return p + like->get.all;
+        return p + get->all;
     }
-    if (is_alike_set(&like->set, p, stop))
-        return read_alike_set(p, &like->set, rq, argv);
-    return read_other(p, stop, like, rq, argv);
+    if (is_alike_set(set, p, stop))
+        return read_alike_set(p, set, rq, argv);
+    return read_other(p, stop, get, set, rq, argv);
 }
 
 enum { READ_GROUP = 16 }; /* look-ups that begin together */
@@ -201,12 +196,14 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
     const uint64_t seed = ks->seed;
     const bool alone = ks->shards == 1;
     const uint8_t *p = window.p, *const stop = window.p + window.len;
-    struct likes like = {.get.all = SIZE_MAX, .set.begin.all = SIZE_MAX};
+    struct alike get = {.all = SIZE_MAX};
+    struct alike_set set;
+    set.begin.all = SIZE_MAX;
     uint64_t hash[READ_GROUP];
     unsigned n = 0, begun = 0;
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;
     for (; n < most; n++) {
-        if (!(p = read_one(p, stop, &like, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
+        if (!(p = read_one(p, stop, &get, &set, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
         hash[n - begun] = key_hash(argv[1], seed);
         argv += rq[n].argc;

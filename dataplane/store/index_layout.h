@@ -1,5 +1,5 @@
 /* index_layout.h: how a directory word and a bucket are read and written (index.h has the picture). Private
- * to index.c and index_walk.c. */
+ * to the index, ahead.c and eviction.c. */
 #pragma once
 #include "store/index.h"
 #include "store/shard.h"
