@@ -36,6 +36,8 @@ async function withNodeRedis(fn) {
   }
 }
 
+const WINDOW = 3; // s: 50 requests are over long before, also on a machine that is busy
+
 // How many of `count` attempts at once the limiter lets through.
 async function passed(limiter, key, count) {
   const all = await Promise.allSettled(Array.from({ length: count }, () => limiter.consume(key)));
@@ -49,21 +51,21 @@ async function limiterKeepsItsWindow(limiter, ttl) {
   assert.equal(await passed(limiter, 'bob', 5), 5);
   const { remainingPoints, consumedPoints, msBeforeNext } = await limiter.get('bob');
   assert.deepEqual([remainingPoints, consumedPoints], [5, 5]);
-  assert.ok(msBeforeNext > 0 && msBeforeNext <= 1000, String(msBeforeNext));
-  assert.ok((await ttl('limit:ann')) <= 1000);
+  assert.ok(msBeforeNext > 0 && msBeforeNext <= 1000 * WINDOW, String(msBeforeNext));
+  assert.ok((await ttl('limit:ann')) <= 1000 * WINDOW);
   let refused = 0;
-  await until(() => limiter.consume('ann').then(() => true, () => (refused++, false)), 5, 'the window did not end');
+  await until(() => limiter.consume('ann').then(() => true, () => (refused++, false)), 20, 'the window did not end');
   const waited = performance.now() - begin;
-  assert.ok(waited >= 950 && waited < 5000 && refused > 0, `a new window after ${waited} ms`);
+  assert.ok(waited >= 1000 * WINDOW - 50 && waited < 20000 && refused > 0, `a new window after ${waited} ms`);
 }
 
-test('rate-limiter-flexible on ioredis: 10 points a second', () =>
+test('rate-limiter-flexible on ioredis: 10 points a window', () =>
   withIoredis((storeClient) =>
-    limiterKeepsItsWindow(new RateLimiterRedis({ storeClient, points: 10, duration: 1, keyPrefix: 'limit' }), (key) => storeClient.pttl(key))));
+    limiterKeepsItsWindow(new RateLimiterRedis({ storeClient, points: 10, duration: WINDOW, keyPrefix: 'limit' }), (key) => storeClient.pttl(key))));
 
-test('rate-limiter-flexible on node-redis: 10 points a second', () =>
+test('rate-limiter-flexible on node-redis: 10 points a window', () =>
   withNodeRedis((storeClient) =>
-    limiterKeepsItsWindow(new RateLimiterRedis({ storeClient, useRedisPackage: true, points: 10, duration: 1, keyPrefix: 'limit' }), (key) => storeClient.pTTL(key))));
+    limiterKeepsItsWindow(new RateLimiterRedis({ storeClient, useRedisPackage: true, points: 10, duration: WINDOW, keyPrefix: 'limit' }), (key) => storeClient.pTTL(key))));
 
 test('rate-limiter-flexible: penalty, reward, block, delete, a limiter without end', () =>
   withIoredis(async (storeClient) => {
@@ -89,10 +91,10 @@ test('rate-limiter-flexible: bursts; a queue of requests that waits for its turn
     const slow = new RateLimiterRedis({ storeClient, points: 2, duration: 10, keyPrefix: 'slow' });
     const burst = new RateLimiterRedis({ storeClient, points: 5, duration: 10, keyPrefix: 'burst' });
     assert.equal(await passed(new BurstyRateLimiter(slow, burst), 'ann', 20), 7);
-    const queue = new RateLimiterQueue(new RateLimiterRedis({ storeClient, points: 4, duration: 1, keyPrefix: 'queue' }), { maxQueueSize: 20 });
+    const queue = new RateLimiterQueue(new RateLimiterRedis({ storeClient, points: 4, duration: 2, keyPrefix: 'queue' }), { maxQueueSize: 20 });
     const times = [];
     await Promise.all(Array.from({ length: 9 }, () => queue.removeTokens(1).then(() => times.push(performance.now()))));
-    assert.ok(times[4] - times[0] > 500 && times[8] - times[0] > 1500, String(times.map((t) => t - times[0])));
+    assert.ok(times[4] - times[0] > 500 && times[8] - times[0] > 2500, String(times.map((t) => t - times[0])));
   }));
 
 for (const [name, withClient, send] of [
@@ -102,15 +104,15 @@ for (const [name, withClient, send] of [
   test(`rate-limit-redis on ${name}: SCRIPT LOAD, EVALSHA, DECR, DEL`, () =>
     withClient(async (client) => {
       const store = new RedisStore({ sendCommand: send(client), prefix: 'rl:' });
-      await store.init({ windowMs: 1500 });
+      await store.init({ windowMs: 1000 * WINDOW });
       const hits = await Promise.all(Array.from({ length: 30 }, () => store.increment('ann')));
       assert.deepEqual(hits.map((hit) => hit.totalHits).sort((a, b) => a - b), Array.from({ length: 30 }, (_, n) => n + 1));
-      for (const hit of hits) assert.ok(hit.resetTime - Date.now() > -1000 && hit.resetTime - Date.now() <= 1500);
+      for (const hit of hits) assert.ok(hit.resetTime - Date.now() > -1000 && hit.resetTime - Date.now() <= 1000 * WINDOW);
       await store.decrement('ann');
       assert.equal((await store.get('ann')).totalHits, 29);
       await store.resetKey('ann');
       assert.equal((await store.increment('ann')).totalHits, 1);
-      await until(async () => (await store.increment('ann')).totalHits === 1, 5, 'the window did not end');
+      await until(async () => (await store.increment('ann')).totalHits === 1, 20, 'the window did not end');
       await client[name === 'ioredis' ? 'script' : 'scriptFlush'](...(name === 'ioredis' ? ['FLUSH'] : []));
       assert.ok((await store.increment('bob')).totalHits === 1); // loads its script again after NOSCRIPT
     }));
