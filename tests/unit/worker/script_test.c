@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct box_rig rig;
 static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
@@ -285,6 +286,27 @@ static void test_unkillable(void)
     }
 }
 
+/* A stop ends the one in the middle, and does not wait for one that would begin then and never end. */
+static void test_a_stop_begins_no_script(void)
+{
+    enum { HANGS_S = 60 };
+    alarm(HANGS_S);
+    for (unsigned i = 0; i < 4; i++) {
+        start_patient(i / 2);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 2);
+        CU_ASSERT(says(d, "WATCH %1$s %2$s\r\nMULTI\r\nINCR %1$s\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n"));
+        sends(a, i % 2 ? "EVAL \"redis.call('set',KEYS[1],'x') while true do end\" 1 %1$s\r\n"
+                       : ENDLESS "1 %1$s\r\n");
+        sends(b, ENDLESS "1 %1$s\r\n");
+        rig_exchange(&rig, d, "EXEC\r\n", 6, 0);
+        rig_run(&rig, 2000);
+        CU_ASSERT_PTR_NOT_NULL(rig.box.worker[0]->turns.waiting_first);
+        CU_ASSERT_EQUAL(a->got_len + b->got_len, 0);
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+    alarm(0);
+}
+
 static void test_functions_are_killed_by_their_own_command(void)
 {
     for (unsigned several = 0; several < 2; several++) {
@@ -424,6 +446,7 @@ int main(int argc, char **argv)
         UNIT(test_busy_and_killed),
         UNIT(test_other_shards_go_on),
         UNIT(test_unkillable),
+        UNIT(test_a_stop_begins_no_script),
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
         UNIT(test_nothing_goes_between_its_slices),
