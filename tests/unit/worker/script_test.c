@@ -380,6 +380,26 @@ static void test_nothing_goes_between_its_slices(void)
     }
 }
 
+#define EXPIRES_NOT                                                                                          \
+    "local k,x=KEYS[1],0 " SOME_MS "redis.call('rpush',k,'a') redis.call('pexpire',k,1) " SOME_MS            \
+    "redis.call('persist',k) return redis.call('llen',k)"
+
+/* And if it stays after all, who waits for it has it. */
+static void test_who_waits_is_served_what_stays(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        rig_start(&rig, i / 2 ? two : one, NULL);
+        here = rig_key(&rig, 0, 0);
+        there = rig_key(&rig, 1, 1);
+        struct rig_client *a = rig_connect(&rig, 0), *d = rig_connect(&rig, 3);
+        sends(d, i % 2 ? "BLPOP %2$s 0\r\n" : "BLPOP %1$s 0\r\n");
+        sends(a, i % 2 ? "EVAL \"" EXPIRES_NOT "\" 1 %2$s\r\n" : "EVAL \"" EXPIRES_NOT "\" 1 %1$s\r\n");
+        CU_ASSERT(has_got(a, ":1\r\n"));
+        CU_ASSERT(has_got(d, "\r\n$1\r\na\r\n"));
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
 static struct box_rig lanes[2];
 
 static void lanes_run(unsigned first, unsigned last)
@@ -450,6 +470,7 @@ int main(int argc, char **argv)
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
         UNIT(test_nothing_goes_between_its_slices),
+        UNIT(test_who_waits_is_served_what_stays),
         UNIT(test_a_client_that_is_gone_before_its_script_begins),
         UNIT(test_what_runs_in_two_steps_is_in_the_slow_log_once),
         {NULL, NULL},
