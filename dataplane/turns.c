@@ -2,6 +2,7 @@
 #include "turns.h"
 
 #include "block.h"
+#include "command/transaction.h"
 #include "fabric/delay.h"
 #include "job.h"
 #include "turns_seat.h"
@@ -393,9 +394,23 @@ void turns_stopped(struct turns *t)
         give_slice(t, r);
 }
 
+/* Their clients are gone, and nothing has been done for them. */
+static void give_up_waiting(struct turns *t)
+{
+    struct job *list = t->waiting_first;
+    t->waiting_first = t->waiting_last = NULL;
+    for (struct job *j = list, *next; j; j = next) {
+        next = j->next;
+        seat_give_back(t, j);
+        t->jobs--;
+        transaction_end(t->env, &j->client); /* what it watches may change yet */
+        job_free(j);
+    }
+}
+
 void turns_end(struct turns *t)
 {
-    t->look = true;
+    give_up_waiting(t);
     while (turns_round(t) || turns_wants_stop(t))
         turns_stopped(t);
 }

@@ -93,7 +93,8 @@ static inline bool turns_wants_stop(const struct turns *t)
 void turns_stopped(struct turns *t);
 /* A command that has parked goes on with the next slice it gets; nothing if it has not. */
 void turns_wake(struct turn *turn);
-/* Runs everything to its end. Whatever a command has parked for must have come, or must not come any more. */
+/* Runs what is under way to its end, and gives up what waits: nobody wants a reply any more, and one that begins
+ * now may have no end. Whatever a command has parked for must have come, or must not come any more. */
 void turns_end(struct turns *t);
 
 /* The next of the done list, or NULL. One that is not done after all must run elsewhere (CMD_ELSEWHERE). */

@@ -320,6 +320,7 @@ struct command_env { /* one a worker */
     struct effects *effects;      /* of the EXEC or script whose command runs, while there is a log; or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */
+    bool ending;               /* the worker ends: scripts are ended, those that begin, too */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
     struct script_host *script_host, *function_host; /* NULL until the first script or library */
     const struct ahead *ahead; /* of the look-up that comes next in this worker's batch, or NULL */

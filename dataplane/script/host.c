@@ -209,6 +209,7 @@ void script_host_free(struct script_host *h)
 
 void script_end_all(struct command_env *env)
 {
+    env->ending = true;
     if (env->script_host)
         env->script_host->killed = true;
     if (env->function_host)

@@ -153,7 +153,8 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
     h->read_only = read_only || h->program->flags & SCRIPT_NO_WRITES;
     h->resp = 2;
     h->slot = in_cluster(rq) ? cluster_slot(rq) : CLUSTER_NO_SLOT;
-    h->killed = h->again = h->dirty = h->replying = h->failed = false;
+    h->again = h->dirty = h->replying = h->failed = false;
+    h->killed = rq->env->ending;
     h->status = 0;
     h->may_turn = h->co && request_may_turn(rq) && !(rq->client->flags & CLIENT_DENY_BLOCKING);
     h->begun_us = host_clock_us();

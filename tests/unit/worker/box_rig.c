@@ -323,6 +323,8 @@ static void stop_box(struct box_rig *r)
             session_close(r->box.worker[i]->live_sessions, false);
     for (struct job *j; (j = fabric_receive(f, fabric_main(f)));)
         job_free(j);
+    for (unsigned i = 0; i < n; i++)
+        worker_end(r->box.worker[i]);
     for (unsigned i = 0; i < n; i++) {
         worker_free(r->box.worker[i]);
         net_if_free(r->box.worker[i]->nif);

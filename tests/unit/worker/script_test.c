@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct box_rig rig;
 static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
@@ -285,6 +286,27 @@ static void test_unkillable(void)
     }
 }
 
+/* A stop ends the one in the middle, and does not wait for one that would begin then and never end. */
+static void test_a_stop_begins_no_script(void)
+{
+    enum { HANGS_S = 60 };
+    alarm(HANGS_S);
+    for (unsigned i = 0; i < 4; i++) {
+        start_patient(i / 2);
+        struct rig_client *a = rig_connect(&rig, 0), *b = rig_connect(&rig, 1), *d = rig_connect(&rig, 2);
+        CU_ASSERT(says(d, "WATCH %1$s %2$s\r\nMULTI\r\nINCR %1$s\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n"));
+        sends(a, i % 2 ? "EVAL \"redis.call('set',KEYS[1],'x') while true do end\" 1 %1$s\r\n"
+                       : ENDLESS "1 %1$s\r\n");
+        sends(b, ENDLESS "1 %1$s\r\n");
+        rig_exchange(&rig, d, "EXEC\r\n", 6, 0);
+        rig_run(&rig, 2000);
+        CU_ASSERT_PTR_NOT_NULL(rig.box.worker[0]->turns.waiting_first);
+        CU_ASSERT_EQUAL(a->got_len + b->got_len, 0);
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+    alarm(0);
+}
+
 static void test_functions_are_killed_by_their_own_command(void)
 {
     for (unsigned several = 0; several < 2; several++) {
@@ -358,6 +380,26 @@ static void test_nothing_goes_between_its_slices(void)
     }
 }
 
+#define EXPIRES_NOT                                                                                          \
+    "local k,x=KEYS[1],0 " SOME_MS "redis.call('rpush',k,'a') redis.call('pexpire',k,1) " SOME_MS            \
+    "redis.call('persist',k) return redis.call('llen',k)"
+
+/* And if it stays after all, who waits for it has it. */
+static void test_who_waits_is_served_what_stays(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        rig_start(&rig, i / 2 ? two : one, NULL);
+        here = rig_key(&rig, 0, 0);
+        there = rig_key(&rig, 1, 1);
+        struct rig_client *a = rig_connect(&rig, 0), *d = rig_connect(&rig, 3);
+        sends(d, i % 2 ? "BLPOP %2$s 0\r\n" : "BLPOP %1$s 0\r\n");
+        sends(a, i % 2 ? "EVAL \"" EXPIRES_NOT "\" 1 %2$s\r\n" : "EVAL \"" EXPIRES_NOT "\" 1 %1$s\r\n");
+        CU_ASSERT(has_got(a, ":1\r\n"));
+        CU_ASSERT(has_got(d, "\r\n$1\r\na\r\n"));
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
 static struct box_rig lanes[2];
 
 static void lanes_run(unsigned first, unsigned last)
@@ -424,9 +466,11 @@ int main(int argc, char **argv)
         UNIT(test_busy_and_killed),
         UNIT(test_other_shards_go_on),
         UNIT(test_unkillable),
+        UNIT(test_a_stop_begins_no_script),
         UNIT(test_functions_are_killed_by_their_own_command),
         UNIT(test_nobody_comes_between),
         UNIT(test_nothing_goes_between_its_slices),
+        UNIT(test_who_waits_is_served_what_stays),
         UNIT(test_a_client_that_is_gone_before_its_script_begins),
         UNIT(test_what_runs_in_two_steps_is_in_the_slow_log_once),
         {NULL, NULL},
