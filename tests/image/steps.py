@@ -85,6 +85,8 @@ def plan(run, m):
     ok(len(nodes) == 2 and nodes[1]["hugepages"] >= 128, "two nodes; hugepages where the NIC is", text)
     code, text = m.ssh("board plan")
     print("# " + text.strip().replace("\n", "\n# "))
+    code, text = m.ssh("snapshot verify /var/lib/sluice/dump.rdb")  # of start; read by sluice-control, as admin
+    ok(code == 0 and ": sound" in text, "snapshot verify over SSH", text)
     code, _ = m.ssh("/bin/sh -c id")
     ok(code != 0, "no shell over SSH")
 

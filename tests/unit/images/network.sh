@@ -54,7 +54,7 @@ outside_is_another() { [ "$(readlink "/proc/$OUTSIDE/ns/net")" != "$(readlink /p
 servers() {
     printf 'port 7000\nlink-type pci\nlink-name @DATA@\nlink-address 10.1.1.1/24\n' >"$WORK/files/box/sluice.conf"
     local dns=(dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --log-queries --bind-interfaces --user=root --local=/example/)
-    beside dhcp.log outside "${dns[@]}" --listen-address=10.99.0.1 --dhcp-range=10.99.0.50,10.99.0.50,1h "--dhcp-leasefile=$WORK/leases" --dhcp-option=6,10.99.0.1 \
+    beside dhcp.log outside "${dns[@]}" --listen-address=10.99.0.1 --dhcp-range=10.99.0.50,10.99.0.50,1h "--dhcp-leasefile=$WORK/leases" --dhcp-option=6,10.99.0.1 --enable-tftp "--tftp-root=$WORK/files" \
         --dhcp-option=239,http://files.first.example:8000/box/ --address=/first.example/10.99.0.1
     beside second.log outside "${dns[@]}" --listen-address=10.99.0.2 --address=/second.example/10.99.0.1
     beside files.log outside python3 -u -m http.server 8000 --bind 10.99.0.1 --directory "$WORK/files"
@@ -73,6 +73,22 @@ takes_offer() {
     SLUICE_ROOT=$WORK/box timeout 200 /run/lib/offer
     grep -qx "port 7000" "$WORK/box/data/sluice/sluice.conf" && grep -qx "management-role admin user admin" "$WORK/box/data/sluice/sluice.conf" &&
         grep -qx "board apply --start" "$WORK/asked" && [ ! -e "$WORK/box/data/etc/offer" ]
+}
+
+# As by a lease of another box: what a TFTP server says that it has not is left out; one that may not be read is there.
+tftp_box() {
+    rm -rf "$WORK/other" && mkdir -p "$WORK"/other/{data/{etc,sluice,ssh},run/systemd/netif/leases} && : >"$WORK/other/data/etc/offer"
+    printf 'ADDRESS=10.99.0.51\nOPTION_239=%s\n' "$(printf tftp://10.99.0.1/box/ | od -An -v -tx1 | tr -d ' \n')" >"$WORK/other/run/systemd/netif/leases/2"
+    SLUICE_ROOT=$WORK/other timeout 200 /run/lib/offer 180 0
+}
+takes_by_tftp() {
+    echo "ssh-ed25519 A" >"$WORK/files/box/authorized_keys"
+    tftp_box
+    grep -qx "port 7000" "$WORK/other/data/sluice/sluice.conf" && grep -qx "ssh-ed25519 A" "$WORK/other/data/ssh/authorized_keys" && [ ! -e "$WORK/other/data/board.conf" ]
+}
+refused_by_tftp() {
+    mkdir "$WORK/files/box/board.conf" # no file: an error, but not "not found"
+    contains "whether it has board.conf cannot be told" tftp_box && [ ! -e "$WORK/other/data/sluice/sluice.conf" ]
 }
 
 sluice() { timeout 60 "$CLI" --socket /run/sluice/management.sock "$@"; }
@@ -100,6 +116,8 @@ taken_back() { sluice config set system-name-server "" && /run/lib/names && grep
 if network && servers; then
     check "networkd as on the image gets an address" lease
     check "a first start takes what DHCP option 239 offers" takes_offer
+    check "a first start takes by TFTP what is there" takes_by_tftp
+    check "TFTP: nothing, when another error than not found is the answer" refused_by_tftp
     check "log-remote: its name is asked of the server that DHCP tells of, lines come there" by_dhcp
     check "system-name-server: that one is asked instead" configured
     check "without one DHCP's is asked again" taken_back

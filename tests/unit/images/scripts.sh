@@ -116,8 +116,31 @@ exec /usr/bin/install "$@"
 END
 tool chgrp <<<""
 serve_files() { # until the test ends; $PORT
-    python3 -u -c 'import functools, http.server as h, sys
-s = h.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(h.SimpleHTTPRequestHandler, directory=sys.argv[1]))
+    # In a folder HOW-NAME is what is in box, but NAME: 410, 503, 503 once, 204, cut off, or the connection is reset.
+    python3 -u -c 'import http.server as h, os, socket, struct, sys
+once = set()
+class Files(h.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        folder, name = self.path.split("/")[-2:]
+        how, _, which = folder.partition("-")
+        if which:
+            self.path = "/box/" + name
+        if which != name or (how == "once" and self.client_address[0] in once):
+            super().do_GET()
+        elif how == "reset":
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.request.close()
+        elif how == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"user default on nopass")
+        else:
+            once.add(self.client_address[0])
+            self.send_response(503 if how == "once" else int(how))
+            self.end_headers()
+os.chdir(sys.argv[1])
+s = h.ThreadingHTTPServer(("127.0.0.1", 0), Files)
 print(s.server_port)
 s.serve_forever()' "$FILES" >"$WORK/port" 2>/dev/null &
     FILE_SERVER=$!
@@ -130,7 +153,7 @@ lease() { # URL
     : >"$SLUICE_ROOT/data/etc/offer"; echo "port 1" >"$SLUICE_ROOT/data/sluice/sluice.conf"
     { echo ADDRESS=10.0.2.15; [ -z "$1" ] || echo "OPTION_239=$(printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n')${2-}"; } >"$SLUICE_ROOT/run/systemd/netif/leases/2"
 }
-offer() { timeout 60 "$LIB/offer" "${1:-5}" 0 >"$WORK/said"; ! [ -e "$SLUICE_ROOT/data/etc/offer" ] && asked "board apply --start"; }
+offer() { timeout 60 "$LIB/offer" "${1:-5}" "${2:-0}" >"$WORK/said"; ! [ -e "$SLUICE_ROOT/data/etc/offer" ] && asked "board apply --start"; }
 has() { grep -qx "$2" "$SLUICE_ROOT/data/$1" || { cat "$SLUICE_ROOT/data/$1" "$WORK/said"; return 1; }; }
 said() { grep -q "$1" "$WORK/said" || { cat "$WORK/said"; return 1; }; }
 offered_folder() { lease "http://127.0.0.1:$PORT/box/"; offer && has sluice/sluice.conf "port 7000" && has sluice/sluice.conf "management-role admin user admin" && has ssh/authorized_keys "ssh-ed25519 A" && [ ! -e "$SLUICE_ROOT/data/board.conf" ]; }
@@ -142,6 +165,61 @@ offered_missing() { lease "http://127.0.0.1:$PORT/box/missing"; offer && has slu
 offered_large() { lease "http://127.0.0.1:$PORT/large.conf"; offer && has sluice/sluice.conf "port 1" && said "no configuration from"; }
 offered_nonsense() { lease 'file:///etc/passwd'; offer && has sluice/sluice.conf "port 1" && said "no URL" && lease 'http://$(reboot)/ x' && offer && said "no URL"; }
 offered_later() { lease "http://127.0.0.1:$PORT/box/"; rm "$SLUICE_ROOT/data/etc/offer"; timeout 60 "$LIB/offer" && has sluice/sluice.conf "port 1" && [ ! -s "$WORK/asked" ]; }
+# Whether the server has a file cannot be told: nothing is taken, and the console says which and why.
+untold() { # HOW NAME REASON
+    lease "http://127.0.0.1:$PORT/$1-$2/"; offer && has sluice/sluice.conf "port 1" && said "took nothing from .*whether it has $2 cannot be told: .*$3" &&
+        [ -z "$(find "$SLUICE_ROOT"/data/{ssh,board.conf,sluice/users.acl} -type f 2>/dev/null)" ]
+}
+offered_untold() { untold 503 users.acl 503 && untold 503 authorized_keys 503 && untold 503 board.conf 503 && untold 204 users.acl 204; }
+offered_cut() { untold cut users.acl "" && untold cut authorized_keys "" && untold reset board.conf ""; }
+offered_gone() { lease "http://127.0.0.1:$PORT/410-authorized_keys/"; offer && has sluice/sluice.conf "port 7000" && [ ! -e "$SLUICE_ROOT/data/ssh/authorized_keys" ]; }
+offered_again() { lease "http://127.0.0.1:$PORT/once-authorized_keys/"; offer 5 1 && has sluice/sluice.conf "port 7000" && has ssh/authorized_keys "ssh-ed25519 A"; }
+
+# A medium SLUICE-CONF: a folder, which a mount puts where the box expects it.
+MEDIUM=$WORK/medium
+tool blkid <<<"[ -d $MEDIUM ] && echo /dev/sdz1"
+tool mount <<<"cp $MEDIUM/* \"\${!#}\""
+tool umount <<<'rm -rf "$1"'
+medium() { # FILE...: each says what it is
+    rm -rf "$MEDIUM" && mkdir "$MEDIUM" || return
+    for name in "$@"; do echo "medium $name" >"$MEDIUM/$name"; done
+    "$SCRIPTS/medium" >"$WORK/said"
+}
+first() { fresh; mkdir -p "$SLUICE_ROOT"/data/{etc,ssh,sluice}; }
+asks() { [ -e "$SLUICE_ROOT/data/etc/offer" ]; }
+medium_all() { first; medium sluice.conf users.acl authorized_keys board.conf && has sluice/sluice.conf "medium sluice.conf" && has sluice/users.acl "medium users.acl" && has ssh/authorized_keys "medium authorized_keys" && has board.conf "medium board.conf" && said "took board.conf from /dev/sdz1" && ! asks; }
+medium_part() { for name in sluice.conf users.acl authorized_keys board.conf; do first; medium $name && said "took $name" && ! asks || return 1; done; }
+no_medium() { first; rm -rf "$MEDIUM"; "$SCRIPTS/medium" && asks && first && medium readme && asks; }
+medium_before() { # power failed before the password was made; then without the medium, or with one after all
+    first; medium authorized_keys && rm -rf "$MEDIUM" && "$SCRIPTS/medium" && ! asks && has ssh/authorized_keys "medium authorized_keys" || return 1
+    first; rm -rf "$MEDIUM"; "$SCRIPTS/medium" && asks && medium board.conf && ! asks
+}
+medium_kept() { first; rm -rf "$MEDIUM"; echo "port 1" >"$SLUICE_ROOT/data/sluice/sluice.conf"; "$SCRIPTS/medium" && ! asks; }
+
+# images/build with tools that do nothing, but for one, which would go on for ever.
+BUILD=$WORK/build
+build_tool() { { echo '#!/bin/bash'; cat; } >"$BUILD/bin/$1" && chmod 755 "$BUILD/bin/$1"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+within() { for _ in $(seq 1200); do "$@" && return; /bin/sleep 0.1; done; echo "not in time: $*"; return 1; }
+build_ends() { # TOOL SIGNAL STATUS
+    rm -rf "$BUILD" && mkdir -p "$BUILD"/{bin,programs/{control,mgmt},signing} && : >"$BUILD/signing/certificate.pem" || return
+    for name in sluice-dataplane sluice-replay control/sluice-control mgmt/sluice; do : >"$BUILD/programs/$name" && chmod 755 "$BUILD/programs/$name"; done
+    build_tool id <<<"echo 1000" # no packages of this machine
+    build_tool mmdebstrap <<<'while [ $# -gt 2 ]; do shift; done; echo base >"$1"'
+    build_tool strip <<<'cp "$4" "$3"'
+    build_tool python3 <<<""
+    build_tool "$1" <<<"echo \$\$ >$BUILD/pid.new; mv $BUILD/pid.new $BUILD/pid; exec /bin/sleep 1000"
+    SLUICE_SIGNING=$BUILD/signing PATH=$BUILD/bin:$PATH images/build --output "$BUILD/out" --cache "$BUILD/cache" --programs "$BUILD/programs" >"$BUILD/log" 2>&1 &
+    local build=$! child status
+    within test -s "$BUILD/pid" || { cat "$BUILD/log"; kill $build; return 1; }
+    child=$(cat "$BUILD/pid")
+    kill -"$2" $build
+    within gone $build; wait $build; status=$?
+    gone "$child" && [ $status = "$3" ] && ! ls -d "$BUILD"/cache/work.* 2>/dev/null && return
+    echo "status $status"; kill "$child" 2>/dev/null; return 1
+}
+build_ended() { build_ends mksquashfs TERM 143 && build_ends mmdebstrap TERM 143 && build_ends mksquashfs HUP 129; }
+
 printf 'port 7000\n' >"$FILES/box/sluice.conf"; echo "ssh-ed25519 A" >"$FILES/box/authorized_keys"; echo wrong >"$FILES/wrong.conf"
 head -c 3000000 /dev/zero >"$FILES/large.conf"
 
@@ -165,6 +243,12 @@ check "names: servers that DHCP tells of" told_of_servers
 check "names: others later; the same again changes nothing" told_again
 check "names: what is neither address nor name" told_nonsense
 check "names: name servers that are configured" told_by_configuration
+check "medium: all that it has is taken, the network is not asked" medium_all
+check "medium: the same if it has one of the files alone" medium_part
+check "medium: none, or nothing of ours on it: the network is asked" no_medium
+check "medium: what a start has left that lost power" medium_before
+check "medium: a configuration that a factory reset has kept" medium_kept
+check "images/build: when it is ended, so is what it has started" build_ended
 if command -v curl >/dev/null; then
     serve_files
     check "offer: a folder of a web server" offered_folder
@@ -176,6 +260,10 @@ if command -v curl >/dev/null; then
     check "offer: more than a megabyte" offered_large
     check "offer: what is no URL of ours" offered_nonsense
     check "offer: not after the first start" offered_later
+    check "offer: a server that fails with one of the files: nothing is taken" offered_untold
+    check "offer: a file that is cut off, a connection that is reset: nothing is taken" offered_cut
+    check "offer: a file that the server has no more" offered_gone
+    check "offer: a server that fails once is asked again" offered_again
 else
     skip "offer" "no curl"
 fi
