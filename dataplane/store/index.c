@@ -260,6 +260,8 @@ uint64_t index_reserve_size(const struct index *ix, uint64_t hash)
     if (ix->segments == 0)
         return slab_size(DIRECTORY_FIRST * sizeof(uint64_t)) + slab_size(sizeof(struct bucket));
     unsigned buckets = word_buckets(*directory_at(ix, segment_of(ix, hash)));
+    if (buckets >= SEGMENT_BUCKETS) /* it can only be split: both halves of whichever is next, at most */
+        return 2 * slab_size(buckets_for(SEGMENT_BUCKETS * BUCKET_SLOTS / 2) * sizeof(struct bucket));
     return slab_size(buckets_after(buckets) * sizeof(struct bucket));
 }
 
