@@ -316,7 +316,7 @@ struct command_env { /* one a worker */
     struct tracking *tracking; /* client-side caching, this worker's (command/tracking.h), or NULL */
     struct monitor *monitor;   /* of MONITOR, this worker's (command/monitor.h), or NULL */
     unsigned observers;        /* enum observer: who wants to know of each command; mostly 0 */
-    const struct request *caller; /* of the script whose command runs */
+    const struct request *caller; /* of the script that runs; NULL between its slices */
     struct effects *effects;      /* of the EXEC or script whose command runs, while there is a log; or NULL */
     bool trimmed;              /* by the last XADD */
     bool stopped;              /* all other workers are stopped */

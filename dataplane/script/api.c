@@ -236,7 +236,6 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     }
     h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;
     open_reply(h);
-    rq.env->caller = h->rq;
     run_nested(h, &rq);
     lua_settop(L, 0); /* many arguments leave no room for the reply */
     if (h->out.failed)

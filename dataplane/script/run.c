@@ -285,7 +285,10 @@ static enum command_result go_on(struct script_host *h, struct request *rq, unsi
     *running = h;
     for (;;) {
         h->until = __rdtsc() + us * rq->env->tsc_per_us;
-        if (!coroutine_resume(h->co))
+        rq->env->caller = rq; /* anew: it was another request, or another's was run, before it gave way */
+        bool more = coroutine_resume(h->co);
+        rq->env->caller = NULL;
+        if (!more)
             break;
         if (!rq->again) {
             rq->busy = h->functions ? BUSY_FUNCTION : BUSY_SCRIPT;
@@ -313,7 +316,9 @@ static enum command_result run(struct script_host *h, struct request *rq, int ke
         coroutine_begin(h->co, run_on_stack, h);
         return go_on(h, rq, FIRST_US);
     }
+    rq->env->caller = rq;
     run_on_stack(h);
+    rq->env->caller = NULL;
     return finish(h);
 }
 

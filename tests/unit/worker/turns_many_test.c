@@ -165,6 +165,35 @@ static void a_script_is_long_by_one_command(void)
     }
 }
 
+/* Between the slices of a script's read others' requests are where its own was when it began; what it has read is its
+ * own client's all the same. */
+static void what_a_script_has_read_is_tracked_as_its_own_clients(void)
+{
+    static const char script[] = "EVAL_RO \"return #redis.call('lrange', KEYS[1], 0, -1)\" 1 list\r\n";
+    static const char gone[] = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\nlist\r\n";
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        begin(workers == 1 ? one : two);
+        add("RPUSH", "list", MEMBERS);
+        sends(client[0], "HELLO 3\r\n");
+        CU_ASSERT(rig_says(&rig, client[0], "CLIENT TRACKING ON\r\n", "+OK\r\n"));
+        client[0]->got_len = client[2]->got_len = 0;
+        rig_exchange(&rig, client[0], script, sizeof script - 1, 0);
+        unsigned between = 0;
+        for (unsigned i = 0; i < 10000 && client[0]->got_len == 0; i++) {
+            rig_exchange(&rig, client[2], "NOSUCH\r\n", 8, 0);
+            rig_run(&rig, 100);
+            between += client[0]->got_len == 0 && client[2]->got_len > 0;
+            client[2]->got_len = 0;
+        }
+        CU_ASSERT(between > 0);
+        CU_ASSERT(has(client[0], ":300\r\n"));
+        client[0]->got_len = 0;
+        CU_ASSERT(rig_says(&rig, client[1], "DEL list\r\n", ":1\r\n"));
+        CU_ASSERT(completes(client[0], sizeof gone - 1) && has(client[0], gone));
+        CU_ASSERT(end());
+    }
+}
+
 static void many_keys(void)
 {
     for (unsigned workers = 1; workers <= 2; workers++) {
@@ -192,6 +221,7 @@ int main(int argc, char **argv)
                                              UNIT(channels_are_listed_in_slices),
                                              UNIT(a_channel_may_go_while_it_is_next),
                                              UNIT(a_script_is_long_by_one_command),
+                                             UNIT(what_a_script_has_read_is_tracked_as_its_own_clients),
                                              UNIT(many_keys),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "worker/turns_many", tests);
