@@ -411,11 +411,9 @@ void command_turns_of_store(const struct command_env *env, struct turn *turn, bo
 
 void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere)
 {
-    uint64_t begin = __rdtsc();
     command_turns_of_store(rq->env, rq->turn, everywhere);
     command_long(rq, out);
     command_turns_of_store(rq->env, NULL, everywhere);
-    command_took(rq, __rdtsc() - begin);
 }
 
 void command_took(struct request *rq, uint64_t cycles)

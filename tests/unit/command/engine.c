@@ -355,16 +355,24 @@ static void run_in_slices(struct engine *e, struct resp_writer *out)
     e->request.turn = NULL;
 }
 
+/* Every shard is here: what needs all of them has stopped whoever else there might be. */
+static void execute(struct engine *e, struct resp_writer *out)
+{
+    e->env.stopped = e->request.route == ROUTE_ALL;
+    e->result = command_execute(&e->request, out);
+}
+
 static void run_into(struct engine *e, struct resp_writer *out, int argc, const struct slice *argv)
 {
     command_prepare(&e->request, &e->env, e->client, argc, argv);
-    e->result = command_execute(&e->request, out);
+    execute(e, out);
     while (e->result == CMD_ELSEWHERE || (e->result == CMD_LONG && !e->leaves_long)) {
         if (e->result == CMD_LONG)
             run_in_slices(e, out); /* a script may find that it needs all shards */
         else
-            e->result = command_execute(&e->request, out); /* every shard is here */
+            execute(e, out);
     }
+    e->env.stopped = false;
 }
 
 static void run(struct engine *e, int argc, const struct slice *argv)
