@@ -228,10 +228,10 @@ static inline struct entry *ahead_fresh(const struct shard *s, unsigned db, cons
     return (struct entry *)(uintptr_t)a->e;
 }
 
-/* Was what the hint is for refused for want of memory? */
+/* Was what the hint is for refused for want of memory? One that is for nothing (s is NULL) says nothing else. */
 static inline bool ahead_refused(const struct ahead *a)
 {
-    return a && __builtin_expect(a->changes == AHEAD_REFUSED, 0);
+    return a && a->s && __builtin_expect(a->changes == AHEAD_REFUSED, 0);
 }
 
 /* The same, of this key and live; or NULL: look it up. */
