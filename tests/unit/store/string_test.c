@@ -206,6 +206,21 @@ static void test_keepttl_and_integers(void)
     fixture_close(&f);
 }
 
+/* A look-up that is skipped, as of a key of another shard, writes no more of its hint than that. */
+static void test_a_hint_of_nothing_says_nothing(void)
+{
+    struct fixture f;
+    struct ahead_row row;
+    fixture_open(&f, 16 << 20, 0, POLICY_NOEVICTION, 1);
+    struct key k = key_of(&f, "k");
+    memset(&row, 0xff, sizeof row);
+    ahead_begin(&row);
+    store_ahead_skip(&row);
+    CU_ASSERT_EQUAL(store_set_string_ahead(f.s, 0, &k, slice_str("some text"), 0, 0, &row.at[0]), STORE_OK);
+    CU_ASSERT_TRUE(holds(&f, 0, "k", "some text"));
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_encodings_are_redis),
@@ -216,6 +231,7 @@ int main(int argc, char **argv)
                                              UNIT(test_a_value_of_512_mb),
                                              UNIT(test_between_shards),
                                              UNIT(test_keepttl_and_integers),
+                                             UNIT(test_a_hint_of_nothing_says_nothing),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/string", tests);
 }
