@@ -1,7 +1,7 @@
 #!/bin/bash
 # What the image does with what the management network tells, without a machine: systemd-networkd as it is configured there, a DHCP server
 # that is name server and offers a configuration, a web server that has it, and another name server: in namespaces that end with this
-# test. PATH of sluice-control and sluice are the arguments. Prints TAP.
+# test, and with them all that runs there. PATH of sluice-control and sluice are the arguments. Prints TAP.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/tap.sh
@@ -9,8 +9,8 @@ NETWORKD=/lib/systemd/systemd-networkd
 for need in dnsmasq curl unshare nsenter $NETWORKD; do
     command -v $need >/dev/null || { skip "management network of the image" "no $need"; plan; exit; }
 done
-[ "$(id -u)" = 0 ] && unshare -mn true 2>/dev/null || { skip "management network of the image" "no namespaces"; plan; exit; }
-[ "${3-}" = inside ] || exec unshare -mn --propagation private bash "tests/unit/images/network.sh" "$1" "$2" inside
+[ "$(id -u)" = 0 ] && unshare -mnpf --mount-proc true 2>/dev/null || { skip "management network of the image" "no namespaces"; plan; exit; }
+[ "${3-}" = inside ] || exec unshare -mnpf --kill-child --mount-proc --propagation private bash "tests/unit/images/network.sh" "$1" "$2" inside
 CONTROL=$1 CLI=$2 WORK=$(mktemp -d) IMAGE=$PWD/images/root
 pids=()
 end() { kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$WORK"; }
