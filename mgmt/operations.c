@@ -388,12 +388,17 @@ _Noreturn void become_program(const char *name, const char *folder, char *const 
     _exit(127);
 }
 
-static _Noreturn void become_control(const char *option, const char *file)
+pid_t control_begin(const char *option, const char *file, int output, int to)
 {
     char first[32], second[PATH_MAX];
     snprintf(first, sizeof first, "%s", option);
     snprintf(second, sizeof second, "%s", file);
-    become_program("sluice-control", "control", (char *[]){(char[]){"sluice-control"}, first, second, NULL});
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(to, output);
+        become_program("sluice-control", "control", (char *[]){(char[]){"sluice-control"}, first, second, NULL});
+    }
+    return pid;
 }
 
 FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid)
@@ -401,23 +406,14 @@ FILE *control_of_file(const char *option, const char *file, int output, pid_t *p
     int pipes[2];
     if (pipe(pipes) < 0)
         return NULL;
-    *pid = fork();
-    if (*pid == 0) {
-        dup2(pipes[1], output);
-        become_control(option, file);
-    }
+    *pid = control_begin(option, file, output, pipes[1]);
     close(pipes[1]);
     return fdopen(pipes[0], "r");
 }
 
 bool control_writes(const char *option, const char *file, int to)
 {
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(to, STDOUT_FILENO);
-        become_control(option, file);
-    }
-    return control_was_content(pid);
+    return control_was_content(control_begin(option, file, STDOUT_FILENO, to));
 }
 
 bool control_was_content(pid_t pid)

@@ -47,7 +47,9 @@ void print_field(FILE *out, const char *name, const json_t *v);
 
 /* In a child: another program of ours, beside us, in that folder of the build folder, or on the path. */
 _Noreturn void become_program(const char *name, const char *folder, char *const argv[]);
-/* Runs sluice-control over a file; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
+/* Begins sluice-control over a file, its stdout or stderr (output) being the descriptor `to`. Its pid; below 0: no process. */
+pid_t control_begin(const char *option, const char *file, int output, int to);
+/* The same; its stdout or stderr is to be read. NULL: no process. And: did it like it? */
 FILE *control_of_file(const char *option, const char *file, int output, pid_t *pid);
 bool control_was_content(pid_t pid);
 /* Has it write a file of its own making to a descriptor; it says itself why it could not. */

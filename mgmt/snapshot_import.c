@@ -173,19 +173,6 @@ static int make_aside(struct invocation *in, char path[PATH_MAX])
     return fd;
 }
 
-static pid_t begin_reader(const char *path, bool cut, int to)
-{
-    char option[16], file[PATH_MAX];
-    snprintf(option, sizeof option, "%s", cut ? "--log-cut" : "--log");
-    snprintf(file, sizeof file, "%s", path);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(to, STDOUT_FILENO);
-        become_program("sluice-control", "control", (char *[]){(char[]){"sluice-control"}, option, file, NULL});
-    }
-    return pid;
-}
-
 /* tells: where lines of JSON go, or -1. */
 static pid_t begin_replay(int from, int to, long long bytes, int tells)
 {
@@ -208,7 +195,8 @@ static bool make_snapshot(struct invocation *in, bool cut, int to)
     if (pipe2(pipes, O_CLOEXEC) < 0)
         return false;
     fflush(in->out);
-    pid_t reader = begin_reader(in->argv[0], cut, pipes[1]), replay = begin_replay(pipes[0], to, bytes_of(in->argv[0]), tells);
+    pid_t reader = control_begin(cut ? "--log-cut" : "--log", in->argv[0], STDOUT_FILENO, pipes[1]);
+    pid_t replay = begin_replay(pipes[0], to, bytes_of(in->argv[0]), tells);
     close(pipes[0]);
     close(pipes[1]);
     if (tells >= 0)
