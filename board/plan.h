@@ -25,6 +25,7 @@ struct plan_wish {          /* what the operator wrote */
     bool pci;                        /* the device is bound to vfio-pci */
     const char *device;              /* PCI address or interface of the NIC; "" = a link without one */
     uint64_t arena;                  /* bytes */
+    uint64_t kept;                   /* bytes of it that lie on hugepages already, left by the box before this one */
     unsigned mtu, mbufs, maxclients; /* mbufs 0 = chosen here */
     struct cpus allowed;             /* CPUs this process may use */
     bool running;                    /* the box runs: hugepages that are taken are its own */

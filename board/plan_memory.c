@@ -82,6 +82,14 @@ static bool sum_fits(const struct board_plan *p)
     return needed <= there;
 }
 
+/* The arena's pages that are not free any more. On which nodes they are is not known: if it is not this one, the arena's
+ * others are elsewhere as well, and what is needed beside it is free here. */
+static uint64_t kept_there(const struct plan_node *n, const struct plan_wish *w)
+{
+    uint64_t arena = pages_of(n->arena), kept = pages_of(w->kept);
+    return kept < arena ? kept : arena;
+}
+
 static void share_out(struct board_plan *p, const struct topology *t, const struct plan_wish *w)
 {
     unsigned home =
@@ -102,7 +110,7 @@ static void share_out(struct board_plan *p, const struct topology *t, const stru
     for (unsigned i = cpus_next(&t->nodes, 0); i < NODES_MOST; i = cpus_next(&t->nodes, i + 1)) {
         struct plan_node *n = &p->node[i];
         n->pages = pages_of(n->arena) + pages_of(n->packets + n->other);
-        n->pages_there = w->running ? t->node[i].pages : t->node[i].pages_free;
+        n->pages_there = w->running ? t->node[i].pages : t->node[i].pages_free + kept_there(n, w);
         if (t->node[i].memory_mb && (n->arena + n->packets + n->other) / MB > t->node[i].memory_mb)
             plan_remark(p, "node %u has %" PRIu64 " MB of memory, %" PRIu64 " MB are wanted there", i,
                         t->node[i].memory_mb, (n->arena + n->packets + n->other) / MB);

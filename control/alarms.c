@@ -44,6 +44,7 @@ struct alarms {
     uint64_t looked_ms, slow_ms, nombuf_ms;
     double nombuf;
     bool unsaved, disk_full, was_full;
+    char *update; /* why an update of the dataplane does not run; NULL */
     char disk[128];
 };
 
@@ -247,6 +248,13 @@ static void look_disk(struct alarms *a, const struct kind *k, uint64_t now)
         holds(a, k, "", "%s", a->disk);
 }
 
+static void look_update(struct alarms *a, const struct kind *k, uint64_t now)
+{
+    (void)now;
+    if (a->update)
+        holds(a, k, "", "%s; `upgrade install` another one, or `upgrade remove dataplane`", a->update);
+}
+
 /* In the order in which they are told. */
 static const struct kind kinds[] = {
     {"dataplane", "critical", look_dataplane, 5000, false},
@@ -259,6 +267,7 @@ static const struct kind kinds[] = {
     {"certificate", "warning", look_certificate, 0, true},
     {"snapshot", "warning", look_snapshot, 0, false},
     {"disk-full", "warning", look_disk, 0, false},
+    {"dataplane-update", "warning", look_update, 0, false},
     {"audit-log", "warning", look_audit, 0, false},
     {"log-remote", "warning", look_remote_log, 0, false},
     {"unconfirmed", "notice", look_unconfirmed, 0, false},
@@ -290,6 +299,8 @@ static void look_slowly(struct alarms *a)
     const char *folder = settings_get(commit_running(a->control->commit), "state-dir");
     struct statvfs v;
     a->unsaved = commit_unsaved(a->control->commit);
+    free(a->update);
+    a->update = programs_doubt(supervise_programs(a->control->supervisor));
     a->disk_full = *folder && statvfs(folder, &v) == 0 && v.f_blocks > 0 &&
                    (double)v.f_bavail * 100 < (double)v.f_blocks * DISK_PERCENT;
     if (a->disk_full)
@@ -351,6 +362,7 @@ void alarms_free(struct alarms *a)
     for (unsigned i = 0; i < EVENTS_MAX; i++)
         free(a->events[i].text);
     free(a->row);
+    free(a->update);
     free(a);
 }
 

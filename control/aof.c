@@ -280,6 +280,7 @@ void aof_free(struct aof *a)
 {
     if (!a)
         return;
+    aof_end_waits(a);
     aof_writer_stop(a->writer);
     drop_bulk(a);
     if (a->coming)

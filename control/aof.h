@@ -19,8 +19,8 @@ void aof_detached(struct aof *a);
 void aof_settings(struct aof *a);
 /* BGREWRITEAOF: the line to reply, which begins with '+' or '-'. */
 const char *aof_rewrite(struct aof *a);
-/* WAITAOF: done() once what has been done by now is on the disk, or (false) when the time is over (0: never). False: there is no
- * log. */
+/* WAITAOF: done() once what has been done by now is on the disk, or (false) when the time is over (0: never). Nobody says when a client
+ * has gone that waits: beyond 10,000 who wait, done() is called at once with what is so now. aof_free() ends all waits (false). False: there is no log. */
 typedef void aof_waited(void *ctx, bool synced);
 bool aof_wait(struct aof *a, uint64_t ms, bool whole_time, aof_waited *done, void *ctx);
 

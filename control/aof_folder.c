@@ -106,6 +106,15 @@ void aof_folder_incr_name(const struct aof_folder *f, uint64_t seq, char name[AO
     snprintf(name, AOF_NAME, "%.200s.%" PRIu64 ".incr.aof", f->prefix, seq);
 }
 
+void aof_folder_delete_incr(const struct aof_folder *f, uint64_t seq)
+{
+    char name[AOF_NAME];
+    aof_folder_incr_name(f, seq, name);
+    char *path = aof_folder_join(f, name);
+    unlink(path);
+    free(path);
+}
+
 uint64_t aof_folder_bytes(const struct aof_folder *f, uint64_t *base)
 {
     uint64_t all = 0;
@@ -275,6 +284,7 @@ bool aof_folder_rebase(struct aof_folder *f, uint64_t base, uint64_t first, bool
         append(f, name, first, 'i');
     bool good = write_manifest(f, error, size);
     if (good) {
+        f->first = first != UINT64_MAX ? first : 0;
         delete_history(f);
         write_manifest(f, error, size); /* if not: the same files are deleted once more */
     } else {

@@ -16,6 +16,7 @@ struct aof_folder {
     char *dir, *path, *prefix; /* dir, dir/appenddirname, appendfilename */
     struct aof_file *file;     /* in the order of the manifest: base, increments */
     unsigned n, room;
+    uint64_t first; /* what increments before that have is in the base of the last rebase; 0: none since this was read */
     bool commands; /* its next base is one in commands (aof_base.h) */
 };
 
@@ -33,6 +34,8 @@ uint64_t aof_folder_base(const struct aof_folder *f);
 uint64_t aof_folder_last(const struct aof_folder *f);
 void aof_folder_base_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME]);
 void aof_folder_incr_name(const struct aof_folder *f, uint64_t seq, char name[AOF_NAME]);
+/* The file of an increment that no manifest names, if it is there. */
+void aof_folder_delete_incr(const struct aof_folder *f, uint64_t seq);
 char *aof_folder_join(const struct aof_folder *f, const char *name);
 /* Paths of the base and of the increments, in the order in which they are loaded. Each and the list are the caller's, of must_alloc(). */
 char **aof_folder_paths(const struct aof_folder *f, unsigned *n);

@@ -5,6 +5,8 @@
 #include "control/aof_folder.h"
 #include "control/aof_writer.h"
 
+enum { AOF_WAITS = 10000 }; /* as many as maxclients is, unless it is set */
+
 enum phase { OFF, FIRST, ON };
 
 /* What the dataplane that has gone last has left in memory, against what the log on the disk says. */
@@ -26,6 +28,8 @@ struct aof {
     uint64_t base, increment; /* of the rewrite under way */
     uint64_t rewritten_bytes; /* after the last rewrite */
     uint64_t began, tried, took, rewrites, failures;
+    struct wait *waiting; /* aof_wait.c */
+    unsigned waits; /* WAITAOFs under way, of clients that may have gone: at most AOF_WAITS */
     bool rewrite_failed;
     char error[256];
     enum left left;
@@ -54,6 +58,10 @@ void aof_turn_on(struct aof *a);
 /* -- aof_start.c */
 /* Before anything is done to the log's files: may what was left in memory be served instead of them? */
 bool aof_memory_counts(struct aof *a);
+
+/* -- aof_wait.c */
+/* Whoever still waits hears that it is not synced. */
+void aof_end_waits(struct aof *a);
 
 /* -- aof_rewrite.c */
 bool aof_begin_rewrite(struct aof *a);

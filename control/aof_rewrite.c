@@ -21,12 +21,8 @@ static void on_begun(void *ctx, const char *error)
 /* One of that number, which no manifest names, is of a control that was killed. */
 static void delete_increment(const struct aof *a)
 {
-    char name[AOF_NAME];
-    aof_folder_incr_name(a->folder, a->increment, name);
-    char *path = aof_folder_join(a->folder, name);
     if (a->increment)
-        unlink(path);
-    free(path);
+        aof_folder_delete_incr(a->folder, a->increment);
 }
 
 /* Has the writer begun it? Until it has, the manifest must not name it. */

@@ -39,6 +39,7 @@ static void adopt(struct aof *a)
         aof_end_log(a); /* if it has ended already, too: replies may wait for our word */
     } else if (is && aof_folder_base(a->folder) && aof_start_writer(a, AOF_ADOPT)) {
         a->phase = ON;
+        a->increment = aof_folder_last(a->folder) + 1; /* the control before may have begun a rewrite with that number */
         a->rewritten_bytes = aof_bytes(a, &base);
         log_line(LOG_LEVEL_NOTICE, "The append-only log goes on where the control before has ended");
     } else if (aof_is_wanted(a)) {

@@ -235,8 +235,16 @@ static bool begin_file(struct aof_writer *w, uint64_t seq)
         return false;
     pthread_mutex_lock(w->folder_lock);
     bool named = atomic_load(&w->named);
+    if (seq == w->at.file || (named && seq <= aof_folder_last(w->folder))) {
+        pthread_mutex_unlock(w->folder_lock);
+        set_broken(w, "an increment of that number has been begun already"); /* and would be emptied */
+        return false;
+    }
+    bool past = seq < w->folder->first; /* a later base has come before this one's turn, and has what follows up to its own mark */
     int fd = aof_writer_open(w, seq, true);
-    bool good = fd >= 0 && (!named || aof_folder_add(w->folder, seq, error, sizeof error));
+    bool good = fd >= 0 && (!named || past || aof_folder_add(w->folder, seq, error, sizeof error));
+    if (fd >= 0 && past)
+        aof_folder_delete_incr(w->folder, seq);
     pthread_mutex_unlock(w->folder_lock);
     if (!good) {
         snprintf(error + strlen(error), sizeof error - strlen(error), "%s", *error ? "" : "an increment cannot be made");
@@ -310,6 +318,7 @@ static bool take(struct aof_writer *w, struct source *s)
 {
     struct message_reader r;
     char why[128];
+    bool good;
     unsigned type = message_open(&r, s->message, s->len);
     s->have = false;
     get_u64(&r);
@@ -317,7 +326,10 @@ static bool take(struct aof_writer *w, struct source *s)
     case LOG_PART:
         return take_part(w, &r);
     case LOG_MARK:
-        if (!begin_file(w, get_u64(&r)))
+        s->have = true; /* it stays in the ring until its file is there, also if what is before it is released: a successor needs it */
+        good = begin_file(w, get_u64(&r));
+        s->have = false;
+        if (!good)
             return false;
         w->at.order++;
         w->at.parts = 0;

@@ -6,7 +6,10 @@
  *
  * A streamed reply (capture): {"id":1,"ok":true,"data":{...}}, then pieces of bytes, each behind its 4-byte
  * length, an empty piece, and a last {"id":1,"ok":...} as above. A client that shuts its side down asks for
- * the end. */
+ * the end.
+ *
+ * A file handed over (snapshot import): the reply of a stream, upon which the client sends one byte with a descriptor (unix(7),
+ * SCM_RIGHTS); then the rest of the stream. */
 #include "control/api.h"
 #include "control/candidate.h"
 #include "control/log.h"
@@ -29,12 +32,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { HANDED_SECONDS = 10 };
+
 struct api_client {
     struct carrier carrier; /* first */
     struct api *api;
     struct bufferevent *stream; /* NULL once the client has gone; calls that wait keep the struct */
+    bool local;                 /* a client of the socket: its peer is a process here */
     bool ended;                 /* has shut its side down: close when the stream is over */
     bool closing;               /* after a malformed request: close when the error is written */
+    struct event *handed;       /* waits for a descriptor; NULL: none is wanted */
+    struct call *wants;         /* it is for this one */
     struct api_client *next;
 };
 
@@ -42,6 +50,7 @@ struct api {
     struct control *control;
     uint64_t sessions; /* ever */
     char *path;
+    struct stat socket; /* what we bound there */
     struct evconnlistener *listener;
     struct api_client *first;
     unsigned clients;
@@ -58,8 +67,25 @@ static void unlink_client(struct api_client *client)
         }
 }
 
+/* The wait for a descriptor is over. */
+static void stop_waiting(struct api_client *client, int fd)
+{
+    struct call *call = client->wants;
+    if (!client->handed)
+        return;
+    event_free(client->handed);
+    client->handed = NULL;
+    client->wants = NULL;
+    call_file(call, fd);
+}
+
 static void hang_up(struct api_client *client)
 {
+    if (client->stream && client->handed) {
+        stop_waiting(client, -1); /* which ends its call */
+        hang_up(client);
+        return;
+    }
     if (client->stream) {
         bufferevent_free(client->stream);
         client->stream = NULL;
@@ -111,7 +137,57 @@ static void call_ended(struct carrier *to, bool good)
         hang_up(client);
 }
 
-static const struct carrier_ops carrier_ops = {send_json, send_piece, call_ended};
+/* -- a file handed over ------------------------------------------------------------------------------- */
+
+/* The descriptor that came with a byte, or -1. */
+static int receive_descriptor(int from)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    char byte;
+    int fd = -1;
+    struct msghdr m = {.msg_iov = &(struct iovec){&byte, 1},
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = CMSG_LEN(sizeof fd)}; /* the kernel keeps what it has no room for */
+    if (recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+        return -1;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    return fd;
+}
+
+/* Without a descriptor what else comes on that connection could not be told apart. */
+static void on_handed(evutil_socket_t from, short what, void *arg)
+{
+    struct api_client *client = arg;
+    int fd = what & EV_READ ? receive_descriptor(from) : -1;
+    client->closing = client->closing || fd < 0;
+    if (!client->closing)
+        bufferevent_enable(client->stream, EV_READ);
+    stop_waiting(client, fd);
+}
+
+/* Only from the socket's own clients: the stream of others is TLS. libevent reads no descriptors, so it reads nothing meanwhile. */
+static bool want_file(struct carrier *to, struct call *call)
+{
+    struct api_client *client = (struct api_client *)to;
+    const struct timeval wait = {.tv_sec = HANDED_SECONDS};
+    if (!client->stream || !client->local || client->handed)
+        return false;
+    client->handed = event_new(client->api->control->base, bufferevent_getfd(client->stream), EV_READ, on_handed, client);
+    if (!client->handed)
+        return false;
+    bufferevent_disable(client->stream, EV_READ);
+    event_add(client->handed, &wait);
+    client->wants = call;
+    return true;
+}
+
+static const struct carrier_ops carrier_ops = {send_json, send_piece, call_ended, want_file};
 
 static void refuse(struct api_client *client, const char *message)
 {
@@ -274,6 +350,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     struct api_client *client = add_client(a, stream, "management socket");
+    client->local = true;
     know_peer(&client->carrier, fd);
     begin(client);
 }
@@ -314,6 +391,8 @@ struct api *api_open(struct control *c, const char *path, char *error, size_t si
         return NULL;
     }
     a->path = must_copy(path);
+    if (lstat(path, &a->socket) < 0)
+        a->socket = (struct stat){0}; /* somebody was faster: it is not ours to take away */
     if (!give_to_group(path, settings_get(commit_running(c->commit), "management-socket-group"), error, size)) {
         api_close(a);
         return NULL;
@@ -338,20 +417,31 @@ static void last_words(struct bufferevent *stream)
     ERR_clear_error();
 }
 
+/* Not the socket of another control, with a state-dir of its own, that has been put in its place since. To be asked while
+ * ours is open, as its number is then nobody else's. */
+static void remove_own_socket(const struct api *a)
+{
+    struct stat there;
+    if (lstat(a->path, &there) == 0 && there.st_ino == a->socket.st_ino && there.st_dev == a->socket.st_dev)
+        unlink(a->path);
+}
+
 void api_close(struct api *a)
 {
     if (!a)
         return;
+    remove_own_socket(a);
     evconnlistener_free(a->listener);
     for (struct api_client *client = a->first, *next; client; client = next) {
         next = client->next;
+        if (client->handed)
+            event_free(client->handed);
         if (client->stream) {
             last_words(client->stream);
             bufferevent_free(client->stream);
         }
         free(client);
     }
-    unlink(a->path);
     free(a->path);
     free(a);
 }

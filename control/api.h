@@ -31,6 +31,11 @@ void call_reply(struct call *call, json_t *data);
 void call_fail(struct call *call, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Asks the client for a file that it has opened: a descriptor, which comes behind a streamed reply of no data. `came` is called once, with it (its
+ * own to close) or with -1. False: what carries the call cannot carry descriptors; nothing has been asked, and ctx is the caller's still. */
+typedef void call_file_came(struct call *call, void *ctx, int fd);
+bool call_wants_file(struct call *call, call_file_came *came, void *ctx);
+
 /* As call_fail: the caller's role may not do `what`; the audit log tells of it. */
 void call_forbid(struct call *call, const char *what);
 
@@ -84,6 +89,7 @@ struct carrier_ops {
     void (*json)(struct carrier *to, json_t *owned);                       /* a whole message */
     void (*piece)(struct carrier *to, const void *bytes, size_t len);      /* 0 bytes: there are no more */
     void (*ended)(struct carrier *to, bool good);                          /* a call is over, after its last message */
+    bool (*file)(struct carrier *to, struct call *call);                   /* the next byte has a descriptor (call_file); NULL or false: cannot be */
 };
 /* A connection, the first member of what a way in keeps of it. It lives until calls is 0. */
 struct carrier {
@@ -104,6 +110,8 @@ void call_begin(struct carrier *from, json_t *request);
 bool carrier_gone(struct carrier *c);
 void carrier_stop(struct carrier *c);
 void carrier_written(struct carrier *c);
+/* What the client has handed over for call_wants_file(), or -1. */
+void call_file(struct call *call, int fd);
 /* {"ok":false,"error":...} */
 json_t *error_json(const char *code, const char *message);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char program_usage[] =
-    "usage: sluice-control [FILE] [--dataplane PROGRAM] [--instance NAME] [--directive value ...]\n"
+    "usage: sluice-control [FILE] [--dataplane PROGRAM] [--dataplane-updates DIR] [--instance NAME] [--directive value ...]\n"
     "       sluice-control --check FILE      report every error of a configuration file\n"
     "       sluice-control --plan FILE       print how the box would be laid out on this machine, as JSON\n"
     "       sluice-control --snapshot FILE   read an RDB file and print what is in it, as JSON\n"
@@ -14,6 +14,7 @@ const char program_usage[] =
     "       sluice-control --log LOG         read an append-only log (a file, or a folder) and write its items to stdout, for sluice-replay;\n"
     "                                        --log-cut LOG: one whose end is not whole, up to there\n"
     "       sluice-control --version\n"
+    "  --dataplane-updates DIR   where root puts updates of the dataplane alone (programs.h)\n"
     "  --inventory DIR   the machine that a copy of its /sys and /proc in DIR describes (show plan, "
     "--plan)\n"
     "  --running yes     for --plan: the box runs, and the hugepages that are taken are its own\n";
@@ -30,6 +31,7 @@ bool arguments_read(struct arguments *a, int argc, char **argv)
                {"--log", &a->file},
                {"--log-cut", &a->file},
                {"--dataplane", &a->dataplane},
+               {"--dataplane-updates", &a->updates},
                {"--instance", &a->instance},
                {"--inventory", &a->inventory},
                {"--running", &a->running}};

@@ -12,6 +12,8 @@ struct call {
     const struct stream_ops *stream; /* NULL: one reply and no more */
     void *stream_ctx;
     bool streaming;      /* pieces have begun */
+    call_file_came *came; /* waits for a descriptor */
+    void *came_ctx;
     const char *audited; /* what the audit log calls it; NULL: it does not tell of it */
     json_t *named;       /* what it is about: the words of the request that tell, never secrets */
 };
@@ -85,6 +87,22 @@ void call_piece(struct call *call, const void *bytes, size_t len)
 {
     if (len)
         call->from->ops->piece(call->from, bytes, len);
+}
+
+bool call_wants_file(struct call *call, call_file_came *came, void *ctx)
+{
+    const struct carrier_ops *ops = call->from->ops;
+    if (!ops->file || !ops->file(call->from, call))
+        return false;
+    call->came = came;
+    call->came_ctx = ctx;
+    call_stream(call, json_object());
+    return true;
+}
+
+void call_file(struct call *call, int fd)
+{
+    call->came(call, call->came_ctx, fd);
 }
 
 bool carrier_gone(struct carrier *c)

@@ -39,6 +39,7 @@ void commit_save_started(const struct commit *c)
 {
     char *path = state_path(c, "started.conf"), error[256];
     struct text t = {0};
+    conf_add_version(&t);
     for (unsigned i = 0; i < directive_count(); i++)
         if (directives[i].apply == APPLY_DATAPLANE)
             rewrite_directive(&t, c->started, (int)i);

@@ -27,6 +27,7 @@ struct load {
     struct report *report;
     unsigned files;
     bool alone; /* the text is somebody else's: it must not make control read files */
+    bool newer; /* it is a newer version's: what is not known here is left out */
 };
 
 /* -- what is wrong ------------------------------------------------------------------------------------ */
@@ -162,7 +163,9 @@ static void include(struct load *l, const struct source *at, const struct words 
 static void unknown(struct load *l, const struct source *at, const char *name)
 {
     const char *near = directive_nearest(name);
-    if (directive_obsolete(name))
+    if (l->newer)
+        say(l->report, true, at, name, "left out: version " SLUICE_VERSION " does not know it; a newer one wrote this file");
+    else if (directive_obsolete(name))
         say(l->report, true, at, name,
             "this directive of older Redis versions has no effect any more; remove the line");
     else if (near)
@@ -180,7 +183,9 @@ static void set(struct load *l, const struct source *at, int i, const struct wor
     if (values.n == 0) {
         say(l->report, false, at, w->p[0], "wrong number of arguments: a value is missing; %s", remedy);
     } else if (!settings_add(l->into, i, &values, error, sizeof error)) {
-        if (values.n == 1 && !(d->flags & DIRECTIVE_SECRET))
+        if (l->newer && !(d->flags & DIRECTIVE_REPEATED)) /* a rule or user that is missing may open what was closed */
+            say(l->report, true, at, w->p[0], "left out: %s; a newer version than " SLUICE_VERSION " wrote this file", error);
+        else if (values.n == 1 && !(d->flags & DIRECTIVE_SECRET))
             say(l->report, false, at, w->p[0], "'%.64s': %s; %s", values.p[0], error, remedy);
         else
             say(l->report, false, at, w->p[0], "%s; %s", error, remedy);
@@ -233,10 +238,55 @@ static int parse_line(struct load *l, const struct source *at, const char *line,
     return found;
 }
 
+/* -- versions ----------------------------------------------------------------------------------------- */
+
+static const char version_mark[] = "# sluice-version ";
+
+void conf_add_version(struct text *out)
+{
+    text_printf(out, "%s%s\n", version_mark, SLUICE_VERSION);
+}
+
+bool conf_is_version(const char *line)
+{
+    return strncmp(line, version_mark, sizeof version_mark - 1) == 0;
+}
+
+/* MAJOR.MINOR.PATCH as a number that grows with them; 0: it is none. */
+static uint64_t version_number(const char *text)
+{
+    unsigned part[3];
+    if (sscanf(text, "%5u.%5u.%5u", &part[0], &part[1], &part[2]) != 3)
+        return 0;
+    return (uint64_t)part[0] << 40 | (uint64_t)part[1] << 20 | part[2];
+}
+
+bool conf_is_of_newer(const char *line)
+{
+    return conf_is_version(line) && version_number(line + sizeof version_mark - 1) > version_number(SLUICE_VERSION);
+}
+
+/* Among the first lines, as those who write it do (behind what is said of a revision). */
+static bool newer_wrote(const char *text, size_t len)
+{
+    enum { LINES = 3, LONGEST = 64 };
+    const char *end = text + len;
+    for (unsigned i = 0; i < LINES && text < end; i++) {
+        const char *stop = memchr(text, '\n', (size_t)(end - text));
+        char line[LONGEST] = "";
+        memcpy(line, text, (size_t)(end - text) < sizeof line ? (size_t)(end - text) : sizeof line - 1);
+        if (conf_is_version(line))
+            return conf_is_of_newer(line);
+        text = stop ? stop + 1 : end;
+    }
+    return false;
+}
+
 static void parse_text(struct load *l, struct source *at, const char *text, size_t len,
                        struct conf_lines *lines)
 {
     const char *end = text + len;
+    l->newer = l->newer || newer_wrote(text, len);
     while (text < end) {
         const char *stop = memchr(text, '\n', (size_t)(end - text));
         size_t n = (size_t)((stop ? stop : end) - text);

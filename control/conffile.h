@@ -24,6 +24,13 @@ void conf_lines_free(struct conf_lines *l);
  * the rest of the line goes to *comment (heap, or NULL). False: unbalanced quotes, or a zero byte. */
 bool line_split(const char *line, struct words *out, unsigned comment_from, char **comment);
 
+/* Versions may go back as well as forward (`upgrade rollback`). What control writes says by whom ("# sluice-version 0.1.0", within the first
+ * three lines); of a file that a newer version wrote, what this one does not know or take is left out, with a warning, except values of what
+ * may be said repeatedly (filters, users, listeners). CONFIG REWRITE keeps its lines and its mark. Files without a mark are read as ever. */
+void conf_add_version(struct text *out);
+bool conf_is_version(const char *line);
+bool conf_is_of_newer(const char *line);
+
 /* Reads a file into settings. Goes on after an error, so that all of them are reported. lines may be NULL.
  * False if there was an error; settings are then not to be used. */
 bool conf_load(const char *path, struct settings *into, struct conf_lines *lines, struct report *r);

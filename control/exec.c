@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { EXEC_SECONDS = 5, EXEC_REPLY_MAX = 64 << 20 };
+enum { EXEC_REPLY_MAX = 64 << 20 };
 
 struct exec {
     uint64_t id;
@@ -68,7 +68,12 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
 void exec_run(struct execs *x, int argc, const char *const *argv, exec_done *done, void *ctx)
 {
-    struct timeval wait = {.tv_sec = EXEC_SECONDS};
+    exec_run_for(x, EXEC_SECONDS, argc, argv, done, ctx);
+}
+
+void exec_run_for(struct execs *x, unsigned seconds, int argc, const char *const *argv, exec_done *done, void *ctx)
+{
+    struct timeval wait = {.tv_sec = seconds};
     uint64_t id = ++x->last_id;
     if (!link_exec(x->link, id, argc, argv)) {
         done(ctx, NULL, 0, "the dataplane is not running");

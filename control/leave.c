@@ -19,7 +19,8 @@
 enum { LEAVE_SECONDS = 60, LEAVE_BYTES = 16 };
 
 static const char *const things[] = {"system reboot",   "system poweroff",  "upgrade install",
-                                     "upgrade confirm", "upgrade rollback", "board apply"};
+                                     "upgrade confirm", "upgrade rollback", "upgrade remove",
+                                     "board apply"};
 
 /* Those that nobody has used. */
 static void clear_old(const char *folder)
@@ -78,6 +79,6 @@ void system_leave(struct call *call, const json_t *request)
             free(folder);
             return;
         }
-    call_fail(call, "bad-value", "name: system reboot, system poweroff, upgrade install, upgrade confirm, upgrade rollback "
-                                 "or board apply");
+    call_fail(call, "bad-value", "name: system reboot, system poweroff, upgrade install, upgrade confirm, upgrade rollback, "
+                                 "upgrade remove or board apply");
 }

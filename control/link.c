@@ -1,5 +1,5 @@
-/* link.c: connecting, doorbells, and one function for each message of the dataplane. */
-#include "control/link.h"
+/* link.c: connecting, doorbells, and what is sent. */
+#include "control/link_private.h"
 #include "control/log.h"
 #include "control/text.h"
 
@@ -15,21 +15,6 @@
 #include <unistd.h>
 
 enum { OWN = 3, DESCRIPTORS = OWN + CHANNEL_KEEPS }; /* in the first packet: rings, counter block, bulk rings; kept ones */
-
-struct link {
-    struct event_base *base;
-    const struct link_ops *ops;
-    void *ctx;
-    int fd;
-    struct event *readable;
-    bool greeted;
-    struct channel_rings *rings;
-    struct ring_end in, out;
-    const struct channel_block *block;
-    size_t block_size;
-    int bulk_fd;
-    uint8_t in_message[CHANNEL_MESSAGE_MAX], out_message[CHANNEL_MESSAGE_MAX];
-};
 
 struct link *link_new(struct event_base *base, const struct link_ops *ops, void *ctx)
 {
@@ -92,164 +77,12 @@ void *link_map_bulk(const struct link *l)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void fail(struct link *l, const char *why)
+void link_fail(struct link *l, const char *why)
 {
     char *copy = must_copy(why);
     link_close(l);
     l->ops->closed(l->ctx, copy);
     free(copy);
-}
-
-/* -- messages in -------------------------------------------------------------------------------------- */
-
-static bool on_hello(struct link *l, struct message_reader *r)
-{
-    char build[64];
-    uint32_t version = get_u32(r);
-    long pid = (long)get_u64(r);
-    get_text(r, build, sizeof build);
-    if (!message_done(r) || version != CHANNEL_VERSION || l->greeted)
-        return false;
-    l->greeted = true;
-    l->ops->hello(l->ctx, pid, build);
-    return true;
-}
-
-static bool on_config_result(struct link *l, struct message_reader *r)
-{
-    char why[1024];
-    uint64_t generation = get_u64(r);
-    bool accepted = get_u8(r);
-    get_text(r, why, sizeof why);
-    if (!message_done(r))
-        return false;
-    l->ops->config_result(l->ctx, generation, accepted, why);
-    return true;
-}
-
-static bool on_exec_part(struct link *l, struct message_reader *r)
-{
-    uint64_t id = get_u64(r);
-    bool last = get_u8(r);
-    size_t len;
-    const uint8_t *p = get_bytes(r, &len);
-    if (!message_done(r))
-        return false;
-    l->ops->exec_part(l->ctx, id, last, (const char *)p, len);
-    return true;
-}
-
-static bool on_ask(struct link *l, struct message_reader *r)
-{
-    char client[256];
-    uint64_t id = get_u64(r);
-    get_text(r, client, sizeof client);
-    uint32_t argc = get_u32(r);
-    struct words argv = {0};
-    if (argc == 0 || argc > CHANNEL_ARGS_MAX)
-        return false;
-    bool zero = false;
-    for (uint32_t i = 0; i < argc && !r->failed; i++) {
-        size_t len;
-        const uint8_t *p = get_bytes(r, &len);
-        zero = zero || (len && memchr(p, 0, len));
-        words_add(&argv, must_copy_n((const char *)p, len));
-    }
-    bool good = message_done(r);
-    static const char no_zero[] = "-ERR an argument holds a zero byte, which no configuration file can\r\n";
-    if (good && zero)
-        link_answer(l, id, no_zero, sizeof no_zero - 1);
-    else if (good)
-        l->ops->ask(l->ctx, id, client, (int)argv.n, argv.p);
-    words_free(&argv);
-    return good;
-}
-
-static bool on_state(struct link *l, struct message_reader *r)
-{
-    char state[32], detail[256];
-    get_text(r, state, sizeof state);
-    get_text(r, detail, sizeof detail);
-    if (!message_done(r))
-        return false;
-    l->ops->state(l->ctx, state, detail);
-    return true;
-}
-
-static bool on_log(struct link *l, struct message_reader *r)
-{
-    int level = get_u8(r);
-    char *line = get_text_alloc(r);
-    bool good = message_done(r);
-    if (good)
-        l->ops->log(l->ctx, level, line);
-    free(line);
-    return good;
-}
-
-static bool on_capture(struct link *l, enum message_type type, struct message_reader *r)
-{
-    return l->ops->capture && l->ops->capture(l->ctx, type, r) && message_done(r);
-}
-
-static bool on_capture_started(struct link *l, struct message_reader *r)
-{
-    return on_capture(l, MSG_CAPTURE_STARTED, r);
-}
-
-static bool on_capture_packets(struct link *l, struct message_reader *r)
-{
-    return on_capture(l, MSG_CAPTURE_PACKETS, r);
-}
-
-static bool on_capture_ended(struct link *l, struct message_reader *r)
-{
-    return on_capture(l, MSG_CAPTURE_ENDED, r);
-}
-
-static bool on_load_more(struct link *l, struct message_reader *r)
-{
-    return l->ops->load && l->ops->load(l->ctx, MSG_LOAD_MORE, r) && message_done(r);
-}
-
-static bool on_load_done(struct link *l, struct message_reader *r)
-{
-    return l->ops->load && l->ops->load(l->ctx, MSG_LOAD_DONE, r) && message_done(r);
-}
-
-static const struct {
-    const char *name;
-    bool (*run)(struct link *l, struct message_reader *r);
-} handlers[MSG_TYPES] = {
-    [MSG_HELLO] = {"HELLO", on_hello},
-    [MSG_CONFIG_RESULT] = {"CONFIG_RESULT", on_config_result},
-    [MSG_EXEC_PART] = {"EXEC_PART", on_exec_part},
-    [MSG_ASK] = {"ASK", on_ask},
-    [MSG_STATE] = {"STATE", on_state},
-    [MSG_LOG] = {"LOG", on_log},
-    [MSG_CAPTURE_STARTED] = {"CAPTURE_STARTED", on_capture_started},
-    [MSG_CAPTURE_PACKETS] = {"CAPTURE_PACKETS", on_capture_packets},
-    [MSG_CAPTURE_ENDED] = {"CAPTURE_ENDED", on_capture_ended},
-    [MSG_LOAD_MORE] = {"LOAD_MORE", on_load_more},
-    [MSG_LOAD_DONE] = {"LOAD_DONE", on_load_done},
-};
-
-static bool receive(struct link *l, size_t len)
-{
-    struct message_reader r;
-    unsigned type = message_open(&r, l->in_message, len);
-    char why[96];
-    if (type >= MSG_TYPES || !handlers[type].run)
-        snprintf(why, sizeof why, "unknown message type %u from the dataplane", type);
-    else if (!l->greeted && type != MSG_HELLO)
-        snprintf(why, sizeof why, "%s before HELLO from the dataplane", handlers[type].name);
-    else if (!handlers[type].run(l, &r))
-        snprintf(why, sizeof why, "malformed %s message of %zu bytes from the dataplane", handlers[type].name,
-                 len);
-    else
-        return true;
-    fail(l, why);
-    return false;
 }
 
 /* -- the socket --------------------------------------------------------------------------------------- */
@@ -269,10 +102,10 @@ static bool drain(struct link *l)
     enum ring_result result;
     while (l->rings && (result = ring_get(&l->in, l->in_message, &len, &wake)) != RING_EMPTY) {
         if (result == RING_BROKEN) {
-            fail(l, "the dataplane's ring is damaged");
+            link_fail(l, "the dataplane's ring is damaged");
             return false;
         }
-        if (!receive(l, len))
+        if (!link_receive(l, len))
             return false;
         if (wake)
             ring_bell(l);
@@ -327,12 +160,12 @@ static void attach(struct link *l, const uint8_t *packet, size_t len, const int 
         snprintf(why, sizeof why,
                  "the dataplane speaks channel version %u and control %d: run both from one release", version,
                  CHANNEL_VERSION);
-        fail(l, why);
+        link_fail(l, why);
         return;
     }
     if (!l->rings || !l->block || l->bulk_fd < 0 || l->rings->magic != CHANNEL_MAGIC || l->rings->version != CHANNEL_VERSION ||
         l->rings->size != CHANNEL_RINGS_SIZE || !block_check(l->block, l->block_size)) {
-        fail(l, "the shared memory of the dataplane does not have the expected layout");
+        link_fail(l, "the shared memory of the dataplane does not have the expected layout");
         return;
     }
     l->in = (struct ring_end){&l->rings->to_control, (uint8_t *)l->rings + CHANNEL_DATA_TO_CONTROL, 0};
@@ -380,13 +213,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                 close(fds[i]);
         packet[n] = 0;
         if (packet[0] == PACKET_REFUSED)
-            fail(l, (char *)packet + 1);
+            link_fail(l, (char *)packet + 1);
         else if (n != 1 || packet[0] != PACKET_DOORBELL || !l->rings)
-            fail(l, "a packet from the dataplane is not a doorbell");
+            link_fail(l, "a packet from the dataplane is not a doorbell");
     }
     /* What it said before it died still counts. */
     if (l->fd >= 0 && (!l->rings || drain(l)) && n == 0)
-        fail(l, "it is gone");
+        link_fail(l, "it is gone");
 }
 
 bool link_connect(struct link *l, const char *path)

@@ -304,8 +304,7 @@ void load_log(struct load *l, const char *path, const struct load_files *f, load
         send_stop(l, error);
 }
 
-bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
-                 char *error, size_t size)
+static bool begin_import(struct load *l, int file, const char *path, enum load_mode mode, char *error, size_t size)
 {
     struct stat st;
     if (l->runs || !link_connected(l->link)) {
@@ -314,22 +313,29 @@ bool load_import(struct load *l, const char *path, enum load_mode mode, load_don
                          : "the dataplane is not running");
         return false;
     }
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode)) {
         snprintf(error, size, "%.300s: %s", path, file < 0 ? strerror(errno) : "it is no regular file");
-        if (file >= 0)
-            close(file);
         return false;
     }
     set_path(l, path);
-    bool good = spawn(l, file, NULL, 0) && send_start(l, mode, LOAD_NO_LOG, (uint64_t)st.st_size);
-    close(file);
-    if (!good) {
-        end_child(l);
-        l->runs = false;
-        snprintf(error, size, "no process could be started to read the file");
+    if (spawn(l, file, NULL, 0) && send_start(l, mode, LOAD_NO_LOG, (uint64_t)st.st_size))
+        return true;
+    end_child(l);
+    l->runs = false;
+    snprintf(error, size, "no process could be started to read the file");
+    return false;
+}
+
+bool load_import(struct load *l, int file, const char *path, enum load_mode mode, load_done *done, void *ctx,
+                 char *error, size_t size)
+{
+    if (file < 0)
+        file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool good = begin_import(l, file, path, mode, error, size);
+    if (file >= 0)
+        close(file);
+    if (!good)
         return false;
-    }
     l->done = done;
     l->ctx = ctx;
     return true;

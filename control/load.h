@@ -28,8 +28,9 @@ struct load_files {
     const char *why; /* or NULL */
 };
 void load_log(struct load *l, const char *path, const struct load_files *files, load_done *done, void *ctx);
-/* False and one line in error; else done() is called, sooner or later. */
-bool load_import(struct load *l, const char *path, enum load_mode mode, load_done *done, void *ctx,
+/* `file` is a descriptor of it, from where it stands, and taken over; -1: the file `path` is opened. False and one line in error; else done() is
+ * called, sooner or later. */
+bool load_import(struct load *l, int file, const char *path, enum load_mode mode, load_done *done, void *ctx,
                  char *error, size_t size);
 /* The dataplane, which has failed to load one, begins empty. False: it cannot be told so now. */
 bool load_abandon(struct load *l, load_done *done, void *ctx);

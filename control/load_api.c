@@ -5,6 +5,7 @@
 #include "control/log.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const char *word_of(const json_t *request, const char *key)
 {
@@ -47,20 +48,60 @@ static bool mode_of(const struct control *c, const char *word, enum load_mode *m
     return !*error;
 }
 
-void snapshot_import(struct call *call, const json_t *request)
+/* The file `path` as the client has opened it (fd), or as control can. */
+static void import_file(struct call *call, int fd, const char *path, enum load_mode mode)
 {
-    struct control *c = call_control(call);
-    const char *path = word_of(request, "file"), *wrong;
-    enum load_mode mode;
     char error[512];
-    if (*path != '/')
-        call_fail(call, "bad-value", "file: an absolute path is needed");
-    else if (!mode_of(c, word_of(request, "mode"), &mode, &wrong))
-        call_fail(call, "bad-value", "%s", wrong);
-    else if (!load_import(c->load, path, mode, imported, call, error, sizeof error))
+    if (!load_import(call_control(call)->load, fd, path, mode, imported, call, error, sizeof error))
         call_fail(call, "failed", "%s", error);
     else
         log_line(LOG_LEVEL_NOTICE, "Importing the snapshot %s", path);
+}
+
+static void import_as_asked(struct call *call, int fd, const json_t *request)
+{
+    const char *wrong;
+    enum load_mode mode;
+    if (mode_of(call_control(call), word_of(request, "mode"), &mode, &wrong)) {
+        import_file(call, fd, word_of(request, "file"), mode);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+    call_fail(call, "bad-value", "%s", wrong);
+}
+
+static void file_came(struct call *call, void *request, int fd)
+{
+    if (fd >= 0)
+        import_as_asked(call, fd, request);
+    else
+        call_fail(call, "bad-value", "handed: no file was handed over");
+    json_decref(request);
+}
+
+static void want_file(struct call *call, const json_t *request)
+{
+    json_t *kept = json_deep_copy(request);
+    if (call_wants_file(call, file_came, kept))
+        return;
+    json_decref(kept);
+    call_fail(call, "bad-value", "handed: only a process of this machine can hand a file over");
+}
+
+/* "handed": the client opens the file, so that control needs neither the right to read it nor to see the folder it is in; "file" is its name. */
+void snapshot_import(struct call *call, const json_t *request)
+{
+    const char *path = word_of(request, "file"), *wrong;
+    enum load_mode mode;
+    if (*path != '/')
+        call_fail(call, "bad-value", "file: an absolute path is needed");
+    else if (!mode_of(call_control(call), word_of(request, "mode"), &mode, &wrong))
+        call_fail(call, "bad-value", "%s", wrong);
+    else if (!json_is_true(json_object_get(request, "handed")))
+        import_file(call, -1, path, mode);
+    else
+        want_file(call, request);
 }
 
 void snapshot_abandon(struct call *call, const json_t *request)

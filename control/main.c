@@ -153,13 +153,38 @@ static struct event *add_signal(struct program *p, int number, event_callback_fn
     return e;
 }
 
+/* Without anything in memory there are pages to be cleared first, of a large machine many. */
+enum { UPDATE_WARM_SECONDS = 60, UPDATE_COLD_SECONDS = 300 };
+
+static bool open_audit(struct program *p, const struct settings *s)
+{
+    struct control *c = &p->control;
+    char error[512], *folder = must_print("%s/audit", p->state_dir);
+    c->audit = audit_open(folder, error, sizeof error);
+    free(folder);
+    if (!c->audit) {
+        log_line(LOG_LEVEL_WARNING, "%s", error);
+        return false;
+    }
+    c->remote_log = remote_log_new(c->base, c->audit);
+    remote_log_settings(c->remote_log, s);
+    audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION), "ok");
+    return true;
+}
+
 static bool open_parts(struct program *p, struct settings *s, const struct arguments *a)
 {
     struct control *c = &p->control;
     struct commit_options options = {p->file, a->argc, a->argv, p->state_dir};
-    struct supervise_options watch = {p->rights.command, p->rights.starter, p->dataplane_socket,
-                                      p->pid_file,       p->dataplane_log,
-                                      (unsigned)settings_number(s, "shutdown-timeout") + 5};
+    struct supervise_options watch = {.argv = p->rights.command,
+                                      .programs = p->programs,
+                                      .starter = p->rights.starter,
+                                      .socket = p->dataplane_socket,
+                                      .pid_file = p->pid_file,
+                                      .log_file = p->dataplane_log,
+                                      .stop_seconds = (unsigned)settings_number(s, "shutdown-timeout") + 5,
+                                      .warm_seconds = UPDATE_WARM_SECONDS,
+                                      .cold_seconds = UPDATE_COLD_SECONDS};
     char error[512];
     struct timeval second = {.tv_sec = 1};
     c->link = link_new(c->base, &program_link_ops, p);
@@ -173,17 +198,8 @@ static bool open_parts(struct program *p, struct settings *s, const struct argum
     c->commit = commit_new(c->base, c->link, &options, s, program_settings, p);
     commit_tell(c->commit, program_told, c);
     commit_use_users(c->commit, users_use, c);
-    char *folder = must_print("%s/audit", p->state_dir);
-    c->audit = audit_open(folder, error, sizeof error);
-    free(folder);
-    if (!c->audit) {
-        log_line(LOG_LEVEL_WARNING, "%s", error);
+    if (!open_audit(p, s))
         return false;
-    }
-    c->remote_log = remote_log_new(c->base, c->audit);
-    remote_log_settings(c->remote_log, s);
-    audit_note(c->audit, "sluice-control", "itself", "start", json_pack("{s:s}", "version", SLUICE_VERSION),
-               "ok");
     c->snapshot = snapshot_new(c);
     c->aof = aof_new(c);
     c->certificates = certificates_open(c, p->state_dir, error, sizeof error);
@@ -219,8 +235,11 @@ static void close_parts(struct program *p)
     for (unsigned i = 0; i < 4; i++)
         if (events[i])
             event_free(events[i]);
-    aof_free(c->aof);
     restart_free(c);
+    if (c->snapshot)
+        snapshot_leave(c->snapshot);
+    execs_detached(c->execs); /* whoever waits for an answer is there to be told that there is none */
+    aof_free(c->aof);
     snapshot_free(c->snapshot);
     execs_free(c->execs);
     capture_free(c->capture);
@@ -235,6 +254,7 @@ static void close_parts(struct program *p)
     alarms_free(c->alarms);
     certificates_close(c->certificates);
     supervise_free(c->supervisor);
+    programs_free(p->programs);
     rights_release(&p->rights);
     link_free(c->link);
     remote_log_free(c->remote_log);
@@ -249,6 +269,33 @@ static void close_parts(struct program *p)
     free(p->pid_file);
 }
 
+/* What is asked of a file, without a box. */
+static int print_file(const struct arguments *a)
+{
+    if (a->snapshot)
+        return rdb_report_print(a->file);
+    if (a->aof)
+        return aof_base_print(a->file);
+    return aof_items_print(a->file, a->log_cut);
+}
+
+static void begin(struct program *p, struct settings *s, const struct arguments *a)
+{
+    settings_place(s);
+    p->file = a->file ? realpath(a->file, NULL) : NULL;
+    if (!p->file)
+        p->file = must_copy(a->file ? a->file : "");
+    p->pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));
+    p->state_dir = must_copy(settings_get(s, "state-dir"));
+    p->programs = programs_new(p->dataplane, a->updates, p->state_dir);
+    p->dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
+    p->control.config_path = p->file;
+    p->control.inventory = a->inventory;
+    p->control.started_ms = wall_clock_ms();
+    p->control.stop_all = stop_all;
+    p->control.base = event_base_new();
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a;
@@ -261,12 +308,8 @@ int main(int argc, char **argv)
         fputs(program_usage, stderr);
         return 2;
     }
-    if (a.snapshot)
-        return rdb_report_print(a.file);
-    if (a.aof)
-        return aof_base_print(a.file);
-    if (a.log)
-        return aof_items_print(a.file, a.log_cut);
+    if (a.snapshot || a.aof || a.log)
+        return print_file(&a);
     struct settings *s = arguments_settings(&a);
     if (!s)
         return 1;
@@ -279,7 +322,7 @@ int main(int argc, char **argv)
     secret_memory_start();
     p.dataplane = find_dataplane(a.dataplane);
     p.dataplane_socket = must_copy(settings_get(s, "dataplane-socket"));
-    if (!rights_take(&p.rights, s, p.dataplane, p.dataplane_socket, a.instance)) {
+    if (!rights_take(&p.rights, s, p.dataplane, p.dataplane_socket, a.instance, a.updates)) {
         fprintf(stderr, "sluice-control: %s\n", p.rights.line);
         return 1;
     }
@@ -295,21 +338,9 @@ int main(int argc, char **argv)
         settings_free(s);
         return 0;
     }
-    settings_place(s);
-    p.file = a.file ? realpath(a.file, NULL) : NULL;
-    if (!p.file)
-        p.file = must_copy(a.file ? a.file : "");
-    p.pid_file = must_print("%s/dataplane.pid", settings_get(s, "state-dir"));
-    p.state_dir = must_copy(settings_get(s, "state-dir"));
-    p.dataplane_log = must_print("%s/dataplane.log", settings_get(s, "state-dir"));
-    p.control.config_path = p.file;
-    p.control.inventory = a.inventory;
-    p.control.started_ms = wall_clock_ms();
-    p.control.stop_all = stop_all;
-    p.control.base = event_base_new();
+    begin(&p, s, &a);
     program_log_settings(s);
-    log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION,
-             *p.file ? p.file : "(built in)");
+    log_line(LOG_LEVEL_NOTICE, "sluice-control %s, configuration %s", SLUICE_VERSION, *p.file ? p.file : "(built in)");
     leftovers_delete(settings_get(s, "dir"), settings_get(s, "appenddirname"), settings_get(s, "appendfilename"));
     if (*p.rights.line)
         log_line(p.rights.warning ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "%s", p.rights.line);

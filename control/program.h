@@ -7,7 +7,7 @@
 struct stats;
 
 struct arguments {
-    const char *file, *dataplane, *instance, *inventory, *running;
+    const char *file, *dataplane, *updates, *instance, *inventory, *running;
     bool check, plan, snapshot, aof, log, log_cut;
     int argc; /* what remains: directives */
     char **argv;
@@ -16,6 +16,7 @@ struct arguments {
 struct program {
     struct control control;
     struct rights rights;
+    struct programs *programs;
     struct stats *stats;
     struct event *sigterm, *sigint, *sighup, *tick;
     /* Texts that must outlive every generation of settings. */

@@ -12,6 +12,7 @@
 #include "control/name_servers.h"
 #include "control/program.h"
 #include "control/remote_log.h"
+#include "control/restart.h"
 #include "control/service.h"
 #include "control/snapshot.h"
 #include "control/users.h"
@@ -162,7 +163,21 @@ static void on_stopped(void *ctx)
         event_base_loopbreak(p->control.base);
 }
 
-const struct supervise_ops program_supervise_ops = {on_attached, on_detached, on_stopped};
+static void on_gave_up(void *ctx, const char *program, const char *why)
+{
+    struct control *c = &((struct program *)ctx)->control;
+    char *build = program_release(program, "BUILD_ID");
+    audit_note(c->audit, "sluice-control", "itself", "dataplane-update", json_pack("{s:s}", "build", build ? build : "unknown"), why);
+    free(build);
+}
+
+static bool on_reshapes(void *ctx)
+{
+    char why[128];
+    return restart_reshapes(&((struct program *)ctx)->control, why, sizeof why);
+}
+
+const struct supervise_ops program_supervise_ops = {on_attached, on_detached, on_stopped, on_gave_up, on_reshapes};
 
 /* -- the audit log ------------------------------------------------------------------------------------ */
 

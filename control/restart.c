@@ -22,11 +22,12 @@
 #include <unistd.h>
 
 enum {
-    ANSWERS_MS = 2000,
+    ANSWERS_MS = 10000,
     TICK_MS = 100,
     PAUSE_EVERY_MS = 10000, /* a third of PAUSE_MS */
     STILL_MS = 60000,       /* a snapshot without one more key for so long does not come about */
     QUEUE_MS = 300000,      /* for that of others */
+    SCRIPTS_EVERY_MS = 250, /* are ended */
     SILENT_MAX = 3          /* a long script, or a machine under load, is no dataplane that hangs */
 };
 #define PAUSE_MS "30000" /* renewed: if control is killed, clients wait no longer than this */
@@ -44,17 +45,23 @@ static bool ended_well(struct starter *starter, pid_t pid)
     return known && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* The layout of a program, as a gauge has it: 48 bits. 0: it does not say. A control that has given root up may not
+/* The layout of the program that is started next, as a gauge has it: 48 bits. 0: it does not say. A control that has given root up may not
  * execute it: its starter does. */
-static uint64_t layout_of(const char *program, struct starter *starter)
+static uint64_t layout_of(const struct supervisor *supervisor)
 {
+    struct starter *starter = supervise_starter(supervisor);
+    char *program;
+    unsigned which = programs_choose(supervise_programs(supervisor), &program);
     const char *const words[] = {program, "--layout", NULL};
     int pipes[2], none[CHANNEL_KEEPS];
     char line[32] = "";
-    if (pipe2(pipes, O_CLOEXEC) < 0)
+    if (pipe2(pipes, O_CLOEXEC) < 0) {
+        free(program);
         return 0;
+    }
     memset(none, -1, sizeof none);
-    pid_t pid = (pid_t)(starter ? starter_layout(starter, pipes[1]) : starter_fork(words, pipes[1], none));
+    pid_t pid = (pid_t)(starter ? starter_layout(starter, which, pipes[1]) : starter_fork(program, words, pipes[1], none));
+    free(program);
     close(pipes[1]);
     struct pollfd p = {.fd = pipes[0], .events = POLLIN};
     if (pid > 0 && (poll(&p, 1, ANSWERS_MS) != 1 || read(pipes[0], line, sizeof line - 1) <= 0)) {
@@ -67,22 +74,30 @@ static uint64_t layout_of(const char *program, struct starter *starter)
     return pid > 0 && ended_well(starter, pid) ? strtoull(line, NULL, 16) & ((UINT64_C(1) << 48) - 1) : 0;
 }
 
-void restart_doubt(const struct control *c, const char *program, char *why, size_t size)
+bool restart_reshapes(const struct control *c, char *why, size_t size)
 {
     static const char *const shapes[] = {"workers", "arena-size", "databases", "hugepages", "warm-restart"};
+    *why = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && !*why; i++)
+        if (commit_waits(c->commit, directive_find(shapes[i])))
+            snprintf(why, size, "%s is another one then", shapes[i]);
+    return *why;
+}
+
+void restart_doubt(const struct control *c, char *why, size_t size)
+{
     struct block b;
     double layout, kept;
-    *why = 0;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        if (commit_waits(c->commit, directive_find(shapes[i]))) {
-            snprintf(why, size, "%s is another one then", shapes[i]);
-            return;
-        }
+    uint64_t next;
+    if (restart_reshapes(c, why, size))
+        return;
     if (!block_read(c->link, &b) || !block_gauge(&b, "arena_layout", &layout) || !block_gauge(&b, "arena_kept", &kept))
         snprintf(why, size, "the dataplane does not say how its memory is laid out");
     else if (kept == 0)
         snprintf(why, size, "its memory does not outlive it");
-    else if ((uint64_t)layout != layout_of(program, supervise_starter(c->supervisor)))
+    else if (!(next = layout_of(c->supervisor)))
+        snprintf(why, size, "the program on disk does not say how it lays out memory");
+    else if ((uint64_t)layout != next)
         snprintf(why, size, "the program on disk lays out memory in another way");
 }
 
@@ -97,7 +112,7 @@ struct restart {
     bool asked, writing; /* writes are to wait; the snapshot is ours */
     unsigned silent;     /* PAUSEs in a row without an answer */
     struct event *tick;
-    uint64_t began_ms, asked_ms, moved_ms, keys;
+    uint64_t began_ms, asked_ms, moved_ms, scripts_ms, keys;
 };
 
 static void nothing(void *ctx, const char *resp, size_t len, const char *error)
@@ -158,6 +173,18 @@ static void saved(void *ctx, const char *error)
         go_on(ctx, NULL);
 }
 
+/* Who stops the box does not wait for a script that has not written and may have no end. */
+static void end_scripts(struct restart *r)
+{
+    static const char *const script[] = {"SCRIPT", "KILL"}, *const function[] = {"FUNCTION", "KILL"};
+    uint64_t now = monotonic_ms();
+    if (!r->stops || now - r->scripts_ms < SCRIPTS_EVERY_MS)
+        return;
+    r->scripts_ms = now;
+    exec_run(r->control->execs, 2, script, nothing, NULL);
+    exec_run(r->control->execs, 2, function, nothing, NULL);
+}
+
 static void pause_writes(struct restart *r);
 
 static void paused(void *ctx, const char *resp, size_t len, const char *error)
@@ -169,16 +196,21 @@ static void paused(void *ctx, const char *resp, size_t len, const char *error)
     if (resp && len)
         r->silent = 0;
     if ((!resp || len == 0) && ++r->silent < SILENT_MAX && (r->stops || r->writing)) {
+        end_scripts(r); /* with a high busy-reply-threshold, or none, nobody is told of one */
         pause_writes(r);
     } else if (!resp || len == 0) { /* for the next tick: we may be in the middle of its end */
         free(r->lost);
         r->lost = must_print("the dataplane does not answer (%s)", error ? error : "nothing");
+    } else if (r->stops && strncmp(resp, "-BUSY ", 6) == 0) {
+        end_scripts(r);
+        r->asked = r->writing; /* if not, the next tick asks again */
     } else if (*resp == '-' && !r->stops) {
         fail(r, "writes could not be made to wait");
     } else if (!r->writing) {
         r->writing = true;
         if (!snapshot_make(c->snapshot, NULL, saved, r))
             r->writing = r->asked = false; /* somebody else was faster */
+        snapshot_hurry(c->snapshot);
     }
 }
 
@@ -205,6 +237,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct snapshot_status st;
     uint64_t now = monotonic_ms();
     (void)fd, (void)what;
+    snapshot_hurry(r->control->snapshot); /* also another one, that is in the way */
+    if (snapshot_meets_script(r->control->snapshot))
+        end_scripts(r); /* also one that only reads, and so began after writes had been made to wait */
     snapshot_status(r->control->snapshot, &st);
     if (st.keys_written != r->keys) {
         r->keys = st.keys_written;
@@ -243,7 +278,7 @@ enum restart_way restart_dataplane(struct control *c, const char *who)
     if (c->restart || c->leaving)
         return RESTART_BUSY;
     if (has_to_save(c))
-        restart_doubt(c, supervise_program(c->supervisor), why, sizeof why);
+        restart_doubt(c, why, sizeof why);
     if (*why) {
         log_line(LOG_LEVEL_NOTICE, "The keys cannot stay in memory (%s): a snapshot first", why);
         begin(c, who, false);

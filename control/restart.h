@@ -4,8 +4,10 @@
 #pragma once
 #include "control/control.h"
 
-/* Why the next dataplane could not take over the keys of this one: a line in why, "" = it can. */
-void restart_doubt(const struct control *c, const char *program, char *why, size_t size);
+/* Does a directive that waits for a restart give memory another shape, whatever program is started? A line in why, "" = none. */
+bool restart_reshapes(const struct control *c, char *why, size_t size);
+/* Why the next dataplane could not take over the keys of this one: a line in why, "" = it can. Starts the program to ask it. */
+void restart_doubt(const struct control *c, char *why, size_t size);
 
 enum restart_way {
     RESTART_NOW,

@@ -230,7 +230,9 @@ void revisions_add(struct revisions *r, const struct settings *s, const char *wa
     json_object_set_new(about, "who", author ? author : json_string("(not UTF-8)"));
     json_object_set_new(about, "comment", words ? words : json_string("(not UTF-8)"));
     char *head = json_dumps(about, JSON_COMPACT | JSON_ENSURE_ASCII), *path = path_of(r, n, wire);
-    text_printf(&file, "%s%s\n%s", mark, head, text_str(&body));
+    text_printf(&file, "%s%s\n", mark, head);
+    conf_add_version(&file);
+    text_add(&file, text_str(&body));
     if (write_durably(path, text_str(&file), error, sizeof error)) {
         add_row(r, n, wire, about);
         drop_oldest(r, wire);

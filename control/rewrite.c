@@ -53,12 +53,18 @@ void rewrite_directive(struct text *out, const struct settings *s, int i)
 }
 
 static char *compose(const struct conf_lines *lines, const struct settings *running, const bool *changed,
-                     bool *written)
+                     bool any, bool *written)
 {
     struct text out = {0};
-    bool headed = false;
+    bool headed = false, newer = false;
+    for (unsigned n = 0; n < lines->n; n++)
+        newer = newer || conf_is_of_newer(lines->line[n].raw);
+    if (any && !newer)
+        conf_add_version(&out);
     for (unsigned n = 0; n < lines->n; n++) {
         const struct conf_line *l = &lines->line[n];
+        if (any && !newer && conf_is_version(l->raw))
+            continue;
         headed = headed || strcmp(l->raw, heading) == 0;
         if (l->directive < 0 || !changed[l->directive]) {
             text_printf(&out, "%s\n", l->raw);
@@ -104,8 +110,8 @@ char *rewrite_text(const char *path, const struct settings *running, char *error
     if (!conf_load(path, file, &lines, &r)) {
         snprintf(error, size, "%s: %.*s", path, (int)strcspn(text_str(&r.lines), "\n"), text_str(&r.lines));
     } else {
-        mark_changes(file, running, changed);
-        text = compose(&lines, running, changed, written);
+        bool any = mark_changes(file, running, changed) > 0;
+        text = compose(&lines, running, changed, any, written);
         conf_parse(path, text, strlen(text), back, NULL, &r);
         if ((left = mark_changes(back, running,
                                  changed))) { /* an include comes after the line: say it again at the end */

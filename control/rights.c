@@ -68,10 +68,10 @@ static bool keep_in_memory(void)
            mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
-static bool leave_root(struct rights *r, const struct confine_user *user)
+static bool leave_root(struct rights *r, const struct confine_user *user, const char *updates)
 {
     const struct confine_call *const lists[] = {ours, NULL};
-    r->starter = starter_new(r->command);
+    r->starter = starter_new(r->command, updates);
     if (!r->starter) {
         snprintf(r->line, sizeof r->line, "control-user: no process that starts the dataplane: %s",
                  strerror(errno));
@@ -84,7 +84,7 @@ static bool leave_root(struct rights *r, const struct confine_user *user)
 }
 
 bool rights_take(struct rights *r, const struct settings *s, const char *program, const char *socket,
-                 const char *instance)
+                 const char *instance, const char *updates)
 {
     const char *name = settings_get(s, "dataplane-user"), *own = settings_get(s, "control-user");
     struct confine_user dataplane, control;
@@ -105,7 +105,7 @@ bool rights_take(struct rights *r, const struct settings *s, const char *program
     arrange(r, program, socket, instance, settings_get(s, "dataplane-seccomp"));
     umask(027);
     confine_begin(false);
-    if (leaves && !leave_root(r, &control))
+    if (leaves && !leave_root(r, &control, updates))
         return false;
     if (r->warning)
         snprintf(r->line, sizeof r->line,

@@ -17,5 +17,5 @@ struct rights {
 /* Once, before there are threads, descriptors or files: whatever control makes then belongs to whom it has
  * become. The texts are borrowed. False: why control may not go on stands in line. */
 bool rights_take(struct rights *r, const struct settings *s, const char *program, const char *socket,
-                 const char *instance);
+                 const char *instance, const char *updates);
 void rights_release(struct rights *r);

@@ -43,7 +43,7 @@ static json_t *reasons_json(struct words *reasons)
     return list;
 }
 
-/* -- show status, version ----------------------------------------------------------------------------- */
+/* -- show status ----------------------------------------------------------------------------- */
 
 json_t *waiting_json(const struct control *c)
 {
@@ -80,6 +80,7 @@ static json_t *dataplane_json(const struct control *c)
     json_object_set_new(j, "state", safe_string(s->state));
     json_object_set_new(j, "detail", safe_string(s->detail));
     json_object_set_new(j, "reason", safe_string(s->reason));
+    json_object_set_new(j, "program", safe_string(s->program));
     return j;
 }
 
@@ -113,14 +114,6 @@ static void show_status(struct call *call, const json_t *request)
                                      settings_get(s, "stats-port")));
     settings_free(s);
     call_reply(call, data);
-}
-
-static void show_version(struct call *call, const json_t *request)
-{
-    struct control *c = call_control(call);
-    (void)request;
-    call_reply(call, json_pack("{s:s,s:s,s:s}", "control", SLUICE_VERSION, "dataplane",
-                               supervise_status(c->supervisor)->build, "redis", "7.2"));
 }
 
 json_int_t request_number(const json_t *request, const char *key, json_int_t otherwise)
@@ -168,7 +161,7 @@ static void show_links(struct call *call, const json_t *request)
     struct control *c = call_control(call);
     const struct settings *s = commit_running(c->commit);
     static const char *const traffic[] = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes",
-                                          "tx_full_drops"};
+                                          "tx_full_waits", "tx_full_drops"};
     struct block b;
     (void)request;
     json_t *link = gauges_json(c, "link_"), *counters = json_object();

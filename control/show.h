@@ -26,6 +26,9 @@ operation show_clients;
 operation show_config, config_get, config_set, config_load, config_rewrite;
 /* leave.c */
 operation system_leave;
+/* show_version.c; versions_json: of the programs, and whether the dataplane is an update of it alone. */
+operation show_version;
+json_t *versions_json(const struct control *c);
 /* show_inventory.c */
 operation show_inventory;
 /* show_listeners.c */

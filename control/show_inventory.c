@@ -82,8 +82,12 @@ static json_t *disks_json(const char *tree)
         put(j, "model", line_of(tree, "/sys/block/%s/%s", e->d_name, "device/model"));
         put(j, "serial", line_of(tree, "/sys/block/%s/%s", e->d_name, "device/serial"));
         put(j, "rotational", line_of(tree, "/sys/block/%s/%s", e->d_name, "queue/rotational"));
+        const bool none = sectors && strcmp(json_string_value(sectors), "0") == 0; /* an empty drive, swap in memory */
         json_decref(sectors);
-        json_array_append_new(list, j);
+        if (none)
+            json_decref(j);
+        else
+            json_array_append_new(list, j);
     }
     if (d)
         closedir(d);
@@ -102,6 +106,7 @@ void show_inventory(struct call *call, const json_t *request)
     put(j, "cpu", proc_value(c->inventory, "cpuinfo", "model name"));
     put(j, "memory", proc_value(c->inventory, "meminfo", "MemTotal"));
     put(j, "disks", disks_json(c->inventory));
+    put(j, "software", versions_json(c));
     if (topology)
         put(j, "topology", topology);
     call_reply(call, j);

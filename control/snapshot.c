@@ -1,71 +1,29 @@
 /* snapshot.c: see snapshot.h. */
-#include "control/snapshot.h"
+#include "control/snapshot_private.h"
 #include "control/log.h"
+#include "control/metrics.h"
 #include "control/resp.h"
-#include "control/snapshot_due.h"
 #include "control/snapshot_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     TICK_MS = 1000,
-    RETRY_SECONDS = 5, /* after a failure, as Redis' CONFIG_BGSAVE_RETRY_DELAY */
     AGAIN_MS = 50,     /* the dataplane is still at the end of the one before */
     AGAIN_TIMES = 100,
+    SCRIPT_TIMES = 10, /* then a script takes really long: asked less often */
+    SCRIPT_MS = 500,
+    BEGIN_SECONDS = 30, /* nobody may be told of a script (busy-reply-threshold), and it is no failure */
     DATABASES_MOST = 1 << 20
 };
 
-enum phase { IDLE, STARTING, WRITING };
-
-struct snapshot {
-    struct control *control;
-    enum phase phase;
-    struct event *tick, *again, *done;
-    int done_fd;
-    snapshot_told *begun, *over;
-    void *ctx;
-    struct snapshot_base base; /* of the one under way; folder NULL: it is a snapshot */
-    unsigned tries;
-    struct snapshot_file *file;
-    struct snapshot_status status;
-    uint64_t changes_then, changes_saved; /* at the instant of the one under way, of the last good one */
-    uint64_t tried_ms, keys_before; /* keys_before: the dataplane's count of keys written, when this one began */
-    bool keeps;                     /* the one under way gets a dated name */
-    bool flushed;                   /* FLUSHALL ended the last one */
-    uint64_t flushes;               /* FLUSHALLs at the instant of the last one */
-    uint64_t scheduled_by_clients;  /* BGSAVEs in transactions, that have been seen to */
-    struct due due;
-    uint64_t changes_before; /* changes_saved of the dataplane before this one ... */
-    bool fresh;              /* ... which may have left its keys in memory, and their count */
-};
-
-static uint64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static const struct settings *settings(const struct snapshot *s)
-{
-    return commit_running(s->control->commit);
-}
-
-static bool is_yes(const struct snapshot *s, const char *name)
-{
-    return strcmp(settings_get(settings(s), name), "yes") == 0;
-}
-
 bool snapshot_is_wanted(const struct snapshot *s)
 {
-    return settings_get(settings(s), "save")[0] != 0;
+    return settings_get(snapshot_config(s), "save")[0] != 0;
 }
 
 bool snapshot_busy(const struct snapshot *s)
@@ -73,60 +31,23 @@ bool snapshot_busy(const struct snapshot *s)
     return s->phase != IDLE;
 }
 
-/* -- what the dataplane is told -- */
-
-static void tell_number(struct snapshot *s, const char *name, uint64_t v)
+bool snapshot_meets_script(const struct snapshot *s)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
-    link_fact(s->control->link, name, text);
-}
-
-static void tell(struct snapshot *s)
-{
-    struct link *l = s->control->link;
-    const struct snapshot_status *st = &s->status;
-    if (!link_connected(l))
-        return;
-    bool refused = st->failed && snapshot_is_wanted(s) && is_yes(s, "stop-writes-on-bgsave-error");
-    link_fact(l, "rdb_last_bgsave_status", st->failed ? "err" : "ok");
-    link_fact(l, "writes_refused", refused ? "1" : "0");
-    if (st->began_ms)
-        tell_number(s, "rdb_began", st->began_ms / 1000);
-    else
-        link_fact(l, "rdb_began", "");
-    if (st->saved_ms)
-        tell_number(s, "rdb_last_save_time", st->saved_ms / 1000);
-    if (st->saves + st->failures)
-        tell_number(s, "rdb_last_bgsave_time_sec", st->took_ms / 1000);
-    tell_number(s, "rdb_saves", st->saves);
-    tell_number(s, "rdb_saved_changes", s->changes_saved);
-    tell_number(s, "rdb_last_cow_size", st->aside);
-    link_fact(l, "rdb_bgsave_in_progress", snapshot_busy(s) ? "1" : "0"); /* last: who sees the end sees its figures */
+    return s->phase == STARTING && (s->script || monotonic_ms() - s->asked_ms > EXEC_SECONDS * 1000);
 }
 
 /* -- snapshots that stay -- */
 
-static const char *folder_of(const struct snapshot *s)
-{
-    return settings_get(settings(s), "dir");
-}
-
-static const char *name_of(const struct snapshot *s)
-{
-    return settings_get(settings(s), "dbfilename");
-}
-
 static void trim(struct snapshot *s)
 {
-    s->status.kept = kept_trim(folder_of(s), name_of(s), (unsigned)settings_number(settings(s), "snapshot-keep"), NULL);
+    s->status.kept = kept_trim(snapshot_folder(s), snapshot_name(s), (unsigned)settings_number(snapshot_config(s), "snapshot-keep"), NULL);
 }
 
 /* What is on disk gets a dated name. NULL, or why it does not. */
 static const char *keep(struct snapshot *s)
 {
     char error[256] = "", name[KEPT_NAME];
-    if (kept_make(folder_of(s), name_of(s), (time_t)(s->status.began_ms / 1000), name, error, sizeof error)) {
+    if (kept_make(snapshot_folder(s), snapshot_name(s), (time_t)(s->status.began_ms / 1000), name, error, sizeof error)) {
         snprintf(s->status.kept_name, sizeof s->status.kept_name, "%s", name);
         log_line(LOG_LEVEL_NOTICE, "Snapshot kept as %s", name);
         trim(s);
@@ -139,13 +60,6 @@ static const char *keep(struct snapshot *s)
 
 /* -- one snapshot -- */
 
-static uint64_t counter(const struct snapshot *s, const char *name)
-{
-    struct block b;
-    uint64_t v;
-    return block_read(s->control->link, &b) && block_sum(&b, name, &v) ? v : 0;
-}
-
 static void ignore(void *ctx, const char *resp, size_t len, const char *error)
 {
     (void)ctx, (void)resp, (void)len, (void)error;
@@ -156,6 +70,32 @@ static void say_end(struct snapshot *s)
     static const char *const words[] = {"%SNAPSHOT", "end"};
     if (link_connected(s->control->link))
         exec_run(s->control->execs, 2, words, ignore, NULL);
+}
+
+static void on_hurried(void *ctx, const char *resp, size_t len, const char *error)
+{
+    struct snapshot *s = ctx;
+    const char *value;
+    size_t n;
+    s->hurry_asked = false;
+    if (!error && resp_read(resp, len, &value, &n) == RESP_STATUS && s->phase == WRITING)
+        s->hurry_heard = true;
+}
+
+/* If somebody waits, until the dataplane has heard it. */
+void snapshot_say_hurry(struct snapshot *s)
+{
+    static const char *const words[] = {"%SNAPSHOT", "hurry"};
+    if (s->phase != WRITING || !s->hurries || s->hurry_heard || s->hurry_asked || !link_connected(s->control->link))
+        return;
+    s->hurry_asked = true;
+    exec_run(s->control->execs, 2, words, on_hurried, s);
+}
+
+void snapshot_hurry(struct snapshot *s)
+{
+    s->hurries = s->phase != IDLE;
+    snapshot_say_hurry(s);
 }
 
 static void note_failure(struct snapshot *s, const char *error)
@@ -170,7 +110,7 @@ static void note_success(struct snapshot *s)
 {
     s->status.saves++;
     s->status.failed = false;
-    s->status.saved_ms = wall_ms();
+    s->status.saved_ms = snapshot_wall_ms();
     s->status.error[0] = 0;
     s->changes_saved = s->changes_then;
     log_line(LOG_LEVEL_NOTICE, "Snapshot of %llu keys, %llu bytes, on disk in %llu ms; kept aside at most %llu bytes",
@@ -210,7 +150,7 @@ static void end(struct snapshot *s, const char *error)
         end_base(s, error);
         return;
     }
-    s->status.took_ms = wall_ms() - s->status.began_ms;
+    s->status.took_ms = snapshot_wall_ms() - s->status.began_ms;
     s->phase = IDLE;
     s->flushed = error && strcmp(error, BULK_FLUSHED) == 0;
     if (s->flushed) /* as Redis kills the child: no failure */
@@ -224,7 +164,7 @@ static void end(struct snapshot *s, const char *error)
     s->status.busy = s->keeps = false;
     s->status.began_ms = 0;
     s->begun = s->over = NULL;
-    tell(s);
+    snapshot_tell(s);
     if (!started && begun)
         begun(s->ctx, error);
     if (over)
@@ -272,9 +212,9 @@ static bool start_file(struct snapshot *s, const char *p, size_t len, char *erro
         db[i].expires = get_u64(&r);
         s->status.keys_all += db[i].keys;
     }
-    struct snapshot_plan plan = {.folder = s->base.folder ? s->base.folder : folder_of(s),
-                                 .name = s->base.folder ? s->base.name : name_of(s),
-                                 .checksum = is_yes(s, "rdbchecksum"),
+    struct snapshot_plan plan = {.folder = s->base.folder ? s->base.folder : snapshot_folder(s),
+                                 .name = s->base.folder ? s->base.name : snapshot_name(s),
+                                 .checksum = snapshot_is_yes(s, "rdbchecksum"),
                                  .bulk = link_map_bulk(s->control->link),
                                  .workers = (unsigned)workers,
                                  .db = db,
@@ -282,6 +222,7 @@ static bool start_file(struct snapshot *s, const char *p, size_t len, char *erro
                                  .head = r.p,
                                  .head_len = r.left,
                                  .commands = s->base.commands,
+                                 .read_soon = s->base.commands || s->control->restart,
                                  .done_fd = s->done_fd};
     if (!s->base.folder)
         s->changes_then = changes;
@@ -293,9 +234,16 @@ static bool start_file(struct snapshot *s, const char *p, size_t len, char *erro
     return s->file != NULL;
 }
 
+/* Whoever stops the box ends the script, and does not wait for the next look. */
+static void ask_again(struct snapshot *s)
+{
+    bool rarely = s->scripts > SCRIPT_TIMES && !s->control->leaving;
+    const struct timeval then = {.tv_usec = (rarely ? SCRIPT_MS : AGAIN_MS) * 1000};
+    evtimer_add(s->again, &then);
+}
+
 static void on_started(void *ctx, const char *resp, size_t len, const char *error)
 {
-    const struct timeval soon = {.tv_usec = AGAIN_MS * 1000};
     struct snapshot *s = ctx;
     const char *value = "";
     char why[256];
@@ -305,18 +253,21 @@ static void on_started(void *ctx, const char *resp, size_t len, const char *erro
         return;
     if (kind == RESP_BULK && start_file(s, value, n, why, sizeof why)) {
         s->phase = WRITING;
+        snapshot_say_hurry(s);
         if (!s->base.folder) {
-            s->flushes = counter(s, "flushes_of_all"); /* one more since has ended it */
-            tell(s);
+            s->flushes = snapshot_counter(s, "flushes_of_all"); /* one more since has ended it */
+            snapshot_tell(s);
         }
         if (s->begun)
             s->begun(s->ctx, NULL);
         return;
     }
-    static const char ending[] = "ERR a snapshot is under way";
+    static const char ending[] = "ERR a snapshot is under way", script[] = "BUSY ";
     bool waits = kind == RESP_ERROR && n == sizeof ending - 1 && memcmp(value, ending, n) == 0;
-    if (waits && ++s->tries < AGAIN_TIMES) {
-        evtimer_add(s->again, &soon);
+    s->script = kind == RESP_ERROR && n >= sizeof script - 1 && memcmp(value, script, sizeof script - 1) == 0;
+    s->scripts += s->script;
+    if (s->script || (waits && ++s->tries < AGAIN_TIMES)) { /* a script may take as long as it likes */
+        ask_again(s);
         return;
     }
     if (kind != RESP_BULK)
@@ -330,13 +281,25 @@ static void start(struct snapshot *s)
     char increment[24];
     const char *const words[] = {"%SNAPSHOT", "begin", increment};
     snprintf(increment, sizeof increment, "%llu", (unsigned long long)s->base.increment);
-    exec_run(s->control->execs, s->base.increment ? 3 : 2, words, on_started, s);
+    s->asked_ms = monotonic_ms();
+    exec_run_for(s->control->execs, BEGIN_SECONDS, s->base.increment ? 3 : 2, words, on_started, s);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     start(arg);
+}
+
+/* A snapshot, or a base, that nobody has been asked for yet. */
+static void prepare(struct snapshot *s, snapshot_told *begun, snapshot_told *over, void *ctx)
+{
+    s->phase = STARTING;
+    s->begun = begun;
+    s->over = over;
+    s->ctx = ctx;
+    s->tries = s->scripts = 0;
+    s->script = s->hurries = s->hurry_heard = false;
 }
 
 bool snapshot_make_base(struct snapshot *s, const struct snapshot_base *base, snapshot_told *begun, snapshot_told *over, void *ctx)
@@ -347,11 +310,7 @@ bool snapshot_make_base(struct snapshot *s, const struct snapshot_base *base, sn
         return false;
     }
     s->base = *base;
-    s->phase = STARTING;
-    s->begun = begun;
-    s->over = over;
-    s->ctx = ctx;
-    s->tries = 0;
+    prepare(s, begun, over, ctx);
     start(s);
     return true;
 }
@@ -374,21 +333,17 @@ bool snapshot_make(struct snapshot *s, snapshot_told *begun, snapshot_told *over
             over(ctx, why);
         return true;
     }
-    s->phase = STARTING;
+    prepare(s, begun, over, ctx);
     s->status.busy = true;
-    s->status.began_ms = s->tried_ms = wall_ms();
-    s->begun = begun;
-    s->over = over;
-    s->ctx = ctx;
-    s->tries = 0;
+    s->status.began_ms = s->tried_ms = snapshot_wall_ms();
     s->flushed = false;
-    s->keys_before = counter(s, "snapshot_keys");
+    s->keys_before = snapshot_counter(s, "snapshot_keys");
     s->status.keys_all = 0;
-    if (!snapshot_file_try(folder_of(s), error, sizeof error)) {
+    if (!snapshot_file_try(snapshot_folder(s), error, sizeof error)) {
         end(s, error);
         return true;
     }
-    tell(s);
+    snapshot_tell(s);
     start(s);
     return true;
 }
@@ -411,95 +366,13 @@ bool snapshot_make_kept(struct snapshot *s, snapshot_told *begun, snapshot_told 
     return taken;
 }
 
-/* -- save points -- */
-
-static uint64_t changes_now(const struct snapshot *s)
-{
-    struct block b;
-    double v;
-    return block_read(s->control->link, &b) && block_gauge(&b, "key_changes", &v) && v > 0 ? (uint64_t)v : 0;
-}
-
-/* The first figures of a dataplane that has just been started: does it go on with the keys of the one before? */
-static void follow_restart(struct snapshot *s)
-{
-    struct block b;
-    double generation;
-    if (!s->fresh || !block_read(s->control->link, &b) || !block_gauge(&b, "arena_generation", &generation))
-        return;
-    s->fresh = false;
-    if (generation > 1)
-        s->changes_saved = s->changes_before;
-}
-
-void snapshot_status(const struct snapshot *s, struct snapshot_status *out)
-{
-    struct schedule schedule;
-    struct stat st;
-    uint64_t now = changes_now(s), keys = counter(s, "snapshot_keys");
-    time_t wall = time(NULL);
-    *out = s->status;
-    out->changes = now > s->changes_saved ? now - s->changes_saved : 0;
-    out->keys_written = s->phase == WRITING && keys > s->keys_before ? keys - s->keys_before : 0;
-    char *path = must_print("%s/%s", folder_of(s), name_of(s));
-    if (stat(path, &st) == 0) {
-        out->file_at = (uint64_t)st.st_mtime;
-        out->file_bytes = (uint64_t)st.st_size;
-    }
-    free(path);
-    if (!schedule_read(settings_get(settings(s), "snapshot-schedule"), &schedule) || !schedule.period)
-        return;
-    out->period = schedule.period;
-    out->next = (uint64_t)schedule_next(&schedule, wall);
-    out->overdue = due_long(&s->due, wall);
-}
-
-static void on_schedule(struct snapshot *s)
-{
-    time_t now = time(NULL);
-    const char *text = settings_get(settings(s), "snapshot-schedule");
-    if (!due_now(&s->due, text, folder_of(s), name_of(s), now))
-        return;
-    log_line(LOG_LEVEL_NOTICE, "A snapshot is due by snapshot-schedule %s", text);
-    if (snapshot_make_kept(s, NULL, NULL, NULL) && s->phase != IDLE)
-        due_done(&s->due, now);
-}
-
-/* FLUSHALL with save points is followed by a snapshot, as in Redis: or what was there would be back after a crash. */
-static bool was_flushed(const struct snapshot *s)
-{
-    return snapshot_is_wanted(s) && (s->flushed || counter(s, "flushes_of_all") != s->flushes);
-}
+/* -- life -- */
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-    struct snapshot *s = arg;
-    struct snapshot_status st;
     (void)fd, (void)what;
-    if (s->phase != IDLE || !link_connected(s->control->link) || !snapshot_possible(s))
-        return;
-    follow_restart(s);
-    uint64_t now = wall_ms(), since = s->status.saved_ms ? s->status.saved_ms : s->control->started_ms;
-    snapshot_status(s, &st);
-    if (s->status.failed && now - s->tried_ms < RETRY_SECONDS * 1000)
-        return;
-    uint64_t asked = counter(s, "snapshots_scheduled");
-    if (asked != s->scheduled_by_clients) {
-        s->scheduled_by_clients = asked;
-        snapshot_make(s, NULL, NULL, NULL);
-    } else if (was_flushed(s)) {
-        log_line(LOG_LEVEL_NOTICE, "All keys were flushed. Saving...");
-        snapshot_make(s, NULL, NULL, NULL);
-    } else if (st.changes && save_point_reached(settings_get(settings(s), "save"), st.changes, now > since ? (now - since) / 1000 : 0)) {
-        log_line(LOG_LEVEL_NOTICE, "%llu changes in %llu seconds. Saving...", (unsigned long long)st.changes,
-                 (unsigned long long)((now - since) / 1000));
-        snapshot_make(s, NULL, NULL, NULL);
-    }
-    if (s->phase == IDLE)
-        on_schedule(s);
+    snapshot_tick(arg);
 }
-
-/* -- life -- */
 
 void snapshot_attached(struct snapshot *s, bool fresh)
 {
@@ -508,21 +381,21 @@ void snapshot_attached(struct snapshot *s, bool fresh)
     if (fresh)
         s->changes_saved = 0;
     else
-        s->changes_saved = changes_now(s); /* what an earlier control has saved is not known: as if all of it */
-    s->status.loaded_s = wall_ms() / 1000;
-    s->flushes = counter(s, "flushes_of_all");
-    s->scheduled_by_clients = counter(s, "snapshots_scheduled");
+        s->changes_saved = snapshot_changes_now(s); /* what an earlier control has saved is not known: as if all of it */
+    s->status.loaded_s = snapshot_wall_ms() / 1000;
+    s->flushes = snapshot_counter(s, "flushes_of_all");
+    s->scheduled_by_clients = snapshot_counter(s, "snapshots_scheduled");
     trim(s);
     say_end(s); /* what an earlier control may have begun */
-    tell(s);
+    snapshot_tell(s);
 }
 
 void snapshot_loaded(struct snapshot *s)
 {
-    s->changes_saved = changes_now(s);
-    s->status.loaded_s = wall_ms() / 1000;
-    s->flushes = counter(s, "flushes_of_all"); /* loading begins with one */
-    tell(s);
+    s->changes_saved = snapshot_changes_now(s);
+    s->status.loaded_s = snapshot_wall_ms() / 1000;
+    s->flushes = snapshot_counter(s, "flushes_of_all"); /* loading begins with one */
+    snapshot_tell(s);
 }
 
 void snapshot_detached(struct snapshot *s)
@@ -533,7 +406,7 @@ void snapshot_detached(struct snapshot *s)
 
 void snapshot_settings(struct snapshot *s)
 {
-    tell(s);
+    snapshot_tell(s);
 }
 
 struct snapshot *snapshot_new(struct control *c)
@@ -548,6 +421,15 @@ struct snapshot *snapshot_new(struct control *c)
     event_add(s->done, NULL);
     event_add(s->tick, &every);
     return s;
+}
+
+void snapshot_leave(struct snapshot *s)
+{
+    snapshot_told *begun = s->phase == STARTING ? s->begun : NULL;
+    s->phase = IDLE;
+    s->begun = s->over = NULL;
+    if (begun)
+        begun(s->ctx, "control ends");
 }
 
 void snapshot_free(struct snapshot *s)

@@ -11,6 +11,8 @@
 struct snapshot;
 struct snapshot *snapshot_new(struct control *c);
 void snapshot_free(struct snapshot *s);
+/* Control ends: who waits for the beginning of the one under way is told that there is none; nobody, the dataplane neither, hears of its end. */
+void snapshot_leave(struct snapshot *s);
 
 /* Called once when the snapshot has begun (error NULL), or cannot; and when it is over. `begun` may be NULL. */
 typedef void snapshot_told(void *ctx, const char *error);
@@ -26,6 +28,8 @@ struct snapshot_base {
     bool commands; /* as aof_base.h writes it */
 };
 bool snapshot_make_base(struct snapshot *s, const struct snapshot_base *base, snapshot_told *begun, snapshot_told *over, void *ctx);
+/* Somebody waits for the one that is under way, if there is one: it is made as fast as if the box had nothing else to do. */
+void snapshot_hurry(struct snapshot *s);
 /* Whoever asked for it with this ctx is not told of its end. */
 void snapshot_forget(struct snapshot *s, const void *ctx);
 /* Does the box serve? If not, what it has is not all of its keys, and must not replace the file with all of them. */
@@ -33,6 +37,9 @@ bool snapshot_possible(const struct snapshot *s);
 /* What has been loaded at start is what is in the file. */
 void snapshot_loaded(struct snapshot *s);
 bool snapshot_busy(const struct snapshot *s);
+/* Does it wait for a script that takes long: the dataplane has said so, or has not answered for so long that it may be one
+ * of which nobody is told (busy-reply-threshold)? */
+bool snapshot_meets_script(const struct snapshot *s);
 /* Are there save points? */
 bool snapshot_is_wanted(const struct snapshot *s);
 

@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 20, SYNC_EACH = 32 << 20, OPCODE_RESIZE = 0xfb, OPCODE_SELECT = 0xfe, OPCODE_END = 0xff };
+enum { PAUSE_LEAST_NS = 200 * 1000, PAUSE_MOST_NS = 800 * 1000 }; /* between two looks at the rings */
+enum { BUFFER = 1 << 20, BLOCK = 4096, SYNC_EACH = 32 << 20, OPCODE_RESIZE = 0xfb, OPCODE_SELECT = 0xfe, OPCODE_END = 0xff };
 
 struct snapshot_file {
     char *folder, *path, *temporary;
@@ -34,8 +35,9 @@ struct snapshot_file {
     struct snapshot_totals totals;
     uint64_t sum, unsynced;
     uint64_t selected; /* database; UINT64_MAX: none yet */
+    bool direct; /* what is written goes past the page cache */
     size_t len;
-    uint8_t buffer[BUFFER];
+    uint8_t *buffer; /* BUFFER bytes, aligned to BLOCK */
     uint8_t message[CHANNEL_MESSAGE_MAX];
 };
 
@@ -48,15 +50,34 @@ static bool fails(struct snapshot_file *f, const char *what)
     return false;
 }
 
+/* Past the page cache, where the file system can: a copy there costs more than all else that is done here, and drives out what others
+ * read. Only whole blocks go that way. Not one that is read at once (read_soon): the disk would have to give it all back. */
+static bool set_direct(struct snapshot_file *f, bool on)
+{
+    int flags = fcntl(f->fd, F_GETFL);
+    f->direct = on;
+    return flags >= 0 && fcntl(f->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+static bool leave_direct(struct snapshot_file *f)
+{
+    return !f->direct || set_direct(f, false) || fails(f, "cannot write");
+}
+
 static bool flush(struct snapshot_file *f)
 {
+    if (f->len % BLOCK && !leave_direct(f))
+        return false;
     for (size_t at = 0; at < f->len;) {
         ssize_t n = write(f->fd, f->buffer + at, f->len - at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        bool odd = f->direct && (n > 0 ? n % BLOCK != 0 : n < 0 && errno == EINVAL);
+        if (n <= 0 && !odd)
             return fails(f, "cannot write");
-        at += (size_t)n;
+        if (odd && !leave_direct(f))
+            return false;
+        at += n > 0 ? (size_t)n : 0;
     }
     f->unsynced += f->len;
     f->len = 0;
@@ -178,15 +199,14 @@ static bool is_stopped(struct snapshot_file *f)
 }
 
 /* A ring's messages, a bunch at a time; a record that is cut is read to its end. */
-static bool read_ring(struct snapshot_file *f, unsigned worker, bool *any)
+static bool read_ring(struct snapshot_file *f, unsigned worker)
 {
     enum { BUNCH = 64 };
-    const struct timespec pause = {0, 200000};
+    const struct timespec pause = {0, PAUSE_LEAST_NS};
     bool one = true, more = false;
     for (unsigned n = 0; !f->ended[worker] && (more || (one && n < BUNCH)); n++) {
         if (!take(f, worker, &one, &more))
             return false;
-        *any |= one;
         if (!one && more) {
             if (is_stopped(f))
                 return false;
@@ -196,17 +216,32 @@ static bool read_ring(struct snapshot_file *f, unsigned worker, bool *any)
     return true;
 }
 
+/* Who found `bytes` in the fullest ring: how long to wait before the next look. Seldom enough that there is some work then, as a worker may
+ * have to share its core with this thread; often enough that no ring is half full. 0: not at all. */
+static long next_pause(long pause, uint64_t bytes)
+{
+    if (bytes > CHANNEL_RING_BYTES / 4)
+        return bytes > CHANNEL_RING_BYTES / 2 ? 0 : PAUSE_LEAST_NS;
+    if (bytes > CHANNEL_RING_BYTES / 8)
+        return pause > PAUSE_LEAST_NS ? pause : PAUSE_LEAST_NS;
+    return 2 * pause < PAUSE_LEAST_NS ? PAUSE_LEAST_NS : 2 * pause > PAUSE_MOST_NS ? PAUSE_MOST_NS : 2 * pause;
+}
+
 static bool read_rings(struct snapshot_file *f)
 {
-    const struct timespec pause = {0, 200000};
+    struct timespec pause = {0, PAUSE_LEAST_NS};
     while (f->open) {
-        bool any = false;
-        for (unsigned i = 0; i < f->workers; i++)
-            if (!f->ended[i] && !read_ring(f, i, &any))
+        uint64_t fullest = 0;
+        for (unsigned i = 0; i < f->workers; i++) {
+            const uint64_t before = f->totals.bytes;
+            if (!f->ended[i] && !read_ring(f, i))
                 return false;
+            fullest = f->totals.bytes - before > fullest ? f->totals.bytes - before : fullest;
+        }
         if (is_stopped(f))
             return false;
-        if (!any)
+        pause.tv_nsec = next_pause(pause.tv_nsec, fullest);
+        if (f->open && pause.tv_nsec)
             nanosleep(&pause, NULL);
     }
     return true;
@@ -248,7 +283,7 @@ static bool finish(struct snapshot_file *f)
         return false;
     uint64_t sum = f->checksum ? f->sum : 0;
     f->checksum = false;
-    if (!put(f, &sum, sizeof sum) || !flush(f))
+    if (!put(f, &sum, sizeof sum) || !flush(f) || !leave_direct(f))
         return false;
     if (fsync(f->fd) < 0)
         return fails(f, "cannot sync");
@@ -263,7 +298,7 @@ static void *write_file(void *arg)
 {
     struct snapshot_file *f = arg;
     uint64_t one = 1;
-    if (flush(f) && read_rings(f) && finish(f))
+    if (read_rings(f) && finish(f))
         f->error[0] = 0;
     else if (unlink(f->temporary) < 0 && errno != ENOENT)
         (void)0; /* the next one of this control takes the name over */
@@ -283,6 +318,7 @@ static void free_file(struct snapshot_file *f)
     free(f->path);
     free(f->temporary);
     free(f->db);
+    free(f->buffer);
     free(f);
 }
 
@@ -321,9 +357,10 @@ struct snapshot_file *snapshot_file_start(const struct snapshot_plan *plan, char
     for (unsigned i = 0; i < plan->workers; i++)
         f->ring[i] = bulk_to_control(f->bulk, i);
     f->fd = make_file(f->temporary);
-    if (f->fd < 0)
+    f->buffer = aligned_alloc(BLOCK, BUFFER);
+    if (f->fd < 0 || !f->buffer)
         fails(f, "cannot make");
-    else if (put(f, plan->head, plan->head_len) && pthread_create(&f->thread, NULL, write_file, f) == 0)
+    else if (((!plan->read_soon && set_direct(f, true)) || set_direct(f, false)) && put(f, plan->head, plan->head_len) && pthread_create(&f->thread, NULL, write_file, f) == 0)
         return f;
     snprintf(error, size, "%s", f->error[0] ? f->error : "no thread can be started");
     unlink(f->temporary);

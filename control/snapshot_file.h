@@ -14,6 +14,7 @@ struct snapshot_plan {
     const char *folder, *name; /* dir, dbfilename */
     bool checksum;             /* rdbchecksum */
     bool commands;             /* it becomes one of commands in the end (aof_base.h) */
+    bool read_soon;            /* who reads it is to find it in the page cache */
     void *bulk;                /* mapped; the file's from now on */
     unsigned workers;
     const struct snapshot_db *db; /* those that have keys, `dbs` of them */

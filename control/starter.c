@@ -1,5 +1,6 @@
 /* starter.c: see starter.h. unix(7), pidfd_send_signal(2). */
 #include "control/starter.h"
+#include "control/programs.h"
 #include "control/text.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ enum wish { WISH_START, WISH_SIGNAL, WISH_STATUS, WISH_LAYOUT };
 
 struct request {
     int wish, pid, signal;
+    unsigned which; /* of the programs */
 };
 
 struct answer {
@@ -51,14 +53,14 @@ static bool hand_on(const int kept[CHANNEL_KEEPS])
 }
 
 /* In the child. Only async-signal-safe calls. */
-_Noreturn static void become(const char *const argv[], int log_fd, const int kept[CHANNEL_KEEPS])
+_Noreturn static void become(const char *program, const char *const argv[], int log_fd, const int kept[CHANNEL_KEEPS])
 {
     const char *words[ARGS + 3];
     unsigned n = 0;
     int null = open("/dev/null", O_RDWR);
     sigset_t none;
     while (argv[n] && n < ARGS) {
-        words[n] = argv[n];
+        words[n] = n ? argv[n] : program;
         n++;
     }
     setsid();
@@ -82,14 +84,14 @@ _Noreturn static void become(const char *const argv[], int log_fd, const int kep
     _exit(127);
 }
 
-long starter_fork(const char *const argv[], int log_fd, const int kept[CHANNEL_KEEPS])
+long starter_fork(const char *program, const char *const argv[], int log_fd, const int kept[CHANNEL_KEEPS])
 {
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before); /* until exec its handlers are ours, and what they tell would be told to us */
     pid_t pid = fork();
     if (pid == 0)
-        become(argv, log_fd, kept);
+        become(program, argv, log_fd, kept);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
@@ -144,16 +146,30 @@ static bool receive(int fd, struct request *r, int fds[DESCRIPTORS])
     return n == sizeof *r;
 }
 
-_Noreturn static void serve(int fd, const char *const argv[])
+/* Starts one, or has it tell its layout. The pid; -1 and errno. */
+static long run(const struct request *r, const char *const argv[], const char *updates, const int fds[DESCRIPTORS])
 {
-    const char *const layout[] = {argv[0], "--layout", NULL};
-    struct request r;
-    int fds[DESCRIPTORS], status, none[CHANNEL_KEEPS];
+    static const char *const layout[] = {"", "--layout", NULL};
+    int none[CHANNEL_KEEPS];
+    bool starts = r->wish == WISH_START;
+    char *program = program_find(argv[0], updates, r->which);
     memset(none, -1, sizeof none);
+    errno = ENOENT;
+    long pid = program ? starter_fork(program, starts ? argv : layout, fds[0], starts ? fds + 1 : none) : -1;
+    int error = errno;
+    free(program);
+    errno = error;
+    return pid;
+}
+
+_Noreturn static void serve(int fd, const char *const argv[], const char *updates)
+{
+    struct request r;
+    int fds[DESCRIPTORS], status;
     while (receive(fd, &r, fds)) {
         struct answer a = {-1, EINVAL};
         if (r.wish == WISH_START || r.wish == WISH_LAYOUT) {
-            a.result = (int)(r.wish == WISH_START ? starter_fork(argv, fds[0], fds + 1) : starter_fork(layout, fds[0], none));
+            a.result = (int)run(&r, argv, updates, fds);
             a.error = a.result < 0 ? errno : 0;
         } else if (r.wish == WISH_SIGNAL) {
             a.error = send_signal(r.pid, r.signal);
@@ -169,7 +185,7 @@ _Noreturn static void serve(int fd, const char *const argv[])
     _exit(0);
 }
 
-struct starter *starter_new(const char *const argv[])
+struct starter *starter_new(const char *const argv[], const char *updates)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -179,7 +195,7 @@ struct starter *starter_new(const char *const argv[])
         prctl(PR_SET_NAME, "sluice-starter");
         setsid(); /* a signal to control's terminal is for control */
         close(pair[0]);
-        serve(pair[1], argv);
+        serve(pair[1], argv, updates);
     }
     close(pair[1]);
     if (pid < 0) {
@@ -232,25 +248,25 @@ static bool ask(struct starter *s, struct request r, unsigned n, const int fds[]
     return a.error == 0;
 }
 
-long starter_start(struct starter *s, int log_fd, const int kept[CHANNEL_KEEPS])
+long starter_start(struct starter *s, unsigned which, int log_fd, const int kept[CHANNEL_KEEPS])
 {
     int fds[DESCRIPTORS] = {log_fd}, pid;
     unsigned n = log_fd >= 0;
     for (unsigned i = 0; n && i < CHANNEL_KEEPS && kept[i] >= 0; i++)
         fds[n++] = kept[i];
-    return ask(s, (struct request){.wish = WISH_START}, n, fds, &pid) ? pid : -1;
+    return ask(s, (struct request){.wish = WISH_START, .which = which}, n, fds, &pid) ? pid : -1;
 }
 
-long starter_layout(struct starter *s, int out_fd)
+long starter_layout(struct starter *s, unsigned which, int out_fd)
 {
     int pid;
-    return ask(s, (struct request){.wish = WISH_LAYOUT}, 1, &out_fd, &pid) ? pid : -1;
+    return ask(s, (struct request){.wish = WISH_LAYOUT, .which = which}, 1, &out_fd, &pid) ? pid : -1;
 }
 
 bool starter_signal(struct starter *s, long pid, int signal)
 {
     int none;
-    return ask(s, (struct request){WISH_SIGNAL, (int)pid, signal}, 0, NULL, &none);
+    return ask(s, (struct request){.wish = WISH_SIGNAL, .pid = (int)pid, .signal = signal}, 0, NULL, &none);
 }
 
 bool starter_status(struct starter *s, long pid, int *status)

@@ -1,6 +1,8 @@
 /* supervise.c: one dataplane process, kept running. pidfd_open(2). */
-#include "control/supervise.h"
+#include "control/supervise_private.h"
 #include "control/log.h"
+#include "control/metrics.h"
+#include "control/dataplane_log.h"
 #include "control/starter.h"
 #include "control/text.h"
 
@@ -17,41 +19,11 @@
 #include <unistd.h>
 
 enum {
-    BACKOFF_FIRST_MS = 200,
+    BACKOFF_SECOND_MS = 200,
     BACKOFF_LAST_MS = 30000,
-    GOOD_SERVICE_MS = 60000, /* after this long the back-off starts afresh */
     CONNECT_EVERY_MS = 50,
     KILL_AFTER_MS = 5000, /* from SIGTERM to SIGKILL */
-    LOG_FILE_MAX = 1 << 20,
-    FAULTS_MOST = 2, /* in a row, each within GOOD_SERVICE_MS: what is in its memory may be why */
 };
-
-enum wish { WISH_RUN, WISH_RESTART, WISH_STOP };
-
-struct supervisor {
-    struct event_base *base;
-    struct link *link;
-    struct supervise_options options;
-    const struct supervise_ops *ops;
-    void *ctx;
-    struct supervise_status status;
-    enum wish wish;
-    bool child; /* our own child: to be reaped */
-    bool fresh; /* started by us and not configured yet */
-    int pidfd;
-    int kept[CHANNEL_KEEPS]; /* -1 = none */
-    unsigned faults;
-    uint64_t served_ms; /* how long the last one was attached; 0: this one has not been yet */
-    struct event *ended, *timer;
-    unsigned stop_step;
-};
-
-static uint64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void after(struct supervisor *s, unsigned ms)
 {
@@ -104,6 +76,7 @@ static bool watch(struct supervisor *s, long pid)
         return false;
     fcntl(s->pidfd, F_SETFD, FD_CLOEXEC);
     s->status.pid = pid;
+    s->serving_ms = 0;
     write_pid(s);
     s->ended = event_new(s->base, s->pidfd, EV_READ, on_ended, s);
     event_add(s->ended, NULL);
@@ -122,86 +95,86 @@ static void unwatch(struct supervisor *s)
     s->child = false;
 }
 
-static void drop_kept(struct supervisor *s)
-{
-    for (unsigned i = 0; i < CHANNEL_KEEPS; i++) {
-        if (s->kept[i] >= 0)
-            close(s->kept[i]);
-        s->kept[i] = -1;
-    }
-}
-
 void supervise_keep(struct supervisor *s, const int fds[CHANNEL_KEEPS])
 {
-    drop_kept(s);
+    supervise_drop(s);
     memcpy(s->kept, fds, sizeof s->kept);
+}
+
+/* And longer still the next time. */
+static void wait_longer(struct supervisor *s)
+{
+    unsigned ms = s->status.backoff_ms, next = ms ? 2 * ms : BACKOFF_SECOND_MS;
+    s->status.backoff_ms = next > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : next;
+    enter(s, PHASE_WAITING);
+    after(s, ms);
 }
 
 static void try_again(struct supervisor *s, const char *reason)
 {
     unsigned ms = s->status.backoff_ms;
+    char when[32] = "at once";
+    if (ms)
+        snprintf(when, sizeof when, "in %u.%u s", ms / 1000, ms % 1000 / 100);
     snprintf(s->status.reason, sizeof s->status.reason, "%s", reason);
-    log_line(LOG_LEVEL_WARNING, "%s; starting it again in %u.%u s", reason, ms / 1000, ms % 1000 / 100);
-    s->status.backoff_ms = ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : ms * 2;
+    log_line(LOG_LEVEL_WARNING, "%s; starting it again %s", reason, when);
     s->status.restarts++;
-    enter(s, PHASE_WAITING);
-    after(s, ms);
+    wait_longer(s);
 }
 
-/* Its stdout and stderr. A dataplane that dies again and again must not fill the disk: beyond 1 MB it starts
- * afresh. */
-static int open_log(const char *path)
+/* The first of the programs that has not failed. An update has a time to serve in. */
+static unsigned choose_program(struct supervisor *s)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (fd >= 0 && lseek(fd, 0, SEEK_END) > LOG_FILE_MAX)
-        (void)!ftruncate(fd, 0);
-    return fd;
+    char *path;
+    unsigned which = programs_choose(s->options.programs, &path);
+    snprintf(s->status.program, sizeof s->status.program, "%s", path);
+    free(path);
+    trial_begin(&s->trial, s->status.program);
+    programs_found(s->options.programs, NULL);
+    if (which != PROGRAM_OWN)
+        supervise_bound(s, false);
+    return which;
+}
+
+/* As good as an end before it has served; error: an errno. */
+static void not_started(struct supervisor *s, int error, const char *why)
+{
+    bool of_machine = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE; /* it would have met any program */
+    evtimer_del(s->late);
+    if (trial_ended(&s->trial, 0, !of_machine))
+        (void)supervise_give_up(s, why);
+    try_again(s, why);
 }
 
 static void spawn(struct supervisor *s)
 {
-    char why[256];
+    char why[768];
     enter(s, PHASE_STARTING);
     s->wish = WISH_RUN;
-    if (access(s->options.argv[0], X_OK) < 0) {
-        snprintf(why, sizeof why, "The dataplane program %.150s cannot be run: %s", s->options.argv[0],
-                 strerror(errno));
-        try_again(s, why);
+    unsigned which = choose_program(s);
+    if (access(s->status.program, X_OK) < 0) {
+        int error = errno;
+        snprintf(why, sizeof why, "The dataplane program %s cannot be run: %s", s->status.program, strerror(error));
+        not_started(s, error, why);
         return;
     }
-    int log_fd = open_log(s->options.log_file);
-    s->served_ms = 0;
-    long pid = s->options.starter ? starter_start(s->options.starter, log_fd, s->kept)
-                                  : starter_fork(s->options.argv, log_fd, s->kept);
+    int log_fd = dataplane_log_open(s->options.log_file);
+    long pid = s->options.starter ? starter_start(s->options.starter, which, log_fd, s->kept)
+                                  : starter_fork(s->status.program, s->options.argv, log_fd, s->kept);
+    bool runs = pid >= 0 && watch(s, pid);
+    int error = errno;
     if (log_fd >= 0)
         close(log_fd);
-    if (pid < 0 || !watch(s, pid)) {
-        snprintf(why, sizeof why, "The dataplane cannot be started: %s", strerror(errno));
-        try_again(s, why);
+    if (!runs) {
+        snprintf(why, sizeof why, "The dataplane cannot be started: %s", strerror(error));
+        not_started(s, error, why);
         return;
     }
     s->child = true;
     s->fresh = true;
-    log_line(LOG_LEVEL_NOTICE, "Started the dataplane %s, pid %ld", s->options.argv[0], pid);
+    s->greeted = false;
+    log_line(LOG_LEVEL_NOTICE, "Started the dataplane %s, pid %ld", s->status.program, pid);
     after(s, CONNECT_EVERY_MS);
-}
-
-/* The last line that the dataplane wrote to its log file: usually it says why it ended. */
-static void last_words(const struct supervisor *s, char *line, size_t size)
-{
-    char tail[512];
-    int fd = open(s->options.log_file, O_RDONLY | O_CLOEXEC);
-    off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
-    off_t from = end > (off_t)sizeof tail - 1 ? end - ((off_t)sizeof tail - 1) : 0;
-    ssize_t n = fd >= 0 && end > 0 ? pread(fd, tail, (size_t)(end - from), from) : 0;
-    if (fd >= 0)
-        close(fd);
-    while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == 0))
-        n--;
-    ssize_t start = n > 0 ? n : 0;
-    while (start > 0 && tail[start - 1] != '\n')
-        start--;
-    snprintf(line, size, "%.*s", n > 0 ? (int)(n - start) : 0, tail + start);
 }
 
 static bool reap(const struct supervisor *s, int *status)
@@ -212,47 +185,22 @@ static bool reap(const struct supervisor *s, int *status)
     return waitpid(pid, status, WNOHANG) == pid;
 }
 
-/* Nobody's wish, but its own doing. */
-static void note_fault(struct supervisor *s, int signal)
-{
-    bool own = signal && signal != SIGKILL && signal != SIGTERM && signal != SIGINT;
-    uint64_t served_ms = s->status.attached_ms ? wall_ms() - s->status.attached_ms : s->served_ms;
-    bool soon = served_ms < GOOD_SERVICE_MS;
-    s->faults = !own ? 0 : soon ? s->faults + 1 : 1;
-    if (s->faults < FAULTS_MOST)
-        return;
-    log_line(LOG_LEVEL_WARNING, "The dataplane has crashed %u times in a row: the next one begins without what is in its memory", s->faults);
-    drop_kept(s);
-    s->faults = 0;
-}
-
-static void describe_end(struct supervisor *s, char *why, size_t size)
+/* Its status, 0 if nobody knows, and a line. */
+static int describe_end(const struct supervisor *s, char *why, size_t size)
 {
     int status = 0;
-    long pid = s->status.pid;
-    char words[256];
-    if (!s->child || !reap(s, &status))
-        snprintf(why, size, "The dataplane (pid %ld) ended", pid);
-    else if (WIFSIGNALED(status))
-        snprintf(why, size, "The dataplane (pid %ld) was killed by signal %d (%s)", pid, WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status) == 0)
-        snprintf(why, size, "The dataplane (pid %ld) ended", pid);
-    else {
-        last_words(s, words, sizeof words);
-        snprintf(why, size, "The dataplane (pid %ld) exited with status %d%s%s", pid, WEXITSTATUS(status),
-                 *words ? ": " : "", words);
-    }
-    note_fault(s, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    bool known = s->child && reap(s, &status);
+    dataplane_log_end(s->options.log_file, s->status.pid, known ? &status : NULL, why, size);
+    return known ? status : 0;
 }
 
 static void detach(struct supervisor *s)
 {
     bool attached = s->status.attached_ms != 0;
-    if (attached && wall_ms() - s->status.attached_ms > GOOD_SERVICE_MS)
-        s->status.backoff_ms = BACKOFF_FIRST_MS;
-    if (attached) /* its channel ends before it does */
-        s->served_ms = wall_ms() - s->status.attached_ms;
+    if (attached) /* what it runs with is forgotten with it */
+        s->reshaped = s->ops->reshapes && s->ops->reshapes(s->ctx);
+    if (attached && supervise_served(s) > GOOD_SERVICE_MS)
+        supervise_afresh(s);
     s->status.attached_ms = 0;
     s->status.state[0] = s->status.detail[0] = 0;
     link_close(s->link);
@@ -266,13 +214,14 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     char why[512];
     (void)fd, (void)what;
     evtimer_del(s->timer);
-    describe_end(s, why, sizeof why);
+    evtimer_del(s->late);
+    supervise_note_end(s, describe_end(s, why, sizeof why), why);
     unwatch(s);
     unlink(s->options.pid_file);
     unlink(s->options.socket); /* it has no right to */
     detach(s);
     if (s->wish == WISH_STOP) {
-        drop_kept(s);
+        supervise_drop(s);
         log_line(LOG_LEVEL_NOTICE, "%s: %s", why, s->status.reason);
         enter(s, PHASE_STOPPED);
         s->ops->stopped(s->ctx);
@@ -342,7 +291,8 @@ void supervise_restart(struct supervisor *s, const char *who)
 {
     snprintf(s->status.reason, sizeof s->status.reason, "restarted by %s", who);
     log_line(LOG_LEVEL_NOTICE, "The dataplane is to be %s", s->status.reason);
-    s->status.backoff_ms = BACKOFF_FIRST_MS;
+    supervise_afresh(s);
+    programs_retry(s->options.programs);
     s->wish = WISH_RESTART;
     if (s->status.pid) {
         end_process(s);
@@ -351,6 +301,56 @@ void supervise_restart(struct supervisor *s, const char *who)
     evtimer_del(s->timer);
     link_close(s->link);
     spawn(s);
+}
+
+static bool is_up(const struct supervisor *s)
+{
+    return (s->status.phase == PHASE_STARTING || s->status.phase == PHASE_ATTACHED) && s->status.pid;
+}
+
+/* What runs will not serve: it is to end, and what is to be tried next begins. */
+static void begin_again(struct supervisor *s)
+{
+    s->wish = WISH_RESTART;
+    evtimer_del(s->timer);
+    evtimer_del(s->late);
+    enter(s, PHASE_STOPPING);
+    send_signal(s, SIGTERM);
+    s->stop_step = 2;
+    after(s, KILL_AFTER_MS);
+}
+
+/* Another program in its place, if there is one. */
+static void replace(struct supervisor *s, const char *why)
+{
+    if (is_up(s) && supervise_give_up(s, why))
+        begin_again(s);
+}
+
+/* An update that does not come as far as to serve, or does not get on with loading keys. */
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *s = arg;
+    (void)fd, (void)what;
+    replace(s, *s->loaded ? "The dataplane did not get on with loading the keys" : "The dataplane did not serve in time");
+}
+
+/* It waits for the operator, who has to decide about the data; but first an update is to try twice, as what failed may have been control's
+ * part of it (no process, no descriptors left), and then the other programs. If even the box's own cannot load it, it is the data's fault. */
+static void cannot_load(struct supervisor *s)
+{
+    char why[512];
+    snprintf(why, sizeof why, "The dataplane could not load the data: %s", s->status.detail);
+    if (programs_is_own(s->options.programs, s->status.program))
+        programs_excuse(s->options.programs);
+    else if (s->none_serves || !is_up(s)) /* the box's own has been given up, too: the operator is waited for here */
+        return;
+    else if (trial_ended(&s->trial, 0, true))
+        replace(s, why);
+    else {
+        log_line(LOG_LEVEL_WARNING, "%s; the update is tried once more", why);
+        begin_again(s);
+    }
 }
 
 /* -- connecting --------------------------------------------------------------------------------------- */
@@ -382,19 +382,35 @@ void supervise_start(struct supervisor *s)
     }
 }
 
+/* An earlier control may have started it, and so the one that was chosen then. */
+static void note_program(struct supervisor *s, long pid)
+{
+    char *path = s->child ? NULL : program_of(pid);
+    if (!path)
+        return;
+    snprintf(s->status.program, sizeof s->status.program, "%s", path);
+    free(path);
+    trial_begin(&s->trial, s->status.program);
+    programs_found(s->options.programs, s->status.program);
+    if (!programs_is_own(s->options.programs, s->status.program))
+        supervise_bound(s, true);
+}
+
 void supervise_hello(struct supervisor *s, long pid, const char *build)
 {
     if (!s->status.pid && !watch(s, pid))
         log_line(LOG_LEVEL_WARNING, "The dataplane's process %ld cannot be watched: %s", pid,
                  strerror(errno));
     evtimer_del(s->timer);
+    s->greeted = true;
     snprintf(s->status.build, sizeof s->status.build, "%s", build);
+    note_program(s, pid);
     if (s->status.phase == PHASE_STOPPING) { /* it was asked to stop while we were still connecting */
         end_process(s);
         return;
     }
     enter(s, PHASE_ATTACHED);
-    s->status.attached_ms = wall_ms();
+    s->status.attached_ms = wall_clock_ms();
     log_line(LOG_LEVEL_NOTICE, "Attached to the %s dataplane, pid %ld, version %s",
              s->fresh ? "new" : "running", pid, build);
     s->ops->attached(s->ctx, s->fresh);
@@ -416,10 +432,7 @@ void supervise_closed(struct supervisor *s, const char *why)
         after(s, CONNECT_EVERY_MS * 4);
     } else {
         snprintf(s->status.reason, sizeof s->status.reason, "%s", why);
-        enter(s, PHASE_WAITING);
-        after(s, s->status.backoff_ms);
-        s->status.backoff_ms =
-            s->status.backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : s->status.backoff_ms * 2;
+        wait_longer(s);
     }
 }
 
@@ -428,13 +441,25 @@ void supervise_state(struct supervisor *s, const char *state, const char *detail
     bool news = strcmp(state, s->status.state) != 0;
     snprintf(s->status.state, sizeof s->status.state, "%s", state);
     snprintf(s->status.detail, sizeof s->status.detail, "%s", detail);
+    if (strcmp(s->status.state, "loading") == 0)
+        supervise_loads(s, s->status.detail);
+    else if (strcmp(s->status.state, "serving") == 0 || strcmp(s->status.state, "load-failed") == 0)
+        evtimer_del(s->late); /* not at "failed" or "stopping": who hangs in his end is late, too */
+    if (strcmp(s->status.state, "serving") == 0) {
+        supervise_note_layout(s);
+        s->serving_ms = s->serving_ms ? s->serving_ms : monotonic_ms();
+        if (programs_served(s->options.programs) && !s->none_serves)
+            s->hasty = true;
+    }
     if (news && *state)
         log_line(LOG_LEVEL_NOTICE, "The dataplane is %s%s%s", state, *detail ? ": " : "", detail);
+    if (news && strcmp(state, "load-failed") == 0)
+        cannot_load(s);
 }
 
-const char *supervise_program(const struct supervisor *s)
+struct programs *supervise_programs(const struct supervisor *s)
 {
-    return s->options.argv[0];
+    return s->options.programs;
 }
 
 struct starter *supervise_starter(const struct supervisor *s)
@@ -461,6 +486,7 @@ struct supervisor *supervise_new(struct event_base *base, struct link *link,
     memset(s->kept, -1, sizeof s->kept);
     s->status.backoff_ms = BACKOFF_FIRST_MS;
     s->timer = evtimer_new(base, on_timer, s);
+    s->late = evtimer_new(base, on_late, s);
     return s;
 }
 
@@ -469,7 +495,8 @@ void supervise_free(struct supervisor *s)
     if (!s)
         return;
     unwatch(s);
-    drop_kept(s);
+    supervise_drop(s);
     event_free(s->timer);
+    event_free(s->late);
     free(s);
 }

@@ -154,8 +154,10 @@ static void save(struct control *c, uint64_t id, const char *who, int argc, char
 {
     (void)who, (void)argc, (void)argv;
     struct ask *a = ask_new(c, id);
-    if (snapshot_make(c->snapshot, NULL, save_over, a))
+    if (snapshot_make(c->snapshot, NULL, save_over, a)) {
+        snapshot_hurry(c->snapshot);
         return;
+    }
     answer_error(c, id, in_progress);
     free(a);
 }
@@ -242,6 +244,8 @@ static void shutdown_box(struct control *c, uint64_t id, const char *who, int ar
         saved_at_end(e, NULL);
     else if (!snapshot_make(c->snapshot, NULL, saved_at_end, e))
         saved_at_end(e, in_progress);
+    else
+        snapshot_hurry(c->snapshot);
 }
 
 static const struct {

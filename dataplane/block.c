@@ -311,6 +311,8 @@ static enum served serve_key(struct blocking *b, struct shard *s, struct wait_ke
             break;
         if (!n->gone && !(e && entry_type(e) == n->type))
             continue;
+        if (atomic_load_explicit(&j->wait.killed, memory_order_relaxed))
+            continue;
         if (j->wait.several && !stopped) {
             if (!block_waits(j))
                 continue;
@@ -348,11 +350,13 @@ static bool begin_row(struct shard *s, unsigned shard, struct wait_key *k)
     return true;
 }
 
-static void end_key(struct blocking *b, struct waits *w, struct wait_key *k, enum served served)
+/* A command in slices that ends releases what is held on its own worker, but not what a stop has left because of it elsewhere. */
+static void end_key(struct blocking *b, struct waits *w, struct wait_key *k, enum served served, bool stopped)
 {
     if (served != SERVED)
         waits_hold(w, k);
     b->wants_stop |= served == SERVE_STOPPED;
+    b->later |= stopped && served == SERVE_LATER;
     waits_unpin(w, k);
 }
 
@@ -369,7 +373,7 @@ static bool serve_shard(struct blocking *b, unsigned shard, bool stopped)
             served = serve_key(b, s, k, stopped);
         while (served == SERVE_MORE && !begin_row(s, shard, k));
         if (served != SERVE_MORE)
-            end_key(b, w, k, served);
+            end_key(b, w, k, served, stopped);
     }
     return any;
 }
@@ -400,6 +404,7 @@ void block_go_on(struct blocking *b)
     struct wait_key *k = r->key;
     enum served served;
     bool freed = p->freed, pinned_again;
+    uint64_t given_up = p->given_up;
     pins_remove(p, &r->pin); /* it is not in its own way */
     begin_slice(b);
     do {
@@ -410,10 +415,11 @@ void block_go_on(struct blocking *b)
     if (pinned_again) {
         pins_hold(p, &r->pin);
         p->freed = freed;
+        p->given_up = given_up;
     } else {
         w->rows = r->next;
         free(r);
-        end_key(b, w, k, served);
+        end_key(b, w, k, served, false);
         waits_release(w); /* what was held because of the pin */
     }
     block_serve(b, false);

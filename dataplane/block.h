@@ -34,6 +34,7 @@ struct waiter { /* part of a job; zero when it is made */
     size_t timer;           /* place among those, from 1; 0 = none */
     uint64_t deadline_us, bytes;
     bool several; /* needs several shards to run again */
+    _Atomic(bool) killed; /* so was its client: it is passed over */
 };
 
 struct blocking { /* one a worker */
@@ -49,6 +50,7 @@ struct blocking { /* one a worker */
     uint64_t until;                     /* of this slice */
     unsigned left;
     bool wants_stop;                    /* block_serve(b, true) is to run with all other workers stopped */
+    bool later;                         /* ... and once more, when a command in slices on whatever worker has given up its keys */
 };
 
 void blocking_init(struct blocking *b, struct command_env *env, bool alone, uint64_t bytes_max);

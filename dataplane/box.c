@@ -135,7 +135,8 @@ static bool make_shared(struct plane *p, struct config *conf, uint64_t seed, cha
         node[i] = p->plan.worker[i].memory;
     }
     struct config first = *conf;
-    first.hugepages = p->plan.huge ? conf->hugepages : 0;
+    /* What is there on hugepages is taken as it lies, even if frames find no more of them. */
+    first.hugepages = p->plan.huge || kept_hugepages(&p->kept) ? conf->hugepages : 0;
     box->ks = open_keyspace(p, &first, node, seed, counters, error, size);
     box->fabric = fabric_new(conf->workers, FABRIC_RING);
     box->worker = calloc(conf->workers, sizeof *box->worker);
@@ -254,7 +255,7 @@ bool plane_start(struct plane *p, char *error, size_t size)
     char run_id[41];
     struct timespec now;
 
-    if (!make_tables(p, conf, error, size) || !port_plan(conf, &p->plan, error, size))
+    if (!make_tables(p, conf, error, size) || !port_plan(conf, kept_hugepages(&p->kept), &p->plan, error, size))
         return false;
     tell_plan(p);
     prefer_node(p->plan.worker[0].memory);
@@ -331,12 +332,13 @@ void plane_stop(struct plane *p)
         free(w);
     }
     free(box->worker);
-    if (p->port)
-        port_close(p->port);
+    /* First of all: no frame points to what keys lie in, and a driver that dies or hangs at its end takes none along. */
     if (box->ks && whole)
         keyspace_leave(box->ks);
     else if (box->ks)
         keyspace_free(box->ks);
+    if (p->port)
+        port_close(p->port);
     fabric_free(box->fabric);
     free(box->rcu);
     generation_free(p->retired);

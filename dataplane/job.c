@@ -273,9 +273,27 @@ bool job_replace(struct job *j, int at, int n, const struct slice *with)
     return true;
 }
 
+bool job_is_outdated(const struct job *j, const struct command_env *env)
+{
+    return j->users_seen != acl_changes(env->acl);
+}
+
+/* Users have changed while it was on its way, or waited. False: its client's is no more. */
+static __attribute__((noinline)) bool catch_up(struct job *j, const struct command_env *env)
+{
+    if (!acl_catch_up(env, j->rq.client))
+        return false;
+    j->users_seen = acl_changes(env->acl);
+    return true;
+}
+
 enum command_result job_run(struct job *j, struct command_env *env)
 {
     j->rq.env = env;
+    if (__builtin_expect(job_is_outdated(j, env), 0) && !catch_up(j, env)) {
+        job_refuse(j, "NOAUTH Authentication required.");
+        return CMD_DONE;
+    }
     enum command_result result = command_execute(&j->rq, job_write_begin(j));
     job_write_end(j);
     j->done = result != CMD_BLOCK && result != CMD_LONG && result != CMD_ELSEWHERE;

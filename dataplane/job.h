@@ -71,6 +71,7 @@ struct job {
     bool lent;               /* client has the session's transaction: it goes back with the reply */
     struct watch *watch;     /* of a JOB_UNWATCH */
     struct client client;    /* what the command may read of the client: a copy, its name in argv's memory */
+    uint64_t users_seen;     /* acl_changes() at which the client's rights were looked at last */
     struct request rq;
     struct slice *argv;
     uint8_t *room; /* JOB_ROOM bytes for argv that stay with the job when it is used again, or NULL: argv has memory of its own */
@@ -120,7 +121,9 @@ void job_prepare(struct job *j, struct command_env *env);
 /* Takes other texts for n arguments from `at` on; the request must be prepared anew. False if out of memory.
  */
 bool job_replace(struct job *j, int at, int n, const struct slice *with);
-/* Runs it there and then and collects the reply; CMD_BLOCK: there is none, see block_begin(); CMD_LONG: see
+/* Have users changed since its client's rights were looked at? */
+bool job_is_outdated(const struct job *j, const struct command_env *env);
+/* Runs it there and then, with the rights that its client has now, and collects the reply; CMD_BLOCK: there is none, see block_begin(); CMD_LONG: see
  * turns_long(). */
 enum command_result job_run(struct job *j, struct command_env *env);
 /* Refuses it because others are busy: done. */

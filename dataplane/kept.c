@@ -86,6 +86,13 @@ void kept_close(struct kept *k)
     *k = (struct kept){.arena = {-1, -1}, .side = -1, .handed = {-1, -1, -1}};
 }
 
+uint64_t kept_hugepages(const struct kept *k)
+{
+    enum { STAT_BLOCK = 512 };
+    struct stat st;
+    return k->arena.huge >= 0 && fstat(k->arena.huge, &st) == 0 ? (uint64_t)st.st_blocks * STAT_BLOCK : 0;
+}
+
 /* -- the side file -- */
 
 static bool write_all(int fd, const void *p, size_t n, off_t *at)

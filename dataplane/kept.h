@@ -21,6 +21,8 @@ struct kept {
  * is closed and made anew. False if there is no memory for them: nothing outlives the process then. */
 bool kept_open(struct kept *k, const char *inherited);
 void kept_close(struct kept *k);
+/* Hugepages that the arena has and the kernel does not count as free, bytes. Pages that it has merely reserved are free. */
+uint64_t kept_hugepages(const struct kept *k);
 
 /* The texts that a process has left beside the arena of this generation. False: they are not there, or damaged. */
 struct kept_texts {

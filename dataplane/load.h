@@ -1,5 +1,5 @@
 /* load.h: records of a snapshot on their way into the store. The main thread takes them off the channel
- * (box_load.c) and sorts them by the shard that owns their key; batches go to workers as jobs, as commands
+ * (box_load_in.c) and sorts them by the shard that owns their key; batches go to workers as jobs, as commands
  * that have their shard to themselves for a batch and take turns with everybody else (worker_load.c). */
 #pragma once
 #include "command/command.h"
@@ -32,9 +32,10 @@ struct load_record {
 
 /* Once, when there is a command table. */
 void load_init(void);
-/* A log is loaded at a time that stands still: so long ago that nothing that matters had expired, and so near that the timer
- * wheels, whose horizon is 8 years, need no other form. */
-#define LOAD_BEFORE_MS (365ull * 24 * 3600 * 1000)
+/* A log is loaded at a time that stands still, so long ago that no life had ended that the log may still put off or take back: one
+ * that is small is never rewritten. And so near that the timer wheels need no other form: their horizon is 8.7 years, what lies
+ * beyond is filed at its end and again when that has come; a call of upkeep takes them 2^18 ticks (4.7 hours) nearer to the present. */
+#define LOAD_BEFORE_MS (8 * 365ull * 24 * 3600 * 1000)
 /* load_log.c: runs the commands of a batch, with all other workers stopped. */
 void load_run_log(struct command_env *env, struct load_batch *b);
 /* Makes a batch that has come the request that it is. */

@@ -214,12 +214,20 @@ static void usage(FILE *to)
           "  --control UID:GID  who may connect to the channel beside root (default: who starts it)\n"
           "  --seccomp MODE     what happens to system calls beside those it needs (default: enforce)\n"
           "  --layout           prints the layout of its memory: what programs of one layout leave, the other takes over\n"
+          "  --channel-version  prints the version of the channel that it and control must agree on\n"
           "  --version, --help\n"
           "Started by sluice-control, which brings the configuration.\n",
           to);
 }
 
-int main(int argc, char **argv)
+struct arguments {
+    const char *path, *memory;
+    struct confine_user control;
+    bool control_given;
+};
+
+/* -1, or the status with which the program ends. */
+static int read_arguments(struct arguments *a, struct plane *p, int argc, char **argv)
 {
     static const struct option options[] = {{"channel", required_argument, NULL, 'c'},
                                             {"instance", required_argument, NULL, 'i'},
@@ -228,29 +236,27 @@ int main(int argc, char **argv)
                                             {"control", required_argument, NULL, 'o'},
                                             {"seccomp", required_argument, NULL, 's'},
                                             {"layout", no_argument, NULL, 'l'},
+                                            {"channel-version", no_argument, NULL, 'n'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    static struct plane plane = {.instance = "sluice", .rights.calls = CONFINE_ENFORCE};
-    struct confine_user control;
-    bool control_given = false;
-    const char *path = NULL, *memory = NULL;
-    char error[256];
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'c')
-            path = optarg;
+            a->path = optarg;
         else if (o == 'i')
-            plane.instance = optarg;
-        else if (o == 'u' && confine_parse(optarg, &plane.rights.user))
-            plane.rights.leave_root = true;
-        else if (o == 'o' && confine_parse(optarg, &control))
-            control_given = true;
-        else if (o == 's' && confine_mode(optarg, &plane.rights.calls))
+            p->instance = optarg;
+        else if (o == 'u' && confine_parse(optarg, &p->rights.user))
+            p->rights.leave_root = true;
+        else if (o == 'o' && confine_parse(optarg, &a->control))
+            a->control_given = true;
+        else if (o == 's' && confine_mode(optarg, &p->rights.calls))
             continue;
         else if (o == 'm')
-            memory = optarg;
+            a->memory = optarg;
         else if (o == 'l')
             return printf("%016llx\n", (unsigned long long)keyspace_layout()) < 0;
+        else if (o == 'n')
+            return printf("%d\n", CHANNEL_VERSION) < 0;
         else if (o == 'v')
             return printf("sluice-dataplane %s\n", SLUICE_VERSION) < 0;
         else {
@@ -258,20 +264,30 @@ int main(int argc, char **argv)
             return o == 'h' ? 0 : 2;
         }
     }
-    if (!path || optind < argc) {
-        usage(stderr);
-        return 2;
-    }
+    if (a->path && optind == argc)
+        return -1;
+    usage(stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static struct plane plane = {.instance = "sluice", .rights.calls = CONFINE_ENFORCE};
+    struct arguments a = {0};
+    char error[256];
+    int ends = read_arguments(&a, &plane, argc, argv);
+    if (ends >= 0)
+        return ends;
     confine_begin(true);
     tzset(); /* reads a file, which later nobody may */
     take_signals(on_signal);
     signal(SIGPIPE, SIG_IGN);
     if (!tls_start())
         return fail(&plane, "no memory for TLS");
-    plane.channel = open_channel(path, control_given ? &control : NULL, &plane, error, sizeof error);
+    plane.channel = open_channel(a.path, a.control_given ? &a.control : NULL, &plane, error, sizeof error);
     if (!plane.channel)
         return fail(&plane, error);
-    if (kept_open(&plane.kept, memory))
+    if (kept_open(&plane.kept, a.memory))
         channel_keep(plane.channel, plane.kept.handed);
     else
         kept_close(&plane.kept);

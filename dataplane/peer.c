@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { GATHERED = 16384, INPUT = 4096 };
+enum { GATHERED = 16384, INPUT = 4096, AWAY_US = 100000 };
 
 enum wish { WISH_NOTHING, WISH_OPEN, WISH_SENT, WISH_LINE };
 
@@ -252,7 +252,7 @@ static void read_in(struct peer *p, uint64_t now_us)
         p->stirred = true;
         tcp_rx_consume(p->conn, n, now_us);
     }
-    if (p->got == INPUT && !line_end(p))
+    if (p->got - p->parsed == INPUT && !line_end(p)) /* not the begin of one behind many that were taken */
         p->result = REMOTE_GARBAGE;
 }
 
@@ -314,8 +314,19 @@ static void peer_free(struct peer *p)
     free(p);
 }
 
+/* A worker that had no core for a while has not listened: of that time only so much is the others' silence. */
+static void excuse(struct peers *ps, uint64_t now_us)
+{
+    uint64_t away = now_us - ps->round_us;
+    ps->round_us = now_us;
+    for (struct peer *p = away > AWAY_US ? ps->first : NULL; p; p = p->next)
+        if (p->turn)
+            p->since_us += away - AWAY_US;
+}
+
 void peers_round(struct peers *ps, uint64_t now_us)
 {
+    excuse(ps, now_us);
     for (struct peer **at = &ps->first, *p; (p = *at);) {
         step(p, now_us);
         if (!is_over(p, now_us)) {

@@ -14,6 +14,7 @@ struct peers { /* one a worker */
     struct peer *first;
     unsigned n;
     bool ended;
+    uint64_t round_us; /* when peers_round() was last called */
 };
 
 enum { PEERS_IDLE = 64, PEER_IDLE_US = 10 * 1000000 }; /* as Redis' MIGRATE_SOCKET_CACHE_ITEMS and _TTL */
@@ -23,7 +24,7 @@ extern const struct remote_ops worker_remote_ops;
 /* What happened to a connection that we have opened (tcp_is_active()). */
 void peers_event(struct peers *ps, struct tcp_conn *c, unsigned events, uint64_t now_us);
 /* Moves bytes, opens, closes, and wakes who has what it waited for, or must wait no longer. Once a round
- * while there are any. */
+ * while there are any: of a longer time between two calls a tenth of a second counts towards time limits. */
 void peers_round(struct peers *ps, uint64_t now_us);
 /* The box ends: resets all; who waits is woken and hears REMOTE_NOWHERE for good. */
 void peers_end(struct peers *ps, uint64_t now_us);

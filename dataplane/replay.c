@@ -165,10 +165,10 @@ void replay_tell(struct replay *r, bool over)
         n = snprintf(line, sizeof line, "{\"log_bytes_read\":%llu,\"log_bytes\":%llu}\n", (unsigned long long)(over ? r->bytes : done),
                      (unsigned long long)r->bytes);
     else if (over)
-        n = snprintf(line, sizeof line, "\r\033[K");
+        n = snprintf(line, sizeof line, "\r%*s\r", BAR + 24, "");
     else
-        n = snprintf(line, sizeof line, "\r[%.*s%*s] %llu of %llu bytes of the log", part, "########################################", BAR - part,
-                     "", (unsigned long long)done, (unsigned long long)r->bytes);
+        n = snprintf(line, sizeof line, "\r[%.*s%*s] %3llu %% of the log read", part, "########################################", BAR - part,
+                     "", (unsigned long long)(r->bytes ? done * 100 / r->bytes : 100));
     if (write(r->tells >= 0 ? r->tells : STDERR_FILENO, line, (size_t)n) < 0)
         r->next_tell_ms = UINT64_MAX; /* nobody looks any more */
 }

@@ -25,6 +25,8 @@ static const struct confine_call always[] = {
 
 /* A NIC's interrupts, configuration space and link state; a TAP's flags. */
 static const struct confine_call of_device[] = {{.names = "ioctl pread64"}, {0}};
+/* At the end VFIO's group is looked up once more, by the device's link in sysfs, so that the device is let go of in order. */
+static const struct confine_call of_pci[] = {{.names = "ioctl pread64 readlink"}, {0}};
 /* A peer in user space that comes, goes and brings its memory along. */
 static const struct confine_call of_peer[] = {
     {.names = "ioctl accept eventfd2 bind listen shutdown dup connect setsockopt"},
@@ -35,8 +37,9 @@ static const struct confine_call *of_link(enum link_type link)
 {
     switch (link) {
     case LINK_TAP:
-    case LINK_PCI:
         return of_device;
+    case LINK_PCI:
+        return of_pci;
     case LINK_VHOST:
     case LINK_VIRTIO_USER:
     case LINK_MEMIF:

@@ -1,5 +1,5 @@
 /* secure.c: see secure.h. A handshake's expensive step (a signature, a key agreement) is let in at once while
- * nobody else is served; otherwise handshakes get a share of the worker's time and the newest goes first: who
+ * nobody else asks for anything; otherwise handshakes get a share of the worker's time and the newest goes first: who
  * has waited for long has probably given up. */
 #include "secure.h"
 
@@ -18,6 +18,7 @@ enum {
                                      it lets any of them speak, and costs no more than where there is no TLS */
     HANDSHAKE_STEP_US = 10000,    /* what took longer was not all ours: another program had the core */
     HANDSHAKE_DEBT_US = HANDSHAKE_STEP_US * 100 / HANDSHAKE_SHARE, /* nobody pays longer for what others had for nothing */
+    QUIET_MOST_US = 10000,        /* who has not asked for so long is not waited for, however long a step takes */
     HANDSHAKES_BEGUN = 1024,      /* each takes tens of KB; beyond that the oldest is given up */
     PULL_MOST = 64 * 1024         /* bytes opened at once, if the request does not need more */
 };
@@ -209,16 +210,29 @@ static void established(struct session *s)
     tls_settle(s->secure->tls);
 }
 
+/* Of a step. One that lost the core in its middle is taken for a dear one. */
+static uint64_t cycles_of(const struct worker *w, uint64_t begun, uint64_t end)
+{
+    const uint64_t most = (uint64_t)(HANDSHAKE_STEP_US * w->cycles_per_us);
+    return end - begun < most ? end - begun : most;
+}
+
 /* What a step took is paid for with the time until the next one may begin. Those that wait for nobody pay, too: each handshake
  * has one. */
 static void charge(struct worker *w, uint64_t begun, uint64_t end)
 {
     struct secure_worker *sw = &w->secure;
-    const uint64_t most = (uint64_t)(HANDSHAKE_STEP_US * w->cycles_per_us), cycles = end - begun < most ? end - begun : most;
+    const uint64_t cycles = cycles_of(w, begun, end);
     const uint64_t from = sw->allowed_cycles > begun ? sw->allowed_cycles : begun;
     const uint64_t paid = from + cycles * (100 / HANDSHAKE_SHARE), last = end + (uint64_t)(HANDSHAKE_DEBT_US * w->cycles_per_us);
     sw->allowed_cycles = paid < last ? paid : last;
-    sw->commands = count_read(w->counters, COUNTER_commands_processed);
+}
+
+/* What the next flight may take: as much as the dearest of the last ones, which counts for an eighth less with each that was cheaper. One that resumes
+ * a session has no signature, and the next one may. */
+static uint64_t expected(uint64_t before, uint64_t took)
+{
+    return took > before ? took : before - (before - took) / 8;
 }
 
 /* One step. True when the handshake is done. */
@@ -226,16 +240,19 @@ static bool step(struct session *s)
 {
     struct worker *w = s->worker;
     struct secure_worker *sw = &w->secure;
+    uint64_t begun = rte_rdtsc();
     if (!s->secure->tls && !begin(s)) {
         count_failure(w, TLS_FAILURE_MEMORY);
         s->flags |= SESSION_BROKEN;
         return false;
     }
-    uint64_t begun = rte_rdtsc();
+    const bool first = !tls_under_way(s->secure->tls);
     enum tls_result r = tls_handshake(s->secure->tls, w->env.now_ms);
     uint64_t end = rte_rdtsc();
     took(s);
     sw->round_cycles += end - begun;
+    if (first && tls_under_way(s->secure->tls)) /* not half a hello, garbage, or one that we ask to be said again: these are cheap */
+        sw->step_cycles = expected(sw->step_cycles, cycles_of(w, begun, end));
     charge(w, begun, end);
     if (r == TLS_DONE)
         established(s);
@@ -248,6 +265,20 @@ static bool step(struct session *s)
     return r == TLS_DONE && !(s->flags & SESSION_BROKEN);
 }
 
+/* Does nobody else ask? Who had a reply a moment ago will soon ask again: a step then would hold the next request up, and with
+ * a few clients at pipeline 1 almost every one. Each has its tenth of the wait as well. */
+static bool quiet(struct worker *w)
+{
+    struct secure_worker *sw = &w->secure;
+    const uint64_t now = rte_rdtsc(), commands = count_read(w->counters, COUNTER_commands_processed);
+    const uint64_t most = (uint64_t)(QUIET_MOST_US * w->cycles_per_us), wanted = sw->step_cycles * (100 / HANDSHAKE_SHARE);
+    if (commands != sw->commands) {
+        sw->commands = commands;
+        sw->served_cycles = now;
+    }
+    return now >= sw->served_cycles + (wanted < most ? wanted : most);
+}
+
 /* May an expensive step be done now? */
 static bool allowed(struct worker *w)
 {
@@ -258,8 +289,8 @@ static bool allowed(struct worker *w)
     }
     if ((double)sw->round_cycles * w->us_per_cycle > HANDSHAKE_ROUND_US)
         return false;
-    return rte_rdtsc() >= sw->allowed_cycles ||
-           sw->commands == count_read(w->counters, COUNTER_commands_processed);
+    const bool alone = quiet(w);
+    return alone || rte_rdtsc() >= sw->allowed_cycles;
 }
 
 static void wait(struct secure *x)

@@ -26,7 +26,8 @@ struct secure_worker {
     struct secure_list silent, shaking; /* connections that nothing has come from; that shake hands */
     unsigned waiting, begun;            /* handshakes that wait to begin; that have begun */
     uint64_t allowed_cycles;          /* the next one may not begin before, while others are served */
-    uint64_t commands;                /* of the worker, when the last one ended */
+    uint64_t commands, served_cycles; /* of the worker; when there was last seen to be one more */
+    uint64_t step_cycles;             /* what one that sends the server's flight is expected to take; 0: none has been sent */
     uint64_t round_us, round_cycles;  /* what handshakes have taken in this round */
     uint8_t *plain;                   /* replies before they are sealed */
 };

@@ -285,10 +285,13 @@ void session_close(struct session *s, bool conn_gone)
     w->free_sessions = s;
 }
 
-/* For a key, or for CLIENT UNPAUSE. */
+/* For a key, for CLIENT UNPAUSE, or for what control sees (WAITAOF). */
 static bool waits(const struct session *s)
 {
-    return s->flags & SESSION_PAUSED || (s->job && block_waits(s->job));
+    const struct job *j = s->job;
+    const struct command *cmd = s->client.last_command;
+    bool asks = s->client.flags & CLIENT_WAITING && cmd && cmd->flags & CMD_BLOCKING; /* the job is the main thread's meanwhile */
+    return asks || s->flags & SESSION_PAUSED || (j && block_waits(j));
 }
 
 /* Unless records that TCP had no room for are to leave first. */

@@ -277,7 +277,7 @@ static void settle(struct session_out *o)
 }
 
 /* Finds the next place with room. */
-static bool place(struct session_out *o)
+static inline __attribute__((always_inline)) bool place(struct session_out *o)
 {
     struct session *s = o->session;
     size_t room = 0;

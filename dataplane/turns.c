@@ -2,6 +2,7 @@
 #include "turns.h"
 
 #include "block.h"
+#include "command/tracking.h"
 #include "command/transaction.h"
 #include "fabric/delay.h"
 #include "job.h"
@@ -18,12 +19,17 @@ struct slice_run {    /* a coroutine, and the command on it */
     struct turns *turns;
     struct coroutine *co;
     struct job *job; /* NULL: free */
+    struct request *outside; /* of its job: is to be run before it goes on */
     bool parked;
     enum command_result result;
     uint64_t until, cycles; /* the end of this slice; all of them together */
-    uint64_t begin_us;
+    uint64_t script_us; /* when its script has begun ... */
+    unsigned nested;    /* ... that is this one of an EXEC, ... */
+    bool told;          /* ... and has taken long */
     uint64_t now_ms, now_us;
     struct effects *effects; /* env->effects, likewise */
+    uint64_t away;           /* env->away */
+    uint64_t current;        /* env->tracking->current */
     struct shard_turn shard[CONFIG_WORKERS];
 };
 
@@ -96,13 +102,21 @@ struct job *turns_done(struct turns *t)
 
 /* -- slices */
 
+/* Swapped in again, env->away is its own. */
+static void give_way(struct slice_run *r)
+{
+    uint64_t begin = __rdtsc();
+    coroutine_yield(r->co);
+    r->turns->env->away += __rdtsc() - begin;
+}
+
 static void look(struct turn *turn)
 {
     struct slice_run *r = (struct slice_run *)turn;
     const struct turns *t = r->turns;
     turn->left = t->each ? t->each : LOOK_EACH;
     if (t->each || __rdtsc() >= r->until)
-        coroutine_yield(r->co);
+        give_way(r);
 }
 
 static void park(struct turn *turn)
@@ -110,7 +124,14 @@ static void park(struct turn *turn)
     struct slice_run *r = (struct slice_run *)turn;
     r->parked = true;
     r->turns->stopped -= r->job->seat.stopped;
-    coroutine_yield(r->co);
+    give_way(r);
+}
+
+static void step_outside(struct turn *turn, void *request)
+{
+    struct slice_run *r = (struct slice_run *)turn;
+    r->outside = request;
+    coroutine_yield(r->co); /* not give_way(): it is no time of others */
 }
 
 void turns_wake(struct turn *turn)
@@ -135,7 +156,15 @@ static void run_command(void *arg)
     j->rq.turn = NULL;
 }
 
-/* Time and turns of the shards that it may touch go to what they were, or come back. */
+static void swap_tracked(struct tracking *t, struct slice_run *r)
+{
+    uint64_t current = t ? t->current : 0;
+    if (t)
+        t->current = r->current;
+    r->current = current;
+}
+
+/* Time, who changes keys, and turns of the shards that it may touch go to what they were, or come back. */
 static void swap(struct slice_run *r)
 {
     struct command_env *env = r->turns->env;
@@ -149,19 +178,41 @@ static void swap(struct slice_run *r)
     struct effects *effects = env->effects;
     env->effects = r->effects;
     r->effects = effects;
+    uint64_t away = env->away;
+    env->away = r->away;
+    r->away = away;
+    swap_tracked(env->tracking, r);
     for (unsigned i = all ? 0 : env->self; i < (all ? ks->shards : env->self + 1); i++)
         shard_swap_turn(ks->shard[i], &r->shard[i]);
 }
 
-/* It has taken longer than busy-reply-threshold: who waits is told. */
-static void tell_busy(const struct turns *t, const struct job *j)
+/* Who waits is told, or (NULL) not any more. */
+static void tell_busy(const struct turns *t, const struct job *j, const char *busy)
 {
     const struct keyspace *ks = t->env->ks;
     for (unsigned i = 0; i < ks->shards; i++)
-        if (j->seat.stopped || i == t->env->self) {
-            shard_pins(ks->shard[i])->busy = j->rq.busy;
-            shard_pins(ks->shard[i])->freed = true;
+        if ((j->seat.stopped || i == t->env->self) && shard_pins(ks->shard[i])->busy != busy) {
+            shard_pins(ks->shard[i])->busy = busy;
+            pins_given_up(shard_pins(ks->shard[i]));
         }
+}
+
+/* Has its script taken longer than busy-reply-threshold? Each script of an EXEC has that time. */
+static void look_if_busy(const struct turns *t, struct slice_run *r)
+{
+    const struct request *rq = &r->job->rq;
+    uint64_t now_us = t->env->now_us, threshold_us = t->env->conf->busy_reply_threshold_ms * 1000;
+    if (r->nested != rq->nested) {
+        r->nested = rq->nested;
+        r->script_us = now_us;
+        if (r->told)
+            tell_busy(t, r->job, NULL);
+        r->told = false;
+    }
+    if (rq->busy && threshold_us && now_us - r->script_us >= threshold_us) {
+        tell_busy(t, r->job, rq->busy);
+        r->told = true;
+    }
 }
 
 /* A read whose client has gone ends. The client of another worker is not looked at from here. */
@@ -171,11 +222,21 @@ static bool is_vain(const struct turns *t, const struct job *j)
            !j->seat.alone;
 }
 
+/* Runs it until its slice is over. False if it has ended. */
+static bool resume(struct turns *t, struct slice_run *r)
+{
+    bool more;
+    while ((more = coroutine_resume(r->co)) && r->outside) {
+        t->outside(t->ctx, r->job, r->outside);
+        r->outside = NULL;
+    }
+    return more;
+}
+
 static void give_slice(struct turns *t, struct slice_run *r)
 {
     struct job *j = r->job;
     bool stopped = j->seat.stopped;
-    uint64_t threshold_us = t->env->conf->busy_reply_threshold_ms * 1000;
     count_one(t->env->counters, COUNTER_long_command_slices);
     if (is_vain(t, j))
         r->turn.gone = j->out.failed = true;
@@ -183,14 +244,14 @@ static void give_slice(struct turns *t, struct slice_run *r)
     seat_each_own(t, j, pins_lift_shard);
     uint64_t begin = __rdtsc();
     r->until = begin + t->slice;
-    bool more = coroutine_resume(r->co);
+    bool more = resume(t, r);
     r->cycles += __rdtsc() - begin;
     seat_each_own(t, j, pins_lower_shard);
     swap(r);
-    if (more && j->rq.busy && threshold_us && t->env->now_us - r->begin_us >= threshold_us)
-        tell_busy(t, j);
-    if (more)
+    if (more) {
+        look_if_busy(t, r);
         return;
+    }
     r->job = NULL;
     t->running--;
     t->stopped -= stopped;
@@ -223,11 +284,14 @@ static void start(struct turns *t, struct slice_run *r, struct job *j)
     r->job = j;
     r->cycles = 0;
     r->now_ms = t->env->now_ms;
-    r->now_us = r->begin_us = t->env->now_us;
+    r->now_us = r->script_us = t->env->now_us;
+    r->nested = j->rq.nested;
+    r->told = false;
     r->effects = NULL;
+    r->away = r->current = 0;
     for (unsigned i = 0; i < t->env->ks->shards; i++)
         r->shard[i] = (struct shard_turn){.turn = j->rq.busy ? NULL : &r->turn, .now_ms = t->env->now_ms};
-    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park};
+    r->turn = (struct turn){.left = t->each ? t->each : LOOK_EACH, .look = look, .park = park, .outside = step_outside};
     coroutine_begin(r->co, run_command, r);
     t->running++;
     t->stopped += j->seat.stopped;
@@ -255,7 +319,7 @@ static bool go(struct turns *t, struct job *j, bool no_long)
         finish(t, j, CMD_DONE, false);
         return true;
     }
-    if (!j->seat.longer) {
+    if (!j->seat.longer || (!j->rq.busy && job_is_outdated(j, t->env))) { /* nothing of it is done yet */
         enum command_result result = t->run_job(t->ctx, j);
         if (result != CMD_LONG) {
             finish(t, j, result, false);
@@ -335,7 +399,10 @@ void turns_long_stopped(struct turns *t, struct job *j)
         return;
     }
     j->seat.longer = j->seat.stopped = true;
+    bool begun = j->rq.busy;
     start(t, r, j);
+    if (!begun) /* it has had no time yet, and the next slice takes another stop */
+        give_slice(t, r);
 }
 
 void turns_queue(struct turns *t, struct job *j)
@@ -354,7 +421,7 @@ void turns_leave(struct turns *t, struct job *j)
         return;
     for (unsigned i = 0; j->seat.whole && i < ks->shards; i++) {
         shard_pins(ks->shard[i])->whole--;
-        shard_pins(ks->shard[i])->freed = true;
+        pins_given_up(shard_pins(ks->shard[i]));
     }
     seat_give_back(t, j);
 }

@@ -37,6 +37,9 @@ struct turns { /* one a worker */
     struct blocking *blocking;
     struct pins *pins; /* of this worker's shard */
     enum command_result (*run_job)(void *ctx, struct job *j);
+    /* Runs a command of an EXEC in slices that must not run on a slice's small stack or on the job's copy of its client.
+     * Set behind turns_init(), with env->steps_outside; NULL: there is none (tests). */
+    void (*outside)(void *ctx, struct job *j, struct request *next);
     void *ctx;
     uint64_t slice; /* TSC cycles */
     unsigned each;  /* tests: a slice ends after so many elements; 0 = by time */
@@ -76,7 +79,8 @@ const char *turns_busy(const struct command_env *env, const struct request *rq);
 bool turns_wait(struct turns *t, struct job *j);
 /* The job's handler has returned CMD_LONG here and now. It is in the done list when it has run. */
 void turns_long(struct turns *t, struct job *j);
-/* The same with all other workers stopped: its slices are given by turns_stopped(). */
+/* The same with all other workers stopped: its slices are given by turns_stopped(), the first at once to one that has done
+ * nothing yet. The job may be done when it returns. */
 void turns_long_stopped(struct turns *t, struct job *j);
 /* A job that a stop was made for could not run, because of turns_conflict(held): pins its keys as one that
  * waits, so that nobody comes first any more. turns_leave() when it runs. */

@@ -129,6 +129,12 @@ static bool in_the_way(const struct pin_key *k, bool write, bool held)
     return !held && (k->waiting_writers || (write && k->waiting_readers));
 }
 
+/* Who has the shard has taken long, and this request is not told so: it goes on (WATCH). Before that it waits. */
+static bool passes(const struct pins *pins, const struct request *rq)
+{
+    return pins->busy && rq->cmd->flags & CMD_ALLOW_BUSY;
+}
+
 bool turns_conflict(const struct command_env *env, const struct request *rq, bool held)
 {
     const struct keyspace *ks = env->ks;
@@ -146,6 +152,8 @@ bool turns_conflict(const struct command_env *env, const struct request *rq, boo
         if (!may_look(env, shard)) /* BLPOP that waits here, too: it takes from this shard alone now */
             continue;
         const struct pins *pins = shard_pins(ks->shard[shard]);
+        if (passes(pins, rq))
+            continue;
         const struct pin_key *found = pins_find(pins, key.hash);
         conflict =
             (found && in_the_way(found, k.write[i], held)) || (k.write[i] && pins->everything) || pins->alone;
@@ -256,6 +264,8 @@ bool seat_may_go(const struct turns *t, const struct job *j)
         return false;
     for (int i = 0; i < seat->pins; i++) {
         const struct pins *pins = pins_of(t, &seat->pin[i]);
+        if (passes(pins, &j->rq))
+            continue;
         if (pins->alone || (seat->pin[i].write && pins->everything))
             return false;
         const struct pin_key *k = seat->pin[i].key;

@@ -20,7 +20,7 @@
 
 enum {
     RX_BURST = 32,
-    BATCHES_A_ROUND = 16 /* then receive again, so that nobody waits for a long pipeline */
+    BATCHES_A_ROUND = 16 /* then receive again, so that nobody waits for a long pipeline; one if the port is full */
 };
 
 /* -- frames
@@ -59,10 +59,8 @@ static enum net_verdict unusual(struct worker *w, enum net_verdict v, struct rte
     return v;
 }
 
-void worker_ready(struct worker *w, struct session *s)
+static inline void stand_in_line(struct worker *w, struct session *s)
 {
-    if (s->flags & (SESSION_READY | SESSION_STALLED))
-        return;
     s->flags |= SESSION_READY;
     s->ready_next = NULL;
     if (w->ready_last)
@@ -72,12 +70,21 @@ void worker_ready(struct worker *w, struct session *s)
     w->ready_last = s;
 }
 
+void worker_ready(struct worker *w, struct session *s)
+{
+    if (!(s->flags & (SESSION_READY | SESSION_STALLED)))
+        stand_in_line(w, s);
+}
+
 /* There is something to read for a session, since this round. */
 static inline void readable(struct worker *w, struct session *s)
 {
-    if (!(s->flags & (SESSION_READY | SESSION_STALLED)) || !s->since)
+    if (likely(!(s->flags & (SESSION_READY | SESSION_STALLED)))) {
         s->since = w->times.now;
-    worker_ready(w, s);
+        stand_in_line(w, s);
+    } else if (!s->since) {
+        s->since = w->times.now;
+    }
 }
 
 /* News of a session that is readable, and nothing else. */
@@ -106,6 +113,7 @@ static void segments_in(struct worker *w, struct rte_mbuf **segment, const struc
     }
     for (unsigned i = 0; i < heard; i++)
         only_readable(w, news[i]);
+    count_add(w->counters, COUNTER_client_reads, heard);
 }
 
 static bool receive(struct worker *w, struct rte_mbuf **frame, unsigned n)
@@ -158,6 +166,8 @@ static bool events(struct worker *w)
             s->flags |= SESSION_PEER_CLOSED;
         if (ev & (TCP_READABLE | TCP_OPENED))
             readable(w, s);
+        if (ev & TCP_READABLE)
+            count_one(w->counters, COUNTER_client_reads);
         session_settle(s);
     }
     return any;
@@ -283,7 +293,9 @@ static void run(struct worker *w, struct batch *b)
         if (b->n > 1) /* one alone waits for its memory anyway */
             store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            execute(w, s, batch_request(b, i), b->n > 1 ? &b->ahead.at[i] : NULL);
+            /* What a row could not store for want of memory is not to be tried, and to evict, once more. */
+            bool refused = b->in_row >> i & 1 && b->ahead.at[i].changes == AHEAD_REFUSED;
+            execute(w, s, batch_request(b, i), b->n > 1 || refused ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED) {
                 session_rewind(s, b->after[i]);
                 b->times.undone |= 1u << i;
@@ -303,7 +315,7 @@ static bool requests(struct worker *w)
     if (!w->ready_first)
         return false;
     uint64_t begin = w->times.delivered = rte_rdtsc();
-    for (unsigned i = 0; i < BATCHES_A_ROUND && w->ready_first; i++) {
+    for (unsigned i = 0; i < BATCHES_A_ROUND && w->ready_first && !(unlikely(*w->port_full) && i); i++) {
         gather(w, &w->batch);
         run(w, &w->batch);
         uint64_t end = rte_rdtsc();
@@ -342,7 +354,8 @@ void worker_round(struct worker *w, uint64_t start)
     worker_upkeep(w);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
-    port_tx_retry(w->queue);
+    if (unlikely(*w->port_full))
+        worker_go_on(w);
     count_one(w->counters, COUNTER_loop_rounds);
     if (busy || w->times.groups) {
         w->idle_rounds = 0;
@@ -358,6 +371,15 @@ void worker_round(struct worker *w, uint64_t start)
     }
 }
 
+/* What clients were told leaves, if the port takes it within a tenth of a second. */
+static void last_words(struct worker *w)
+{
+    enum { PER_SECOND = 10 };
+    uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / PER_SECOND;
+    while (*w->port_full && rte_rdtsc() < end)
+        worker_go_on(w);
+}
+
 int worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -370,7 +392,7 @@ int worker_main(void *arg)
     peers_end(&w->peers, w->env.now_us);
     tcp_round_end(w->tcp, w->env.now_us);
     net_flush(w->nif);
-    port_tx_retry(w->queue);
+    last_words(w);
     worker_log_finish(w);
     tls_memory_trim();
     rte_rcu_qsbr_thread_offline(w->box->rcu, w->id);

@@ -9,6 +9,7 @@
 #include "command/latency.h"
 #include "command/monitor.h"
 #include "command/rates.h"
+#include "command/row.h"
 #include "command/slowlog.h"
 #include "command/tracking.h"
 #include "drivers/port.h"
@@ -18,6 +19,7 @@
 #include "peer.h"
 #include "secure.h"
 #include "session.h"
+#include "snapshot_pace.h"
 #include "store/midway.h"
 #include "tcp/tcp.h"
 #include "turns.h"
@@ -59,6 +61,7 @@ struct box { /* what the workers share; written by the main thread before they s
     struct worker **worker;
     struct keyspace *ks;
     struct fabric *fabric;
+    _Atomic(uint64_t) orphans; /* jobs whose session has gone */
     struct rte_rcu_qsbr *rcu; /* grace periods of configuration generations */
     _Atomic(struct config *) conf;
     _Atomic(struct tap *) tap; /* a running capture, or NULL */
@@ -69,6 +72,7 @@ struct box { /* what the workers share; written by the main thread before they s
     _Atomic(bool) control_present;
     _Atomic(bool) refuses_writes;    /* stop-writes-on-bgsave-error, and the last snapshot failed */
     _Atomic(bool) snapshot_unwanted; /* nobody reads the bulk rings any more */
+    _Atomic(bool) snapshot_hurries;  /* somebody waits for it */
     _Atomic(unsigned) snapshots;     /* workers whose shard's snapshot is under way */
     _Atomic(bool) log_failed;        /* control cannot write it */
     void *bulk;                      /* the bulk rings (channel/messages.h); NULL in tests */
@@ -99,7 +103,9 @@ struct worker_snapshot { /* of this worker's shard */
     bool active, walked; /* the cursor is at the end */
     bool holds;          /* writers wait */
     bool slicing;        /* a command in slices is to write a large value */
-    uint64_t keys;       /* written, as counted */
+    uint64_t keys, ahead; /* written, as counted; of them before the cursor came by */
+    uint64_t next_us;    /* something of it is to be done */
+    struct snapshot_pace pace;
 };
 
 struct worker_log { /* the append-only log: this worker's records (worker_log.c) */
@@ -117,6 +123,7 @@ struct worker {
     unsigned id;
     struct box *box;
     struct port_queue *queue;
+    bool *port_full; /* tcp_port_full() */
     struct rte_mempool *pool;
     struct net_if *nif;
     struct wire wire;
@@ -142,6 +149,7 @@ struct worker {
     struct session *ready_first, *ready_last;
     unsigned sessions;
     struct batch batch;
+    struct row_last row_last;
     struct wiretime times;
     struct resp_reader reader; /* of requests that arrive whole */
     struct session_out out;
@@ -159,6 +167,8 @@ struct worker {
     uint8_t *null_chunk;  /* replies nobody wants (CLIENT REPLY OFF) */
 
     struct job *barrier_first, *barrier_last; /* wait for their turn to stop all */
+    bool barrier_waits;                       /* for keys of others: until these have given up more often than ... */
+    uint64_t barrier_seen;                    /* ... so often, of all workers */
     struct job *outbox_first, *outbox_last;   /* the ring was full */
     struct job *spare_jobs;                   /* to be used again, ... */
     unsigned spares;                          /* ... so many */
@@ -264,6 +274,8 @@ void worker_follow_config(struct worker *w);
 enum tcp_cc_kind worker_congestion_control(const struct config *conf);
 /* What is due by now: timers, slices of what the shard has to tidy, sessions to be closed. */
 void worker_upkeep(struct worker *w);
+/* The port's queue was full (*port_full): who waits for room in it goes on as far as there is some, a slice a round. */
+void worker_go_on(struct worker *w);
 /* A round had nothing to do: waits, or sleeps, as the idle policy says. */
 void worker_idle(struct worker *w);
 /* worker_hop.c: the batch's request at work is for another worker's shard: it goes there, together with those behind it
@@ -284,6 +296,10 @@ void worker_orphan(struct job *j);
 void worker_complete(struct worker *w, struct job *j);
 /* A job without session leaves the tables it is in. */
 void worker_retire(struct worker *w, struct job *j);
+/* worker_stop.c: the job is to run with all other workers stopped. */
+void worker_wait_for_stop(struct worker *w, struct job *j);
+/* Stops them, if there is a reason for it, and runs what waits for that. True if there was one. */
+bool worker_run_stops(struct worker *w);
 /* Asks for a stop of all workers for block_serve(). */
 void worker_want_stop(struct worker *w);
 /* A finished job goes home. */
@@ -339,6 +355,8 @@ void worker_lend(struct session *s, struct job *j);
 /* Does it need the client itself? Then its job has it, or runs where it is. */
 bool worker_lends(const struct command *cmd);
 void worker_take_back(struct worker *w, struct job *j);
+/* turns.outside: on the session's client itself. */
+void worker_run_outside(void *worker, struct job *j, struct request *next);
 /* box_ops.unwatch; takes the watched keys out here and passes them on; tries again what found no memory. */
 void worker_unwatch(struct command_env *env, struct watch *watch);
 void worker_unwatch_more(struct worker *w);
@@ -360,8 +378,8 @@ void worker_push_end(struct session *s);
 bool worker_snapshot_asked(const struct worker *w, struct job *j);
 /* Once, when there is a command table. */
 void worker_snapshot_init(void);
-/* A slice of the snapshot that is under way. When the next one is due, in microseconds; UINT64_MAX: it has ended. */
-uint64_t worker_snapshot(struct worker *w);
+/* A slice of the snapshot that is under way; w->snapshot says when the next one is due, or that it has ended. */
+void worker_snapshot(struct worker *w);
 /* worker_log.c: box_ops.log. */
 void worker_log(struct command_env *env, const struct effects *record);
 /* The log begins, with nobody at work: rings are emptied; each worker then joins. */

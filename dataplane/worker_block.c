@@ -48,12 +48,37 @@ void worker_rows(struct worker *w)
     ask_for_stop(w);
 }
 
-/* As many as a batch may have made ready: with very many the others go on in between. */
+/* Have more than n been served? */
+static bool more_than(const struct worker *w, unsigned n)
+{
+    const struct job *j = w->blocking.done_first;
+    for (; j && n > 0; n--)
+        j = j->next;
+    return j != NULL;
+}
+
+/* Does one of the next n who were served have that home? */
+static bool another_goes(const struct worker *w, unsigned home, unsigned n)
+{
+    const struct job *j = w->blocking.done_first;
+    for (; j && n > 0 && j->home != home; n--)
+        j = j->next;
+    return j && n > 0;
+}
+
+/* As many as a batch may have made ready: with very many the others go on in between. What is to be told behind their
+ * replies goes with the last one of each home, when there are no others left. */
 void worker_served(struct worker *w)
 {
+    struct tracking *t = w->env.tracking;
     struct job *j;
-    for (unsigned n = BATCH_REQUESTS; n > 0 && (j = block_done(&w->blocking)); n--)
+    bool more = more_than(w, BATCH_REQUESTS);
+    for (unsigned n = BATCH_REQUESTS; n > 0 && (j = block_done(&w->blocking)); n--) {
+        t->held = w->due && (more || another_goes(w, j->home, n - 1));
         worker_bring_home(w, j);
+    }
+    t->held = w->due && more;
     if (w->due)
-        worker_deliver(w, true);
+        worker_deliver(w, !more);
+    ask_for_stop(w);
 }

@@ -8,12 +8,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* Who was killed is gone for everybody, though its session ends only in its worker's next round. */
 static void visit_client(struct session *s, void (*fn)(struct client *c, void *arg), void *arg)
 {
+    if (s->client.flags & CLIENT_KILLED)
+        return;
     session_measure(s);
     fn(&s->client, arg);
-    if (s->client.flags & CLIENT_KILLED)
+    if (s->client.flags & CLIENT_KILLED) {
+        if (s->job)
+            atomic_store_explicit(&s->job->wait.killed, true, memory_order_relaxed);
         atomic_store_explicit(&s->worker->kill_pending, true, memory_order_relaxed);
+    }
 }
 
 static void box_each_client(struct command_env *env, struct turn *turn,
@@ -70,6 +76,8 @@ static void box_reset_stats(struct command_env *env)
         COUNTER_auth_failures,
         COUNTER_net_input_bytes,
         COUNTER_net_output_bytes,
+        COUNTER_client_reads,
+        COUNTER_client_writes,
         COUNTER_keyspace_hits,
         COUNTER_keyspace_misses,
         COUNTER_expired_keys,

@@ -1,7 +1,8 @@
-/* worker_jobs.c: requests that cannot finish here and now: hops to other shards, stops of all workers,
- * questions to control; and control's inspections on their way from worker to worker. */
+/* worker_jobs.c: requests that cannot finish here and now: hops to other shards, questions to control; and
+ * control's inspections on their way from worker to worker. What needs a stop of all workers: worker_stop.c. */
 #include "worker.h"
 
+#include "command/acl.h"
 #include "command/transaction.h"
 #include "job.h"
 #include "load.h"
@@ -52,7 +53,7 @@ static void flush_outbox(struct worker *w)
 static void dispatch(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_BARRIER || (j->kind == JOB_EXEC && !j->done && j->rq.route == ROUTE_ALL))
-        job_append(&w->barrier_first, &w->barrier_last, j);
+        worker_wait_for_stop(w, j);
     else
         send_to(w, destination(w, j), j);
 }
@@ -103,6 +104,7 @@ struct job *worker_job(struct worker *w, enum job_kind kind, struct session *s, 
 void worker_expects(struct worker *w, struct session *s, struct job *j)
 {
     j->session = s;
+    j->users_seen = acl_changes(w->env.acl);
     j->reply_max = w->pending_max;
     s->job = j;
     s->client.last_command = j->rq.cmd; /* what CLIENT LIST shows of its own client */
@@ -118,6 +120,7 @@ bool worker_defer(struct worker *w, struct session *s, const struct request *rq)
     }
     j->rq.route = rq->route;
     j->rq.shard = rq->shard;
+    j->rq.shown = rq->shown;
     if (worker_lends(j->rq.cmd))
         worker_lend(s, j);
     dispatch(w, j);
@@ -129,14 +132,6 @@ void worker_send_job(struct worker *w, struct job *j)
     dispatch(w, j);
 }
 
-void worker_want_stop(struct worker *w)
-{
-    if (!w->serve_job) /* it waits for its turn already */
-        return;
-    job_append(&w->barrier_first, &w->barrier_last, w->serve_job);
-    w->serve_job = NULL;
-}
-
 /* The session is gone: whoever holds the job finds nobody to answer. */
 void worker_orphan(struct job *j)
 {
@@ -144,6 +139,8 @@ void worker_orphan(struct job *j)
     j->session = NULL;
     if (block_abandon(j))
         worker_retire(w, j);
+    else /* if it waits for a stop, wherever: its place is free */
+        atomic_fetch_add_explicit(&w->box->orphans, 1, memory_order_relaxed);
 }
 
 void worker_retire(struct worker *w, struct job *j)
@@ -234,10 +231,10 @@ void worker_complete(struct worker *w, struct job *j)
     worker_retire(w, j);
 }
 
-/* What is to be told behind the reply comes along. */
+/* What is to be told behind the reply comes along, unless replies of others are to come first. */
 static void send_home(struct worker *w, struct job *j)
 {
-    if (w->due && j->home < w->box->workers && !j->behind)
+    if (w->due && !w->env.tracking->held && j->home < w->box->workers && !j->behind)
         j->behind = tracking_take(w->env.tracking, j->home, &j->behind_len);
     send_to(w, j->home, j);
 }
@@ -256,7 +253,7 @@ static void start_exec(struct worker *w, struct job *j)
     job_prepare(j, &w->env);
     worker_snapshot_asked(w, j);
     if (j->rq.route == ROUTE_ALL && w->box->workers > 1) {
-        job_append(&w->barrier_first, &w->barrier_last, j);
+        worker_wait_for_stop(w, j);
         return;
     }
     bool here = j->rq.route != ROUTE_SHARD || j->rq.shard == w->id;
@@ -301,7 +298,7 @@ static void received(struct worker *w, struct job *j)
     if (j->kind == JOB_LOAD && !j->rq.env) {
         load_prepare(j, &w->env);
         if (j->rq.route == ROUTE_ALL) {
-            job_append(&w->barrier_first, &w->barrier_last, j);
+            worker_wait_for_stop(w, j);
             return;
         }
     }
@@ -312,90 +309,10 @@ static void received(struct worker *w, struct job *j)
         send_home(w, j);
 }
 
-enum barrier_result { FINISHED, GONE, NOT_YET };
-
-/* With all other workers stopped. GONE: it waits elsewhere, or is the worker's own: nobody's reply. NOT_YET:
- * a command in slices has its keys. */
-static enum barrier_result run_barrier(struct worker *w, struct job *j)
-{
-    if (j->kind == JOB_SERVE) {
-        w->serve_job = j;
-        return GONE;
-    }
-    if (j->lent && j->session) { /* it may change the client, and the client is here */
-        worker_take_back(w, j);
-        j->rq.client = &j->session->client;
-    }
-    enum command_result result = CMD_DONE;
-    if (j->session || j->kind == JOB_EXEC || j->kind == JOB_LOAD) {
-        if (turns_conflict(&w->env, &j->rq, true)) {
-            const char *busy = turns_busy(&w->env, &j->rq);
-            if (!busy) {
-                turns_queue(&w->turns, j);
-                return NOT_YET;
-            }
-            turns_leave(&w->turns, j);
-            job_busy(j, &w->env, busy);
-            return FINISHED;
-        }
-        turns_leave(&w->turns, j);
-        result = job_run(j, &w->env);
-        if (result == CMD_ELSEWHERE) /* it was here as one that needs its shard alone, and needs all */
-            return NOT_YET;
-    } else {
-        j->done = true; /* its client has gone: at home it must not look like one that is to run there */
-    }
-    turns_leave(&w->turns, j);
-    if (result == CMD_LONG) {
-        if (j->rq.client != &j->client)
-            worker_lend(j->session, j);
-        j->rq.client = &j->client;
-        turns_long_stopped(&w->turns, j);
-    }
-    bool waits = result == CMD_LONG || (result == CMD_BLOCK && block_begin(&w->blocking, j));
-    block_serve(&w->blocking, true);
-    return waits ? GONE : FINISHED;
-}
-
-static bool run_barriers(struct worker *w)
-{
-    struct job *finished = NULL, *last = NULL, *list;
-    bool wanted = w->barrier_first || turns_wants_stop(&w->turns);
-    if (!wanted || !fabric_stop_all(w->box->fabric, w->id))
-        return wanted;
-    worker_begin(w);
-    count_one(w->counters, COUNTER_barriers);
-    w->env.stopped = true;
-    w->box->tracking.runner = w->env.tracking;
-    block_serve(&w->blocking, true); /* what was to be served with all stopped */
-    turns_stopped(&w->turns);
-    list = w->barrier_first;
-    w->barrier_first = w->barrier_last = NULL;
-    for (struct job *j = list, *next; j; j = next) {
-        next = j->next;
-        if (w->paused && worker_holds_job(w, j))
-            continue;
-        enum barrier_result result = run_barrier(w, j);
-        if (result == FINISHED)
-            job_append(&finished, &last, j);
-        else if (result == NOT_YET)
-            job_append(&w->barrier_first, &w->barrier_last, j);
-    }
-    w->env.stopped = false;
-    w->box->tracking.runner = NULL;
-    worker_rest(w);
-    fabric_resume(w->box->fabric, w->id);
-    for (struct job *j = finished, *next; j; j = next) {
-        next = j->next;
-        worker_bring_home(w, j);
-    }
-    return true;
-}
-
 void worker_resume_job(struct worker *w, struct job *j)
 {
     if (j->kind == JOB_BARRIER)
-        job_append(&w->barrier_first, &w->barrier_last, j);
+        worker_wait_for_stop(w, j);
     else
         received(w, j);
 }
@@ -435,13 +352,14 @@ bool worker_messages(struct worker *w)
         worker_begin(w);
     for (unsigned i = 0; i < n; i++) {
         received(w, message[i]);
-        if (w->due) /* behind the reply, and before the next one */
-            worker_deliver(w, true);
+        if (w->due) /* behind the reply and those of who was served, and before the next one */
+            worker_served(w);
     }
     if (any)
         worker_rest(w);
     worker_served(w);
-    any |= run_barriers(w);
+    if (w->barrier_first || turns_wants_stop(&w->turns))
+        any |= worker_run_stops(w);
     worker_served(w);
     any |= run_inspections(w);
     return any || w->due || w->blocking.done_first || block_rows(w->waits);

@@ -113,7 +113,8 @@ static struct command row = {.name = "load",
                              .full_name = "load",
                              .run = run_load,
                              .arity = 1,
-                             .flags = CMD_WRITE | CMD_WHOLE | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG};
+                             .flags = CMD_WRITE | CMD_WHOLE | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG |
+                                      CMD_ALLOW_BUSY}; /* waits for a script, however long it takes */
 
 /* Its statistics are those of an internal command that hardly anybody sends. */
 void load_init(void)

@@ -2,10 +2,11 @@
  *
  * Control asks by an EXEC that begins with a word no client can say (SNAPSHOT_WORD): BEGIN runs with all workers stopped
  * and answers with what the file begins with; from then on each worker walks its shard in slices and puts what it has
- * written into its bulk ring (channel/messages.h), which control empties. A ring that is full stops the cursor; writers
+ * written into its bulk ring (channel/messages.h), which control empties. How often it has one while there are requests says
+ * snapshot_pace.h; with none, all the time. A ring that is full stops the cursor; writers
  * fill the snapshot's buffer, and wait themselves (as by CLIENT PAUSE) when it is half full. A large value is written
  * by a command of the worker's own, which reads its key in slices (turns.h): writers of that key wait so long. END is
- * control's word that it wants nothing more. */
+ * control's word that it wants nothing more; HURRY, that somebody waits for it: as if there were no requests. */
 #include "worker.h"
 
 #include "base/number.h"
@@ -26,9 +27,11 @@
 
 enum {
     SLICE_US = 20,
-    EVERY_US = 60, /* while there are requests */
+    EVERY_US = 200, /* while there are requests: what waits goes on its way */
     STEPS_A_LOOK = 4,
     AHEAD = 4 * SNAPSHOT_PIECE, /* bytes that the cursor may be ahead of the ring */
+    SEND = 4 * SNAPSHOT_PIECE,  /* bytes that go into the ring at a time ... */
+    SEND_LEAST = 1024,          /* ... a piece as if it had so many */
     MOST_LEAST = 64 << 20,
     MOST_PART = 8, /* of the memory for data */
     AUX_OPCODE = 0xfa,
@@ -126,12 +129,14 @@ static const char *begin_all(struct box *box, bool log)
     for (unsigned i = 0; i < box->workers; i++) {
         struct worker *w = box->worker[i];
         w->snapshot = (struct worker_snapshot){.ring = bulk_to_control(box->bulk, i), .active = true};
+        pace_begin(&w->snapshot.pace, w->env.now_us);
         ring_reset(&w->snapshot.ring);
         w->env.observers |= OBSERVE_SNAPSHOT;
         w->next_upkeep_us = 0;
     }
     atomic_store(&box->snapshots, box->workers);
     atomic_store(&box->snapshot_unwanted, false);
+    atomic_store(&box->snapshot_hurries, false);
     return NULL;
 }
 
@@ -180,26 +185,51 @@ static enum command_result run(struct request *rq)
     } else if (rq->argc == 2 && slice_is(rq->argv[1], "end")) {
         atomic_store(&self->box->snapshot_unwanted, true);
         reply_ok(rq->out);
+    } else if (rq->argc == 2 && slice_is(rq->argv[1], "hurry")) {
+        atomic_store(&self->box->snapshot_hurries, true);
+        reply_ok(rq->out);
     } else {
         reply_syntax_error(rq->out);
     }
     return CMD_DONE;
 }
 
+enum { ALL = CMD_ROUTE_ALL | CMD_WHOLE };
+/* While a script takes long, control is told so and asks anew for a begin. */
+static struct command begins = {.name = SNAPSHOT_WORD,
+                                .full_name = SNAPSHOT_WORD,
+                                .run = run,
+                                .arity = -2,
+                                .flags = ALL | CMD_ADMIN | CMD_NOSCRIPT | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG | CMD_LOADING |
+                                         CMD_STALE,
+                                .acl = ACL_ADMIN | ACL_DANGEROUS};
+/* Nobody looks at what these reply: the end of a log waits, and that a snapshot is not wanted any more is said at once. */
+static struct command ends_log, ends;
+
+static bool begins_in(const struct job *list)
+{
+    while (list && list->rq.cmd != &begins)
+        list = list->next;
+    return list;
+}
+
+/* The row of what control asks. What is said at once, end and hurry, does not overtake the begin that it is about. */
+static const struct command *row_of(const struct worker *w, struct slice what)
+{
+    if (slice_is(what, "begin"))
+        return &begins;
+    bool waits = begins_in(w->barrier_first) || begins_in(w->turns.waiting_first);
+    bool at_once = slice_is(what, "end") || slice_is(what, "hurry");
+    return at_once && !waits ? &ends : &ends_log;
+}
+
 bool worker_snapshot_asked(const struct worker *w, struct job *j)
 {
-    static const struct command command = {.name = SNAPSHOT_WORD,
-                                           .full_name = SNAPSHOT_WORD,
-                                           .run = run,
-                                           .arity = -2,
-                                           .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_ROUTE_ALL | CMD_WHOLE |
-                                                    CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG | CMD_LOADING | CMD_STALE,
-                                           .acl = ACL_ADMIN | ACL_DANGEROUS};
     if (!slice_eq(j->argv[0], slice_str(SNAPSHOT_WORD)))
         return false;
-    j->rq.cmd = &command;
+    j->rq.cmd = row_of(w, j->rq.argc > 1 ? j->argv[1] : SLICE_LIT(""));
     j->rq.bad_arity = false;
-    j->rq.route = w->box->workers > 1 ? ROUTE_ALL : ROUTE_HERE;
+    j->rq.route = w->box->workers > 1 && j->rq.cmd != &ends ? ROUTE_ALL : ROUTE_HERE;
     return true;
 }
 
@@ -232,10 +262,14 @@ static struct command large_row = {.name = "snapshot-value",
                                    .key_kind = COMMAND_ONE_KEY,
                                    .key_first = 1};
 
+/* The statistics of all of them are those of a command that hardly anybody sends. */
 void worker_snapshot_init(void)
 {
-    const struct slice name = SLICE_LIT("restore-asking"); /* hardly anybody sends it */
-    large_row.id = command_lookup(1, &name)->id;
+    const struct slice name = SLICE_LIT("restore-asking");
+    large_row.id = begins.id = command_lookup(1, &name)->id;
+    ends = ends_log = begins;
+    ends_log.flags |= CMD_ALLOW_BUSY;
+    ends.flags = (begins.flags | CMD_ALLOW_BUSY) & ~(uint32_t)ALL;
 }
 
 /* Without memory for a job it is written here and now. */
@@ -266,22 +300,22 @@ static void begin_large(struct worker *w, struct snapshot *c, unsigned db, struc
 
 /* -- a worker's part -- */
 
-/* As many pieces as the ring takes. */
+/* What the ring takes, up to SEND. */
 static void send_pieces(struct worker *w, struct snapshot *c)
 {
     enum { HEAD = 6 };
-    uint8_t message[HEAD + SNAPSHOT_PIECE];
-    const struct snapshot_piece *p;
-    for (unsigned n = 0; n < 4 && (p = snapshot_first(c)); n++) {
+    struct snapshot_piece *p;
+    for (uint32_t sent = 0; sent < SEND && (p = snapshot_first(c));) {
+        uint8_t *message = p->head + SNAPSHOT_HEAD - HEAD;
         message[0] = BULK_RECORDS;
         memcpy(message + 1, &p->db, sizeof p->db);
         message[5] = p->more;
-        memcpy(message + HEAD, p->bytes, p->len);
         enum ring_result result = ring_put(&w->snapshot.ring, message, HEAD + p->len);
         if (result == RING_BROKEN)
             snapshot_fail(c, "the ring to control is damaged");
         if (result != RING_OK)
             return;
+        sent += p->len > SEND_LEAST ? p->len : SEND_LEAST;
         snapshot_drop_first(c);
     }
 }
@@ -298,7 +332,7 @@ static bool send_end(struct worker *w, const struct snapshot *c)
     put_text(&m, !failed ? "" : strcmp(failed, SNAPSHOT_FLUSHED) == 0 ? BULK_FLUSHED : failed);
     put_u64(&m, f.keys);
     put_u64(&m, f.bytes);
-    put_u64(&m, f.waiting_most);
+    put_u64(&m, f.kept_most);
     put_u64(&m, f.ahead);
     return ring_put(&w->snapshot.ring, buffer, m.len) != RING_FULL;
 }
@@ -307,9 +341,9 @@ static bool send_end(struct worker *w, const struct snapshot *c)
 static void hold_writers(struct worker *w, const struct snapshot_figures *f)
 {
     uint64_t most = buffer_size(w);
-    if (f->waiting > most / 2)
+    if (f->kept > most / 2)
         w->snapshot.holds = true;
-    else if (f->waiting < most / 4)
+    else if (f->kept < most / 4)
         w->snapshot.holds = false;
     if (w->snapshot.holds)
         worker_follow_pause(w);
@@ -322,34 +356,64 @@ static void end(struct worker *w)
     w->snapshot = (struct worker_snapshot){0};
 }
 
-uint64_t worker_snapshot(struct worker *w)
+/* A slice of the cursor's, up to a large value, which is begun then. */
+static void walk(struct worker *w, struct snapshot *c)
+{
+    struct snapshot_figures f;
+    unsigned db;
+    struct slice key;
+    const uint64_t until = rte_rdtsc() + (uint64_t)(SLICE_US / w->us_per_cycle);
+    snapshot_figures(c, &f);
+    if (w->snapshot.walked || w->snapshot.slicing || f.waiting >= AHEAD)
+        return;
+    bool large = snapshot_large(c, &db, &key);
+    bool over = large;
+    while (!over) {
+        for (unsigned i = 0; i < STEPS_A_LOOK && !w->snapshot.walked; i++)
+            w->snapshot.walked = !snapshot_step(c);
+        large = snapshot_large(c, &db, &key);
+        snapshot_figures(c, &f);
+        over = large || w->snapshot.walked || f.waiting >= AHEAD || rte_rdtsc() >= until;
+    }
+    if (large && f.waiting < AHEAD)
+        begin_large(w, c, db, key);
+}
+
+/* What was written since, and what the cursor took for its part of it; 0: it has not had a slice. busy: while there were requests. */
+static void count_written(struct worker *w, const struct snapshot_figures *f, uint64_t cycles, bool busy)
+{
+    struct worker_snapshot *s = &w->snapshot;
+    const uint64_t keys = f->keys - s->keys, ahead = f->ahead - s->ahead, ns = (uint64_t)((double)cycles * w->us_per_cycle * 1000);
+    count_add(w->counters, COUNTER_snapshot_keys, keys);
+    pace_ahead(&s->pace, ahead);
+    if (cycles)
+        pace_took(&s->pace, w->env.now_us, ns, keys > ahead ? keys - ahead : 0, busy);
+    s->keys = f->keys;
+    s->ahead = f->ahead;
+}
+
+void worker_snapshot(struct worker *w)
 {
     struct snapshot *c = shard_snapshot(w->env.ks->shard[w->id]);
     struct snapshot_figures f;
-    uint64_t until = rte_rdtsc() + (uint64_t)(SLICE_US / w->us_per_cycle);
-    bool unwanted = atomic_load_explicit(&w->box->snapshot_unwanted, memory_order_relaxed);
+    const bool unwanted = atomic_load_explicit(&w->box->snapshot_unwanted, memory_order_relaxed);
+    const bool idle = w->idle_rounds > 0 || atomic_load_explicit(&w->box->snapshot_hurries, memory_order_relaxed);
+    uint64_t cycles = 0;
     if (unwanted)
         snapshot_fail(c, "control wants it no more");
     send_pieces(w, c);
-    snapshot_figures(c, &f);
-    unsigned db;
-    struct slice key;
-    bool large = !w->snapshot.slicing && f.waiting < AHEAD && snapshot_large(c, &db, &key);
-    if (large)
-        begin_large(w, c, db, key);
-    while (!large && !w->snapshot.slicing && !w->snapshot.walked && f.waiting < AHEAD && rte_rdtsc() < until) {
-        for (unsigned i = 0; i < STEPS_A_LOOK && !w->snapshot.walked; i++)
-            w->snapshot.walked = !snapshot_step(c);
-        snapshot_figures(c, &f);
+    if (idle || snapshot_failed(c) || pace_due(&w->snapshot.pace, w->env.now_us)) { /* one that has failed is in the way of the next */
+        uint64_t begin = rte_rdtsc();
+        walk(w, c);
+        cycles = rte_rdtsc() - begin;
     }
-    count_add(w->counters, COUNTER_snapshot_keys, f.keys - w->snapshot.keys);
-    w->snapshot.keys = f.keys;
+    snapshot_figures(c, &f);
+    count_written(w, &f, cycles, !idle);
     hold_writers(w, &f);
     if (w->snapshot.walked && !snapshot_first(c) && (unwanted || send_end(w, c))) {
         end(w);
-        return UINT64_MAX;
+        return;
     }
-    bool idle = w->idle_rounds > 0;
     w->idle_rounds = 0; /* no sleep meanwhile */
-    return f.waiting >= AHEAD ? 4 * EVERY_US : idle ? 0 : EVERY_US;
+    w->snapshot.next_us = w->env.now_us + (idle && f.waiting < AHEAD ? 0 : EVERY_US);
 }

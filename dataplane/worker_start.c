@@ -17,36 +17,35 @@ unsigned worker_clients_max(const struct config *conf)
     return conf->maxclients < CLIENTS_MOST / 2 ? 2 * conf->maxclients : CLIENTS_MOST;
 }
 
-bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
+/* What commands find of their box, but for its users. */
+static void begin_env(struct worker *w, uint64_t seed)
 {
-    w->id = id;
-    w->box = box;
-    w->conf = atomic_load(&box->conf);
-    w->us_per_cycle = 1e6 / (double)rte_get_tsc_hz();
-    w->epoch_cycles = rte_rdtsc();
+    struct box *box = w->box;
     w->env.ks = box->ks;
-    w->env.self = id;
+    w->env.self = w->id;
     w->env.workers = box->workers;
     w->env.conf = w->conf;
     w->env.counters = w->counters;
     w->env.random = seed | 1;
     w->env.box = &worker_box_ops;
     w->env.worker = w;
+    w->env.row_last = &w->row_last;
     w->env.rates = &box->rates;
     w->env.pubsub = box->pubsub;
     w->env.slowlog = box->slowlog;
-    box->slowlog[id] = &w->slowlog;
+    box->slowlog[w->id] = &w->slowlog;
     w->env.latency = box->latency;
-    box->latency[id] = &w->latency;
+    box->latency[w->id] = &w->latency;
     w->env.debug = &box->debug;
     if (!box->scripts)
         box->scripts = scripts_new();
     w->env.scripts = box->scripts;
-    if (!box->acl && !(box->acl = acl_new(w->conf, error, size)))
-        return false;
-    w->env.acl = box->acl;
     w->env.tsc_per_us = rte_get_tsc_hz() / 1000000;
-    struct tcp_config tcp = {
+}
+
+static struct tcp_config stack_config(const struct worker *w, uint64_t seed)
+{
+    return (struct tcp_config){
         .max_conns = worker_clients_max(w->conf) + 1024,            /* half-open ones and orphans */
         .backlog = w->conf->tcp_backlog ? w->conf->tcp_backlog : 1, /* listen(2) makes room for one, too */
         .syn_cookies = w->conf->tcp_syn_cookies,
@@ -62,6 +61,21 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
         .owns = port_owns,
         .owns_ctx = w->queue,
     };
+}
+
+bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, char *error, size_t size)
+{
+    w->id = id;
+    w->box = box;
+    w->conf = atomic_load(&box->conf);
+    w->us_per_cycle = 1e6 / (double)rte_get_tsc_hz();
+    w->cycles_per_us = (double)rte_get_tsc_hz() / 1e6;
+    w->epoch_cycles = rte_rdtsc();
+    begin_env(w, seed);
+    if (!box->acl && !(box->acl = acl_new(w->conf, error, size)))
+        return false;
+    w->env.acl = box->acl;
+    struct tcp_config tcp = stack_config(w, seed);
     resp_reader_init(&w->reader);
     blocking_init(&w->blocking, &w->env, box->workers == 1, 0);
     w->waits = shard_waits(box->ks->shard[id]);
@@ -74,6 +88,12 @@ bool worker_init(struct worker *w, struct box *box, unsigned id, uint64_t seed, 
     w->env.tracking = tracking_new(&box->tracking, &w->env, &w->due);
     bool events = waits_events(w->waits, box->ks->databases, notify_by_itself, &w->env);
     bool turns = turns_init(&w->turns, &w->env, &w->blocking, worker_run_waiting, w);
+    w->turns.outside = worker_run_outside;
+    w->env.steps_outside = true;
+    if (w->tcp) {
+        w->port_full = tcp_port_full(w->tcp);
+        port_watch(w->queue, w->port_full);
+    }
     if (!w->tcp || !w->serve_job || !turns || !events || !box->pubsub[id] || !w->env.tracking || !w->env.monitor ||
         !worker_listens(w)) {
         snprintf(error, size, "worker %u: no memory for %u connections", id, tcp.max_conns);
@@ -112,7 +132,6 @@ void worker_free(struct worker *w)
     session_free_slabs(w);
     if (w->box) {
         worker_free_jobs(w);
-        tracking_free(w->env.tracking);
         monitor_free(w->env.monitor);
         pubsub_free(w->box->pubsub[w->id]);
         w->box->pubsub[w->id] = NULL;
@@ -120,6 +139,8 @@ void worker_free(struct worker *w)
     script_end_all(&w->env);
     if (w->turns.run)
         turns_end(&w->turns);
+    if (w->box)
+        tracking_free(w->env.tracking); /* commands in slices have ended that were some client's */
     peers_free(&w->peers);
     turns_free(&w->turns);
     blocking_free(&w->blocking);

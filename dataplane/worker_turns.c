@@ -24,6 +24,7 @@ void worker_long(struct worker *w, struct session *s, struct request *rq)
         job_append(&w->turns.parts_first, &w->turns.parts_last, j);
     } else if (j) {
         j->rq.busy = rq->busy;
+        j->rq.shown = rq->shown;
         j->silent = rq->out != rq->wire;
         turns_long(&w->turns, j);
     } else { /* everybody waits then */
@@ -117,8 +118,11 @@ bool worker_run_job(struct worker *w, struct job *j)
 enum command_result worker_run_waiting(void *worker, struct job *j)
 {
     struct worker *w = worker;
-    bool here =
-        j->lent && j->session && j->home == w->id; /* it may change the client, and the client is here */
+    bool here = j->home == w->id && j->lent; /* it may change the client, and the client is here */
+    if (here && !j->session) {               /* ... or has gone: nothing of it is done, as in a stop */
+        j->done = true;
+        return CMD_DONE;
+    }
     if (here) {
         worker_take_back(w, j);
         j->rq.client = &j->session->client;
@@ -138,6 +142,7 @@ bool worker_turns(struct worker *w)
     if (any)
         run_part(w);
     any |= turns_round(&w->turns);
+    w->env.tracking->held |= w->due && w->blocking.done_first; /* replies of who was served come before their notes */
     for (struct job *j; (j = turns_done(&w->turns));)
         if (j->done) {
             worker_bring_home(w, j);

@@ -197,10 +197,10 @@ void worker_upkeep(struct worker *w)
             worker_tend_monitor(w);
         w->next_upkeep_us = now + (more ? 20 : UPKEEP_EVERY_US);
         follow_snapshots(w);
-        if (w->snapshot.active) {
-            uint64_t next = worker_snapshot(w);
-            w->next_upkeep_us = next < UPKEEP_EVERY_US ? now + next : w->next_upkeep_us;
-        }
+        if (w->snapshot.active && now >= w->snapshot.next_us)
+            worker_snapshot(w);
+        if (w->snapshot.active && w->snapshot.next_us < w->next_upkeep_us)
+            w->next_upkeep_us = w->snapshot.next_us;
         if (log == 0)
             w->next_upkeep_us = now;
         if (block_ready(w->waits)) /* keys have expired */
@@ -211,6 +211,16 @@ void worker_upkeep(struct worker *w)
     if (unlikely(w->peers.n))
         peers_round(&w->peers, now);
     sweep(w);
+}
+
+void worker_go_on(struct worker *w)
+{
+    enum { SLICES = 8, TURNS = 64 };
+    for (unsigned i = 0; i < SLICES && *w->port_full && port_tx_retry(w->queue); i++) {
+        tcp_go_on(w->tcp, TURNS, w->env.now_us);
+        net_flush(w->nif);
+    }
+    tcp_no_room(w->tcp, w->env.now_us);
 }
 
 /* Each sleep is twice as long as the one before: who has just been busy is waiting for an answer, and a whole

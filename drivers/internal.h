@@ -5,7 +5,7 @@
 #include "drivers/port.h"
 #include "drivers/steer.h"
 
-enum { BACKLOG = 512, TX_STUCK_PER_SECOND = 100, RETA_MOST = 512 };
+enum { BACKLOG = 512, TX_STUCK_PER_SECOND = 100, TX_ALONE_PER_SECOND = 1, TX_DOUBTS = 3, RETA_MOST = 512 };
 
 struct port_queue {
     struct port *port;
@@ -16,7 +16,10 @@ struct port_queue {
     int wake_fd; /* -1: sleeps only */
     bool wake_event;
     bool prepare; /* frames may be there that the device is to cut up */
+    bool *full; /* port_watch() */
+    bool unwatched;
     unsigned backlog_n, backlog_head;
+    unsigned doubts;      /* how often the device has taken a frame behind it instead */
     uint64_t stuck_since; /* cycles at which the device refused the frame at the head, 0 = it did not */
     struct rte_mbuf *backlog[BACKLOG];
 };

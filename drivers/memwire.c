@@ -43,8 +43,6 @@ struct memwire {
     struct memwire_port port;
     uint64_t random, now, seq;
     struct direction dir[2]; /* dir[e]: sent by end e */
-    void (*tap)(void *ctx, unsigned from, const struct rte_mbuf *m, uint64_t now_us);
-    void *tap_ctx;
 };
 
 static uint64_t next_random(struct memwire *w)
@@ -163,8 +161,6 @@ static void deliver(struct direction *d, const struct rte_mbuf *m, uint64_t leav
 static void send_plain(struct direction *d, struct rte_mbuf *m)
 {
     struct memwire *w = d->wire;
-    if (w->tap)
-        w->tap(w->tap_ctx, d->from, m, w->now);
     bool lost = happens(w, w->fault.loss), twice = happens(w, w->fault.duplicate);
     bool corrupted = happens(w, w->fault.corrupt), reordered = happens(w, w->fault.reorder);
     uint64_t leave;
@@ -292,11 +288,4 @@ uint64_t memwire_next(const struct memwire *w)
             next = h->f[0].arrival;
     }
     return next;
-}
-
-void memwire_tap(struct memwire *w,
-                 void (*fn)(void *ctx, unsigned from, const struct rte_mbuf *m, uint64_t now_us), void *ctx)
-{
-    w->tap = fn;
-    w->tap_ctx = ctx;
 }

@@ -34,6 +34,3 @@ void memwire_set_time(struct memwire *w, uint64_t now_us);
 unsigned memwire_receive(struct memwire *w, unsigned end, struct rte_mbuf **frames, unsigned n);
 /* Time of the next arrival at either end, UINT64_MAX if the wire is empty. */
 uint64_t memwire_next(const struct memwire *w);
-/* Called for every frame that is sent, before faults (a trace for failing tests). */
-void memwire_tap(struct memwire *w,
-                 void (*fn)(void *ctx, unsigned from, const struct rte_mbuf *m, uint64_t now_us), void *ctx);

@@ -23,7 +23,7 @@ void wish_of(const struct config *conf, struct plan_wish *w)
         w->core[i] = conf->worker_core[i];
 }
 
-bool port_plan(const struct config *conf, struct board_plan *plan, char *error, size_t size)
+bool port_plan(const struct config *conf, uint64_t kept, struct board_plan *plan, char *error, size_t size)
 {
     struct topology *t = malloc(sizeof *t);
     struct tree tree = tree_files("");
@@ -33,6 +33,7 @@ bool port_plan(const struct config *conf, struct board_plan *plan, char *error, 
     bool ok = topology_read(t, &tree, error, size);
     if (ok) {
         wish_of(conf, &w);
+        w.kept = kept;
         topology_allowed(t, &w.allowed);
         ok = plan_make(plan, t, &w, error, size);
     }

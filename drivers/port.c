@@ -234,6 +234,7 @@ static bool make_queues(struct port *p, const struct link_kind *kind)
                                  .port_id = p->id,
                                  .index = i,
                                  .wake_event = kind->wake == WAKE_EVENT};
+        q->full = &q->unwatched;
         q->wake_fd = p->interrupts ? rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, i) : -1;
     }
     return true;

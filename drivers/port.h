@@ -8,8 +8,9 @@
 struct port;
 struct board_plan;
 
-/* How the box is laid out on this machine. False and one line in error if it cannot be as it is written. */
-bool port_plan(const struct config *conf, struct board_plan *plan, char *error, size_t size);
+/* How the box is laid out on this machine. kept: bytes of hugepages that hold the arena already (kept.h). False and one
+ * line in error if it cannot be as it is written. */
+bool port_plan(const struct config *conf, uint64_t kept, struct board_plan *plan, char *error, size_t size);
 
 /* Starts EAL from configuration and plan: cores, hugepages (or not), file prefix, the link's --vdev. Needs root for
  * hugepages and TAP; says so otherwise. False and one line in error. worker_lcore[i] is filled with the lcore
@@ -56,8 +57,12 @@ bool port_owns(const void *queue, const struct endpoint *local, const struct end
 /* Takes all n frames: sends, keeps a bounded backlog when the ring is full, drops and counts beyond it. This
  * is struct wire's send for the worker (ctx = q). */
 void port_tx(void *q, struct rte_mbuf **frames, unsigned n);
-/* Tries the backlog again; once a round. */
-void port_tx_retry(struct port_queue *q);
+/* *full becomes true whenever frames stay in the backlog: who can wait then sends nothing more, until port_tx_retry() has said that
+ * there is room; he sets it back himself. What was on its way to port_tx when that was said (a burst at most) still
+ * finds room, and so does what cannot wait: the rest of the backlog is for that. */
+void port_watch(struct port_queue *q, bool *full);
+/* Tries the backlog again. True: it is empty. */
+bool port_tx_retry(struct port_queue *q);
 
 /* True if the worker may sleep on RX interrupts or must poll; arms and waits at most usec (adaptive idle
  * policy). */

@@ -11,16 +11,25 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
-/* Counts a burst, and asks for the headers of its frames long before anybody reads them. */
+/* Headers with TCP's options reach into the second line, where a request begins; one that stores a short value with a time ends in
+ * the fourth. The CPU itself notices who reads on behind that. */
+enum { HEADER_LINES = 2, REQUEST_LINES = 4 };
+
+/* Counts a burst, and asks for its frames long before anybody reads them: the headers of all first. */
 static void arrived(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
+    enum { LINE = RTE_CACHE_LINE_SIZE };
     uint64_t bytes = 0;
+    bool longer = false;
     for (unsigned i = 0; i < n; i++) {
-        /* Headers with TCP's options reach into the second line, where a request begins. */
         rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
-        rte_prefetch0(rte_pktmbuf_mtod_offset(frames[i], void *, RTE_CACHE_LINE_SIZE));
+        rte_prefetch0(rte_pktmbuf_mtod_offset(frames[i], void *, LINE));
         bytes += frames[i]->pkt_len;
+        longer |= frames[i]->pkt_len > HEADER_LINES * LINE;
     }
+    for (unsigned i = 0; longer && i < n; i++)
+        for (unsigned at = HEADER_LINES * LINE; at < REQUEST_LINES * LINE && at < rte_pktmbuf_data_len(frames[i]); at += LINE)
+            rte_prefetch0(rte_pktmbuf_mtod_offset(frames[i], void *, at));
     count_one(q->counters, COUNTER_rx_bursts);
     count_add(q->counters, COUNTER_rx_packets, n);
     count_add(q->counters, COUNTER_rx_bytes, bytes);
@@ -86,6 +95,7 @@ static void keep(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
         q->backlog[(q->backlog_head + q->backlog_n++) % BACKLOG] = frames[i];
     if (kept < n)
         drop(q, frames + kept, n - kept);
+    *q->full = true;
 }
 
 /* What a driver wants to see in the headers of a frame that it has to cut up. Takes out what it refuses. */
@@ -114,36 +124,62 @@ void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
         keep(q, frames + sent, n - sent);
 }
 
-/* A device that takes nothing for a while either refuses the frame at the head (too long for it) or has no
- * peer: that frame goes, so that no frame waits for ever. */
-static void give_up(struct port_queue *q)
+static void step(struct port_queue *q)
 {
-    uint64_t now = rte_rdtsc();
-    if (!q->stuck_since)
-        q->stuck_since = now;
-    if (now - q->stuck_since < rte_get_tsc_hz() / TX_STUCK_PER_SECOND)
-        return;
-    drop(q, &q->backlog[q->backlog_head], 1);
     q->backlog_head = (q->backlog_head + 1) % BACKLOG;
     q->backlog_n--;
-    q->stuck_since = now;
 }
 
-void port_tx_retry(struct port_queue *q)
+/* The device has taken nothing for a while. If it takes the frames behind the one at the head again and again, but never that one, it
+ * is that which it refuses (too long for it): away with it. Else it is the device that rests, or that has no peer: all wait. One that
+ * waits alone goes in the end, since nobody can tell. */
+static void give_up(struct port_queue *q)
+{
+    uint64_t now = rte_rdtsc(), patience = rte_get_tsc_hz() / (q->backlog_n > 1 ? TX_STUCK_PER_SECOND : TX_ALONE_PER_SECOND);
+    if (!q->stuck_since)
+        q->stuck_since = now;
+    if (now - q->stuck_since < patience)
+        return;
+    struct rte_mbuf **head = &q->backlog[q->backlog_head], **second = &q->backlog[(q->backlog_head + 1) % BACKLOG];
+    bool doubted = true;
+    q->stuck_since = now;
+    if (q->backlog_n > 1) {
+        if (!transmit(q, second, 1))
+            return;
+        *second = *head; /* that one has left: the head takes its place */
+        head = second;
+        step(q);
+        doubted = ++q->doubts == TX_DOUBTS;
+    }
+    bool left = transmit(q, head, 1); /* it had only just woken up, or had one place */
+    if (!left && !doubted)
+        return;
+    if (!left)
+        drop(q, head, 1);
+    q->doubts = 0;
+    step(q);
+}
+
+bool port_tx_retry(struct port_queue *q)
 {
     while (q->backlog_n) {
         unsigned straight = RTE_MIN(q->backlog_n, BACKLOG - q->backlog_head);
         unsigned sent = transmit(q, q->backlog + q->backlog_head, straight);
         q->backlog_head = (q->backlog_head + sent) % BACKLOG;
         q->backlog_n -= sent;
+        if (sent)
+            q->stuck_since = q->doubts = 0;
         if (sent < straight) {
-            if (sent)
-                q->stuck_since = 0;
             give_up(q);
-            return;
+            return q->backlog_n == 0;
         }
-        q->stuck_since = 0;
     }
+    return true;
+}
+
+void port_watch(struct port_queue *q, bool *full)
+{
+    q->full = full;
 }
 
 void port_idle(struct port_queue *q, unsigned usec)

@@ -3,6 +3,7 @@
 #include "mgmt/table.h"
 #include "mgmt/words.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void print_lines(FILE *out, const char *head, const json_t *list)
@@ -94,9 +95,19 @@ int run_show_plan(struct invocation *in)
     return code;
 }
 
+static void print_part(FILE *out, const char *name, const struct column *columns, const json_t *rows)
+{
+    if (json_array_size(rows)) {
+        fputc('\n', out);
+        print_table(out, columns, rows);
+    } else {
+        fprintf(out, "%-24s none\n", name);
+    }
+}
+
 int run_show_inventory(struct invocation *in)
 {
-    static const struct column disks[] = {{"disk", "name"},     {"bytes", "bytes", COLUMN_NUMBER},
+    static const struct column disks[] = {{"disk", "name"},     {"size", "bytes", COLUMN_BYTES},
                                           {"vendor", "vendor"}, {"model", "model"},
                                           {"serial", "serial"}, {0}};
     static const struct column nics[] = {
@@ -106,13 +117,12 @@ int run_show_inventory(struct invocation *in)
     int code = ask(in, request_for(in), &j);
     if (!j)
         return code;
+    json_object_foreach(json_object_get(j, "software"), name, v) print_field(in->out, name, v);
     json_object_foreach(json_object_get(j, "system"), name, v) print_field(in->out, name, v);
     print_field(in->out, "cpu", json_object_get(j, "cpu"));
-    print_field(in->out, "memory", json_object_get(j, "memory"));
-    fputc('\n', in->out);
-    print_table(in->out, disks, json_object_get(j, "disks"));
-    fputc('\n', in->out);
-    print_table(in->out, nics, json_object_get(json_object_get(j, "topology"), "nics"));
+    fprintf(in->out, "%-24s %.1f GB\n", "memory", strtod(text_of(j, "memory"), NULL) * 1024 / 1e9); /* "... kB" */
+    print_part(in->out, "disks", disks, json_object_get(j, "disks"));
+    print_part(in->out, "NICs", nics, json_object_get(json_object_get(j, "topology"), "nics"));
     json_decref(j);
     return code;
 }

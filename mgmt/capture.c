@@ -2,6 +2,7 @@
  * piece whole blocks; it goes to a file as it is, or a line a packet to the terminal. Ctrl-C ends it in good
  * order. */
 #include "mgmt/frame.h"
+#include "mgmt/interrupt.h"
 #include "mgmt/operations.h"
 
 #include <errno.h>
@@ -90,13 +91,13 @@ static void print_packet(const struct invocation *in, const uint8_t *p, size_t l
     if (in->match && !strcasestr(line, in->match))
         return;
     if (!in->json) {
-        puts(line);
+        fprintf(in->out, "%s\n", line);
         return;
     }
     json_t *j = json_pack("{s:I,s:s,s:I,s:I,s:s}", "time_ns", (json_int_t)ns, "direction", direction,
                           "worker", (json_int_t)queue, "length", (json_int_t)le32(p + 16), "summary", what);
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
+    json_dumpf(j, in->out, JSON_COMPACT);
+    fputc('\n', in->out);
     json_decref(j);
 }
 
@@ -111,14 +112,14 @@ static bool print_piece(const struct invocation *in, const uint8_t *p, size_t le
         p += block;
         len -= block;
     }
-    return len == 0 && fflush(stdout) == 0;
+    return len == 0 && fflush(in->out) == 0;
 }
 
 /* -- the stream --------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stream_fd;
 
-static void on_interrupt(int number)
+static void on_end(int number)
 {
     shutdown(stream_fd, SHUT_WR);
     signal(number, SIG_DFL); /* should the orderly end not come, a second one ends us */
@@ -146,13 +147,13 @@ static bool take_pieces(const struct invocation *in, int fd, FILE *to)
 static int stream(struct invocation *in, int fd, FILE *to)
 {
     json_t *totals = NULL;
-    struct sigaction on = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART}, old_int, old_term;
+    struct sigaction on = {.sa_handler = on_end, .sa_flags = SA_RESTART}, before;
     stream_fd = fd;
-    sigaction(SIGINT, &on, &old_int);
-    sigaction(SIGTERM, &on, &old_term);
+    interrupt_stream(fd);
+    sigaction(SIGTERM, &on, &before);
     int code = take_pieces(in, fd, to) ? api_reply(in->socket, fd, &totals) : EXIT_FAILED;
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    interrupt_stream_ends();
+    sigaction(SIGTERM, &before, NULL);
     if (code == EXIT_DONE && in->json && to && to != stdout) {
         json_dumpf(totals, in->out, JSON_INDENT(2));
         fputc('\n', in->out);

@@ -1,10 +1,12 @@
 /* client.c: a request to control over its Unix socket: 4-byte big-endian length and JSON, both ways
  * (control/api.c). */
+#include "mgmt/interrupt.h"
 #include "mgmt/operations.h"
 #include "mgmt/words.h"
 #include "mgmt/remote.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,10 @@ enum { REPLY_MAX = 256 << 20, REPLY_SECONDS = 30 };
 
 static int fail(const char *path, const char *what, const char *remedy)
 {
+    if (interrupt_pending()) {
+        fputs("sluice: interrupted\n", stderr);
+        return EXIT_FAILED;
+    }
     fprintf(stderr, "sluice: %s: %s; %s\n", path, what, remedy);
     return EXIT_UNREACHABLE;
 }
@@ -34,7 +40,7 @@ static bool send_all(int fd, const void *bytes, size_t len)
     const uint8_t *p = bytes;
     while (len) {
         ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && (errno != EINTR || interrupt_pending()))
             return false;
         if (n > 0) {
             p += n;
@@ -51,7 +57,7 @@ static bool receive_all(int fd, void *bytes, size_t len)
         ssize_t n = recv(fd, p, len, 0);
         if (n == 0)
             errno = ECONNRESET;
-        if (n == 0 || (n < 0 && errno != EINTR))
+        if (n == 0 || (n < 0 && (errno != EINTR || interrupt_pending())))
             return false;
         if (n > 0) {
             p += n;
@@ -138,13 +144,21 @@ int api_again(const char *path, int fd, json_t *request, json_t **data)
     return code;
 }
 
-int api_begin(const char *path, json_t *request, int *fd, json_t **data)
+static const struct timeval for_ever;
+
+/* Not begun at all if Ctrl-C came between two requests of a command. */
+static int begin(const char *path, json_t *request, bool patient, int *fd, json_t **data)
 {
-    const struct timeval for_ever = {0};
+    if (interrupt_pending()) {
+        json_decref(request);
+        return fail(path, "", "");
+    }
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     int code = EXIT_UNREACHABLE;
     *fd = remote_is_used() ? remote_connect(&code) : connect_to(path);
+    if (*fd >= 0 && patient)
+        setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof for_ever);
     if (*fd < 0 && remote_is_used())
         ; /* told already */
     else if (*fd < 0)
@@ -161,10 +175,50 @@ int api_begin(const char *path, json_t *request, int *fd, json_t **data)
     return code;
 }
 
+int api_begin(const char *path, json_t *request, int *fd, json_t **data)
+{
+    return begin(path, request, false, fd, data);
+}
+
 int api_request(const char *path, json_t *request, json_t **data)
 {
-    int fd, code = api_begin(path, request, &fd, data);
+    int fd, code = begin(path, request, false, &fd, data);
     if (code == EXIT_DONE)
         close(fd);
     return code;
+}
+
+int api_patient(const char *path, json_t *request, json_t **data)
+{
+    int fd, code = begin(path, request, true, &fd, data);
+    if (code == EXIT_DONE)
+        close(fd);
+    return code;
+}
+
+bool api_hand(int fd, int file)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    char byte = 0;
+    struct msghdr m = {.msg_iov = &(struct iovec){&byte, 1},
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    ssize_t n;
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof file);
+    memcpy(CMSG_DATA(c), &file, sizeof file);
+    while ((n = sendmsg(fd, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    return n == 1;
+}
+
+bool api_comes(int fd, int milliseconds)
+{
+    return interrupt_pending() || poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, milliseconds) == 1;
 }

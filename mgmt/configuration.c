@@ -2,6 +2,7 @@
  * the box is. */
 #include "mgmt/configuration.h"
 #include "mgmt/operations.h"
+#include "mgmt/shell.h"
 #include "mgmt/table.h"
 #include "mgmt/words.h"
 
@@ -13,27 +14,64 @@ enum { FILE_BYTES_MAX = 1000000 };
 
 /* -- files -------------------------------------------------------------------------------------------- */
 
-char *read_text_file(const char *path)
+/* Up to the end, to a line with a dot alone if that is one, and to the limit. */
+static char *read_stream(FILE *f, bool dot)
 {
-    bool terminal = strcmp(path, "terminal") == 0;
-    FILE *f = terminal ? stdin : fopen(path, "re");
-    char *text = f ? malloc(FILE_BYTES_MAX + 2) : NULL;
+    char *text = malloc(FILE_BYTES_MAX + 2);
     size_t len = 0;
     while (text && len <= FILE_BYTES_MAX && fgets(text + len, (int)(FILE_BYTES_MAX + 2 - len), f)) {
-        if (terminal && strcmp(text + len, ".\n") == 0)
+        if (dot && strcmp(text + len, ".\n") == 0)
             break;
         len += strlen(text + len);
     }
     if (text)
         text[len] = 0;
+    return text;
+}
+
+/* The same from whoever sits at the prompt; NULL if it was called off. */
+static char *read_prompt(struct shell *sh)
+{
+    char *text = NULL, *line;
+    size_t size;
+    FILE *into = open_memstream(&text, &size);
+    puts("type or paste lines; one with a dot alone ends them, Ctrl-C drops them");
+    while (into && (line = sh->ask(sh, "")) && strcmp(line, ".") != 0) {
+        fprintf(into, "%s\n", line);
+        free(line);
+    }
+    bool good = into && !sh->cancelled;
+    if (good && line)
+        free(line);
+    if (into)
+        fclose(into);
+    if (good)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static char *read_from(struct shell *sh, const char *path, const char **why)
+{
+    bool terminal = strcmp(path, "terminal") == 0;
+    *why = "called off";
+    if (terminal && sh->ask)
+        return read_prompt(sh);
+    FILE *f = terminal ? stdin : fopen(path, "re");
+    *why = f ? "out of memory" : strerror(errno);
+    char *text = f ? read_stream(f, terminal) : NULL;
     if (f && !terminal)
         fclose(f);
-    if (!f || !text)
-        fprintf(stderr, "sluice: %s: %s\n", path, f ? "out of memory" : strerror(errno));
-    else if (len <= FILE_BYTES_MAX)
+    return text;
+}
+
+char *read_text_file(struct shell *sh, const char *path)
+{
+    const char *why;
+    char *text = read_from(sh, path, &why);
+    if (text && strlen(text) <= FILE_BYTES_MAX)
         return text;
-    else
-        fprintf(stderr, "sluice: %s: larger than 1 MB\n", path);
+    fprintf(stderr, "sluice: %s: %s\n", path, text ? "larger than 1 MB" : why);
     free(text);
     return NULL;
 }
@@ -100,6 +138,14 @@ void print_configuration(FILE *out, const json_t *data)
     json_array_foreach(changes, i, v) print_change(out, v);
 }
 
+void print_shown(struct invocation *in, const json_t *data)
+{
+    print_configuration(in->out, data);
+    if (!in->shell->interactive || json_array_size(json_object_get(data, "lines")) || json_array_size(json_object_get(data, "changes")))
+        return;
+    fputs(in->compare ? "nothing differs\n" : in->argc ? "nothing of that name is set\n" : "nothing is set\n", in->out);
+}
+
 void print_effects(FILE *out, const json_t *changes)
 {
     static const char *const effects[] = {"restart of the dataplane", "restart of control"};
@@ -140,7 +186,7 @@ int run_show_configuration(struct invocation *in)
     }
     int code = ask(in, request, &j);
     if (j)
-        print_configuration(in->out, j);
+        print_shown(in, j);
     json_decref(j);
     return code;
 }
@@ -203,7 +249,7 @@ int run_import(struct invocation *in)
 {
     json_t *j, *request = request_for(in);
     bool arguments = in->argc > 1 || strncmp(in->argv[0], "--", 2) == 0;
-    char *text = arguments ? NULL : read_text_file(in->argv[0]);
+    char *text = arguments ? NULL : read_text_file(in->shell, in->argv[0]);
     if (!arguments && !text) {
         json_decref(request);
         return EXIT_FAILED;
@@ -236,11 +282,26 @@ int run_import(struct invocation *in)
 
 /* -- health ------------------------------------------------------------------------------------------- */
 
+static void print_health(FILE *out, const json_t *j)
+{
+    static const struct column columns[] = {
+        {"severity", "severity"}, {"alarm", "alarm"}, {"since", "since_ms", COLUMN_TIME}, {"what", "text"}, {0}};
+    const json_t *alarms = json_object_get(j, "alarms");
+    fprintf(out, "%-24s %s\n", "health", text_of(j, "health"));
+    fprintf(out, "%-24s %s\n", "clock",
+            json_is_true(json_object_get(json_object_get(j, "clock"), "synchronized")) ? "synchronized" : "not synchronized");
+    if (!json_array_size(alarms)) {
+        fprintf(out, "%-24s none\n", "alarms");
+        return;
+    }
+    fputc('\n', out);
+    print_table(out, columns, alarms);
+}
+
 /* Its exit code tells whether the box serves. */
 int run_show_health(struct invocation *in)
 {
-    json_t *j, *alarm;
-    size_t i;
+    json_t *j;
     int code = api_request(in->socket, request_for(in), &j);
     if (code != EXIT_DONE)
         return code;
@@ -249,21 +310,7 @@ int run_show_health(struct invocation *in)
         json_dumpf(j, in->out, JSON_INDENT(2));
         fputc('\n', in->out);
     } else {
-        fprintf(in->out, "%-24s %s\n", "health", text_of(j, "health"));
-        json_array_foreach(json_object_get(j, "alarms"), i, alarm)
-        {
-            fprintf(in->out, "%-24s ", text_of(alarm, "severity"));
-            print_safe(in->out, text_of(alarm, "alarm"));
-            fputs(" since ", in->out);
-            print_time(in->out, number_of(alarm, "since_ms"));
-            fputs(": ", in->out);
-            print_safe(in->out, text_of(alarm, "text"));
-            fputc('\n', in->out);
-        }
-        fprintf(in->out, "%-24s %s\n", "clock",
-                json_is_true(json_object_get(json_object_get(j, "clock"), "synchronized"))
-                    ? "synchronized"
-                    : "not synchronized");
+        print_health(in->out, j);
     }
     json_decref(j);
     return good ? EXIT_DONE : EXIT_FAILED;
@@ -271,16 +318,14 @@ int run_show_health(struct invocation *in)
 
 int run_show_alarms(struct invocation *in)
 {
-    json_t *j, *e;
-    size_t i;
+    static const struct column columns[] = {{"time", "time_ms", COLUMN_TIME}, {"", "what"},  {"severity", "severity"},
+                                            {"alarm", "alarm"},               {"what", "text"}, {0}};
+    json_t *j;
     int code = ask(in, request_for(in), &j);
-    json_array_foreach(j, i, e)
-    {
-        print_time(in->out, number_of(e, "time_ms"));
-        fprintf(in->out, " %-7s %-8s %s: ", text_of(e, "what"), text_of(e, "severity"), text_of(e, "alarm"));
-        print_safe(in->out, text_of(e, "text"));
-        fputc('\n', in->out);
-    }
+    if (j && json_array_size(j))
+        print_table(in->out, columns, j);
+    else if (j)
+        fputs("none since control was started\n", in->out);
     json_decref(j);
     return code;
 }

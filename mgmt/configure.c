@@ -93,7 +93,7 @@ int run_edit_show(struct invocation *in)
     }
     int code = ask_session(in, request, &j);
     if (j)
-        print_configuration(in->out, j);
+        print_shown(in, j);
     json_decref(j);
     return code;
 }
@@ -117,8 +117,8 @@ int run_edit_check(struct invocation *in)
     int code = ask_session(in, json_pack("{s:s,s:s}", "op", "configure", "what", "check"), &j);
     if (j) {
         print_findings(in->out, j);
-        fprintf(in->out, "%zu changes; nothing is wrong with them\n",
-                json_array_size(json_object_get(j, "changes")));
+        size_t n = json_array_size(json_object_get(j, "changes"));
+        fprintf(in->out, "%zu change%s; nothing is wrong\n", n, n == 1 ? "" : "s");
     }
     json_decref(j);
     return code;
@@ -208,7 +208,7 @@ int run_rollback(struct invocation *in)
     json_object_set_new(request, "revision", json_integer(in->argc ? strtol(in->argv[0], NULL, 10) : 0));
     int code = ask_session(in, request, &j);
     if (j) {
-        fputs("loaded: ", in->out);
+        fputs("loaded:", in->out);
         print_revision(in->out, j);
         fputs("look at it with `show | compare`, then `commit`\n", in->out);
     }
@@ -235,9 +235,9 @@ int run_save(struct invocation *in)
     return code;
 }
 
-static json_t *text_of_file(const char *path)
+static json_t *text_of_file(struct shell *sh, const char *path)
 {
-    char *text = read_text_file(path);
+    char *text = read_text_file(sh, path);
     json_t *j = text ? json_string(text) : NULL;
     if (text && !j)
         fprintf(stderr, "sluice: %s: not a text in UTF-8\n", path);
@@ -255,7 +255,7 @@ int run_load(struct invocation *in)
         json_decref(request);
         return EXIT_USAGE;
     }
-    if (!(text = text_of_file(in->argv[0]))) {
+    if (!(text = text_of_file(in->shell, in->argv[0]))) {
         json_decref(request);
         return EXIT_FAILED;
     }
@@ -271,7 +271,7 @@ int run_load(struct invocation *in)
 
 int run_edit_import(struct invocation *in)
 {
-    json_t *j, *request = request_for(in), *text = text_of_file(in->argv[0]);
+    json_t *j, *request = request_for(in), *text = text_of_file(in->shell, in->argv[0]);
     if (!text) {
         json_decref(request);
         return EXIT_FAILED;
@@ -302,7 +302,7 @@ int run_leave(struct invocation *in)
     if (shell_ask(sh, json_pack("{s:s,s:s,s:b}", "op", "configure", "what", "show", "compare", 1), &j) ==
             EXIT_DONE &&
         json_array_size(json_object_get(j, "changes"))) {
-        if (sh->interactive && !shell_confirms(sh, "changes are not committed and will be lost: leave?")) {
+        if (sh->interactive && !shell_confirms(sh, "The changes are not committed and will be lost. Leave?")) {
             json_decref(j);
             return EXIT_FAILED;
         }
@@ -321,7 +321,7 @@ int run_leave(struct invocation *in)
 int run_factory_reset(struct invocation *in)
 {
     json_t *j, *request = request_for(in);
-    char name[256] = "";
+    char *name = NULL;
     bool keep = in->argc > 0;
     if (keep && strcmp(in->argv[0], "keep-network") != 0) {
         fprintf(stderr, "sluice: factory-reset [keep-network] [--confirm HOST]\n");
@@ -329,15 +329,18 @@ int run_factory_reset(struct invocation *in)
         return EXIT_USAGE;
     }
     if (!in->confirm && in->shell->interactive) {
-        fputs("configuration, users, certificates, snapshots, logs and history will be wiped, and the box "
-              "stops serving.\n"
-              "Type the name of this box to do it: ",
-              stdout);
-        fflush(stdout);
-        if (fgets(name, sizeof name, stdin))
-            name[strcspn(name, "\n")] = 0;
+        puts("Configuration, users, certificates, snapshots, logs and history will be wiped, and\n"
+             "the box stops serving. Type the name of this box to do it.");
+        name = in->shell->ask ? in->shell->ask(in->shell, "name: ") : NULL;
+        if (!name) {
+            fputs("sluice: not done\n", stderr);
+            json_decref(request);
+            return EXIT_FAILED;
+        }
     }
-    json_object_set_new(request, "confirm", json_string(in->confirm ? in->confirm : name));
+    json_t *said = json_string(in->confirm ? in->confirm : name ? name : "");
+    json_object_set_new(request, "confirm", said ? said : json_string(""));
+    free(name);
     json_object_set_new(request, "keep_network", json_boolean(keep));
     int code = ask(in, request, &j);
     if (j)

@@ -1,7 +1,6 @@
 /* grammar.c: the CLI's tables and the three things made from them: parsing, help, completion. */
 #include "mgmt/grammar.h"
 #include "mgmt/operations.h"
-#include "mgmt/pipe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +77,7 @@ static const struct node snapshot[] = {
      .run = run_snapshot_schedule, .op = "snapshot", .what = "status",
      .parameter = {{"WHEN", PARAMETER_VALUE, true}, {"TIME", PARAMETER_VALUE, true}, {"KEEP", PARAMETER_VALUE, true}}},
     {"delete", "delete a snapshot, but for the one that is loaded at start", .run = run_snapshot_delete, .op = "snapshot",
-     .what = "delete", .parameter = {{"NAME", PARAMETER_VALUE, false}}},
+     .what = "delete", .asks = "Its keys cannot be brought back. Delete the snapshot?", .parameter = {{"NAME", PARAMETER_VALUE, false}}},
     {"show", "what is in a snapshot file: keys by type, forms, databases", .run = run_snapshot_report, .what = "show",
      .parameter = {{"FILE", PARAMETER_FILE, false}}},
     {"verify", "read all of a snapshot file and say whether it is sound, or what is damaged and where",
@@ -92,7 +91,7 @@ static const struct node snapshot[] = {
      .run = run_snapshot_export, .op = "snapshot", .what = "list",
      .parameter = {{"FILE", PARAMETER_FILE, false}, {"FORM", PARAMETER_VALUE, true}}},
     {"abandon", "let a box that could not load its snapshot begin empty", .run = run_snapshot_abandon,
-     .op = "snapshot", .what = "abandon"},
+     .op = "snapshot", .what = "abandon", .asks = "The keys of the snapshot are given up. Begin empty?"},
     {0}};
 
 static const struct node audit[] = {
@@ -125,7 +124,7 @@ static const struct node certificate[] = {
     {"csr", "make a key that stays here, and print the request to have it signed", .run = run_certificate_csr,
      .op = "certificate", .what = "csr", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
     {"delete", "delete the request that waits, or else the certificate", .run = run_certificate_delete,
-     .op = "certificate", .what = "delete", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
+     .op = "certificate", .what = "delete", .asks = "Its private key cannot be brought back. Delete it?", .parameter = {{"NAME", PARAMETER_CERTIFICATE, false}}},
     {"export", "print a certificate (the one in use) with its chain; never its key",
      .run = run_certificate_export, .op = "certificate", .what = "export",
      .parameter = {{"NAME", PARAMETER_CERTIFICATE, true}}},
@@ -139,8 +138,8 @@ static const struct node token[] = {
      .parameter = {{"ID", PARAMETER_VALUE, false}}},
     {0}};
 
-static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again",
-                                       .run = run_simple, .op = "restart", .what = "dataplane"},
+static const struct node restart[] = {{"dataplane", "stop the dataplane orderly and start it again", .run = run_simple, .op = "restart",
+                                       .what = "dataplane", .asks = "All connections of clients are closed. Restart the dataplane?"},
                                       {0}};
 
 static const struct node board[] = {
@@ -151,17 +150,28 @@ static const struct node board[] = {
     {"verify", "whether it is so; exit code 1 if not", .run = run_system, .op = "board", .what = "verify"},
     {0}};
 
+static const struct node upgrade_remove[] = {
+    {"dataplane", "the slot's own dataplane instead of its update, warm; cold: even if the keys must be loaded from disk", .run = run_system,
+     .leave = true, .op = "upgrade", .what = "remove", .parameter = {{"cold", PARAMETER_VALUE, true}}, .live = true},
+    {0}};
+
 static const struct node upgrade[] = {
-    {"install", "write a signed bundle (- for stdin) to the slot that does not run; restart to start it", .run = run_upgrade_install, .leave = true,
-     .op = "upgrade", .what = "install", .parameter = {{"BUNDLE", PARAMETER_FILE, false}}, .live = true},
-    {"status", "the slots, which one runs, which one starts next", .run = run_system, .op = "upgrade", .what = "status"},
+    {"install",
+     "a signed bundle (- for stdin): written to the slot that does not run, restart to start it; or a package of the dataplane alone, which is "
+     "restarted with its keys (cold: even if they must be loaded from disk)",
+     .run = run_upgrade_install, .leave = true, .op = "upgrade", .what = "install",
+     .parameter = {{"BUNDLE", PARAMETER_FILE, false}, {"cold", PARAMETER_VALUE, true}}, .live = true},
+    {"remove", "dataplane: the slot's own instead of its update", .next = upgrade_remove},
+    {"status", "the slots, which one runs, which one starts next; the dataplane and its update", .run = run_system, .op = "upgrade", .what = "status"},
     {"confirm", "keep the slot that runs", .run = run_system, .leave = true, .op = "upgrade", .what = "confirm"},
     {"rollback", "start the other slot next", .run = run_system, .leave = true, .op = "upgrade", .what = "rollback"},
     {0}};
 
 static const struct node system_commands[] = {
-    {"reboot", "restart the machine", .run = run_system, .leave = true, .op = "system", .what = "reboot"},
-    {"poweroff", "stop the box and switch the machine off", .run = run_system, .leave = true, .op = "system", .what = "poweroff"},
+    {"reboot", "restart the machine", .run = run_system, .leave = true, .op = "system", .what = "reboot",
+     .asks = "The box serves nobody until it is up again. Restart the machine?"},
+    {"poweroff", "stop the box and switch the machine off", .run = run_system, .leave = true, .op = "system", .what = "poweroff",
+     .asks = "Somebody has to switch it on again. Switch the machine off?"},
     {0}};
 
 const struct node grammar[] = {
@@ -181,7 +191,8 @@ const struct node grammar[] = {
     {"board", "the machine and the plan for it", .next = board},
     {"upgrade", "software of the box", .next = upgrade},
     {"system", "the machine as a whole", .next = system_commands},
-    {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = ""},
+    {"stop", "stop the dataplane and control", .run = run_simple, .op = "stop", .what = "",
+     .asks = "The box serves nobody then, and cannot be managed from here. Stop it?"},
     {"support-bundle", "an archive for whoever helps: no secrets, no names of keys (- for stdout)", .run = run_support_bundle,
      .op = "show", .what = "version", .parameter = {{"FILE", PARAMETER_FILE, true}}},
     {"factory-reset", "wipe configuration, users, certificates, snapshots, logs; keep-network: but not the links",
@@ -225,57 +236,49 @@ const struct node grammar_configure[] = {
 #undef VALUE
 
 #define AT(field) offsetof(struct invocation, field)
+#define MADE "certificate self-signed,certificate csr"
+#define READ "certificate check,certificate install,certificate rotate"
+#define LIMITED "show connections,show hotkeys,show bigkeys"
 const struct option options[] = {
-    {"--json", NULL, "print JSON", AT(json)},
-    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match)},
-    {"--level", "LEVEL", "show log: debug, verbose, notice or warning and above", AT(level)},
-    {"--lines", "N", "show log, audit show: the last N lines", AT(lines)},
-    {"--since", "TIME", "show log: from then on: 2026-11-22, \"2026-11-22 10:00\", 10:00, today, \"1 hour ago\", 10m", AT(since)},
-    {"--until", "TIME", "show log: up to then", AT(until)},
-    {"--follow", NULL, "show log: and the lines to come, until Ctrl-C", AT(follow)},
-    {"--confirm", "HOST", "factory-reset: the name of the box, instead of being asked for it", AT(confirm)},
-    {"--limit", "N", "show connections, hotkeys, bigkeys: at most so many (1000, 20, 20)", AT(limit)},
-    {"--detail", "ADDR:PORT", "show connections: everything about those with this remote end", AT(detail)},
-    {"--count", "N", "ping: so many requests (5); capture: end after N packets", AT(count)},
-    {"--size", "BYTES", "ping: payload of a request (56)", AT(size)},
-    {"--interval", "MS", "ping: time between requests (1000)", AT(interval)},
-    {"--filter", "EXPRESSION", "capture: only frames that match, as tcpdump takes it (pcap-filter(7))",
-     AT(filter)},
-    {"--snaplen", "N", "capture: keep the first N bytes of a frame (default: all that is possible)",
-     AT(snaplen)},
-    {"--duration", "SECONDS", "capture: end after so long", AT(duration)},
-    {"--direction", "in|out|both", "capture: only received or only sent frames", AT(direction)},
-    {"--write", "FILE", "capture: write pcapng to FILE (- for stdout) instead of a line a packet", AT(write)},
-    {"--san", "NAME,...", "certificate: DNS names, addresses, URIs in it (default: the box's addresses)",
-     AT(san)},
-    {"--days", "N", "certificate self-signed: how long it is valid (365)", AT(days)},
-    {"--subject", "NAME", "certificate self-signed, csr: common name (default: the first of --san)",
-     AT(subject)},
-    {"--key-type", "KIND", "certificate self-signed, csr: p256, p384, rsa2048 or rsa3072 (p256)",
-     AT(key_type)},
-    {"--wait", NULL, "snapshot create: until it is on disk, with its progress (--json: a line each)", AT(wait)},
-    {"--ca", "FILE", "certificate check, install, rotate: the authority that must have issued it", AT(ca)},
-    {"--passphrase", "FILE", "certificate check, install, rotate: what opens the private key",
-     AT(passphrase)},
-    {"--authority", NULL, "certificate export: only the top of the chain, for clients to trust",
-     AT(authority)},
-    {"--role", "ROLE", "token create: admin, operator, security, read-only or support", AT(role)},
-    {"--expires", "TIME", "token create: 30d, 12w, 1y (the default) or never", AT(expires)},
-    {"--host", "HOST[:PORT]", "the box at HOST over HTTPS, port 9443 (else $SLUICE_HOST)", AT(host)},
-    {"--token-file", "FILE", "with --host: the token that says who you are (else $SLUICE_TOKEN_FILE)",
-     AT(token_file)},
-    {"--certificate", "FILE", "with --host: certificate and key instead (else $SLUICE_CERTIFICATE)",
-     AT(host_certificate)},
-    {"--host-ca", "FILE", "with --host: who must have signed the box's certificate (else $SLUICE_HOST_CA)",
-     AT(host_ca)},
-    {"--socket", "PATH",
-     "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket)},
+    {"--json", NULL, "print JSON", AT(json), NULL},
+    {"--match", "TEXT", "print only lines that hold TEXT, whatever the case", AT(match), NULL},
+    {"--level", "LEVEL", "debug, verbose, notice or warning and above", AT(level), "show log"},
+    {"--lines", "N", "the last N lines", AT(lines), "show log,audit show"},
+    {"--since", "TIME", "from then on: 2026-11-22, \"2026-11-22 10:00\", 10:00, today, \"1 hour ago\", 10m", AT(since), "show log"},
+    {"--until", "TIME", "up to then", AT(until), "show log"},
+    {"--follow", NULL, "and the lines to come, until Ctrl-C", AT(follow), "show log"},
+    {"--confirm", "HOST", "the name of the box, instead of being asked for it", AT(confirm), "factory-reset"},
+    {"--limit", "N", "at most so many (1000; of keys 20)", AT(limit), LIMITED},
+    {"--detail", "ADDR:PORT", "everything about those with this remote end", AT(detail), "show connections"},
+    {"--count", "N", "so many requests (5)", AT(count), "ping"},
+    {"--count", "N", "end after N packets", AT(count), "capture"},
+    {"--size", "BYTES", "payload of a request (56)", AT(size), "ping"},
+    {"--interval", "MS", "time between requests (1000)", AT(interval), "ping"},
+    {"--filter", "EXPRESSION", "only frames that match, as tcpdump takes it (pcap-filter(7))", AT(filter), "capture"},
+    {"--snaplen", "N", "keep the first N bytes of a frame (default: all that is possible)", AT(snaplen), "capture"},
+    {"--duration", "SECONDS", "end after so long", AT(duration), "capture"},
+    {"--direction", "in|out|both", "only received or only sent frames", AT(direction), "capture"},
+    {"--write", "FILE", "write pcapng to FILE (- for stdout) instead of a line a packet", AT(write), "capture"},
+    {"--san", "NAME,...", "DNS names, addresses, URIs in it (default: the box's addresses)", AT(san), MADE},
+    {"--days", "N", "how long it is valid (365)", AT(days), "certificate self-signed"},
+    {"--subject", "NAME", "common name (default: the first of --san)", AT(subject), MADE},
+    {"--key-type", "KIND", "p256, p384, rsa2048 or rsa3072 (p256)", AT(key_type), MADE},
+    {"--wait", NULL, "until it is on disk, with its progress (--json: a line each)", AT(wait), "snapshot create"},
+    {"--ca", "FILE", "the authority that must have issued it", AT(ca), READ},
+    {"--passphrase", "FILE", "what opens the private key", AT(passphrase), READ},
+    {"--authority", NULL, "only the top of the chain, for clients to trust", AT(authority), "certificate export"},
+    {"--role", "ROLE", "admin, operator, security, read-only or support", AT(role), "token create"},
+    {"--expires", "TIME", "30d, 12w, 1y (the default) or never", AT(expires), "token create"},
+    {"--host", "HOST[:PORT]", "the box at HOST over HTTPS, port 9443 (else $SLUICE_HOST)", AT(host), NULL},
+    {"--token-file", "FILE", "with --host: the token that says who you are (else $SLUICE_TOKEN_FILE)", AT(token_file), NULL},
+    {"--certificate", "FILE", "with --host: certificate and key instead (else $SLUICE_CERTIFICATE)", AT(host_certificate), NULL},
+    {"--host-ca", "FILE", "with --host: who must have signed the box's certificate (else $SLUICE_HOST_CA)", AT(host_ca), NULL},
+    {"--socket", "PATH", "control's management socket (else $SLUICE_SOCKET, else /run/sluice/management.sock)", AT(socket), NULL},
     {0}};
 
 /* -- parsing ------------------------------------------------------------------------------------------ */
 
-/* The node that a word names: exactly, or as the only one that begins so. */
-static const struct node *match(const struct node *table, const char *word, unsigned *candidates)
+const struct node *grammar_match(const struct node *table, const char *word, unsigned *candidates)
 {
     const struct node *found = NULL;
     size_t len = strlen(word);
@@ -302,7 +305,7 @@ const struct node *grammar_find(const struct node *table, char **words, int n, i
             snprintf(error, size, "the command is not complete; try %s ?", n ? words[n - 1] : "sluice");
             return NULL;
         }
-        at = match(table, words[*used], &candidates);
+        at = grammar_match(table, words[*used], &candidates);
         if (!at) {
             snprintf(error, size, "'%.60s' is %s; try ? for help", words[*used],
                      candidates ? "ambiguous" : "unknown here");
@@ -374,62 +377,29 @@ bool grammar_parse(const struct node *table, struct invocation *in, char **words
     return false;
 }
 
-/* -- help --------------------------------------------------------------------------------------------- */
+/* -- where a line stands ------------------------------------------------------------------------------- */
 
-static void print_node(const struct node *n, const char *before)
+const struct node *grammar_path(const struct node *table, char **words, int n, char path[GRAMMAR_PATH])
 {
-    char line[128];
-    int used = snprintf(line, sizeof line, "%s%s", before, n->word);
-    for (int p = 0; p < PARAMETERS && n->parameter[p].kind; p++)
-        used += snprintf(line + used, sizeof line - (size_t)used, n->parameter[p].optional ? " [%s]" : " %s",
-                         n->parameter[p].name);
-    if (n->repeated || n->rest)
-        snprintf(line + used, sizeof line - (size_t)used, " ...");
-    printf("  %-32s %s\n", line, n->help);
-}
-
-static void print_options(void)
-{
-    puts("\noptions, anywhere:");
-    for (const struct option *o = options; o->name; o++) {
-        char both[40];
-        snprintf(both, sizeof both, "%s %s", o->name, o->value ? o->value : "");
-        printf("  %-32s %s\n", both, o->help);
-    }
-    puts("\nbehind a bar, | :");
-    pipe_help("");
-}
-
-void grammar_help(const struct node *table, char **words, int n, const char *prefix)
-{
-    char before[64] = "";
+    const struct node *at = NULL, *found;
     unsigned candidates;
-    bool all = n == 0 && !*prefix;
-    for (int i = 0; i < n && table; i++) {
-        const struct node *at = match(table, words[i], &candidates);
-        if (!at)
-            break;
-        if (!at->next) {
-            print_node(at, before);
-            return;
-        }
-        snprintf(before + strlen(before), sizeof before - strlen(before), "%.16s ", at->word);
+    size_t len = 0;
+    *path = 0;
+    for (int i = 0; i < n && table && (found = grammar_match(table, words[i], &candidates)); i++) {
+        len += (size_t)snprintf(path + len, GRAMMAR_PATH - len, "%s%.24s", at ? " " : "", found->word);
+        at = found;
         table = at->next;
     }
-    for (const struct node *at = table; at && at->word; at++) {
-        if (strncmp(at->word, prefix, strlen(prefix)) != 0)
-            continue;
-        if (at->next && all)
-            for (const struct node *sub = at->next; sub->word; sub++) {
-                char both[64];
-                snprintf(both, sizeof both, "%s ", at->word);
-                print_node(sub, both);
-            }
-        else
-            print_node(at, before);
-    }
-    if (all && table == grammar)
-        print_options();
+    return at;
+}
+
+bool grammar_takes(const char *path, const struct option *o)
+{
+    size_t len = strlen(path);
+    for (const char *of = o->of; of && *of && len; of += strcspn(of, ","), of += *of == ',')
+        if (strncmp(of, path, len) == 0 && (!of[len] || of[len] == ','))
+            return true;
+    return !o->of;
 }
 
 /* -- completion --------------------------------------------------------------------------------------- */
@@ -447,14 +417,27 @@ static char *const *names_for(const struct node *leaf, unsigned position, char *
     }
 }
 
+/* Each once. */
+static const char *complete_option(const struct node *table, char **words, int n, const char *prefix, unsigned index)
+{
+    char path[GRAMMAR_PATH];
+    grammar_path(table, words, n, path);
+    for (const struct option *o = options; o->name; o++)
+        if (strncmp(o->name, prefix, strlen(prefix)) == 0 && grammar_takes(path, o) && index-- == 0)
+            return o->name;
+    return NULL;
+}
+
 const char *grammar_complete(const struct node *table, char **words, int n, const char *prefix, unsigned index,
                              const struct known_names *known)
 {
     const struct node *at = NULL;
     unsigned candidates;
     int i = 0;
+    if (strncmp(prefix, "--", 2) == 0)
+        return complete_option(table, words, n, prefix, index);
     for (; i < n && table; i++) {
-        if (!(at = match(table, words[i], &candidates)))
+        if (!(at = grammar_match(table, words[i], &candidates)))
             return NULL;
         table = at->next;
     }

@@ -39,6 +39,7 @@ struct node {
     bool rest;     /* the last parameter may come again */
     bool compares; /* knows | compare */
     bool leave;    /* root's helper does it only with control's leave (system.c) */
+    const char *asks; /* at the prompt, before it is done: what it means, and a question; or NULL */
     bool live;     /* prints as things happen: --match does not filter it */
 };
 
@@ -69,6 +70,7 @@ struct invocation {
 struct option {
     const char *name, *value, *help; /* value NULL: a flag */
     size_t at;                       /* where struct invocation keeps the value */
+    const char *of;                  /* the commands that know it, with commas between; NULL: all */
 };
 extern const struct option options[];
 
@@ -83,8 +85,20 @@ struct known_names { /* NULL-terminated lists, or NULL */
     /* The values that a directive may have, if they can be told; may be NULL. */
     char *const *(*values)(const char *directive);
 };
-/* Prints what can follow the words and begins with prefix. */
-void grammar_help(const struct node *table, char **words, int n, const char *prefix);
+/* The node that a word names: exactly, or as the only one that begins so; how many begin so. */
+const struct node *grammar_match(const struct node *table, const char *word, unsigned *candidates);
+enum { GRAMMAR_PATH = 64 };
+/* The node up to which the words go, with its whole name ("show log"); NULL and "" if there is none. */
+const struct node *grammar_path(const struct node *table, char **words, int n, char path[GRAMMAR_PATH]);
+/* A command of that name knows the option. */
+bool grammar_takes(const char *path, const struct option *o);
+
+/* grammar_help.c: prints what can follow the words and begins with prefix: of a command its parameters and options. */
+void grammar_help(FILE *out, const struct node *table, char **words, int n, const char *prefix);
+/* All commands, with all options. */
+void grammar_help_all(FILE *out);
+/* A line of help: `left`, and what it means, wrapped to the terminal; left is padded to `width` columns. */
+void grammar_row(FILE *out, const char *left, int width, const char *help);
 /* The i-th word that can follow `words` and begins with `prefix`; NULL at the end. */
 const char *grammar_complete(const struct node *table, char **words, int n, const char *prefix, unsigned i,
                              const struct known_names *known);

@@ -1,12 +1,11 @@
 /* log.c: `sluice show log`: the lines of control and dataplane, recent ones and those to come. */
+#include "mgmt/interrupt.h"
 #include "mgmt/operations.h"
 #include "mgmt/words.h"
 
 #include <ctype.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,18 +101,8 @@ static void print_entries(struct invocation *in, const json_t *list)
 
 /* -- following ---------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t stream_fd = -1;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    if (stream_fd >= 0)
-        shutdown(stream_fd, SHUT_WR); /* control ends the stream orderly */
-}
-
 static int follow(struct invocation *in, json_t *request)
 {
-    struct sigaction on = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART}, before;
     json_t *data, *e;
     uint8_t *piece;
     size_t len;
@@ -123,8 +112,7 @@ static int follow(struct invocation *in, json_t *request)
     print_entries(in, json_object_get(data, "lines"));
     fflush(in->out);
     json_decref(data);
-    stream_fd = fd;
-    sigaction(SIGINT, &on, &before);
+    interrupt_stream(fd);
     bool good;
     while ((good = api_piece(fd, &piece, &len)) && len && !ferror(in->out)) {
         if ((e = json_loadb((char *)piece, len, 0, NULL)))
@@ -134,8 +122,7 @@ static int follow(struct invocation *in, json_t *request)
         free(piece);
     }
     free(piece);
-    sigaction(SIGINT, &before, NULL);
-    stream_fd = -1;
+    interrupt_stream_ends();
     if (!good)
         fprintf(stderr, "sluice: %s: control went away\n", in->socket);
     close(fd);

@@ -3,6 +3,8 @@
 #include "mgmt/prompt.h"
 #include "mgmt/shell.h"
 
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,9 +33,17 @@ static int run_text(struct shell *sh, char *text)
     return code;
 }
 
+/* What is typed and shown is UTF-8, also where nobody has chosen a locale (sshd on the box). */
+static void choose_locale(void)
+{
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int main(int argc, char **argv)
 {
     struct shell sh = {.socket = default_socket(), .session = -1};
+    choose_locale();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("sluice " SLUICE_VERSION);
         return EXIT_DONE;
@@ -43,7 +53,10 @@ int main(int argc, char **argv)
         return run_text(&sh, argv[2]);
     if (strcmp(last, "--help") == 0 || strcmp(last, "-h") == 0 || strcmp(last, "?") == 0) {
         printf("usage: sluice [COMMAND] [options]\n\n");
-        grammar_help(grammar, argv + 1, argc - 2, "");
+        if (argc > 2)
+            grammar_help(stdout, grammar, argv + 1, argc - 2, "");
+        else
+            grammar_help_all(stdout);
         return EXIT_DONE;
     }
     if (no_command(argc, argv, &sh.socket)) {

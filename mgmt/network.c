@@ -1,11 +1,11 @@
 /* network.c: the commands about the data port's network: connections, neighbours, routes, drops, ping. */
+#include "mgmt/interrupt.h"
 #include "mgmt/operations.h"
 #include "mgmt/table.h"
 #include "mgmt/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,16 +90,6 @@ int run_show_connections(struct invocation *in)
 
 /* -- tables ------------------------------------------------------------------------------------------- */
 
-static int show_table(struct invocation *in, const struct column *columns)
-{
-    json_t *j;
-    int code = ask(in, request_for(in), &j);
-    if (j)
-        print_table(in->out, columns, j);
-    json_decref(j);
-    return code;
-}
-
 int run_show_neighbors(struct invocation *in)
 {
     static const struct column columns[] = {{"address", "address"},
@@ -131,7 +121,7 @@ int run_show_listeners(struct invocation *in)
                                             {"service", "service"},
                                             {"transport", "transport"},
                                             {"address", "address"},
-                                            {"port", "port", COLUMN_NUMBER},
+                                            {"port", "port", COLUMN_SOME},
                                             {"state", "state"},
                                             {"name", "name"},
                                             {"user", "user"},
@@ -154,14 +144,6 @@ int run_show_filters(struct invocation *in)
 }
 
 /* -- ping --------------------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 static double ms_of(const json_t *j, const char *key)
 {
@@ -218,14 +200,13 @@ static int follow(struct invocation *in, json_int_t ping, json_t **status)
             else
                 print_outcome(in->out, in->argv[0], o);
         }
-    } while (!json_is_true(json_object_get(*status, "done")) && !interrupted);
+    } while (!json_is_true(json_object_get(*status, "done")) && !interrupt_of_stream());
     json_object_set_new(*status, "outcomes", all);
     return code;
 }
 
 int run_ping(struct invocation *in)
 {
-    struct sigaction act = {.sa_handler = on_interrupt}, before;
     json_t *j, *status = NULL, *request = request_for(in);
     json_object_set_new(request, "address", json_string(in->argv[0]));
     if (!put_option(request, "count", "--count", in->count) ||
@@ -239,10 +220,9 @@ int run_ping(struct invocation *in)
         return code;
     if (!in->json)
         fprintf(in->out, "ping %s from %s\n", in->argv[0], text_of(j, "from"));
-    interrupted = 0;
-    sigaction(SIGINT, &act, &before); /* ends it with a summary */
+    interrupt_noted(); /* ends it with a summary */
     code = follow(in, number_of(j, "ping"), &status);
-    sigaction(SIGINT, &before, NULL);
+    interrupt_stream_ends();
     if (code == EXIT_DONE && number_of(status, "received") == 0)
         code = EXIT_FAILED;
     if (in->json && status) {

@@ -32,6 +32,16 @@ int ask(struct invocation *in, json_t *request, json_t **data)
     return code;
 }
 
+int show_table(struct invocation *in, const struct column *columns)
+{
+    json_t *j;
+    int code = ask(in, request_for(in), &j);
+    if (j)
+        print_table(in->out, columns, j);
+    json_decref(j);
+    return code;
+}
+
 const char *text_of(const json_t *object, const char *key)
 {
     const char *s = json_string_value(json_object_get(object, key));
@@ -136,6 +146,14 @@ int run_show_fields(struct invocation *in)
     return code;
 }
 
+static bool among(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(*list, name) == 0)
+            return true;
+    return false;
+}
+
 /* The directives whose value is a list of words: no quotes around the whole. */
 static bool is_list(const char *name)
 {
@@ -154,10 +172,7 @@ static bool is_list(const char *name)
                                         "connection-rate-prefix",
                                         "tls-auth-clients-user",
                                         NULL};
-    for (const char *const *l = lists; *l; l++)
-        if (strcmp(*l, name) == 0)
-            return true;
-    return false;
+    return among(name, lists);
 }
 
 static void print_directive(FILE *out, const char *name, const char *value)
@@ -200,12 +215,7 @@ int run_show_clients(struct invocation *in)
                                             {"cmd", "cmd"},
                                             {"lib-name", "lib-name"},
                                             {0}};
-    json_t *j;
-    int code = ask(in, request_for(in), &j);
-    if (j)
-        print_table(in->out, columns, j);
-    json_decref(j);
-    return code;
+    return show_table(in, columns);
 }
 
 int run_show_stats(struct invocation *in)
@@ -240,13 +250,16 @@ int run_show_stats(struct invocation *in)
 
 int run_show_links(struct invocation *in)
 {
+    static const char *const first[] = {"name", "type", "up", "speed_mbps", "addresses", NULL};
     json_t *j, *link, *v;
     size_t i;
     const char *name;
     int code = ask(in, request_for(in), &j);
     json_array_foreach(j, i, link)
     {
-        json_object_foreach(link, name, v) if (!json_is_object(v)) print_field(in->out, name, v);
+        for (const char *const *key = first; *key; key++)
+            print_field(in->out, *key, json_object_get(link, *key));
+        json_object_foreach(link, name, v) if (!json_is_object(v) && !among(name, first)) print_field(in->out, name, v);
         json_object_foreach(json_object_get(link, "traffic"), name, v) print_field(in->out, name, v);
     }
     json_decref(j);

@@ -35,6 +35,9 @@ handler run_snapshot_create, run_snapshot_schedule, run_snapshot_delete; /* snap
 json_t *request_for(const struct invocation *in);
 /* Asks; with --json prints the answer as it is. *data is NULL when there is nothing more to do. */
 int ask(struct invocation *in, json_t *request, json_t **data);
+/* Asks for what the leaf is about, and shows the rows that come. */
+struct column;
+int show_table(struct invocation *in, const struct column *columns);
 const char *text_of(const json_t *object, const char *key); /* "" if there is none */
 /* Changes directives, an object of them that is taken over, and says what became of it. */
 int change_directives(struct invocation *in, json_t *set);
@@ -59,6 +62,9 @@ bool control_writes(const char *option, const char *file, int to);
  * `request` is taken over. */
 int api_request(const char *socket_path, json_t *request, json_t **data);
 
+/* The same, with no bound on the time that control takes. */
+int api_patient(const char *socket_path, json_t *request, json_t **data);
+
 /* One more on a connection that api_begin has left open. */
 int api_again(const char *socket_path, int fd, json_t *request, json_t **data);
 
@@ -69,3 +75,7 @@ int api_begin(const char *socket_path, json_t *request, int *fd, json_t **data);
 /* A piece on the heap, 0 bytes at the end; false if control has gone. */
 bool api_piece(int fd, uint8_t **bytes, size_t *len);
 int api_reply(const char *socket_path, int fd, json_t **data);
+/* Hands a descriptor over, where control waits for one (control/api.h). */
+bool api_hand(int fd, int file);
+/* Something is there to be read, or comes in time. */
+bool api_comes(int fd, int milliseconds);

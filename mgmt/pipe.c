@@ -1,5 +1,7 @@
 /* pipe.c: see pipe.h. The pager is our own: one that runs other programs would be a way out of the CLI. */
 #include "mgmt/pipe.h"
+#include "mgmt/grammar.h"
+#include "mgmt/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,23 +131,38 @@ static int key(void)
     return c;
 }
 
+static void measure(struct pipeline *p)
+{
+    struct winsize w;
+    if (ioctl(1, TIOCGWINSZ, &w) < 0 || w.ws_row <= 3)
+        return;
+    p->rows = (unsigned)w.ws_row - 1;
+    p->columns = w.ws_col;
+}
+
+/* The window may have another size since the last page. */
 static void page_full(struct pipeline *p)
 {
-    fputs("--more-- (space: a page, enter: a line, q: no more)", stdout);
+    const char *said = "--more-- (space: a page, enter: a line, q: no more)";
+    int len = (int)strlen(said) < (int)p->columns ? (int)strlen(said) : 8;
+    printf("%.*s", len, said);
     fflush(stdout);
     int c = key();
-    fputs("\r\033[K", stdout);
+    printf("\r%*s\r", len, "");
+    measure(p);
     p->quit = c == 'q' || c == 'Q' || c == 3 || c == 4;
     p->row = c == '\r' || c == '\n' ? p->rows - 1 : 0;
 }
 
 static void put(struct pipeline *p, const char *line)
 {
-    if (p->rows && !p->quit && p->row >= p->rows)
+    int wide = p->rows ? text_columns(line) : 0;
+    unsigned rows = 1 + (p->columns && wide > 0 ? (unsigned)(wide - 1) / p->columns : 0);
+    if (p->rows && !p->quit && p->row && p->row + rows > p->rows)
         page_full(p);
     if (p->quit)
         return;
-    p->row += 1 + (p->columns ? (unsigned)strlen(line) / p->columns : 0);
+    p->row += rows;
     fputs(line, stdout);
     fputc('\n', stdout);
 }
@@ -233,13 +250,9 @@ static int on_close(void *cookie)
 
 FILE *pipe_open(struct pipeline *p, bool live)
 {
-    struct winsize w;
     const cookie_io_functions_t io = {.write = on_write, .close = on_close};
-    if (p->paged && !live && !p->no_more && isatty(0) && isatty(1) && ioctl(1, TIOCGWINSZ, &w) == 0 &&
-        w.ws_row > 3) {
-        p->rows = (unsigned)w.ws_row - 1;
-        p->columns = w.ws_col;
-    }
+    if (p->paged && !live && !p->no_more && isatty(0) && isatty(1))
+        measure(p);
     FILE *f = fopencookie(p, "w", io);
     if (f && live)
         setvbuf(f, NULL, _IOLBF, 4096);
@@ -256,12 +269,12 @@ const char *pipe_complete(const char *prefix, unsigned i)
     return NULL;
 }
 
-void pipe_help(const char *prefix)
+void pipe_help(FILE *out, const char *prefix)
 {
     for (const struct pipe_word *w = pipe_words; w->word; w++)
         if (strncmp(w->word, prefix, strlen(prefix)) == 0) {
             char both[40];
             snprintf(both, sizeof both, "%s%s%s", w->word, w->value ? " " : "", w->value ? w->value : "");
-            printf("  %-32s %s\n", both, w->help);
+            grammar_row(out, both, 16, w->help);
         }
 }

@@ -49,4 +49,4 @@ void pipe_match(struct pipeline *p, const char *text);
 FILE *pipe_open(struct pipeline *p, bool live);
 /* The i-th word that can follow words behind a bar; NULL at the end. */
 const char *pipe_complete(const char *prefix, unsigned i);
-void pipe_help(const char *prefix);
+void pipe_help(FILE *out, const char *prefix);

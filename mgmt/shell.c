@@ -52,6 +52,10 @@ static int run(struct shell *sh, struct invocation *in, struct pipeline *p)
     choose_box(in);
     in->compare = p->compare;
     in->shell = sh;
+    if (sh->interactive && in->leaf->asks && !shell_confirms(sh, in->leaf->asks)) {
+        fputs("sluice: not done\n", stderr);
+        return EXIT_FAILED;
+    }
     p->paged = sh->interactive;
     if (in->compare && !in->leaf->compares) {
         fprintf(stderr, "sluice: | compare goes with the configuration alone\n");
@@ -65,6 +69,21 @@ static int run(struct shell *sh, struct invocation *in, struct pipeline *p)
     int code = in->leaf->run(in);
     bool written = fclose(in->out) == 0;
     return code == EXIT_DONE && !written ? EXIT_FAILED : code;
+}
+
+/* `help show`, as people type it; `show ?`, where no terminal makes the key of it; behind a bar. */
+static int help(struct shell *sh, const struct node *table, char **words, int n, bool bar)
+{
+    const bool first = strcmp(words[0], "help") == 0;
+    struct pipeline p = {.paged = sh->interactive};
+    FILE *out = pipe_open(&p, false);
+    if (!out)
+        return EXIT_FAILED;
+    if (bar)
+        pipe_help(out, "");
+    else
+        grammar_help(out, table, words + first, n - 1, "");
+    return fclose(out) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 int shell_words(struct shell *sh, char **words, int n)
@@ -81,13 +100,8 @@ int shell_words(struct shell *sh, char **words, int n)
     }
     while (bar < n && strcmp(words[bar], "|") != 0)
         bar++;
-    if (n && strcmp(words[n - 1], "?") == 0) {
-        if (bar < n - 1)
-            pipe_help("");
-        else
-            grammar_help(table, words, n - 1, "");
-        return EXIT_DONE;
-    }
+    if (n && (strcmp(words[0], "help") == 0 || strcmp(words[n - 1], "?") == 0))
+        return help(sh, table, words, n, bar < n - 1);
     bool good = bar + 1 != n || n == 0;
     if (!good)
         snprintf(error, sizeof error, "something must follow the bar; try | ?");
@@ -139,14 +153,15 @@ void shell_end(struct shell *sh)
     sh->session = -1;
 }
 
-bool shell_confirms(const struct shell *sh, const char *question)
+bool shell_confirms(struct shell *sh, const char *question)
 {
-    char answer[16] = "";
-    if (!sh->interactive)
+    if (!sh->interactive || !sh->ask)
         return false;
-    printf("%s [yes/no] ", question);
-    fflush(stdout);
-    return fgets(answer, sizeof answer, stdin) && strncasecmp(answer, "y", 1) == 0;
+    puts(question);
+    char *answer = sh->ask(sh, "[yes/no] ");
+    bool yes = answer && (strcasecmp(answer, "yes") == 0 || strcasecmp(answer, "y") == 0);
+    free(answer);
+    return yes;
 }
 
 int shell_ask(struct shell *sh, json_t *request, json_t **data)

@@ -10,6 +10,9 @@ struct shell {
     bool interactive; /* somebody is there who can be asked */
     int session;      /* descriptor of the connection; -1: operational mode */
     bool leave;       /* `exit` */
+    /* Of the prompt, or NULL: a line that is typed as an answer, on the heap; NULL: Ctrl-D, or Ctrl-C (cancelled). */
+    char *(*ask)(struct shell *sh, const char *before);
+    bool cancelled;
 };
 
 /* Which box is meant, as the environment says. */
@@ -24,7 +27,7 @@ int shell_words(struct shell *sh, char **words, int n);
 int shell_script(struct shell *sh);
 void shell_end(struct shell *sh);
 
-/* Asks on the terminal; false if nobody is there. */
-bool shell_confirms(const struct shell *sh, const char *question);
+/* Asks on the terminal; false if nobody is there, or the answer is not yes. */
+bool shell_confirms(struct shell *sh, const char *question);
 /* A request on the session's connection. As api_request. When control has gone the mode is left. */
 int shell_ask(struct shell *sh, json_t *request, json_t **data);

@@ -92,6 +92,8 @@ int run_snapshot_list(struct invocation *in)
     json_t *files, *file;
     size_t i;
     int code = ask(in, request_for(in), &files);
+    if (files && !json_array_size(files))
+        fputs("none\n", in->out);
     json_array_foreach(files, i, file)
     {
         char when[32];

@@ -1,6 +1,8 @@
 /* snapshot_import.c: `sluice snapshot import|abandon`: a file of keys into the box. A log becomes a snapshot first, by sluice-control, which
  * reads it, and sluice-replay, which runs it (dataplane/replay.h), box or no box. */
+#include "mgmt/interrupt.h"
 #include "mgmt/operations.h"
+#include "mgmt/progress.h"
 #include "mgmt/remote.h"
 
 #include <dirent.h>
@@ -15,25 +17,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { HEAD = 4096 };
+enum { HEAD = 4096, LOOK_EACH_MS = 200 };
 
+/* What there was none of is not told. */
 static void print_loaded_keys(const struct invocation *in, json_t *j)
 {
-    if (j)
-        fprintf(in->out,
-                "loaded %" JSON_INTEGER_FORMAT " keys and %" JSON_INTEGER_FORMAT
-                " libraries of functions; %" JSON_INTEGER_FORMAT " had expired, %" JSON_INTEGER_FORMAT
-                " were left as they are in the box\n",
-                number_of(j, "loaded"), number_of(j, "libraries"), number_of(j, "expired"),
-                number_of(j, "left"));
+    static const char *const parts[][2] = {{"libraries", "libraries of functions"},
+                                           {"expired", "had expired"},
+                                           {"left", "were left as they are in the box"}};
+    fprintf(in->out, "loaded %" JSON_INTEGER_FORMAT " keys", number_of(j, "loaded"));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (number_of(j, parts[i][0]))
+            fprintf(in->out, ", %" JSON_INTEGER_FORMAT " %s", number_of(j, parts[i][0]), parts[i][1]);
+    fputc('\n', in->out);
     json_decref(j);
 }
 
-static int print_loaded(struct invocation *in, json_t *request)
+static int print_loaded(struct invocation *in, int code, json_t *j)
 {
-    json_t *j;
-    int code = ask(in, request, &j);
-    print_loaded_keys(in, j);
+    if (code == EXIT_DONE && in->json) {
+        json_dumpf(j, in->out, JSON_INDENT(2));
+        fputc('\n', in->out);
+        json_decref(j);
+    } else if (code == EXIT_DONE) {
+        print_loaded_keys(in, j);
+    }
     return code;
 }
 
@@ -45,14 +53,7 @@ static int upload(struct invocation *in, int fd, const char *mode)
     if (fstat(fd, &st) < 0)
         return EXIT_FAILED;
     int code = remote_upload(fd, st.st_size, mode, &j);
-    if (j && in->json) {
-        json_dumpf(j, in->out, JSON_INDENT(2));
-        fputc('\n', in->out);
-        json_decref(j);
-    } else {
-        print_loaded_keys(in, j);
-    }
-    return code;
+    return print_loaded(in, code, j);
 }
 
 static int fails(const char *path, const char *why)
@@ -61,28 +62,69 @@ static int fails(const char *path, const char *why)
     return EXIT_FAILED;
 }
 
-static int upload_file(struct invocation *in, const char *mode)
-{
-    struct stat st;
-    int fd = open(in->argv[0], O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    int code = good ? upload(in, fd, mode) : fails(in->argv[0], fd < 0 ? strerror(errno) : "not a file");
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
-static int ask_for(struct invocation *in, const char *path, const char *mode)
+static json_t *import_request(struct invocation *in, const char *path, const char *mode)
 {
     json_t *request = request_for(in), *file = json_string(path);
     if (!file) {
         json_decref(request);
-        return fails(path, "not UTF-8");
+        fails(path, "not UTF-8");
+        return NULL;
     }
     json_object_set_new(request, "file", file);
     if (*mode)
         json_object_set_new(request, "mode", json_string(mode));
-    return print_loaded(in, request);
+    return request;
+}
+
+/* How far the box is: it reads what we have opened, so its place in the file is ours. */
+static void show_bar(const struct invocation *in, int file, off_t size)
+{
+    off_t at = lseek(file, 0, SEEK_CUR);
+    if (!in->json && at >= 0)
+        progress_show(at, size, "loaded");
+}
+
+static int await_loaded(struct invocation *in, int fd, int file, off_t size, json_t **j)
+{
+    uint8_t *piece = NULL;
+    size_t len = 0;
+    while (!api_comes(fd, LOOK_EACH_MS))
+        show_bar(in, file, size);
+    progress_end();
+    if (interrupt_pending())
+        return fails(in->argv[0], "interrupted; the box goes on with what it has begun");
+    bool ends = api_piece(fd, &piece, &len) && len == 0;
+    free(piece);
+    return ends ? api_reply(in->socket, fd, j) : fails(in->argv[0], "control went away");
+}
+
+/* The file as we have opened it, wherever it lies: control may neither read it nor see its folder (an image's control has a /var/tmp of
+ * its own). path: what it is called. */
+static int hand_over(struct invocation *in, int file, const char *path, const char *mode)
+{
+    json_t *request = import_request(in, path, mode), *j = NULL;
+    struct stat st;
+    int fd, code = request ? EXIT_DONE : EXIT_FAILED;
+    if (request)
+        json_object_set_new(request, "handed", json_true());
+    if (code == EXIT_DONE)
+        code = api_begin(in->socket, request, &fd, &j);
+    if (code != EXIT_DONE)
+        return code;
+    json_decref(j);
+    j = NULL;
+    code = fstat(file, &st) == 0 && api_hand(fd, file) ? await_loaded(in, fd, file, st.st_size, &j)
+                                                       : fails(path, strerror(errno));
+    close(fd);
+    return print_loaded(in, code, j);
+}
+
+/* One that we may not open, but control may: one of its own. */
+static int ask_for(struct invocation *in, const char *path, const char *mode)
+{
+    json_t *request = import_request(in, path, mode), *j = NULL;
+    int code = request ? api_patient(in->socket, request, &j) : EXIT_FAILED;
+    return print_loaded(in, code, j);
 }
 
 /* -- logs -- */
@@ -154,13 +196,11 @@ static int make_in(const char *folder, char path[PATH_MAX])
     return mkostemp(path, O_CLOEXEC);
 }
 
-/* A file of ours that the box can read as well: in $TMPDIR, else beside the log, else (it may not be written there) in /var/tmp; of the
- * user whose socket it is, if we may give it away. */
+/* A file of ours: in $TMPDIR, else beside the log, else (it may not be written there) in /var/tmp. */
 static int make_aside(struct invocation *in, char path[PATH_MAX])
 {
     const char *folder = getenv("TMPDIR");
     char whole[PATH_MAX];
-    struct stat st;
     int fd = -1;
     if (folder && *folder)
         fd = make_in(folder, path);
@@ -168,8 +208,6 @@ static int make_aside(struct invocation *in, char path[PATH_MAX])
         fd = make_in(dirname(whole), path);
     if (fd < 0 && !(folder && *folder))
         fd = make_in("/var/tmp", path);
-    if (fd >= 0 && !remote_is_used() && stat(in->socket, &st) == 0 && fchown(fd, geteuid() == 0 ? st.st_uid : (uid_t)-1, st.st_gid) == 0)
-        fchmod(fd, 0640);
     return fd;
 }
 
@@ -221,12 +259,26 @@ static int ask_whether(struct invocation *in, const char *mode)
     return EXIT_DONE;
 }
 
-static int import_snapshot(struct invocation *in, const char *mode)
+static int import_open(struct invocation *in, int file, const char *mode)
 {
     char path[PATH_MAX];
+    struct stat st;
+    if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode))
+        return fails(in->argv[0], "not a file");
     if (remote_is_used())
-        return upload_file(in, mode);
-    return realpath(in->argv[0], path) ? ask_for(in, path, mode) : fails(in->argv[0], strerror(errno));
+        return upload(in, file, mode);
+    return realpath(in->argv[0], path) ? hand_over(in, file, path, mode) : fails(in->argv[0], strerror(errno));
+}
+
+static int import_snapshot(struct invocation *in, const char *mode)
+{
+    int file = open(in->argv[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0 && errno == EACCES && *in->argv[0] == '/' && !remote_is_used())
+        return ask_for(in, in->argv[0], mode);
+    int code = file < 0 ? fails(in->argv[0], strerror(errno)) : import_open(in, file, mode);
+    if (file >= 0)
+        close(file);
+    return code;
 }
 
 /* salvage: what is sound of a log whose RDB is damaged is what the box finds sound of that. */
@@ -239,7 +291,7 @@ static int import_log(struct invocation *in, const char *mode, bool cut)
         return code == EXIT_DONE ? fails(*path ? path : in->argv[0], strerror(errno)) : code;
     made = make_snapshot(in, cut, fd) && lseek(fd, 0, SEEK_SET) == 0;
     if (made)
-        code = remote_is_used() ? upload(in, fd, mode) : ask_for(in, path, mode);
+        code = remote_is_used() ? upload(in, fd, mode) : hand_over(in, fd, path, mode);
     close(fd);
     unlink(path);
     if (made)
@@ -275,5 +327,7 @@ int run_snapshot_import(struct invocation *in)
 
 int run_snapshot_abandon(struct invocation *in)
 {
-    return print_loaded(in, request_for(in));
+    json_t *j = NULL;
+    int code = api_patient(in->socket, request_for(in), &j);
+    return print_loaded(in, code, j);
 }

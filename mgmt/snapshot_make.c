@@ -1,13 +1,13 @@
 /* snapshot_make.c: `sluice snapshot create|schedule|delete`. */
 #include "mgmt/operations.h"
+#include "mgmt/progress.h"
 #include "mgmt/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { LOOK_EACH_MS = 100, BAR = 40 };
+enum { LOOK_EACH_MS = 100 };
 
 /* -- create -- */
 
@@ -25,19 +25,15 @@ static void show_progress(const struct invocation *in, const json_t *j)
         fflush(in->out);
         return;
     }
-    if (!isatty(STDERR_FILENO))
-        return;
-    int part = all > 0 && done < all ? (int)(done * BAR / all) : all > 0 ? BAR : 0;
-    fprintf(stderr, "\r[%.*s%*s] %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " keys", part,
-            "########################################", BAR - part, "", done, all);
-    fflush(stderr);
+    char said[64];
+    snprintf(said, sizeof said, "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " keys", done, all);
+    progress_show(done, all, said);
 }
 
 static int show_end(struct invocation *in, const json_t *j, bool good)
 {
     const char *error = text_of(j, "error");
-    if (!in->json && isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    progress_end();
     if (in->json)
         json_dumpf(j, in->out, JSON_COMPACT);
     else if (good)
@@ -82,7 +78,7 @@ int run_snapshot_create(struct invocation *in)
     else if (in->json)
         json_dumpf(j, in->out, JSON_COMPACT);
     else
-        fputs("begun; `sluice snapshot list` shows it when it is on disk\n", in->out);
+        fputs("begun; `snapshot list` shows it when it is on disk\n", in->out);
     json_decref(j);
     return code;
 }

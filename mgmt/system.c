@@ -135,7 +135,7 @@ int run_upgrade_install(struct invocation *in)
         fprintf(stderr, "sluice: %s: %s\n", in->argv[0], strerror(errno));
         return EXIT_FAILED;
     }
-    int code = run_words(in, NULL, file);
+    int code = run_words(in, in->argc > 1 ? in->argv[1] : NULL, file);
     close(file);
     return code;
 }

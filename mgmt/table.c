@@ -2,7 +2,9 @@
 #include "mgmt/table.h"
 #include "mgmt/words.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 enum { COLUMNS = 16, CELL = 512 };
 
@@ -16,6 +18,25 @@ static void format_age(char text[CELL], double s)
         snprintf(text, CELL, "%ldh%02dm", (long)s / 3600, (int)((long)s % 3600 / 60));
 }
 
+static void format_time(char text[CELL], json_int_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    localtime_r(&seconds, &tm);
+    strftime(text, CELL, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+/* As makers of disks count: 1 kB is 1000 bytes. */
+static void format_bytes(char text[CELL], json_int_t bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double n = (double)bytes;
+    unsigned u = 0;
+    for (; n >= 999.95 && u < sizeof units / sizeof *units - 1; u++)
+        n /= 1000;
+    snprintf(text, CELL, u ? "%.1f %s" : "%.0f %s", n, units[u]);
+}
+
 static const char *cell(const struct column *c, const json_t *row, char text[CELL])
 {
     const json_t *v = json_object_get(row, c->key);
@@ -23,7 +44,11 @@ static const char *cell(const struct column *c, const json_t *row, char text[CEL
         return json_string_value(v);
     if (json_is_number(v) && c->kind == COLUMN_AGE)
         format_age(text, json_number_value(v) / 1000);
-    else if (json_is_integer(v))
+    else if (json_is_integer(v) && c->kind == COLUMN_TIME)
+        format_time(text, json_integer_value(v));
+    else if (json_is_integer(v) && c->kind == COLUMN_BYTES)
+        format_bytes(text, json_integer_value(v));
+    else if (json_is_integer(v) && (c->kind != COLUMN_SOME || json_integer_value(v)))
         snprintf(text, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     else
         return "-";
@@ -33,11 +58,12 @@ static const char *cell(const struct column *c, const json_t *row, char text[CEL
 /* The last column of a line is not padded on its right. */
 static void print_cell(FILE *out, const struct column *c, int width, const char *text)
 {
-    int pad = width - (int)strlen(text);
-    if (c->kind != COLUMN_TEXT)
+    int pad = width - text_columns(text);
+    bool left = c->kind == COLUMN_TEXT || c->kind == COLUMN_TIME;
+    if (!left)
         fprintf(out, "%*s", pad, "");
     print_safe(out, text);
-    if (c[1].head && c->kind == COLUMN_TEXT)
+    if (c[1].head && left)
         fprintf(out, "%*s", pad, "");
     fputs(c[1].head ? "  " : "\n", out);
 }
@@ -52,7 +78,7 @@ void print_table(FILE *out, const struct column *columns, const json_t *rows)
         width[c] = (int)strlen(columns[c].head);
         json_array_foreach(rows, i, row)
         {
-            int len = (int)strlen(cell(&columns[c], row, text));
+            int len = text_columns(cell(&columns[c], row, text));
             width[c] = len > width[c] ? len : width[c];
         }
     }

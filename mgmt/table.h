@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE /* from ms */ };
+enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE /* from ms */, COLUMN_TIME /* ms since 1970 */, COLUMN_BYTES, COLUMN_SOME /* a number but 0 */ };
 
 struct column {
     const char *head, *key; /* head NULL ends a list */

@@ -17,7 +17,9 @@ void words_free(struct words *w);
 
 /* A word as redis.conf and the prompt read it, control characters as \xHH. */
 void print_word(FILE *out, const char *s);
-/* Without quotes, control characters as '?': nothing that a Redis client chose may command the terminal. */
+/* Without quotes, control characters and what is not UTF-8 as '?': nothing that a Redis client chose may command the terminal. */
 void print_safe(FILE *out, const char *s);
+/* So many columns of a terminal that takes. */
+int text_columns(const char *s);
 /* The same over several lines, with a line end behind the last. */
 void print_text(FILE *out, const char *s);

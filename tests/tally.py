@@ -9,7 +9,7 @@ import re
 import sys
 
 LINE = re.compile(r"^\s*(not )?ok\b[ \d]*(?:- )?(.*?)(?:\s*# (SKIP|TODO)\b\s*(.*))?$", re.I)
-PLAN = re.compile(r"^1\.\.(\d+)\s*$")
+PLAN = re.compile(r"^1\.\.(\d+)\s*(?:# SKIP\s*(.*))?$", re.I)
 
 
 def read(path):
@@ -19,6 +19,8 @@ def read(path):
         plan = PLAN.match(line)
         if plan:
             planned = int(plan.group(1))
+            if plan.group(2) and not planned:
+                skipped.append((path.stem, plan.group(2)))
         if line.startswith("#"):
             notes.append(line)
         hit = LINE.match(line)

@@ -25,6 +25,12 @@ skip() {
 }
 
 # What a check may be made of.
+says() { # TEXT COMMAND...: the command says exactly that
+    local want=$1 got
+    shift
+    got=$("$@" 2>&1)
+    [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
+}
 contains() { # TEXT COMMAND...: the command succeeds and says TEXT
     local want=$1 got
     shift

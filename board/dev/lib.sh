@@ -36,17 +36,21 @@ ensure_packages() {
     [ $status = 0 ] || die "apt-get install failed for: ${missing[*]}"
 }
 
-# build DIR MESON-OPTION...
+# build DIR MESON-OPTION... One at a time: another box may be about to start from the same folder.
 build() {
     local dir=$1 log; shift
     log=$(mktemp)
-    if [ ! -f "$dir/build.ninja" ]; then
-        meson setup "$dir" "$@" >"$log" 2>&1 || { tail -n 20 "$log"; rm -f "$log"; die "meson setup $dir failed"; }
-    fi
-    ninja -C "$dir" >"$log" 2>&1 || { tail -n 40 "$log"; rm -f "$log"; die "build of $dir failed"; }
+    (
+        flock -w 1800 9 || die "build of $dir: another one has not ended in half an hour"
+        if [ ! -f "$dir/build.ninja" ]; then
+            meson setup "$dir" "$@" >"$log" 2>&1 9>&- || { tail -n 20 "$log"; die "meson setup $dir failed"; }
+        fi
+        ninja -C "$dir" >"$log" 2>&1 9>&- || { tail -n 40 "$log"; die "build of $dir failed"; }
+    ) 9>>"$dir.lock" || { rm -f "$log"; exit 1; }
     rm -f "$log"
 }
 
+# Whoever undoes may be killed behind any line, and is run again: each may be done twice.
 undo() { { printf '%s\n' "$*"; cat "$UNDO" 2>/dev/null; } >"$UNDO.new" && mv "$UNDO.new" "$UNDO"; }
 
 sluice() { "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" "$@"; }
@@ -70,9 +74,34 @@ add_hugepages() {
     ) 9>/run/sluice-hugepages.lock 2>/dev/null
 }
 
-# wait_until SECONDS WHAT COMMAND...: polls a condition, never longer than SECONDS.
+# Once, even if down is run again; killed in its middle it rather leaves pages than take those of another box.
+give_hugepages() {
+    [ ! -e "$RUN/hugepages-given" ] || return 0
+    : >"$RUN/hugepages-given" && add_hugepages "-$1" >/dev/null
+}
+delete_link() { ! ip link show "$1" >/dev/null 2>&1 || ip link del "$1"; }
+delete_netns() { [ ! -e "/run/netns/$1" ] || ip netns del "$1"; }
+
+# Boxes share the mount that the first of them made; the last one that is brought down unmounts it. A file a box in $MOUNTED.
+MOUNTED=/run/sluice-hugepages.mounted
+mount_hugepages() {
+    (
+        flock -w 30 9
+        grep -q ' /dev/hugepages hugetlbfs' /proc/mounts || { mkdir -p /dev/hugepages $MOUNTED && mount -t hugetlbfs nodev /dev/hugepages; }
+        [ ! -d $MOUNTED ] || : >"$MOUNTED/$INSTANCE"
+    ) 9>/run/sluice-hugepages.lock 2>/dev/null
+}
+unmount_hugepages() {
+    (
+        flock -w 30 9
+        rm -f "$MOUNTED/$INSTANCE"
+        [ ! -d $MOUNTED ] || ! rmdir $MOUNTED || umount /dev/hugepages
+    ) 9>/run/sluice-hugepages.lock 2>/dev/null
+}
+
+# wait_until SECONDS WHAT COMMAND...: polls a condition, never longer than SECONDS (SLUICE_PATIENCE times that: tests/run).
 wait_until() {
-    local end=$((SECONDS + $1)) what=$2; shift 2
+    local end=$((SECONDS + $1 * ${SLUICE_PATIENCE:-1})) what=$2; shift 2
     until "$@"; do
         [ $SECONDS -lt $end ] || { say "gave up waiting for $what" >&2; return 1; }
         sleep 0.1

@@ -14,6 +14,7 @@ struct turn {
     bool gone;                   /* nobody waits for the outcome any more, and it changes nothing */
     void (*look)(struct turn *); /* sets `left` anew */
     void (*park)(struct turn *); /* gives way until what it waits for has come (turns_wake()) */
+    void (*outside)(struct turn *, void *request); /* lets a part of it run on the worker's own stack (turns.h) */
 };
 
 static inline void turn_take(struct turn *t)

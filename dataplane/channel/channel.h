@@ -73,7 +73,6 @@ void channel_keep(struct channel *ch, const int *fds);
 
 /* Handles what has arrived; waits at most timeout_ms for something. */
 void channel_poll(struct channel *ch, int timeout_ms);
-bool channel_connected(const struct channel *ch);
 
 /* To control. False when it is not connected or its ring is full. */
 /* The message in w; with `patient` it may wait in memory until there is room. */

@@ -285,11 +285,6 @@ bool channel_send(struct channel *ch, struct message_writer *w, bool patient)
     return patient && store(ch, w->p, w->len);
 }
 
-bool channel_connected(const struct channel *ch)
-{
-    return ch->greeted;
-}
-
 bool channel_ask(struct channel *ch, uint64_t id, const struct client *who, int argc,
                  const struct slice *argv)
 {

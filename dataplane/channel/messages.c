@@ -22,27 +22,16 @@ static void copy_out(const struct ring_end *e, uint64_t at, void *to, size_t len
     memcpy((uint8_t *)to + first, e->data, len - first);
 }
 
-static struct ring_end bulk_end(void *bulk, unsigned worker, bool to_control)
+struct ring_end bulk_to_control(void *bulk, unsigned worker)
 {
     uint8_t *p = (uint8_t *)bulk + (size_t)worker * CHANNEL_RINGS_SIZE;
     struct channel_rings *rings = (struct channel_rings *)(void *)p;
-    return to_control ? (struct ring_end){&rings->to_control, p + CHANNEL_DATA_TO_CONTROL, 0}
-                      : (struct ring_end){&rings->to_dataplane, p + CHANNEL_DATA_TO_DATAPLANE, 0};
-}
-
-struct ring_end bulk_to_control(void *bulk, unsigned worker)
-{
-    return bulk_end(bulk, worker, true);
-}
-
-struct ring_end bulk_to_dataplane(void *bulk, unsigned worker)
-{
-    return bulk_end(bulk, worker, false);
+    return (struct ring_end){&rings->to_control, p + CHANNEL_DATA_TO_CONTROL, 0};
 }
 
 struct ring_end log_to_control(void *bulk, unsigned worker)
 {
-    return bulk_end((uint8_t *)bulk + CHANNEL_LOG_RINGS, worker, true);
+    return bulk_to_control((uint8_t *)bulk + CHANNEL_LOG_RINGS, worker);
 }
 
 void ring_reset(struct ring_end *e)

@@ -64,12 +64,11 @@ struct ring_end { /* one process' private view of a ring: the peer can never mak
 enum ring_result { RING_OK, RING_EMPTY, RING_FULL, RING_BROKEN };
 
 /* Bulk rings: in the third memfd, for each worker one pair as of the connection, of which it alone is the dataplane's
- * end: values on their way to or from a snapshot. Worker w's struct channel_rings is at w * CHANNEL_RINGS_SIZE; pages
+ * end: values on their way to a snapshot. Worker w's struct channel_rings is at w * CHANNEL_RINGS_SIZE; pages
  * that nobody has used take no memory. Whoever asks for a transfer (control) first sees to it that nobody of his
  * reads or writes there any more; the dataplane then makes the ring empty, with all workers stopped, before it
  * answers. */
 struct ring_end bulk_to_control(void *bulk, unsigned worker);
-struct ring_end bulk_to_dataplane(void *bulk, unsigned worker);
 /* Both ends begin anew at the beginning of the ring. */
 void ring_reset(struct ring_end *e);
 

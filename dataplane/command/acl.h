@@ -54,6 +54,12 @@ struct acl *acl_read(const struct request *rq, int lines, const struct slice *li
  * changed. */
 bool acl_use(const struct request *rq, int lines, const struct slice *line, char *why, size_t size);
 
+/* A number that changes with whatever may take rights away from clients. */
+uint64_t acl_changes(const struct acl *a);
+/* A copy of a client follows its user, as clients themselves do when users change. False: the user is no more, or the client is to
+ * end, and nothing may be done in its name. */
+bool acl_catch_up(const struct command_env *env, struct client *copy);
+
 /* -- client certificates (acl_certificate.c) --
  *
  * When a handshake has ended with a certificate that we trust:

@@ -9,6 +9,7 @@ struct acl {
     char *password;            /* of the directive requirepass, as the default user has it */
     struct acl_log log[CONFIG_WORKERS];
     _Atomic(uint64_t) entries;
+    uint64_t changes; /* acl_changes() */
 };
 
 /* A user among n that are in the order of their names. */

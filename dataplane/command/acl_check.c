@@ -225,6 +225,16 @@ enum judgement rights_verdict(const struct rights *r, const struct command *cmd,
     return worst;
 }
 
+/* Most commands have one key and are allowed: then a selector that has both says all. */
+bool rights_may(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv)
+{
+    int position;
+    if (cmd->key_kind == COMMAND_ONE_KEY && cmd->key_first < argc && !(cmd->key[0].flags & KEY_VARIABLE) && !(cmd->flags & CMD_PUBSUB) &&
+        pattern_for(r, cmd, rights_of(cmd->key[0].flags), &argv[cmd->key_first]))
+        return true;
+    return rights_verdict(r, cmd, argc, argv, &position) == VERDICT_MAY;
+}
+
 static bool reads_all(const struct selector *s)
 {
     const struct word *all = words_find(&s->keys, SLICE_LIT("*"));

@@ -96,7 +96,24 @@ static void follow(struct client *c, void *arg)
 void acl_follow(const struct request *rq, const struct acl_user *user)
 {
     struct follow f = {rq, user};
+    rq->env->acl->changes++;
     rq->env->box->each_client(rq->env, NULL, follow, &f);
+}
+
+uint64_t acl_changes(const struct acl *a)
+{
+    return a->changes;
+}
+
+bool acl_catch_up(const struct command_env *env, struct client *copy)
+{
+    const struct acl_user *u = acl_user_of(env, copy);
+    if (copy->flags & CLIENT_INTERNAL)
+        return true;
+    if (copy->flags & CLIENT_KILLED || acl_user_find(env->acl, u->name) != u)
+        return false;
+    set_flags(copy, u);
+    return true;
 }
 
 static bool has_channel(const struct rights *r, struct slice name)
@@ -179,15 +196,21 @@ bool acl_delete(const struct request *rq, struct slice name)
 
 /* -- logging in -- */
 
+/* At least so many hashes are compared, whether there is such a user or not and whatever it has: the time is not to tell who is there. */
+enum { HASHES_COMPARED = 4 };
+
+/* u may be NULL: the answer is no, after as long. */
 static bool has_password(const struct command_env *env, const struct acl_user *u, const char *hash)
 {
+    static const uint8_t nobodys[SECRET_HEX]; /* no digits: no password has this hash */
+    const unsigned n = u ? u->rights.passwords.n : 0;
     char wanted[SECRET_HEX + 1];
     if (u == env->acl->standard && acl_is_pending(env))
         return secret_hash(slice_str(env->conf->requirepass), wanted) &&
                secret_same(hash, (const uint8_t *)wanted);
     bool same = false;
-    for (unsigned i = 0; i < u->rights.passwords.n; i++)
-        same |= secret_same(hash, u->rights.passwords.p[i].text.p);
+    for (unsigned i = 0; i < n || i < HASHES_COMPARED; i++)
+        same |= secret_same(hash, i < n ? u->rights.passwords.p[i].text.p : nobodys);
     return same;
 }
 
@@ -197,9 +220,10 @@ bool acl_login(const struct request *rq, struct slice user, struct slice passwor
     struct client *c = rq->client;
     char hash[SECRET_HEX + 1];
     bool hashed = secret_hash(password, hash), standard = u && u == rq->env->acl->standard;
+    bool fits = hashed && has_password(rq->env, u, hash); /* asked of those who are not there, and of those who are off, too */
     bool free_entry = u && (standard ? acl_free_entry(rq->env, c) : u->rights.no_password);
     bool barred = u && u->rights.certificate_only && u != acl_certified_user(rq->env, c);
-    if (!hashed || !u || !u->rights.enabled || barred || !(free_entry || has_password(rq->env, u, hash))) {
+    if (!hashed || !u || !u->rights.enabled || barred || !(free_entry || fits)) {
         acl_note(rq, DENIED_LOGIN, c->flags & CLIENT_MULTI ? ACL_IN_MULTI : ACL_TOPLEVEL, rq->argv[0], user);
         return false;
     }
@@ -268,9 +292,7 @@ enum judgement acl_judge(const struct request *rq, enum acl_context context, cha
 
 bool acl_may(const struct request *rq)
 {
-    int position;
-    return rights_verdict(&acl_user_of(rq->env, rq->client)->rights, rq->cmd, rq->argc, rq->argv, &position) ==
-           VERDICT_MAY;
+    return rights_may(&acl_user_of(rq->env, rq->client)->rights, rq->cmd, rq->argc, rq->argv);
 }
 
 bool acl_reads_all(const struct request *rq)

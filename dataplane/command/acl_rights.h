@@ -93,6 +93,8 @@ enum judgement { VERDICT_MAY, VERDICT_COMMAND, VERDICT_KEY, VERDICT_CHANNEL };
 /* May it be run with these arguments? Otherwise *position is the key's or channel's that is to blame. */
 enum judgement rights_verdict(const struct rights *r, const struct command *cmd, int argc,
                               const struct slice *argv, int *position);
+/* The same without saying why not. */
+bool rights_may(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv);
 /* The same, and does what allows it also allow to read every key (SORT BY and GET)? */
 bool rights_read_all(const struct rights *r, const struct command *cmd, int argc, const struct slice *argv);
 /* Calls of a command with one key, n of them, `step` slices from the key of one to that of the next: how many are allowed

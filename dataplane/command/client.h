@@ -29,6 +29,7 @@ enum client_flag {
     CLIENT_BLOCKED = 2048,       /* waits in a blocking command: as far as CLIENT LIST is concerned */
     CLIENT_MULTI = 8192,         /* MULTI is open: commands are queued */
     CLIENT_PUBSUB = 1 << 14,     /* has subscriptions */
+    CLIENT_GOES_ON = 1 << 15,    /* its EXEC or script has begun to write: that it may is not asked any more */
     CLIENT_COUNTED = 1 << 20,    /* its command runs once more: look-ups have been counted */
     CLIENT_TRACKS = 1 << 24,     /* the keys that it reads are remembered (CLIENT TRACKING) */
     CLIENT_CACHING = 1 << 25,    /* CLIENT CACHING has said otherwise for the command that follows */

@@ -34,8 +34,6 @@ static void flag_letters(const struct client *c, char text[CLIENT_LETTERS])
         *p++ = 'd';
     if (c->flags & CLIENT_CLOSE_AFTER_REPLY)
         *p++ = 'c';
-    if (c->flags & CLIENT_KILLED)
-        *p++ = 'A';
     if (c->flags & CLIENT_READONLY)
         *p++ = 'r';
     if (c->flags & CLIENT_NO_EVICT)
@@ -57,13 +55,18 @@ static const char *or_empty(const char *s)
     return s ? s : "";
 }
 
-/* Bytes of the request on the wire: Redis counts the running one as still in its client's query buffer. */
+/* Bytes of the request on the wire: Redis counts the running one as still in its client's query buffer. Within EXEC that is EXEC. */
 static uint64_t request_bytes(const struct request *rq)
 {
+    static const struct slice exec = SLICE_LIT("EXEC");
+    const struct client *c = rq->client;
+    bool nested = c->flags & CLIENT_MULTI && c->flags & CLIENT_DENY_BLOCKING;
+    const struct slice *argv = nested ? &exec : rq->argv;
+    int argc = nested ? 1 : rq->argc;
     char text[24];
-    uint64_t bytes = 1 + format_u64(text, (uint64_t)rq->argc) + 2;
-    for (int i = 0; i < rq->argc; i++)
-        bytes += 1 + format_u64(text, rq->argv[i].len) + 2 + rq->argv[i].len + 2;
+    uint64_t bytes = 1 + format_u64(text, (uint64_t)argc) + 2;
+    for (int i = 0; i < argc; i++)
+        bytes += 1 + format_u64(text, argv[i].len) + 2 + argv[i].len + 2;
     return bytes;
 }
 

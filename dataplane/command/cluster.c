@@ -53,7 +53,7 @@ int cluster_slot(const struct request *rq)
 
 static unsigned owner_of(const struct request *rq, int slot)
 {
-    return (unsigned)slot * rq->env->ks->shards / SLOTS;
+    return keyspace_owner(rq->env->ks, (unsigned)slot);
 }
 
 /* -- names -- */

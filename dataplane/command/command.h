@@ -1,190 +1,28 @@
-/* command.h: the command table and the dispatcher. Every command is one row of data (arity, flags, key
- * positions, ACL categories, documentation, handler); dispatch, COMMAND, COMMAND DOCS|INFO|LIST|GETKEYS and
- * ACL categories all read it. https://redis.io/docs/reference/command-tips/, key-specs/, command-arguments/
- */
+/* command.h: the command table and the dispatcher. Every command is one row of data (definition.h); dispatch, COMMAND,
+ * COMMAND DOCS|INFO|LIST|GETKEYS and ACL categories all read it. A command runs in an env, of which there is one a worker, and asks
+ * its box for the rest (box_ops.h). */
 #pragma once
 #include "base/config.h"
-#include "base/counters.h"
 #include "base/times.h"
 #include "base/turn.h"
+#include "command/box_ops.h"
 #include "command/client.h"
-#include "command/pubsub.h"
+#include "command/definition.h"
 #include "resp/writer.h"
 #include "store/store.h"
 
 struct acl;
-struct command;
 struct debug_switches;
-struct effects;
 struct latency;
 struct monitor;
 struct rates;
-struct remote_ops;
-struct request;
 struct script_host;
 struct scripts;
 struct slowlog;
 struct tracking;
-struct watch;
 
 /* -- the table
  * -------------------------------------------------------------------------------------------------- */
-
-enum command_flag { /* names as COMMAND prints them, in lower case */
-                    CMD_WRITE = 1 << 0,
-                    CMD_READONLY = 1 << 1,
-                    CMD_DENYOOM = 1 << 2,
-                    CMD_ADMIN = 1 << 3,
-                    CMD_PUBSUB = 1 << 4,
-                    CMD_NOSCRIPT = 1 << 5,
-                    CMD_BLOCKING = 1 << 6,
-                    CMD_LOADING = 1 << 7,
-                    CMD_STALE = 1 << 8,
-                    CMD_SKIP_MONITOR = 1 << 9,
-                    CMD_SKIP_SLOWLOG = 1 << 10,
-                    CMD_ASKING = 1 << 11,
-                    CMD_FAST = 1 << 12,
-                    CMD_NO_AUTH = 1 << 13,       /* runs before authentication */
-                    CMD_MAY_REPLICATE = 1 << 14, /* not shown by COMMAND */
-                    CMD_NO_ASYNC_LOADING = 1 << 15,
-                    CMD_NO_MULTI = 1 << 16,
-                    CMD_MOVABLE_KEYS = 1 << 17,
-                    CMD_ALLOW_BUSY = 1 << 18,
-                    CMD_NO_MANDATORY_KEYS = 1 << 19,
-                    /* Ours, not shown by COMMAND. */
-                    CMD_ROUTE_ALL = 1 << 24, /* needs every shard or every worker: runs with all others
-                                                stopped (INFO, KEYS, FLUSHALL) */
-                    CMD_WHOLE = 1 << 27,     /* changes or reads all of the keyspace: waits until no command
-                                                in slices is under way (FLUSHALL) */
-                    CMD_ALL_KEYS = 1 << 29,  /* CMD_WHOLE, but reads which keys there are: goes with other
-                                                readers, and nobody changes a key meanwhile (KEYS) */
-                    CMD_DETACHES = 1 << 28,  /* CMD_WHOLE, but leaves to readers what they read: waits only
-                                                for who changes something (FLUSHALL) */
-                    CMD_OF_NODE = 1 << 23,   /* CMD_ROUTE_ALL, but in the cluster view about its worker's shard alone */
-                    CMD_REMOTE = 1 << 30,    /* waits for another server, in slices (MIGRATE) */
-                    CMD_AUDITED = 1 << 21,   /* control's audit log tells of it; not of CMD_FAST, which are not looked at
-                                                each */
-                    CMD_SAMPLED = 1 << 22,   /* as short as a CMD_FAST command, or done in slices: one of many is
-                                                timed (SET) */
-                    CMD_SYSCMD = 1 << 25,    /* doc_flags of COMMAND DOCS: for internal use */
-                    CMD_NOT_QUEUED = 1 << 26 /* runs at once also when MULTI is open */
-};
-
-enum acl_category { /* the 21 categories; read, write, fast, slow, admin, dangerous, blocking, pubsub follow
-                       from flags as in Redis */
-                    ACL_KEYSPACE = 1 << 0,
-                    ACL_READ = 1 << 1,
-                    ACL_WRITE = 1 << 2,
-                    ACL_SET = 1 << 3,
-                    ACL_SORTEDSET = 1 << 4,
-                    ACL_LIST = 1 << 5,
-                    ACL_HASH = 1 << 6,
-                    ACL_STRING = 1 << 7,
-                    ACL_BITMAP = 1 << 8,
-                    ACL_HYPERLOGLOG = 1 << 9,
-                    ACL_GEO = 1 << 10,
-                    ACL_STREAM = 1 << 11,
-                    ACL_PUBSUB = 1 << 12,
-                    ACL_ADMIN = 1 << 13,
-                    ACL_FAST = 1 << 14,
-                    ACL_SLOW = 1 << 15,
-                    ACL_BLOCKING = 1 << 16,
-                    ACL_DANGEROUS = 1 << 17,
-                    ACL_CONNECTION = 1 << 18,
-                    ACL_TRANSACTION = 1 << 19,
-                    ACL_SCRIPTING = 1 << 20
-};
-
-enum key_flag { /* of a key specification */
-                KEY_RO = 1 << 0,
-                KEY_RW = 1 << 1,
-                KEY_OW = 1 << 2,
-                KEY_RM = 1 << 3,
-                KEY_ACCESS = 1 << 4,
-                KEY_UPDATE = 1 << 5,
-                KEY_INSERT = 1 << 6,
-                KEY_DELETE = 1 << 7,
-                KEY_NOT_KEY = 1 << 8,
-                KEY_INCOMPLETE = 1 << 9,
-                KEY_VARIABLE = 1 << 10
-};
-
-struct key_spec {
-    uint16_t flags; /* 0 ends the list */
-    uint8_t begin;  /* KEYS_AT_INDEX or KEYS_AT_KEYWORD */
-    int8_t index;   /* KEYS_AT_INDEX: argument position; KEYS_AT_KEYWORD: where to start looking */
-    const char *keyword;
-    uint8_t find;              /* KEYS_RANGE or KEYS_NUM */
-    int16_t last, step, limit; /* KEYS_RANGE: last relative to begin (-1 = last argument). KEYS_NUM: last =
-                                  index of the number, limit = first key, both relative to begin */
-    const char *notes;
-};
-enum { KEYS_AT_INDEX, KEYS_AT_KEYWORD, KEYS_UNKNOWN };
-enum { KEYS_RANGE, KEYS_NUM, KEYS_FIND_UNKNOWN };
-
-struct command_arg {  /* for COMMAND DOCS */
-    const char *name; /* NULL ends a list */
-    const char
-        *type; /* "string" "integer" "double" "key" "pattern" "unix-time" "pure-token" "oneof" "block" */
-    const char *token, *since, *summary;
-    uint8_t flags;   /* ARG_* */
-    int8_t key_spec; /* index + 1 for type "key", 0 = none */
-    const struct command_arg *sub;
-    const char *deprecated_since;
-};
-enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
-
-enum command_result {
-    CMD_DONE,  /* the reply has been written */
-    CMD_WAIT,  /* the reply will come later: the box was asked (box_ops.ask) and the client is CLIENT_WAITING
-                */
-    CMD_BLOCK, /* nothing was replied: the client waits for what env->block says (request_block) */
-    CMD_ELSEWHERE, /* nothing was done: it must run again where rq->route and rq->shard say now */
-    CMD_COUNTED,   /* done; and the bytes that the client's transaction takes have changed */
-    CMD_LONG       /* it is to run once more in slices (turn_wanted): nothing was replied or changed, but by a
-                      script (rq->busy) or a command in parts (rq->part) */
-};
-
-typedef enum command_result command_handler(struct request *rq);
-
-struct command {
-    const char *name; /* lower case; NULL ends a table. A sub-command's is the second word alone */
-    command_handler *run;
-    int16_t arity; /* as in Redis: negative = at least */
-    uint32_t flags, acl;
-    struct key_spec key[3];
-    const char *summary, *since, *group, *complexity;
-    const char *const *tips; /* NULL-terminated, or NULL */
-    const char *deprecated_since, *replaced_by;
-    const struct command_arg *args;
-    const struct command *sub; /* sub-commands, for a container */
-    /* For the few commands whose keys no specification finds (SORT ... STORE and kin): fills positions,
-     * returns how many. */
-    int (*getkeys)(int argc, const struct slice *argv, int *position, int room);
-    /* True if the arguments lead to keys that they do not name (SORT BY and GET): runs with all others
-     * stopped, and in slices only while nobody changes a key. NULL: never. */
-    bool (*reaches)(int argc, const struct slice *argv);
-    /* True if the arguments say that it changes nothing, although its flags do not (a script with no-writes).
-     * NULL: never. */
-    bool (*reads)(const struct request *rq);
-    /* Filled by command_table_init. */
-    const struct command *parent;
-    uint16_t id;           /* dense: index into per-command statistics */
-    uint8_t key_kind;      /* COMMAND_NO_KEY ... : how command_prepare finds the first key */
-    uint8_t key_first;     /* COMMAND_ONE_KEY, COMMAND_KEY_FIRST (and others may follow): its position */
-    uint8_t family;        /* of its wire-to-wire times (base/times.h) */
-    const char *full_name; /* "client|list" */
-};
-enum { COMMAND_NO_KEY, COMMAND_ONE_KEY, COMMAND_KEY_FIRST, COMMAND_KEYS };
-
-/* Each family exports its rows, ended by a row without name. command_table_init copies them: a handler finds
- * its row in rq->cmd, never by address. */
-extern struct command commands_strings[], commands_bits[], commands_generic[], commands_connection[],
-    commands_server[], commands_introspect[], commands_hash[], commands_set[], commands_lists[],
-    commands_zset[], commands_zset_more[], commands_geo[], commands_sort[], commands_streams[],
-    commands_stream_groups[];
-extern struct command commands_blocking[], commands_hyperloglog[], commands_dump[], commands_transactions[],
-    commands_hash_expire[], commands_pubsub[], commands_script[], commands_migrate[], commands_cluster[];
 
 /* Joins the families into the look-up table; rename may be NULL or pairs "old","new" ("" removes),
  * NULL-terminated. Call before any other call; a second call starts anew. False (and one line in error) for a
@@ -194,6 +32,11 @@ void command_table_free(void);
 unsigned command_count(void); /* rows, sub-commands not counted (COMMAND COUNT) */
 unsigned command_ids(void);   /* ids in use, sub-commands counted: size of statistics tables */
 const struct command *command_by_id(unsigned id);
+/* EVAL, FCALL and kin. */
+static inline bool command_runs_script(const struct command *cmd)
+{
+    return cmd->acl & ACL_SCRIPTING && cmd->flags & CMD_SKIP_MONITOR;
+}
 /* Case-blind; NULL if unknown. The sub-command's row if the command is a container and word 2 names one. */
 const struct command *command_lookup(int argc, const struct slice *argv);
 
@@ -209,10 +52,6 @@ struct command_stats { /* one per id and worker */
     uint32_t took[TIME_BUCKETS]; /* calls that were measured, by time (base/times.h) */
 };
 
-/* What a command may ask of the box that runs it: the worker in production, a fake in tests. `box` is the
- * worker. */
-struct command_env;
-
 /* What a command that found nothing waits for. Valid until the next command of the env. */
 struct block_spec {
     enum value_type type;
@@ -227,71 +66,6 @@ struct block_spec {
     int instead_at, insteads;
 };
 
-enum pause_mode { PAUSE_OFF, PAUSE_WRITE, PAUSE_ALL };
-enum observer {
-    OBSERVE_EVENTS = 1,
-    OBSERVE_TRACKING = 2,
-    OBSERVE_MONITOR = 4,
-    OBSERVE_LOADING = 8, /* a snapshot is loaded: most commands are refused */
-    OBSERVE_SNAPSHOT = 16, /* one is under way: it sees keys before they change (store/snapshot.h) */
-    OBSERVE_REFUSAL = 32, /* no command may write: the last snapshot has failed */
-    OBSERVE_LOG = 64      /* what changes is logged (command/effects.h) */
-};
-enum published { PUBLISHED, PUBLISH_WAITS, PUBLISH_NO_MEMORY };
-
-struct box_ops {
-    /* Calls fn for every client of every worker, with turns in between (NULL: none): clients may come and go
-     * meanwhile. Only from a CMD_ROUTE_ALL command. fn may set CLIENT_KILLED. The client's query_/output_
-     * fields are up to date. */
-    void (*each_client)(struct command_env *env, struct turn *turn, void (*fn)(struct client *c, void *arg),
-                        void *arg);
-    /* Sum of a counter over all workers; sum of per-command statistics (id) over all workers. */
-    uint64_t (*counter_sum)(struct command_env *env, enum counter which);
-    void (*stats_sum)(struct command_env *env, unsigned id, struct command_stats *out);
-    void (*reset_stats)(struct command_env *env);
-    /* Asks control to do what only control may (CONFIG SET, CONFIG REWRITE, SHUTDOWN, SAVE ...): argv is
-     * copied, the reply comes from control in RESP later. False if control is not there: reply an error. */
-    bool (*ask_control)(struct command_env *env, struct client *c, int argc, const struct slice *argv);
-    /* A fact that control reports about itself and the box: "rdb_last_save_time", "config_file" ...; NULL if
-     * unknown. */
-    const char *(*fact)(struct command_env *env, const char *name);
-    /* Counts an error reply by its first word, for INFO errorstats. */
-    void (*error_seen)(struct command_env *env, const char *code);
-    /* A line for control's audit log (command/audit.h), copied. May be NULL. */
-    void (*audit)(struct command_env *env, const char *line);
-    /* Calls fn(code, count) for all error codes, summed over workers. */
-    void (*each_error)(struct command_env *env, void (*fn)(const char *code, uint64_t count, void *arg),
-                       void *arg);
-    uint64_t (*clients_now)(struct command_env *env);
-    /* How many clients wait in a blocking command, and for how many keys. Only from a CMD_ROUTE_ALL command;
-     * so unblock. May be NULL. */
-    void (*blocked_now)(struct command_env *env, uint64_t *clients, uint64_t *keys, uint64_t *timeouts);
-    /* Ends the waiting of a blocked client as its timeout would, or with Redis' UNBLOCKED error. False if no
-     * client of this id is blocked. May be NULL. */
-    bool (*unblock)(struct command_env *env, uint64_t id, bool error);
-    /* CLIENT PAUSE until a wall clock time in ms, and UNPAUSE (PAUSE_OFF). Only from a CMD_ROUTE_ALL command.
-     * May be NULL. */
-    void (*pause)(struct command_env *env, enum pause_mode mode, uint64_t until_ms);
-    /* Takes the watched keys of a client that needs them no more, of any shard (command/transaction.h). NULL:
-     * all shards are here. */
-    void (*unwatch)(struct command_env *env, struct watch *w);
-    /* Brings a message (copied) to all who have subscribed. PUBLISHED: *receivers are told, and get it when the
-     * command is over; or the reply comes later. NULL: nobody can. */
-    enum published (*publish)(struct request *rq, enum topic_kind kind, struct slice channel,
-                              struct slice message, uint64_t *receivers);
-    /* A keyspace notification: a message that nobody waits for. NULL: none are sent. */
-    void (*notify)(struct command_env *env, struct slice channel, struct slice message);
-    /* From now on all workers have an eye on what this is for. Only from a CMD_ROUTE_ALL command. */
-    void (*observe)(struct command_env *env, enum observer what);
-    /* The libraries of functions are others now; all other workers are stopped. NULL: nobody keeps their texts. */
-    void (*functions_changed)(struct command_env *env);
-    const struct remote_ops *remote; /* connections to other servers (command/remote.h). NULL: none */
-    /* A record for the append-only log. NULL: there is none. */
-    void (*log)(struct command_env *env, const struct effects *record);
-    /* Stalls this worker (DEBUG SLEEP); tests only. */
-    void (*stall)(struct command_env *env, uint64_t usec);
-};
-
 struct command_env { /* one a worker */
     struct keyspace *ks;
     unsigned self; /* this worker and its shard */
@@ -304,6 +78,7 @@ struct command_env { /* one a worker */
     uint64_t start_ms;
     char run_id[41];
     uint64_t random;     /* state of env_random(), not 0 */
+    uint64_t away;       /* TSC cycles that others have had of the time of the command in slices that has its turn */
     uint64_t tsc_per_us; /* for the time commands take; 0: it is not measured */
     const struct box_ops *box;
     void *worker;              /* the box's own */
@@ -323,10 +98,12 @@ struct command_env { /* one a worker */
     bool ending;               /* the worker ends: scripts are ended, those that begin, too */
     struct scripts *scripts;   /* of the box (script/script.h); NULL: it runs none */
     struct script_host *script_host, *function_host; /* NULL until the first script or library */
+    struct row_last *row_last; /* command/row.h; NULL: each row begins anew */
     const struct ahead *ahead; /* of the look-up that comes next in this worker's batch, or NULL */
     struct block_spec block;   /* of the command that has just returned CMD_BLOCK */
     uint64_t turn_work;        /* more work than this is done in slices, ... */
     bool turns;                /* ... if the box can */
+    bool steps_outside;        /* ... and commands in slices have turn.outside */
 };
 
 /* A 64-bit random number that is good enough for RANDOMKEY and sampling. */
@@ -343,6 +120,7 @@ struct request { /* one command on its way; lives in the worker's batch */
     struct client *client;
     const struct command *cmd; /* NULL: unknown, the reply is an error */
     int argc;
+    unsigned nested; /* of EXEC: which of its commands is the script that is in the middle (busy), from 1; 0: none */
     const struct slice *argv;
     struct resp_writer *out;  /* where the handler replies */
     struct resp_writer *wire; /* the client's: out, unless CLIENT REPLY OFF|SKIP discards the reply */
@@ -357,6 +135,7 @@ struct request { /* one command on its way; lives in the worker's batch */
      * it ends. What is said to others who want them, when it takes long. NULL: it has not begun. */
     const char *busy;
     bool again; /* it has returned CMD_LONG and is not to do so any more */
+    bool shown; /* to those who MONITOR, although it begins anew elsewhere (scripts) */
     int served; /* position of the key that has become ready, when a blocked command runs again; 0 = first run
                  */
     struct turn *turn; /* for turn_take(); NULL: it runs in one go */

@@ -119,7 +119,7 @@ static bool show_key(int position, unsigned flags, void *arg)
 }
 
 /* What the command may change is written first. */
-static void show_keys(struct request *rq)
+static __attribute__((noinline)) void show_keys(struct request *rq)
 {
     const struct keyspace *ks = rq->env->ks;
     if (!(rq->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) ||
@@ -136,7 +136,7 @@ static enum command_result run_told(struct request *rq)
     struct command_env *env = rq->env;
     struct tracking *t = env->tracking;
     uint64_t outer = t ? t->current : 0;
-    if (t && !(rq->client->flags & CLIENT_SCRIPT) && !rq->turn) /* in slices others come in between */
+    if (t && !(rq->client->flags & CLIENT_SCRIPT)) /* in slices it is swapped: turns.c */
         t->current = rq->client->id;
     if (env->observers & OBSERVE_SNAPSHOT)
         show_keys(rq);
@@ -172,9 +172,57 @@ static __attribute__((noinline)) void audit_if_done(const struct request *rq, en
         audit_command(rq, rq->out->errors != errors);
 }
 
+/* A clock that stands while others have the turns of a command. */
+static inline uint64_t own_clock(const struct command_env *env)
+{
+    return __rdtsc() - env->away;
+}
+
+static enum command_result after_refusal(const struct request *rq)
+{
+    return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
+}
+
+/* EXEC comes behind its commands, which are shown as they run. */
+static bool shows_later(const struct request *rq, enum command_result result)
+{
+    return rq->cmd->run == exec_run && result == CMD_LONG;
+}
+
+/* One that stands for `weight` calls. */
+static __attribute__((noinline)) enum command_result run_measured(struct request *rq, uint64_t weight)
+{
+    const uint32_t errors = rq->out->errors;
+    uint64_t begin = own_clock(rq->env);
+    enum command_result result = rq->cmd->run(rq);
+    uint64_t cycles = own_clock(rq->env) - begin;
+    if (rq->cmd->flags & CMD_AUDITED)
+        audit_if_done(rq, result, errors);
+    return ran(rq, result, cycles, weight);
+}
+
+/* Takes the time of slow commands each, of fast ones of a sample, unless a log waits for times that fast ones reach. */
+static inline uint64_t weight_of(const struct request *rq)
+{
+    return rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !rq->env->conf->times_all ? COMMAND_MEASURE_EACH : 1;
+}
+
+/* Nobody looks on. */
+static inline __attribute__((always_inline)) enum command_result run_unseen(struct request *rq)
+{
+    const uint64_t weight = weight_of(rq);
+    if (rq->env->stats[rq->cmd->id].calls++ & (weight - 1))
+        return rq->cmd->run(rq);
+    return run_measured(rq, weight);
+}
+
 static __attribute__((noinline)) enum command_result run_observed(struct request *rq)
 {
     struct command_env *env = rq->env;
+    if (env->observers == OBSERVE_SNAPSHOT) { /* as if nobody did, once it has seen the keys */
+        show_keys(rq);
+        return run_unseen(rq);
+    }
     const char *why = why_loading(rq);
     if (why || request_may_not_write(rq)) {
         if (why)
@@ -182,52 +230,38 @@ static __attribute__((noinline)) enum command_result run_observed(struct request
         else
             refuse_writes(rq);
         env->stats[rq->cmd->id].rejected++;
-        return CMD_DONE;
+        return after_refusal(rq);
     }
     bool monitored = env->observers & OBSERVE_MONITOR;
-    bool script = rq->cmd->acl & ACL_SCRIPTING && rq->cmd->flags & CMD_SKIP_MONITOR;
+    const bool script = command_runs_script(rq->cmd);
+    bool shows = monitored && script && !rq->shown; /* before its commands */
     size_t seen = monitored ? env->monitor->seen.len : 0;
-    if (monitored && script) /* before its commands */
+    if (shows) {
         monitor_note_always(rq);
+        rq->shown = true;
+    }
     const uint32_t errors = rq->out->errors;
-    uint64_t begin = __rdtsc();
+    uint64_t begin = own_clock(env);
     enum command_result result = run_told(rq);
-    uint64_t cycles = __rdtsc() - begin;
+    uint64_t cycles = own_clock(env) - begin;
     if (rq->cmd->flags & CMD_AUDITED)
         audit_if_done(rq, result, errors);
-    if (monitored && result == CMD_ELSEWHERE)
-        env->monitor->seen.len = seen; /* nothing was done */
-    else if (monitored && !script)
+    if (monitored && result == CMD_ELSEWHERE) { /* nothing was done */
+        env->monitor->seen.len = seen;
+        rq->shown = rq->shown && !shows;
+    } else if (monitored && !script && !shows_later(rq, result)) {
         monitor_note(rq);
+    }
     env->stats[rq->cmd->id].calls++;
     return ran(rq, result, cycles, 1);
 }
 
-/* One that stands for `weight` calls. */
-static __attribute__((noinline)) enum command_result run_measured(struct request *rq, uint64_t weight)
-{
-    const uint32_t errors = rq->out->errors;
-    uint64_t begin = __rdtsc();
-    enum command_result result = rq->cmd->run(rq);
-    uint64_t cycles = __rdtsc() - begin;
-    if (rq->cmd->flags & CMD_AUDITED)
-        audit_if_done(rq, result, errors);
-    return ran(rq, result, cycles, weight);
-}
-
-/* Runs the handler and takes its time: slow commands each, of fast ones a sample, unless a log waits for
- * times that fast ones reach. */
 static inline __attribute__((always_inline)) enum command_result run(struct request *rq)
 {
-    struct command_env *env = rq->env;
-    struct command_stats *stats = &env->stats[rq->cmd->id];
-    uint64_t weight = rq->cmd->flags & (CMD_FAST | CMD_SAMPLED) && !env->conf->times_all ? COMMAND_MEASURE_EACH : 1;
-    count_one(env->counters, COUNTER_commands_processed);
-    if (__builtin_expect(env->observers != 0, 0))
+    count_one(rq->env->counters, COUNTER_commands_processed);
+    if (__builtin_expect(rq->env->observers != 0, 0))
         return run_observed(rq);
-    if (stats->calls++ & (weight - 1))
-        return rq->cmd->run(rq);
-    return run_measured(rq, weight);
+    return run_unseen(rq);
 }
 
 void command_count_errors(struct command_env *env, uint32_t errors, const char *code)
@@ -262,11 +296,6 @@ static struct resp_writer *open_reply(struct request *rq, struct resp_writer *ou
         rq->out = nowhere;
     }
     return rq->out;
-}
-
-static enum command_result after_refusal(const struct request *rq)
-{
-    return rq->cmd && rq->cmd->run == exec_run ? CMD_COUNTED : CMD_DONE;
 }
 
 static inline void begin(struct request *rq)
@@ -346,8 +375,7 @@ enum command_result command_nested(struct request *rq, struct resp_writer *out)
 {
     struct resp_writer nowhere, *counted = open_reply(rq, out, &nowhere);
     uint32_t errors = counted->errors;
-    rq->client->last_command = rq->cmd;
-    enum command_result result = run(rq);
+    enum command_result result = run(rq); /* its client's last command is EXEC, or the script's */
     if (counted->errors != errors)
         account_errors(rq, counted->errors - errors, true);
     return result;
@@ -370,6 +398,10 @@ static bool still_may(struct request *rq, struct resp_writer *out)
 {
     char why[ACL_WHY];
     const struct acl_user *u = acl_user_of(rq->env, rq->client);
+    if (!acl_catch_up(rq->env, rq->client)) {
+        reply_error(out, "NOAUTH Authentication required.");
+        return false;
+    }
     if (rights_unlimited(&u->rights) || acl_judge(rq, ACL_TOPLEVEL, why) == VERDICT_MAY)
         return true;
     reply_errorf(out, "NOPERM %s", why);
@@ -398,6 +430,8 @@ enum command_result command_long(struct request *rq, struct resp_writer *out)
     rq->client->flags |= CLIENT_COUNTED;
     enum command_result result = run_again(rq, out);
     rq->client->flags &= ~(uint32_t)CLIENT_COUNTED;
+    if (rq->env->observers & OBSERVE_MONITOR && rq->cmd->run == exec_run && !goes_on(result))
+        monitor_note(rq);
     return result;
 }
 
@@ -411,9 +445,12 @@ void command_turns_of_store(const struct command_env *env, struct turn *turn, bo
 
 void command_nested_long(struct request *rq, struct resp_writer *out, bool everywhere)
 {
-    command_turns_of_store(rq->env, rq->turn, everywhere);
+    uint64_t begin = own_clock(rq->env);
+    if (!command_runs_script(rq->cmd)) /* that one has a stack of its own, and turns for its commands */
+        command_turns_of_store(rq->env, rq->turn, everywhere);
     command_long(rq, out);
     command_turns_of_store(rq->env, NULL, everywhere);
+    command_took(rq, own_clock(rq->env) - begin);
 }
 
 void command_took(struct request *rq, uint64_t cycles)

@@ -42,14 +42,28 @@ static void reply_args(struct resp_writer *w, const struct command_arg *args)
     }
 }
 
+static void reply_history(struct resp_writer *w, const struct docs_change *change, unsigned n)
+{
+    if (!n)
+        return;
+    reply_bulk_str(w, "history");
+    reply_set(w, n);
+    for (unsigned i = 0; i < n; i++) {
+        reply_array(w, 2);
+        reply_bulk_str(w, change[i].since);
+        reply_bulk_str(w, change[i].what);
+    }
+}
+
 static void reply_docs(struct resp_writer *w, const struct command *cmd)
 {
-    unsigned subs = command_sub_count(cmd);
+    unsigned subs = command_sub_count(cmd), changes;
+    const struct docs_change *change = docs_history(cmd->full_name, &changes);
     bool internal = cmd->flags & CMD_SYSCMD, flags_shown = internal || cmd->deprecated_since;
     reply_bulk_str(w, cmd->full_name);
     reply_map(w, (size_t)(!!cmd->summary + !!cmd->since + !!cmd->group + !!cmd->complexity +
                           !!cmd->deprecated_since + flags_shown + !!cmd->replaced_by + !!cmd->args +
-                          (subs != 0)));
+                          (changes != 0) + (subs != 0)));
     reply_field(w, "summary", cmd->summary);
     reply_field(w, "since", cmd->since);
     reply_field(w, "group", cmd->group);
@@ -64,6 +78,7 @@ static void reply_docs(struct resp_writer *w, const struct command *cmd)
     }
     reply_field(w, "deprecated_since", cmd->deprecated_since);
     reply_field(w, "replaced_by", cmd->replaced_by);
+    reply_history(w, change, changes);
     if (cmd->args)
         reply_args(w, cmd->args);
     if (!subs)

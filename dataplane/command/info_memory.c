@@ -148,8 +148,8 @@ static void saving(const struct info *i, struct snapshot_figures *sum, uint64_t 
             continue;
         snapshot_figures(shard_snapshot(ks->shard[s]), &one);
         sum->keys += one.keys;
-        sum->waiting += one.waiting;
-        sum->waiting_most += one.waiting_most;
+        sum->kept += one.kept;
+        sum->kept_most += one.kept_most;
         *keys += one.keys_begun;
     }
 }
@@ -176,7 +176,7 @@ static void kept_aside(struct info *i, const char *name)
     struct snapshot_figures sum;
     uint64_t keys;
     saving(i, &sum, &keys);
-    info_u64(i, name, strcmp(name, "current_cow_peak") == 0 ? sum.waiting_most : sum.waiting);
+    info_u64(i, name, strcmp(name, "current_cow_peak") == 0 ? sum.kept_most : sum.kept);
 }
 
 /* There only while a snapshot is loaded. */

@@ -27,6 +27,13 @@ void command_each(void (*fn)(const struct command *cmd, void *arg), void *arg);
 /* How many sub-commands a command has. */
 unsigned command_sub_count(const struct command *cmd);
 
+/* What has been added to a command, or has changed, since there is one. */
+struct docs_change {
+    const char *command, *since, *what; /* its full name; versions of Redis */
+};
+/* Those of a command, the oldest first: n of them (0: none). */
+const struct docs_change *docs_history(const char *full_name, unsigned *n);
+
 /* Replies the names of all commands, sub-commands included, that `wanted` takes. */
 void reply_command_names(struct resp_writer *w, bool (*wanted)(const struct command *cmd, const void *arg),
                          const void *arg);

@@ -123,8 +123,9 @@ void refuse_writes(struct request *rq)
 
 bool request_may_not_write(const struct request *rq)
 {
-    bool may_not = rq->cmd->flags & CMD_WRITE || rq->cmd->run == ping_run;
-    return rq->env->observers & OBSERVE_REFUSAL && may_not && !(rq->client->flags & CLIENT_INTERNAL);
+    const struct transaction *t = rq->cmd->run == exec_run ? rq->client->transaction : NULL;
+    bool may_not = rq->cmd->flags & CMD_WRITE || rq->cmd->run == ping_run || (t && t->writes);
+    return rq->env->observers & OBSERVE_REFUSAL && may_not && !(rq->client->flags & (CLIENT_INTERNAL | CLIENT_GOES_ON));
 }
 
 const char *why_loading(const struct request *rq)

@@ -63,34 +63,17 @@ static inline const uint8_t *row_args(const uint8_t *p, const uint8_t *stop, uns
     return p;
 }
 
-/* How the last GET began, up to its key: those of a pipeline mostly begin alike, and what is the same is compared at once. */
-struct alike {
-    __m128i begin[2]; /* the first 16 bytes, and the last 16 up to the key */
-    size_t key_at, key_len;
-    size_t all; /* bytes of the request; SIZE_MAX: nothing is alike */
-    const struct command *cmd;
-};
-
-/* The same for the last SET, whose key and value were as long as its time was: also what stands between them. */
-struct alike_set {
-    struct alike begin; /* up to the key */
-    uint64_t header;    /* behind the key: the value's length, 6 to 8 bytes that end at the value */
-    unsigned header_shift;
-    size_t value_at, value_len;
-    size_t tail_at; /* 16 bytes of which some are behind the value: up to the digits of the time, or the end */
-    __m128i tail, tail_mask;
-    unsigned argc;
-};
-
-static inline struct alike alike_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
+/* How the request at p began. */
+static inline struct row_alike alike_of(const uint8_t *p, const struct request *rq, const struct slice *argv)
 {
     size_t key_at = (size_t)(argv[1].p - p), len = argv[1].len;
-    return (struct alike){{bytes_load16(p), bytes_load16(argv[1].p - 16)}, key_at, len, key_at + len + 2, rq->cmd};
+    size_t all = key_at + len + 2;
+    return (struct row_alike){{bytes_load16(p), bytes_load16(argv[1].p - 16)}, key_at, len, all, all, rq->cmd};
 }
 
-static inline bool is_alike(const struct alike *like, const uint8_t *p, const uint8_t *stop)
+static inline bool is_alike(const struct row_alike *like, const uint8_t *p, const uint8_t *stop)
 {
-    if ((size_t)(stop - p) < like->all)
+    if (like->all - 1 >= (size_t)(stop - p)) /* it is not whole, or nothing is alike */
         return false;
     __m128i first = _mm_cmpeq_epi8(bytes_load16(p), like->begin[0]);
     __m128i last = _mm_cmpeq_epi8(bytes_load16(p + like->key_at - 16), like->begin[1]);
@@ -101,18 +84,18 @@ static inline bool is_alike(const struct alike *like, const uint8_t *p, const ui
 enum { LENGTH_LEAST = 6, LENGTH_MOST = 8, TIME_AT = 14, END = 2, TIME_DIGITS = 9 };
 
 /* Nothing is alike if the request has any other shape. */
-static __attribute__((noinline)) void note_set(struct alike_set *noted, const uint8_t *p, const struct request *rq,
+static __attribute__((noinline)) void note_set(struct row_alike_set *noted, const uint8_t *p, const struct request *rq,
                                                const struct slice *argv)
 {
     static const uint8_t last_two[16] = {[TIME_AT] = 0xff, [TIME_AT + 1] = 0xff};
     const bool timed = rq->argc == SET_TIME_ARGS;
-    struct alike_set like = {.begin = alike_of(p, rq, argv), .argc = (unsigned)rq->argc};
+    struct row_alike_set like = {.begin = alike_of(p, rq, argv), .argc = (unsigned)rq->argc};
     const uint8_t *value_end = argv[2].p + argv[2].len, *end = timed ? argv[4].p + argv[4].len + END : value_end + END;
     size_t header = (size_t)(argv[2].p - argv[1].p) - argv[1].len;
-    like.begin.all = (size_t)(end - p);
+    like.begin.all = like.begin.other = (size_t)(end - p);
     if (header < LENGTH_LEAST || header > LENGTH_MOST ||
         (timed && (argv[4].len > TIME_DIGITS || argv[4].p != value_end + TIME_AT)))
-        like.begin.all = SIZE_MAX;
+        like.begin.all = 0;
     like.header_shift = (unsigned)(8 * (LENGTH_MOST - header));
     like.header = bytes_load8(argv[2].p - 8) >> (like.header_shift & 63);
     like.value_at = (size_t)(argv[2].p - p);
@@ -123,7 +106,7 @@ static __attribute__((noinline)) void note_set(struct alike_set *noted, const ui
     *noted = like;
 }
 
-static inline bool is_alike_set(const struct alike_set *like, const uint8_t *p, const uint8_t *stop)
+static inline bool is_alike_set(const struct row_alike_set *like, const uint8_t *p, const uint8_t *stop)
 {
     if (!is_alike(&like->begin, p, stop) ||
         bytes_load8(p + like->value_at - 8) >> (like->header_shift & 63) != like->header)
@@ -134,7 +117,7 @@ static inline bool is_alike_set(const struct alike_set *like, const uint8_t *p, 
 }
 
 /* A SET like the one before. */
-static inline const uint8_t *read_alike_set(const uint8_t *p, const struct alike_set *like, struct request *rq,
+static inline const uint8_t *read_alike_set(const uint8_t *p, const struct row_alike_set *like, struct request *rq,
                                             struct slice *argv)
 {
     argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
@@ -150,9 +133,18 @@ static inline const uint8_t *read_alike_set(const uint8_t *p, const struct alike
     return p + like->begin.all;
 }
 
-/* A request that is not like those before, and is what the next ones are compared with. */
-static inline const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, struct alike *get, struct alike_set *set,
-                                        struct request *rq, struct slice *argv)
+/* The second one of the same length in a row is what the next ones are compared with: where lengths change all the time, noting
+ * them would cost more than it saves. */
+static inline bool is_worth_noting(struct row_alike *like, size_t bytes)
+{
+    bool again = like->other == bytes;
+    like->other = bytes;
+    return again;
+}
+
+/* A request that is not like those before. */
+static inline const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, struct row_last *last, struct request *rq,
+                                        struct slice *argv)
 {
     const struct row_form *form = row_form_of((struct slice){p, (size_t)(stop - p)});
     if (!form)
@@ -160,30 +152,32 @@ static inline const uint8_t *read_other(const uint8_t *p, const uint8_t *stop, s
     rq->cmd = form->cmd;
     rq->argc = p[1] - '0';
     const uint8_t *next = row_args(p, stop, (unsigned)rq->argc, argv);
-    if (next && stop - next > BEGIN) {
-        if (rq->argc == GET_ARGS)
-            *get = alike_of(p, rq, argv);
-        else
-            note_set(set, p, rq, argv);
+    if (!next)
+        return NULL;
+    if (rq->argc != GET_ARGS) {
+        if (is_worth_noting(&last->set.begin, (size_t)(next - p)))
+            note_set(&last->set, p, rq, argv);
+    } else if (is_worth_noting(&last->get, (size_t)(next - p))) {
+        last->get = alike_of(p, rq, argv);
     }
     return next;
 }
 
 /* Reads the request at p; returns what is behind it, NULL if it may not go in a row. */
-static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct alike *get, struct alike_set *set,
-                                      struct request *rq, struct slice *argv)
+static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, struct row_last *last, struct request *rq,
+                                      struct slice *argv)
 {
     rq->argv = argv;
-    if (is_alike(get, p, stop)) {
+    if (is_alike(&last->get, p, stop)) {
         argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
-        argv[1] = (struct slice){p + get->key_at, get->key_len};
-        rq->cmd = get->cmd;
+        argv[1] = (struct slice){p + last->get.key_at, last->get.key_len};
+        rq->cmd = last->get.cmd;
         rq->argc = GET_ARGS;
-        return p + get->all;
+        return p + last->get.all;
     }
-    if (is_alike_set(set, p, stop))
-        return read_alike_set(p, set, rq, argv);
-    return read_other(p, stop, get, set, rq, argv);
+    if (is_alike_set(&last->set, p, stop))
+        return read_alike_set(p, &last->set, rq, argv);
+    return read_other(p, stop, last, rq, argv);
 }
 
 enum { READ_GROUP = 16 }; /* look-ups that begin together */
@@ -196,14 +190,12 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
     const uint64_t seed = ks->seed;
     const bool alone = ks->shards == 1;
     const uint8_t *p = window.p, *const stop = window.p + window.len;
-    struct alike get = {.all = SIZE_MAX};
-    struct alike_set set;
-    set.begin.all = SIZE_MAX;
+    struct row_last none = {0}, *const last = env->row_last ? env->row_last : &none;
     uint64_t hash[READ_GROUP];
     unsigned n = 0, begun = 0;
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;
     for (; n < most; n++) {
-        if (!(p = read_one(p, stop, &get, &set, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
+        if (!(p = read_one(p, stop, last, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
         hash[n - begun] = key_hash(argv[1], seed);
         argv += rq[n].argc;
@@ -274,23 +266,40 @@ static inline unsigned run_gets(struct row *row, const struct request *rq, unsig
     return i;
 }
 
+/* The number of up to eight digits at text, which has eight bytes or more of the request before its end; false if it is anything
+ * else. All of them at once: neighbours, then pairs, then fours are added up. */
+static inline bool digits_of(struct slice text, uint64_t *number)
+{
+    static const uint64_t zeros = 0x3030303030303030, above_nine = 0x7676767676767676, high_bits = 0x8080808080808080;
+    const unsigned before = (unsigned)(8 * (8 - text.len));
+    uint64_t w = (bytes_load8(text.p + text.len - 8) ^ zeros) >> before << before;
+    if (((w + above_nine) | w) & high_bits)
+        return false;
+    w = (w * 10 + (w >> 8)) & 0x00ff00ff00ff00ff;
+    w = (w * 100 + (w >> 16)) & 0x0000ffff0000ffff;
+    *number = (w * 10000 + (w >> 32)) & 0xffffffff;
+    return true;
+}
+
 /* When a SET's key expires, 0: never. False if that is not a plain number of milliseconds or seconds. */
 static inline bool time_of(const struct request *rq, uint64_t *at)
 {
-    enum { DIGITS = 12 };
-    uint64_t left = 0;
+    enum { DIGITS = 12, AT_ONCE = 8, HUNDRED_MILLION = 100000000 };
+    uint64_t left, high = 0;
     *at = 0;
     if (rq->argc == SET_ARGS)
         return true;
     struct slice text = rq->argv[4];
     if (text.len - 1 >= DIGITS || text.p[0] == '0')
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = text.p[i] - '0';
-        if (digit > 9)
+    if (__builtin_expect(text.len > AT_ONCE, 0)) {
+        if (!digits_of((struct slice){text.p, text.len - AT_ONCE}, &high))
             return false;
-        left = left * 10 + digit;
+        text = (struct slice){text.p + text.len - AT_ONCE, AT_ONCE};
     }
+    if (!digits_of(text, &left))
+        return false;
+    left += high * HUNDRED_MILLION;
     bool seconds = (rq->argv[3].p[0] | 0x20) == 'e';
     *at = left * (seconds ? 1000 : 1);
     return true;

@@ -1,7 +1,8 @@
 /* row.h: GETs and SETs one behind the other, as clients that pipeline send them, in loops of their own: what is the
  * same for all of them is looked at once. Whatever is unusual about one ends the row before it, and it goes the
  * general way (command_prepare, command_execute), which gives the same reply; and whatever looks on while commands run
- * (env->observers: a log, a snapshot, tracking, notifications, ...) has all of them go there.
+ * (env->observers: a log, tracking, notifications, ...) has all of them go there, but for a snapshot: the store shows it the keys
+ * that SETs change (store_put_ahead()).
  *
  * A row is GET key, SET key value and SET key value EX|PX time, with arguments of up to 999 bytes, in any order. */
 #pragma once
@@ -15,6 +16,32 @@ struct row_form {
     const struct command *cmd;
 };
 extern struct row_form row_forms[8] __attribute__((visibility("hidden"))); /* by the header's digit, its lowest bits */
+
+/* How a GET began, up to its key: those of clients of one program mostly begin alike, and what is the same is compared at once. */
+struct row_alike {
+    __m128i begin[2]; /* the first 16 bytes, and the last 16 up to the key */
+    size_t key_at, key_len;
+    size_t all;   /* bytes of the request; 0: nothing is alike */
+    size_t other; /* bytes of the last one that was not alike */
+    const struct command *cmd;
+};
+
+/* The same for a SET, whose key and value were as long as its time was: also what stands between them. */
+struct row_alike_set {
+    struct row_alike begin; /* up to the key */
+    uint64_t header;        /* behind the key: the value's length, 6 to 8 bytes that end at the value */
+    unsigned header_shift;
+    size_t value_at, value_len;
+    size_t tail_at; /* 16 bytes of which some are behind the value: up to the digits of the time, or the end */
+    __m128i tail, tail_mask;
+    unsigned argc;
+};
+
+/* What the requests of a worker's clients were last (command_env has it), zero at first. */
+struct row_last {
+    struct row_alike get;
+    struct row_alike_set set;
+};
 
 /* Fills row_forms from the table; for command_table_init(). A command of another name has no rows. */
 void row_init(void);
@@ -35,7 +62,7 @@ static inline const struct row_form *row_form_of(struct slice window)
 static inline bool row_may(const struct command_env *env, const struct client *c)
 {
     enum { UNUSUAL = CLIENT_UNUSUAL | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_COUNTED | CLIENT_INTERNAL };
-    return (c->flags & (CLIENT_AUTHENTICATED | UNUSUAL)) == CLIENT_AUTHENTICATED && !env->observers;
+    return (c->flags & (CLIENT_AUTHENTICATED | UNUSUAL)) == CLIENT_AUTHENTICATED && !(env->observers & ~(unsigned)OBSERVE_SNAPSHOT);
 }
 
 /* Reads requests that may go in rows, whole ones, from the window's beginning, at most `most` (and there is room in

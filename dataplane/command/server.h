@@ -2,7 +2,7 @@
 #pragma once
 #include "command/command.h"
 
-/* Handlers, one a row of server_table.c. */
+/* Handlers, one a row of server_table.c or persist_table.c. */
 command_handler info_run, dbsize_run, flushdb_run, flushall_run, swapdb_run, time_run, lolwut_run, role_run,
     replicaof_run, wait_run, waitaof_run, failover_run, monitor_run, lastsave_run, save_run, bgsave_run,
     bgrewriteaof_run, shutdown_run, debug_run;

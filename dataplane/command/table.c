@@ -20,7 +20,7 @@ static struct {
 } table;
 
 static struct command *const families[] = {
-    commands_strings,    commands_bits,        commands_generic, commands_connection, commands_server,
+    commands_strings,    commands_bits,        commands_generic, commands_connection, commands_server, commands_persist,
     commands_introspect, commands_hash,        commands_set,     commands_lists,      commands_zset,
     commands_zset_more,  commands_geo,         commands_sort,    commands_streams,    commands_stream_groups,
     commands_blocking,   commands_hyperloglog, commands_dump,

@@ -3,27 +3,18 @@
  *
  * Queued commands are kept as they came and prepared anew when they run. They run one after the other where
  * EXEC runs: on the worker of the only shard that keys and watched keys have, or with all workers stopped. */
-#include "command/transaction.h"
+#include "command/transaction_private.h"
 
 #include "command/acl.h"
 #include "command/cluster.h"
 #include "command/connection.h"
 #include "command/effects.h"
+#include "command/refuse.h"
 #include "command/transaction_commands.h"
 
 #include <stdlib.h>
 
-/* One command in the queue: its arguments, then their bytes. While the queue may still move, arg[].p counts
- * from its beginning. */
-struct queued {
-    size_t size; /* of all of it, a multiple of 8 */
-    int argc;
-    struct slice arg[];
-};
-
-enum { QUEUE_LEAST = 256 };
-
-static struct transaction *transaction_of(struct client *c)
+struct transaction *transaction_of(struct client *c)
 {
     if (!c->transaction) {
         c->transaction = calloc(1, sizeof *c->transaction);
@@ -35,115 +26,6 @@ static struct transaction *transaction_of(struct client *c)
     return c->transaction;
 }
 
-/* -- what is watched -- */
-
-static void free_node(struct watch *w, struct watch_node *n)
-{
-    w->keys--;
-    free(n);
-}
-
-bool watch_leave(struct watch *w, const struct keyspace *ks, int shard)
-{
-    for (struct watch_node **at = &w->first, *n; (n = *at);) {
-        if (shard != EVERY_SHARD && n->shard != (unsigned)shard) {
-            at = &n->others;
-            continue;
-        }
-        waits_unwatch(shard_waits(ks->shard[n->shard]), n);
-        *at = n->others;
-        free_node(w, n);
-    }
-    if (w->first)
-        return false;
-    free(w);
-    return true;
-}
-
-void watch_drop(struct watch *w)
-{
-    for (struct watch_node *n = w ? w->first : NULL, *next; n; n = next) {
-        next = n->others;
-        free(n);
-    }
-    free(w);
-}
-
-static void unwatch(struct command_env *env, struct transaction *t)
-{
-    struct watch *w = t->watch;
-    t->watch = NULL;
-    if (!w)
-        return;
-    if (env->box && env->box->unwatch)
-        env->box->unwatch(env, w);
-    else
-        watch_leave(w, env->ks, EVERY_SHARD);
-}
-
-/* One more key; nothing is done if the client watches it already. */
-static bool watch_key(const struct request *rq, struct watch *w, const struct key *k)
-{
-    unsigned shard = keyspace_shard_of(rq->env->ks, k->name), db = rq->client->db;
-    struct shard *s = rq->env->ks->shard[shard];
-    struct watch_node *n = calloc(1, sizeof *n);
-    if (!n)
-        return false;
-    n->changed = &w->changed;
-    n->shard = shard;
-    store_find(s, db, k, LOOK_NOTOUCH | LOOK_NOSTAT); /* what has expired is gone before, not meanwhile */
-    bool ok = waits_watch(shard_waits(s), db, k, n);
-    if (!n->key) {
-        free(n);
-        return ok;
-    }
-    n->others = w->first;
-    w->first = n;
-    w->keys++;
-    w->bytes += sizeof *n + wait_key_size(k->name.len);
-    return true;
-}
-
-/* Takes back what was watched behind `until`. */
-static void watch_back(const struct request *rq, struct watch *w, const struct watch_node *until)
-{
-    for (struct watch_node *n; (n = w->first) != until;) {
-        w->first = n->others;
-        w->bytes -= sizeof *n + wait_key_size(n->key->len);
-        waits_unwatch(shard_waits(rq->env->ks->shard[n->shard]), n);
-        free_node(w, n);
-    }
-}
-
-static bool watch_keys(const struct request *rq)
-{
-    struct transaction *t = transaction_of(rq->client);
-    if (t && !t->watch)
-        t->watch = calloc(1, sizeof *t->watch);
-    if (!t || !t->watch)
-        return false;
-    const struct watch_node *before = t->watch->first;
-    for (int i = 1; i < rq->argc; i++) {
-        struct key k = request_key(rq, i);
-        if (!watch_key(rq, t->watch, &k)) {
-            watch_back(rq, t->watch, before);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A key that is watched has changed, or its time has come. */
-static bool watched_changed(const struct request *rq, const struct transaction *t)
-{
-    const struct watch *w = t->watch;
-    for (const struct watch_node *n = w ? w->first : NULL; n && !w->changed; n = n->others) {
-        const struct key k = {{n->key->name, n->key->len}, n->key->hash};
-        store_find(rq->env->ks->shard[n->shard], n->key->db, &k, LOOK_NOTOUCH | LOOK_NOSTAT);
-    }
-    return w && w->changed;
-}
-
 /* -- its life -- */
 
 /* Back to no transaction, no watched key. */
@@ -152,7 +34,7 @@ static void discard(struct command_env *env, struct client *c)
     c->flags &= ~(uint32_t)CLIENT_MULTI;
     if (!c->transaction)
         return;
-    unwatch(env, c->transaction);
+    watch_end(env, c->transaction);
     transaction_drop(c);
 }
 
@@ -251,137 +133,10 @@ enum command_result unwatch_run(struct request *rq)
 {
     struct client *c = rq->client;
     if (c->transaction)
-        unwatch(rq->env, c->transaction);
+        watch_end(rq->env, c->transaction);
     if (!(c->flags & CLIENT_MULTI))
         transaction_drop(c);
     return ok(rq);
-}
-
-/* -- queueing -- */
-
-static bool queue_room(struct transaction *t, size_t more)
-{
-    size_t cap = t->cap ? t->cap : QUEUE_LEAST;
-    while (cap - t->len < more)
-        cap *= 2;
-    if (cap == t->cap)
-        return true;
-    uint8_t *p = realloc(t->queue, cap);
-    if (!p)
-        return false;
-    t->queue = p;
-    t->cap = cap;
-    return true;
-}
-
-static bool queue(struct transaction *t, const struct request *rq)
-{
-    size_t head = sizeof(struct queued) + (size_t)rq->argc * sizeof(struct slice), bytes = 0;
-    for (int i = 0; i < rq->argc; i++)
-        bytes += rq->argv[i].len;
-    size_t size = (head + bytes + 7) & ~(size_t)7;
-    if (!queue_room(t, size))
-        return false;
-    struct queued *q = (struct queued *)(void *)(t->queue + t->len);
-    size_t at = t->len + head;
-    *q = (struct queued){.size = size, .argc = rq->argc};
-    for (int i = 0; i < rq->argc; i++) {
-        q->arg[i] = (struct slice){(const uint8_t *)(uintptr_t)at, rq->argv[i].len};
-        if (rq->argv[i].len)
-            memcpy(t->queue + at, rq->argv[i].p, rq->argv[i].len);
-        at += rq->argv[i].len;
-    }
-    t->len += size;
-    t->arguments += bytes;
-    t->count++;
-    return true;
-}
-
-/* The queue stays where it is from now on. */
-static void settle(struct transaction *t, struct turn *turn)
-{
-    bool settled = t->settled;
-    t->settled = true;
-    for (size_t at = 0; at < t->len && !settled; turn_take(turn)) {
-        struct queued *q = (struct queued *)(void *)(t->queue + at);
-        at += q->size;
-        for (int i = 0; i < q->argc; i++)
-            q->arg[i].p = t->queue + (uintptr_t)q->arg[i].p;
-    }
-}
-
-/* The next command of a queue that is settled, prepared; *at from 0 on. False at the end. */
-static bool next_queued(const struct request *rq, const struct transaction *t, size_t *at,
-                        struct request *next)
-{
-    if (*at == t->len)
-        return false;
-    const struct queued *q = (const struct queued *)(const void *)(t->queue + *at);
-    *at += q->size;
-    command_prepare(next, rq->env, rq->client, q->argc, q->arg);
-    return true;
-}
-
-/* Flags of a command, as far as it changes something. */
-static uint32_t flags_of(const struct request *rq)
-{
-    bool reads = rq->cmd->reads && rq->cmd->reads(rq);
-    return reads ? rq->cmd->flags & ~(uint32_t)(CMD_WRITE | CMD_MAY_REPLICATE) : rq->cmd->flags;
-}
-
-/* Where EXEC must run and what it does, with what is queued last. */
-static void note_place(struct transaction *t, const struct request *rq)
-{
-    t->flags |= flags_of(rq);
-    if (rq->route == ROUTE_SHARD && t->shard < 0)
-        t->shard = (int)rq->shard;
-    t->spread |= rq->route == ROUTE_ALL || rq->cmd->acl & ACL_SCRIPTING ||
-                 (rq->route == ROUTE_SHARD && t->shard != (int)rq->shard);
-    /* How many have received a message is known only with all workers stopped. */
-    t->spread |= rq->env->workers > 1 && rq->cmd->flags & CMD_PUBSUB && rq->cmd->flags & CMD_MAY_REPLICATE;
-    bool echoes = rq->cmd->run == ping_run || rq->cmd->run == echo_run;
-    t->personal |= rq->route == ROUTE_HERE && !echoes;
-    t->keyless |= (rq->cmd->key_kind == COMMAND_NO_KEY && !echoes) || rq->cmd->flags & CMD_WHOLE;
-    t->slow |= !(rq->cmd->flags & CMD_FAST);
-}
-
-/* In the cluster view all keys of a transaction are of one slot. Each command's own are: it would not be queued. */
-static void note_slot(struct transaction *t, const struct request *rq)
-{
-    int slot = cluster_slot(rq);
-    if (slot != CLUSTER_NO_SLOT)
-        t->slot = t->slot == CLUSTER_NO_SLOT || t->slot == slot ? slot : CLUSTER_SLOTS;
-}
-
-static void refuse(struct request *rq, const char *text)
-{
-    rq->env->stats[rq->cmd->id].rejected++;
-    reply_error(rq->out, text);
-}
-
-bool transaction_takes(struct request *rq, bool refused)
-{
-    struct transaction *t = rq->client->transaction;
-    const struct keyspace *ks = rq->env->ks;
-    bool ends = !refused && rq->cmd->flags & CMD_NOT_QUEUED;
-    if (ends && rq->cmd->run != multi_run && rq->cmd->run != watch_run)
-        return false;
-    if (!refused && rq->cmd->flags & CMD_NO_MULTI)
-        refuse(rq, "ERR Command not allowed inside a transaction");
-    else if (!refused && shard_make_room(ks->shard[rq->env->self], 0) != STORE_OK)
-        refuse(rq, RESP_OOM);
-    else if (ends)
-        return false;
-    else if (!refused && (t->failed || queue(t, rq))) {
-        note_place(t, rq);
-        if (in_cluster(rq))
-            note_slot(t, rq);
-        reply_simple(rq->out, "QUEUED");
-        return true;
-    } else if (!refused)
-        refuse(rq, "ERR out of memory for this transaction");
-    t->failed = true;
-    return true;
 }
 
 bool command_pauses(const struct request *rq, enum pause_mode mode)
@@ -391,7 +146,7 @@ bool command_pauses(const struct request *rq, enum pause_mode mode)
         return false;
     if (mode == PAUSE_ALL)
         return true;
-    uint32_t flags = flags_of(rq);
+    uint32_t flags = queue_flags(rq);
     if (rq->cmd->run == exec_run && c->transaction)
         flags |= c->transaction->flags;
     return flags & (CMD_WRITE | CMD_MAY_REPLICATE);
@@ -428,7 +183,7 @@ static bool has_arrived(struct request *rq, const struct transaction *t)
 static bool lacks_room(const struct request *rq, const struct transaction *t)
 {
     struct request next;
-    for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
+    for (size_t at = 0; queue_next(rq, t, &at, &next); turn_take(rq->turn))
         if (next.cmd->flags & CMD_DENYOOM && command_make_room(&next) != STORE_OK)
             return true;
     return false;
@@ -454,12 +209,49 @@ static bool is_denied(struct request *rq, struct request *next)
     return true;
 }
 
+/* A script is on a stack of its own, which must not take the turns of the one below it: not when it replies, either. When it
+ * is in the middle EXEC is, and who waits is told as if it ran alone. */
+static void run_script(struct request *rq, struct request *next, bool everywhere)
+{
+    struct turn *turn = rq->turn;
+    rq->turn = NULL;
+    if (command_nested(next, rq->wire) == CMD_LONG) {
+        rq->busy = next->busy;
+        command_nested_long(next, rq->wire, everywhere);
+        rq->busy = NULL;
+    }
+    rq->turn = turn;
+    if (turn) /* it has used up the slice, or much of it */
+        turn->left = 1;
+}
+
+/* On the client itself, and the worker's own stack. Whatever it may take, others wait. */
+static void run_outside(struct request *rq, struct request *next)
+{
+    rq->turn->outside(rq->turn, next);
+    rq->turn->left = 1;
+}
+
+/* Is its client a copy that nothing may be changed of? There was no memory for slices. */
+static bool lacks_client(const struct request *rq, const struct request *next)
+{
+    return !rq->turn && rq->client->flags & CLIENT_PROXY && next->route == ROUTE_HERE && queue_steps_outside(next->cmd);
+}
+
 static void run_next(struct request *rq, struct request *next, bool everywhere)
 {
-    next->turn = next->cmd->flags & CMD_REMOTE ? NULL : rq->turn;
+    bool outside = rq->turn && rq->env->steps_outside && queue_steps_outside(next->cmd);
+    next->turn = next->cmd->flags & CMD_REMOTE || outside ? NULL : rq->turn;
+    rq->nested++;
     if (is_denied(rq, next))
         return;
-    if (command_nested(next, rq->wire) == CMD_LONG)
+    if (lacks_client(rq, next))
+        reply_error(rq->out, "ERR out of memory for this part of the transaction");
+    else if (outside)
+        run_outside(rq, next);
+    else if (command_runs_script(next->cmd))
+        run_script(rq, next, everywhere);
+    else if (command_nested(next, rq->wire) == CMD_LONG)
         command_nested_long(next, rq->wire, everywhere);
 }
 
@@ -473,16 +265,18 @@ static void run_queued(struct request *rq, struct transaction *t)
     uint8_t room[512];
     effects_begin(&record, room, sizeof room);
     rq->client->effects = rq->env->observers & OBSERVE_LOG ? &record : NULL;
-    unwatch(rq->env, t); /* nobody need tell us what we change ourselves */
+    watch_end(rq->env, t); /* nobody need tell us what we change ourselves */
     rq->client->flags = (rq->client->flags & ~(uint32_t)CLIENT_COUNTED) | CLIENT_DENY_BLOCKING;
+    if (!(rq->env->observers & OBSERVE_REFUSAL)) /* not half of it if writes are refused from some slice on */
+        rq->client->flags |= CLIENT_GOES_ON;
     if (rq->turn)
         command_turns_of_store(rq->env, NULL, everywhere);
     reply_array(out, (size_t)t->count);
-    for (size_t at = 0; next_queued(rq, t, &at, &next); turn_take(rq->turn))
+    for (size_t at = 0; queue_next(rq, t, &at, &next); turn_take(rq->turn))
         run_next(rq, &next, everywhere);
     if (rq->turn)
         command_turns_of_store(rq->env, rq->turn, everywhere);
-    rq->client->flags &= ~(uint32_t)CLIENT_DENY_BLOCKING;
+    rq->client->flags &= ~(uint32_t)(CLIENT_DENY_BLOCKING | CLIENT_GOES_ON);
     rq->client->effects = NULL;
     effects_end(rq->env, &record);
     out->errors = errors; /* they count as those of the commands that made them */
@@ -494,7 +288,7 @@ static bool has_large(const struct request *rq, const struct transaction *t)
 {
     enum { KEYS = 8, LARGE = 65536 };
     struct request next;
-    for (size_t at = 0; next_queued(rq, t, &at, &next);) {
+    for (size_t at = 0; queue_next(rq, t, &at, &next);) {
         int position[KEYS];
         int n = next.cmd->flags & CMD_FAST ? 0 : command_keys(next.cmd, next.argc, next.argv, position, KEYS);
         for (int i = 0; i < n && i < KEYS; i++) {
@@ -507,15 +301,19 @@ static bool has_large(const struct request *rq, const struct transaction *t)
     return false;
 }
 
-/* Many commands, or long ones. Nobody else sees a key before it has ended (CMD_WHOLE). */
+/* Many commands, long ones, or scripts, of which nobody knows. Nobody else sees a key before it has ended (CMD_WHOLE). */
 static bool is_long(const struct request *rq, struct transaction *t)
 {
     enum { WORK_EACH = 8 };
-    if (t->failed || t->keyless || t->personal || !request_may_turn(rq))
+    if (t->failed || !request_may_turn(rq))
+        return false;
+    if (t->scripts) /* all shards are its own */
+        return !t->one_go && (rq->env->steps_outside || !t->outside);
+    if (t->keyless || t->personal)
         return false;
     if (turn_wanted(rq, WORK_EACH * (uint64_t)t->count + turn_bytes(t->arguments)))
         return true;
-    settle(t, NULL);
+    queue_settle(t, NULL);
     return t->slow && has_large(rq, t);
 }
 
@@ -534,16 +332,18 @@ enum command_result exec_run(struct request *rq)
         return request_elsewhere(rq);
     if (is_long(rq, t))
         return CMD_LONG;
-    settle(t, rq->turn);
+    queue_settle(t, rq->turn);
     bool may_look = !t->failed || rq->env->workers == 1;
     if (may_look && lacks_room(rq, t)) {
         transaction_abort(rq, RESP_OOM);
     } else if (t->failed) {
         discard(rq->env, c);
         reply_error(rq->out, "EXECABORT Transaction discarded because of previous errors.");
-    } else if (watched_changed(rq, t)) {
+    } else if (watch_is_lost(rq, t)) {
         discard(rq->env, c);
         reply_null_array(rq->out);
+    } else if (request_may_not_write(rq)) { /* since it has waited for its turn */
+        refuse_writes(rq);
     } else {
         run_queued(rq, t);
     }

@@ -22,9 +22,13 @@ struct transaction {
     bool spread;         /* needs several shards, or more than a shard */
     bool personal;       /* has commands that read or change the client: it runs where the client is */
     bool keyless;        /* has commands that name no key, or concern all of them: it runs in one go */
+    bool scripts;        /* runs scripts */
+    bool outside;        /* has commands that step out of the slices: most read or change the client */
+    bool one_go;         /* has commands that go in one go, beside a script, too: replies would come in another order */
     bool slow;           /* has commands that may take long with one key */
     bool settled;        /* the queue does not move any more */
-    uint32_t flags;      /* enum command_flag of what is queued, together */
+    uint32_t flags;      /* enum command_flag of what is queued, together; of what reads all the same (SORT) as of a reader */
+    bool writes;         /* has commands of CMD_WRITE, reading ones too: none of them runs while writes are refused */
     int shard;           /* of its keys; -1: none yet */
     int slot;            /* in the cluster view: theirs, as cluster_slot() says it */
     int count;           /* commands queued */

@@ -54,6 +54,13 @@ static inline uint16_t checksum_fold(uint64_t sum)
     return (uint16_t)sum;
 }
 
+/* The same of a sum below 2^17 + 2^16, as that of a folded one and two or three 16-bit words is. */
+static inline uint16_t checksum_fold_small(uint32_t sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)(sum + (sum >> 16));
+}
+
 /* The value for the checksum field; 0 when the summed bytes included a right one. */
 static inline uint16_t checksum_finish(uint64_t sum)
 {

@@ -52,8 +52,8 @@ struct net_path {
     /* Ethernet, VLAN and IP header; the last byte of the IP header is the last byte of the array. */
     _Alignas(64) uint8_t header[64];
     struct neighbour *via;
-    uint64_t ip_sum;     /* of the IPv4 header with length and ECN bits 0 */
-    uint64_t pseudo_sum; /* of the TCP pseudo-header without length */
+    uint64_t ip_sum;     /* of the IPv4 header with length and ECN bits 0, folded to 16 bits */
+    uint64_t pseudo_sum; /* of the TCP pseudo-header without length, likewise */
     struct ip_addr src, dst;
     uint32_t refs, next; /* next: as in struct neighbour */
     uint64_t mtu_until;  /* a router has told the MTU; 0 = it is the interface's */

@@ -33,7 +33,7 @@ static void fill_header(const struct net_if *n, struct net_path *p)
     p->header_len = (uint8_t)(p->l2_len + ip_len);
     uint8_t *at = p->header + sizeof p->header - p->header_len;
     at += ethernet_header(n, at, NULL, p->v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
-    p->pseudo_sum = checksum_pseudo(&p->src, &p->dst, IPPROTO_TCP);
+    p->pseudo_sum = checksum_fold(checksum_pseudo(&p->src, &p->dst, IPPROTO_TCP));
     if (p->v6) {
         ipv6_header(at, &p->src, &p->dst, 0, IPPROTO_TCP, HOP_LIMIT);
         return;
@@ -45,7 +45,7 @@ static void fill_header(const struct net_if *n, struct net_path *p)
                               .next_proto_id = IPPROTO_TCP};
     memcpy(&ip.src_addr, p->src.b + 12, 4);
     memcpy(&ip.dst_addr, p->dst.b + 12, 4);
-    p->ip_sum = checksum_add(0, &ip, sizeof ip);
+    p->ip_sum = checksum_fold(checksum_add(0, &ip, sizeof ip));
     memcpy(at, &ip, sizeof ip);
 }
 
@@ -193,9 +193,9 @@ uint16_t net_path_mtu(const struct net_path *p)
     return p->mtu;
 }
 
-static void finish_ip(const struct net_path *p, uint8_t *ip, uint16_t l4_len, uint8_t ecn)
+static inline void finish_ip(const struct net_path *p, uint8_t *ip, uint16_t l4_len, uint8_t ecn)
 {
-    if (p->v6) {
+    if (unlikely(p->v6)) {
         rte_be16_t len = rte_cpu_to_be_16(l4_len);
         ip[1] = (uint8_t)(ecn << 4);
         memcpy(ip + offsetof(struct rte_ipv6_hdr, payload_len), &len, 2);
@@ -203,7 +203,7 @@ static void finish_ip(const struct net_path *p, uint8_t *ip, uint16_t l4_len, ui
     }
     uint16_t total = (uint16_t)(l4_len + IP4);
     rte_be16_t len = rte_cpu_to_be_16(total);
-    uint16_t sum = checksum_finish(checksum_u16(checksum_u16(p->ip_sum, total), ecn));
+    uint16_t sum = (uint16_t)~checksum_fold_small((uint32_t)checksum_u16(checksum_u16(p->ip_sum, total), ecn));
     ip[1] = ecn;
     memcpy(ip + offsetof(struct rte_ipv4_hdr, total_length), &len, 2);
     memcpy(ip + offsetof(struct rte_ipv4_hdr, hdr_checksum), &sum, 2);
@@ -220,13 +220,13 @@ static uint16_t offload_checksum(const struct net_path *p, struct rte_mbuf *m, u
     m->tx_offload = rte_mbuf_tx_offload(p->l2_len, p->header_len - p->l2_len, l4_header, tso_mss, 0, 0, 0);
     net_set_flags(m, (p->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | RTE_MBUF_F_TX_TCP_CKSUM);
     if (!tso_mss)
-        return checksum_fold(checksum_u16(p->pseudo_sum, l4_len));
+        return checksum_fold_small((uint32_t)checksum_u16(p->pseudo_sum, l4_len));
     m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
     if (!p->v6) {
         m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
         memset(ip + offsetof(struct rte_ipv4_hdr, hdr_checksum), 0, 2);
     }
-    return checksum_fold(p->pseudo_sum);
+    return (uint16_t)p->pseudo_sum;
 }
 
 static uint16_t software_checksum(const struct net_path *p, struct rte_mbuf *m, const uint8_t *tcp,

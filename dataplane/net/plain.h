@@ -20,7 +20,8 @@ static inline bool plain_source(const struct plain *own, uint32_t source)
     enum { ZERO = 0, LOOPBACK = 127, GROUPS = 224 };
     uint8_t first = (uint8_t)source; /* little-endian host */
     bool special = first == ZERO || first == LOOPBACK || first >= GROUPS;
-    for (unsigned i = 0; i < own->sources; i++)
+    special |= (source == own->source[0]) | (source == own->source[1]); /* both are of the same address */
+    for (unsigned i = 2; unlikely(i < own->sources); i++)
         special |= source == own->source[i];
     return !special;
 }

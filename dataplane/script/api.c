@@ -2,6 +2,7 @@
  * https://redis.io/docs/latest/develop/interact/programmability/lua-api/#redis_object */
 #include "command/acl.h"
 #include "command/debug.h"
+#include "command/refuse.h"
 #include "command/version.h"
 #include "script/host.h"
 
@@ -207,13 +208,13 @@ static void run_nested(struct script_host *h, struct request *rq)
     command_nested_long(rq, &h->out, script_is_alone(h->rq));
 }
 
-/* Counts a refusal, which no command has replied, and pushes its table. */
-static void push_refusal(lua_State *L, struct command_env *env, const char *why)
+/* Notes a refusal, which no command has replied, and pushes its table. */
+static void push_refusal(lua_State *L, struct script_host *h, const struct command *cmd, const char *why)
 {
-    char code[32] = "ERR";
+    struct refusal one = {.cmd = cmd, .code = "ERR", .count = 1};
     if (why[0] == '-')
-        snprintf(code, sizeof code, "%.*s", (int)strcspn(why + 1, " "), why + 1);
-    command_count_errors(env, 1, code);
+        snprintf(one.code, sizeof one.code, "%.*s", (int)strcspn(why + 1, " "), why + 1);
+    host_note_refusal(h, &one);
     api_push_counted_error(L, why, strlen(why));
 }
 
@@ -229,12 +230,12 @@ static void run_command(lua_State *L, struct script_host *h, int argc)
     if (!why)
         why = stay(L, h, &rq);
     if (why) {
-        if (rq.cmd)
-            rq.env->stats[rq.cmd->id].rejected++;
-        push_refusal(L, rq.env, why);
+        push_refusal(L, h, rq.cmd, why);
         return;
     }
-    h->dirty |= (rq.cmd->flags & CMD_WRITE) != 0;
+    if (h->dirty)
+        h->client.flags |= CLIENT_GOES_ON;
+    h->dirty |= rq.cmd->flags & CMD_WRITE && !request_may_not_write(&rq);
     open_reply(h);
     run_nested(h, &rq);
     lua_settop(L, 0); /* many arguments leave no room for the reply */

@@ -41,8 +41,7 @@ static enum command_result run(struct request *rq, struct script_host *h, struct
 {
     if (script_is_wide(rq, &s->run, keys))
         return script_stop_first(rq);
-    enum command_result result = script_run(h, s, rq, keys, read_only);
-    return result == CMD_ELSEWHERE ? script_stop_first(rq) : result;
+    return script_run(h, s, rq, keys, read_only);
 }
 
 /* Takes a text in; NULL after an error. All workers are stopped. */
@@ -71,6 +70,8 @@ static struct script_host *host(struct request *rq)
 static enum command_result eval(struct request *rq, bool read_only)
 {
     char sha[SCRIPT_SHA + 1];
+    if (rq->busy)
+        return script_go_on(rq);
     int keys = script_keys(rq, NULL);
     if (keys < 0)
         return CMD_DONE;
@@ -102,6 +103,8 @@ static struct script *named(const struct request *rq, int i)
 
 static enum command_result evalsha(struct request *rq, bool read_only)
 {
+    if (rq->busy)
+        return script_go_on(rq);
     struct script *s = named(rq, 1);
     if (rq->argv[1].len != SCRIPT_SHA)
         return error(rq, "NOSCRIPT No matching script. Please use EVAL.");

@@ -38,6 +38,8 @@ static void note_change(const struct request *rq)
 
 static enum command_result fcall(struct request *rq, bool read_only)
 {
+    if (rq->busy)
+        return script_go_on(rq);
     const struct libraries *all = libraries(rq);
     struct function *f = all ? libraries_function(all, rq->argv[1]) : NULL;
     if (!f)
@@ -50,8 +52,7 @@ static enum command_result fcall(struct request *rq, bool read_only)
     struct script_host *h = function_host_of(rq->env);
     if (!h)
         return out_of_memory(rq);
-    enum command_result result = function_run(h, f, rq, keys, read_only);
-    return result == CMD_ELSEWHERE ? script_stop_first(rq) : result;
+    return function_run(h, f, rq, keys, read_only);
 }
 
 bool fcall_reads(const struct request *rq)

@@ -222,6 +222,7 @@ bool library_load(struct script_host *h, struct library *l, struct slice body, c
 {
     struct attempt a = {h, body};
     h->loading = l;
+    h->killed = h->again = false; /* as of the run before */
     host_limit_time(h, LOAD_US, "FUNCTION LOAD timeout");
     bool ok = lua_cpcall(h->L, try_text, &a) == 0;
     lua_sethook(h->L, NULL, 0, 0);

@@ -102,6 +102,33 @@ void host_limit_time(struct script_host *h, uint64_t us, const char *why)
     lua_sethook(h->L, look_at_clock, LUA_MASKCOUNT, LOOK_EACH);
 }
 
+static void count_refusal(struct command_env *env, const struct refusal *r)
+{
+    if (r->cmd)
+        env->stats[r->cmd->id].rejected += r->count;
+    command_count_errors(env, (uint32_t)r->count, r->code);
+}
+
+void host_note_refusal(struct script_host *h, const struct refusal *one)
+{
+    unsigned i = 0;
+    while (i < h->refusals && (h->refused[i].cmd != one->cmd || strcmp(h->refused[i].code, one->code) != 0))
+        i++;
+    if (i < h->refusals)
+        h->refused[i].count++;
+    else if (i < REFUSALS)
+        h->refused[h->refusals++] = *one;
+    else
+        count_refusal(h->rq->env, one);
+}
+
+void host_count_refusals(struct script_host *h, struct command_env *env)
+{
+    for (unsigned i = 0; i < h->refusals && !h->again; i++)
+        count_refusal(env, &h->refused[i]);
+    h->refusals = 0;
+}
+
 void host_compiled(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)(uintptr_t)&functions_key);
@@ -135,12 +162,24 @@ static int open_state(lua_State *L)
     return 0;
 }
 
+void host_give_buffers(struct script_host *h)
+{
+    free(h->reply);
+    free(h->argv);
+    h->reply = NULL;
+    h->argv = NULL;
+    h->reply_cap = h->argv_cap = 0;
+}
+
+/* Nothing of it is left, so that the next one is as small as the first. */
 static void close_state(struct script_host *h)
 {
     if (h->L)
         lua_close(h->L);
     h->L = NULL;
     h->compiled = 0;
+    h->tidy_above = 0;
+    host_give_buffers(h);
 }
 
 static bool fresh_state(struct script_host *h)
@@ -202,8 +241,6 @@ void script_host_free(struct script_host *h)
         return;
     close_state(h);
     coroutine_free(h->co);
-    free(h->reply);
-    free(h->argv);
     free(h);
 }
 

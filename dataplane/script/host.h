@@ -25,6 +25,14 @@ enum host_name {
     NAMES
 };
 
+/* Commands that were refused, for INFO: counted when the run ends, and not if it is to start anew elsewhere. */
+struct refusal {
+    const struct command *cmd; /* NULL: unknown */
+    char code[32];
+    uint64_t count;
+};
+enum { REFUSALS = 8 }; /* kinds of them that a run notes; more are counted at once */
+
 struct script_host {
     lua_State *L;
     size_t used, limit;
@@ -47,6 +55,7 @@ struct script_host {
     bool again;              /* because it is to start anew elsewhere */
     const char *why;         /* what ended says */
     struct request *rq;      /* who runs the script */
+    const struct command *cmd; /* ... and by what */
     struct client client;    /* in whose name its commands run */
     struct effects record;   /* of the log, if it is no part of another one */
     struct program *program; /* what runs: one of the two */
@@ -63,6 +72,8 @@ struct script_host {
     size_t reply_cap;
     struct slice *argv;
     size_t argv_cap;
+    struct refusal refused[REFUSALS];
+    unsigned refusals;
 };
 
 struct script_host *script_host_from(lua_State *L);
@@ -72,8 +83,14 @@ void sandbox_open(lua_State *L);
 bool sandbox_real(lua_State *L, int index);
 /* Replaces the table on top by one that cannot be changed. */
 void sandbox_protect(lua_State *L);
-/* The table of globals that scripts see but cannot change, pushed. */
+/* The table of globals that scripts see but cannot change, pushed; what getmetatable() says of it, and of strings. */
 void sandbox_globals(lua_State *L);
+void sandbox_globals_meta(lua_State *L);
+void sandbox_string_meta(lua_State *L);
+#define SANDBOX_READONLY "Attempt to modify a readonly table"
+/* Ours in place of Lua's (sandbox_replace.c): into the table of globals on top; into the libraries, which are open. */
+void sandbox_replace_globals(lua_State *L);
+void sandbox_replace_in_libraries(lua_State *L);
 /* Reading what is not in the table on top is an error from now on. */
 void sandbox_strict(lua_State *L);
 /* Scripts see the table on top, popped, instead of the globals; of a table of `globals` again. */
@@ -96,6 +113,8 @@ void api_push_counted_error(lua_State *L, const char *text, size_t len);
 /* Replies this error, of the table at index. */
 void value_reply_error(struct script_host *h, struct resp_writer *out, int index, const char *text);
 
+/* Frees the memory that is kept for replies and arguments of its commands; no script runs. */
+void host_give_buffers(struct script_host *h);
 /* Compiles, as luaL_loadbuffer() with the name of scripts or of functions. */
 int host_compile(lua_State *L, struct script_host *h, struct slice body);
 /* Lets others have the worker when a slice is over. */
@@ -104,6 +123,9 @@ void host_give_way(struct script_host *h);
 void host_stop_here(struct script_host *h);
 /* Before a command that may take h->turn. */
 void host_begin_turn(struct script_host *h);
+/* One more refusal of the run, and those of a run that has ended. */
+void host_note_refusal(struct script_host *h, const struct refusal *one);
+void host_count_refusals(struct script_host *h, struct command_env *env);
 /* Monotonic. */
 uint64_t host_clock_us(void);
 /* Gives what runs next so much time; `why` is the error when it is over. */

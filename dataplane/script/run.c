@@ -135,6 +135,17 @@ static bool is_short(const struct request *rq)
     return false;
 }
 
+/* The same. What is evicted inside EXEC is a part of its record. */
+static bool is_short_in_record(const struct request *rq)
+{
+    struct effects *outer = rq->env->effects;
+    if (rq->client->effects)
+        rq->env->effects = rq->client->effects;
+    bool result = is_short(rq);
+    rq->env->effects = outer;
+    return result;
+}
+
 /* What a script may take that keeps everybody waiting. */
 static uint64_t threshold_ms(const struct request *rq)
 {
@@ -146,6 +157,7 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
 {
     const struct client *c = rq->client;
     h->rq = rq;
+    h->cmd = rq->cmd;
     h->limit = rq->env->conf->script_memory_limit;
     h->used_before = h->used;
     if (!h->tidy_above)
@@ -156,9 +168,9 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
     h->again = h->dirty = h->replying = h->failed = false;
     h->killed = rq->env->ending;
     h->status = 0;
-    h->may_turn = h->co && request_may_turn(rq) && !(rq->client->flags & CLIENT_DENY_BLOCKING);
+    h->may_turn = h->co && request_may_turn(rq);
     h->begun_us = host_clock_us();
-    h->oom = is_short(rq);
+    h->oom = is_short_in_record(rq);
     h->client = (struct client){.id = c->id,
                                 .db = c->db,
                                 .proto = 2,
@@ -169,7 +181,7 @@ static void begin(struct script_host *h, struct request *rq, bool read_only)
                                 .created_ms = c->created_ms,
                                 .last_ms = c->last_ms};
     h->client.flags = CLIENT_AUTHENTICATED | CLIENT_DENY_BLOCKING | CLIENT_PROXY | CLIENT_SCRIPT |
-                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED | CLIENT_CLUSTER));
+                      (c->flags & (CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_UNLIMITED | CLIENT_CLUSTER | CLIENT_GOES_ON));
     if (c->flags & CLIENT_INTERNAL)
         h->client.flags |= CLIENT_UNLIMITED;
     effects_begin(&h->record, NULL, 0);
@@ -220,6 +232,7 @@ static void end(struct script_host *h)
         h->argv = NULL;
         h->argv_cap = 0;
     }
+    host_count_refusals(h, h->rq->env);
     acl_user_drop(h->client.user);
     h->client.user = NULL;
     h->client.effects = NULL;
@@ -292,6 +305,7 @@ static enum command_result go_on(struct script_host *h, struct request *rq, unsi
             break;
         if (!rq->again) {
             rq->busy = h->functions ? BUSY_FUNCTION : BUSY_SCRIPT;
+            rq->turn = turn;
             h->rq = NULL;
             return CMD_LONG;
         }
@@ -315,6 +329,10 @@ static enum command_result run(struct script_host *h, struct request *rq, int ke
     if (h->co) {
         coroutine_begin(h->co, run_on_stack, h);
         return go_on(h, rq, FIRST_US);
+    }
+    if (rq->turn) { /* of an EXEC in slices: the stack is that of its slice, which is too small */
+        reply_error(rq->out, "ERR not enough memory for the stack of a script");
+        return finish(h);
     }
     rq->env->caller = rq;
     run_on_stack(h);
@@ -346,36 +364,46 @@ enum command_result script_kill_running(struct request *rq, bool function)
     return CMD_DONE;
 }
 
-/* One run at a time: the seat of who is in the middle keeps all others away (turns.h), and he comes back to nothing but
- * his own. */
-static enum command_result come_back(struct script_host *h, struct request *rq)
+/* One run at a time: the seat of who is in the middle keeps all others away (turns.h), and he comes back to nothing but his
+ * own. `alone`: so it is. */
+static bool is_taken(struct request *rq, bool alone)
 {
-    assert(rq->busy);
-    if (rq->busy)
-        return go_on(h, rq, SLICE_US);
-    reply_error(rq->out, "ERR another script is in the middle on this worker");
-    return CMD_DONE;
+    assert(alone);
+    if (!alone)
+        reply_error(rq->out, "ERR another script is in the middle on this worker");
+    return !alone;
+}
+
+static enum command_result there_or_here(struct request *rq, enum command_result result)
+{
+    return result == CMD_ELSEWHERE ? script_stop_first(rq) : result;
+}
+
+enum command_result script_go_on(struct request *rq)
+{
+    struct script_host *h = *scripts_running(rq->env->scripts, rq->env->self);
+    if (is_taken(rq, h && h->client.id == rq->client->id && h->cmd == rq->cmd))
+        return CMD_DONE;
+    return there_or_here(rq, go_on(h, rq, SLICE_US));
 }
 
 enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
                                bool read_only)
 {
-    if (h->program)
-        return come_back(h, rq);
-    assert(!rq->busy);
+    if (is_taken(rq, !h->program))
+        return CMD_DONE;
     h->program = &s->run;
     h->script = s;
     atomic_store_explicit(&s->used, rq->env->now_ms, memory_order_relaxed);
-    return run(h, rq, keys, read_only);
+    return there_or_here(rq, run(h, rq, keys, read_only));
 }
 
 enum command_result function_run(struct script_host *h, struct function *f, struct request *rq, int keys,
                                  bool read_only)
 {
-    if (h->program)
-        return come_back(h, rq);
-    assert(!rq->busy);
+    if (is_taken(rq, !h->program))
+        return CMD_DONE;
     h->program = &f->run;
     h->function = f;
-    return run(h, rq, keys, read_only);
+    return there_or_here(rq, run(h, rq, keys, read_only));
 }

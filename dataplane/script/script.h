@@ -102,23 +102,25 @@ static inline bool script_is_alone(const struct request *rq)
     return rq->env->workers == 1 || rq->route == ROUTE_ALL || rq->client->flags & CLIENT_DENY_BLOCKING;
 }
 
-/* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. One that is in
- * the middle goes on where it is, even if another worker has found out meanwhile that its text needs more: what it has
- * read is good only as long as it keeps its seat. */
+/* Must it not run here, now that other workers go on? In the cluster view it names no other shard's key. */
 static inline bool script_is_wide(const struct request *rq, const struct program *p, int keys)
 {
-    if (in_cluster(rq) || rq->busy)
+    if (in_cluster(rq))
         return false;
     return (keys == 0 || atomic_load_explicit(&p->wide, memory_order_relaxed)) && !script_is_alone(rq);
 }
 
-/* A run of rq, whose keys begin at its argument 3. CMD_ELSEWHERE: nothing was done, see above. CMD_LONG with
- * rq->busy: it is in the middle; called again, with rq->busy, it goes on. */
+/* A run of rq, whose keys begin at its argument 3. CMD_ELSEWHERE: nothing was done, it does with all workers stopped.
+ * CMD_LONG with rq->busy: it is in the middle, see script_go_on(). */
 enum command_result script_run(struct script_host *h, struct script *s, struct request *rq, int keys,
                                bool read_only);
 struct function;
 enum command_result function_run(struct script_host *h, struct function *f, struct request *rq, int keys,
                                  bool read_only);
+/* The run of rq that is in the middle on this worker (rq->busy) goes on: it is not looked up again. Its text may have been
+ * forgotten meanwhile, or another worker may have found out that it needs more: what it has read is good only as long as
+ * it keeps its seat, so it stays. Returns what script_run() does. */
+enum command_result script_go_on(struct request *rq);
 
 /* -- for the handlers (eval.c) */
 

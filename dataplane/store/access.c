@@ -173,9 +173,9 @@ void entry_count_use(struct shard *s, struct entry *e)
     stamp_write(e, lfu_stamp(s->access.tick, counted(s, entry_frequency(s, e))));
 }
 
-void entry_new_clock(const struct shard *s, struct entry *e)
+uint32_t access_new_count(const struct shard *s)
 {
-    stamp_write(e, access_is_lfu(s) ? lfu_stamp(s->access.tick, LFU_INIT) : (uint32_t)(s->access.tick & ACCESS_LRU_MASK));
+    return lfu_stamp(s->access.tick, LFU_INIT);
 }
 
 uint64_t entry_idle_seconds(const struct shard *s, const struct entry *e)

@@ -15,6 +15,7 @@ static inline void ahead_bucket(uint8_t *base, struct ahead *a)
     a->e = NULL;
     if (__builtin_expect(word == 0, 0)) {
         a->bucket = NULL;
+        a->buckets = 0;
         return;
     }
     a->buckets = word_buckets(word);
@@ -58,10 +59,17 @@ static inline const struct entry *match_in(uint8_t *base, const struct bucket *b
     return hits && b->low[i] ? entry_at(base, b, i) : NULL;
 }
 
-bool ahead_kept(const struct shard *s, const struct ahead *a)
+__attribute__((noinline)) bool ahead_kept(const struct shard *s, const struct ahead *a)
 {
     return shard_only_freed(s, a->changes) && a->bucket &&
            match_in(s->heap.arena->base, a->bucket, tag_of(a->hash)) == a->e;
+}
+
+bool ahead_missed(const struct shard *s, unsigned db, uint64_t hash, const struct ahead *a)
+{
+    const uint32_t tag = tag_of(hash);
+    return !a->e && a->hash == hash && a->s == s && a->db == db && a->bucket && (a->changes == s->changes || shard_only_freed(s, a->changes)) &&
+           !bucket_match(a->bucket, tag) && !bucket_spilled(a->bucket, tag);
 }
 
 /* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. */
@@ -76,11 +84,11 @@ static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahea
     a->e = match_in(base, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
-    } else if (bucket_spilled(b, tag) || !bucket_empty(b)) {
+    } else if (a->buckets && (bucket_spilled(b, tag) || !bucket_empty(b))) {
         __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
         __builtin_prefetch(b + 2);
     } else {
-        a->bucket = NULL;
+        a->buckets = 0;
     }
 }
 
@@ -126,29 +134,31 @@ static inline bool is_more(const struct entry *e)
     return entry_type_of(e) != TYPE_STRING || entry_is_apart(e) || e->value_len == ENTRY_LONG;
 }
 
+/* The entry's step once more: something was freed or moved since. Whether a short string has gone the look-up itself sees. */
+static __attribute__((noinline)) void ahead_entry_again(const struct shard *s, struct ahead *a, uint64_t changes)
+{
+    if (is_moved(s, a, changes) || (a->e && is_more(a->e)))
+        ahead_entry(s, s->heap.arena->base, a, changes);
+}
+
 static inline void ahead_value(const struct shard *s, struct ahead *a, uint64_t changes)
 {
     if (is_stale(a, changes))
-        ahead_entry(s, s->heap.arena->base, a, changes);
+        ahead_entry_again(s, a, changes);
     if (__builtin_expect(a->e != NULL, 1)) {
         if (__builtin_expect(is_more(a->e), 0))
             prefetch_value(a->e);
-    } else if (a->bucket) {
+    } else if (a->buckets) {
         ahead_spilled(s, a);
     }
 }
 
-/* How many look-ups later the next step is taken, or (TO_VALUE) sooner than the look-up itself; by
- * measurement. */
-enum { TO_BUCKET = 4, TO_ENTRY = 16, TO_VALUE = 10 };
-/* So many look-ups in one go take each step in a loop of its own: a prefetch that misses the TLB holds retirement up, and where
- * nothing else is between them the CPU has several of those under way. */
+/* The steps to the bucket and to the entry are taken for the whole row before the first look-up, each in a loop of its own: a
+ * prefetch that misses the TLB holds retirement up, and only where nothing else is between them has the CPU several of those
+ * under way. A value's step is taken so many look-ups sooner than the look-up itself; by measurement. */
+enum { TO_VALUE = 10 };
+/* So many short strings in one go have no step for their values. */
 enum { MANY = 8 };
-
-static inline unsigned behind(unsigned n, unsigned by)
-{
-    return n > by ? n - by : 0;
-}
 
 static inline unsigned least(unsigned a, unsigned b)
 {
@@ -198,48 +208,44 @@ static inline void ahead_begins(const struct shard *s, struct ahead *a, unsigned
 
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash)
 {
-    uint64_t changes = s->changes;
-    unsigned n = r->n++;
-    ahead_begins(s, &r->at[n], db, hash, changes);
-    buckets(s, r, behind(n + 1, TO_BUCKET), changes);
-    entries(s, r, behind(n + 1, TO_ENTRY), changes);
+    ahead_begins(s, &r->at[r->n++], db, hash, s->changes);
 }
 
 void store_ahead_all(const struct shard *s, struct ahead_row *r, unsigned db, const uint64_t *hash, unsigned n)
 {
     uint64_t changes = s->changes;
-    if (n < MANY) {
-        for (unsigned i = 0; i < n; i++)
-            store_ahead(s, r, db, hash[i]);
-        return;
-    }
     struct ahead *a = &r->at[r->n];
     for (unsigned i = 0; i < n; i++)
         ahead_begins(s, a + i, db, hash[i], changes);
     r->n += n;
-    buckets(s, r, r->n, changes);
+    if (n >= MANY)
+        buckets(s, r, r->n, changes);
 }
 
-/* Those up to the i-th look-up. */
+/* The steps to bucket and entry, for all that is known. */
+static __attribute__((noinline)) void find_all(const struct shard *s, struct ahead_row *r)
+{
+    uint64_t changes = s->changes;
+    buckets(s, r, r->n, changes);
+    entries(s, r, r->n, changes);
+}
+
+/* Those up to the i-th look-up, and all steps but the last of those behind it. */
 static inline void look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
 {
-    uint64_t changes = s->changes;
-    unsigned n = r->n, value = least(n, i + TO_VALUE), entry = least(n, behind(n, TO_ENTRY) + i + 1);
-    buckets(s, r, n, changes);
-    entries(s, r, entry > value ? entry : value, changes);
-    values(s, r, value, changes);
+    if (r->entries < r->n)
+        find_all(s, r);
+    values(s, r, least(r->n, i + TO_VALUE), s->changes);
 }
 
-/* Those up to the end of a row that looks for nothing else meanwhile, but for what short strings do not have. */
-static __attribute__((noinline)) void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned end)
+/* Those of a row of its own, but for what short strings do not have. */
+static __attribute__((noinline)) void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned first, unsigned end)
 {
-    uint64_t changes = s->changes;
-    const unsigned from = r->entries;
     uint32_t spilled = 0;
-    buckets(s, r, r->n, changes);
-    entries(s, r, end, changes);
-    for (unsigned i = from; i < end; i++)
-        spilled |= (uint32_t)(!r->at[i].e && r->at[i].bucket) << i;
+    if (r->entries < r->n)
+        find_all(s, r);
+    for (unsigned i = first; i < end; i++)
+        spilled |= (uint32_t)(!r->at[i].e && r->at[i].buckets) << i;
     for (; spilled; spilled &= spilled - 1)
         ahead_spilled(s, &r->at[__builtin_ctz(spilled)]);
 }
@@ -297,14 +303,22 @@ bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const s
     return true;
 }
 
-/* The hint with all its steps taken anew, where what a write of the row has moved is in the cache (or SELECT came before
- * it); what it has found. */
+/* Has it found an entry, in this database, since when nothing was freed or moved? */
+static inline bool is_as_found(const struct shard *s, unsigned db, const struct ahead *a)
+{
+    return a->e && a->s == s && a->db == db && !is_stale(a, s->changes);
+}
+
+/* What the hint has found, if it is where it was; or with all its steps taken anew, where what a write of the row has moved
+ * is in the cache (or SELECT came before it). */
 static __attribute__((noinline)) const struct entry *once_more(const struct shard *s, unsigned db, struct ahead *a)
 {
+    if (ahead_fresh(s, db, a))
+        return a->e;
     a->db = db;
     again(s, a, s->changes);
     ahead_entry(s, s->heap.arena->base, a, s->changes);
-    if (!a->e && a->bucket)
+    if (!a->e && a->buckets)
         ahead_spilled(s, a);
     return a->e;
 }
@@ -314,7 +328,7 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
 {
     const struct key k = {name, hash};
     struct place at;
-    return !s->waits.nodes && !index_find(s, &s->db[db].index, &k, &at);
+    return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
 }
 
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
@@ -325,12 +339,12 @@ unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, un
     if (access_is_lfu(s))
         return 0;
     if (n >= MANY)
-        look_all_ahead(s, r, first + n);
+        look_all_ahead(s, r, first, first + n);
     for (; i < n; i++, name += stride) {
         struct ahead *a = &r->at[first + i];
         if (n < MANY)
             look_ahead(s, r, first + i);
-        if (__builtin_expect(!ahead_fresh(s, db, a), 0) && !once_more(s, db, a)) {
+        if (__builtin_expect(!is_as_found(s, db, a), 0) && !once_more(s, db, a)) {
             if (!is_missing(s, db, *name, a->hash))
                 break;
             text[i] = (struct slice){NULL, SIZE_MAX};

@@ -3,7 +3,8 @@
 #include "store/compact.h"
 #include "store/shard.h"
 
-enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, GROWN_SHARE = 8, CHANGES_SHARE = 8, CHANGES_LEAST = 1000 };
+enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, GROWN_SHARE = 8, CHANGES_SHARE = 8, CHANGES_LEAST = 1000,
+       LITTLE_SHARE = 256, PATIENCE_MOST = 5 };
 
 void *compact_move(struct shard *s, void *p, uint64_t size, enum slab_kind kind)
 {
@@ -85,6 +86,7 @@ static bool compact_segment(struct shard *s, struct index *ix, uint32_t number, 
         moved = compact_move(s, seg, size, SLAB_OTHER);
         if (moved)
             index_segment_moved(s, ix, number, moved);
+        index_segment_prefetch(s, ix, number);
         index_each_slot(s, ix, number, compact_entry, &step);
     }
     *budget = step.stopped ? 0 : step.budget;
@@ -108,12 +110,28 @@ static bool worth_while(const struct shard *s)
         return true;
     for (unsigned i = 0; i < s->databases; i++)
         keys += s->db[i].index.keys;
-    return s->changes - s->compaction.changes > keys / CHANGES_SHARE + CHANGES_LEAST;
+    return s->changes - s->compaction.changes > (keys / CHANGES_SHARE + CHANGES_LEAST) << s->compaction.patience;
 }
 
 void compact_begin(struct shard *s)
 {
-    s->compaction = (struct compaction){.walking = true, .changes = s->changes, .idle = s->compaction.idle};
+    s->compaction = (struct compaction){.walking = true,
+                                        .changes = s->changes,
+                                        .idle = s->compaction.idle,
+                                        .before = idle_bytes(s),
+                                        .patience = s->compaction.patience};
+}
+
+/* Its own moves do not call for another walk. One that brought little will not soon bring more: where keys are evicted all the
+ * time, each turn of them would pay for several walks over all of them. */
+static void compact_end(struct shard *s)
+{
+    struct compaction *c = &s->compaction;
+    slab_trim(&s->heap);
+    c->changes = s->changes;
+    c->idle = idle_bytes(s);
+    bool little = c->idle + s->heap.reserved / LITTLE_SHARE > c->before;
+    c->patience = !little ? 0 : c->patience < PATIENCE_MOST ? c->patience + 1 : PATIENCE_MOST;
 }
 
 bool compact_run(struct shard *s, unsigned budget)
@@ -133,10 +151,7 @@ bool compact_run(struct shard *s, unsigned budget)
             c->walking = ++c->db < s->databases;
         }
     }
-    if (!c->walking) { /* its own moves do not call for another one */
-        slab_trim(&s->heap);
-        c->changes = s->changes;
-        c->idle = idle_bytes(s);
-    }
+    if (!c->walking)
+        compact_end(s);
     return c->walking;
 }

@@ -13,6 +13,8 @@ struct compaction {
     uint64_t inside;  /* ... at this place of the slot's collection */
     uint64_t changes; /* when the last walk began, or ended */
     uint64_t idle;    /* bytes in slabs when it ended */
+    uint64_t before;  /* the same when it began */
+    unsigned patience; /* walks of late that brought little: each doubles the changes until the next one */
 };
 
 /* The same bytes in a fuller slab, the old ones freed, or NULL if they stay where they are. */

@@ -157,6 +157,25 @@ static inline bool entry_key_is(const struct entry *e, struct slice key)
 uint8_t *entry_write(struct entry *e, const struct entry_plan *plan);
 void entry_write_expiry(uint8_t *at, uint64_t expire_at);
 
+/* The same with its clock, for a key and a value of less than ENTRY_LONG bytes, of which none lies where the entry is. expire_at is
+ * EXPIRY_LATEST at most. */
+static inline uint8_t *entry_write_short(struct entry *e, const struct entry_plan *plan, uint32_t stamp)
+{
+    const uint64_t at = plan->expire_at;
+    const uint64_t head = plan->type | plan->encoding << 3 | (at ? ENTRY_TTL : 0);
+    const uint64_t word = head | (uint64_t)stamp << 8 | plan->key.len << 32 | (uint64_t)plan->value_len << 40 | at << 48;
+    uint8_t *key = entry_bytes(e);
+    memcpy(e, &word, ENTRY_HEADER);
+    if (at) {
+        const uint32_t rest = (uint32_t)(at >> 16);
+        memcpy(e, &word, sizeof word);
+        memcpy((uint8_t *)e + sizeof word, &rest, sizeof rest);
+        key += ENTRY_EXPIRY;
+    }
+    bytes_move(key, plan->key.p, plan->key.len);
+    return key + plan->key.len;
+}
+
 struct apart entry_apart(const struct entry *e);
 /* True if the value is a struct apart. */
 static inline bool entry_is_apart(const struct entry *e)

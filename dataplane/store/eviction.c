@@ -1,16 +1,16 @@
 /* eviction.c: the eight maxmemory policies (Redis: maxmemory-policy, maxmemory-samples, lfu-log-factor,
- * lfu-decay-time): samples and the pool of candidates. */
+ * lfu-decay-time): what a sweep sees, how it is ranked, and the victims that it finds. */
 #include "store/eviction.h"
 #include "store/index_layout.h"
 
-enum { SPARSE_TRIES = 32, LOOK_EVERY = 64 };
+enum { SPARSE_TRIES = 32, LOOK_EVERY = 8, PLACE_BITS = 8 /* of a key among those that a sweep has seen */ };
 
-static bool is_volatile(const struct shard *s)
+bool evicts_volatile(const struct shard *s)
 {
     return s->policy >= POLICY_VOLATILE_LRU;
 }
 
-/* -- the pool -- */
+/* -- scores -- */
 
 /* The sooner a key expires, the higher. Times left that differ by less than a quarter of a power of two are
  * as good as equal: of those the key that is not used goes first. */
@@ -30,126 +30,149 @@ static inline uint64_t score_of(struct shard *s, struct entry *e)
     switch (s->policy) {
     case POLICY_ALLKEYS_LRU:
     case POLICY_VOLATILE_LRU:
+        return access_idle_score(s, stamp_read(e));
     case POLICY_ALLKEYS_LFU:
     case POLICY_VOLATILE_LFU:
         return access_score(s, e);
     case POLICY_VOLATILE_TTL:
         return ttl_score(s, e);
     default:
-        return shard_random(s);
+        return shard_random(s) >> PLACE_BITS;
     }
 }
 
-/* Among equals the one that has waited goes first: its bucket and entry have been prefetched. */
-static __attribute__((noinline)) void pool_insert(struct pool *pool, struct entry *e, uint64_t hash, uint64_t score,
-                                                  unsigned db)
+/* -- a sweep -- */
+
+/* What a sweep chooses from: keys that may go, and their scores (the bits above the eighth) with their places. */
+struct sweep {
+    struct swept *seen;
+    unsigned scored;
+    uint64_t ranked[SEEN_ROOM];
+};
+
+static bool goes_by_idle(const struct shard *s)
 {
-    unsigned at = 0;
-    for (unsigned i = 0; i < pool->n; i++) {
-        if (pool->best[i].e == e)
-            return;
-        at += pool->best[i].score < score;
-    }
-    if (pool->n == POOL_SIZE)
-        memmove(pool->best, pool->best + 1, --at * sizeof pool->best[0]);
-    else
-        memmove(pool->best + at + 1, pool->best + at, (pool->n++ - at) * sizeof pool->best[0]);
-    pool->best[at] = (struct candidate){.e = e, .hash = hash, .score = score, .db = db};
+    return s->policy == POLICY_ALLKEYS_LRU || s->policy == POLICY_VOLATILE_LRU;
 }
 
-static inline bool pool_wants(const struct pool *pool, uint64_t score)
+/* Policies that go by idle time read nothing of an entry but its first word. */
+static void rank_idle(const struct shard *s, struct sweep *w)
 {
-    return pool->n < POOL_SIZE || score > pool->best[0].score;
-}
-
-static inline void pool_offer(struct shard *s, unsigned db, const struct sampled *found)
-{
-    uint64_t score = score_of(s, found->e);
-    if (pool_wants(&s->pool, score))
-        pool_insert(&s->pool, found->e, found->hash, score, db);
-}
-
-/* The random number of a sample whose entries have been prefetched while earlier ones were used. It finds
- * what the index holds now: nothing is remembered that may be gone. */
-static uint64_t next_sample(struct shard *s, const struct db *db)
-{
-    struct pool *pool = &s->pool;
-    uint64_t random = pool->next[0];
-    pool->next[0] = pool->next[1];
-    pool->next[1] = shard_random(s);
-    index_sample_prefetch(s, &db->index, pool->next[1], false);
-    index_sample_prefetch(s, &db->index, pool->next[0], true);
-    return random;
-}
-
-static unsigned sample_wheel(struct shard *s, struct db *db, struct sampled *found)
-{
+    const uint32_t asked = evicts_volatile(s) ? ENTRY_TTL : 0;
+    const struct swept *seen = w->seen;
     unsigned n = 0;
-    for (unsigned i = 0; i < s->samples && i < BUCKET_SLOTS; i++) {
-        struct entry *e = expiry_sample(s, db, s->policy == POLICY_VOLATILE_TTL, shard_random(s));
-        if (e)
-            found[n++] = (struct sampled){e, key_hash(entry_key(e), s->seed)};
+    for (unsigned i = 0; i < seen->n; i++) {
+        uint32_t word = bytes_load4((const uint8_t *)seen->found[i].e);
+        w->ranked[n] = (uint64_t)access_idle_score(s, word >> 8) << PLACE_BITS | i;
+        n += (word & asked) == asked;
     }
-    return n;
+    w->scored = n;
 }
 
-static unsigned offer_all(struct shard *s, unsigned number, const struct sampled *found, unsigned n)
+static void rank(struct shard *s, struct sweep *w)
 {
-    unsigned offered = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (!is_volatile(s) || entry_has_ttl(found[i].e)) {
-            pool_offer(s, number, &found[i]);
-            offered++;
-        }
-    return offered;
+    const struct swept *seen = w->seen;
+    if (goes_by_idle(s)) {
+        rank_idle(s, w);
+        return;
+    }
+    for (unsigned i = 0; i < seen->n; i++)
+        if (!evicts_volatile(s) || entry_has_ttl(seen->found[i].e))
+            w->ranked[w->scored++] = score_of(s, seen->found[i].e) << PLACE_BITS | i;
 }
 
-/* Policies that go by idle time read nothing of an entry but its first word. Returns how many keys that may go were seen. */
-static unsigned offer_idle(struct shard *s, unsigned number, uint64_t random)
+/* Brings the highest `best` of n, all of them different, to the front, in no order (Hoare 1961). Parted without a branch that
+ * depends on what is compared, which would be guessed wrong every other time. */
+static void select_best(uint64_t *v, unsigned n, unsigned best)
+{
+    unsigned from = 0, end = n;
+    while (best > from && best < end) {
+        const unsigned last = end - 1, middle = (from + end) / 2;
+        const uint64_t pivot = v[middle];
+        unsigned higher = from;
+        v[middle] = v[last];
+        for (unsigned i = from; i < last; i++) {
+            const uint64_t x = v[i];
+            v[i] = v[higher];
+            v[higher] = x;
+            higher += x > pivot;
+        }
+        v[last] = v[higher];
+        v[higher] = pivot;
+        if (best <= higher)
+            end = higher;
+        else
+            from = higher + 1;
+    }
+}
+
+/* By rising score: where few keys are seen, all of which may not be wanted for long. */
+static void sort_few(uint64_t *v, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        uint64_t x = v[i];
+        unsigned at = i;
+        for (; at > 0 && v[at - 1] > x; at--)
+            v[at] = v[at - 1];
+        v[at] = x;
+    }
+}
+
+enum { FEW = 6 };
+
+/* The best of what was seen, two of `for_two` keys, and where the next keys will often be written is asked for. */
+static void choose(struct shard *s, struct sweep *w, unsigned for_two)
 {
     struct pool *pool = &s->pool;
-    const uint32_t asked = is_volatile(s) ? ENTRY_TTL : 0;
-    uint8_t *const base = s->heap.arena->base;
-    uint32_t segment;
-    unsigned offered = 0;
-    const struct bucket *b = index_sample_at(s, &s->db[number].index, random, &segment);
-    for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1) {
-        unsigned i = (unsigned)__builtin_ctz(full);
-        struct entry *e = entry_at(base, b, i);
-        uint32_t word = bytes_load4((const uint8_t *)e), score = access_idle_score(s, word >> 8);
-        if ((word & asked) != asked)
-            continue;
-        offered++;
-        if (pool_wants(pool, score))
-            pool_insert(pool, e, slot_hash(b, i, segment), score, number);
+    unsigned n = (w->scored * 2 + for_two - 1) / for_two;
+    n = n < w->scored ? n : w->scored;
+    pool->n = n < VICTIMS ? n : VICTIMS;
+    select_best(w->ranked, w->scored, pool->n);
+    if (pool->n <= FEW)
+        sort_few(w->ranked, pool->n);
+    for (unsigned i = 0; i < pool->n; i++) {
+        unsigned place = w->ranked[i] & ((1u << PLACE_BITS) - 1);
+        const struct sampled *found = &w->seen->found[place];
+        __builtin_prefetch((const uint8_t *)found->e + 64, 1);
+        pool->next[i] = (struct victim){found->e, found->hash, w->ranked[i] >> PLACE_BITS, w->seen->db[place]};
     }
-    return offered;
 }
 
-static unsigned sample_bucket(struct shard *s, unsigned number)
+static void see(struct swept *w, struct entry *e, uint64_t hash, unsigned db)
 {
-    const struct db *db = &s->db[number];
-    uint64_t random = next_sample(s, db);
-    struct sampled found[BUCKET_SLOTS];
-    if (s->policy == POLICY_ALLKEYS_LRU || s->policy == POLICY_VOLATILE_LRU) {
-        unsigned seen = offer_idle(s, number, random);
-        if (seen)
-            return seen;
-    }
-    return offer_all(s, number, found, index_sample_bucket(s, &db->index, random, found));
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->found[i].e == e)
+            return;
+    w->found[w->n] = (struct sampled){e, hash};
+    w->db[w->n++] = (uint16_t)db;
 }
 
-/* Where keys with an expiry are rare, the wheel finds them and chance would not. It also knows the soonest,
- * but only to the slot: within a slot chance does better. Returns how many keys that may go were seen. */
-static unsigned sample_db(struct shard *s, unsigned number)
+/* Some keys that the wheel knows, each once: those that expire soonest, or any. */
+static void sweep_wheel(struct shard *s, unsigned number, unsigned want, struct swept *w)
+{
+    bool soonest = s->policy == POLICY_VOLATILE_TTL;
+    for (; want > 0 && w->n < SEEN_MOST; want--) {
+        struct entry *e = expiry_sample(s, &s->db[number], soonest, shard_random(s));
+        if (e)
+            see(w, e, key_hash(entry_key(e), s->seed), number);
+    }
+}
+
+/* Where keys with an expiry are rare, the wheel finds them and chance would not. */
+static void sweep_db(struct shard *s, unsigned number, unsigned want, struct swept *w)
 {
     struct db *db = &s->db[number];
-    struct sampled found[BUCKET_SLOTS];
-    unsigned seen = 0;
-    bool rare = is_volatile(s) && db->expires * 4 < db->index.keys;
-    if (rare || s->policy == POLICY_VOLATILE_TTL)
-        seen = offer_all(s, number, found, sample_wheel(s, db, found));
-    return rare ? seen : sample_bucket(s, number);
+    bool rare = db->expires * 4 < db->index.keys;
+    if (evicts_volatile(s) && rare && (!db->expires || expiry_knows_all(db))) {
+        sweep_wheel(s, number, want, w);
+        return;
+    }
+    uint64_t all = evicts_volatile(s) ? want * db->index.keys / db->expires : want;
+    const unsigned room = SEEN_MOST - w->n;
+    unsigned found = index_sweep(s, &db->index, &db->hand, all < room ? (unsigned)all : room, &w->found[w->n]);
+    for (unsigned i = 0; i < found; i++)
+        w->db[w->n + i] = (uint16_t)number;
+    w->n += found;
 }
 
 bool entry_guarded(const struct shard *s, const struct entry *e)
@@ -167,15 +190,23 @@ static inline bool is_reusable(const struct entry *e, const struct reuse *reuse)
     return reuse && slab_size(entry_size(e)) == reuse->bytes && !entry_is_apart(e) && !entry_is_body(e);
 }
 
-static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry *e, struct reuse *reuse)
+/* Was it used, or its time put off, since it was chosen? */
+static bool is_spared(struct shard *s, const struct victim *v)
 {
-    struct db *db = &s->db[number];
+    bool random = s->policy == POLICY_ALLKEYS_RANDOM || s->policy == POLICY_VOLATILE_RANDOM;
+    return !random && score_of(s, v->e) < v->score;
+}
+
+static bool evict(struct shard *s, const struct victim *v, struct reuse *reuse)
+{
+    struct db *db = &s->db[v->db];
+    struct entry *e = v->e;
     struct place at;
-    if (!index_find_entry(s, &db->index, hash, e, &at) || (is_volatile(s) && !entry_has_ttl(e)) ||
+    if (!index_find_entry(s, &db->index, v->hash, e, &at) || (evicts_volatile(s) && !entry_has_ttl(e)) || is_spared(s, v) ||
         entry_guarded(s, e) || entry_pinned(s, e))
         return false;
     if (__builtin_expect(s->waits.nodes != 0, 0))
-        waits_tell(&s->waits, EVENT_EVICTED, number, entry_key(e));
+        waits_tell(&s->waits, EVENT_EVICTED, v->db, entry_key(e));
     db_take_out(s, db, &at, e);
     if (is_reusable(e, reuse))
         reuse->e = e;
@@ -188,18 +219,9 @@ static bool evict(struct shard *s, unsigned number, uint64_t hash, struct entry 
 
 static bool evict_from_pool(struct shard *s, struct reuse *reuse)
 {
-    while (s->pool.n > 0) {
-        struct candidate c = s->pool.best[--s->pool.n];
-        if (!evict(s, c.db, c.hash, c.e, reuse))
-            continue;
-        if (s->pool.n > 0) { /* the next victim's bucket and entry, for the next time */
-            const struct candidate *next = &s->pool.best[s->pool.n - 1];
-            index_prefetch_removal(s, &s->db[next->db].index, next->hash);
-            __builtin_prefetch(next->e, 1);
-            __builtin_prefetch((const uint8_t *)next->e + 64, 1); /* the next key is often written there */
-        }
-        return true;
-    }
+    while (s->pool.n > 0)
+        if (evict(s, &s->pool.next[--s->pool.n], reuse))
+            return true;
     return false;
 }
 
@@ -213,7 +235,7 @@ struct search {
 static void search_victim(struct entry *e, void *arg)
 {
     struct search *search = arg;
-    if (!search->found && (!is_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e) &&
+    if (!search->found && (!evicts_volatile(search->s) || entry_has_ttl(e)) && !entry_guarded(search->s, e) &&
         !entry_pinned(search->s, e))
         search->found = e;
 }
@@ -225,76 +247,102 @@ static bool evict_by_search(struct shard *s, struct reuse *reuse)
         struct db *db = &s->db[number];
         struct search search = {.s = s};
         uint64_t cursor = 0;
-        if (is_volatile(s) && db->expires == 0)
+        if (evicts_volatile(s) && db->expires == 0)
             continue;
         do
             cursor = index_scan(s, &db->index, cursor, search_victim, &search);
         while (cursor && !search.found);
-        if (search.found && evict(s, number, key_hash(entry_key(search.found), s->seed), search.found, reuse))
+        if (!search.found)
+            continue;
+        const struct victim found = {search.found, key_hash(entry_key(search.found), s->seed), 0, number};
+        if (evict(s, &found, reuse))
             return true;
     }
     return false;
 }
 
-static bool db_has_victims(const struct shard *s, const struct db *db)
+/* Keys of a database that may go. */
+static uint64_t mortals_of(const struct shard *s, const struct db *db)
 {
-    return is_volatile(s) ? db->expires > 0 : db->index.keys > 0;
-}
-
-/* One sample of every database that has something to give, as Redis does. The mean number of candidates in
- * *seen. False if there was no such database. */
-static bool sample_round(struct shard *s, unsigned *seen)
-{
-    unsigned sampled = 0, total = 0;
-    for (unsigned number = 0; number < s->pool.databases; number++)
-        if (db_has_victims(s, &s->db[number])) {
-            total += sample_db(s, number);
-            sampled++;
-        }
-    *seen += sampled ? total / sampled : 0;
-    return sampled > 0;
+    return evicts_volatile(s) ? db->expires : db->index.keys;
 }
 
 /* Most of the databases are never used. */
 static void look_for_databases(struct shard *s)
 {
     s->pool.databases = s->databases;
-    while (s->pool.databases > 0 && !db_has_victims(s, &s->db[s->pool.databases - 1]))
+    while (s->pool.databases > 0 && mortals_of(s, &s->db[s->pool.databases - 1]) == 0)
         s->pool.databases--;
     s->pool.until_look = LOOK_EVERY;
 }
 
-/* Candidates to be seen anew for each eviction: half of maxmemory-samples, for the pool holds the best of
- * those before. Each costs a cache line from memory; the whole number gains 0.1 to 0.3 % of hit ratio
- * (tests/bench/eviction). By time to live a key is
- * never worth more than it was: there the whole number counts. What a bucket held beyond that is good for the
- * next eviction as well. */
-static unsigned fresh_samples(const struct shard *s)
+/* Keys to be seen for two that go: as many as maxmemory-samples, for the hand sees each key once in a round, where of as
+ * many seen by chance some come again and others not for long. By time to live a key is never worth more than it was:
+ * there it is twice the number. */
+static unsigned seen_for_two(const struct shard *s)
 {
-    return s->policy == POLICY_VOLATILE_TTL ? s->samples : (s->samples + 1) / 2;
+    return s->policy == POLICY_VOLATILE_TTL ? 2 * s->samples : s->samples;
+}
+
+/* Sees as much of each database as it has of all keys that may go, `want` in all. */
+static void see_all(struct shard *s, unsigned want, uint64_t all, struct swept *seen)
+{
+    seen->n = 0;
+    for (unsigned number = 0; number < s->pool.databases && seen->n < SEEN_MOST; number++) {
+        struct db *db = &s->db[number];
+        uint64_t mortals = mortals_of(s, db), share = want;
+        if (mortals < all) /* what is left of the division goes by chance */
+            share = (mortals * want + (shard_random(s) >> 32) % all) / all;
+        if (share)
+            sweep_db(s, number, (unsigned)(share < mortals ? share : mortals), seen);
+    }
+}
+
+/* Chooses victims. False if there are none. By idle time of what was seen the last time, whose first lines have come in
+ * meanwhile; the other policies read more than a word, which is to be a key's. */
+static bool sweep_all(struct shard *s)
+{
+    const unsigned for_two = seen_for_two(s), all_seen = for_two * VICTIMS / 2;
+    const unsigned want = all_seen < SEEN_MOST ? all_seen : SEEN_MOST;
+    struct sweep w;
+    w.seen = &s->pool.seen;
+    w.scored = 0;
+    uint64_t all = 0;
+    for (unsigned number = 0; number < s->pool.databases; number++)
+        all += mortals_of(s, &s->db[number]);
+    if (all == 0)
+        return false;
+    if (!goes_by_idle(s) || w.seen->n == 0)
+        see_all(s, want, all, w.seen);
+    rank(s, &w);
+    choose(s, &w, for_two);
+    if (goes_by_idle(s))
+        see_all(s, want, all, w.seen);
+    for (unsigned number = 0; number < s->pool.databases; number++)
+        if (s->db[number].index.keys)
+            index_sweep_prefetch(s, &s->db[number].index, s->db[number].hand, want);
+    return true;
+}
+
+void eviction_forget(struct shard *s)
+{
+    s->pool.n = s->pool.seen.n = 0;
 }
 
 bool evict_one(struct shard *s, struct reuse *reuse)
 {
-    struct pool *pool = &s->pool;
-    unsigned fresh = fresh_samples(s);
     if (s->policy == POLICY_NOEVICTION)
         return false;
-    if (pool->until_look-- == 0)
-        look_for_databases(s);
     for (unsigned try = 0; try < SPARSE_TRIES; try++) {
-        if (pool->seen < fresh || pool->n == 0) {
-            if (!sample_round(s, &pool->seen)) {
-                look_for_databases(s);
-                if (pool->databases == 0)
-                    return false;
-            }
-            if (pool->seen < fresh)
-                continue;
-        }
-        pool->seen -= fresh;
         if (evict_from_pool(s, reuse))
             return true;
+        if (s->pool.until_look-- == 0)
+            look_for_databases(s);
+        if (!sweep_all(s)) {
+            look_for_databases(s);
+            if (s->pool.databases == 0)
+                return false;
+        }
     }
     return evict_from_pool(s, reuse) || evict_by_search(s, reuse);
 }

@@ -1,4 +1,5 @@
 /* expiry.c: the timer wheels of expiry.h, after Varghese and Lauck (1987), scheme 7. */
+#include "store/eviction.h"
 #include "store/expiry.h"
 #include "store/hash_forms.h"
 
@@ -269,11 +270,16 @@ static uint64_t mortals(const struct db *db)
     return db->expires + db->timed;
 }
 
-/* Eviction finds rare ones by the wheel, and those that expire soonest. */
+bool expiry_knows_all(const struct db *db)
+{
+    return db->wheel && db->wheel->horizon == NO_HORIZON && !db->wheel->walking;
+}
+
+/* Where keys that expire are rare eviction finds them by the wheel (sweep_db), also where hashes with times hide that. */
 static bool wants_all_filed(const struct shard *s, const struct db *db)
 {
     uint64_t live = mortals(db), keys = db->index.keys;
-    if (s->policy == POLICY_VOLATILE_TTL || live < keys / 4 || live < FAR_LEAST / 2)
+    if ((evicts_volatile(s) && db->expires * 4 < keys) || live < keys / 4 || live < FAR_LEAST / 2)
         return true;
     return db->wheel->horizon == NO_HORIZON && (live < FAR_LEAST || live < keys / 3);
 }

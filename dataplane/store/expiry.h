@@ -52,6 +52,9 @@ bool expiry_add(struct shard *s, struct db *db, uint64_t hash, uint64_t before, 
 /* Fires what is due in one database; takes what it used from *budget. True if there is more to do. */
 bool expiry_run(struct shard *s, struct db *db, unsigned *budget);
 
+/* Has every entry with an expiry, however far away, its item? Then expiry_sample() finds them. */
+bool expiry_knows_all(const struct db *db);
+
 /* An entry with an expiry: soonest first, or from a random slot. NULL if a few tries find none. */
 struct entry *expiry_sample(struct shard *s, struct db *db, bool soonest, uint64_t random);
 

@@ -2,7 +2,7 @@
 #include "store/index_layout.h"
 
 /* The entry of a key in one bucket; *slot is its slot. */
-static inline struct entry *find_in(const struct shard *s, const struct bucket *b, uint32_t tag,
+static inline __attribute__((always_inline)) struct entry *find_in(const struct shard *s, const struct bucket *b, uint32_t tag,
                                     struct slice name, unsigned *slot)
 {
     for (unsigned hits = bucket_match(b, tag); hits; hits &= hits - 1) {
@@ -75,16 +75,6 @@ bool index_find_entry(const struct shard *s, const struct index *ix, uint64_t ha
     return false;
 }
 
-void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash)
-{
-    if (ix->segments == 0)
-        return;
-    uint64_t word = *directory_at(ix, segment_of(ix, hash));
-    const struct bucket *b = home_bucket(s, word, tag_of(hash));
-    __builtin_prefetch(b);
-    __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
-}
-
 /* -- segments -- */
 
 /* Keys a segment of so many buckets takes before it grows: 92 %, and all of a tiny one. */
@@ -127,17 +117,46 @@ static void segment_put(struct bucket *seg, unsigned buckets, uint32_t low, uint
         seg[home].high[(high >> 8) % BUCKET_SLOTS] |= HIGH_SPILL;
 }
 
+/* What is in a segment, one behind the other; returns how many. Without a branch on what a slot holds, which would be guessed
+ * wrong for one in five. */
+static unsigned segment_slots(const struct bucket *seg, unsigned buckets, uint32_t *low, uint32_t *high)
+{
+    unsigned n = 0;
+    for (unsigned b = 0; b < buckets; b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            low[n] = seg[b].low[i];
+            high[n] = seg[b].high[i];
+            n += seg[b].low[i] != 0;
+        }
+    return n;
+}
+
+/* Fills a segment that is empty, and has room. */
+static void segment_fill(struct bucket *seg, unsigned buckets, const uint32_t *low, const uint32_t *high, unsigned n)
+{
+    uint8_t used[SEGMENT_BUCKETS];
+    memset(used, 0, buckets);
+    for (unsigned k = 0; k < n; k++) {
+        const unsigned home = home_of(high[k] >> 8, buckets);
+        unsigned b = home;
+        while (used[b] == BUCKET_SLOTS)
+            b = next_bucket(b, buckets);
+        slot_write(&seg[b], used[b]++, low[k], high[k]);
+        if (b != home)
+            seg[home].high[(high[k] >> 8) % BUCKET_SLOTS] |= HIGH_SPILL;
+    }
+}
+
 /* Moves a segment into one with another number of buckets. False, and nothing changed, without memory. */
 static bool segment_resize(struct shard *s, uint64_t *directory, unsigned buckets)
 {
+    enum { SLOTS_MOST = SEGMENT_BUCKETS * BUCKET_SLOTS + 1 /* where an empty slot is written last */ };
     uint64_t word = *directory;
+    uint32_t low[SLOTS_MOST], high[SLOTS_MOST];
     struct bucket *old = word_segment(s, word), *seg = segment_new(s, buckets);
     if (!seg)
         return false;
-    for (unsigned b = 0; b < word_buckets(word); b++)
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            if (old[b].low[i])
-                segment_put(seg, buckets, old[b].low[i], old[b].high[i]);
+    segment_fill(seg, buckets, low, high, segment_slots(old, word_buckets(word), low, high));
     *directory = word_make(s, seg, buckets, word_keys(word));
     if (word_buckets(word)) {
         shard_free(s, old);
@@ -265,14 +284,29 @@ uint64_t index_reserve_size(const struct index *ix, uint64_t hash)
     return slab_size(buckets_after(buckets) * sizeof(struct bucket));
 }
 
-void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
+static inline void insert_in(struct shard *s, struct index *ix, uint64_t *directory, uint64_t hash, struct entry *e)
 {
-    uint64_t *directory = directory_at(ix, segment_of(ix, hash));
     uint64_t granule = (uint64_t)((const uint8_t *)e - s->heap.arena->base) / GRANULE;
     segment_put(word_segment(s, *directory), word_buckets(*directory), (uint32_t)granule,
                 tag_of(hash) << 8 | (uint32_t)(granule >> 32));
     *directory += 1ULL << ONE_KEY_SHIFT;
     ix->keys++;
+}
+
+void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
+{
+    insert_in(s, ix, directory_at(ix, segment_of(ix, hash)), hash, e);
+}
+
+bool index_insert_easily(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
+{
+    if (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS)
+        return false;
+    uint64_t *directory = directory_at(ix, segment_of(ix, hash));
+    if (word_keys(*directory) >= segment_room(word_buckets(*directory)))
+        return false;
+    insert_in(s, ix, directory, hash, e);
+    return true;
 }
 
 void index_replace(struct shard *s, struct place *at, struct entry *e)
@@ -353,14 +387,20 @@ void index_drop(struct shard *s, struct index *ix)
     memset(ix, 0, sizeof *ix);
 }
 
+void index_segment_prefetch(const struct shard *s, const struct index *ix, uint32_t number)
+{
+    uint64_t word = *directory_at(ix, number);
+    const struct bucket *seg = word_segment(s, word);
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
+            __builtin_prefetch(slot_entry(s, &seg[b], i));
+}
+
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg)
 {
     uint64_t *directory = directory_at(ix, number), word = *directory;
     struct bucket *seg = word_segment(s, word);
-    for (unsigned b = 0; b < word_buckets(word); b++)
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            if (seg[b].low[i])
-                __builtin_prefetch(slot_entry(s, &seg[b], i));
+    index_segment_prefetch(s, ix, number);
     for (unsigned b = 0; b < word_buckets(word); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             if (seg[b].low[i])

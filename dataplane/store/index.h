@@ -62,11 +62,10 @@ bool index_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Bytes that it lacks where it returned false. */
 uint64_t index_reserve_size(const struct index *ix, uint64_t hash);
 void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
+/* Both where nothing has to grow for it, as mostly; else false, and nothing is done. */
+bool index_insert_easily(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
 void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
-
-/* The bucket where index_remove() will begin, and the next one, where it looks if that is full. */
-void index_prefetch_removal(const struct shard *s, const struct index *ix, uint64_t hash);
 
 typedef void index_visit(struct entry *e, void *arg);
 
@@ -112,13 +111,13 @@ struct sampled {
     struct entry *e;
     uint64_t hash;
 };
-/* The entries of a random bucket: one cache line names them all. 0 only if the index is empty. */
-unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
-                             struct sampled out[BUCKET_SLOTS]);
-/* The same bucket and the number of its segment; it may be empty. The index is not. */
-const struct bucket *index_sample_at(const struct shard *s, const struct index *ix, uint64_t random, uint32_t *number);
-/* Prefetch stages of index_sample_bucket() with the same random number: the slots, then the entries. */
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries);
+/* Entries from *hand on (0 at first), which goes round the index: whoever asks again and again sees each once in a round, but for
+ * those that move meanwhile. As many as are wanted, unless there are less or they are far between (it looks at SWEEP_STEPS
+ * segments at most), and up to SWEEP_MORE beyond; out has room for that. Their first lines are prefetched. */
+enum { SWEEP_MORE = (SEGMENT_BUCKETS / 16 + 1) * BUCKET_SLOTS - 1, SWEEP_STEPS = 4096 };
+unsigned index_sweep(const struct shard *s, const struct index *ix, uint64_t *hand, unsigned want, struct sampled *out);
+/* Prefetches the buckets of the next so many. */
+void index_sweep_prefetch(const struct shard *s, const struct index *ix, uint64_t hand, unsigned want);
 
 /* The next entry of a segment from a slot on (0 = the first), which moves behind it; NULL at the end. */
 struct entry *index_next_in_segment(const struct shard *s, const struct index *ix, uint32_t number,
@@ -134,6 +133,9 @@ struct bucket *index_segment(const struct shard *s, const struct index *ix, uint
 void index_segment_moved(const struct shard *s, struct index *ix, uint32_t number, const struct bucket *to);
 void index_each_slot(const struct shard *s, struct index *ix, uint32_t number,
                      void (*visit)(struct entry **slot, void *arg), void *arg);
+
+/* Prefetches the entries of a segment. */
+void index_segment_prefetch(const struct shard *s, const struct index *ix, uint32_t number);
 
 /* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown
  * away. */

@@ -144,11 +144,23 @@ static void unmark_slot(const struct unmarking *u, struct bucket *b, unsigned i)
     u->visit(e, high & HIGH_MARK, u->arg);
 }
 
+/* Asks for a bucket's entries: the cursor comes to them in its next step. Always inline: gcc takes a function that does nothing
+ * but prefetch for one without effects, and drops the call. */
+__attribute__((always_inline)) static inline void prefetch_entries(const struct shard *s, const struct bucket *b)
+{
+    for (unsigned rest = ~bucket_empty(b) & 0xff; rest; rest &= rest - 1) {
+        const uint8_t *e = (const uint8_t *)slot_entry(s, b, (unsigned)__builtin_ctz(rest));
+        __builtin_prefetch(e);
+        __builtin_prefetch(e + 64);
+    }
+}
+
 /* Those with from <= tag < to, all at home in one bucket, lie in a row that ends at the first one with room. */
 static void unmark_home(const struct unmarking *u, uint32_t from, uint32_t to)
 {
     struct bucket *seg = word_segment(u->s, u->word);
     unsigned buckets = word_buckets(u->word), b = home_of(from, buckets);
+    prefetch_entries(u->s, &seg[next_bucket(b, buckets)]);
     for (unsigned left = buckets; left > 0; left--, b = next_bucket(b, buckets)) {
         unsigned used = ~bucket_empty(&seg[b]) & 0xff;
         for (unsigned rest = used; rest; rest &= rest - 1) {
@@ -182,25 +194,6 @@ void index_unmark_all(const struct shard *s, const struct index *ix)
     }
 }
 
-static inline struct sampled sampled_slot(const struct shard *s, uint32_t number, const struct bucket *b, unsigned i)
-{
-    return (struct sampled){slot_entry(s, b, i), slot_hash(b, i, number)};
-}
-
-static unsigned sample_segment(const struct shard *s, const struct index *ix, uint32_t number, uint64_t random,
-                               struct sampled *out, unsigned n)
-{
-    uint64_t word = *directory_at(ix, number);
-    unsigned buckets = word_buckets(word), found = 0;
-    const struct bucket *seg = word_segment(s, word);
-    unsigned slots = buckets * BUCKET_SLOTS, at = (unsigned)((random >> 40) * slots >> 24);
-    n = n < word_keys(word) ? n : word_keys(word);
-    for (; found < n; at = at + 1 == slots ? 0 : at + 1)
-        if (seg[at / BUCKET_SLOTS].low[at % BUCKET_SLOTS])
-            out[found++] = sampled_slot(s, number, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
-    return found;
-}
-
 /* A random hash finds segments by their share of all hashes. */
 static uint32_t sample_number(const struct index *ix, uint64_t random)
 {
@@ -210,47 +203,106 @@ static uint32_t sample_number(const struct index *ix, uint64_t random)
     return number;
 }
 
-static const struct bucket *sample_bucket(const struct shard *s, uint64_t word, uint64_t random)
-{
-    return word_segment(s, word) + ((random >> 40) * word_buckets(word) >> 24);
-}
-
 struct entry *index_sample(const struct shard *s, const struct index *ix, uint64_t random)
 {
-    struct sampled one;
-    return ix->keys && sample_segment(s, ix, sample_number(ix, random), random, &one, 1) ? one.e : NULL;
+    if (!ix->keys)
+        return NULL;
+    uint64_t word = *directory_at(ix, sample_number(ix, random));
+    const struct bucket *seg = word_segment(s, word);
+    unsigned slots = word_buckets(word) * BUCKET_SLOTS, at = (unsigned)((random >> 40) * slots >> 24);
+    while (!seg[at / BUCKET_SLOTS].low[at % BUCKET_SLOTS])
+        at = at + 1 == slots ? 0 : at + 1;
+    return slot_entry(s, &seg[at / BUCKET_SLOTS], at % BUCKET_SLOTS);
 }
 
-unsigned index_sample_bucket(const struct shard *s, const struct index *ix, uint64_t random,
-                             struct sampled out[BUCKET_SLOTS])
-{
-    if (ix->keys == 0)
-        return 0;
-    uint32_t number = sample_number(ix, random);
-    const struct bucket *b = sample_bucket(s, *directory_at(ix, number), random);
-    unsigned found = 0;
-    for (unsigned full = bucket_empty(b) ^ 0xff; full; full &= full - 1)
-        out[found++] = sampled_slot(s, number, b, (unsigned)__builtin_ctz(full));
-    return found ? found : sample_segment(s, ix, number, random, out, BUCKET_SLOTS);
-}
+/* -- the hand -- */
 
-const struct bucket *index_sample_at(const struct shard *s, const struct index *ix, uint64_t random, uint32_t *number)
-{
-    *number = sample_number(ix, random);
-    return sample_bucket(s, *directory_at(ix, *number), random);
-}
+/* A hand goes through all segments with a 16th of their buckets each time, in each segment another one, so that what it leads
+ * to is spread over them: a segment that lost a third of its keys at once would be made smaller, and larger again. Where keys
+ * are few for so many segments it takes all 16 parts of one before the next. */
+enum { HAND_PART_BITS = 4, HAND_PARTS = 1 << HAND_PART_BITS };
 
-void index_sample_prefetch(const struct shard *s, const struct index *ix, uint64_t random, bool entries)
+struct hand {
+    uint32_t number;
+    unsigned part;
+    bool sparse;
+};
+
+static struct hand hand_of(const struct index *ix, uint64_t at)
 {
-    if (ix->keys == 0)
-        return;
-    const struct bucket *b = sample_bucket(s, *directory_at(ix, sample_number(ix, random)), random);
-    if (!entries) {
-        __builtin_prefetch(b);
-        return;
+    struct hand h = {(uint32_t)(at >> HAND_PART_BITS), at & (HAND_PARTS - 1), ix->keys < 2 * (uint64_t)ix->segments};
+    if (h.number >= ix->segments) {
+        h.number = 0;
+        h.part = (h.part + 1) & (HAND_PARTS - 1);
     }
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
-        __builtin_prefetch(slot_entry(s, b, i));
+    return h;
+}
+
+/* Its buckets in a segment: how many, and from which one on. */
+static unsigned hand_buckets(const struct hand *h, uint64_t word, unsigned *first)
+{
+    unsigned part = (h->part + h->number) & (HAND_PARTS - 1);
+    *first = part * word_buckets(word) >> HAND_PART_BITS;
+    return ((part + 1) * word_buckets(word) >> HAND_PART_BITS) - *first;
+}
+
+/* On from a segment with this word. */
+static void hand_on(const struct index *ix, struct hand *h, uint64_t word)
+{
+    if (h->sparse) {
+        h->part = word ? (h->part + 1) & (HAND_PARTS - 1) : 0;
+        if (h->part == 0 && ++h->number == ix->segments)
+            h->number = 0;
+    } else if (++h->number == ix->segments) {
+        h->number = 0;
+        h->part = (h->part + 1) & (HAND_PARTS - 1);
+    }
+}
+
+/* All slots alike, also empty ones (at the arena's beginning): which ones are would be guessed wrong. out has room for all. */
+static inline unsigned sweep_bucket(uint8_t *base, const struct bucket *b, uint32_t number, struct sampled *out)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        struct entry *e = entry_at(base, b, i);
+        __builtin_prefetch(e);
+        out[n] = (struct sampled){e, slot_hash(b, i, number)};
+        n += b->low[i] != 0;
+    }
+    __builtin_prefetch(b + (n == BUCKET_SLOTS)); /* who takes one out of a full one looks for what has gone on to the next */
+    return n;
+}
+
+unsigned index_sweep(const struct shard *s, const struct index *ix, uint64_t *at, unsigned want, struct sampled *out)
+{
+    uint8_t *const base = s->heap.arena->base;
+    struct hand h = hand_of(ix, *at);
+    unsigned found = 0, first;
+    uint64_t left = (h.sparse ? HAND_PARTS * (uint64_t)ix->segments : ix->segments) + HAND_PARTS;
+    for (left = !ix->keys ? 0 : left < SWEEP_STEPS ? left : SWEEP_STEPS; found < want && left > 0; left--) {
+        uint64_t word = *directory_at(ix, h.number);
+        unsigned n = hand_buckets(&h, word, &first);
+        const struct bucket *b = segment_at(base, word) + first;
+        for (; n > 0; n--, b++)
+            found += sweep_bucket(base, b, h.number, out + found);
+        hand_on(ix, &h, word);
+    }
+    *at = (uint64_t)h.number << HAND_PART_BITS | h.part;
+    return found;
+}
+
+void index_sweep_prefetch(const struct shard *s, const struct index *ix, uint64_t at, unsigned want)
+{
+    enum { A_BUCKET = 6 }; /* keys, mostly */
+    struct hand h = hand_of(ix, at);
+    unsigned first;
+    for (unsigned steps = ix->keys ? want : 0; want >= A_BUCKET && steps > 0; steps--) {
+        uint64_t word = *directory_at(ix, h.number);
+        unsigned n = hand_buckets(&h, word, &first);
+        __builtin_prefetch(word_segment(s, word) + first);
+        want -= n * A_BUCKET < want ? n * A_BUCKET : want;
+        hand_on(ix, &h, word);
+    }
 }
 
 struct entry *index_next_in_segment(const struct shard *s, const struct index *ix, uint32_t number,

@@ -130,7 +130,7 @@ void shard_configure(struct shard *s, const struct config *conf)
     if (conf->maxmemory_policy != POLICY_NOEVICTION && s->heap.used > s->limit)
         s->limit = s->heap.used;
     if (s->policy != conf->maxmemory_policy || s->access.epochs == 0) {
-        s->pool.n = 0; /* scores of another policy mean nothing */
+        eviction_forget(s);
         s->policy = conf->maxmemory_policy;
         access_start(s);
     }

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 
-MEANING = 1
+MEANING = 2
 
 
 def definitions(text):

@@ -110,6 +110,9 @@ void pack_insert_raw(struct pack *pk, uint32_t at, struct pack other, uint32_t f
 void pack_push_front(struct pack *pk, const struct item *item);
 void pack_drop_front(struct pack *pk, uint32_t count);
 
+/* Writes an element, item->size bytes, at p: for pack_change.c. */
+void pack_write_element(uint8_t *p, const struct item *item);
+
 /* -- bare elements: the same without what is there for stepping back, for a run that is only read forwards.
  * Each returns the bytes that the element takes; read sets item->size to it. */
 

@@ -92,7 +92,7 @@ void pins_remove_all(struct pins *p)
     p->everything--;
     p->held--;
     p->pins--;
-    p->freed = true;
+    pins_given_up(p);
 }
 
 void pins_hold_shard(struct pins *p)
@@ -110,7 +110,7 @@ void pins_remove_shard(struct pins *p)
     p->held--;
     p->pins--;
     p->writing--;
-    p->freed = true;
+    pins_given_up(p);
     p->busy = NULL;
 }
 
@@ -154,7 +154,7 @@ void pins_remove(struct pins *p, struct pin *pin)
         p->writing -= pin->write;
         p->elder -= pin->flushes != p->flushes;
     }
-    p->freed = true;
+    pins_given_up(p);
     pin->key = NULL;
     if (--k->pins > 0)
         return;

@@ -6,6 +6,8 @@
 #pragma once
 #include "store/store.h"
 
+#include <stdatomic.h>
+
 struct pin_key {
     struct pin_key *next;
     uint64_t hash;
@@ -28,6 +30,7 @@ struct pins {
     const char *busy; /* what others are told, because that one takes long; NULL: they wait */
     unsigned whole; /* commands on the whole keyspace that wait: no long one begins */
     bool freed;     /* some were given back since the owner last looked */
+    _Atomic(uint64_t) given_up; /* how often that was, for those who wait on other workers */
     struct pin_key **bucket;
     uint64_t buckets, keys;
 };
@@ -41,6 +44,13 @@ struct pin {
 };
 
 struct pins *shard_pins(struct shard *s);
+
+/* Who waits is to look again. By the owner, or with all workers stopped. */
+static inline void pins_given_up(struct pins *p)
+{
+    p->freed = true;
+    atomic_store_explicit(&p->given_up, atomic_load_explicit(&p->given_up, memory_order_relaxed) + 1, memory_order_relaxed);
+}
 
 /* Adds a pin, whose shard and write are set, that waits. False if out of memory. */
 bool pins_add(struct pins *p, uint64_t hash, struct pin *pin);

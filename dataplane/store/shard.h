@@ -24,6 +24,7 @@ struct db {
     uint64_t expire_total; /* ... and the sum of their times, for the mean (wraps, as sums may) */
     uint64_t timed;        /* hashes with fields that have one */
     uint64_t data;         /* key and value bytes as the user counts them */
+    uint64_t hand;         /* where eviction looks next (index_sweep) */
 };
 
 /* A database that was flushed and is freed in slices. */
@@ -141,7 +142,17 @@ static inline __attribute__((always_inline)) void entry_touch(struct shard *s, s
     else if (stamp_read(e) != tick)
         stamp_write(e, tick | ACCESS_AGAIN);
 }
-void entry_new_clock(const struct shard *s, struct entry *e);
+/* The stamp of what is stored under an LFU policy. */
+uint32_t access_new_count(const struct shard *s);
+/* The stamp of what is stored now. */
+static inline uint32_t access_new_stamp(const struct shard *s)
+{
+    return __builtin_expect(access_is_lfu(s), 0) ? access_new_count(s) : (uint32_t)(s->access.tick & ACCESS_LRU_MASK);
+}
+static inline void entry_new_clock(const struct shard *s, struct entry *e)
+{
+    stamp_write(e, access_new_stamp(s));
+}
 /* RESTORE's IDLETIME (seconds) and FREQ: the one that the policy reads; -1 = leave it. */
 void entry_set_access(struct shard *s, struct entry *e, int64_t idle, int64_t frequency);
 
@@ -182,6 +193,11 @@ void db_take_out(struct shard *s, struct db *db, struct place *at, const struct 
 void db_remove(struct shard *s, struct db *db, struct place *at, struct entry *e);
 /* The same because its time has come; counts that. */
 void db_expire(struct shard *s, struct db *db, struct place *at, struct entry *e);
+/* Has a key that is new, and expires then (0: never), nothing to be filed for it (expiry_add)? */
+static inline bool expiry_is_far(const struct db *db, uint64_t expire_at)
+{
+    return !expire_at || (db->wheel && expire_at >> TICK_SHIFT >= db->wheel->horizon);
+}
 /* Notes that a key of a database got, lost or changed its expiry. */
 void db_note_expiry(struct db *db, uint64_t before, uint64_t now);
 /* The same for the next time of a hash's fields. */
@@ -218,6 +234,8 @@ static inline bool shard_only_freed(const struct shard *s, uint64_t changes)
 }
 /* ahead.c: does a slot point to what a hint of another time has found? */
 bool ahead_kept(const struct shard *s, const struct ahead *a);
+/* ahead.c: is there certainly no key of this hash, also among those that were stored since the hint's steps? */
+bool ahead_missed(const struct shard *s, unsigned db, uint64_t hash, const struct ahead *a);
 /* What a hint has found, if it is still there; or NULL. */
 static inline struct entry *ahead_fresh(const struct shard *s, unsigned db, const struct ahead *a)
 {

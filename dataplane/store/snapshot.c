@@ -1,51 +1,13 @@
 /* snapshot.c: the cursor of a snapshot, and what comes before it (snapshot.h). */
-#include "store/snapshot.h"
-#include "store/rdb.h"
-#include "store/shard.h"
-#include "store/snapshot_pieces.h"
+#include "store/snapshot_private.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 
-enum { OPCODE_IDLE = 0xf8, OPCODE_FREQUENCY = 0xf9, OPCODE_EXPIRY_MS = 0xfc };
-enum { BITS = DIRECTORY_BITS, NEW = UINT32_MAX, RECORD_KEPT = 256 * 1024 };
+enum { BITS = DIRECTORY_BITS, NEW = UINT32_MAX };
 #define RANKS (1ULL << BITS)
 #define TAGS  (1u << TAG_BITS)
-
-/* A database as it was numbered at the instant. */
-struct source {
-    struct db *db; /* where it is now */
-    bool flushed;  /* in the trash, for us */
-};
-
-/* A value that the cursor has left behind, to be written in slices. Its mark is gone. */
-struct large {
-    struct large *next;
-    uint32_t number; /* of its database at the instant */
-    uint64_t hash;
-    size_t len;
-    uint8_t name[];
-};
-
-struct snapshot {
-    struct shard *s;
-    struct snapshot_options options;
-    struct snapshot_figures figures;
-    const char *failed;
-    uint64_t now_ms; /* the instant */
-    struct source *source;
-    uint32_t *number;   /* of the shard's databases at the instant; NEW: not there then */
-    unsigned databases, flushed;
-    /* The cursor: hashes before this were passed. */
-    unsigned db;
-    uint64_t rank;
-    unsigned bits; /* of the hash, that are the same in the part of the index that it is in */
-    uint32_t tag;
-    struct rdb_writer w;
-    struct pieces out, behind; /* behind: until the large value is whole that `out` ends with */
-    struct large *large;       /* the first one is written, ... */
-    bool writing;              /* ... now, or waits for it */
-};
 
 struct snapshot *shard_snapshot(const struct shard *s)
 {
@@ -68,7 +30,7 @@ void snapshot_fail(struct snapshot *c, const char *why)
         c->failed = why;
     pieces_drop(&c->out);
     pieces_drop(&c->behind);
-    c->figures.waiting = 0;
+    c->figures.waiting = c->figures.kept = 0;
     while (c->large && !c->writing)
         drop_large(c);
     rdb_writer_free(&c->w);
@@ -85,7 +47,7 @@ const char *snapshot_failed(const struct snapshot *c)
     return c->failed;
 }
 
-const struct snapshot_piece *snapshot_first(const struct snapshot *c)
+struct snapshot_piece *snapshot_first(const struct snapshot *c)
 {
     return c->out.first;
 }
@@ -93,83 +55,13 @@ const struct snapshot_piece *snapshot_first(const struct snapshot *c)
 void snapshot_drop_first(struct snapshot *c)
 {
     c->figures.waiting -= c->out.first->len;
+    c->figures.kept -= PIECE_MEMORY;
     pieces_drop_first(&c->out);
 }
 
 void snapshot_figures(const struct snapshot *c, struct snapshot_figures *f)
 {
     *f = c->figures;
-}
-
-/* What is in the writer. */
-static void append(struct snapshot *c, struct pieces *to, uint32_t db, const struct rdb_writer *w, bool more)
-{
-    c->figures.waiting += w->len;
-    if (c->figures.waiting > c->figures.waiting_most)
-        c->figures.waiting_most = c->figures.waiting;
-    if (!pieces_add(to, db, (struct slice){w->p, w->len}, more))
-        snapshot_fail(c, "out of memory");
-}
-
-static void append_record(struct snapshot *c, uint32_t db)
-{
-    if (c->figures.waiting > c->options.most)
-        snapshot_fail(c, "writers were faster than the disk: the room for old values is full");
-    else
-        append(c, c->writing ? &c->behind : &c->out, db, &c->w, false);
-}
-
-/* As Redis does it: what the policy knows of the key's use. */
-static void put_use(struct rdb_writer *w, const struct shard *s, const struct entry *e)
-{
-    if (access_is_lfu(s)) {
-        rdb_put_byte(w, OPCODE_FREQUENCY);
-        rdb_put_byte(w, (uint8_t)entry_frequency(s, e));
-    } else if (s->policy == POLICY_ALLKEYS_LRU || s->policy == POLICY_VOLATILE_LRU) {
-        rdb_put_byte(w, OPCODE_IDLE);
-        rdb_put_len(w, entry_idle_seconds(s, e));
-    }
-}
-
-/* By the time of the instant: what expired since was there then. False: the entry was over. */
-static bool put_entry(struct snapshot *c, struct rdb_writer *w, const struct entry *e)
-{
-    struct shard *s = c->s;
-    struct slice name = entry_key(e);
-    uint64_t now_ms = s->now_ms, expire_at = entry_expire_at(e);
-    s->now_ms = c->now_ms;
-    bool there = !entry_is_over(s, e);
-    if (there) {
-        w->key = &name;
-        if (expire_at) {
-            rdb_put_byte(w, OPCODE_EXPIRY_MS);
-            rdb_put(w, &expire_at, sizeof expire_at);
-        }
-        put_use(w, s, e);
-        rdb_put_value(w, s, e);
-        w->key = NULL;
-        c->figures.keys++;
-    }
-    s->now_ms = now_ms;
-    return there;
-}
-
-static void write_entry(struct snapshot *c, uint32_t db, const struct entry *e)
-{
-    struct rdb_writer *w = &c->w;
-    if (c->failed)
-        return;
-    w->len = 0;
-    if (!put_entry(c, w, e))
-        return;
-    c->figures.bytes += w->len;
-    if (w->failed)
-        snapshot_fail(c, "out of memory");
-    else
-        append_record(c, db);
-    if (w->cap > RECORD_KEPT)
-        rdb_writer_free(w);
-    w->failed = false;
 }
 
 /* -- large values -- */
@@ -215,7 +107,7 @@ static void write_first_large(struct snapshot *c)
 {
     struct entry *e = find_large(c, c->large);
     if (e)
-        write_entry(c, c->large->number, e);
+        snapshot_write_entry(c, c->large->number, e);
     if (c->large) /* it did not fail */
         drop_large(c);
 }
@@ -242,7 +134,7 @@ static void drain_large(struct rdb_writer *w)
     struct snapshot *c = of->c;
     c->figures.bytes += w->len;
     if (!c->failed)
-        append(c, &c->out, of->db, w, true);
+        snapshot_append(c, &c->out, of->db, w, true);
     w->failed |= c->failed != NULL;
     w->len = 0;
 }
@@ -263,12 +155,12 @@ void snapshot_write_large(struct snapshot *c, struct turn *turn)
                               .c = c,
                               .db = c->large->number};
     c->writing = true;
-    if (e && put_entry(c, &of.w, e) && !c->failed) {
+    if (e && snapshot_put_entry(c, &of.w, e) && !c->failed) {
         c->figures.bytes += of.w.len;
         if (of.w.failed)
             snapshot_fail(c, "out of memory");
         else
-            append(c, &c->out, of.db, &of.w, false);
+            snapshot_append(c, &c->out, of.db, &of.w, false);
     }
     rdb_writer_free(&of.w);
     end_large(c);
@@ -289,7 +181,7 @@ static void look_behind(struct snapshot *c, uint32_t number, const struct key *k
         *at = l->next;
         struct entry *e = find_large(c, l);
         if (e)
-            write_entry(c, number, e);
+            snapshot_write_entry(c, number, e);
         c->figures.ahead++;
         free(l);
         return;
@@ -356,12 +248,14 @@ void snapshot_end(struct shard *s)
 
 /* -- before the cursor -- */
 
+/* The lowest bits, in reverse: bytes by bswap, then what is in each. */
 static uint64_t rank_of(uint64_t hash)
 {
-    uint64_t r = 0;
-    for (unsigned i = 0; i < BITS; i++, hash >>= 1)
-        r = r << 1 | (hash & 1);
-    return r;
+    static_assert(BITS == 24, "three bytes of a word");
+    uint32_t r = __builtin_bswap32((uint32_t)hash << 8);
+    r = (r >> 4 & 0x0f0f0f) | (r & 0x0f0f0f) << 4;
+    r = (r >> 2 & 0x333333) | (r & 0x333333) << 2;
+    return (r >> 1 & 0x555555) | (r & 0x555555) << 1;
 }
 
 static bool is_passed(const struct snapshot *c, unsigned db, uint64_t hash)
@@ -391,7 +285,7 @@ void snapshot_key(struct shard *s, unsigned db, const struct key *k)
     if (!e)
         return;
     index_mark(&at);
-    write_entry(c, c->number[db], e);
+    snapshot_write_entry(c, c->number[db], e);
     c->figures.ahead++;
 }
 
@@ -446,7 +340,7 @@ static void visit(struct entry *e, bool marked, void *arg)
 {
     struct snapshot *c = arg;
     if (!marked && !leave_large(c, e))
-        write_entry(c, c->db, e);
+        snapshot_write_entry(c, c->db, e);
 }
 
 static void next_database(struct snapshot *c)

@@ -15,21 +15,22 @@
  * in one go.
  *
  * What was written waits in pieces until the owner takes it (snapshot_first()): the cursor stops then, writers do not.
- * When `most` bytes wait, the next record of a writer fails the snapshot; its walk goes on, to take the marks away. So
- * there are never more than `most` bytes and one value, or two. */
+ * When what waits takes `most` bytes of memory (pieces that are not full count whole), the next record of a writer fails the
+ * snapshot; its walk goes on, to take the marks away. So there are never more than `most` bytes and one value, or two. */
 #pragma once
 #include "store/store.h"
 
 struct snapshot;
 struct turn;
 
-enum { SNAPSHOT_PIECE = 32 * 1024, SNAPSHOT_LARGE = 16 * 1024 /* user bytes of a value */ };
+enum { SNAPSHOT_PIECE = 32 * 1024, SNAPSHOT_HEAD = 7, SNAPSHOT_LARGE = 16 * 1024 /* user bytes of a value */ };
 
 /* Bytes of whole records, one database's; or of a part of one: the next piece goes on with it (`more`). */
 struct snapshot_piece {
     struct snapshot_piece *next;
     uint32_t db, len;
     bool more;
+    uint8_t head[SNAPSHOT_HEAD]; /* room before the bytes, for whoever takes them */
     uint8_t bytes[];
 };
 
@@ -40,7 +41,7 @@ struct snapshot_options {
     bool compress; /* rdbcompression */
     bool slices;   /* the owner asks for snapshot_large() */
     bool stays;    /* FLUSHALL does not end it: the base of a log */
-    uint64_t most; /* bytes that may wait */
+    uint64_t most; /* bytes of memory for what waits */
 };
 
 struct snapshot_figures {
@@ -48,7 +49,8 @@ struct snapshot_figures {
     uint64_t keys_begun;   /* keys at the instant */
     uint64_t ahead;        /* keys of them that did not wait for the cursor */
     uint64_t waiting;      /* bytes that nobody has taken yet ... */
-    uint64_t waiting_most; /* ... and how many there were at most */
+    uint64_t kept;         /* ... the memory that they take ... */
+    uint64_t kept_most;    /* ... and how much that was at most */
 };
 
 /* The instant is now: no command is in the middle, nor in slices. False without memory, or if there is one. */
@@ -79,8 +81,8 @@ void snapshot_key(struct shard *s, unsigned db, const struct key *k);
 /* Hashes with fields that expire are written as Redis 7.4 does. Do any databases have such? */
 bool snapshot_is_new(const struct shard *s);
 
-/* What waits, oldest first; NULL: nothing. It is the snapshot's until dropped. */
-const struct snapshot_piece *snapshot_first(const struct snapshot *c);
+/* What waits, oldest first; NULL: nothing. It is the snapshot's until dropped, all but its `head`. */
+struct snapshot_piece *snapshot_first(const struct snapshot *c);
 void snapshot_drop_first(struct snapshot *c);
 
 /* -- for the store: while there is a snapshot (s->waits.nodes has WAITS_SNAPSHOT) */

@@ -192,7 +192,7 @@ void store_swap(struct shard *s, unsigned a, unsigned b)
     s->db[a] = s->db[b];
     s->db[b] = db;
     snapshot_swapped(s, a, b);
-    s->pool.n = 0; /* its candidates name databases */
+    eviction_forget(s);
     big_swap(&s->big, a, b);
     s->changes++;
 }

@@ -37,16 +37,23 @@ enum store_result {
     STORE_OOM /* neither free memory nor anything to evict: reply_oom() */
 };
 
-/* Which shard owns a key, by slot; without hashing when there is one shard. */
-static inline unsigned keyspace_shard_of(const struct keyspace *ks, struct slice name)
+/* Which shard owns a slot: of n, shard i begins at i * SLOTS / n, rounded to the nearest, as `redis-cli --cluster create`
+ * deals slots out (three: 0-5460, 5461-10922, 10923-16383). */
+static inline unsigned keyspace_owner(const struct keyspace *ks, unsigned slot)
 {
-    return ks->shards == 1 ? 0 : key_slot(name) * ks->shards / SLOTS;
+    return (2 * slot + 1) * ks->shards / (2 * SLOTS);
 }
 
 /* The first slot of a shard; that of the one behind the last is SLOTS. */
 static inline unsigned keyspace_first_slot(const struct keyspace *ks, unsigned shard)
 {
-    return (shard * SLOTS + ks->shards - 1) / ks->shards;
+    return (2 * shard * SLOTS + ks->shards) / (2 * ks->shards);
+}
+
+/* Which shard owns a key, by slot; without hashing when there is one shard. */
+static inline unsigned keyspace_shard_of(const struct keyspace *ks, struct slice name)
+{
+    return ks->shards == 1 ? 0 : keyspace_owner(ks, key_slot(name));
 }
 
 static inline struct key keyspace_key(const struct keyspace *ks, struct slice name)
@@ -122,8 +129,7 @@ void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 /* Look-ups that are to come, a row of them, with a hint for each. store_ahead() when one is known and store_look_ahead()
  * before each is made ask for the memory that they will need, in four steps, each for what the one before has brought:
  * the directory's word, the bucket, the entry that it most likely points to, and what a collection's entry has beyond
- * its first lines or points to. Between two steps of a look-up are steps of others and the work on requests, so that
- * memory answers all the time: it takes about two dozen questions at once, and the CPU stands still for one more.
+ * its first lines or points to. The row takes a step together, so that the questions of all wait for memory side by side.
  * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
  * (or of any other: the key is compared) needs to look no further. */
 enum { AHEAD_ROW = 32 };
@@ -134,10 +140,10 @@ struct ahead {
     const struct entry *e;       /* NULL = not known, or not there */
     union {
         const uint64_t *word;        /* the directory's, until the second step; NULL = there is nothing */
-        const struct bucket *bucket; /* where to look for it; NULL = nowhere */
+        const struct bucket *bucket; /* its home; NULL = there is none */
     };
     uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
-    uint32_t db, buckets;        /* buckets: of the segment */
+    uint32_t db, buckets;        /* buckets: of the segment; 0 = it is at home, or nowhere */
 };
 struct ahead_row {
     unsigned n;                        /* look-ups; at most AHEAD_ROW */
@@ -158,6 +164,7 @@ static inline void store_ahead_skip(struct ahead_row *r)
     a->s = NULL;
     a->word = NULL;
     a->e = NULL;
+    a->buckets = 0;
 }
 /* The i-th of the row is the next to be made. */
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);

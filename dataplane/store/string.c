@@ -12,16 +12,18 @@ struct value {
     size_t len, cap; /* STRING_APART: bytes wanted */
 };
 
-static struct value value_of(struct slice text, unsigned flags)
+/* Written where it stays: a copy of it would wait for what was just stored. */
+static inline __attribute__((always_inline)) void value_of(struct value *v, struct slice text, unsigned flags)
 {
-    struct value v = {.text = text, .len = text.len, .cap = text.len};
+    v->number = 0;
+    v->text = text;
+    v->len = v->cap = text.len;
     if (text.len > ENTRY_INLINE)
-        v.encoding = STRING_APART;
+        v->encoding = STRING_APART;
     else if (flags & SET_RAW || (text.len > EMBSTR_LONGEST))
-        v.encoding = STRING_RAW;
+        v->encoding = STRING_RAW;
     else
-        v.encoding = parse_i64(text, &v.number) ? STRING_INT : STRING_EMBSTR;
-    return v;
+        v->encoding = parse_i64(text, &v->number) ? STRING_INT : STRING_EMBSTR;
 }
 
 static uint32_t inline_len(const struct value *v)
@@ -46,7 +48,7 @@ static __attribute__((noinline)) void write_apart(struct turn *turn, uint8_t *to
     turn_zero(turn, to + v->text.len, v->len - v->text.len);
 }
 
-static void write_value(uint8_t *to, const struct value *v, struct apart root)
+static inline void write_value(uint8_t *to, const struct value *v, struct apart root)
 {
     if (v->encoding == STRING_INT) {
         memcpy(to, &v->number, sizeof v->number);
@@ -226,27 +228,99 @@ static struct entry *put(struct shard *s, struct db *db, const struct key *k, st
     return put_taken(s, db, k, old, at, &plan, v, &t);
 }
 
+/* An entry whose value lies in it, with a clock that begins. */
+static inline void write_new(const struct shard *s, struct entry *e, const struct entry_plan *plan, const struct value *v)
+{
+    if (__builtin_expect(plan->key.len < ENTRY_LONG && plan->value_len < ENTRY_LONG, 1)) {
+        write_value(entry_write_short(e, plan, access_new_stamp(s)), v, (struct apart){0});
+        return;
+    }
+    write_value(entry_write(e, plan), v, (struct apart){0});
+    entry_new_clock(s, e);
+}
+
+/* Stores a key that is not there, with a value that lies in its entry; STORE_OOM leaves no trace but an item of the wheel. */
+static __attribute__((noinline)) bool put_new(struct shard *s, struct db *db, const struct key *k, const struct value *v,
+                                              uint64_t expire_at)
+{
+    const struct entry_plan plan = {.key = k->name,
+                                    .type = TYPE_STRING,
+                                    .encoding = v->encoding,
+                                    .expire_at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at,
+                                    .value_len = inline_len(v)};
+    struct entry *e = NULL;
+    shard_guard(s, k->name.p);
+    shard_guard(s, v->text.p);
+    if (expiry_is_far(db, plan.expire_at) || expiry_add(s, db, k->hash, 0, plan.expire_at))
+        e = shard_alloc(s, entry_plan_size(&plan), SLAB_ENTRY);
+    shard_unguard(s);
+    if (!e)
+        return false;
+    write_new(s, e, &plan, v);
+    if (__builtin_expect(!index_insert_easily(s, &db->index, k->hash, e), 0)) {
+        if (!shard_reserve(s, &db->index, k->hash)) {
+            shard_free(s, e);
+            return false;
+        }
+        index_insert(s, &db->index, k->hash, e);
+    }
+    db->expires += plan.expire_at != 0;
+    db->expire_total += plan.expire_at;
+    db->data += plan.key.len + plan.value_len;
+    return true;
+}
+
+/* Does nobody wait for a key, and is all of the value in its entry? */
+static inline bool is_plain(const struct shard *s, const struct value *v, unsigned flags)
+{
+    return !s->waits.nodes && !(flags & SET_KEEPTTL) && v->encoding != STRING_APART;
+}
+
 static __attribute__((noinline)) bool find_and_put(struct shard *s, struct db *db, const struct key *k,
                                                    const struct value *v, uint64_t expire_at, unsigned flags)
 {
     struct place at;
     struct entry *old = db_find(s, db, k, &at);
+    if (!old && is_plain(s, v, flags))
+        return put_new(s, db, k, v, expire_at);
     if (flags & SET_KEEPTTL)
         expire_at = old ? entry_expire_at(old) : 0;
     return (old && write_over(s, db, k, old, v, expire_at)) || put(s, db, k, old, &at, v, expire_at);
 }
 
+/* Does the hint know that there is no such key? */
+static inline bool is_new(const struct shard *s, unsigned db, const struct key *k, const struct value *v, unsigned flags,
+                          const struct ahead *a)
+{
+    return a && is_plain(s, v, flags) && ahead_missed(s, db, k->hash, a);
+}
+
+/* Where memory is full each SET moves something, and all hints of the row are of another time: then the key is looked up anew,
+ * in lines that the hint has asked for. */
+static inline struct entry *hinted(const struct shard *s, unsigned db, const struct key *k, const struct ahead *a)
+{
+    return a && a->changes == s->changes ? ahead_hit(s, db, k, a) : NULL;
+}
+
+static inline __attribute__((always_inline)) bool set_string(struct shard *s, unsigned number, const struct key *k, struct slice value,
+                                                             uint64_t expire_at, unsigned flags, const struct ahead *a)
+{
+    struct db *db = &s->db[number];
+    struct value v;
+    value_of(&v, value, flags);
+    struct entry *old = flags & SET_KEEPTTL ? NULL : hinted(s, number, k, a);
+    if (!(old && write_over(s, db, k, old, &v, expire_at)) &&
+        (ahead_refused(a) || !(is_new(s, number, k, &v, flags, a) ? put_new(s, db, k, &v, expire_at)
+                                                                  : find_and_put(s, db, k, &v, expire_at, flags))))
+        return false;
+    shard_changed(s, number, k);
+    return true;
+}
+
 enum store_result store_set_string_ahead(struct shard *s, unsigned number, const struct key *k, struct slice value,
                                          uint64_t expire_at, unsigned flags, const struct ahead *a)
 {
-    struct db *db = &s->db[number];
-    struct value v = value_of(value, flags);
-    struct entry *old = flags & SET_KEEPTTL ? NULL : ahead_hit(s, number, k, a);
-    if (!(old && write_over(s, db, k, old, &v, expire_at)) &&
-        (ahead_refused(a) || !find_and_put(s, db, k, &v, expire_at, flags)))
-        return STORE_OOM;
-    shard_changed(s, number, k);
-    return STORE_OK;
+    return set_string(s, number, k, value, expire_at, flags, a) ? STORE_OK : STORE_OOM;
 }
 
 enum store_result store_set_string(struct shard *s, unsigned db, const struct key *k, struct slice value,
@@ -255,17 +329,32 @@ enum store_result store_set_string(struct shard *s, unsigned db, const struct ke
     return store_set_string_ahead(s, db, k, value, expire_at, flags, NULL);
 }
 
+/* Is nobody to be told of what happens to keys but a snapshot? Then it has been. */
+static __attribute__((noinline)) bool only_snapshot(struct shard *s, unsigned db, struct ahead_row *r, unsigned i,
+                                                    const struct key *k)
+{
+    if (s->waits.nodes != WAITS_SNAPSHOT)
+        return false;
+    store_look_ahead(s, r, i);
+    snapshot_key(s, db, k);
+    return true;
+}
+
 bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned i, struct slice name,
                      struct slice value, uint64_t expire_at)
 {
     struct ahead *a = &r->at[i];
     const struct key k = {name, a->hash};
-    if (s->waits.nodes || s->heap.used > s->limit || ahead_refused(a))
+    if ((__builtin_expect(s->waits.nodes != 0, 0) && !only_snapshot(s, db, r, i, &k)) || s->heap.used > s->limit ||
+        ahead_refused(a))
         return false;
-    store_look_ahead(s, r, i);
-    if (store_set_string_ahead(s, db, &k, value, expire_at, 0, a) == STORE_OK)
+    if (r->entries < r->n) /* what is left are steps for values, which short strings do not have */
+        store_look_ahead(s, r, i);
+    if (set_string(s, db, &k, value, expire_at, 0, a))
         return true;
     a->changes = AHEAD_REFUSED;
+    if (r->values <= i)
+        r->values = i + 1; /* a step that is still to come would take the mark away */
     return false;
 }
 

@@ -19,10 +19,33 @@ void tcp_challenge_ack(struct tcp_conn *c, uint64_t now_us)
     tcp_send_ack(c, now_us);
 }
 
+/* Is all acknowledged that there is, one frame that was sent once? */
+static inline bool acks_only_frame(const struct tcp_conn *c, uint32_t ack)
+{
+    const struct rte_mbuf *m = c->tx_head;
+    if (c->tx_frames != 1 || c->tx_send)
+        return false;
+    const struct tcp_frame *f = frame_of(m);
+    return !f->flags && f->seq + f->len == ack;
+}
+
+/* Its round-trip time. */
+static inline uint64_t only_frame_acked(struct tcp_conn *c, uint64_t now_us)
+{
+    struct tcp_stack *s = c->stack;
+    struct rte_mbuf *m = c->tx_head;
+    uint64_t rtt = now_us - frame_of(m)->sent_us;
+    c->tx_head = c->tx_tail = NULL;
+    c->tx_frames = 0;
+    s->queued--;
+    tcp_frame_free(s, m);
+    return rtt;
+}
+
 void tcp_ack_advance(struct tcp_conn *c, uint32_t ack, uint64_t now_us)
 {
     uint32_t acked = ack - c->snd_una;
-    uint64_t rtt = tcp_queue_acked(c, ack, now_us);
+    uint64_t rtt = likely(acks_only_frame(c, ack)) ? only_frame_acked(c, now_us) : tcp_queue_acked(c, ack, now_us);
     if (unlikely(ack < c->snd_una))
         c->tx_wraps++;
     c->snd_una = ack;

@@ -49,6 +49,7 @@ enum {
     TCP_RST_BURST = 100,            /* resets to closed ports: burst, and refill a second */
     TCP_RST_RATE = 1000,
     TCP_STARVED_RETRY = 1000, /* when the packet pool was empty */
+    TCP_ROOM_RETRY = 10000,   /* timers of a connection that waits for the port look no oftener */
     TCP_OUT_OF_ORDER = 64,    /* frames a connection may hold beyond a hole, by default */
     TCP_PACK_FRAMES = 8,      /* unread frames from which on small segments are copied together */
     TCP_LISTENERS = 64,
@@ -123,6 +124,10 @@ enum tcp_frame_flag {
 
 static_assert(sizeof(struct tcp_frame) + 18 + 40 + TCP_HEADER + TCP_TS_SPACE <= RTE_PKTMBUF_HEADROOM,
               "Ethernet with VLAN, IPv6 and TCP fit between a frame's note and its payload");
+
+/* Where payload begins in a frame of the send queue: Ethernet, IPv4 and TCP with timestamps in front of it (66 bytes) begin a cache line. So
+ * the line of the frame's note stays this core's own, and whoever takes the frame off the link reads one line less. */
+enum { TCP_FRAME_START = RTE_PKTMBUF_HEADROOM + 2 };
 
 #define NO_CONN UINT32_MAX
 #define NO_RTT  UINT64_MAX
@@ -200,7 +205,7 @@ struct tcp_conn {
     uint32_t ts_offset;
     uint32_t challenge_ms, oow_ms;
     uint32_t cwnd_credit; /* bytes acknowledged towards the next increase in congestion avoidance */
-    uint32_t next_starved;
+    uint32_t next_starved, next_in_row;
     uint8_t backoff, retries, probes;
     uint16_t listener; /* index, while SYN_RECEIVED */
     uint16_t peer_mss, ooo_frames;
@@ -227,6 +232,10 @@ struct tcp_conn {
     uint8_t frto;                            /* enum frto_step */
     uint8_t dsack_open : 1, rack_resent : 1; /* dsack_round is set; RACK.segment was a repair */
     uint8_t undo_timeout : 1;                /* the repair began with a timeout */
+    /* room.c: in the row of those who wait for the port; what is to be done first when the turn has come */
+    uint8_t in_row : 1, late_timer : 1, late_head : 1;
+    uint32_t late_ms;    /* with late_timer: since when */
+    uint32_t put_off_at; /* where snd_una stood when a late timeout was put off: once is enough */
     /* end of loss */
     /* congestion.c, cubic.c, ecn.c */
     struct tcp_cong cong;
@@ -265,6 +274,9 @@ struct tcp_stack {
     struct net_if *nif;
     struct rte_mempool *pool;
     struct counters *counters;
+    bool port_full; /* tcp_port_full() */
+    uint64_t full_since_us; /* tcp_no_room(), kept while somebody stands in the row; 0: not said */
+    uint32_t row_first, row_last;
     struct tcp_conn *conns;
     void *conns_memory;
     struct tcp_flow_slot *flows;
@@ -332,6 +344,12 @@ static inline struct rte_mbuf *tcp_frame_alloc(struct tcp_stack *s)
     return m;
 }
 
+/* The same, of which nothing is set but where its memory is: for the send queue, which sets the rest when the frame leaves. */
+static inline struct rte_mbuf *tcp_frame_raw(struct tcp_stack *s)
+{
+    return likely(s->spares) ? s->spare[--s->spares] : rte_mbuf_raw_alloc(s->pool);
+}
+
 /* Sequence numbers a queued frame takes. */
 static inline uint32_t frame_span(const struct tcp_frame *f)
 {
@@ -346,9 +364,25 @@ static inline uint32_t frame_window(const struct tcp_frame *f)
     return f->len ? f->len : frame_span(f);
 }
 
+/* A list stands in the way of its place in the pool, until it comes to it. */
+static inline bool conn_listed(const struct tcp_conn *c)
+{
+    return (c->flags & (CONN_IN_READY | CONN_IN_ROUND | CONN_IN_STARVED)) || c->in_row;
+}
+
 static inline uint32_t conn_index(const struct tcp_conn *c)
 {
     return (uint32_t)(c - c->stack->conns);
+}
+
+/* At the round's end it is looked whether it has something to acknowledge. */
+static inline void tcp_round_add(struct tcp_conn *c)
+{
+    if (c->flags & CONN_IN_ROUND)
+        return;
+    c->flags |= CONN_IN_ROUND;
+    c->next_round = c->stack->round_list;
+    c->stack->round_list = conn_index(c);
 }
 
 static inline bool conn_synchronized(const struct tcp_conn *c)
@@ -379,10 +413,21 @@ struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_tuple *t,
 void tcp_conn_end(struct tcp_conn *c);
 void tcp_conn_release(struct tcp_conn *c); /* back to the pool as soon as no list holds it */
 void tcp_raise(struct tcp_conn *c, unsigned events);
-void tcp_round_add(struct tcp_conn *c);
 void tcp_starve(struct tcp_conn *c);    /* no frame to be had: try again soon */
 void tcp_take_turn(struct tcp_conn *c); /* it has no frame and may have none yet: likewise */
 void tcp_starved_retry(struct tcp_stack *s, uint64_t now_us);
+
+/* -- room.c: waiting for room in the port's queue */
+/* Nothing of it could be sent: for want of room, if the port is full, else of a frame. */
+void tcp_unsent(struct tcp_conn *c);
+/* To the end of the row; no effect if it stands in it. */
+void tcp_wait_for_room(struct tcp_conn *c);
+/* A timer has fired that must wait likewise. */
+void tcp_timer_waits(struct tcp_conn *c, uint64_t now_us);
+
+/* timers.c: a timeout fell due while the port was full, since full_us: if what it asks about may have left only now, it is due in a
+ * whole RTO, or when the user's patience ends; once for as long as nothing is acknowledged. */
+void tcp_put_off(struct tcp_conn *c, uint64_t full_us, uint64_t now_us);
 
 /* -- listen.c: a segment without a connection. Returns the half-open connection that it may complete (the ACK
  * of a SYN cookie), to be given to it as if it had stood there; else NULL, and the segment is dealt with. */
@@ -520,7 +565,7 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct tcp_segment *seg, const s
 void tcp_recovery_lost(struct tcp_conn *c, uint32_t held, uint32_t delivered, uint64_t now_us);
 void tcp_recovery_timeout(struct tcp_conn *c, uint64_t now_us);
 void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us);
-bool tcp_resend(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us); /* false: no frame to be had */
+bool tcp_resend(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us); /* false: no room, or no frame to be had */
 void tcp_repair_end(struct tcp_conn *c);
 uint32_t tcp_limited_transmit(const struct tcp_conn *c); /* bytes above cwnd after duplicate ACKs */
 
@@ -536,8 +581,30 @@ void tcp_pmtu_expire(struct tcp_conn *c, uint64_t now_us);  /* with CONN_PMTU, a
 uint64_t tcp_pmtu_due(const struct tcp_conn *c, uint64_t now_us);
 
 /* -- timers.c: calls say what happened */
-uint64_t tcp_rto(const struct tcp_conn *c); /* with back-off */
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us);
+uint64_t tcp_rto_otherwise(const struct tcp_conn *c);
+/* With back-off. Near peers' is the least there is. */
+static inline uint64_t tcp_rto(const struct tcp_conn *c)
+{
+    enum { NEAR = TCP_RTO_MIN / 2, BACKS_OFF = CONN_LOSS | CONN_PERSIST | CONN_BACKED_OFF };
+    bool near = c->srtt_us && c->srtt_us < NEAR && c->rttvar_us < NEAR / 4 && conn_synchronized(c) && !(c->flags & BACKS_OFF);
+    return likely(near) ? TCP_RTO_MIN : tcp_rto_otherwise(c);
+}
+void tcp_rtt_sample_first(struct tcp_conn *c, uint32_t rtt_us);
+/* RFC 6298 (2.2) and (2.3). */
+static inline void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us)
+{
+    uint32_t r = rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : (uint32_t)rtt_us;
+    if (unlikely(r == 0))
+        r = 1;
+    if (unlikely(c->srtt_us == 0 || c->flags & CONN_BACKED_OFF)) {
+        tcp_rtt_sample_first(c, r);
+        return;
+    }
+    int32_t off = (int32_t)(r - c->srtt_us); /* all of them are at most a minute */
+    c->rttvar_us += (uint32_t)(((off < 0 ? -off : off) - (int32_t)c->rttvar_us) / 4);
+    uint32_t srtt = c->srtt_us + (uint32_t)(off / 8);
+    c->srtt_us = likely(srtt) ? srtt : 1;
+}
 void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us);
 void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us);
 

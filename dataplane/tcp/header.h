@@ -89,6 +89,25 @@ static inline void put32(uint8_t *p, uint32_t v)
 /* The options of a header whose other fields stand in out. */
 enum tcp_parse tcp_header_options(const uint8_t *h, struct tcp_segment *out);
 
+/* What every header has, but for its length. */
+static inline void tcp_header_fixed(const uint8_t *h, struct tcp_segment *out)
+{
+    out->src_port = get16(h);
+    out->dst_port = get16(h + 2);
+    out->seq = get32(h + 4);
+    out->ack = get32(h + 8);
+    out->flags = h[13];
+    out->window = get16(h + 14);
+}
+
+/* Timestamps that follow it behind two NOPs. */
+static inline void tcp_header_timestamps(const uint8_t *h, struct tcp_segment *out)
+{
+    out->ts_val = get32(h + 24);
+    out->ts_ecr = get32(h + 28);
+    out->options = TCP_OPT_TS;
+}
+
 /* Reads the header at h. have: bytes that may be read, at least the whole header if the segment is sound. An
  * option that runs over the end or is shorter than its own two bytes is TCP_BAD_OPTIONS; a known option of a
  * wrong length is skipped, as if unknown (RFC 9293 MUST-6, MUST-7). out is defined only for TCP_PARSED. */
@@ -99,12 +118,7 @@ static inline enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, s
     unsigned header = (h[12] >> 4) * 4u;
     if (header < TCP_HEADER || header > have)
         return TCP_TRUNCATED;
-    out->src_port = get16(h);
-    out->dst_port = get16(h + 2);
-    out->seq = get32(h + 4);
-    out->ack = get32(h + 8);
-    out->flags = h[13];
-    out->window = get16(h + 14);
+    tcp_header_fixed(h, out);
     out->header = (uint8_t)header;
     out->options = 0;
     out->sacks = 0;
@@ -113,8 +127,6 @@ static inline enum tcp_parse tcp_header_parse(const uint8_t *h, uint32_t have, s
         return TCP_PARSED;
     if (header != TCP_HEADER + TCP_TS_SPACE || get32(h + TCP_HEADER) != TCP_NOP_NOP_TS)
         return tcp_header_options(h, out);
-    out->ts_val = get32(h + 24);
-    out->ts_ecr = get32(h + 28);
-    out->options = TCP_OPT_TS;
+    tcp_header_timestamps(h, out);
     return TCP_PARSED;
 }

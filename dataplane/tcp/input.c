@@ -36,18 +36,37 @@ static __attribute__((noinline)) enum tcp_parse parse_elsewhere(const struct rte
     return h ? tcp_header_parse(h, have, seg) : TCP_TRUNCATED;
 }
 
+static enum tcp_parse parse_any(const struct rte_mbuf *m, const struct net_packet *p, struct tcp_segment *seg)
+{
+    uint32_t have = p->l4_len < TCP_HEADER_MAX ? p->l4_len : TCP_HEADER_MAX;
+    if (p->l4_off + (uint32_t)p->l4_len > m->pkt_len)
+        return TCP_TRUNCATED;
+    if (likely(p->l4_off + have <= m->data_len))
+        return tcp_header_parse(rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off), have, seg);
+    return parse_elsewhere(m, p->l4_off, have, seg);
+}
+
+/* A header with timestamps and nothing else, as most have that carry data, whole in its buffer. */
+static inline bool parse_usual(const struct rte_mbuf *m, const struct net_packet *p, struct tcp_segment *seg)
+{
+    enum { HEADER = TCP_HEADER + TCP_TS_SPACE };
+    if (unlikely(p->l4_len < HEADER || p->l4_off + (uint32_t)p->l4_len > m->data_len))
+        return false;
+    const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
+    if (unlikely(h[12] >> 4 != HEADER / 4 || get32(h + TCP_HEADER) != TCP_NOP_NOP_TS))
+        return false;
+    tcp_header_fixed(h, seg);
+    seg->header = HEADER;
+    seg->sacks = 0;
+    tcp_header_timestamps(h, seg);
+    return true;
+}
+
 /* False: counted, and the frame is still the caller's. */
 static inline bool parse(struct tcp_stack *s, const struct rte_mbuf *m, const struct net_packet *p,
                          struct tcp_segment *seg)
 {
-    uint32_t have = p->l4_len < TCP_HEADER_MAX ? p->l4_len : TCP_HEADER_MAX;
-    enum tcp_parse result = TCP_TRUNCATED;
-    if (unlikely(p->l4_off + (uint32_t)p->l4_len > m->pkt_len))
-        ;
-    else if (likely(p->l4_off + have <= m->data_len))
-        result = tcp_header_parse(rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off), have, seg);
-    else
-        result = parse_elsewhere(m, p->l4_off, have, seg);
+    enum tcp_parse result = likely(parse_usual(m, p, seg)) ? TCP_PARSED : parse_any(m, p, seg);
     if (unlikely(result != TCP_PARSED)) {
         count_one(s->counters,
                   result == TCP_TRUNCATED ? COUNTER_tcp_drop_truncated : COUNTER_tcp_drop_options);
@@ -91,6 +110,23 @@ static inline unsigned segments_in(const struct tcp_conn *c, const struct tcp_se
     return 1u + (seg->payload > c->mss);
 }
 
+/* In order, in one buffer, and the user has read what came before. False: not so, or there is no room. */
+static inline bool append_first(struct tcp_conn *c, struct rte_mbuf *m)
+{
+    struct tcp_stack *s = c->stack;
+    uint32_t before = c->rcv_nxt;
+    if (unlikely(c->rx_head || s->held >= s->held_max))
+        return false;
+    c->rx_head = c->rx_tail = m;
+    c->rx_frames = 1;
+    s->held++;
+    c->rx_unread = m->data_len;
+    c->rcv_nxt += m->data_len;
+    if (unlikely(c->rcv_nxt < before))
+        c->rx_wraps++;
+    return true;
+}
+
 /* True: there is something new to read. */
 static inline bool fast_input(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_segment *seg,
                               uint32_t skip, uint64_t now_us)
@@ -111,7 +147,8 @@ static inline bool fast_input(struct tcp_conn *c, struct rte_mbuf *m, const stru
         if (likely(m->nb_segs == 1)) {
             m->data_off = (uint16_t)(m->data_off + skip);
             m->data_len = (uint16_t)seg->payload;
-            tcp_receive_append(c, m);
+            if (unlikely(!append_first(c, m)))
+                tcp_receive_append(c, m);
         } else {
             conn_count(c, COUNTER_tcp_large_in);
             tcp_receive(c, m, skip, seg->seq, seg->payload);

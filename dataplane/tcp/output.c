@@ -7,7 +7,7 @@
 
 /* The window field: the right edge moves only by steps worth saying (receiver's side of the silly window
  * syndrome, RFC 9293 section 3.8.6.2.2) and never back. */
-static uint16_t announce_window(struct tcp_conn *c)
+static inline __attribute__((always_inline)) uint16_t announce_window(struct tcp_conn *c)
 {
     uint32_t edge = c->rcv_nxt + tcp_receive_window(c);
     uint32_t half = c->stack->conf.rx_window / 2;
@@ -43,6 +43,7 @@ void tcp_send_bare(struct tcp_stack *s, struct net_path *path, const struct tcp_
     unsigned header = tcp_header_write(h, seg);
     memcpy(rte_pktmbuf_append(m, (uint16_t)header), h, header);
     count_one(s->counters, COUNTER_tcp_segments_out);
+    count_one(s->counters, COUNTER_tcp_bare_out);
     net_send_tcp(s->nif, path, m, (uint16_t)header, 0, 0, now_us);
 }
 
@@ -184,18 +185,22 @@ void tcp_answer_rst(struct tcp_stack *s, const struct tcp_tuple *t, const struct
 
 /* -- frames of the send queue */
 
-/* The frame as it was queued: its data is the payload alone. A copy if a transmit ring, or a queue for an
- * unresolved neighbour, still holds the frame. The caller owns one reference. */
-static struct rte_mbuf *bare_frame(struct tcp_conn *c, struct rte_mbuf *m)
+/* A transmit ring, or a queue for an unresolved neighbour, still holds the frame. */
+static __attribute__((noinline)) struct rte_mbuf *copied_frame(struct tcp_conn *c, const struct rte_mbuf *m)
 {
     const struct tcp_frame *f = frame_of(m);
-    if (rte_mbuf_refcnt_read(m) > 1) {
-        struct rte_mbuf *copy = empty_frame(c->stack);
-        if (copy)
-            memcpy(rte_pktmbuf_append(copy, f->len), (const uint8_t *)m->buf_addr + f->off, f->len);
-        return copy;
-    }
-    rte_mbuf_refcnt_update(m, 1);
+    struct rte_mbuf *copy = empty_frame(c->stack);
+    if (copy)
+        memcpy(rte_pktmbuf_append(copy, f->len), (const uint8_t *)m->buf_addr + f->off, f->len);
+    return copy;
+}
+
+/* The frame as it was queued: its data is the payload alone. A copy if somebody still holds it. The caller owns one reference. */
+static inline struct rte_mbuf *bare_frame(struct tcp_conn *c, struct rte_mbuf *m, const struct tcp_frame *f)
+{
+    if (unlikely(rte_mbuf_refcnt_read(m) > 1))
+        return copied_frame(c, m);
+    rte_mbuf_refcnt_set(m, 2);
     m->next = NULL; /* it may have been in a chain */
     m->nb_segs = 1;
     m->data_off = f->off;
@@ -205,49 +210,72 @@ static struct rte_mbuf *bare_frame(struct tcp_conn *c, struct rte_mbuf *m)
     return m;
 }
 
-/* Sends the frames of the queue from m to last as one. False if the packet pool is empty. */
-static bool send_frames(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf *last, uint64_t now_us)
+/* Makes room in front of the frame's data, and writes what every header has. */
+static inline __attribute__((always_inline)) uint8_t *write_fixed(struct tcp_conn *c, struct rte_mbuf *out, unsigned header, uint32_t seq,
+                                                                  uint8_t flags)
 {
+    out->data_off = (uint16_t)(out->data_off - header);
+    out->data_len = (uint16_t)(out->data_len + header);
+    out->pkt_len += header;
+    uint8_t *h = rte_pktmbuf_mtod(out, uint8_t *);
+    put16(h, c->tuple.local_port);
+    put16(h + 2, c->tuple.remote_port);
+    put32(h + 4, seq);
+    put32(h + 8, c->rcv_nxt);
+    put32(h + 12, header / 4 << 28 | (uint32_t)flags << 16 | announce_window(c));
+    put32(h + 16, 0);
+    return h;
+}
+
+/* With timestamps if they were agreed. Returns the header's length. */
+static inline __attribute__((always_inline)) unsigned write_header(struct tcp_conn *c, struct rte_mbuf *out, uint32_t seq, uint8_t flags,
+                                                                   uint64_t now_us)
+{
+    if (unlikely(!(c->flags & CONN_TS))) {
+        write_fixed(c, out, TCP_HEADER, seq, flags);
+        return TCP_HEADER;
+    }
+    uint8_t *h = write_fixed(c, out, TCP_HEADER + TCP_TS_SPACE, seq, flags);
+    put32(h + 20, TCP_NOP_NOP_TS);
+    put32(h + 24, timestamp(c, now_us));
+    put32(h + 28, c->ts_recent);
+    return TCP_HEADER + TCP_TS_SPACE;
+}
+
+/* Sends the frames of the queue from m to last as one, and returns how many they are. 0 if the port is full, or the packet pool
+ * empty: tcp_unsent(). */
+static inline __attribute__((always_inline)) unsigned send_frames(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf *last,
+                                                                  uint64_t now_us)
+{
+    if (unlikely(c->stack->port_full))
+        return 0;
     struct tcp_frame *f = frame_of(m);
-    struct rte_mbuf *out = bare_frame(c, m);
+    struct rte_mbuf *out = bare_frame(c, m, f);
     if (unlikely(!out))
-        return false;
-    unsigned header = TCP_HEADER + (c->flags & CONN_TS ? TCP_TS_SPACE : 0);
-    uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(out, (uint16_t)header);
+        return 0;
     uint8_t flags = TCP_ACK, ecn = 0;
-    if (f->flags & FRAME_FIN)
+    if (unlikely(f->flags & FRAME_FIN))
         flags |= TCP_FIN;
     if (!frame_of(last)->next && f->len)
         flags |= TCP_PSH;
     if (c->flags & CONN_ECN)
         ecn = tcp_ecn_leaving(c, f, &flags);
-    put16(h, c->tuple.local_port);
-    put16(h + 2, c->tuple.remote_port);
-    put32(h + 4, f->seq);
-    put32(h + 8, c->rcv_nxt);
-    h[12] = (uint8_t)(header / 4 << 4);
-    h[13] = flags;
-    put16(h + 14, announce_window(c));
-    put32(h + 16, 0);
-    if (c->flags & CONN_TS) {
-        put32(h + 20, TCP_NOP_NOP_TS);
-        put32(h + 24, timestamp(c, now_us));
-        put32(h + 28, c->ts_recent);
-    }
+    unsigned header = write_header(c, out, f->seq, flags, now_us);
     acknowledged(c);
     f->sent_us = now_us;
     if (unlikely(m != last)) {
         tcp_chain(out, last, now_us);
         conn_count(c, COUNTER_tcp_large_out);
     }
-    count_add(c->stack->counters, COUNTER_tcp_segments_out, out->nb_segs);
+    const unsigned frames = m == last ? 1 : out->nb_segs;
+    count_add(c->stack->counters, COUNTER_tcp_segments_out, frames);
     net_send_tcp(c->stack->nif, c->path, out, (uint16_t)header, m == last ? 0 : c->mss, ecn, now_us);
-    return true;
+    return frames;
 }
 
 bool tcp_send_frame(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 {
-    return send_frames(c, m, m, now_us);
+    return send_frames(c, m, m, now_us) > 0;
 }
 
 /* The window is closed, or too small for the next frame, and nothing is in flight to open it. */
@@ -268,7 +296,7 @@ static void blocked_by_peer(struct tcp_conn *c, const struct tcp_frame *f, uint6
 
 void tcp_output(struct tcp_conn *c, uint64_t now_us)
 {
-    if (unlikely(tcp_cwnd_grown(c)) && c->tx_send)
+    if (unlikely(tcp_cwnd_grown(c)) && c->tx_send && !c->stack->port_full)
         tcp_cc_sending(c, now_us);
     if (unlikely(c->flags & (CONN_RECOVERY | CONN_LOSS))) {
         tcp_recovery_output(c, now_us);
@@ -295,10 +323,12 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
         if (f->next && c->stack->conf.chain_frames &&
             !(c->flags & CONN_ECN_CWR)) /* which is for one segment */
             last = tcp_chain_end(c, RTE_MIN(limit, c->snd_wnd) - flight);
-        if (unlikely(!send_frames(c, c->tx_send, last, now_us))) {
-            tcp_starve(c);
+        unsigned frames = send_frames(c, c->tx_send, last, now_us);
+        if (unlikely(!frames)) {
+            tcp_unsent(c);
             break;
         }
+        count_add(c->stack->counters, COUNTER_client_writes, frames);
         f = frame_of(last);
         c->snd_nxt = f->seq + frame_span(f);
         c->tx_send = f->next;
@@ -316,8 +346,29 @@ void tcp_output(struct tcp_conn *c, uint64_t now_us)
         tcp_arm(c, now_us + tcp_tail_timeout(c));
 }
 
+/* A reply as most are: one frame, nothing on its way, a window that has not grown, and nothing special about the connection. False: it is
+ * not, or it could not be sent; tcp_output() will see. */
+static inline bool output_only(struct tcp_conn *c, uint64_t now_us)
+{
+    enum { SPECIAL = CONN_RECOVERY | CONN_LOSS | CONN_DUPACKED | CONN_PERSIST };
+    struct rte_mbuf *m = c->tx_send;
+    if (c->tx_frames != 1 || !m || c->flags & SPECIAL || tcp_cwnd_grown(c))
+        return false;
+    struct tcp_frame *f = frame_of(m);
+    if (unlikely(!f->len || f->flags || f->len > c->snd_wnd || !send_frames(c, m, m, now_us)))
+        return false;
+    count_one(c->stack->counters, COUNTER_client_writes);
+    c->snd_nxt = f->seq + f->len;
+    c->tx_send = NULL;
+    if (likely(c->rexmit_at == 0)) {
+        c->rexmit_at = now_us + tcp_rto(c);
+        tcp_arm(c, now_us + TCP_TAIL_ACK_DELAY); /* no probe and no timeout is due earlier */
+    }
+    return true;
+}
+
 void tcp_push(struct tcp_conn *c, uint64_t now_us)
 {
-    if (c->state >= TCP_STATE_ESTABLISHED)
+    if (c->state >= TCP_STATE_ESTABLISHED && !output_only(c, now_us))
         tcp_output(c, now_us);
 }

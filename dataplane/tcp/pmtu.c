@@ -79,11 +79,12 @@ static void fit_queue(struct tcp_conn *c, bool resend, uint64_t now_us)
         }
         if (!resend || !flying || !seq_before(f->seq, again) || (f->flags & FRAME_SACKED))
             continue;
-        f->flags |= FRAME_RESENT;
-        if (!tcp_send_frame(c, m, now_us)) {
-            tcp_starve(c);
-            return;
+        if (!tcp_send_frame(c, m, now_us)) { /* what is left is a loss, to be found like others */
+            tcp_unsent(c);
+            resend = false;
+            continue;
         }
+        f->flags |= FRAME_RESENT;
         c->retransmits++;
         conn_count(c, COUNTER_tcp_retransmits);
     }

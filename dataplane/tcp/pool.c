@@ -17,7 +17,7 @@ static uint8_t scale_for(uint32_t window)
 
 static void size_limits(struct tcp_stack *s)
 {
-    uint32_t room = rte_pktmbuf_data_room_size(s->pool) - RTE_PKTMBUF_HEADROOM;
+    uint32_t room = rte_pktmbuf_data_room_size(s->pool) - TCP_FRAME_START;
     uint32_t frames = 2 * s->conf.tx_limit / TCP_MSS_DEFAULT4 + 32;
     s->frame_room = (uint16_t)room;
     s->buffer_gap = (uint16_t)(sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(s->pool));
@@ -55,7 +55,7 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *conf, struct net_if *ni
     s->pool = pool;
     s->counters = counters;
     s->secret = tcp_secret_from(conf->seed);
-    s->free_list = s->ready_head = s->ready_tail = s->round_list = s->starved_list = s->reap = NO_CONN;
+    s->free_list = s->ready_head = s->ready_tail = s->round_list = s->starved_list = s->row_first = s->reap = NO_CONN;
     s->timers_next = 0;
     s->starved_at = UINT64_MAX;
     s->rst_tokens = TCP_RST_BURST;
@@ -127,7 +127,7 @@ void tcp_conn_release(struct tcp_conn *c)
     struct tcp_stack *s = c->stack;
     tcp_receive_drop(c);
     c->flags |= CONN_DEAD;
-    if (c->flags & (CONN_IN_READY | CONN_IN_ROUND | CONN_IN_STARVED))
+    if (conn_listed(c))
         return;
     c->next_ready = s->free_list;
     s->free_list = conn_index(c);
@@ -205,13 +205,20 @@ struct tcp_conn *tcp_next_event(struct tcp_stack *s, unsigned *events)
     return NULL;
 }
 
-void tcp_round_add(struct tcp_conn *c)
+/* Something was received that no reply has acknowledged yet, or it has ended. */
+static void round_end_of(struct tcp_conn *c, uint64_t now_us)
 {
-    if (c->flags & CONN_IN_ROUND)
+    if (c->flags & CONN_DEAD) {
+        tcp_conn_release(c);
+    } else if (c->state == TCP_STATE_CLOSED) {
         return;
-    c->flags |= CONN_IN_ROUND;
-    c->next_round = c->stack->round_list;
-    c->stack->round_list = conn_index(c);
+    } else if ((c->flags & CONN_ACK_NOW) || c->unacked_in >= 2) {
+        tcp_send_ack(c, now_us);
+    } else if (c->unacked_in && !(c->flags & CONN_DELACK)) {
+        c->flags |= CONN_DELACK;
+        c->delack_at = now_us + TCP_DELAYED_ACK;
+        tcp_arm(c, c->delack_at);
+    }
 }
 
 void tcp_round_end(struct tcp_stack *s, uint64_t now_us)
@@ -220,17 +227,8 @@ void tcp_round_end(struct tcp_stack *s, uint64_t now_us)
         struct tcp_conn *c = &s->conns[s->round_list];
         s->round_list = c->next_round;
         c->flags &= ~(uint32_t)CONN_IN_ROUND;
-        if (c->flags & CONN_DEAD) {
-            tcp_conn_release(c);
-        } else if (c->state == TCP_STATE_CLOSED) {
-            continue;
-        } else if ((c->flags & CONN_ACK_NOW) || c->unacked_in >= 2) {
-            tcp_send_ack(c, now_us);
-        } else if (c->unacked_in && !(c->flags & CONN_DELACK)) {
-            c->flags |= CONN_DELACK;
-            c->delack_at = now_us + TCP_DELAYED_ACK;
-            tcp_arm(c, c->delack_at);
-        }
+        if (c->unacked_in || unlikely(c->flags & (CONN_DEAD | CONN_ACK_NOW)))
+            round_end_of(c, now_us);
     }
     if (s->spares)
         give_spares(s);

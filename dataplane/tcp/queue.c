@@ -35,11 +35,11 @@ uint32_t tcp_queue_end(const struct tcp_conn *c)
     return f->seq + frame_span(f);
 }
 
-static struct rte_mbuf *frame_new(struct tcp_conn *c, uint32_t seq)
+static inline __attribute__((always_inline)) struct rte_mbuf *frame_new(struct tcp_conn *c, uint32_t seq)
 {
-    struct rte_mbuf *m = tcp_frame_alloc(c->stack);
-    if (m)
-        *frame_of(m) = (struct tcp_frame){.seq = seq, .off = m->data_off};
+    struct rte_mbuf *m = tcp_frame_raw(c->stack);
+    if (likely(m))
+        *frame_of(m) = (struct tcp_frame){.seq = seq, .off = TCP_FRAME_START};
     return m;
 }
 
@@ -124,7 +124,7 @@ static inline uint8_t *reserve_first(struct tcp_conn *c, size_t *room)
     c->tx_frames = 1;
     s->queued++;
     *room = c->mss < s->conf.tx_limit ? c->mss : s->conf.tx_limit;
-    return (uint8_t *)m->buf_addr + m->data_off;
+    return (uint8_t *)m->buf_addr + TCP_FRAME_START;
 }
 
 uint8_t *tcp_tx_reserve(struct tcp_conn *c, size_t *room)
@@ -176,8 +176,9 @@ void tcp_tx_commit(struct tcp_conn *c, size_t n)
 {
     if (n == 0)
         return;
-    assert(c->tx_send && n <= tail_room(c));
-    frame_of(c->tx_tail)->len += (uint16_t)n;
+    struct tcp_frame *f = frame_of(c->tx_tail);
+    assert(c->tx_send && f->len + n <= c->mss);
+    f->len += (uint16_t)n;
 }
 
 void tcp_want_write(struct tcp_conn *c)

@@ -188,10 +188,15 @@ uint64_t tcp_tail_due(const struct tcp_conn *c)
 void tcp_tail_probe(struct tcp_conn *c, uint64_t now_us)
 {
     struct tcp_frame *fresh = c->tx_send ? frame_of(c->tx_send) : NULL;
+    if (c->stack->port_full) {
+        tcp_timer_waits(c, now_us);
+        return;
+    }
     conn_count(c, COUNTER_tcp_tail_probes);
     c->flags = (c->flags & ~(uint32_t)CONN_PROBE_RESENT) | CONN_TAIL_PROBE;
     if (fresh && frame_span(fresh) && c->snd_nxt - c->snd_una + frame_window(fresh) <= c->snd_wnd) {
         if (tcp_send_frame(c, c->tx_send, now_us)) {
+            conn_count(c, COUNTER_client_writes);
             c->snd_nxt += frame_span(fresh);
             c->tx_send = fresh->next;
         }

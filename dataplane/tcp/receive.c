@@ -276,10 +276,9 @@ size_t tcp_rx_available(const struct tcp_conn *c)
     return c->rx_unread;
 }
 
-void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
+/* Of several frames, or a part. */
+static void consume_some(struct tcp_conn *c, size_t n)
 {
-    (void)now_us;
-    forget_peek(c);
     if (n > c->rx_unread)
         n = c->rx_unread;
     c->rx_unread -= (uint32_t)n;
@@ -298,10 +297,32 @@ void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
     }
     if (!c->rx_head)
         c->rx_tail = NULL;
+}
+
+/* All that there is, and it is one frame. */
+static inline void consume_only(struct tcp_conn *c)
+{
+    struct tcp_stack *s = c->stack;
+    struct rte_mbuf *m = c->rx_head;
+    c->rx_head = c->rx_tail = NULL;
+    c->rx_unread = 0;
+    c->rx_frames = 0;
+    s->held--;
+    tcp_frame_free(s, m);
+}
+
+void tcp_rx_consume(struct tcp_conn *c, size_t n, uint64_t now_us)
+{
+    (void)now_us;
+    forget_peek(c);
+    if (likely(c->rx_frames == 1 && n == c->rx_unread && n))
+        consume_only(c);
+    else
+        consume_some(c, n);
     /* Does the window open by enough to say so? (RFC 9293 section 3.8.6.2.2) */
-    uint32_t step = 2u * c->mss < c->stack->conf.rx_window / 2 ? 2u * c->mss : c->stack->conf.rx_window / 2;
     int32_t opened = (int32_t)(c->rcv_nxt + tcp_receive_window(c) - c->rcv_adv);
-    if (opened >= (int32_t)step && conn_synchronized(c) && !(c->flags & CONN_RX_FIN)) {
+    bool wide = opened >= (int32_t)(2u * c->mss) || opened >= (int32_t)(c->stack->conf.rx_window / 2);
+    if (unlikely(wide) && conn_synchronized(c) && !(c->flags & CONN_RX_FIN)) {
         c->flags |= CONN_ACK_NOW;
         tcp_round_add(c);
     }

@@ -22,7 +22,8 @@ static uint32_t in_pipe(const struct tcp_conn *c)
 bool tcp_resend(struct tcp_conn *c, struct rte_mbuf *m, uint64_t now_us)
 {
     if (!tcp_send_frame(c, m, now_us)) {
-        tcp_starve(c);
+        c->late_head |= m == c->tx_head;
+        tcp_unsent(c);
         return false;
     }
     tcp_frame_mark(c, frame_of(m), FRAME_RESENT | FRAME_REPAIRED, 0);
@@ -69,9 +70,10 @@ void tcp_recovery_output(struct tcp_conn *c, uint64_t now_us)
             c->snd_nxt - c->snd_una + frame_window(f) > c->snd_wnd)
             break;
         if (!tcp_send_frame(c, c->tx_send, now_us)) {
-            tcp_starve(c);
+            tcp_unsent(c);
             break;
         }
+        conn_count(c, COUNTER_client_writes);
         c->snd_nxt += span;
         c->tx_send = f->next;
         if (c->flags & CONN_RECOVERY)

@@ -5,7 +5,8 @@
  * 2. The pool is empty and a SYN comes: a cookie, or it is dropped. Nothing that stands is touched for an
  *    address that has proved nothing.
  * 3. The pool is empty and a cookie comes back: the newest half-open connection goes (its peer asks again),
- *    else the oldest orphan is reset, else the ACK is dropped (its sender's data try again).
+ *    else the oldest orphan is reset, else the ACK is dropped (its sender's data try again). Orphans that wait for frames or the port are
+ *    passed over: their places would be free only when their turn has come.
  * 4. Too many orphans: the oldest is reset.
  * 5. A connection with a user has to wait for frames: orphans that have had a timeout, or stand before a
  *    closed window, and hold more than a share (queue.c) are reset. Their peers are most likely gone, and
@@ -63,9 +64,9 @@ void tcp_age_remove(struct tcp_conn *c, struct tcp_ages *list)
     list->n--;
 }
 
-static void reset_oldest_orphan(struct tcp_stack *s, uint64_t now_us)
+static void reset_orphan(struct tcp_stack *s, uint32_t i, uint64_t now_us)
 {
-    struct tcp_conn *c = &s->conns[s->orphans.oldest];
+    struct tcp_conn *c = &s->conns[i];
     count_one(s->counters, COUNTER_tcp_shed_orphans);
     tcp_send_rst(c, now_us);
     tcp_conn_end(c);
@@ -91,7 +92,7 @@ void tcp_shed_frames(struct tcp_stack *s, uint64_t now_us)
         bool waits = c->retries || (c->flags & CONN_PERSIST);
         if (!waits || tcp_queue_share(c))
             break;
-        reset_oldest_orphan(s, now_us);
+        reset_orphan(s, s->orphans.oldest, now_us);
     }
 }
 
@@ -99,13 +100,26 @@ void tcp_orphan(struct tcp_conn *c, uint64_t now_us)
 {
     struct tcp_stack *s = c->stack;
     if (s->orphans.n >= s->conf.orphans)
-        reset_oldest_orphan(s, now_us);
+        reset_orphan(s, s->orphans.oldest, now_us);
     tcp_age_add(c, &s->orphans);
 }
 
 bool tcp_pool_low(const struct tcp_stack *s)
 {
     return s->conf.max_conns - s->used <= s->conf.max_conns >> TCP_RESERVE_SHIFT;
+}
+
+/* The oldest orphan whose end makes room now, of as many as can be looked at for one segment; NO_CONN: none. */
+static uint32_t oldest_at_hand(const struct tcp_stack *s)
+{
+    enum { LOOKS = 64 };
+    uint32_t i = s->orphans.oldest;
+    for (unsigned n = 0; i != NO_CONN && n < LOOKS; n++) {
+        if (!conn_listed(&s->conns[i]))
+            return i;
+        i = s->conns[i].newer;
+    }
+    return NO_CONN;
 }
 
 bool tcp_shed(struct tcp_stack *s, uint64_t now_us)
@@ -116,7 +130,9 @@ bool tcp_shed(struct tcp_stack *s, uint64_t now_us)
         count_one(s->counters, COUNTER_tcp_shed_half_open);
         tcp_conn_end(&s->conns[s->half_open.newest]); /* no reset: to its peer it is a lost SYN-ACK */
     } else if (s->orphans.n) {
-        reset_oldest_orphan(s, now_us);
+        uint32_t i = oldest_at_hand(s);
+        if (i != NO_CONN)
+            reset_orphan(s, i, now_us);
     }
     return s->used < s->conf.max_conns; /* unless a list of this round still holds it */
 }

@@ -92,6 +92,22 @@ uint64_t tcp_timers(struct tcp_stack *s, uint64_t now_us);
  * a round, after replies were pushed. */
 void tcp_round_end(struct tcp_stack *s, uint64_t now_us);
 
+/* -- room in the port's queue
+ * ------------------------------------------------------------------------------------ */
+
+/* Whoever carries the frames sets this when he has no more room for those that can wait, at any time, also while
+ * TCP is sending. From then on nothing leaves that takes sequence numbers: who has something to send stands in a row (room.c). ACKs, SYNs,
+ * resets and probes leave as ever. tcp_go_on() sets it back. Valid as long as the stack. */
+bool *tcp_port_full(struct tcp_stack *s);
+
+/* It is full, and there is no room yet. Said in the round in which it became so, and as often as one likes: what was sent since then, or shortly
+ * before, may have come no further than the port, and its silence is no loss. No effect if it is not full. */
+void tcp_no_room(struct tcp_stack *s, uint64_t now_us);
+
+/* There is room: those in the row send, first come first served, until it is full again or so many connections have had their
+ * turn. True if others still wait: to be called again when there is room. */
+bool tcp_go_on(struct tcp_stack *s, unsigned turns, uint64_t now_us);
+
 /* -- what happened
  * ---------------------------------------------------------------------------------------------- */
 

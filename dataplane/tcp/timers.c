@@ -11,7 +11,7 @@
 #include "tcp/conn.h"
 #include "tcp/time_wait.h"
 
-uint64_t tcp_rto(const struct tcp_conn *c)
+uint64_t tcp_rto_otherwise(const struct tcp_conn *c)
 {
     uint64_t rto = TCP_RTO_FIRST + (uint64_t)c->rttvar_us; /* without a sample: what handshake_rtt adds */
     if (c->srtt_us) {
@@ -23,26 +23,19 @@ uint64_t tcp_rto(const struct tcp_conn *c)
     return rto > TCP_RTO_MAX ? TCP_RTO_MAX : rto;
 }
 
-/* RFC 6298 (2.2) and (2.3). */
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_us)
+/* The first measurement of all, or since the timer was backed off. */
+void tcp_rtt_sample_first(struct tcp_conn *c, uint32_t rtt_us)
 {
-    uint32_t r = rtt_us > TCP_RTO_MAX ? TCP_RTO_MAX : (uint32_t)rtt_us;
-    if (r == 0)
-        r = 1;
-    if (unlikely(c->flags & CONN_BACKED_OFF)) {
+    if (c->flags & CONN_BACKED_OFF) {
         c->flags &= ~(uint32_t)CONN_BACKED_OFF;
         c->backoff = 0;
     }
-    if (c->srtt_us == 0) {
-        c->srtt_us = r;
-        c->rttvar_us = r / 2;
+    if (c->srtt_us) {
+        tcp_rtt_sample(c, rtt_us);
         return;
     }
-    uint32_t off = c->srtt_us > r ? c->srtt_us - r : r - c->srtt_us;
-    c->rttvar_us += (uint32_t)(((int64_t)off - c->rttvar_us) / 4);
-    c->srtt_us += (uint32_t)(((int64_t)r - c->srtt_us) / 8);
-    if (c->srtt_us == 0)
-        c->srtt_us = 1;
+    c->srtt_us = rtt_us;
+    c->rttvar_us = rtt_us / 2;
 }
 
 void tcp_arm_slow(struct tcp_conn *c, uint64_t at_us)
@@ -185,6 +178,27 @@ static uint64_t user_deadline(struct tcp_conn *c, uint64_t now_us)
     return bound && waits ? stuck_since(c, now_us) + bound : UINT64_MAX;
 }
 
+/* What would be sent again must wait, as the first sending of others does: no timeout counts, for as long as one could be.
+ * If the turn has not come by then, the port is the reason for the silence: each counts, and patience ends as ever. */
+static bool timeout_waits(struct tcp_conn *c, uint64_t now_us)
+{
+    if (likely(!c->stack->port_full) || !conn_synchronized(c) || (c->flags & CONN_PERSIST) ||
+        (c->late_timer && (uint32_t)(now_us / 1000) - c->late_ms > TCP_RTO_MAX / 1000))
+        return false;
+    tcp_timer_waits(c, now_us);
+    return true;
+}
+
+void tcp_put_off(struct tcp_conn *c, uint64_t full_us, uint64_t now_us)
+{
+    if (!c->rexmit_at || !conn_synchronized(c) || (c->flags & CONN_PERSIST) || !frame_in_flight(c, c->tx_head) ||
+        c->put_off_at == c->snd_una || frame_of(c->tx_head)->sent_us + tcp_tail_timeout(c) < full_us)
+        return;
+    uint64_t over = user_deadline(c, now_us), at = now_us + tcp_rto(c);
+    c->put_off_at = c->snd_una;
+    c->rexmit_at = at < over ? at : over;
+}
+
 static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
 {
     uint64_t was = c->rexmit_at, over = user_deadline(c, now_us);
@@ -192,6 +206,8 @@ static bool retransmission_timeout(struct tcp_conn *c, uint64_t now_us)
         conn_count(c, COUNTER_tcp_user_timeouts);
         return give_up(c, now_us);
     }
+    if (timeout_waits(c, now_us))
+        return true;
     if (c->flags & CONN_ORPHAN)
         tcp_orphan_timeout(c);
     bool alive = !conn_synchronized(c)     ? handshake_timeout(c, now_us)
@@ -241,6 +257,8 @@ void tcp_timer_conn(struct tcp_conn *c, uint64_t now_us)
     if (c->flags & CONN_PMTU)
         tcp_pmtu_expire(c, now_us);
     uint64_t at = next_deadline(c, now_us);
+    if (c->in_row && at < now_us + TCP_ROOM_RETRY)
+        at = now_us + TCP_ROOM_RETRY;
     if (at != UINT64_MAX)
         tcp_arm(c, at);
 }

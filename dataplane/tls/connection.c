@@ -189,12 +189,24 @@ static enum tls_result verdict(struct tls *t, int returned)
         return TLS_CLOSED;
     t->failed = true;
     t->failure = failure_of(ERR_peek_error());
+    if (t->failure == TLS_FAILURE_OTHER) /* the first may be what a cipher said, of which the last says what it was about */
+        t->failure = failure_of(ERR_peek_last_error());
     ERR_clear_error();
     return TLS_FAILED;
 }
 
 /* -- bytes
  * ------------------------------------------------------------------------------------------------------ */
+
+/* Has the server's flight, with what is dear, been made? In TLS 1.3 our Finished is its end; a HelloRetryRequest, after which
+ * OpenSSL's state is the same, has none: the key agreement and the signature are yet to come. */
+static bool flight_has_left(const SSL *ssl)
+{
+    const OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+    uint8_t finished[1];
+    return state != TLS_ST_BEFORE && state != TLS_ST_SR_CLNT_HELLO &&
+           (SSL_version(ssl) < TLS1_3_VERSION || SSL_get_finished(ssl, finished, sizeof finished) > 0);
+}
 
 enum tls_result tls_handshake(struct tls *t, uint64_t now_ms)
 {
@@ -203,7 +215,7 @@ enum tls_result tls_handshake(struct tls *t, uint64_t now_ms)
         tickets_follow(tickets, now_ms);
     ERR_clear_error();
     int r = SSL_do_handshake(t->ssl);
-    t->under_way = SSL_get_state(t->ssl) != TLS_ST_BEFORE && SSL_get_state(t->ssl) != TLS_ST_SR_CLNT_HELLO;
+    t->under_way = flight_has_left(t->ssl);
     if (r != 1)
         return verdict(t, r);
     traffic_take(t);

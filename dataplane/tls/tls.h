@@ -67,7 +67,7 @@ enum tls_result tls_handshake(struct tls *t, uint64_t now_ms);
 /* After TLS_DONE, when nobody asks for names any more: of a connection whose records are ours (TLS 1.3) what OpenSSL
  * keeps is given back. */
 void tls_settle(struct tls *t);
-/* Has the server's part of the handshake been sent? What follows is cheap. */
+/* Has the server's part of the handshake been sent (a HelloRetryRequest is none of it)? What follows is cheap. */
 bool tls_under_way(const struct tls *t);
 /* Opens bytes into `to`; *n of them, at most room, at least one with TLS_DONE. */
 enum tls_result tls_read(struct tls *t, uint8_t *to, size_t room, size_t *n);

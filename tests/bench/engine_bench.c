@@ -5,20 +5,34 @@
  *
  *     engine_bench [KEYS [ROUNDS [ONLY]]]     ONLY: run the lines whose name begins with it
  *
+ * Instructions: valgrind --tool=callgrind --toggle-collect='play*' engine_bench 200000 1 TSET/3, without the filling.
+ *
  * TGET, TSET and TMIX (by turns) are those of G5: memory is full with half of the keys, each SET has a TTL, and one of a
  * key that is not there evicts another (allkeys-lru).
  *
- * Beside them "M", the memory limit: two dependent misses a look-up, in the same batches (TARGETS: G4). Both lie in
- * hugepages where there are any, as in a box.
+ * SNAPSHOT is the cursor of a snapshot alone, a key; SSET are SETs of keys that one has not come by yet, so that each writes a record.
+ *
+ * Beside them "M", the memory limit: two dependent misses a look-up, in the same batches (TARGETS: G4), and with the ONLY of LEAST
+ * "L", the least that a GET can be (least_get.h). All lie in hugepages where there are any, as in a box.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "command/row.h"
 #include "engine.h"
+#include "least_get.h"
+#include "measure.h"
 #include "memory_limit.h"
 #include "resp/reader.h"
+#include "store/snapshot.h"
+
+/* Forgets what callgrind has counted so far: the filling. */
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#define COUNT_FROM_HERE() CALLGRIND_ZERO_STATS
+#else
+#define COUNT_FROM_HERE() ((void)0)
+#endif
 
 enum { REQUESTS = 1 << 16, BATCH_MAX = 32, ARGS_MAX = 8, REPLY_ROOM = 1 << 16, VALUE = 64, LISTS = 1000 };
 
@@ -48,13 +62,6 @@ static bool full(struct resp_writer *w)
 {
     (void)w;
     return false;
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 enum { ELEMENTS = 16 };
@@ -140,7 +147,7 @@ static struct traffic make_traffic(struct bench *b, const char *kind)
 struct batch {
     struct request rq[BATCH_MAX];
     struct slice argv[BATCH_MAX * ARGS_MAX];
-    bool in_row[BATCH_MAX];
+    unsigned row_end[BATCH_MAX]; /* where the row ends that begins here: here, if there is none */
     uint32_t end[BATCH_MAX];
     struct ahead_row ahead;
     unsigned n;
@@ -162,13 +169,14 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
                             ? row_read(env, b->e->client, window, &batch->ahead, argv, ROW_ARGS * BATCH_MAX,
                                        &batch->rq[batch->n], batch->end, most - batch->n)
                             : 0;
-        for (unsigned i = 0; i < more; i++, batch->n++) {
-            argv += batch->rq[batch->n].argc;
-            batch->in_row[batch->n] = true;
-        }
-        taken += more ? batch->end[more - 1] : 0;
-        if (more)
+        if (more) {
+            const struct request *last = &batch->rq[batch->n + more - 1];
+            argv = batch->argv + (last->argv - batch->argv) + last->argc;
+            batch->row_end[batch->n] = batch->n + more;
+            batch->n += more;
+            taken += batch->end[more - 1];
             continue;
+        }
         unsigned n = batch->n++;
         struct request *rq = &batch->rq[n];
         if (resp_read(reader, &limits, window, &used, &need) != RESP_REQUEST)
@@ -176,7 +184,7 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
             argv[i] = resp_arg(reader, window, i);
         command_prepare_noted(rq, env, b->e->client, (int)reader->argc, argv, &reader->note);
-        batch->in_row[n] = false;
+        batch->row_end[n] = n;
         argv += reader->argc;
         if (most > 1 && rq->route == ROUTE_SHARD)
             store_ahead(shard, &batch->ahead, 0, rq->key.hash);
@@ -196,17 +204,15 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     struct resp_writer w = {
         .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
     size_t taken = gather(b, &batch, reader, at, most);
-    for (unsigned i = 0; i < batch.n; i++) {
-        unsigned same = i;
-        while (same < batch.n && batch.in_row[same])
-            same++;
-        if (same > i)
-            i += row_run(env, b->e->client, &batch.ahead, i, &batch.rq[i], same - i, &w);
+    for (unsigned i = 0, end = 0; i < batch.n; i++) {
+        if (i >= end)
+            end = batch.row_end[i];
+        if (end > i)
+            i += row_run(env, b->e->client, &batch.ahead, i, &batch.rq[i], end - i, &w);
         if (i == batch.n)
             break;
-        if (batch.in_row[i]) {
+        if (i < end)
             command_prepare(&batch.rq[i], env, b->e->client, batch.rq[i].argc, batch.rq[i].argv);
-        }
         if (most > 1)
             store_look_ahead(env->ks->shard[0], &batch.ahead, i);
         env->ahead = most > 1 ? &batch.ahead.at[i] : NULL;
@@ -255,6 +261,7 @@ static void measure(struct bench *b, const char *kind, unsigned batch, int round
     if (only && strncmp(name, only, strlen(only)) != 0)
         return;
     double best = 1e18;
+    COUNT_FROM_HERE();
     for (int i = 0; i < rounds; i++) {
         struct traffic t = make_traffic(b, kind);
         if (!t.bytes)
@@ -287,6 +294,66 @@ static void fill_up(struct bench *b)
     }
 }
 
+static void end_snapshot(struct shard *s)
+{
+    for (bool more = true; more;) {
+        more = snapshot_step(shard_snapshot(s));
+        while (snapshot_first(shard_snapshot(s)))
+            snapshot_drop_first(shard_snapshot(s));
+    }
+    snapshot_end(s);
+}
+
+/* SETs in rows while a snapshot is at its beginning. */
+static void measure_ahead(struct bench *b, int rounds, const char *only)
+{
+    struct shard *s = b->e->env.ks->shard[0];
+    const struct snapshot_options o = {.most = UINT64_MAX};
+    double best = 1e18;
+    if (only && strcmp(only, "SSET") != 0)
+        return;
+    for (int i = 0; i < rounds && i < 5; i++) {
+        struct traffic t = make_traffic(b, "SET");
+        if (!t.bytes || !snapshot_begin(s, &o))
+            exit(1);
+        b->e->env.observers |= OBSERVE_SNAPSHOT;
+        double begin = now_ns();
+        play(b, &t, BATCH_MAX);
+        double each = (now_ns() - begin) / REQUESTS;
+        b->e->env.observers &= ~(unsigned)OBSERVE_SNAPSHOT;
+        end_snapshot(s);
+        best = each < best ? each : best;
+        free(t.bytes);
+    }
+    printf("SSET/%-3u %7.1f ns  %6.2f M/s\n", BATCH_MAX, best, 1e3 / best);
+}
+
+/* A snapshot of all keys while nobody writes: nanoseconds a key. */
+static void measure_snapshot(const struct bench *b, int rounds, const char *only)
+{
+    struct shard *s = b->e->env.ks->shard[0];
+    const struct snapshot_options o = {.most = UINT64_MAX};
+    struct snapshot_figures f = {0};
+    double best = 1e18;
+    if (only && strcmp(only, "SNAPSHOT") != 0)
+        return;
+    for (int i = 0; i < rounds && i < 5; i++) {
+        double begin = now_ns();
+        if (!snapshot_begin(s, &o))
+            exit(1);
+        for (bool more = true; more;) {
+            more = snapshot_step(shard_snapshot(s));
+            while (snapshot_first(shard_snapshot(s)))
+                snapshot_drop_first(shard_snapshot(s));
+        }
+        snapshot_figures(shard_snapshot(s), &f);
+        snapshot_end(s);
+        double each = (now_ns() - begin) / (double)(f.keys ? f.keys : 1);
+        best = each < best ? each : best;
+    }
+    printf("SNAPSHOT %7.1f ns  %6.2f M/s\n", best, 1e3 / best);
+}
+
 static void measure_memory(const struct bench *b, unsigned batch, int rounds)
 {
     double best = 1e18;
@@ -309,6 +376,8 @@ int main(int argc, char **argv)
     if (b.keys == 0 || !(b.e = engine_new(directives)))
         return 1;
     fill(&b);
+    measure_snapshot(&b, rounds, only);
+    measure_ahead(&b, rounds, only);
     static const char *const kinds[] = {"PING",  "GET",    "SET",  "HSET",  "HGET", "SADD", "SISMEMBER",
                                         "RPUSH", "LRANGE", "LPOP", "LPUSH", "RPOP", "XADD", "XRANGE"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -323,6 +392,10 @@ int main(int argc, char **argv)
             measure(&b, timed[i], 1, rounds, only);
             measure(&b, timed[i], BATCH_MAX, rounds, only);
         }
+    if (only && strcmp(only, "LEAST") == 0) {
+        double each = least_get(b.keys, rounds);
+        printf("L/%-6u %7.1f ns  %6.2f M/s\n", BATCH_MAX, each, 1e3 / each);
+    }
     measure_memory(&b, 1, rounds);
     measure_memory(&b, BATCH_MAX, rounds);
     printf("# %llu keys, %llu reply bytes, arena %s hugepages\n", (unsigned long long)b.keys,

@@ -4,6 +4,7 @@
  *     load_bench FILE [megabytes of the arena = 1024] */
 #include "channel/messages.h"
 #include "control/rdb_stream.h"
+#include "measure.h"
 #include "store/rdb.h"
 #include "store/shard.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 struct bench {
@@ -21,13 +21,6 @@ struct bench {
     size_t len, room;
     uint64_t keys, functions;
 };
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void must(bool good, const char *what)
 {

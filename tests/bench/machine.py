@@ -11,6 +11,7 @@ import time
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 STEAL_LIMIT = 0.02
+FAR_NS = 100  # a cache line's way between the cores: 43 to 51 ns where they share a last-level cache, 190 to 210 where they do not
 
 
 class Trouble(Exception):
@@ -109,6 +110,40 @@ class Steal:
     def share(self):
         stolen, total = self._read()
         return (stolen - self.start[0]) / max(1, total - self.start[1])
+
+
+class Nearness:
+    """Looks at how near the two cores are to each other, each a twentieth of a second by cores_bench: the hypervisor moves them between
+    one and two last-level caches. Taken while neither core has anything else to do: around each side of a pair."""
+
+    def __init__(self, program):
+        self.program, self.looks = program, []
+
+    def look(self):
+        """The way of a cache line from one core to the other, in ns; None if the cores were too busy to tell."""
+        done = subprocess.run([self.program, str(SERVER_CORE), str(CLIENT_CORE)], capture_output=True, text=True)
+        match = re.match(r"handover ([\d.]+) ns", done.stdout)
+        self.looks.append(float(match.group(1)) if match else None)
+
+    @contextlib.contextmanager
+    def side(self):
+        """Around a side of a pair."""
+        self.look()
+        yield
+        self.look()
+
+    def taken(self):
+        """The looks since the last call."""
+        looks, self.looks = self.looks, []
+        return looks
+
+
+def level(looks):
+    """What looks around the sides of a pair say together: near, far, mixed (they differ, or one told nothing); None if there were none."""
+    if not looks:
+        return None
+    found = {None if ns is None else "near" if ns < FAR_NS else "far" for ns in looks}
+    return found.pop() or "mixed" if len(found) == 1 else "mixed"
 
 
 class Namespace:

@@ -1,19 +1,11 @@
 /* memory_limit.c: an array of lines that hold indices into another one, together as large as a store. */
 #include "memory_limit.h"
+#include "measure.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 
-enum { QUERIES = 1 << 20, WORDS = 8, HUGE = 2 << 20 };
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+enum { QUERIES = 1 << 20, WORDS = 8 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -39,19 +31,10 @@ static double look_up(const uint64_t *line, const uint64_t *at, unsigned batch)
     return (now_ns() - start) / QUERIES;
 }
 
-static void *map(size_t size)
-{
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB, -1, 0);
-    if (p == MAP_FAILED)
-        p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 double memory_limit(uint64_t lookups, unsigned batch)
 {
-    size_t half = lookups * WORDS * sizeof(uint64_t), size = (2 * half + HUGE - 1) / HUGE * HUGE;
-    uint64_t *line = map(size), *at = malloc(QUERIES * sizeof *at), random = 1;
+    size_t half = lookups * WORDS * sizeof(uint64_t), size = huge_size(2 * half);
+    uint64_t *line = huge_map(size), *at = malloc(QUERIES * sizeof *at), random = 1;
     double ns = 0;
     if (line && at) {
         memset(line, 1, size);

@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import socket
 import threading
 import urllib.request
@@ -29,7 +30,8 @@ class Box:
             if not program.exists():
                 raise Trouble(f"no box: {program} has not been built")
         state = ctx.folder / "state"
-        state.mkdir(exist_ok=True)
+        shutil.rmtree(state, ignore_errors=True)  # a snapshot of the box before would be loaded
+        state.mkdir()
         link_word = "link-path" if link == "virtio-user" else "link-name"
         settings = {"port": 6379, "protected-mode": "no", "workers": 1, "worker-cores": SERVER_CORE,
                     "idle-policy": "busy", "arena-size": "1gb", "link-type": link, link_word: path_or_name,
@@ -52,7 +54,7 @@ class Box:
         # The dataplane outlives a control that merely ends: both are asked to stop.
         run(self.cli, "--socket", self.management, "stop", check=False)
         try:
-            self.process.wait(15)
+            self.process.wait(60)  # with many GB
         finally:
             self.process.stop()
 
@@ -269,5 +271,5 @@ def find_build(root, asked):
     if not (build / "build.ninja").exists():
         run("meson", "setup", build, root, "--buildtype=release", "-Db_lto=true")
     run("ninja", "-C", build, "sluice-dataplane", "control/sluice-control", "mgmt/sluice", "tests/bench/loadgen/sluice-loadgen",
-        "tests/bench/engine_bench", "tests/bench/tls_bench", "tests/unit/store/test_store_overhead")
+        "tests/bench/engine_bench", "tests/bench/cores_bench", "tests/bench/tls_bench", "tests/bench/hellos", "tests/unit/store/test_store_overhead")
     return build.resolve()

@@ -249,11 +249,9 @@ static int usage(FILE *to)
     return to == stderr ? 2 : 0;
 }
 
-int main(int argc, char **argv)
+/* -1, or the status with which the program ends. */
+static int read_words(int argc, char **argv, const char *name[2], struct faults *f, uint64_t *random)
 {
-    struct faults f = {.hold_ns = 1000000};
-    const char *name[2] = {NULL, NULL};
-    uint64_t random = 1;
     for (int o; (o = getopt_long(argc, argv, "", words, NULL)) != -1;) {
         uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
         switch (o) {
@@ -264,36 +262,47 @@ int main(int argc, char **argv)
             name[1] = optarg;
             break;
         case 'L':
-            f.loss = (uint32_t)n;
+            f->loss = (uint32_t)n;
             break;
         case 'R':
-            f.reorder = (uint32_t)n;
+            f->reorder = (uint32_t)n;
             break;
         case 'H':
-            f.hold_ns = n * 1000;
+            f->hold_ns = n * 1000;
             break;
         case 'D':
-            f.duplicate = (uint32_t)n;
+            f->duplicate = (uint32_t)n;
             break;
         case 'd':
-            f.delay_ns = n * 1000;
+            f->delay_ns = n * 1000;
             break;
         case 'b':
-            f.rate = n * 1000000;
+            f->rate = n * 1000000;
             break;
         case 'q':
-            f.queue = n;
+            f->queue = n;
             break;
         case 'm':
-            f.mark = n;
+            f->mark = n;
             break;
         case 's':
-            random = n | 1;
+            *random = n | 1;
             break;
         default:
             return usage(o == 'h' ? stdout : stderr);
         }
     }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct faults f = {.hold_ns = 1000000};
+    const char *name[2] = {NULL, NULL};
+    uint64_t random = 1;
+    int ends = read_words(argc, argv, name, &f, &random);
+    if (ends >= 0)
+        return ends;
     if (!name[0] || !name[1] || optind != argc)
         return usage(stderr);
     signal(SIGTERM, on_signal);

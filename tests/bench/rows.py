@@ -41,7 +41,7 @@ class Measurement:
 def load(ctx, server, seconds, *words, patience=60):
     """One run of the generator against a server made by server(socket)."""
     words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, *words)
-    with Generator(ctx, "load", seconds, *words) as generator, server(generator.socket) as other:
+    with ctx.nearness.side(), Generator(ctx, "load", seconds, *words) as generator, server(generator.socket) as other:
         result = generator.result(other, patience + seconds)
         result["box_rx_burst"] = other.mean_rx_burst()
         return result
@@ -53,7 +53,8 @@ def box_get(ctx, *words):
 
 
 def echo(ctx):
-    with Generator(ctx, "echo", ctx.seconds, "--frame-size", ECHO_FRAME, "--in-flight", CONNECTIONS) as generator, \
+    with ctx.nearness.side(), \
+            Generator(ctx, "echo", ctx.seconds, "--frame-size", ECHO_FRAME, "--in-flight", CONNECTIONS) as generator, \
             Echo(ctx, generator.socket) as other:
         return generator.result(other, 60 + ctx.seconds)
 
@@ -90,7 +91,8 @@ def get_to_redis(ctx):
         client = best_client(ctx, redis)
         while True:
             a = box_get(ctx)
-            b = redis_benchmark(ctx, redis.address, redis.port, "get", 100000 * ctx.seconds, CONNECTIONS, 1, ctx.keys, words=client)
+            with ctx.nearness.side():
+                b = redis_benchmark(ctx, redis.address, redis.port, "get", 100000 * ctx.seconds, CONNECTIONS, 1, ctx.keys, words=client)
             yield {"G2": (a["rate"], b, notes_of(a) | {"redis_benchmark": " ".join(map(str, client))})}
 
 
@@ -114,7 +116,7 @@ def idle_connections(ctx):
     def one(idle):
         words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", 100_000, "--fill", "--idle", idle,
                  "--local", "10.77.0.16", "--warmup", 0.5)
-        with Generator(ctx, "load", ctx.seconds / 2, *words) as generator, \
+        with ctx.nearness.side(), Generator(ctx, "load", ctx.seconds / 2, *words) as generator, \
                 Box(ctx, "virtio-user", generator.socket, BOX_IP, maxclients=1_100_000, arena_size="256mb", mbuf_count=32768) as box:
             before, most = None, 0
             while generator.process.running():
@@ -143,16 +145,20 @@ def commands(names):
         words = ("--connections", UNDER_WAY, "--script", SCRIPT, "--only", " ".join(names), "--keys", ctx.keys // 4, "--pipeline", DEPTH, "--warmup", 0.1)
         while True:
             a = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 5, *words, patience=30 * len(names))
-            with Redis(ctx, "127.0.0.1", 7377) as redis:
+            with ctx.nearness.side(), Redis(ctx, "127.0.0.1", 7377) as redis:
                 b = sockets(ctx, redis, ctx.seconds / 5, *words)
             yield {f"commands {p['label']} P{p['pipeline']}": (p["rate"], q["rate"], {"box_rx_burst": a["box_rx_burst"], "generator_idle": p["idle_share"]})
                    for p, q in zip(a["parts"], b["parts"])}
     return pairs
 
 
-def command_measurements():
-    """A few rows at a time, so that A and B of a ratio are not far apart in time."""
+def command_measurements(wanted=None):
+    """A few rows at a time, so that A and B of a ratio are not far apart in time: all, or those whose names are wanted."""
     names = re.findall(r"^row (\S+)", SCRIPT.read_text(), re.M)
+    if wanted is not None:
+        if unknown := wanted - set(names):
+            raise Trouble(f"no row of commands: {' '.join(sorted(unknown))}; there are {' '.join(names)}")
+        names = [name for name in names if name in wanted]
     for i in range(0, len(names), 5):
         some = names[i:i + 5]
         rows = [Row(f"commands {name} P{depth}", f"{name}, pipeline {depth}", goal, goal)
@@ -271,13 +277,14 @@ def kernel_client(ctx):
 
         redis = stack.enter_context(Redis(ctx, "10.79.0.2", 6379, netns=server.name))
         while True:
-            with Box(ctx, "af_packet", "eth0", "10.79.1.2", netns=end.name) as box:
+            with ctx.nearness.side(), Box(ctx, "af_packet", "eth0", "10.79.1.2", netns=end.name) as box:
                 wait_until(30, "the box on its veth", lambda: ping("10.79.1.2", 6379, client.name) or not box.process.running())
                 if not box.process.running():
                     raise Trouble(f"no box: {box.tail()}")
                 a = rates("10.79.1.2")
                 notes = {"box_rx_burst": box.mean_rx_burst()}
-            b = rates(redis.address)
+            with ctx.nearness.side():
+                b = rates(redis.address)
             yield {"G11 P1": (a[0], b[0], notes), "G11 P16": (a[1], b[1], notes)}
 
 

@@ -35,10 +35,8 @@ class Snapshots(threading.Thread):
 def one_run(ctx, snapshots):
     """Rate, and microseconds of the slowest in a thousand."""
     seconds = 3 * ctx.seconds
-    for file in (ctx.folder / "state").glob("*.rdb"):  # of the run before: it would be loaded
-        file.unlink()
     words = ("--connections", CONNECTIONS, "--key-size", KEY, "--value-size", VALUE, "--keys", ctx.keys, "--fill", "--set-percent", 50)
-    with Generator(ctx, "load", seconds, *words) as generator, \
+    with ctx.nearness.side(), Generator(ctx, "load", seconds, *words) as generator, \
             Box(ctx, "virtio-user", generator.socket, BOX_IP, snapshot_keep=1, rdbcompression="no") as box:
         maker = Snapshots(box)
         maker.start()

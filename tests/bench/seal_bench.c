@@ -2,6 +2,7 @@
  * ciphers (tls/aead.h), per suite and length, the shortest of several runs.
  *
  *     seal_bench [THREADS]     (so many at once: what they cost each other; the slowest one's time is shown) */
+#include "measure.h"
 #include "tls/tls.h"
 #include "tls/record.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { KINDS = 3, WAYS = 4, LENGTHS = 4, MOST = 16384, RUNS = 7, THREADS_MOST = 64, FRAME = 1448 };
 
@@ -28,13 +28,6 @@ struct bench { /* of one thread */
     uint8_t plain[MOST], sealed[MOST], opened[MOST], tag[AEAD_TAG], nonce[AEAD_NONCE], head[RECORD_HEAD];
 };
 static pthread_barrier_t barrier;
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void theirs(struct bench *b, size_t n)
 {

@@ -2,10 +2,10 @@
  * two prefetch stages, beside M: two dependent cache misses prefetched in the same way (TARGETS: G4, G5).
  *     store_bench [million keys = 10] [huge] */
 #include "../../bench/memory_limit.h"
+#include "measure.h"
 #include "store/shard.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { BATCH = 32, KEY = 16, VALUE = 64, QUERIES = 1 << 20, ROUNDS = 3 };
 
@@ -16,13 +16,6 @@ struct bench {
     uint8_t (*query)[KEY];
     uint8_t value[VALUE];
 };
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static uint64_t next_random(uint64_t *state)
 {

@@ -6,11 +6,15 @@
  * prints requests a second of the box's time at pipeline 1 and bytes a second of 16-KB GETs, plain and over TLS 1.3
  * (AES-256-GCM), and what one core seals in records of 16 KiB by OpenSSL beside them: medians of TURNS turns, in each of
  * which all of them follow each other. The port has TSO and checks checksums, as NICs do, and takes none of the box's time.
+ * Then a storm: half of the clients ask at pipeline 1, the others do nothing but shake hands, hang up and come again, and always
+ * have more than the box lets begin; what the first half has of the box's time, beside the same without the others, and how long
+ * (of the box's time) a reply takes, for a pair of ECDSA (P-256) and one of RSA (2048 bits).
  *
  *     valgrind --tool=callgrind --toggle-collect=worker_round tls_bench SECONDS ROW     (a row as it is printed: "P1 TLS")
  *
- * counts what the box spends on one row, and prints how many requests that were. */
-#include "box_rig.h"
+ * counts what the box spends on one row, and prints how many requests that were; "storm ECDSA" and "storm RSA" are that alone, SECONDS
+ * of the box's time a turn. */
+#include "box_calls.h"
 #include "tls_rig.h"
 
 #include <openssl/evp.h>
@@ -29,11 +33,11 @@
 
 enum { CLIENTS = RIG_CLIENTS, SMALL = 64, BULK = 16384, BULK_DEEP = 4, TURNS = 5 };
 
+static const char small[] = "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n";
 static struct box_rig rig;
 static SSL *ssl[CLIENTS]; /* NULL: plain */
 static size_t opened[CLIENTS];
 static uint64_t round_cycles, port_cycles;
-
 
 /* Records that have come are opened, records that are ready leave. */
 static void move(unsigned i)
@@ -63,6 +67,7 @@ static void move(unsigned i)
 static void until_opened(size_t want)
 {
     for (bool all = false; !all;) {
+        rig.worker->secure.allowed_cycles = 0; /* clients that connect are no storm */
         rig_run(&rig, 100);
         all = true;
         for (unsigned i = 0; i < CLIENTS; i++) {
@@ -102,19 +107,31 @@ static double play(const char *request, size_t want, unsigned rounds)
     return (double)(round_cycles - port_cycles) / (double)rte_get_tsc_hz();
 }
 
+static void speak(unsigned i, SSL_CTX *ctx)
+{
+    opened[i] = 0;
+    SSL_free(ssl[i]);
+    ssl[i] = ctx ? SSL_new(ctx) : NULL;
+    if (!ctx)
+        return;
+    SSL_set_bio(ssl[i], BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl[i]);
+    SSL_do_handshake(ssl[i]);
+}
+
 static void connect_all(SSL_CTX *ctx)
 {
     for (unsigned i = 0; i < CLIENTS; i++) {
         rig_connect_to(&rig, i, ctx ? 6380 : 6379);
-        opened[i] = 0;
-        ssl[i] = ctx ? SSL_new(ctx) : NULL;
-        if (!ctx)
-            continue;
-        SSL_set_bio(ssl[i], BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-        SSL_set_connect_state(ssl[i]);
-        SSL_do_handshake(ssl[i]);
+        speak(i, ctx);
     }
     until_opened(0);
+}
+
+static void drop_all(void)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        rig_drop(&rig, i);
 }
 
 static double limit(double seconds)
@@ -148,14 +165,13 @@ enum { P1_PLAIN, BULK_PLAIN, P1_TLS, BULK_TLS, SEAL };
 /* What a row has in a second of the box; at pipeline 1 so many rounds. */
 static double rate_of(const struct row *row, SSL_CTX *ctx, unsigned rounds)
 {
-    static const char small[] = "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n";
     static const char big[] = "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n";
     static char bulk[BULK_DEEP * sizeof big];
     if (row == &rows[SEAL])
         return limit(0.2);
     for (unsigned i = 0; i < BULK_DEEP; i++)
         strcpy(bulk + i * strlen(big), big);
-    rig_hang_up(&rig);
+    drop_all();
     connect_all(row->sealed ? ctx : NULL);
     if (!row->bulk)
         return (double)rounds * CLIENTS / play(small, SMALL + 7, rounds);
@@ -179,10 +195,119 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double median_of(double *of, unsigned n)
+{
+    qsort(of, n, sizeof *of, by_size);
+    return of[n / 2];
+}
+
 static double median(double *of)
 {
-    qsort(of, TURNS, sizeof *of, by_size);
-    return of[TURNS / 2];
+    return median_of(of, TURNS);
+}
+
+/* -- a storm */
+
+enum { ASKING = CLIENTS / 2, STORMS = 3, REPLIES_MOST = 1 << 22 };
+
+/* What a turn was like. */
+struct weather {
+    double rate, p999_us, handshakes; /* replies and handshakes a second of the box's time */
+};
+
+static double seconds_of(uint64_t cycles)
+{
+    return (double)cycles / (double)rte_get_tsc_hz();
+}
+
+/* What handshakes took is paid for with the box's time: that which the clients took meanwhile does not count. */
+static void only_the_box(uint64_t *clock, uint64_t *box)
+{
+    uint64_t now = rte_rdtsc(), own = round_cycles - port_cycles;
+    rig.worker->secure.allowed_cycles += now - *clock - (own - *box);
+    rig.worker->secure.served_cycles += now - *clock - (own - *box);
+    *clock = now;
+    *box = own;
+}
+
+static void ask(unsigned i)
+{
+    opened[i] = 0;
+    SSL_write(ssl[i], small, (int)strlen(small));
+    move(i);
+}
+
+static int by_length(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* One of the others: comes, shakes hands, is gone. */
+static void shake(unsigned i, SSL_CTX *ctx)
+{
+    const struct rig_client *c = &rig.client[i];
+    if (!c->conn) {
+        rig_call(&rig, i, 6380);
+        speak(i, ctx);
+        return;
+    }
+    move(i);
+    if ((SSL_is_init_finished(ssl[i]) && c->to_send_len && c->sent == c->to_send_len) || c->closed || c->peer_closed)
+        rig_drop(&rig, i);
+}
+
+/* So many seconds of the box. */
+static struct weather turn_of(SSL_CTX *ctx, double length, bool storm)
+{
+    static float took[REPLIES_MOST];
+    uint64_t asked[ASKING], clock, box;
+    unsigned done = 0;
+    drop_all();
+    connect_all(ctx);
+    round_of(small, SMALL + 7);
+    const uint64_t before = count_read(&rig.counters, COUNTER_tls_handshakes);
+    rig.worker->secure.allowed_cycles = clock = rte_rdtsc();
+    round_cycles = port_cycles = box = 0;
+    for (unsigned i = 0; i < ASKING; i++) {
+        asked[i] = 0;
+        ask(i);
+    }
+    while (seconds_of(round_cycles - port_cycles) < length && done < REPLIES_MOST - ASKING) {
+        rig_run(&rig, 100);
+        for (unsigned i = 0; i < ASKING; i++) {
+            move(i);
+            if (opened[i] < SMALL + 7)
+                continue;
+            took[done++] = (float)(seconds_of(round_cycles - port_cycles - asked[i]) * 1e6);
+            asked[i] = round_cycles - port_cycles;
+            ask(i);
+        }
+        for (unsigned i = ASKING; storm && i < CLIENTS; i++)
+            shake(i, ctx);
+        only_the_box(&clock, &box);
+    }
+    const double seconds = seconds_of(round_cycles - port_cycles);
+    qsort(took, done, sizeof *took, by_length);
+    return (struct weather){done / seconds, took[(size_t)(done * 0.999)],
+                            (double)(count_read(&rig.counters, COUNTER_tls_handshakes) - before) / seconds};
+}
+
+static void storm(SSL_CTX *ctx, const char *pair, double length)
+{
+    double ratio[STORMS], rate[STORMS], fair[STORMS], foul[STORMS], shaken[STORMS];
+    for (unsigned turn = 0; turn < STORMS; turn++) {
+        const struct weather a = turn_of(ctx, length, true), b = turn_of(ctx, length, false);
+        ratio[turn] = a.rate / b.rate;
+        rate[turn] = a.rate;
+        fair[turn] = b.p999_us;
+        foul[turn] = a.p999_us;
+        shaken[turn] = a.handshakes;
+    }
+    printf("P1 TLS in a storm, %s %.0f requests/s, %.0f handshakes/s, p99.9 %.0f us, without %.0f us\n", pair, median_of(rate, STORMS),
+           median_of(shaken, STORMS), median_of(foul, STORMS), median_of(fair, STORMS));
+    double all = median_of(ratio, STORMS);
+    printf("storm / without, %s %.3f (%.3f to %.3f)\n", pair, all, ratio[0], ratio[STORMS - 1]);
 }
 
 static void table(SSL_CTX *ctx, unsigned rounds)
@@ -201,27 +326,50 @@ static void table(SSL_CTX *ctx, unsigned rounds)
     printf("bulk TLS / seal %.3f (%.3f to %.3f)\n", of_seal, bulk[0], bulk[TURNS - 1]);
 }
 
-int main(int argc, char **argv)
+/* A box with this pair, the values that are asked for, and clients that are about to come. */
+static void start(const struct rig_pair *pair)
 {
-    unsigned rounds = (unsigned)((argc > 1 ? atof(argv[1]) : 1) * 4000);
-    struct rig_pair pair = rig_make("box", NULL, NULL);
-    const char *directives[] = {"tls-port", "6380", "tls-auth-clients", "no", "tls:certificate", pair.certificate, "tls:key", pair.key,
+    const char *directives[] = {"tls-port", "6380", "tls-auth-clients", "no", "tls:certificate", pair->certificate, "tls:key", pair->key,
                                 "save", "", NULL};
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    if (!tls_start() || !ctx)
-        return 1;
-    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384");
     rig_port = (struct rig_port){
         .cut = true, .verified = true, .round_cycles = &round_cycles, .port_cycles = &port_cycles};
     rig_start(&rig, directives, NULL);
     fill();
-    if (argc < 3) {
+}
+
+static bool stop(void)
+{
+    drop_all();
+    return rig_stop(&rig);
+}
+
+static bool storms(SSL_CTX *ctx, const char *name, const struct rig_pair *pair, double length)
+{
+    start(pair);
+    storm(ctx, name, length);
+    return stop();
+}
+
+int main(int argc, char **argv)
+{
+    const double seconds = argc > 1 ? atof(argv[1]) : 1;
+    const char *only = argc > 2 ? argv[2] : "";
+    unsigned rounds = (unsigned)(seconds * 4000);
+    if (!tls_start())
+        return 1;
+    struct rig_pair pair = rig_make("box", NULL, NULL), rsa = rig_make_rsa("box");
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384");
+    if (strncmp(only, "storm ", 6) == 0)
+        return storms(ctx, only + 6, strcmp(only, "storm RSA") == 0 ? &rsa : &pair, seconds) ? 0 : 1;
+    start(&pair);
+    if (!*only) {
         table(ctx, rounds);
-        return 0;
+        return stop() && storms(ctx, "ECDSA", &pair, seconds / 20) && storms(ctx, "RSA", &rsa, seconds / 20) ? 0 : 1;
     }
     for (unsigned i = 0; i < SEAL; i++)
-        if (strcmp(argv[2], rows[i].name) == 0) {
+        if (strcmp(only, rows[i].name) == 0) {
             rate_of(&rows[i], ctx, rounds);
             printf("%u requests\n", rows[i].bulk ? rounds / 20 * CLIENTS * BULK_DEEP : rounds * CLIENTS);
             return 0;

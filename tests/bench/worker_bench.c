@@ -5,7 +5,7 @@
  *     callgrind_annotate callgrind.out.PID
  *
  * counts what the box spends on them once the keyspace is filled, and nothing of the client's end. Arguments:
- * GET, SET or FILE:ROW or FILE:ROW@USER (a user of the list below sends them), pipeline depth, requests, bytes a value (64; of a row the elements in all its keys),
+ * GET, GET/KEYS (any of so many keys, which no cache holds), SET or FILE:ROW or FILE:ROW@USER (a user of the list below sends them), pipeline depth, requests, bytes a value (64; of a row the elements in all its keys),
  * and what the port does: plain, verify (checksums), cut (TSO and checksums), gather (LRO and checksums), gro
  * (rte_gro over each burst), and the filter of a capture that runs meanwhile
  * ('' = all frames). The wire copies frames inside the round:
@@ -17,6 +17,7 @@
 
 #include "loadgen/script.h"
 
+#include <rte_cycles.h>
 #include <rte_gro.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -63,6 +64,18 @@ static void read_capture(void)
         tap_release(tap);
 }
 
+/* Until so many bytes have come to each connection. */
+static void play_until(size_t want)
+{
+    for (bool all = false; !all;) {
+        rig_run(&rig, 100);
+        read_capture();
+        all = true;
+        for (unsigned i = 0; i < CONNECTIONS; i++)
+            all &= rig.client[i].got_len >= want;
+    }
+}
+
 static void round_of(char *request, size_t len, size_t want)
 {
     for (unsigned i = 0; i < CONNECTIONS; i++) {
@@ -71,13 +84,7 @@ static void round_of(char *request, size_t len, size_t want)
         c->to_send_len = len;
         c->sent = c->got_len = 0;
     }
-    for (bool all = false; !all;) {
-        rig_run(&rig, 100);
-        read_capture();
-        all = true;
-        for (unsigned i = 0; i < CONNECTIONS; i++)
-            all &= rig.client[i].got_len >= want;
-    }
+    play_until(want);
 }
 
 /* rte_gro wants the lengths of the headers and the packet's type, which a NIC may tell. */
@@ -137,6 +144,51 @@ static uint64_t play_strings(const struct plan *plan, bool set)
     free(line);
     free(value);
     free(request);
+    return done;
+}
+
+/* -- GET/KEYS: any of so many, so that memory has to be waited for; told is the box's own time */
+
+enum { COLD_ROOM = BATCH_MAX * 64 };
+static uint64_t round_cycles, port_cycles;
+
+/* Requests of all connections, for keys whose numbers are as long as the last one's. */
+static void cold_requests(const struct plan *plan, char (*request)[COLD_ROOM], unsigned least, unsigned keys)
+{
+    static uint64_t random = 1;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        struct rig_client *c = &rig.client[i];
+        c->to_send = (const uint8_t *)request[i];
+        c->to_send_len = c->sent = c->got_len = 0;
+        for (unsigned p = 0; p < plan->pipeline; p++) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            unsigned key = least + (unsigned)((random >> 33) % (keys - least));
+            c->to_send_len += (size_t)sprintf(request[i] + c->to_send_len, "*2\r\n$3\r\nGET\r\n$%d\r\nk:%u\r\n",
+                                              2 + snprintf(NULL, 0, "%u", key), key);
+        }
+    }
+}
+
+static uint64_t play_cold(const struct plan *plan, unsigned keys)
+{
+    static char request[CONNECTIONS][COLD_ROOM];
+    char line[128];
+    unsigned least = 1;
+    uint64_t done = 0;
+    while (least <= (keys - 1) / 10)
+        least *= 10;
+    snprintf(line, sizeof line, "DEBUG POPULATE %u k %u\r\n", keys, plan->size);
+    if (plan->pipeline > BATCH_MAX || !rig_says(&rig, &rig.client[0], line, "+OK\r\n"))
+        exit(1);
+    COUNT_FROM_HERE();
+    round_cycles = port_cycles = 0;
+    const size_t want = plan->pipeline * (plan->size + (size_t)snprintf(NULL, 0, "%u", plan->size) + 5);
+    for (; done < plan->requests; done += (uint64_t)CONNECTIONS * plan->pipeline) {
+        cold_requests(plan, request, least, keys);
+        play_until(want);
+    }
+    printf("%.1f ns a request in the box\n",
+           (double)(round_cycles - port_cycles) / (double)rte_get_tsc_hz() * 1e9 / (double)done);
     return done;
 }
 
@@ -268,20 +320,28 @@ static uint64_t play_row(const struct plan *plan, const char *file_and_row)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "GET";
-    bool scripted = strchr(what, ':');
+    static const char *const large[] = {"arena-size", "1gb", "enable-debug-command", "yes", NULL};
+    const bool scripted = strchr(what, ':');
+    const unsigned keys = strncmp(what, "GET/", 4) == 0 ? (unsigned)atoi(what + 4) : 0;
     struct plan plan = {.pipeline = argc > 2 ? (unsigned)atoi(argv[2]) : 1,
                         .requests = argc > 3 ? (unsigned)atoi(argv[3]) : 20000,
                         .size = argc > 4   ? (unsigned)atoi(argv[4])
                                 : scripted ? 20000
                                            : 64};
     set_port(argc > 5 ? argv[5] : "plain");
-    rig_start(&rig, NULL, NULL);
+    if (keys) {
+        rig_port.round_cycles = &round_cycles;
+        rig_port.port_cycles = &port_cycles;
+    }
+    rig_start(&rig, keys ? large : NULL, NULL);
     for (unsigned i = 0; i < CONNECTIONS; i++)
         rig_connect(&rig, i);
     if (argc > 6)
         start_capture(argv[6]);
     uint64_t rounds = rig.counters.v[COUNTER_loop_rounds], at = rig.now_us;
-    uint64_t done = scripted ? play_row(&plan, what) : play_strings(&plan, strcmp(what, "SET") == 0);
+    uint64_t done = scripted ? play_row(&plan, what)
+                    : keys   ? play_cold(&plan, keys)
+                             : play_strings(&plan, strcmp(what, "SET") == 0);
     printf("%llu requests, %llu rounds, %llu segments in, %llu out, %llu large in, %llu large out, %llu "
            "virtual us\n",
            (unsigned long long)done, (unsigned long long)(rig.counters.v[COUNTER_loop_rounds] - rounds),

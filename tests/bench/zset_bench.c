@@ -5,11 +5,11 @@
  * Instructions an operation: valgrind --tool=callgrind --toggle-collect=rank zset_bench 100000 2000 (add_new,
  * update, increment, score, rank, by_score, range_of_ten).
  */
+#include "measure.h"
 #include "store/shard.h"
 #include "store/zset.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static uint64_t state = 1;
 
@@ -20,13 +20,6 @@ static uint64_t next_random(void)
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 struct bench {

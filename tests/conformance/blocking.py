@@ -100,7 +100,7 @@ class Run:
         count = r.choice([[], [], [b'COUNT', b'%d' % r.randint(1, 4)]])
         if kind > .8 and r.random() < .5:
             streams = r.choice([[b's'], [b't'], [b's', b't']])
-            block = count + [b'BLOCK', r.choice([b'0', b'100000'])]
+            block = count + [b'BLOCK', r.choice([b'0', b'10000000'])]
             if r.random() < .5:
                 ids = [r.choice([b'$', b'$', b'%d' % (self.numbers - 1), b'999999']) for _ in streams]
                 return [b'XREAD'] + block + [b'STREAMS'] + streams + ids

@@ -55,7 +55,7 @@ class Servers:
                 self.ports.append(port)
                 self.start(['redis-server', '--bind', '127.0.0.1', '--port', str(port), '--cluster-enabled', 'yes', '--save', '', '--dir', home,
                             '--cluster-announce-ip', '127.0.0.1', '--enable-debug-command', 'yes'], port)
-                first, last = node * 16384 // nodes, (node + 1) * 16384 // nodes - 1
+                first, last = round(node * 16384 / nodes), round((node + 1) * 16384 / nodes) - 1
                 self.ask(node, 'CLUSTER', 'ADDSLOTSRANGE', str(first), str(last))
                 self.ask(node, 'CLUSTER', 'SET-CONFIG-EPOCH', str(node + 1))
             for node in range(1, nodes):

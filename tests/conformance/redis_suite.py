@@ -30,9 +30,11 @@ import time
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
-MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': [], 'cluster': ['--cluster-mode']}
+MODES = {'plain': [], 'singledb': ['--singledb'], 'resp3': [], 'tls': ['--tls'], 'cluster': ['--cluster-mode']}
+BOX_TLS_PORT = 6380  # as redis_suite has it
 RESULT = re.compile(r'^\[(ok|err|skip|ignore|exception|TIMEOUT|testing)\]:? ?(.*)$')
 TEST_SECONDS, FILES_TESTS = 120, 5  # a file has the time of so many tests
+KEY_FILE = {b'tls-key-file', b'tls-key-file-pass'}  # one without the other opens nothing
 groups = set() # process groups that must not outlive us
 
 # What the copy is changed in, for both servers alike: (file, what, by what, why).
@@ -124,7 +126,7 @@ def change(work, name, old, new, table):
     (work / name).write_text(text.replace(old, new))
 
 
-def prepare(source, work, mode, adapt):
+def prepare(source, work, mode, adapt, certificates):
     """A copy of the suite's scripts with Debian's programs where it looks for its own."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source / 'tests', work / 'tests', ignore=shutil.ignore_patterns('modules', 'tmp'))
@@ -137,6 +139,8 @@ def prepare(source, work, mode, adapt):
         change(work, name, old, new, 'PATCHES')
     for name, old, new, _ in adapt:
         change(work, name, old, new, 'redis_suite.adapt')
+    if mode == 'tls':
+        shutil.copytree(certificates, work / 'tests' / 'tls', dirs_exist_ok=True)
     if mode == 'resp3':
         with open(work / 'tests/support/redis.tcl', 'a') as out:
             out.write(RESP3)
@@ -201,23 +205,32 @@ def run_file(work, name, server, mode, skip, tags, seconds, test_seconds):
 
 
 class Oracle:
-    """A redis-server of its own for each file, on a free port."""
+    """A redis-server of its own for each file, on a free port. The suite comes to `address`, we to the port without TLS."""
 
     def __init__(self, folder, mode):
         self.folder, self.address, self.process = folder, None, None
         self.cluster = mode == 'cluster'  # all slots on one node
+        self.tls = mode == 'tls'
+
+    def speak_tls(self, plain):
+        """Its options for a second port, which the suite comes to."""
+        port = next(port for port in iter(free_port, None) if port != plain)
+        self.address = f'127.0.0.1:{port}'
+        own = self.folder / 'tests/tls'
+        return ['--tls-port', str(port), '--tls-cert-file', str(own / 'server.crt'), '--tls-key-file', str(own / 'server.key'),
+                '--tls-ca-cert-file', str(own / 'ca.crt'), '--tls-dh-params-file', str(own / 'redis.dh')]
 
     def begin(self):
         port = next(port for port in iter(free_port, None) if port < 55536)  # that of a cluster's bus is 10000 higher
-        self.address = f'127.0.0.1:{port}'
+        plain = self.address = f'127.0.0.1:{port}'
         self.process = subprocess.Popen(
             ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(self.folder),
-             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'] + ['--cluster-enabled', 'yes'] * self.cluster,
+             '--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'] + ['--cluster-enabled', 'yes'] * self.cluster + (self.speak_tls(port) if self.tls else []),
             stdout=subprocess.DEVNULL, start_new_session=True)
         groups.add(self.process.pid)
         for _ in range(200):
             try:
-                side = wire.Connection(self.address)
+                side = wire.Connection(plain)
                 if self.cluster:
                     side.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
                     while b'cluster_state:ok' not in side.command('CLUSTER', 'INFO').raw:
@@ -233,8 +246,11 @@ class Oracle:
 
 
 class Box:
-    def __init__(self, address, settings):
-        self.address, self.settings = address, self.read_settings(wire.Connection(address)) | settings
+    """The suite comes to `address`, we to `plain`."""
+
+    def __init__(self, plain, mode, settings):
+        self.plain, self.settings = plain, self.read_settings(wire.Connection(plain)) | settings
+        self.address = f'{plain.rsplit(":", 1)[0]}:{BOX_TLS_PORT}' if mode == 'tls' else plain
 
     @staticmethod
     def read_settings(side):
@@ -242,10 +258,12 @@ class Box:
         return dict(zip(flat[::2], flat[1::2]))
 
     def begin(self):
-        side = wire.Connection(self.address)
-        for name, value in self.read_settings(side).items():
-            if value != self.settings.get(name):
-                side.command('CONFIG', 'SET', name, self.settings[name])
+        side = wire.Connection(self.plain)
+        changed = {name: self.settings[name] for name, value in self.read_settings(side).items() if value != self.settings.get(name)}
+        if changed.keys() & KEY_FILE:
+            side.command('CONFIG', 'SET', *(word for name in KEY_FILE for word in (name, self.settings.get(name, b''))))
+        for name, value in changed.items():
+            side.command('CONFIG', 'SET', name, value)
         for user in side.command('ACL', 'USERS').tree[1]:
             if user[1] != b'default':
                 side.command('ACL', 'DELUSER', user[1])
@@ -259,8 +277,8 @@ class Box:
 
 def run_all(who, files, mode, opts, expect, results):
     work = opts.work / f'{who}-{mode}'
-    prepare(opts.source, work, mode, expect.adapt if who == 'box' else [])
-    server = Oracle(work, mode) if who == 'oracle' else Box(opts.box, expect.settings)
+    prepare(opts.source, work, mode, expect.adapt if who == 'box' else [], opts.certificates)
+    server = Oracle(work, mode) if who == 'oracle' else Box(opts.box, mode, expect.settings)
     for name in files:
         kept = opts.cache / f'oracle-{mode}-{name.replace("/", "_")}.json'
         if who == 'oracle' and opts.kept_oracle and kept.exists():
@@ -336,6 +354,7 @@ def options():
     parser.add_argument('--cache', type=pathlib.Path, required=True)
     parser.add_argument('--work', type=pathlib.Path, required=True)
     parser.add_argument('--box', required=True)
+    parser.add_argument('--certificates', type=pathlib.Path, help='tests/tls of the suite, for mode tls')
     parser.add_argument('--mode', action='append', choices=MODES)
     parser.add_argument('--file', action='append')
     parser.add_argument('--workers', type=int, default=1, help='that the box has')

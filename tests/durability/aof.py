@@ -13,7 +13,8 @@ import time
 
 import redis
 
-from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
+from aof_box import check, digest, log_folder, settled, small_disk, streams, with_box, write, writes_again
+from aof_middle import killed_in_exec
 from box import BUILD, Oracle, Tap, alive, until
 
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else int(os.environ.get("KILLS", 2))
@@ -137,19 +138,21 @@ def exported():
 
 
 class Writer(threading.Thread):
-    """Counts each of its keys up, and knows what was acknowledged."""
+    """Counts each of its keys up, and knows what was acknowledged. Each connection has keys of its own: what one that was given up has
+    sent may be done behind what the next one sends."""
 
     def __init__(self, box):
         super().__init__(daemon=True)
         self.box, self.acked, self.sent, self.ends = box, {}, {}, False
-        self.rounds = 0
+        self.rounds = self.connections = 0
 
     def run(self):
         while not self.ends:
+            self.connections += 1
             try:
                 r = self.box.client(socket_timeout=3)
                 while not self.ends:
-                    key = f"k{self.rounds % 64}"
+                    key = f"k{self.connections}:{self.rounds % 64}"
                     value = self.sent.get(key, 0) + 1
                     self.sent[key] = value
                     if r.set(key, value):
@@ -215,9 +218,7 @@ def killed(policy, who, workers=1):
 
 def full_disk():
     def test(box):
-        box.data.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "aof", box.data], check=True)
-        try:
+        with small_disk(box) as grow:
             box.start()
             r = box.client()
             n = 0
@@ -228,7 +229,7 @@ def full_disk():
             except redis.ResponseError as e:
                 assert "MISCONF Errors writing to the AOF file: No space left on device" in str(e), e
             assert r.info("persistence")["aof_last_write_status"] == "err"
-            subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
+            grow()
             until(60, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "the log to be written again")
             writes_again(r, 60)
             settled(box, r)
@@ -237,9 +238,6 @@ def full_disk():
             box.stop()
             box.start()
             assert digest(box.client()) == want
-        finally:
-            box.stop()
-            subprocess.run(["umount", "-l", box.data])
     with_box(test)
 
 
@@ -456,6 +454,8 @@ TESTS = [("redis-server loads what one worker wrote, and the box itself", taken_
          ("everysec: kill -9 of the dataplane", killed("everysec", "dataplane")),
          ("everysec: kill -9 of control", killed("everysec", "control")),
          ("everysec: kill -9 of both", killed("everysec", "both")),
+         ("kill -9 of the dataplane in the middle of an EXEC with a script", killed_in_exec("dataplane", 1)),
+         ("kill -9 of both in the middle of an EXEC with a script, two workers", killed_in_exec("both", 2)),
          ("a full disk: MISCONF, and better again", full_disk),
          ("a file that is cut short, or damaged", cut),
          ("on and off while serving", on_and_off),

@@ -5,12 +5,11 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 
 import redis
 
-from aof_box import check, digest, log_folder, settled, streams, with_box, write, writes_again
+from aof_box import check, digest, log_folder, settled, small_disk, streams, with_box, write, writes_again
 from box import Oracle, Tap, alive, in_the_middle_now_and_then, until
 from load import fill
 from warm import TOOK, Writer, client, restart
@@ -165,9 +164,7 @@ def refused_between(other_log):
 def full_disk():
     """The disk does not take what the dataplane has done: memory is taken over, and becomes a new base as soon as there is room."""
     def test(box):
-        box.data.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "aof", box.data], check=True)
-        try:
+        with small_disk(box) as grow:
             box.start()
             r = client(box)
             try:
@@ -180,7 +177,7 @@ def full_disk():
             restart(box)
             until(30, lambda: ANEW in box.log(), lambda: box.log()[-3000:])
             assert client(box).dbsize() == keys
-            subprocess.run(["mount", "-o", "remount,size=64m", box.data], check=True)
+            grow()
             until(60, lambda: r.info("persistence")["aof_last_write_status"] == "ok", lambda: "a new base\n" + box.log()[-2000:])
             writes_again(r, 30)
             settled(box, r)
@@ -190,9 +187,6 @@ def full_disk():
             check(box)
             box.start()
             assert digest(box.client()) == want
-        finally:
-            box.stop()
-            subprocess.run(["umount", "-l", box.data])
     return lambda: with_box(test, save="")
 
 

@@ -34,6 +34,7 @@ class Box:
         self.directives.update({k.replace("_", "-"): v for k, v in directives.items()})
         self.control = None
         self.program = BUILD / "sluice-dataplane"
+        self.words = []  # more for control
 
     @property
     def dump(self):
@@ -47,7 +48,7 @@ class Box:
         self.write_config()
         self.control = subprocess.Popen(
             [BUILD / "control/sluice-control", self.folder / "conf", "--dataplane", self.program,
-             "--instance", INSTANCE], stdin=subprocess.DEVNULL, stdout=open(self.folder / "out", "a"),
+             "--instance", INSTANCE, *self.words], stdin=subprocess.DEVNULL, stdout=open(self.folder / "out", "a"),
             stderr=subprocess.STDOUT, start_new_session=True)
 
     def start(self, state="serving", seconds=60):
@@ -110,6 +111,15 @@ class Box:
             os.kill(pid, signal.SIGKILL)
             until(10, lambda: not alive(pid), lambda: "the dataplane to end")
 
+    def end_hard(self):
+        """Its files stay as they are."""
+        if self.control and self.control.poll() is None:
+            self.kill_control()
+        pid = self.dataplane_pid()
+        if pid and alive(pid):
+            os.kill(pid, signal.SIGKILL)
+            until(60, lambda: not alive(pid), lambda: "the dataplane to end")
+
     def remove(self):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -150,7 +160,11 @@ def alive(pid):
         return False
 
 
+PATIENCE = int(os.environ.get("SLUICE_PATIENCE", 1))  # of a machine that has other things to do, too: as wait_until
+
+
 def until(seconds, condition, what):
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -185,6 +185,38 @@ def salvaged():
     with_box(test)
 
 
+def over_long_ago():
+    """Lives that ended years ago in a log that was never rewritten: what was put off since, or taken back, is there, as redis-server has it."""
+    now, year = int(time.time() * 1000), 365 * 24 * 3600 * 1000
+    text = (command("SELECT", 0) + command("SET", "slides", 1, "PXAT", now - 6 * year) + command("APPEND", "slides", 2) +
+            command("PEXPIREAT", "slides", now - 2 * year) + command("APPEND", "slides", 3) + command("PEXPIREAT", "slides", now + year) +
+            command("SET", "stays", 1, "PXAT", now - 3 * year) + command("PERSIST", "stays") + command("SET", "over", 1, "PXAT", now - 3 * year))
+
+    def whole(r):
+        return r.get("slides"), r.pexpiretime("slides"), r.get("stays"), r.ttl("stays"), r.get("over")
+
+    def test(box):
+        log = box.data / "appendonly.aof"
+        log.write_bytes(text)
+        (box.folder / "copy").mkdir()
+        shutil.copy(log, box.folder / "copy")
+        oracle = Oracle("--dir", box.folder / "copy", "--appendonly", "yes")
+        try:
+            want = whole(oracle.client)
+        finally:
+            oracle.remove()
+        assert want == (b"123", now + year, b"1", -1, None), want
+        box.start()  # it begins with that log
+        assert whole(box.client()) == want, "at the start"
+        box.client().flushall()
+        log = box.folder / "copy/import.aof"
+        log.write_bytes(text)
+        code, said = box.sluice("snapshot", "import", log)
+        assert code == 0 and whole(box.client()) == want, said
+        until(60, lambda: box.client().dbsize() == 2, lambda: "upkeep to find what is over")
+    with_box(test, appendonly="yes")
+
+
 def with_box(test, **directives):
     box = Box(**directives)
     try:
@@ -196,7 +228,7 @@ def with_box(test, **directives):
 TESTS = [("several files", made_by_redis(False)), ("an RDB with commands behind it", made_by_redis(True)),
          ("commands alone", made_by_redis(True, "--aof-use-rdb-preamble", "no")), ("cut, damaged, unknown", cut_and_damaged),
          ("a log is no snapshot", a_log_is_no_snapshot), ("into a box that could not load; the box's own log", rescue),
-         ("a damaged base, salvaged", salvaged)]
+         ("a damaged base, salvaged", salvaged), ("lives that were over years ago", over_long_ago)]
 
 if __name__ == "__main__":
     tap = Tap()

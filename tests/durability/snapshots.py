@@ -20,7 +20,7 @@ def box(**more):
 
 
 def until(condition, seconds=30):
-    end = time.time() + seconds
+    end = time.time() + seconds * int(os.environ.get("SLUICE_PATIENCE", 1))
     while not condition():
         assert time.time() < end, "it did not come about"
         time.sleep(0.02)
@@ -412,18 +412,12 @@ def shutdown():
     path = file_of(r)
     for i in range(100):
         r.set(f"k{i}", i)
+    dataplane = pid("state/dataplane.pid")
     try:
         r.shutdown()
     except redis.RedisError:
         pass
-
-    def gone():
-        try:
-            box(socket_connect_timeout=10).ping()
-            return False
-        except redis.RedisError:
-            return True
-    until(gone)
+    until(lambda: is_gone(dataplane), 60)
     check(path)
     assert len(strings(path)) == 100
 

@@ -1,7 +1,7 @@
 /* fuzz_tls.c: what a client may send to the port with TLS. The first byte says how the rest is cut, the
  * second whether it comes before or after a handshake that a client of OpenSSL's has done, and whether each piece
  * is a record under the client's key, its first byte the type. Whatever comes: a verdict, nothing left behind, and not
- * more bytes taken than there were. */
+ * more bytes taken than there were. FUZZ_TLS=handshakes or records in the environment: those alone, for a long run. */
 #include "fuzz.h"
 #include "tls/private.h"
 #include "tls_rig.h"
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 static struct rig_box box;
+static int only = -1; /* 0: before the handshake, 1: after it */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -21,6 +22,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     box = rig_box((const char *[]){"tls-auth-clients", "optional", NULL}, &own, &own);
     MUST(box.set, "no context");
     rig_pair_free(&own);
+    const char *part = getenv("FUZZ_TLS");
+    MUST(!part || strcmp(part, "handshakes") == 0 || strcmp(part, "records") == 0, "FUZZ_TLS: handshakes or records");
+    only = part ? strcmp(part, "records") == 0 : -1;
     return 0;
 }
 
@@ -64,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
         return 0;
     size_t step = p[0] ? p[0] * 4u : len;
     bool shaken = p[1] & 1;
+    if (only >= 0 && shaken != only)
+        return 0;
     struct rig_talk *t =
         shaken ? rig_talk(tls_set_context(box.set, 0), NULL, NULL) : rig_listen(tls_set_context(box.set, 0));
     if (shaken)

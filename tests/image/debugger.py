@@ -2,9 +2,10 @@
 stops the machine when somebody connects, and lets it go on when he leaves."""
 import socket
 
-RIP = 16  # number of amd64's register: 16 general ones of 8 bytes lie before it, 4 bytes of flags behind it
+RIP = 16  # number of amd64's register: 16 general ones of 8 bytes lie before it, 4 bytes of flags behind it, and 4 of CS
 INTERRUPTS = 1 << 9
 JUMP_TO_ITSELF = "ebfe"
+HALT_AND_AGAIN = "f4ebfd"  # takes nothing of this machine's processors, but is the kernel's alone
 
 
 class Debugger:
@@ -48,11 +49,14 @@ class Debugger:
         return found
 
     def hang(self, cpu):
+        """In an endless loop, where it is, with interrupts off."""
         self.ask(f"Hg{cpu}")
         registers = bytearray.fromhex(self.ask("g"))
         rip = int.from_bytes(registers[RIP * 8:RIP * 8 + 8], "little")
         flags = int.from_bytes(registers[RIP * 8 + 8:RIP * 8 + 12], "little") & ~INTERRUPTS
-        self.ask(f"M{rip:x},2:{JUMP_TO_ITSELF}")
+        in_kernel = registers[RIP * 8 + 12] & 3 == 0
+        loop = HALT_AND_AGAIN if in_kernel else JUMP_TO_ITSELF
+        self.ask(f"M{rip:x},{len(loop) // 2}:{loop}")
         registers[RIP * 8 + 8:RIP * 8 + 12] = flags.to_bytes(4, "little")
         self.ask("G" + registers.hex())
 

@@ -4,6 +4,7 @@
 A step alone begins where the first start has left the box: that disk is kept, by the content of the image. What a step saw on the console is in
 WORK/logs/STEP.console, what it did not like in its TAP lines."""
 import argparse
+import glob
 import hashlib
 import json
 import os
@@ -16,7 +17,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import steps  # noqa: E402
-from machine import Machine  # noqa: E402
+from claims import claim  # noqa: E402
+from machine import START, Machine  # noqa: E402
 from tap import tap  # noqa: E402
 
 
@@ -25,7 +27,7 @@ class Run:
 
     def __init__(self, options, key):
         self.options, self.work, self.key = options, options.work, key
-        self.cuts = options.cuts
+        self.cuts, self.claims = options.cuts, options.claims or f"{self.work}/claims-alone"
         self.box = None
         self.served = f"{self.work}/served-{key}"
 
@@ -37,12 +39,7 @@ class Run:
         if not self.box:
             self.box = self.machine("box")
         if not self.box.alive():
-            subprocess.run(["cp", "--sparse=always", self.served, f"{self.box.folder}/disk"], check=True)
-            subprocess.run(["cp", f"{self.served}.vars", f"{self.box.folder}/vars"], check=True)
-            subprocess.run(["cp", f"{self.served}.password", f"{self.box.folder}/password"], check=True)
-            self.box.start()
-            if not self.box.wait_console(steps.SERVES, steps.START):
-                raise RuntimeError("the box does not start from " + self.served)
+            self.box.go_on(self.served, plain=True)
             self.box.wait_ssh()
         return self.box
 
@@ -82,6 +79,20 @@ class Run:
         self.note(name, good, time.monotonic() - begin)
         return good
 
+    def wait_for(self, path):
+        """A file that the other line makes, whole or not at all; how long it may take is what a start may."""
+        end = time.monotonic() + START
+        while not os.path.exists(path):
+            if os.path.exists(f"{path}.failed") or time.monotonic() >= end:
+                raise RuntimeError(f"nobody makes {path}")
+            time.sleep(0.2)
+
+    def forget(self, *names):
+        """Of what --resume leaves out."""
+        for name in names:
+            if self.passed(name):
+                os.remove(f"{self.work}/passed-{self.key}/{name}")
+
     def note(self, name, good, seconds):
         """For --resume: what has passed with this image."""
         if not self.key:
@@ -91,8 +102,8 @@ class Run:
         if good:
             with open(path, "w") as f:
                 json.dump({"seconds": round(seconds)}, f)
-        elif os.path.exists(path):
-            os.remove(path)
+        else:
+            self.forget(name)
 
     def passed(self, name):
         return os.path.exists(f"{self.work}/passed-{self.key}/{name}")
@@ -109,16 +120,14 @@ def digest(paths):
 
 def key_of(work):
     """What a served disk depends on: the image, how it is started, and with what configuration."""
-    return digest([f"{work}/root.img", f"{work}/boot.img", "images/run", f"{HERE}/machine.py"])
+    qemu = shutil.which("qemu-system-x86_64")
+    emulator = [qemu, "/usr/share/OVMF/OVMF_CODE.fd"] if qemu else []  # a machine's state is for one QEMU
+    return digest([f"{work}/root.img", f"{work}/boot.img", "images/run", f"{HERE}/machine.py", *emulator])
 
 
-def claim(folder, name):
-    """Is that step ours, or has the other line begun it?"""
-    try:
-        os.close(os.open(f"{folder}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
-        return False
-    return True
+def fresh(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
 
 
 def beside(options, names, claims):
@@ -135,26 +144,31 @@ def collect(options, process):
 
 
 def whole(run):
-    """All steps, in two lines once the first start has left a disk that the second one begins with: the shared machine's, and those that have a
-    machine of their own, of which either line takes the next when it has nothing else to do."""
-    here = [name for name, (_, kind) in steps.STEPS.items() if kind != "build"]
+    """All steps, in two lines: the first start and the shared machine's, and those that need no machine or have their own, of which either line
+    takes the next when it has nothing else to do. What a line needs and the other one makes (the disk that the first start has left, the
+    bundles), it waits for."""
+    todo = [name for name, (_, kind) in steps.STEPS.items() if kind != "build"]
     if run.options.resume:
-        here = [name for name in here if not run.passed(name)]
-    there = [name for name in here if steps.STEPS[name][1] in ("own", "alone", "beside")]
-    here = [name for name in here if name not in there]
+        todo = [name for name in todo if not run.passed(name)]
+    here, there, last = ([name for name in todo if steps.STEPS[name][1] in kinds] for kinds in (("first", "shared"), ("own", "alone", "beside"), ("last",)))
+    if "start" not in here and not os.path.exists(run.served):
+        here = ["start", *here]
+    if "start" in here and os.path.exists(run.served):
+        os.remove(run.served)
+        for path in glob.glob(f"{run.served}.early"):  # which goes on with the disk before
+            os.remove(path)
+    if "bundles" in there:
+        for path in glob.glob(f"{run.work}/*.raucb") + glob.glob(f"{run.work}/*.failed"):
+            os.remove(path)
     other = None
     try:
-        if "start" in here or not os.path.exists(run.served):
-            if not run.step("start"):
-                return
-        claims = f"{run.work}/claims"
-        shutil.rmtree(claims, ignore_errors=True)
-        os.makedirs(claims)
+        claims = run.claims = f"{run.work}/claims"
+        fresh(claims)
         if there:
             other = beside(run.options, there, claims)
         for name in here:
-            if name != "start":
-                run.step(name)
+            if not run.step(name) and name == "start":
+                return
         run.close()
         run.box = None
         for name in there[1:]: # the first is the other line's, which may not have come as far as to claim it
@@ -163,10 +177,21 @@ def whole(run):
         if other:
             collect(run.options, other)
             other = None
+        for name in last:
+            run.step(name)
     finally:
         if other:
             other.terminate()
             other.wait()
+
+
+def begins(run, name):
+    """Is there what the step begins with? One of two lines waits for the other's; a step alone makes it."""
+    if steps.STEPS[name][1] not in ("shared", "own"):
+        return True
+    if run.options.claims:
+        run.wait_for(run.served)
+    return os.path.exists(run.served) or run.step("start")
 
 
 def main():
@@ -186,16 +211,20 @@ def main():
     os.makedirs(f"{options.work}/logs", exist_ok=True)
     begin = time.monotonic()
     run = Run(options, "")
+    if not options.claims:
+        fresh(run.claims)
     try:
         if options.no_build or run.step("build"):
             run.key = key_of(options.work)
             run.served = f"{options.work}/served-{run.key}"
             if not options.step:
                 whole(run)
+            elif not options.no_build and "bundles" not in options.step:
+                run.step("bundles")
             for name in options.step:
                 if options.claims and not claim(options.claims, name):
                     continue
-                if steps.STEPS[name][1] in ("shared", "own") and not os.path.exists(run.served) and not run.step("start"):
+                if not begins(run, name):
                     break
                 if name != "build":
                     run.step(name)

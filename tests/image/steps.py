@@ -1,18 +1,18 @@
 """steps.py: what tests/run image does, step by step; STEPS at the end is their order. A step gets the run, and the machine it works on."""
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
 import time
 
+from cuts import KEPT, all_cuts, cuts, more_cuts
+from machine import START
+from package import PACKAGE, broken_package, dataplane_id, images_package, log_of, restart_alone, taken_over
 from tap import tap
 
-START = 2700  # seconds that a start may take on a machine that does other things, too: bounds of what has gone wrong, not of what is slow
 SOON = 900  # and what takes no start
 SERVES = r"serves after ([\d.]+) s, slot "
-KEPT = "over a restart"
 ok = tap.ok
 
 
@@ -30,7 +30,7 @@ def images_bundle(parts, output, *words):
 
 
 def build(run):
-    """The image; bundles of the next version, and of one whose dataplane cannot start."""
+    """The image."""
     work = run.work
     if not ok(images_build(run, "--output", work), "the image is built"):
         return
@@ -39,9 +39,19 @@ def build(run):
     names = {p["name"] for p in listing["packages"]}
     ok({"systemd", "openssh-server", "sluice"} <= names, "SBOM: packages")
     ok(any(f["fileName"].endswith("/sluice-dataplane") for f in listing["files"]), "SBOM: our programs")
+
+
+def bundles(run):
+    """Of the next version, and of one whose dataplane cannot start. Other steps wait for them: they are there whole or not at all."""
     for name, words in (("next", ("--version", "0.1.1")), ("broken", ("--version", "0.1.2", "--break-dataplane"))):
-        ok(images_build(run, "--output", f"{work}/{name}", "--compression", "1", *words), f"parts of a bundle: {name}")
-        images_bundle(f"{work}/{name}", f"{work}/{name}.raucb")
+        path = f"{run.work}/{name}.raucb"
+        try:
+            if ok(images_build(run, "--output", f"{run.work}/{name}", "--compression", "1", *words), f"parts of a bundle: {name}"):
+                images_bundle(f"{run.work}/{name}", f"{path}.new")
+                os.rename(f"{path}.new", path)
+        finally:
+            if not os.path.exists(path):
+                open(f"{path}.failed", "w").close()  # nobody need wait for it
 
 
 def sums(folder):
@@ -151,7 +161,8 @@ def reboot(m, slot, name):
     return said
 
 
-def restart(run, m):
+def restart(m):
+    """system reboot, and what it is to keep."""
     m.configure_box("set slowlog-max-len 99", 'commit comment "before a restart"')
     keep(m)
     said = reboot(m, "a", "system reboot restarts")
@@ -171,6 +182,7 @@ def install(m, path):
 
 def refusals(run, m):
     work = run.work
+    run.wait_for(f"{work}/next.raucb")
     wrong = f"{work}/wrong-key"
     os.makedirs(wrong, exist_ok=True)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=somebody else", "-keyout",
@@ -197,8 +209,42 @@ def refusals(run, m):
     ok(code == 1 and "nothing that has served" in text, "there is nothing to go back to, yet", text)
 
 
+def dataplane(run, m):
+    """A restart of the dataplane alone. An update of the dataplane alone: warm, over a restart of the machine, back by itself from one that does not serve, and by request."""
+    package = f"{run.work}/good.package"
+    images_package(run, package)
+    images_package(run, f"{run.work}/wrong.package", "--compatible", "another-box")
+    code, text = install(m, f"{run.work}/wrong.package")
+    ok(code == 1 and "for the board another-box" in text, "a package of the dataplane for another board is refused, with the reason", text)
+    restart_alone(m, SOON)
+    m.redis("set", "unsaved", "in memory")
+    before, took, begin = dataplane_id(m), taken_over(m), time.monotonic()
+    code, text = install(m, package)
+    if not ok(code == 0, "a package of the dataplane is installed", text):
+        return
+    print(f"# in {time.monotonic() - begin:.0f} s, upload included")
+    ok(dataplane_id(m) not in (None, before) and m.redis("get", "unsaved") == "in memory", "another process, with the keys of the one before")
+    ok(taken_over(m) == took + 1, "by memory, not by a snapshot", log_of(m))
+    code, text = m.ssh("upgrade status")
+    ok("an update" in text and PACKAGE in text, "upgrade status says so", text)
+    code, text = install(m, broken_package(run))
+    ok(code == 1 and "broken on purpose" in text, "one that does not serve: refused, with the reason", text)
+    code, text = m.ssh("show version | json")
+    ok(json.loads(text)["dataplane_release"] == PACKAGE and m.redis("get", "unsaved") == "in memory", "the one before serves, with the keys", text)
+    code, text = m.ssh("show health")
+    ok("broken on purpose" in text, "and an alarm tells why", text)
+    restart(m)
+    code, text = m.ssh("show version | json")
+    ok(json.loads(text)["dataplane_release"] == PACKAGE, "and the update of the dataplane", text)
+    code, text = m.ssh("upgrade remove dataplane")
+    ok(code == 0 and m.redis("get", "unsaved") == "in memory", "upgrade remove dataplane: with its keys", text)
+    code, text = m.ssh("show version | json")
+    ok(json.loads(text)["dataplane_is"] == "the box's own", "the slot's own serves", text)
+
+
 def upgrade(run, m):
     keep(m)
+    run.wait_for(f"{run.work}/next.raucb")
     begin = time.monotonic()
     code, text = install(m, f"{run.work}/next.raucb")
     if not ok(code == 0, "a good bundle is installed", text):
@@ -216,6 +262,7 @@ def upgrade(run, m):
 
 def fall_back(run, m):
     keep(m)
+    run.wait_for(f"{run.work}/broken.raucb")
     code, text = install(m, f"{run.work}/broken.raucb")
     if not ok(code == 0, "a bundle whose dataplane cannot start is installed", text):
         return
@@ -229,110 +276,24 @@ def fall_back(run, m):
     ok(code == 1, "and does not go back to the other by request", text)
 
 
-def variables(run, m):
-    """Power fails while the boot loader's variables are written."""
-    keep(m)
-    m.redis("save")
-    m.cut_power()
-    m.lose_variables()
-    begin = time.monotonic()
-    m.start()
-    good = m.wait_pong(START)
-    print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s")
-    ok(good and kept(m), "power lost, and with it the boot loader's variables: it serves, with its keys", m.console())
-    ok(m.wait_console(SERVES, START), "and is marked good", m.console())
-    m.wait_ssh()
-
-
-# -- power cuts: the disk as it was at moments of one install, each of them booted ---------------------------------------------------------
-
-
-def freeze_while_installing(run, m):
-    """[(seconds since the install began, what it had said, layer of the disk)]; seconds that the install took."""
-    layers, dice = [], random.Random()
-    below = f"{m.folder}/disk"
-    with open(f"{run.work}/next.raucb", "rb") as f, open(f"{m.folder}/install.log", "wb") as log:
-        going = subprocess.Popen(m.ssh_words("upgrade install -"), stdin=f, stdout=log, stderr=subprocess.STDOUT)
-        begin = time.monotonic()
-        took = None
-        try:
-            while took is None or time.monotonic() - begin < took + 2:
-                time.sleep(dice.uniform(0.1, 1.9))  # the moment is what is drawn here, and not a condition
-                if took is None and going.poll() is not None:
-                    took = time.monotonic() - begin
-                above = f"{m.folder}/layer{len(layers)}"
-                at = time.monotonic() - begin
-                m.freeze(above)
-                with open(f"{m.folder}/install.log", errors="replace") as said:
-                    layers.append((at, (said.read().strip().splitlines() or ["nothing"])[-1], below))
-                below = above
-                if at > START:
-                    break
-        finally:
-            going.kill()
-            going.wait()
-    return layers, took, going.returncode
-
-
-def cuts(run, m):
-    """The bundle goes to the slot that does not run: whenever the power fails, from its first byte until it is installed, the one that runs
-    starts again, or the new one, whole. A layer of the disk is what a power cut leaves: all that was written until then. Half of them here,
-    the others with another install, which may go on beside this one."""
-    cut_power(run, m, run.cuts // 2)
-
-
-def more_cuts(run, m):
-    cut_power(run, m, run.cuts - run.cuts // 2)
-
-
-def cut_power(run, m, count):
-    for name in os.listdir(m.folder):
-        if name.startswith("layer"):
-            os.remove(f"{m.folder}/{name}")
-    m.start_over(run.served)
-    if not ok(m.wait_console(SERVES, START) and m.wait_ssh(), "the box starts", m.console()):
-        return
-    layers, took, code = freeze_while_installing(run, m)
-    m.cut_power()
-    for _, _, path in layers:
-        shutil.copy(f"{run.served}.password", f"{path}.password")
-        shutil.copy(f"{run.served}.vars", f"{path}.vars")
-    m.folder = f"{m.folder}/again"
-    os.makedirs(m.folder, exist_ok=True)
-    if not ok(took is not None and code == 0 and len(layers) >= count, f"an install with {len(layers)} moments at which power may fail"):
-        return
-    print(f"# an install took {took:.0f} s; power cut at, what it had said, then: slot, seconds to the first PONG")
-    good = 0
-    for at, said, path in sorted(random.sample(layers, count)):
-        good += boots_after_cut(m, at, said, path)
-    ok(good == count, f"{count} power cuts at random moments of an install: the box serves, with its keys", f"{good} did")
-
-
-def boots_after_cut(m, at, said, path):
-    begin = time.monotonic()
-    m.start_over(path)
-    pong = m.wait_pong(START)
-    seconds = time.monotonic() - begin
-    slots = re.findall(r"Sluice: slot ([AB])", m.console())  # the boot loader's word
-    good = pong and slots and kept(m)
-    if slots and slots[-1] == "B":
-        m.wait_ssh()
-        good = good and "slot B, version 0.1.1" in m.ssh("upgrade status")[1]
-    print(f"# {at:5.1f} s  {said[:60]:60}  slot {slots[-1] if slots else 'NONE'}  {seconds:.0f} s{'' if good else '  BAD'}")
-    if not good:
-        print("# " + m.console()[-1500:].replace("\n", "\n# "))
-    m.cut_power()
-    return bool(good)
-
-
 # -- other machines ----------------------------------------------------------------------------------------------------------------------
 
 
 def nics(run, m):
+    """Other models of NIC; and before the second one power has failed while the boot loader's variables were written."""
     for model in ("e1000e", "vmxnet3"):
-        m.start_over(run.served, "--nic", model)
+        begin = time.monotonic()
+        if model == "e1000e":
+            m.start_over(run.served, "--nic", model)
+        else:
+            m.copy_of(run.served)
+            m.lose_variables()
+            m.start("--nic", model)
         good = m.wait_pong(START)
+        print(f"# power on to first PONG: {time.monotonic() - begin:.0f} s")
         ok(good and kept(m), f"{model} as the data port: the box serves, with its keys", m.console())
+        if model == "vmxnet3":
+            ok(good and m.wait_console(SERVES + "a", START), "and that without the boot loader's variables, which power has taken: it is marked good again", m.console())
         if good and m.wait_ssh():
             code, text = m.ssh("board verify")
             ok(code == 0 and "data port 0000:81:00.0: vfio-pci" in text, f"{model}: bound to vfio-pci", text)
@@ -342,8 +303,8 @@ def nics(run, m):
 
 
 def watchdog(run, m):
-    m.start_over(run.served)
-    if not ok(m.wait_console(SERVES, START), "the box starts", m.console()):
+    m.go_on(run.served)
+    if not ok(m.wait_pong(SOON) and kept(m), "the box goes on where the first start has ended"):
         return
     said = len(m.console())
     begin = time.monotonic()
@@ -444,10 +405,10 @@ def factory_reset(run, m):
 
 
 # kind: build (no machine), first (makes the disk that others begin with), shared (one machine, one after the other), own (a machine each,
-# which begins with that disk: beside the shared one), alone (one that begins with the image), beside (no machine, at any time)
-STEPS = {"build": (build, "build"), "start": (start, "first"), "plan": (plan, "shared"),
-         "configuration": (configuration, "shared"), "data-port": (data_port, "shared"), "restart": (restart, "shared"),
-         "refusals": (refusals, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
-         "variables": (variables, "shared"), "factory-reset": (factory_reset, "shared"),
-         "cuts": (cuts, "own"), "offer": (offer, "alone"), "more-cuts": (more_cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"),
-         "repeat": (repeat, "beside")}
+# which begins with that disk: beside the shared one), alone (one that begins with the image), beside (no machine: begun while the first
+# start is made), last (no machine, when all others have ended)
+STEPS = {"build": (build, "build"), "bundles": (bundles, "beside"), "repeat": (repeat, "beside"), "start": (start, "first"), "plan": (plan, "shared"),
+         "configuration": (configuration, "shared"), "data-port": (data_port, "shared"),
+         "refusals": (refusals, "shared"), "dataplane": (dataplane, "shared"), "upgrade": (upgrade, "shared"), "fall-back": (fall_back, "shared"),
+         "factory-reset": (factory_reset, "shared"), "offer": (offer, "alone"),
+         "cuts": (cuts, "own"), "nics": (nics, "own"), "watchdog": (watchdog, "own"), "more-cuts": (more_cuts, "own"), "all-cuts": (all_cuts, "last")}

@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 export SLUICE_INSTANCE=slutest SLUICE_LINK_NAME=slut0 SLUICE_HOST_IP=127.0.76.1 SLUICE_BOX_IP=127.0.76.2 SLUICE_STATS_PORT=29176
 . board/dev/lib.sh
+. tests/box.sh
 . tests/tap.sh
 CONF=$(mktemp)
 sed "s/127\.0\.77\.2/$BOX_IP/" board/dev/sluice.conf >"$CONF"
@@ -12,14 +13,6 @@ trap 'board/dev/down >/dev/null 2>&1; rm -f "$CONF"' EXIT
 
 up() { timeout 120 board/dev/up --config "$CONF" "$@"; }
 cli() { timeout 30 redis-cli -h "$BOX_IP" "$@"; }
-expect() { # WANTED COMMAND...
-    local want=$1 got
-    shift
-    got=$("$@" 2>&1)
-    [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
-}
-dataplane_pid() { alive "$RUN/state/dataplane.pid" sluice-dataplane; }
-control_pid() { alive "$RUN/control.pid" sluice-control; }
 answers() { [ "$(cli ping 2>/dev/null)" = PONG ]; }
 
 # A client that counts what goes wrong while something is done to the box: it must not notice.
@@ -60,9 +53,9 @@ nothing_left() {
 }
 
 check "up on a machine without a box" up || { plan; exit 1; }
-check "redis-cli gets PONG" expect PONG cli ping
-check "set" expect OK cli set k v
-check "get" expect v cli get k
+check "redis-cli gets PONG" says PONG cli ping
+check "set" says OK cli set k v
+check "get" says v cli get k
 check "up a second time is harmless" contains "already up" up
 check "status tells that it serves" board/dev/status
 check "metrics say redis_up 1" contains "redis_up 1" curl -s "http://127.0.0.1:$STATS_PORT/metrics"
@@ -74,23 +67,23 @@ for what in status version config clients stats log links; do
 done
 check "config set reaches the dataplane" sluice config set maxmemory 64mb
 check "CONFIG GET shows it" contains 67108864 cli config get maxmemory
-check "CONFIG SET on the wire" expect OK cli config set maxmemory 48mb
+check "CONFIG SET on the wire" says OK cli config set maxmemory 48mb
 check "config get on the management side shows it" contains 50331648 sluice config get maxmemory
 check "a wrong value is refused" contains "ERR CONFIG SET failed" cli config set maxmemory lots
-check "CONFIG REWRITE" expect OK cli config rewrite
+check "CONFIG REWRITE" says OK cli config rewrite
 check "the file has it" grep -q '^maxmemory ' "$CONF"
 check "usage errors exit 2" fails_with 2 "" sluice show nonsense
 check "no control: exit 3 and a remedy" fails_with 3 "" "$BUILD/mgmt/sluice" --socket /nonexistent show status
 check "kill -9 of control disturbs no client" undisturbed kill_control
 check "control comes back and finds the dataplane serving" contains "starting control again" up
-check "the data is still there" expect v cli get k
+check "the data is still there" says v cli get k
 check "kill -9 of the dataplane is repaired by control" kill_dataplane
-check "it serves again" expect PONG cli ping
+check "it serves again" says PONG cli ping
 check "restart dataplane by the CLI" cli_restart
 check "a second box with the same name is refused by its lock" fails_with 1 "" \
     "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance "$INSTANCE" --state-dir "$RUN/state" \
     --management-socket "$RUN/second.sock" --dataplane-socket "$RUN/dataplane.sock" --stats-port 29177
-check "the first one still serves" expect PONG cli ping
+check "the first one still serves" says PONG cli ping
 check "a link name in use is a clear error" fails_with 1 "exists already" env SLUICE_INSTANCE=slutest2 board/dev/up --config "$CONF"
 check "and it leaves nothing behind" test ! -e /run/slutest2
 check "a broken configuration is refused with file and line" fails_with 1 ":1:" \

@@ -4,6 +4,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 export SLUICE_INSTANCE=slucapt SLUICE_LINK_NAME=slucap1 SLUICE_HOST_IP=127.0.84.1 SLUICE_BOX_IP=127.0.84.2 SLUICE_STATS_PORT=29184
 . board/dev/lib.sh
+. tests/box.sh
 . tests/tap.sh
 TMP=$(mktemp -d)
 CONF=$TMP/box.conf
@@ -13,8 +14,6 @@ trap 'board/dev/down >/dev/null 2>&1; rm -rf "$TMP"' EXIT
 up() { timeout 300 board/dev/up --config "$CONF" "$@"; }
 cli() { timeout 10 redis-cli -h "$BOX_IP" "$@"; }
 capture() { timeout 60 "$BUILD/mgmt/sluice" --socket "$RUN/management.sock" capture "$@"; }
-dataplane_pid() { alive "$RUN/state/dataplane.pid" sluice-dataplane; }
-control_pid() { alive "$RUN/control.pid" sluice-control; }
 answers() { [ "$(cli ping 2>/dev/null)" = PONG ]; }
 load() { timeout 120 redis-benchmark -h "$BOX_IP" -t get -c 10 -q --csv "$@"; }
 # A command that ends by itself when it has its frames: there are some until then, however late it begins.

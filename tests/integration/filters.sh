@@ -5,22 +5,14 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 export SLUICE_INSTANCE=slufil SLUICE_STATS_PORT=29192
 . board/dev/lib.sh
+. tests/box.sh
 . tests/tap.sh
 N=$INSTANCE-host LINK=fl0 BOX=10.92.0.2 BOX6=fd92::2 CONF=$(mktemp)
 A=10.92.0.10 B=10.92.0.11 C=10.92.0.20 D=10.92.0.30 E=10.92.0.31 F=10.92.0.32 G=10.92.0.33 A6=fd92::10 C6=fd92::20
 in_ns() { ip netns exec $N "$@"; }
 cat board/dev/sluice.conf >"$CONF"
 
-start() {
-    mkdir -p "$RUN/state"
-    : >"$RUN/sluice.log"
-    setsid ip netns exec $N "$BUILD/control/sluice-control" "$CONF" --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
-        --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
-        --stats-port $STATS_PORT --log-file "$RUN/sluice.log" --hugepages no --link-type tap --link-name $LINK \
-        --link-address $BOX/24 --link-address $BOX6/64 "$@" </dev/null >"$RUN/control.out" 2>&1 &
-    echo $! >"$RUN/control.pid"
-    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail -n 8 "$RUN/sluice.log"; sluice show status 2>&1 | head -n 3; return 1; }
-}
+start() { start_in $N "$CONF" --hugepages no --link-type tap --link-name $LINK --link-address $BOX/24 --link-address $BOX6/64 "$@"; }
 stop() { board/dev/down >/dev/null 2>&1; }
 clean() {
     stop
@@ -41,12 +33,6 @@ addresses() {
     for a in fd92::1 $A6 $C6; do in_ns ip addr add $a/64 dev $LINK nodad || return 1; done
 }
 
-says() { # WANTED COMMAND...
-    local want=$1 got
-    shift
-    got=$("$@" 2>&1)
-    [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
-}
 knock() { # for a second where nothing is to come, as long as it takes where something is
     local silence=20
     [ "${want-}" != silence ] && [ "${want-}" != alive ] || silence=1
@@ -62,8 +48,11 @@ ping_of() { # SOURCE HOST: what comes back to one echo request
     esac
 }
 stats_answer() { in_ns curl -sf "http://127.0.0.1:$STATS_PORT/metrics" | grep -q '^redis_up 1'; }
-counter() { in_ns curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk -v n="sluice_$1_total" 'index($1, n "{") == 1 { s += $2 } END { print s + 0 }'; }
-counted() { [ "$(counter "$1")" -ge "$2" ] || { echo "$1 is $(counter "$1"), wanted $2"; return 1; }; }
+counted() {
+    local now
+    now=$(counter "$1" in_ns)
+    [ "$now" -ge "$2" ] || { echo "$1 is $now, wanted $2"; return 1; }
+}
 rules() { sluice show filters --json | jq -c "map([.rule, .text])"; }
 hits() { sluice show filters --json | jq -r --arg r "$1" '.[] | select((.rule | tostring) == $r) | .hits'; }
 hit() { [ "$(hits "$1")" -ge "$2" ] || { sluice show filters; return 1; }; }

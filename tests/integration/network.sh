@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 export SLUICE_INSTANCE=slunet SLUICE_STATS_PORT=29171
 . board/dev/lib.sh
+. tests/box.sh
 . tests/tap.sh
 B=$INSTANCE-box R=$INSTANCE-router C=$INSTANCE-client
 BOX=10.91.1.2 BOX6=fd91:1::2 TAP_BOX=10.91.3.2 MTU=1300
@@ -30,20 +31,7 @@ network() {
     in_ns $C sh -c 'ip addr add 10.91.2.2/24 dev c0; ip addr add fd91:2::2/64 dev c0; ip route add default via 10.91.2.1; ip -6 route add default via fd91:2::1'
 }
 
-start() { start_in $B --link-type af_packet --link-name bx0 "$@"; }
-start_in() { # NAMESPACE OPTION...
-    local ns=$1
-    shift
-    mkdir -p "$RUN/state"
-    : >"$RUN/sluice.log"
-    # No function here: its shell would be the one that is waited for at the end, and control, which lives on, would take its successor's socket away.
-    setsid ip netns exec $ns "$BUILD/control/sluice-control" board/dev/sluice.conf --dataplane "$BUILD/sluice-dataplane" --instance $INSTANCE \
-        --management-socket "$RUN/management.sock" --dataplane-socket "$RUN/dataplane.sock" --state-dir "$RUN/state" \
-        --stats-port $STATS_PORT --log-file "$RUN/sluice.log" "$@" \
-        </dev/null >"$RUN/control.out" 2>&1 &
-    echo $! >"$RUN/control.pid"
-    wait_until 60 "the box to serve" serving || { cat "$RUN/control.out"; tail -n 8 "$RUN/sluice.log"; sluice show status 2>&1 | head -n 3; return 1; }
-}
+start() { start_in $B board/dev/sluice.conf --link-type af_packet --link-name bx0 "$@"; }
 stop() { board/dev/down >/dev/null 2>&1; }
 clean() {
     stop
@@ -51,21 +39,23 @@ clean() {
 }
 trap clean EXIT
 
-counter() { in_ns ${COUNTS:-$B} curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk -v n="sluice_$1_total" '$1 == n || index($1, n "{") == 1 { s += $2 } END { print s + 0 }'; }
-counted() { [ "$(counter "$1")" -ge "$2" ] || { echo "$1 is $(counter "$1"), wanted $2"; return 1; }; }
-answers() { # HOST WANTED WORD...
-    local host=$1 want=$2 got
-    shift 2
-    got=$(timeout 20 ip netns exec $C redis-cli -h "$host" "$@" 2>&1)
-    [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
+counted() {
+    local now
+    now=$(counter "$1" in_ns "${COUNTS:-$B}")
+    [ "$now" -ge "$2" ] || { echo "$1 is $now, wanted $2"; return 1; }
 }
-pings() { in_ns $C ping -q -c 3 -i 0.2 -W 2 "$@"; }
+answers() { # HOST WANTED WORD...
+    local host=$1 want=$2
+    shift 2
+    says "$want" timeout 20 ip netns exec $C redis-cli -h "$host" "$@"
+}
+pings() { in_ns $C ping -q -c 3 -i 0.2 -W 20 "$@"; }
 set_long() { head -c 100000 /dev/zero | tr '\0' v | answers "$1" OK -x set long; }
 get_long() { [ "$(timeout 30 ip netns exec $C redis-cli -h "$1" get long | wc -c)" -ge 100001 ]; }
 # The router cuts what the client sends without "do not fragment".
 set_in_fragments() {
     local before
-    before=$(counter net_reassembled)
+    before=$(counter net_reassembled in_ns "${COUNTS:-$B}")
     in_ns $C sysctl -qw net.ipv4.ip_no_pmtu_disc=1
     in_ns $R ip route add $TAP_BOX/32 dev nt0 mtu lock 1000
     set_long $TAP_BOX && get_long $TAP_BOX
@@ -89,7 +79,7 @@ sys.exit(1)
 P
 }
 traced() { in_ns $C tracepath -n -p 33434 "$1" | tee /dev/stderr | grep -q 'reached'; }
-known() { in_ns $R ip neigh show "$1" | grep -Eq 'lladdr.*(REACHABLE|STALE|DELAY)'; }
+known() { in_ns $R ip neigh show "$1" | grep -Eq 'lladdr.*(REACHABLE|STALE|DELAY|PROBE)'; }
 unused() { ! in_ns $R arping -q -c 2 -w 2 -I r0 $BOX; }
 pong() { answers "$1" PONG ping >/dev/null; }
 
@@ -121,7 +111,7 @@ in_ns $R sh -c 'ip tuntap add dev nt0 mode tap multi_queue; ip addr add 10.91.3.
 for workers in 1 2; do
     n="TAP, $workers worker(s)"
     COUNTS=$R
-    check "$n: up" start_in $R --link-type tap --link-name nt0 --link-address $TAP_BOX/24 --link-gateway 10.91.3.1 --workers $workers
+    check "$n: up" start_in $R board/dev/sluice.conf --link-type tap --link-name nt0 --link-address $TAP_BOX/24 --link-gateway 10.91.3.1 --workers $workers
     check "$n: PONG" wait_until 30 PONG pong $TAP_BOX
     check "$n: ping -s 3000, in fragments both ways" pings -s 3000 $TAP_BOX
     check "$n: ping -s 10000, in fragments both ways" pings -s 10000 $TAP_BOX

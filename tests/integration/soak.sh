@@ -4,7 +4,7 @@
 # linearizable. Prints TAP. Not a part of tests/run: that has one turn of each.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=slusoak SLUICE_LINK_NAME=sluk0 SLUICE_HOST_IP=127.0.87.1 SLUICE_BOX_IP=127.0.87.2 SLUICE_STATS_PORT=29187
+export SLUICE_INSTANCE=slusoak SLUICE_LINK_NAME=sluk0 SLUICE_HOST_IP=127.0.119.1 SLUICE_BOX_IP=127.0.119.2 SLUICE_STATS_PORT=29219
 . board/dev/lib.sh
 workers=2 minutes=5 jobs=10000
 while [ $# -gt 1 ]; do

@@ -1,7 +1,7 @@
 /* middle_test.c: a script that is in the middle, on the worker of its only shard, when another worker finds out that its text
  * needs more than a shard: it goes on where it is, with what it has read, and nobody comes between. The slices of the
  * first worker are held back until the other one has found out (FABRIC_SLICE of fabric/delay.h), so that the order is
- * certain. */
+ * certain. And an EXEC that is in the middle of its script, with both shards. */
 #undef _FORTIFY_SOURCE /* formats that leave out arguments end a program with it */
 #include "box_rig.h"
 #include "fabric/delay.h"
@@ -148,11 +148,44 @@ static void test_a_function_in_the_middle_stays(void)
                   "FCALL f");
 }
 
+#define LONG_INCR "local x=0 for i=1,1000000 do x=x+i end return redis.call('incr',KEYS[1])"
+
+/* Nothing of it is seen before its end, in the shard that it has written to and in the other one. */
+static void test_an_exec_in_the_middle_stays(void)
+{
+    start();
+    struct rig_client *c[3] = {rig_connect(&lanes[0], 0), rig_connect(&lanes[1], 0), rig_connect(&lanes[1], 1)};
+    for (unsigned i = 0; i < TIMES; i++) {
+        asks(c[0], "MSET %1$s 10 %2$s 20\r\n");
+        CU_ASSERT(is_told(c[0], "+OK\r\n"));
+        asks(c[0], "MULTI\r\nINCR %1$s\r\nEVAL \"" LONG_INCR "\" 1 %2$s\r\nINCR %2$s\r\n");
+        CU_ASSERT(is_told(c[0], "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"));
+        held_back = true; /* but for its first slice, in which it has written, and not ended */
+        asks(c[0], "EXEC\r\n");
+        CU_ASSERT(shard_pins(lanes[0].box.ks->shard[0])->alone && shard_pins(lanes[0].box.ks->shard[1])->alone);
+        asks(c[1], "MSET %1$s 100 %2$s 200\r\n");
+        asks(c[2], i % 2 ? "GET %1$s\r\n" : "GET %2$s\r\n");
+        for (unsigned k = 0; k < 3; k++)
+            CU_ASSERT_EQUAL(c[k]->got_len, 0);
+        held_back = false;
+        CU_ASSERT(all_told(c, 3));
+        CU_ASSERT(is_told(c[0], "*3\r\n:11\r\n:21\r\n:22\r\n"));
+        CU_ASSERT(is_told(c[1], "+OK\r\n"));
+        bool before = c[2]->got_len == 8 && memcmp(c[2]->got, i % 2 ? "$2\r\n11\r\n" : "$2\r\n22\r\n", 8) == 0;
+        if (!before)
+            CU_ASSERT(is_told(c[2], i % 2 ? "$3\r\n100\r\n" : "$3\r\n200\r\n"));
+        asks(c[0], "MGET %1$s %2$s\r\n");
+        CU_ASSERT(is_told(c[0], "*2\r\n$3\r\n100\r\n$3\r\n200\r\n"));
+    }
+    CU_ASSERT_TRUE(rig_stop_lanes(lanes, 2));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
         UNIT(test_a_script_in_the_middle_stays),
         UNIT(test_a_function_in_the_middle_stays),
+        UNIT(test_an_exec_in_the_middle_stays),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "linear/middle", tests);

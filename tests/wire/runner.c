@@ -1,37 +1,11 @@
 /* runner.c: replays timed packet scripts against the TCP stack; one TAP test a script. README.md describes
- * the notation. */
+ * the notation. Lines that set and ask for values: values.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fake_net.h"
-#include "notation.h"
+#include "script.h"
 
-enum { PORT = 6379, PEERS = 8, TOLERANCE_US = 2000, LINE = 512 };
-
-struct peer {
-    uint32_t isn, base; /* absolute number of the peer's relative 0, and of ours */
-    uint32_t stamp;     /* our last timestamp value */
-    uint32_t ts_base;   /* timestamp of our SYN */
-    struct tcp_conn *conn;
-    unsigned events; /* seen, not asked for yet */
-};
-
-struct script {
-    const char *file;
-    unsigned line, current;
-    uint16_t port; /* the peer's segments go there */
-    bool started, v6;
-    struct complaint complaint;
-    struct tcp_config conf;
-    struct bench bench;
-    struct peer peer[PEERS];
-    bool place_iss, place_stamp;
-    uint32_t iss, stamp; /* our first number and timestamp, by the time at which the script begins */
-    bool waits;          /* find_record: the current peer has a record */
-    uint16_t mtu;
-    uint64_t uptime_us; /* when it begins; 0: five seconds */
-    uint64_t last_us;   /* the time of the previous line */
-};
+enum { PORT = 6379, TOLERANCE_US = 2000, LINE = 512 };
 
 /* Segments leave as large ones where they can, and arrive in two buffers each. */
 static bool offload(void)
@@ -65,13 +39,12 @@ static void start(struct script *s, struct rte_mempool *pool)
     tcp_listen(s->bench.stack, PORT);
 }
 
-static unsigned peer_of(const struct tcp_conn *c)
+unsigned peer_of(const struct tcp_conn *c)
 {
     return (c->tuple.remote_port - 40000u) % PEERS;
 }
 
-/* One round of a worker: events are noted for the script, then the round ends. */
-static void finish_round(struct script *s)
+void finish_round(struct script *s)
 {
     unsigned events;
     for (struct tcp_conn *c; (c = tcp_next_event(s->bench.stack, &events));) {
@@ -290,138 +263,6 @@ static void line_user(struct script *s, char *text)
         complain(&s->complaint, "unknown verb '%s'", verb);
     }
     finish_round(s);
-}
-
-static void find_any(struct tcp_conn *c, void *arg)
-{
-    struct script *s = arg;
-    if (peer_of(c) == s->current)
-        s->peer[s->current].conn = c;
-}
-
-static void find_record(const struct endpoint *local, const struct endpoint *remote, void *arg)
-{
-    struct script *s = arg;
-    (void)local;
-    s->waits = s->waits || remote->port == 40000 + s->current;
-}
-
-/* = NAME VALUE : state of the connection, number of connections, a field of tcp_info, or a counter. */
-static void line_check(struct script *s, char *text)
-{
-    char *name = word(&text);
-    if (strcmp(name, "state") == 0) {
-        struct peer keep = s->peer[s->current];
-        s->peer[s->current].conn = NULL;
-        tcp_each(s->bench.stack, find_any, s);
-        const struct tcp_conn *c = s->peer[s->current].conn;
-        s->waits = false;
-        tcp_time_wait_each(s->bench.stack, find_record, s);
-        const char *state = tcp_state_name(c ? c->state : s->waits ? TCP_STATE_TIME_WAIT : TCP_STATE_CLOSED);
-        if (strcmp(state, word(&text)) != 0)
-            complain(&s->complaint, "state is %s", state);
-        s->peer[s->current] = keep;
-        return;
-    }
-    uint64_t want = strtoull(text, NULL, 10), value = UINT64_MAX;
-    struct tcp_info info = {0};
-    if (s->peer[s->current].conn)
-        tcp_info(s->peer[s->current].conn, &info);
-    if (strcmp(name, "conns") == 0)
-        value = tcp_conn_count(s->bench.stack);
-    else if (strcmp(name, "time_waits") == 0)
-        value = tcp_time_wait_count(s->bench.stack);
-    else if (strcmp(name, "half_open") == 0)
-        value = s->bench.stack->half_open.n;
-    else if (strcmp(name, "orphans") == 0)
-        value = s->bench.stack->orphans.n;
-    else if (strcmp(name, "cwnd") == 0)
-        value = info.cwnd;
-    else if (strcmp(name, "ssthresh") == 0)
-        value = info.ssthresh;
-    else if (strcmp(name, "mss") == 0)
-        value = info.mss;
-    else if (strcmp(name, "snd_wnd") == 0)
-        value = info.snd_wnd;
-    else if (strcmp(name, "bytes_in") == 0)
-        value = info.bytes_in;
-    else if (strcmp(name, "bytes_out") == 0)
-        value = info.bytes_out;
-    for (unsigned i = 0; i < COUNTER_MAX; i++)
-        if (strcmp(counter_name(i), name) == 0)
-            value = s->bench.counters.v[i];
-    if (value != want)
-        complain(&s->complaint, "%s is %llu", name, (unsigned long long)value);
-}
-
-static void line_set(struct script *s, char *text)
-{
-    char *name = word(&text);
-    uint64_t value = strtoull(text, NULL, 10);
-    if (strcmp(name, "isn") == 0) {
-        s->peer[s->current].isn = (uint32_t)value;
-        return;
-    }
-    if (strcmp(name, "peer") == 0) {
-        s->current = (unsigned)value % PEERS;
-        return;
-    }
-    if (strcmp(name, "port") == 0) {
-        s->port = (uint16_t)value;
-        return;
-    }
-    if (strcmp(name, "rounds") == 0 &&
-        s->started) { /* 0: segments belong to one round until it is set to 1 */
-        s->bench.manual = value == 0;
-        finish_round(s);
-        return;
-    }
-    if (strcmp(name, "hold") == 0 && s->started) { /* a transmit ring that is not emptied */
-        s->bench.hold_frames = value;
-        if (!value)
-            bench_release(&s->bench);
-        return;
-    }
-    if (s->started)
-        complain(&s->complaint, "too late to set %s", name);
-    else if (strcmp(name, "rx_window") == 0)
-        s->conf.rx_window = (uint32_t)value;
-    else if (strcmp(name, "tx_limit") == 0)
-        s->conf.tx_limit = (uint32_t)value;
-    else if (strcmp(name, "tx_limit_max") == 0)
-        s->conf.tx_limit_max = (uint32_t)value;
-    else if (strcmp(name, "cubic") == 0)
-        s->conf.congestion_control = value ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
-    else if (strcmp(name, "ecn") == 0)
-        s->conf.ecn = value;
-    else if (strcmp(name, "keepalive") == 0)
-        s->conf.keepalive_us = value * 1000;
-    else if (strcmp(name, "backlog") == 0)
-        s->conf.backlog = (unsigned)value;
-    else if (strcmp(name, "max_conns") == 0)
-        s->conf.max_conns = (unsigned)value;
-    else if (strcmp(name, "cookies") == 0)
-        s->conf.syn_cookies = value;
-    else if (strcmp(name, "user_timeout") == 0)
-        s->conf.user_timeout_us = value * 1000;
-    else if (strcmp(name, "orphans") == 0)
-        s->conf.orphans = (unsigned)value;
-    else if (strcmp(name, "time_waits") == 0)
-        s->conf.time_waits = (unsigned)value;
-    else if (strcmp(name, "time_wait") == 0)
-        s->conf.time_wait_us = value * 1000;
-    else if (strcmp(name, "mtu") == 0)
-        s->mtu = (uint16_t)value;
-    else if (strcmp(name, "v6") == 0)
-        s->v6 = value;
-    else if (strcmp(name, "uptime") == 0)
-        s->uptime_us = value * 1000;
-    else if (strcmp(name, "iss") == 0)
-        s->place_iss = true, s->iss = (uint32_t)value;
-    else if (strcmp(name, "stamp") == 0)
-        s->place_stamp = true, s->stamp = (uint32_t)value;
-    else
-        complain(&s->complaint, "unknown setting '%s'", name);
 }
 
 static void nothing_more(struct script *s)

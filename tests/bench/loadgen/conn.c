@@ -16,7 +16,7 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
         ring *= 2;
     *cl = (struct client){.link = link,
                           .work = work,
-                          .count = o->connections + (o->big_rate > 0) + o->idle,
+                          .count = o->connections + (o->big_rate > 0) + o->idle + o->subscribers,
                           .timed = o->connections + (o->big_rate > 0),
                           .ring_mask = ring - 1,
                           .peer_port = (uint16_t)o->peer_port,
@@ -32,6 +32,8 @@ bool client_init(struct client *cl, const struct options *o, struct link *link, 
     cl->big = o->big_rate ? conn_at(cl, o->connections) : NULL;
     if (o->script && !(cl->held = calloc(cl->count, sizeof *cl->held)))
         return false;
+    if (o->subscribers && !crowd_init(cl, o, cl->timed))
+        return false;
     output_init(cl);
     client_clock(cl);
     return true;
@@ -41,6 +43,7 @@ void client_free(struct client *cl)
 {
     for (uint32_t i = 0; cl->held && i < cl->count; i++)
         free(cl->held[i].bytes);
+    crowd_free(cl);
     free(cl->held);
     free(cl->conns);
     cl->held = NULL;
@@ -156,8 +159,10 @@ static void handle_frames(struct client *cl, struct rte_mbuf **frames, unsigned 
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        if (conn[i])
+        if (conn[i] && !unlikely(crowd_is_deaf(cl, conn[i])))
             tcp_input(cl, conn[i], frames[i]);
+        else if (conn[i])
+            ;
         else if (rte_pktmbuf_mtod(frames[i], struct rte_ether_hdr *)->ether_type ==
                  RTE_BE16(RTE_ETHER_TYPE_ARP))
             link_arp(cl->link, frames[i]);

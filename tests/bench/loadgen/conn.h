@@ -53,6 +53,16 @@ struct totals { /* of the whole run: none of these may happen, in any phase */
     uint64_t wrong, errors, resets, closed_early;
 };
 
+struct crowd { /* subscribers (crowd.c): connections behind the active ones */
+    uint32_t first, count, slow; /* the last ones are slow, ... */
+    uint32_t deaf;               /* ... and so many of them take nothing any more */
+    unsigned size, head_size;    /* bytes of a message's text, and of what is before it */
+    char head[64];
+    uint64_t *got; /* bytes, of each */
+    uint32_t confirmed, receivers;
+    uint64_t messages;
+};
+
 /* What a round of the loop needs; shared by all connections of this process's one core. */
 struct client {
     struct link *link;
@@ -85,6 +95,7 @@ struct client {
     void (*batch_done)(struct client *cl, struct conn *c);
     struct load *load;
     struct attack *attack; /* NULL = none */
+    struct crowd *crowd;   /* NULL = none */
 };
 
 static inline struct conn *conn_at(const struct client *cl, uint32_t i)
@@ -128,6 +139,18 @@ void conn_fail(struct client *cl, struct conn *c, const char *why);
 /* The peer has acknowledged our FIN or we have failed: out of the game. */
 void conn_end(struct client *cl, struct conn *c, enum conn_state state);
 void conn_rto_restart(struct client *cl, struct conn *c);
+
+/* -- crowd.c */
+
+/* The subscribers are the connections from `first` on. False without memory. */
+bool crowd_init(struct client *cl, const struct options *o, uint32_t first);
+void crowd_free(struct client *cl);
+/* Looks at n bytes for a connection; returns how many of them are right. */
+unsigned crowd_take(struct client *cl, struct conn *c, const uint8_t *p, unsigned n);
+static inline bool crowd_is_deaf(const struct client *cl, const struct conn *c)
+{
+    return cl->crowd && cl->crowd->deaf && conn_index(cl, c) >= cl->count - cl->crowd->deaf;
+}
 
 /* -- input.c */
 

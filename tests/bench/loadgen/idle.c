@@ -9,9 +9,7 @@
 enum { UNDER_WAY = 256, PATIENCE_S = 60 };
 #define SETTLE_SECONDS 0.3
 
-/* Opens (or closes) all connections from cl->timed on, a bounded number at a time. False if they do not come
- * to it. */
-static bool change_all(struct client *cl, bool open)
+bool load_change_all(struct client *cl, bool open)
 {
     uint32_t active = cl->timed, next = active, before = cl->open, finished = cl->finished;
     uint64_t end = rte_rdtsc() + PATIENCE_S * rte_get_tsc_hz();
@@ -48,10 +46,10 @@ void idle_measure(struct load *l, struct client *cl)
     for (unsigned i = 0; i < o->rounds && good; i++) {
         load_run_for(cl, SETTLE_SECONDS);
         load_part(l, cl)->label = "without";
-        good = change_all(cl, true);
+        good = load_change_all(cl, true);
         load_run_for(cl, SETTLE_SECONDS);
         load_part(l, cl)->label = "with";
-        good = change_all(cl, false) && good;
+        good = load_change_all(cl, false) && good;
     }
     if (!good && !cl->first_error[0])
         snprintf(cl->first_error, sizeof cl->first_error, "not all idle connections opened and closed");

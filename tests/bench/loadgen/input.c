@@ -370,12 +370,24 @@ static bool take_replies(struct client *cl, struct conn *c, const uint8_t **at, 
     return true;
 }
 
+/* What comes to publisher and subscribers. */
+static bool take_crowd(struct client *cl, struct conn *c, const uint8_t **at, unsigned *left)
+{
+    unsigned right = crowd_take(cl, c, *at, *left);
+    *at += right;
+    *left -= right;
+    if (*left)
+        report_wrong(cl, c, *at, *left, "wrong message");
+    return !*left;
+}
+
 static void take_data(struct client *cl, struct conn *c, const uint8_t *p, unsigned n)
 {
     c->rcv_nxt += n;
     if (c->ack_owed++ == 0)
         c->ack_at = cl->now_ms + DELAYED_ACK_MS;
-    if (!(unlikely(c == cl->big)            ? take_big
+    if (!(unlikely(cl->crowd != NULL)       ? take_crowd
+          : unlikely(c == cl->big)            ? take_big
           : unlikely(cl->work->row != NULL) ? take_scripted
                                             : take_replies)(cl, c, &p, &n))
         return;

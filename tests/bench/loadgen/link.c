@@ -112,7 +112,7 @@ bool link_open(struct link *l, const struct options *o, char *error, size_t size
 {
     memset(l, 0, sizeof *l);
     l->local_ip = o->local_ip;
-    l->local_count = (o->connections + o->idle + LOADGEN_CONNS_PER_ADDRESS - 1) / LOADGEN_CONNS_PER_ADDRESS;
+    l->local_count = (o->connections + o->idle + o->subscribers + LOADGEN_CONNS_PER_ADDRESS - 1) / LOADGEN_CONNS_PER_ADDRESS;
     l->peer_ip = o->peer_ip;
     if (!start_eal(o, error, size))
         return false;

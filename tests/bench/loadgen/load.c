@@ -14,6 +14,7 @@ enum {
     OPEN_SECONDS = 10,
     CONNS_PER_OPEN_SECOND = 5000,
     CLOSE_SECONDS = 15,
+    CONNS_PER_CLOSE_SECOND = 500,
     POLITE_ROUNDS = 16
 };
 #define SETTLE_SECONDS 0.1
@@ -221,8 +222,8 @@ static void measure(struct load *l, struct client *cl)
 {
     const struct options *o = l->options;
     workload_mix(cl->work, o->set_percent[0]);
-    if (cl->attack || o->idle || o->script) {
-        (cl->attack ? flood_measure : o->idle ? idle_measure : script_measure)(l, cl);
+    if (cl->attack || cl->crowd || o->idle || o->script) {
+        (cl->attack ? flood_measure : cl->crowd ? crowd_measure : o->idle ? idle_measure : script_measure)(l, cl);
         keep_results(l, cl);
         return;
     }
@@ -243,8 +244,9 @@ static void measure(struct load *l, struct client *cl)
 static void close_all(struct load *l, struct client *cl)
 {
     uint64_t start = rte_rdtsc();
+    double limit = CLOSE_SECONDS + cl->timed / (double)CONNS_PER_CLOSE_SECOND;
     load_start(l, cl, LOAD_DRAIN);
-    while (cl->open && seconds_since(start) < CLOSE_SECONDS)
+    while (cl->open && seconds_since(start) < limit)
         load_turn(cl);
     l->closed = cl->open == 0;
     link_flush(cl->link);

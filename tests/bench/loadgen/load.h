@@ -42,7 +42,10 @@ void load_run_for(struct client *cl, double seconds);
 /* Adds a part: what the good clients and the attack do in the next seconds. */
 struct part *load_part(struct load *l, struct client *cl);
 unsigned load_turn(struct client *cl);
+/* Opens (or closes) all connections behind the timed ones, a bounded number at a time. False if they do not come to it. */
+bool load_change_all(struct client *cl, bool open);
 void idle_measure(struct load *l, struct client *cl);
+void crowd_measure(struct load *l, struct client *cl);
 void script_measure(struct load *l, struct client *cl);
 void flood_measure(struct load *l, struct client *cl);
 

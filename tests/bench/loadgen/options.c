@@ -43,6 +43,9 @@ const char options_help[] =
     "  --seed N                      (1)\n"
     "idle connections, by turns with none\n"
     "  --idle N                      more connections, which are open and ask nothing (0)\n"
+    "subscribers\n"
+    "  --subscribers N, --messages N (0, 3) connections that subscribe to one channel; each gets all messages of --value-size\n"
+    "  --slow N                      of them, that take nothing any more (0)\n"
     "attack, by turns with none (the box's gateway has to be --local)\n"
     "  --attack NAME                 rounds of: quiet, as many packets as good requests, a share of "
     "capacity\n"
@@ -116,6 +119,9 @@ static const struct row rows[] = {
     {"--warmup", REAL, AT(warmup_s), 0, 3600},
     {"--seed", WORD64, AT(seed), 0, 1e15},
     {"--idle", UNSIGNED, AT(idle), 0, LOADGEN_CONNS_MAX},
+    {"--subscribers", UNSIGNED, AT(subscribers), 0, LOADGEN_CONNS_MAX},
+    {"--messages", UNSIGNED, AT(messages), 1, 99999999},
+    {"--slow", UNSIGNED, AT(slow), 0, LOADGEN_CONNS_MAX},
     {"--attack", STRING, AT(attack), 0, 0},
     {"--attack-conns", UNSIGNED, AT(attack_conns), 1, 262144},
     {"--attack-share", REAL, AT(attack_share), 0.001, 10},
@@ -236,8 +242,12 @@ static bool consistent(const struct options *o, char *error, size_t size)
     else if (o->open_rate && o->pipeline != 1)
         wrong = "--open-rate wants --pipeline 1";
     else if (o->mode == MODE_LOAD && o->peer_ip >= o->local_ip &&
-             o->peer_ip - o->local_ip <= (o->connections + o->idle) / LOADGEN_CONNS_PER_ADDRESS)
+             o->peer_ip - o->local_ip <= (o->connections + o->idle + o->subscribers) / LOADGEN_CONNS_PER_ADDRESS)
         wrong = "--peer lies in the range of addresses that start at --local";
+    else if (o->slow > o->subscribers || (o->subscribers && (o->idle || o->attack || o->script || o->big_rate || o->fill)))
+        wrong = "--subscribers goes with --slow below it, and not with idle connections, an attack, a script, large values or --fill";
+    else if (o->subscribers && o->value_size < 8)
+        wrong = "--subscribers wants a --value-size of 8 at least";
     if (wrong)
         snprintf(error, size, "%s", wrong);
     return !wrong;
@@ -267,6 +277,7 @@ bool options_parse(struct options *o, int argc, char **argv, char *error, size_t
                           .warmup_s = 1,
                           .fill_s = 120,
                           .seed = 1,
+                          .messages = 3,
                           .attack_conns = 1024,
                           .attack_share = 0.5,
                           .frame_size = 120,

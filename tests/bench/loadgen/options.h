@@ -57,6 +57,7 @@ struct options {
     /* attack */
     const char *attack; /* NULL = none */
     unsigned attack_conns, idle;
+    unsigned subscribers, slow, messages; /* 0 = none; the slow ones of them; that each is sent */
     double attack_share; /* of what the box can take of the attack alone */
     /* echo, reflect */
     unsigned frame_size, in_flight, drop_one_in;

@@ -74,6 +74,8 @@ static void put_parts(FILE *f, const struct load *l)
         if (p->label && p->pipeline)
             fprintf(f, ",\"label\":\"%s\",\"pipeline\":%u,\"idle_share\":%.3f", p->label, p->pipeline,
                     idle_share(p->empty_cycles, p->seconds));
+        else if (p->label && l->options->subscribers)
+            fprintf(f, ",\"label\":\"%s\",\"count\":%lu,\"seconds\":%.3f", p->label, p->replies, p->seconds);
         else if (p->label)
             fprintf(f, ",\"label\":\"%s\",\"attack_rate\":%.1f,\"full_share\":%.3f", p->label, p->attack_rate,
                     p->full_share);

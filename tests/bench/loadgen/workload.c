@@ -91,6 +91,25 @@ void workload_free(struct workload *w)
     w->zipf = NULL;
 }
 
+void workload_crowd(struct workload *w, unsigned size)
+{
+    w->crowd_size = size;
+    w->big[0].size = (unsigned)sprintf(w->big[0].byte, "*3\r\n$7\r\nPUBLISH\r\n$5\r\ncrowd\r\n$%u\r\n", size);
+    w->big[0].size += size + 2;
+    w->big[1].size = (unsigned)sprintf(w->big[1].byte, "*2\r\n$9\r\nSUBSCRIBE\r\n$5\r\ncrowd\r\n");
+}
+
+static void message_write(const struct workload *w, uint8_t *to)
+{
+    char number[16];
+    unsigned head = w->big[0].size - w->crowd_size - 2;
+    memcpy(to, w->big[0].byte, head);
+    memset(to + head, '.', w->crowd_size);
+    int digits = snprintf(number, sizeof number, "%08u", w->crowd_number - 1);
+    memcpy(to + head, number, (size_t)digits);
+    memcpy(to + head + w->crowd_size, "\r\n", 2);
+}
+
 void workload_mix(struct workload *w, unsigned set_percent)
 {
     w->set_always = set_percent == 100;
@@ -118,6 +137,10 @@ void request_write(const struct workload *w, uint32_t request, uint8_t *to)
 {
     if (w->row) {
         script_write(w->row, request, to);
+        return;
+    }
+    if (__builtin_expect(w->crowd_size && request == REQUEST_PUBLISH, 0)) {
+        message_write(w, to);
         return;
     }
     if (__builtin_expect((request & REQUEST_KEY) == REQUEST_BIG_GET, 0)) {

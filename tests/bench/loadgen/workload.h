@@ -21,6 +21,9 @@ struct workload_config {
 /* The two requests of the connection that fetches a large value: it is made, then read. */
 enum { REQUEST_BIG_GET = REQUEST_KEY };
 #define REQUEST_BIG_MAKE (REQUEST_SET | REQUEST_KEY)
+/* In their place: of a crowd of subscribers. */
+enum { REQUEST_PUBLISH = REQUEST_BIG_GET };
+#define REQUEST_SUBSCRIBE REQUEST_BIG_MAKE
 
 struct workload {
     uint32_t keys;
@@ -39,11 +42,16 @@ struct workload {
         unsigned size;
     } head[2], middle, tail, reply_head;
     struct text big[2], big_reply[2]; /* [1] = make it; the beginning of the reply */
+    unsigned crowd_size;              /* bytes of what is published; 0 = nothing is */
+    uint32_t crowd_number;            /* of the message, from 1 */
 };
 
 /* False if there is no memory. */
 bool workload_init(struct workload *w, const struct workload_config *conf);
 void workload_free(struct workload *w);
+
+/* The large value's requests become SUBSCRIBE and PUBLISH, of messages of so many bytes: their number in eight digits, and dots. */
+void workload_crowd(struct workload *w, unsigned size);
 
 /* From now on set_percent of a hundred requests are SETs. All GETs until then. */
 void workload_mix(struct workload *w, unsigned set_percent);

@@ -254,6 +254,30 @@ static void test_a_running_box_holds_its_pages_itself(void)
     CU_ASSERT(make() && p.huge && p.remarks == 0);
 }
 
+/* What a restart finds: the arena of the box before it, a part of whose pages is in use, and as many free ones as are left. */
+static void test_an_arena_that_is_kept_has_its_pages(void)
+{
+    struct machine *m = machine_new(&(struct shape){2, 1, 4, 1, 65536, 4096});
+    wish(1);
+    machine_nic(m, NIC, "", 1);
+    w.device = NIC;
+    look(m);
+    CU_ASSERT_FATAL(make() && p.huge);
+    uint64_t needed = p.node[1].pages, arena = w.arena >> 21;
+    t.node[1].pages_free = needed - 3;
+    CU_ASSERT(make() && !p.huge && remarked("the box lies in ordinary memory"));
+    w.kept = 2ULL << 21;
+    CU_ASSERT(make() && !p.huge);
+    w.kept = 3ULL << 21;
+    CU_ASSERT(make() && p.huge && p.remarks == 0);
+    t.node[1].pages_free = needed - arena; /* all of the arena's are in use: what lies beside it is there */
+    w.kept = w.arena;
+    CU_ASSERT(make() && p.huge);
+    t.node[1].pages_free--; /* not even if more is kept than is wanted now */
+    w.kept = 2 * w.arena;
+    CU_ASSERT(make() && !p.huge);
+}
+
 static void test_a_node_without_memory_has_it_from_the_nearest(void)
 {
     struct machine *m = machine_new(&(struct shape){2, 2, 4, 1, 16384, 4096});
@@ -381,6 +405,7 @@ int main(int argc, char **argv)
         UNIT(test_parts_of_a_socket),
         UNIT(test_isolated_cpus_are_taken_first),
         UNIT(test_hugepages_that_are_not_on_the_node),
+        UNIT(test_an_arena_that_is_kept_has_its_pages),
         UNIT(test_a_running_box_holds_its_pages_itself),
         UNIT(test_a_node_without_memory_has_it_from_the_nearest),
         UNIT(test_without_nodes_memory_is_anywhere),

@@ -9,10 +9,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint64_t next(void)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
+    return unit_random(&seed);
 }
 
 static bool bit_at(const uint8_t *p, uint64_t i)

@@ -32,10 +32,25 @@ static void test_every_slot_has_one_owner(void)
         CU_ASSERT_EQUAL(keyspace_first_slot(&ks, 0), 0);
         CU_ASSERT_EQUAL(keyspace_first_slot(&ks, ks.shards), SLOTS);
         for (unsigned slot = 0; slot < SLOTS; slot++) {
-            unsigned owner = slot * ks.shards / SLOTS;
+            unsigned owner = keyspace_owner(&ks, slot);
             CU_ASSERT(slot >= keyspace_first_slot(&ks, owner) && slot < keyspace_first_slot(&ks, owner + 1));
         }
     }
+}
+
+/* As the nodes of a Redis Cluster get them that nobody has dealt with by hand. */
+static void test_slots_are_dealt_out_as_redis_cli_does(void)
+{
+    for (unsigned n = 1; n <= 64; n++) {
+        const struct keyspace ks = {.shards = n};
+        const double each = (double)SLOTS / n;
+        for (unsigned i = 0; i < n; i++)
+            CU_ASSERT_EQUAL(keyspace_first_slot(&ks, i), (unsigned)(i * each + 0.5));
+    }
+    const struct keyspace three = {.shards = 3};
+    CU_ASSERT_EQUAL(keyspace_first_slot(&three, 1), 5461);
+    CU_ASSERT_EQUAL(keyspace_first_slot(&three, 2), 10923);
+    CU_ASSERT(keyspace_owner(&three, 5460) == 0 && keyspace_owner(&three, 5461) == 1);
 }
 
 static void test_endpoints_are_named_as_asked(void)
@@ -148,6 +163,7 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_keys_of_other_workers_are_moved),
                                              UNIT(test_every_slot_has_one_owner),
+                                             UNIT(test_slots_are_dealt_out_as_redis_cli_does),
                                              UNIT(test_endpoints_are_named_as_asked),
                                              UNIT(test_nodes_keep_their_ids),
                                              UNIT(test_a_node_has_its_own_keys_alone),

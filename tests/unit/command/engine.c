@@ -209,6 +209,7 @@ static bool make_env(struct engine *e)
                                   .box = &box,
                                   .scripts = scripts_new(),
                                   .acl = acl_new(e->conf, error, sizeof error),
+                                  .row_last = &e->row_last,
                                   .worker = e};
     if (!e->env.acl) {
         printf("# engine: %s\n", error);

@@ -10,9 +10,11 @@
 
 #include "command/command.h"
 #include "command/debug.h"
+#include "command/row.h"
 
 struct engine {
     struct command_env env;
+    struct row_last row_last;
     bool leaves_long;      /* CMD_LONG is the caller's: see `request` */
     uint64_t in_rows;      /* requests that engine_row() did not run the general way */
     uint64_t slices;       /* of commands that were run in slices, with ENGINE_SLICES in the environment */

@@ -223,7 +223,7 @@ static void test_hsetex(void)
     in_both_forms(sets);
 }
 
-static void test_errors(void)
+static void test_errors_of_times(void)
 {
     struct engine *e = engine_new(NULL);
     EXPECT(e, "SET s x", "+OK\r\n");
@@ -261,6 +261,13 @@ static void test_errors(void)
     EXPECT(e, "HPEXPIRETIME h FIELDS 2 a", ERR_MATCH);
     EXPECT(e, "HGETDEL h FIELDS 0 a", ERR_NUMBER);
     EXPECT(e, "HGETDEL h FIELDS 3 a b", ERR_MATCH);
+    engine_free(e);
+}
+
+static void test_errors_of_reading_and_setting(void)
+{
+    struct engine *e = engine_new(NULL);
+    EXPECT(e, "HSET h a 1", ":1\r\n");
     EXPECT(e, "HGETEX h FIELDS 1", ARITY("hgetex"));
     EXPECT(e, "HGETEX h NX FIELDS 1 a", ERR_FIELDS);
     EXPECT(e, "HGETEX h PXAT 1 1", ERR_FIELDS);
@@ -428,7 +435,7 @@ int main(int argc, char **argv)
                                              UNIT(test_writes_and_the_times_they_leave),
                                              UNIT(test_hgetex_and_hgetdel),
                                              UNIT(test_hsetex),
-                                             UNIT(test_errors),
+                                             UNIT(test_errors_of_times), UNIT(test_errors_of_reading_and_setting),
                                              UNIT(test_figures),
                                              UNIT(test_dump_and_restore),
                                              UNIT(test_without_memory),

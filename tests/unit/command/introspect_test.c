@@ -81,7 +81,10 @@ static void test_docs(void)
     EXPECT(e, "COMMAND DOCS nope", "*0\r\n");
     CU_ASSERT(
         contains("COMMAND DOCS quit", "$9\r\ndoc_flags\r\n*1\r\n+deprecated\r\n$16\r\ndeprecated_since\r\n"));
+    CU_ASSERT(contains("COMMAND DOCS ttl", "$7\r\nhistory\r\n*1\r\n*2\r\n$5\r\n2.8.0\r\n$"));
+    CU_ASSERT(contains("COMMAND DOCS acl", "$7\r\nhistory\r\n*2\r\n*2\r\n$5\r\n6.2.0\r\n$"));
     engine_cmd(e, "HELLO 3");
+    CU_ASSERT(contains("COMMAND DOCS ttl", "$7\r\nhistory\r\n~1\r\n*2\r\n$5\r\n2.8.0\r\n$"));
     EXPECT_STARTS(e, "COMMAND DOCS client", "%1\r\n$6\r\nclient\r\n%5\r\n$7\r\nsummary\r\n");
     EXPECT_STARTS(e, "COMMAND INFO get", "*1\r\n*10\r\n$3\r\nget\r\n:2\r\n~2\r\n+readonly\r\n");
     EXPECT(e, "COMMAND DOCS nope", "%0\r\n");

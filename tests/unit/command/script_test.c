@@ -79,6 +79,30 @@ static void test_memory_is_bounded(void)
     engine_free(e);
 }
 
+/* After SCRIPT FLUSH an interpreter is as small as the first one, and stays so (unit/scripting, "EVAL does not leak in the
+ * Lua stack"), whatever ran before it. */
+static void test_a_flushed_interpreter_is_small(void)
+{
+    enum { RUNS = 10000, MOST = 100 * 1024 };
+    uint64_t most = 0;
+    e = engine_new(NULL);
+    eval("redis.call('set','k',string.rep('x',40000)) local t={} for i=1,20000 do t[i]={i} end return #redis.call('get','k')");
+    CU_ASSERT(engine_same(e->reply, ":40000\r\n"));
+    CU_ASSERT(script_host_bytes(e->env.script_host) > MOST);
+    engine_cmd(e, "SCRIPT FLUSH");
+    for (unsigned i = 0; i < RUNS; i++) {
+        struct slice argv[] = {slice_str("EVAL"), slice_str("return redis.call('incr',KEYS[1])"), slice_str("1"), slice_str("x")};
+        engine_argv(e, 4, argv);
+        uint64_t bytes = script_host_bytes(e->env.script_host);
+        most = bytes > most ? bytes : most;
+    }
+    CU_ASSERT(engine_same(e->reply, ":10000\r\n"));
+    CU_ASSERT(most < MOST);
+    if (most >= MOST)
+        printf("# %llu bytes\n", (unsigned long long)most);
+    engine_free(e);
+}
+
 /* The first long reply of a worker's first script: the buffer grows while it is written. */
 static void test_long_replies_arrive_whole(void)
 {
@@ -339,6 +363,7 @@ int main(int argc, char **argv)
     static const struct unit_test tests[] = {
         UNIT(test_endless_scripts_end),
         UNIT(test_memory_is_bounded),
+        UNIT(test_a_flushed_interpreter_is_small),
         UNIT(test_long_replies_arrive_whole),
         UNIT(test_deep_values),
         UNIT(test_nothing_stays),

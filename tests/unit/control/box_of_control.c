@@ -66,24 +66,44 @@ bool until(const char *command, const char *what)
     return says(what);
 }
 
-/* An order for the fake dataplane and its answer. */
-bool order(const char *text)
+/* An order for the fake dataplane, from t.sock, which takes the answer. */
+static int send_order(const char *text, struct sockaddr_un *here)
 {
-    struct sockaddr_un there = {.sun_family = AF_UNIX}, here = {.sun_family = AF_UNIX};
+    struct sockaddr_un there = {.sun_family = AF_UNIX};
     struct timeval wait = {.tv_sec = 60};
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
     snprintf(there.sun_path, sizeof there.sun_path, "%s/d.sock.fake", folder);
-    snprintf(here.sun_path, sizeof here.sun_path, "%s/t.sock", folder);
-    unlink(here.sun_path);
-    bind(fd, (struct sockaddr *)&here, sizeof here);
+    *here = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(here->sun_path, sizeof here->sun_path, "%s/t.sock", folder);
+    unlink(here->sun_path);
+    bind(fd, (struct sockaddr *)here, sizeof *here);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    ssize_t n = sendto(fd, text, strlen(text), 0, (struct sockaddr *)&there, sizeof there);
-    bool answered = n > 0 && strncmp(text, "die", 3) != 0 && strncmp(text, "exit", 4) != 0;
-    n = answered ? recv(fd, output, sizeof output - 1, 0) : 0;
-    output[n > 0 ? n : 0] = 0;
+    if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&there, sizeof there) > 0)
+        return fd;
     close(fd);
+    return -1;
+}
+
+bool order(const char *text)
+{
+    struct sockaddr_un here;
+    int fd = send_order(text, &here);
+    ssize_t n = fd >= 0 ? recv(fd, output, sizeof output - 1, 0) : 0;
+    output[n > 0 ? n : 0] = 0;
+    if (fd >= 0)
+        close(fd);
     unlink(here.sun_path);
     return n > 0;
+}
+
+bool last_order(const char *text)
+{
+    struct sockaddr_un here;
+    int fd = send_order(text, &here);
+    if (fd >= 0)
+        close(fd);
+    unlink(here.sun_path);
+    return fd >= 0;
 }
 
 bool http(const char *path)

@@ -20,6 +20,8 @@ bool says(const char *what);
 bool until(const char *command, const char *what);
 /* An order for the fake dataplane and its answer. */
 bool order(const char *text);
+/* One that it does not live to answer. */
+bool last_order(const char *text);
 bool http(const char *path);
 
 void write_conf(const char *more);

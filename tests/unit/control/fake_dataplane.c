@@ -5,6 +5,9 @@
  *     ask WORD ...    asks control as a Redis client would; answers with control's RESP
  *     get NAME        the value of a directive in the present generation
  *     refuse, accept every configuration from here on
+ *     script HOW      a script that reads runs until SCRIPT KILL; HOW: `busy` for every other EXEC, `begun`
+ *                     after writes were made to wait, BUSY for %SNAPSHOT alone, `silent` (they all wait)
+ *     begins          how often %SNAPSHOT begin was asked
  *     die | exit N | hang
  *
  * A configuration with `maxmemory-samples 13` is refused. It ends when the process FAKE_OWNER does. */
@@ -25,6 +28,9 @@ struct fake {
     struct config *conf;
     unsigned workers;
     bool stop, hang, refuses;
+    enum { NO_SCRIPT, BUSY, BEGUN, SILENT } script;
+    unsigned begins, waiting;
+    uint64_t waits[32]; /* EXECs, for the script's end */
     int orders;
     struct sockaddr_un asker;
     socklen_t asker_len;
@@ -121,6 +127,44 @@ static void answer_inspection(FILE *out, int argc, const struct slice *argv)
     fprintf(out, "-ERR unknown inspection\r\n");
 }
 
+static void answer(struct fake *f, uint64_t id, const char *text)
+{
+    channel_exec_reply(f->channel, id, slice_str(text));
+}
+
+static void end_script(struct fake *f, uint64_t id)
+{
+    if (!f->script) {
+        answer(f, id, "-NOTBUSY No scripts in execution right now.\r\n");
+        return;
+    }
+    f->script = NO_SCRIPT;
+    channel_log(f->channel, 5, "the fake script was ended");
+    answer(f, id, "+OK\r\n");
+    while (f->waiting > 0)
+        answer(f, f->waits[--f->waiting], "-ERR unknown command\r\n");
+}
+
+/* Does the script that runs keep it from being carried out? */
+static bool meets_script(struct fake *f, uint64_t id, int argc, const struct slice *argv)
+{
+    bool begin = argc >= 2 && slice_is(argv[0], "%snapshot") && slice_is(argv[1], "begin");
+    f->begins += begin;
+    if (argc == 2 && slice_is(argv[0], "script") && slice_is(argv[1], "kill")) {
+        end_script(f, id);
+        return true;
+    }
+    if (f->script == BUSY || (f->script == BEGUN && begin)) {
+        answer(f, id, "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n");
+        return true;
+    }
+    if (f->script == SILENT && f->waiting < sizeof f->waits / sizeof *f->waits) {
+        f->waits[f->waiting++] = id;
+        return true;
+    }
+    return false;
+}
+
 static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
 {
     static const char clients[] =
@@ -130,6 +174,8 @@ static void on_exec(void *ctx, uint64_t id, int argc, const struct slice *argv)
     struct fake *f = ctx;
     char *text;
     size_t size;
+    if (meets_script(f, id, argc, argv))
+        return;
     FILE *out = open_memstream(&text, &size);
     if (argc == 2 && slice_is(argv[0], "acl"))
         fprintf(out, "*1\r\n$%zu\r\n%s\r\n", sizeof user - 1, user);
@@ -216,6 +262,13 @@ static void obey(struct fake *f, char *order)
     } else if (strcmp(word, "refuse") == 0 || strcmp(word, "accept") == 0) {
         f->refuses = *word == 'r';
         reply(f, "ok", 2);
+    } else if (strcmp(word, "script") == 0) {
+        word = strtok_r(NULL, " ", &state);
+        f->script = strcmp(word, "busy") == 0 ? BUSY : strcmp(word, "begun") == 0 ? BEGUN : SILENT;
+        reply(f, "ok", 2);
+    } else if (strcmp(word, "begins") == 0) {
+        char count[16];
+        reply(f, count, (size_t)snprintf(count, sizeof count, "%u", f->begins));
     } else if (strcmp(word, "get") == 0) {
         const char *value = f->conf ? config_text(f->conf, strtok_r(NULL, " ", &state)) : NULL;
         reply(f, value ? value : "(none)", strlen(value ? value : "(none)"));

@@ -1,14 +1,14 @@
-/* test_aof.c: the reader of logs on a file that is cut at every place and damaged everywhere; the manifest; the writer, when the disk
- * fails it and when there is no end of records; and what a control that was killed has left. */
+/* test_aof.c: the writer of logs, when the disk fails it and when there is no end of records; and what a control that was killed
+ * has left. The reader: test_aof_read.c. */
 #include "channel/messages.h"
 #include "control/aof_folder.h"
 #include "control/aof_private.h"
-#include "control/aof_read.h"
 #include "control/aof_writer.h"
 #include "control/leftovers.h"
 #include "unit.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,166 +21,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char log_text[] = "#TS:1700000000\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n\r\n\r\n"
-                               "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n*1\r\n$4\r\nEXEC\r\n"
-                               "*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n";
-
-static int file_of(const void *p, size_t n)
-{
-    int fd = memfd_create("aof", MFD_CLOEXEC);
-    if (write(fd, p, n) != (ssize_t)n)
-        abort();
-    return fd;
-}
-
-struct got {
-    char text[512];
-    size_t n;
-    bool whole;
-};
-
-static void take(void *ctx, uint64_t at, const uint8_t *p, size_t n, bool whole)
-{
-    struct got *g = ctx;
-    (void)at;
-    if (g->n + n < sizeof g->text)
-        memcpy(g->text + g->n, p, n);
-    g->n += n;
-    g->whole = whole;
-}
-
-/* Where commands and transactions are whole. */
-static bool is_end(size_t at)
-{
-    size_t n = sizeof log_text - 1;
-    const char *multi = strstr(log_text, "*1\r\n$5\r\nMULTI"), *exec = strstr(log_text, "EXEC\r\n") + 6;
-    size_t ends[] = {0, (size_t)(strstr(log_text, "*2") - log_text), (size_t)(strstr(log_text, "*3") - log_text),
-                     (size_t)(multi - log_text), (size_t)(exec - log_text), n};
-    for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (ends[i] == at)
-            return true;
-    return false;
-}
-
-static void cut_everywhere(void)
-{
-    for (size_t n = 0; n < sizeof log_text; n++) {
-        struct aof_check check;
-        int fd = file_of(log_text, n);
-        bool sound = aof_check(fd, 0, &check);
-        CU_ASSERT_EQUAL(sound, is_end(n));
-        CU_ASSERT_TRUE(is_end(check.good) && check.good <= n);
-        CU_ASSERT_TRUE(sound || check.truncated);
-        struct got g = {.whole = true};
-        CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g) && g.whole);
-        close(fd);
-    }
-}
-
-/* Behind a preamble of which nothing is looked at. */
-static void from_the_middle(void)
-{
-    char text[sizeof log_text + 8] = "REDIS...";
-    memcpy(text + 8, log_text, sizeof log_text);
-    struct aof_check check;
-    struct got whole = {.whole = true}, rest = {.whole = true};
-    int fd = file_of(log_text, sizeof log_text - 1), other = file_of(text, sizeof log_text - 1 + 8);
-    CU_ASSERT_FALSE(aof_check(other, 0, &check));
-    CU_ASSERT_EQUAL(check.good, 0);
-    CU_ASSERT_TRUE(aof_check(other, 8, &check));
-    CU_ASSERT_EQUAL(check.good, sizeof log_text - 1 + 8);
-    CU_ASSERT_TRUE(aof_read(fd, 0, sizeof log_text - 1, take, &whole));
-    CU_ASSERT_TRUE(aof_read(other, 8, check.good, take, &rest));
-    CU_ASSERT_EQUAL(whole.n, rest.n);
-    CU_ASSERT_EQUAL(memcmp(whole.text, rest.text, whole.n), 0);
-    close(fd);
-    close(other);
-}
-
-static void without_multi(void)
-{
-    struct got g = {.n = 0};
-    int fd = file_of(log_text, sizeof log_text - 1);
-    CU_ASSERT_TRUE(aof_read(fd, 0, sizeof log_text - 1, take, &g));
-    g.text[g.n < sizeof g.text ? g.n : 0] = 0;
-    CU_ASSERT_PTR_NULL(strstr(g.text, "MULTI"));
-    CU_ASSERT_PTR_NULL(strstr(g.text, "EXEC"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(g.text, "DEL"));
-    CU_ASSERT_TRUE(g.whole);
-    close(fd);
-}
-
-static void damaged_everywhere(void)
-{
-    srand(1);
-    for (unsigned i = 0; i < 20000; i++) {
-        char text[sizeof log_text];
-        struct aof_check check;
-        memcpy(text, log_text, sizeof text);
-        for (int k = rand() % 3; k >= 0; k--)
-            text[(size_t)rand() % (sizeof text - 1)] = (char)rand();
-        int fd = file_of(text, sizeof text - 1);
-        bool sound = aof_check(fd, 0, &check);
-        CU_ASSERT_EQUAL(sound, check.good == sizeof text - 1);
-        struct got g = {.whole = true};
-        CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g) && g.whole);
-        close(fd);
-    }
-}
-
-static void long_command(void)
-{
-    enum { LONG = 1000000 };
-    char *text = malloc(LONG + 200);
-    if (!text)
-        abort();
-    sprintf(text, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", LONG);
-    size_t n = strlen(text);
-    memset(text + n, 'x', LONG);
-    memcpy(text + n + LONG, "\r\n", 2);
-    int fd = file_of(text, n + LONG + 2);
-    struct aof_check check;
-    struct got g = {.n = 0};
-    CU_ASSERT_TRUE(aof_check(fd, 0, &check));
-    CU_ASSERT_EQUAL(check.commands, 2);
-    CU_ASSERT_TRUE(aof_read(fd, 0, check.good, take, &g));
-    CU_ASSERT_EQUAL(g.n, n + LONG + 2);
-    CU_ASSERT_TRUE(g.whole);
-    close(fd);
-    free(text);
-}
-
-static bool parses(const char *text)
-{
-    char *copy = strdup(text);
-    struct aof_folder *f = aof_folder_new("d", "f", "appendonly.aof");
-    bool good = aof_folder_parse(f, copy);
-    aof_folder_free(f);
-    free(copy);
-    return good;
-}
-
-static void manifests(void)
-{
-    CU_ASSERT_TRUE(parses("file a.1.base.rdb seq 1 type b\nfile a.1.incr.aof seq 1 type i\nfile a.2.incr.aof seq 2 type i\n"));
-    CU_ASSERT_TRUE(parses("# a comment\nfile \"a b\" seq 3 type b\n"));
-    CU_ASSERT_FALSE(parses(""));
-    CU_ASSERT_FALSE(parses("file a seq 1 type x\n"));
-    CU_ASSERT_FALSE(parses("file ../a seq 1 type b\n"));
-    CU_ASSERT_FALSE(parses("file a seq 1 type b\nfile b seq 2 type b\n"));
-    CU_ASSERT_FALSE(parses("file a seq 2 type i\nfile b seq 1 type i\n"));
-    CU_ASSERT_FALSE(parses("file a seq 0 type b\n"));
-    CU_ASSERT_FALSE(parses("file a seq 1 type b more\n"));
-}
-
 /* -- the system's calls, as this program has them -- */
 
 static _Atomic(unsigned) syncs_to_fail, sync_ms;
 static char manifest[512]; /* is looked at whenever a file gets its name */
 static unsigned renames, without_increment;
 
+static struct channel_ring *watched;         /* of which nothing from watched_from on may be given back while the file of the mark there is begun */
+static uint64_t watched_from;
+static _Atomic(bool) gate, at_gate, given_back;
+
 int fdatasync(int fd)
 {
+    const struct timespec while_closed = {0, 1000000};
+    atomic_store(&at_gate, true);
+    for (unsigned i = 0; i < 60000 && atomic_load(&gate); i++)
+        nanosleep(&while_closed, NULL);
+    if (watched && __atomic_load_n(&watched->tail, __ATOMIC_ACQUIRE) > watched_from)
+        atomic_store(&given_back, true);
     const struct timespec takes = {0, 1000000L * atomic_load(&sync_ms)};
     nanosleep(&takes, NULL);
     if (atomic_load(&syncs_to_fail)) {
@@ -376,6 +234,52 @@ static void sync_fails_everysec(void)
     sync_fails(AOF_EVERYSEC);
 }
 
+/* A control that is killed while it begins a file has a successor, who finds the mark still there: also when the writer has written
+ * what is before the mark on the way. */
+static void mark_stays(void)
+{
+    struct box b;
+    uint64_t file = 8;
+    box_new(&b, AOF_FRESH, AOF_ALWAYS);
+    CU_ASSERT_TRUE(soon(&b, all_synced));
+    atomic_store(&at_gate, false);
+    atomic_store(&gate, true);
+    send_record(&b);
+    for (unsigned i = 0; i < 60000 && !atomic_load(&at_gate); i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    send_record(&b); /* the writer finds both at once */
+    watched_from = b.ring.at;
+    watched = b.ring.ring;
+    put(&b, LOG_MARK, &file, sizeof file);
+    atomic_store(&given_back, false);
+    atomic_store(&gate, false);
+    CU_ASSERT_TRUE(soon(&b, all_synced));
+    watched = NULL;
+    CU_ASSERT_FALSE(atomic_load(&given_back));
+    box_end(&b);
+}
+
+/* What is in it would be gone. */
+static void no_file_is_begun_twice(void)
+{
+    struct box b;
+    uint64_t file = 8;
+    struct aof_writer_status st;
+    box_new(&b, AOF_FRESH, AOF_ALWAYS);
+    put(&b, LOG_MARK, &file, sizeof file);
+    send_record(&b);
+    CU_ASSERT_TRUE(soon(&b, all_synced));
+    put(&b, LOG_MARK, &file, sizeof file);
+    CU_ASSERT_TRUE(soon(&b, is_broken));
+    aof_writer_status(b.writer, &st);
+    char *path = aof_folder_join(b.folder, "a.aof.8.incr.aof");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_TRUE(fd >= 0 && st.size > 0 && lseek(fd, 0, SEEK_END) == (off_t)st.size);
+    close(fd);
+    free(path);
+    box_end(&b);
+}
+
 /* Behind a log that was lost nothing is on the disk before its base is. */
 static void anew(void)
 {
@@ -551,11 +455,72 @@ static void leftovers(void)
     folder_end(f);
 }
 
+struct answers {
+    unsigned all, synced;
+};
+
+static void answered(void *ctx, bool synced)
+{
+    struct answers *n = ctx;
+    n->all++;
+    n->synced += synced;
+}
+
+/* WAITAOFs without an end, of clients that may have gone, take a bounded place; who comes then is told at once, and there is place again
+ * when they have ended. */
+static void waits_are_bounded(void)
+{
+    struct box b;
+    struct answers n = {0, 0};
+    box_new(&b, AOF_FRESH, AOF_ALWAYS);
+    CU_ASSERT_TRUE(soon(&b, all_synced));
+    struct control control = {.base = event_base_new()};
+    struct aof a = {.control = &control, .writer = b.writer};
+    for (unsigned i = 0; i < AOF_WAITS; i++)
+        CU_ASSERT_TRUE(aof_wait(&a, 0, true, answered, &n));
+    CU_ASSERT_EQUAL(n.all, 0);
+    CU_ASSERT_TRUE(aof_wait(&a, 0, true, answered, &n));
+    CU_ASSERT_TRUE(n.all == 1 && n.synced == 1);
+    a.writer = NULL;
+    event_base_dispatch(control.base);
+    CU_ASSERT_TRUE(n.all == AOF_WAITS + 1 && n.synced == 1 && a.waits == 0);
+    a.writer = b.writer;
+    CU_ASSERT_TRUE(aof_wait(&a, 0, true, answered, &n));
+    CU_ASSERT_EQUAL(n.all, AOF_WAITS + 1);
+    a.writer = NULL;
+    event_base_dispatch(control.base);
+    CU_ASSERT_EQUAL(n.all, AOF_WAITS + 2);
+    event_base_free(control.base);
+    box_end(&b);
+}
+
+/* Who still waits when the log's life ends is told so: the first, the last, and those between who had ended before. */
+static void waits_end_with_the_log(void)
+{
+    struct box b;
+    struct answers n[4] = {{0, 0}};
+    box_new(&b, AOF_FRESH, AOF_ALWAYS);
+    CU_ASSERT_TRUE(soon(&b, all_synced));
+    struct control control = {.base = event_base_new()};
+    struct aof a = {.control = &control, .writer = b.writer};
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_TRUE(aof_wait(&a, i == 1 ? 1 : 0, true, answered, &n[i]));
+    while (n[1].all == 0 && event_base_loop(control.base, EVLOOP_ONCE) == 0)
+        ;
+    CU_ASSERT_TRUE(n[1].all == 1 && n[1].synced == 1 && a.waits == 3);
+    aof_end_waits(&a);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_TRUE(n[i].all == 1 && n[i].synced == (i == 1));
+    CU_ASSERT_TRUE(a.waits == 0 && !a.waiting);
+    CU_ASSERT_EQUAL(event_base_dispatch(control.base), 1); /* no event is left */
+    event_base_free(control.base);
+    box_end(&b);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct unit_test tests[] = {UNIT(cut_everywhere), UNIT(from_the_middle), UNIT(without_multi), UNIT(damaged_everywhere),
-                                             UNIT(long_command),   UNIT(manifests),     UNIT(rebase_in_one_step), UNIT(stamps),
-                                             UNIT(sync_fails_always), UNIT(sync_fails_everysec), UNIT(anew), UNIT(stops_under_load),
-                                             UNIT(left_same), UNIT(left_and_goes_on), UNIT(served_unheard), UNIT(refused_between), UNIT(leftovers), {NULL, NULL}};
+    static const struct unit_test tests[] = {UNIT(rebase_in_one_step), UNIT(stamps),
+                                             UNIT(sync_fails_always), UNIT(sync_fails_everysec), UNIT(mark_stays), UNIT(no_file_is_begun_twice), UNIT(anew), UNIT(stops_under_load),
+                                             UNIT(left_same), UNIT(left_and_goes_on), UNIT(served_unheard), UNIT(refused_between), UNIT(leftovers), UNIT(waits_are_bounded), UNIT(waits_end_with_the_log), {NULL, NULL}};
     return unit_main(argc, argv, "control/aof", tests);
 }

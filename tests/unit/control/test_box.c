@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* -- tests -------------------------------------------------------------------------------------------- */
 
@@ -114,10 +116,12 @@ static void test_a_change_is_running_only_when_the_dataplane_has_it(void)
     CU_ASSERT_EQUAL(sh("%s config set save '' 2>&1", cli), 0); /* the fake one makes no snapshots */
     CU_ASSERT_EQUAL(sh("%s config set workers 3 2>&1", cli), 0);
     CU_ASSERT(says("waits for `sluice restart dataplane`: workers"));
+    CU_ASSERT_EQUAL(sh("%s show version --json | jq -es '.[0] | .restart_loses == \"workers is another one then\" and .restarting == false'", cli), 0);
     order("get workers"); /* fixed at its start */
     CU_ASSERT_STRING_EQUAL(output, "2");
     CU_ASSERT_EQUAL(sh("%s restart dataplane", cli), 0);
     CU_ASSERT(until("show status", "workers                  3"));
+    CU_ASSERT_EQUAL(sh("%s show version --json | jq -es '.[0] | has(\"restart_loses\") and .restart_loses == null'", cli), 0);
     stop_box();
 }
 
@@ -175,7 +179,7 @@ static void test_shutdown_from_the_wire_stops_for_good_until_restart(void)
     start_box();
     order("ask shutdown abort");
     CU_ASSERT_STRING_EQUAL(output, "-ERR No shutdown in progress.\r\n");
-    order("ask shutdown nosave");
+    CU_ASSERT(last_order("ask shutdown nosave"));
     CU_ASSERT(until("show status", "stopped by SHUTDOWN from user default at 10.0.0.1:1234"));
     CU_ASSERT(until("show status", "dataplane                stopped"));
     CU_ASSERT(http("/healthz") && says(" 503 "));
@@ -183,7 +187,7 @@ static void test_shutdown_from_the_wire_stops_for_good_until_restart(void)
     CU_ASSERT_EQUAL(sh("%s show clients 2>&1", cli), 1);
     CU_ASSERT_EQUAL(sh("%s restart dataplane", cli), 0);
     CU_ASSERT(until("show status", "serving"));
-    order("ask shutdown nosave");
+    CU_ASSERT(last_order("ask shutdown nosave"));
     CU_ASSERT(until("show status", "dataplane                stopped"));
     stop_box(); /* with nothing left to stop but control: it still answers */
 }
@@ -192,13 +196,13 @@ static void test_a_dataplane_that_dies_is_started_again_with_backoff(void)
 {
     start_box();
     long old = dataplane_pid();
-    order("die");
+    CU_ASSERT(last_order("die"));
     CU_ASSERT(until("show log", "was killed by signal 9"));
-    CU_ASSERT(says("starting it again in 0.2 s"));
+    CU_ASSERT(says("starting it again at once"));
     CU_ASSERT(until("show status", "serving"));
     CU_ASSERT(dataplane_pid() != old);
-    order("exit 3");
-    CU_ASSERT(until("show log", "exited with status 3: fake: told to exit; starting it again in 0.4 s"));
+    CU_ASSERT(last_order("exit 3"));
+    CU_ASSERT(until("show log", "exited with status 3: fake: told to exit; starting it again in 0.2 s"));
     CU_ASSERT(until("show status", "serving"));
     CU_ASSERT(http("/metrics") && says("sluice_dataplane_restarts_total 2\n"));
     stop_box();
@@ -229,6 +233,24 @@ static void test_control_may_die_and_comes_back_to_the_same_dataplane(void)
     start_control();
     CU_ASSERT_EQUAL(dataplane_pid(), pid);
     stop_box();
+}
+
+/* One with another state-dir, whose socket has been bound in this one's place. */
+static void test_the_socket_of_another_control_stays(void)
+{
+    struct sockaddr_un where = {.sun_family = AF_UNIX};
+    struct stat there;
+    start_box();
+    snprintf(where.sun_path, sizeof where.sun_path, "%s/m.sock", folder);
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    CU_ASSERT_EQUAL(unlink(where.sun_path), 0);
+    CU_ASSERT_EQUAL(bind(other, (struct sockaddr *)&where, sizeof where), 0);
+    CU_ASSERT_EQUAL(end_control(SIGTERM), 0);
+    CU_ASSERT_EQUAL(lstat(where.sun_path, &there), 0);
+    close(other);
+    start_control(); /* takes the place of what nobody listens to */
+    stop_box();
+    CU_ASSERT_EQUAL(lstat(where.sun_path, &there), -1); /* its own goes with it */
 }
 
 static void test_a_second_control_on_the_state_dir_says_so(void)
@@ -442,6 +464,7 @@ int main(int argc, char **argv)
                                              UNIT(test_shutdown_from_the_wire_stops_for_good_until_restart),
                                              UNIT(test_a_dataplane_that_dies_is_started_again_with_backoff),
                                              UNIT(test_control_may_die_and_comes_back_to_the_same_dataplane),
+                                             UNIT(test_the_socket_of_another_control_stays),
                                              UNIT(test_a_second_control_on_the_state_dir_says_so),
                                              UNIT(test_a_bad_file_keeps_the_good_configuration),
                                              UNIT(test_metrics_have_help_type_and_values),

@@ -12,10 +12,7 @@ static uint64_t state = 88172645463325252ull;
 
 static unsigned draw(unsigned n)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)(state >> 33) % n;
+    return (unsigned)(unit_random(&state) >> 33) % n;
 }
 
 /* Control's verdict; the canonical text in *out. */

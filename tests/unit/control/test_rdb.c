@@ -106,9 +106,7 @@ static void test_damage(void)
     for (int round = 0; round < 3000; round++) {
         memcpy(hurt, p, n);
         for (int i = 0; i < 1 + round % 4; i++) {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+            unit_random(&random);
             hurt[9 + random % (n - 9)] = (uint8_t)(random >> 32);
         }
         int fd = file_of(hurt, n), to = memfd_create("items", MFD_CLOEXEC);

@@ -187,7 +187,8 @@ static bool make_snapshot(unsigned number, unsigned records, bool keep, char *er
         ring_reset(&ring);
     }
     struct snapshot_plan plan = {.folder = folder, .name = "dump.rdb", .checksum = true, .bulk = bulk, .workers = WORKERS,
-                                 .db = &db, .dbs = 1, .head = (const uint8_t *)"REDIS0010", .head_len = 9, .done_fd = done};
+                                 .db = &db, .dbs = 1, .head = (const uint8_t *)"REDIS0010", .head_len = 9, .done_fd = done,
+                                 .read_soon = number % 2};
     struct snapshot_file *f = snapshot_file_start(&plan, error, size);
     if (!f)
         return false;

@@ -42,7 +42,7 @@ static void test_no_signal_of_a_child_is_its_parents(void)
     void (*before)(int) = signal(SIGTERM, tell);
     for (int i = 0; i < 200; i++) {
         int status = 0;
-        long pid = starter_fork(argv, -1, kept);
+        long pid = starter_fork(argv[0], argv, -1, kept);
         CU_ASSERT_FATAL(pid > 0);
         CU_ASSERT(kill((pid_t)pid, SIGTERM) == 0);
         CU_ASSERT_FATAL(ends((pid_t)pid, &status));

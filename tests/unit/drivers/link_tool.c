@@ -262,7 +262,7 @@ int main(int argc, char **argv)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     static struct board_plan plan;
-    if (!port_plan(&conf, &plan, error, sizeof error) ||
+    if (!port_plan(&conf, 0, &plan, error, sizeof error) ||
         !eal_start(&conf, &plan, instance, lcore, error, sizeof error)) {
         fprintf(stderr, "%s\n", error);
         return 1;

@@ -43,6 +43,8 @@ def step(name):
                 open(run.served + end, "w").close()
         if name == "first-own":  # the lines run beside each other: this one ends when the other has done all of its own
             tap.ok(wait(lambda: "last-shared" in ran()), "first-own: the other line goes on")
+        if name == "one-shared" and os.path.exists(f"{WORK}/ends-first-own"):  # which is to be the other line's
+            tap.ok(wait(lambda: "first-own" in ran()), "one-shared: the other line has begun")
         if os.path.exists(f"{WORK}/ends-{name}"):
             os._exit(3)
         if os.path.exists(f"{WORK}/raises-{name}"):
@@ -53,9 +55,11 @@ def step(name):
 
 STEPS = {name: (step(name), kind) for name, kind in (
     ("build", "build"), ("start", "first"), ("one-shared", "shared"), ("last-shared", "shared"),
-    ("first-own", "own"), ("second-own", "own"), ("alone", "alone"), ("beside", "beside"))}
+    ("beside", "beside"), ("alone", "alone"), ("first-own", "own"), ("second-own", "own"), ("last", "last"))}
 """
 MACHINE = """import os
+
+START = 600
 
 
 class Machine:
@@ -66,18 +70,18 @@ class Machine:
     def alive(self):
         return False
 
-    def start(self, *words):
-        pass
+    def go_on(self, disk, plain):
+        open(disk).close()
 
-    def wait_console(self, *words):
+    def wait_ssh(self):
         return True
 
-    wait_ssh = close = wait_console
+    close = wait_ssh
 
     def console(self):
         return ""
 """
-ALL = ["build", "start", "one-shared", "last-shared", "first-own", "second-own", "alone", "beside"]
+ALL = ["build", "start", "one-shared", "last-shared", "beside", "alone", "first-own", "second-own", "last"]
 
 
 class Place:
@@ -87,7 +91,7 @@ class Place:
         self.folder = tempfile.mkdtemp(prefix="lanes-")
         self.work = f"{self.folder}/work"
         os.mkdir(self.work)
-        for name in ("image.py", "tap.py"):
+        for name in ("image.py", "tap.py", "claims.py", "cuts.py"):
             shutil.copy(f"{TOP}/tests/image/{name}", self.folder)
         for name, text in (("steps.py", STEPS), ("machine.py", MACHINE), ("work/root.img", "root"), ("work/boot.img", "boot"), ("ran", "")):
             self.put(name, text)
@@ -148,7 +152,8 @@ def another_image(place):
 def no_start(place):
     place.put("raises-start")
     code, text, ran = place.run()
-    return code == 1 and ran == ["build", "start"] and well_formed(text), text
+    others = set(ran) - {"build", "start", "beside", "alone"}  # these need none, and are begun beside it
+    return code == 1 and not others and well_formed(text), text
 
 
 def line_that_ends(place):
@@ -156,6 +161,38 @@ def line_that_ends(place):
     place.put("ends-first-own")
     code, text, ran = place.run()
     return code == 1 and ran == ALL and re.search("^not ok .* the steps beside these end as they should", text, re.M) and well_formed(text), text
+
+
+CUTS = """import sys
+from cuts import all_cuts
+
+
+class Run:
+    claims = sys.argv[1]
+
+    def forget(self, *names):
+        print("# again:", *names)
+
+
+all_cuts(Run())"""
+
+
+def cuts_are_counted(place):
+    """As two lines leave it: which of the drawn ones each has booted."""
+    def told():
+        done = subprocess.run([sys.executable, f"{place.folder}/count.py", place.work], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, text=True)
+        return done.stdout
+    place.put("count.py", CUTS)
+    said = [told()]  # nothing was drawn
+    place.put("work/layers", "[[0.1, \"a\", \"b\"], [0.2, \"a\", \"b\"]]")
+    place.put("work/booted0", "good")
+    said.append(told())
+    place.put("work/booted1", "bad")
+    said.append(told())
+    bad = all(text.startswith("not ok") and "# again: cuts more-cuts" in text for text in said) and "1: not booted" in said[1] and "1: bad" in said[2]
+    place.put("work/booted1", "good")
+    said.append(told())
+    return bad and said[3].startswith("ok 1 - each of the 2 "), "".join(said)
 
 
 def some(place):
@@ -167,8 +204,8 @@ def some(place):
 
 
 TESTS = (("every step is run once, in two lines", each_step_once), ("--resume: what has failed, in either line", steps_that_failed_again),
-         ("--resume: nothing is left", nothing_left), ("--resume: not with another image", another_image), ("without a start the others are not begun", no_start),
-         ("a line that ends in its middle is told", line_that_ends), ("a step alone: with the start if it needs one", some))
+         ("--resume: nothing is left", nothing_left), ("--resume: not with another image", another_image), ("without a start no step is begun that needs its disk", no_start),
+         ("a line that ends in its middle is told", line_that_ends), ("each power cut that was drawn is to be booted", cuts_are_counted), ("a step alone: with the start if it needs one", some))
 
 
 def main():

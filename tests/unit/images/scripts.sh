@@ -51,13 +51,15 @@ plain() { printf '%s\n%s' "$1" "${2-}" | timeout 60 "$SCRIPTS/system"; }
 given() { mkdir -p "$SLUICE_ROOT/var/lib/sluice/leave" && printf '%s' "$1" >"$SLUICE_ROOT/var/lib/sluice/leave/$leave"; }
 request() { given "$1"; plain "$1 leave=$leave" "${2-}"; }
 
-serves() { fresh; on_trial; states none "starting 2" serving; good && asked "rauc status mark-good" && is_on_trial ''; }
-serves_alone() { fresh; on_trial; states serving; echo "status mark-good" >"$WORK/rauc-fails"; good && variable B_TRY=0 && is_on_trial ''; }
-loads_long() { fresh; on_trial; states loading loading loading loading "loading 12" serving; good 0 && asked "rauc status mark-good" && [ "$(cat "$WORK/calls")" = 6 ]; }
-falls_back() { fresh; on_trial; states starting "starting 8" "waiting 9"; ! good && asked "rauc status mark-bad" && asked "systemctl --no-block reboot" && is_on_trial ''; }
+marked() { variable B_OK=1 && variable B_TRY=0 && variable A_OK=1 && is_on_trial '' && [ ! -s "$WORK/asked" ]; } # rauc is not started for that
+unmarked() { fresh; on_trial; /usr/bin/grub-editenv "$ENV" set B_OK=0; }
+serves() { unmarked; states none "starting 2" serving; good && marked; }
+loads_long() { unmarked; states loading loading loading loading "loading 12" serving; good 0 && marked && [ "$(cat "$WORK/calls")" = 6 ]; }
+falls_back() { fresh; on_trial; states starting "starting 10" "waiting 11"; ! good && asked "rauc status mark-bad" && asked "systemctl --no-block reboot" && is_on_trial ''; }
+waits_for_updates() { fresh; on_trial; mkdir -p "$SLUICE_ROOT/run/sluice-dataplane/current"; states "waiting 14" "waiting 14" serving; good && is_on_trial ''; }
 falls_back_in_time() { fresh; on_trial; states none; ! good 0 && asked "rauc status mark-bad" && asked "systemctl --no-block reboot"; }
-falls_back_alone() { fresh; on_trial; states "waiting 9"; echo "status mark-bad" >"$WORK/rauc-fails"; ! good && variable B_OK=0 && asked "systemctl --no-block reboot"; }
-stays() { fresh; states "waiting 9"; ! good && ! asked "systemctl --no-block reboot" >/dev/null && variable B_TRY=0 && variable B_OK=1; }
+falls_back_alone() { fresh; on_trial; states "waiting 11"; echo "status mark-bad" >"$WORK/rauc-fails"; ! good && variable B_OK=0 && asked "systemctl --no-block reboot"; }
+stays() { fresh; states "waiting 11"; ! good && ! asked "systemctl --no-block reboot" >/dev/null && variable B_TRY=0 && variable B_OK=1; }
 
 installs() { fresh; [ "$(request "upgrade install" bundle | tail -n 1)" = "=0" ] && is_on_trial a && asked "rauc install $SLUICE_ROOT/data/upgrade/bundle.raucb" && [ ! -e "$SLUICE_ROOT/data/upgrade/bundle.raucb" ]; }
 refuses() { fresh; echo "install $SLUICE_ROOT/data/upgrade/bundle.raucb" >"$WORK/rauc-fails"; [ "$(request "upgrade install" bundle | tail -n 1)" = "=1" ] && is_on_trial ''; }
@@ -68,7 +70,7 @@ no_shell() { fresh; [ "$(request "system sh" | tail -n 1)" = "=2" ] && [ "$(requ
 
 no_leave() { # none, of other words, of another name, too old, a second time
     fresh
-    for words in "board apply" "upgrade install" "upgrade confirm" "upgrade rollback" "system reboot" "system poweroff"; do
+    for words in "board apply" "upgrade install" "upgrade confirm" "upgrade rollback" "upgrade remove" "system reboot" "system poweroff"; do
         [ "$(plain "$words" bundle | tail -n 1)" = "=1" ] || return 1
         given "board show"
         [ "$(plain "$words leave=$leave" bundle | tail -n 1)" = "=1" ] || return 1
@@ -201,7 +203,7 @@ BUILD=$WORK/build
 build_tool() { { echo '#!/bin/bash'; cat; } >"$BUILD/bin/$1" && chmod 755 "$BUILD/bin/$1"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 within() { for _ in $(seq 1200); do "$@" && return; /bin/sleep 0.1; done; echo "not in time: $*"; return 1; }
-build_ends() { # TOOL SIGNAL STATUS
+build_ends() { # TOOL SIGNAL STATUS; HUP even if this test is run by nohup
     rm -rf "$BUILD" && mkdir -p "$BUILD"/{bin,programs/{control,mgmt},signing} && : >"$BUILD/signing/certificate.pem" || return
     for name in sluice-dataplane sluice-replay control/sluice-control mgmt/sluice; do : >"$BUILD/programs/$name" && chmod 755 "$BUILD/programs/$name"; done
     build_tool id <<<"echo 1000" # no packages of this machine
@@ -209,7 +211,7 @@ build_ends() { # TOOL SIGNAL STATUS
     build_tool strip <<<'cp "$4" "$3"'
     build_tool python3 <<<""
     build_tool "$1" <<<"echo \$\$ >$BUILD/pid.new; mv $BUILD/pid.new $BUILD/pid; exec /bin/sleep 1000"
-    SLUICE_SIGNING=$BUILD/signing PATH=$BUILD/bin:$PATH images/build --output "$BUILD/out" --cache "$BUILD/cache" --programs "$BUILD/programs" >"$BUILD/log" 2>&1 &
+    SLUICE_SIGNING=$BUILD/signing PATH=$BUILD/bin:$PATH env --default-signal=HUP images/build --output "$BUILD/out" --cache "$BUILD/cache" --programs "$BUILD/programs" >"$BUILD/log" 2>&1 &
     local build=$! child status
     within test -s "$BUILD/pid" || { cat "$BUILD/log"; kill $build; return 1; }
     child=$(cat "$BUILD/pid")
@@ -224,9 +226,9 @@ printf 'port 7000\n' >"$FILES/box/sluice.conf"; echo "ssh-ed25519 A" >"$FILES/bo
 head -c 3000000 /dev/zero >"$FILES/large.conf"
 
 check "good: a slot that serves is kept" serves
-check "good: the same when rauc fails" serves_alone
 check "good: loading keys may take long" loads_long
 check "good: on trial, its dataplane fails again and again: the other slot" falls_back
+check "good: updates of the dataplane are given up before that" waits_for_updates
 check "good: on trial, control does not answer: the other slot" falls_back_in_time
 check "good: on trial, its dataplane fails, and rauc, too" falls_back_alone
 check "good: not on trial: stays, and the boot loader does not leave it" stays

@@ -3,6 +3,9 @@
 #include "mgmt/words.h"
 #include "unit.h"
 
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char error[256];
@@ -85,6 +88,17 @@ static void test_values_may_begin_with_dashes_after_a_double_dash(void)
     CU_ASSERT(in.argc == 2 && strcmp(in.argv[1], "--secret") == 0);
 }
 
+/* depth: levels of words below, the leaves' included. */
+static void has_help(const struct node *table, unsigned depth)
+{
+    for (const struct node *n = table; n->word; n++) {
+        CU_ASSERT(n->help && !n->next == (n->run != NULL));
+        CU_ASSERT(!n->next || depth > 1);
+        if (n->next && depth > 1)
+            has_help(n->next, depth - 1);
+    }
+}
+
 static void completes(const char *before, const char *prefix, const char *first, const char *second)
 {
     static char maxclients[] = "maxclients", maxmemory[] = "maxmemory", server[] = "server",
@@ -94,7 +108,7 @@ static void completes(const char *before, const char *prefix, const char *first,
     words_split(&w, before);
     const char *a = grammar_complete(grammar, w.p, w.n, prefix, 0, &known),
                *b = grammar_complete(grammar, w.p, w.n, prefix, 1, &known);
-    CU_ASSERT(a && strcmp(a, first) == 0);
+    CU_ASSERT(first ? a && strcmp(a, first) == 0 : !a);
     CU_ASSERT(second ? b && strcmp(b, second) == 0 : !b);
     words_free(&w);
 }
@@ -107,16 +121,64 @@ static void test_completion_follows_the_table(void)
     completes("config set maxmemory 1", "maxc", "maxclients", NULL);
     completes("certificate rotate", "", "server", NULL);
     completes("certificate", "s", "show", "self-signed");
+    completes("upgrade remove", "", "dataplane", NULL);
     CU_ASSERT_PTR_NULL(grammar_complete(grammar, (char *[]){NULL}, 0, "x", 0, &(struct known_names){0}));
+}
+
+static void test_options_are_offered_where_they_are_known(void)
+{
+    completes("show log", "--l", "--level", "--lines");
+    completes("show status", "--l", NULL, NULL);
+    completes("ping", "--co", "--count", NULL);
+    completes("audit show", "--l", "--lines", NULL);
+    completes("show log --level warning", "--j", "--json", NULL);
+}
+
+/* No command that an option is said to be of is misspelled: its whole name is found. */
+static void test_options_belong_to_commands(void)
+{
+    for (const struct option *o = options; o->name; o++)
+        for (const char *of = o->of; of && *of; of += strcspn(of, ","), of += *of == ',') {
+            char path[GRAMMAR_PATH], line[GRAMMAR_PATH];
+            struct words w;
+            snprintf(line, sizeof line, "%.*s", (int)strcspn(of, ","), of);
+            CU_ASSERT(words_split(&w, line));
+            const struct node *leaf = grammar_path(grammar, w.p, w.n, path);
+            CU_ASSERT(leaf && leaf->run && strcmp(path, line) == 0);
+            words_free(&w);
+        }
+}
+
+static void printed(const char *s, const char *expected, int columns)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    print_safe(f, s);
+    fclose(f);
+    if (strcmp(text, expected) != 0)
+        printf("# %s\n", text);
+    CU_ASSERT_STRING_EQUAL(text, expected);
+    CU_ASSERT_EQUAL(text_columns(s), columns);
+    free(text);
+}
+
+/* C1 controls as UTF-8 or as bytes, cut and overlong characters, directions. */
+static void test_nothing_commands_the_terminal(void)
+{
+    setlocale(LC_CTYPE, "C.UTF-8");
+    printed("plain", "plain", 5);
+    printed("a\033[31mb\177", "a?[31mb?", 8);
+    printed("gr\303\274n \346\235\261", "gr\303\274n \346\235\261", 7); /* U+00FC, and U+6771 of two columns */
+    printed("\302\233" "2J", "?2J", 3);
+    printed("\2332J \303", "?2J ?", 5);
+    printed("\300\257 \364\220", "?? ??", 5);
+    printed("a\342\200\256b", "a?b", 3);
 }
 
 static void test_every_leaf_has_help_and_something_to_run(void)
 {
-    for (const struct node *top = grammar; top->word; top++) {
-        CU_ASSERT(top->help && (top->next || top->run));
-        for (const struct node *leaf = top->next; leaf && leaf->word; leaf++)
-            CU_ASSERT(leaf->help && leaf->run && !leaf->next);
-    }
+    has_help(grammar, 3);
 }
 
 static void test_words_and_quotes(void)
@@ -143,6 +205,9 @@ int main(int argc, char **argv)
                                              UNIT(test_options_stand_anywhere),
                                              UNIT(test_values_may_begin_with_dashes_after_a_double_dash),
                                              UNIT(test_completion_follows_the_table),
+                                             UNIT(test_options_are_offered_where_they_are_known),
+                                             UNIT(test_options_belong_to_commands),
+                                             UNIT(test_nothing_commands_the_terminal),
                                              UNIT(test_every_leaf_has_help_and_something_to_run),
                                              UNIT(test_words_and_quotes),
                                              {NULL, NULL}};

@@ -274,10 +274,7 @@ static void test_a_large_table_is_given_back(void)
 static uint64_t state = 88172645463325252;
 static size_t any(size_t below)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (size_t)(state % below);
+    return (size_t)(unit_random(&state) % below);
 }
 
 static int ascending(const void *a, const void *b)

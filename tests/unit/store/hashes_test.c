@@ -1,6 +1,6 @@
 /* hashes_test.c: random operations on hashes and on plain arrays beside them, which must agree after each,
  * with allocations that fail, in both forms; scans, samples, copies, slices of freeing, and compaction. */
-#include "fixture.h"
+#include "hash_fields.h"
 #include "store/hash.h"
 #include "store/table.h"
 #include "store/value.h"
@@ -24,11 +24,6 @@ static struct key key_number(struct model *m, unsigned k, char text[16])
 {
     snprintf(text, 16, "key:%u", k);
     return key_of(&m->f, text);
-}
-
-static struct slice field_number(unsigned i, char text[32])
-{
-    return (struct slice){(uint8_t *)text, (size_t)snprintf(text, 32, i % 3 ? "field:%u" : "%u", i)};
 }
 
 /* Texts of all lengths and integers of all sizes. */

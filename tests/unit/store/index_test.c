@@ -234,6 +234,75 @@ static void test_looking_ahead_at_what_changes_is_harmless(void)
     fixture_close(&f);
 }
 
+/* As long as the index stays as it is: with one segment, and with many of which some were split and others were not. */
+static void test_a_hand_sees_each_entry_once_in_a_round(void)
+{
+    static const unsigned sizes[] = {1, 5, 90, 1000, 20000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct fixture f;
+        struct sampled out[40 + SWEEP_MORE];
+        uint64_t hand = 0, seen = 0, sum = 0, all = 0;
+        fixture_open(&f, 64 << 20, 0, POLICY_NOEVICTION, 1);
+        for (unsigned id = 0; id < sizes[i]; id++) {
+            char text[32], number[16];
+            name(id, text);
+            snprintf(number, sizeof number, "%u", id + 1);
+            CU_ASSERT_EQUAL_FATAL(set(&f, 0, text, number, 0), STORE_OK);
+            all += id + 1;
+        }
+        const struct index *ix = &f.s->db[0].index;
+        CU_ASSERT_EQUAL(index_sweep(f.s, &f.s->db[1].index, &hand, 40, out), 0); /* an empty one */
+        hand = 0;
+        for (uint64_t steps = 0; seen < sizes[i] && steps < 2 * sizes[i] + 100; steps++) {
+            unsigned n = index_sweep(f.s, ix, &hand, 1, out);
+            for (unsigned k = 0; k < n; k++) {
+                struct place at;
+                int64_t number;
+                CU_ASSERT_TRUE_FATAL(index_find_entry(f.s, ix, out[k].hash, out[k].e, &at) && entry_int(out[k].e, &number));
+                sum += (uint64_t)number;
+            }
+            seen += n;
+            index_sweep_prefetch(f.s, ix, hand, 40);
+        }
+        CU_ASSERT_EQUAL(seen, sizes[i]);
+        CU_ASSERT_EQUAL(sum, all);
+        fixture_close(&f);
+    }
+}
+
+/* One sweep is short where hardly a key is left of many; whoever goes on sees each of them once in a round. */
+static void test_a_hand_is_quick_where_few_keys_are_left(void)
+{
+    enum { MANY_KEYS = 600000, LEFT = 60 };
+    struct fixture f;
+    struct sampled out[8 + SWEEP_MORE];
+    fixture_open(&f, 128 << 20, 0, POLICY_NOEVICTION, 1);
+    for (unsigned id = 0; id < MANY_KEYS; id++) {
+        char text[32];
+        name(id, text);
+        CU_ASSERT_EQUAL_FATAL(set(&f, 0, text, "v", 0), STORE_OK);
+    }
+    for (unsigned id = LEFT; id < MANY_KEYS; id++) {
+        char text[32];
+        name(id, text);
+        struct key k = key_of(&f, text);
+        CU_ASSERT_TRUE_FATAL(store_delete(f.s, 0, &k));
+    }
+    const struct index *ix = &f.s->db[0].index;
+    CU_ASSERT_TRUE_FATAL(ix->segments > SWEEP_STEPS); /* the directory does not become smaller */
+    uint64_t hand = 0, seen = 0, before = 0;
+    unsigned sweeps = 0;
+    for (; hand >= before && sweeps < 1000; sweeps++) { /* one round */
+        before = hand;
+        index_sweep_prefetch(f.s, ix, hand, 8);
+        seen += index_sweep(f.s, ix, &hand, 8, out);
+        CU_ASSERT_TRUE(hand < before || hand / 16 - before / 16 <= SWEEP_STEPS);
+    }
+    CU_ASSERT_TRUE(seen >= LEFT && seen < LEFT + 8 + SWEEP_MORE); /* the last sweep may have begun the next round */
+    CU_ASSERT_TRUE(sweeps <= ix->segments / (SWEEP_STEPS / 2) + LEFT / 8 + 1);
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_growing_and_emptying),
@@ -244,6 +313,8 @@ int main(int argc, char **argv)
                                              UNIT(test_random_entries_are_spread),
                                              UNIT(test_prefetching_is_harmless),
                                              UNIT(test_looking_ahead_at_what_changes_is_harmless),
+                                             UNIT(test_a_hand_sees_each_entry_once_in_a_round),
+                                             UNIT(test_a_hand_is_quick_where_few_keys_are_left),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/index", tests);
 }

@@ -363,88 +363,89 @@ static void test_old_forms(void)
     }
 }
 
+static const struct slice refused[] = {
+    BYTES("\x01\x00"), /* no elements */
+    BYTES("\x01\x80\xff\xff\xff\xff\x01"
+          "a"), /* a length beyond all input */
+    BYTES("\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+          "a"),
+    BYTES("\x02\x02\x01"
+          "a\x01"
+          "a"), /* a member twice */
+    BYTES("\x04\x02\x01"
+          "a\x01"
+          "b\x01"
+          "a\x01"
+          "c"), /* a field twice */
+    BYTES("\x03\x01\x01"
+          "a\xfd"), /* a score that is no number */
+    BYTES("\x05\x01\x01"
+          "a\x00\x00\x00\x00\x00\x00\xf8\x7f"),
+    BYTES("\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\xff\xff"), /* integers that fall */
+    BYTES("\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\x05\x00"), /* one twice */
+    BYTES("\x0b\x0c\x03\x00\x00\x00\x02\x00\x00\x00\x05\x00\x06\x00"), /* three bytes wide */
+    BYTES("\x0b\x0c\x02\x00\x00\x00\x03\x00\x00\x00\x05\x00\x06\x00"), /* fewer than it says */
+    BYTES("\x0b\x08\x02\x00\x00\x00\x00\x00\x00\x00"),                 /* none */
+    BYTES("\x0a\x0e\x0e\x00\x00\x00\x0b\x00\x00\x00\x01\x00\x00\x01"
+          "a\xff"), /* another tail */
+    BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x02\x00\x00\x01"
+          "a\xff"), /* another count */
+    BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x03\x01"
+          "a\xff"), /* another length before */
+    BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x02"
+          "a\xff"), /* longer than there is */
+    BYTES("\x0a\x0e\x0f\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x01"
+          "a\xff"),                                                        /* another length in all */
+    BYTES("\x0a\x0d\x0d\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\xcf\xff"), /* no such encoding */
+    BYTES("\x10\x0a\x0a\x00\x00\x00\x01\x00\x81"
+          "a\x02\xff"), /* a field without a value */
+    BYTES("\x14\x0a\x0a\x00\x00\x00\x02\x00\x81"
+          "a\x02\xff"), /* another count */
+    BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x81"
+          "a\x03\xff"), /* another length behind */
+    BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x82"
+          "a\x02\xff"), /* longer than there is */
+    BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\xf5"
+          "a\x02\xff"), /* no such encoding */
+    BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x81"
+          "a\x02\xfe"),                            /* no end */
+    BYTES("\x14\x07\x07\x00\x00\x00\x00\x00\xff"), /* none */
+    BYTES("\x11\x0d\x0d\x00\x00\x00\x02\x00\x81"
+          "a\x02\x81"
+          "b\x02\xff"), /* no score */
+    BYTES("\x09\x0b\x02\x03"
+          "foo\x03\x00"
+          "bar\xff"), /* zipmap: fewer than it says */
+    BYTES("\x09\x0b\x01\x03"
+          "foo\x03\x09"
+          "bar\xff"), /* more free bytes than there are */
+    BYTES("\x09\x06\x01\x03"
+          "foo\xff"), /* no value */
+    BYTES("\x09\x0e\x01\x01"
+          "k\xfe\x04\x00\x00\x00\x00"
+          "val1\xff"),                                             /* a short length in the long form */
+    BYTES("\x12\x01\x03\x09\x09\x00\x00\x00\x01\x00\x01\x01\xff"), /* no such container */
+    BYTES("\x12\x01\x01\x00"),                                     /* an empty element by itself */
+    BYTES("\x0f\x00\x01\x05\x07\x00"),                             /* a stream with an entry too few */
+    BYTES("\x13\x00\x00\x05\x07\x00\x00\x00\x00\x00\x01\x01"
+          "g\x05\x07\x00\x01"
+          "\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x07"
+          "\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00"), /* pending for nobody */
+    BYTES("\x06\x00"),
+    BYTES("\x07\x00"),
+    BYTES("\x08\x00"),
+    BYTES("\x16\x00"),
+    BYTES("\xff\x00"),
+};
+
 static void test_what_is_refused(void)
 {
-    static const struct slice rows[] = {
-        BYTES("\x01\x00"), /* no elements */
-        BYTES("\x01\x80\xff\xff\xff\xff\x01"
-              "a"), /* a length beyond all input */
-        BYTES("\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-              "a"),
-        BYTES("\x02\x02\x01"
-              "a\x01"
-              "a"), /* a member twice */
-        BYTES("\x04\x02\x01"
-              "a\x01"
-              "b\x01"
-              "a\x01"
-              "c"), /* a field twice */
-        BYTES("\x03\x01\x01"
-              "a\xfd"), /* a score that is no number */
-        BYTES("\x05\x01\x01"
-              "a\x00\x00\x00\x00\x00\x00\xf8\x7f"),
-        BYTES("\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\xff\xff"), /* integers that fall */
-        BYTES("\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\x05\x00"), /* one twice */
-        BYTES("\x0b\x0c\x03\x00\x00\x00\x02\x00\x00\x00\x05\x00\x06\x00"), /* three bytes wide */
-        BYTES("\x0b\x0c\x02\x00\x00\x00\x03\x00\x00\x00\x05\x00\x06\x00"), /* fewer than it says */
-        BYTES("\x0b\x08\x02\x00\x00\x00\x00\x00\x00\x00"),                 /* none */
-        BYTES("\x0a\x0e\x0e\x00\x00\x00\x0b\x00\x00\x00\x01\x00\x00\x01"
-              "a\xff"), /* another tail */
-        BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x02\x00\x00\x01"
-              "a\xff"), /* another count */
-        BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x03\x01"
-              "a\xff"), /* another length before */
-        BYTES("\x0a\x0e\x0e\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x02"
-              "a\xff"), /* longer than there is */
-        BYTES("\x0a\x0e\x0f\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x01"
-              "a\xff"),                                                        /* another length in all */
-        BYTES("\x0a\x0d\x0d\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\xcf\xff"), /* no such encoding */
-        BYTES("\x10\x0a\x0a\x00\x00\x00\x01\x00\x81"
-              "a\x02\xff"), /* a field without a value */
-        BYTES("\x14\x0a\x0a\x00\x00\x00\x02\x00\x81"
-              "a\x02\xff"), /* another count */
-        BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x81"
-              "a\x03\xff"), /* another length behind */
-        BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x82"
-              "a\x02\xff"), /* longer than there is */
-        BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\xf5"
-              "a\x02\xff"), /* no such encoding */
-        BYTES("\x14\x0a\x0a\x00\x00\x00\x01\x00\x81"
-              "a\x02\xfe"),                            /* no end */
-        BYTES("\x14\x07\x07\x00\x00\x00\x00\x00\xff"), /* none */
-        BYTES("\x11\x0d\x0d\x00\x00\x00\x02\x00\x81"
-              "a\x02\x81"
-              "b\x02\xff"), /* no score */
-        BYTES("\x09\x0b\x02\x03"
-              "foo\x03\x00"
-              "bar\xff"), /* zipmap: fewer than it says */
-        BYTES("\x09\x0b\x01\x03"
-              "foo\x03\x09"
-              "bar\xff"), /* more free bytes than there are */
-        BYTES("\x09\x06\x01\x03"
-              "foo\xff"), /* no value */
-        BYTES("\x09\x0e\x01\x01"
-              "k\xfe\x04\x00\x00\x00\x00"
-              "val1\xff"),                                             /* a short length in the long form */
-        BYTES("\x12\x01\x03\x09\x09\x00\x00\x00\x01\x00\x01\x01\xff"), /* no such container */
-        BYTES("\x12\x01\x01\x00"),                                     /* an empty element by itself */
-        BYTES("\x0f\x00\x01\x05\x07\x00"),                             /* a stream with an entry too few */
-        BYTES("\x13\x00\x00\x05\x07\x00\x00\x00\x00\x00\x01\x01"
-              "g\x05\x07\x00\x01"
-              "\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x07"
-              "\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00"), /* pending for nobody */
-        BYTES("\x06\x00"),
-        BYTES("\x07\x00"),
-        BYTES("\x08\x00"),
-        BYTES("\x16\x00"),
-        BYTES("\xff\x00"),
-    };
     struct fixture f;
     struct rdb_reader r;
     begin(&f);
     uint64_t before = used(f.s);
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        CU_ASSERT_EQUAL(take(&f, "k", rows[i], &r), RDB_BAD);
+    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+        CU_ASSERT_EQUAL(take(&f, "k", refused[i], &r), RDB_BAD);
         expect_nothing_changed(&f, before);
     }
     fixture_close(&f);

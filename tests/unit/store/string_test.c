@@ -221,6 +221,112 @@ static void test_a_hint_of_nothing_says_nothing(void)
     fixture_close(&f);
 }
 
+/* What a row could not store for want of memory answers so in the general way, too, wherever in the row it stands. */
+static void test_what_a_row_refused_is_not_tried_again(void)
+{
+    for (unsigned bad = 0; bad < AHEAD_ROW; bad++) {
+        struct fixture f;
+        struct ahead_row row;
+        char text[AHEAD_ROW][16];
+        fixture_open(&f, 16 << 20, 0, POLICY_NOEVICTION, 1);
+        ahead_begin(&row);
+        for (unsigned i = 0; i < AHEAD_ROW; i++) {
+            snprintf(text[i], sizeof text[i], "key:%u", i);
+            store_ahead(f.s, &row, 0, key_of(&f, text[i]).hash);
+        }
+        for (unsigned i = 0; i < AHEAD_ROW; i++) {
+            struct key k = key_of(&f, text[i]);
+            if (i == bad)
+                f.s->heap.fail_in = 1;
+            CU_ASSERT_EQUAL(store_put_ahead(f.s, 0, &row, i, k.name, slice_str("some text"), 0), i != bad);
+            if (i != bad)
+                continue;
+            CU_ASSERT_EQUAL(f.s->heap.fail_in, 0);
+            store_look_ahead(f.s, &row, i);
+            CU_ASSERT_EQUAL(store_set_string_ahead(f.s, 0, &k, slice_str("some text"), 0, 0, &row.at[i]), STORE_OOM);
+            CU_ASSERT_PTR_NULL(get(&f, 0, text[i]));
+        }
+        CU_ASSERT_EQUAL(keys_in(f.s, 0), AHEAD_ROW - 1);
+        fixture_close(&f);
+    }
+}
+
+/* One of a row of 32, which may be the key of another, and whose key may go before its turn. */
+static void row_turn(struct fixture *f, struct ahead_row *row, unsigned i, const char *text, unsigned what, const char *value)
+{
+    struct key k = key_of(f, text);
+    uint64_t now = shard_time(f->s);
+    uint64_t expire_at = what == 2 ? 0 : now + 60000;
+    bool good = true;
+    if (what == 0)
+        store_delete(f->s, 0, &k);
+    else if (what == 1)
+        store_set_expire(f->s, 0, &k, now + 1);
+    else if (row)
+        good = store_put_ahead(f->s, 0, row, i, k.name, slice_str(value), expire_at);
+    else
+        good = store_set_string(f->s, 0, &k, slice_str(value), expire_at, 0) == STORE_OK;
+    CU_ASSERT_TRUE_FATAL(good);
+}
+
+static uint64_t same_in_both(struct fixture *f, unsigned keys)
+{
+    uint64_t found = 0;
+    for (unsigned id = 0; id < keys; id++) {
+        char text[32], scratch[2][24];
+        snprintf(text, sizeof text, "key:%u", id);
+        struct key k = key_of(&f[0], text);
+        const struct entry *a = store_peek(f[0].s, 0, &k), *b = store_peek(f[1].s, 0, &k);
+        CU_ASSERT_EQUAL_FATAL(a == NULL, b == NULL);
+        if (!a)
+            continue;
+        found++;
+        struct slice one = entry_string(a, scratch[0]), other = entry_string(b, scratch[1]);
+        CU_ASSERT_TRUE(one.len == other.len && memcmp(one.p, other.p, one.len) == 0);
+        CU_ASSERT_EQUAL(entry_expire_at(a), entry_expire_at(b));
+    }
+    return found;
+}
+
+/* In rows, with hints that know which keys are not there, the same keys are stored and evicted as one by one. */
+static void test_rows_store_what_single_ones_do(void)
+{
+    enum { KEYS = 60000, ROWS = 3000 };
+    struct fixture f[2];
+    struct ahead_row row;
+    unsigned id[AHEAD_ROW];
+    uint64_t random = 11;
+    for (unsigned i = 0; i < 2; i++)
+        fixture_open(&f[i], 16 << 20, 1 << 20, POLICY_ALLKEYS_LRU, 1);
+    for (unsigned n = 0; n < ROWS; n++) {
+        char text[32], value[80];
+        ahead_begin(&row);
+        for (unsigned i = 0; i < AHEAD_ROW; i++) {
+            id[i] = i % 4 == 3 ? id[i - 1 - next_random(&random) % 3] : (unsigned)(next_random(&random) % KEYS);
+            snprintf(text, sizeof text, "key:%u", id[i]);
+            store_ahead(f[0].s, &row, 0, key_of(&f[0], text).hash);
+        }
+        for (unsigned i = 0; i < AHEAD_ROW; i++) {
+            unsigned what = (unsigned)(next_random(&random) % 16);
+            snprintf(text, sizeof text, "key:%u", id[i]);
+            snprintf(value, sizeof value, "%0*u", what < 8 ? 64 : (int)what, id[i]);
+            row_turn(&f[0], &row, i, text, what, value);
+            row_turn(&f[1], NULL, i, text, what, value);
+            CU_ASSERT_TRUE_FATAL(used(f[0].s) <= 1 << 20);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            shard_set_time(f[i].s, shard_time(f[i].s) + 20);
+            shard_upkeep(f[i].s, 64);
+        }
+    }
+    CU_ASSERT_TRUE(f[0].counters[0].v[COUNTER_evicted_keys] > ROWS * AHEAD_ROW / 4);
+    CU_ASSERT_EQUAL(f[0].counters[0].v[COUNTER_evicted_keys], f[1].counters[0].v[COUNTER_evicted_keys]);
+    CU_ASSERT_EQUAL(used(f[0].s), used(f[1].s));
+    CU_ASSERT_EQUAL(same_in_both(f, KEYS), keys_in(f[0].s, 0));
+    for (unsigned i = 0; i < 2; i++)
+        fixture_close(&f[i]);
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_encodings_are_redis),
@@ -232,6 +338,8 @@ int main(int argc, char **argv)
                                              UNIT(test_between_shards),
                                              UNIT(test_keepttl_and_integers),
                                              UNIT(test_a_hint_of_nothing_says_nothing),
+                                             UNIT(test_what_a_row_refused_is_not_tried_again),
+                                             UNIT(test_rows_store_what_single_ones_do),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/string", tests);
 }

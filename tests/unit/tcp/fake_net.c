@@ -88,6 +88,8 @@ void net_send_tcp(struct net_if *n, struct net_path *p, struct rte_mbuf *m, uint
         note_segment(b, m, l4_header, at, total - at < step ? total - at : step, now_us)->ecn = ecn;
         at += step;
     } while (at < total);
+    if (b->room && --b->room == 0)
+        *tcp_port_full(b->stack) = true;
     memset(rte_pktmbuf_prepend(m, 40 + L2 + 4), 0xee, 40 + L2 + 4); /* the worst case of headers */
     if (b->hold_frames && b->nheld < SENT_MAX)
         b->held[b->nheld++] = m;

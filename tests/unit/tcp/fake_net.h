@@ -24,6 +24,7 @@ struct bench {
     unsigned confirmed; /* times TCP has said that its segments arrive */
     bool hold_frames;   /* keep the frames that were sent, as a transmit ring does, until bench_release */
     bool no_path;
+    unsigned room; /* frames until the port is full, 0 = it never is: set by the test, before tcp_go_on() */
     enum filter_action filter; /* of every packet without a connection */
     bool manual;               /* the test ends the rounds */
     unsigned paths;            /* references handed out */

@@ -39,10 +39,11 @@ static EVP_PKEY *load_key(const struct rig_pair *p)
     return k;
 }
 
-struct rig_pair rig_make(const char *cn, const char *alternatives, const struct rig_pair *authority)
+/* Takes the key. */
+static struct rig_pair make(EVP_PKEY *key, const char *cn, const char *alternatives, const struct rig_pair *authority)
 {
     static long serial = 1;
-    EVP_PKEY *key = EVP_EC_gen("P-256"), *signer = authority ? load_key(authority) : key;
+    EVP_PKEY *signer = authority ? load_key(authority) : key;
     X509 *x = X509_new(), *issuer = authority ? load_certificate(authority) : x;
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
@@ -66,6 +67,29 @@ struct rig_pair rig_make(const char *cn, const char *alternatives, const struct 
     EVP_PKEY_free(key);
     X509_free(x);
     return p;
+}
+
+struct rig_pair rig_make(const char *cn, const char *alternatives, const struct rig_pair *authority)
+{
+    return make(EVP_EC_gen("P-256"), cn, alternatives, authority);
+}
+
+struct rig_pair rig_make_rsa(const char *cn)
+{
+    return make(EVP_RSA_gen(2048), cn, NULL, NULL);
+}
+
+void rig_show(SSL_CTX *ctx, const struct rig_pair *p)
+{
+    BIO *b = BIO_new_mem_buf(p->certificate, -1), *k = BIO_new_mem_buf(p->key, -1);
+    X509 *x = PEM_read_bio_X509(b, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(k, NULL, NULL, NULL);
+    SSL_CTX_use_certificate(ctx, x);
+    SSL_CTX_use_PrivateKey(ctx, key);
+    X509_free(x);
+    EVP_PKEY_free(key);
+    BIO_free(b);
+    BIO_free(k);
 }
 
 void rig_pair_free(struct rig_pair *p)

@@ -12,6 +12,10 @@ struct rig_pair { /* PEM */
 };
 /* Signed by `authority`, or by itself; for a server or client with these names. EC P-256. */
 struct rig_pair rig_make(const char *cn, const char *alternatives, const struct rig_pair *authority);
+/* Signed by itself, RSA of 2048 bits. */
+struct rig_pair rig_make_rsa(const char *cn);
+/* A client of this context shows that certificate when it is asked for one. */
+void rig_show(SSL_CTX *ctx, const struct rig_pair *p);
 void rig_pair_free(struct rig_pair *p);
 
 /* A generation with these directives (name, value, ..., NULL) and texts, and contexts for its workers. */

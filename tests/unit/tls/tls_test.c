@@ -3,7 +3,6 @@
 #include "unit.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +17,7 @@ static struct rig_box plain_box(void)
 static SSL_CTX *client_with(const struct rig_pair *p)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    BIO *b = BIO_new_mem_buf(p->certificate, -1), *k = BIO_new_mem_buf(p->key, -1);
-    X509 *x = PEM_read_bio_X509(b, NULL, NULL, NULL);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(k, NULL, NULL, NULL);
-    SSL_CTX_use_certificate(ctx, x);
-    SSL_CTX_use_PrivateKey(ctx, key);
-    X509_free(x);
-    EVP_PKEY_free(key);
-    BIO_free(b);
-    BIO_free(k);
+    rig_show(ctx, p);
     return ctx;
 }
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RIG_FRAMES = 8191, LANE_FRAMES = 2047, STEP_US = 100, INBOX = 4096 };
+enum { RIG_FRAMES = 8191, LANE_FRAMES = 2047, INBOX = 4096 };
 bool rig_ipv6;
 
 /* -- the port
@@ -26,6 +26,9 @@ static struct port_queue {
     struct port_queue *other; /* NULL: there is one worker */
     struct rte_mbuf *inbox[INBOX];
     unsigned n;
+    bool *full; /* port_watch() */
+    struct rte_mbuf *backlog[RIG_BACKLOG]; /* with rig_port.slots */
+    unsigned kept, room;
 } queues[RIG_WORKERS];
 
 struct rig_port rig_port;
@@ -90,17 +93,61 @@ static unsigned arrives(struct port_queue *q, struct rte_mbuf **frames, unsigned
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
     uint64_t begin = begin_time();
+    q->room = rig_port.rests ? 0 : rig_port.slots;
     n = arrives(q, frames, n);
     end_time(rig_port.port_cycles, begin);
     return n;
 }
 
-void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
+static void leaves(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
 {
-    const struct wire *wire = memwire_end(((struct port_queue *)queue)->wire, 0);
+    const struct wire *wire = memwire_end(q->wire, 0);
     uint64_t begin = begin_time();
     wire->send(wire->ctx, frames, n);
     end_time(rig_port.port_cycles, begin);
+}
+
+/* Of n frames as many as there is room for; the rest is kept, or dropped. */
+static void leaves_in_part(struct port_queue *q, struct rte_mbuf **frames, unsigned n)
+{
+    port_tx_retry(q);
+    unsigned sent = q->kept ? 0 : RTE_MIN(n, q->room);
+    if (sent)
+        leaves(q, frames, sent);
+    q->room -= sent;
+    for (unsigned i = sent; i < n; i++) {
+        *q->full = true;
+        if (q->kept < RIG_BACKLOG) {
+            q->backlog[q->kept++] = frames[i];
+        } else {
+            rte_pktmbuf_free(frames[i]);
+            rig_port.dropped++;
+        }
+    }
+}
+
+void port_tx(void *queue, struct rte_mbuf **frames, unsigned n)
+{
+    if (rig_port.slots)
+        leaves_in_part(queue, frames, n);
+    else
+        leaves(queue, frames, n);
+}
+
+bool port_tx_retry(struct port_queue *q)
+{
+    unsigned sent = RTE_MIN(q->kept, q->room);
+    if (sent)
+        leaves(q, q->backlog, sent);
+    q->room -= sent;
+    q->kept -= sent;
+    memmove(q->backlog, q->backlog + sent, q->kept * sizeof q->backlog[0]);
+    return q->kept == 0;
+}
+
+void port_watch(struct port_queue *q, bool *full)
+{
+    q->full = full;
 }
 
 bool port_owns(const void *queue, const struct endpoint *local, const struct endpoint *remote)
@@ -114,11 +161,6 @@ bool port_pass(struct port_queue *q, struct rte_mbuf *m)
     (void)q;
     (void)m;
     return false;
-}
-
-void port_tx_retry(struct port_queue *q)
-{
-    (void)q;
 }
 
 _Thread_local unsigned rig_slept_us;
@@ -310,7 +352,7 @@ void rig_reconfigure(struct box_rig *r, const char *const *pairs)
 {
     struct config *old = atomic_load(&r->box.conf);
     atomic_store(&r->box.conf, make_config(old->generation + 1, pairs, old));
-    rig_run(r, STEP_US);
+    rig_run(r, RIG_STEP_US);
     generation_free(old);
 }
 
@@ -368,97 +410,6 @@ bool rig_stop_lanes(struct box_rig *lanes, unsigned n)
     return whole;
 }
 
-/* -- the client's end
- * ------------------------------------------------------------------------------------------- */
-
-static void client_read(struct box_rig *r, struct rig_client *c)
-{
-    for (struct slice s; !c->paused && (s = tcp_rx_peek(c->conn, 0)).len;) {
-        if (c->got_len + s.len <= RIG_REPLY)
-            memcpy(c->got + c->got_len, s.p, s.len);
-        c->got_len += s.len;
-        tcp_rx_consume(c->conn, s.len, r->now_us);
-    }
-}
-
-static void client_write(struct box_rig *r, struct rig_client *c)
-{
-    if (!c->opened || c->closed)
-        return;
-    while (c->sent < c->to_send_len) {
-        size_t room, n = c->to_send_len - c->sent;
-        uint8_t *p = tcp_tx_reserve(c->conn, &room);
-        if (!p)
-            break;
-        if (n > room)
-            n = room;
-        memcpy(p, c->to_send + c->sent, n);
-        tcp_tx_commit(c->conn, n);
-        c->sent += n;
-    }
-    tcp_push(c->conn, r->now_us);
-}
-
-static void client_turn(struct box_rig *r, struct rig_client *c)
-{
-    if (!c->conn || c->closed)
-        return;
-    client_read(r, c);
-    client_write(r, c);
-}
-
-void rig_serve(struct box_rig *r, uint16_t port)
-{
-    if (!tcp_listen(r->client_tcp, port))
-        abort();
-    for (unsigned i = 0; i < RIG_SERVED; i++) {
-        r->served[i].got = malloc(RIG_REPLY);
-        if (!r->served[i].got)
-            abort();
-    }
-}
-
-/* The box has connected to us. */
-static struct rig_client *accepts(struct box_rig *r, struct tcp_conn *conn)
-{
-    if (r->accepted == RIG_SERVED)
-        return NULL;
-    struct rig_client *c = &r->served[r->accepted++];
-    c->conn = conn;
-    tcp_set_user(conn, c);
-    return c;
-}
-
-static void client_step(struct box_rig *r)
-{
-    struct rte_mbuf *m[32];
-    unsigned ev, n = memwire_receive(r->wire, 1, m, 32);
-    for (unsigned i = 0; i < n; i++) {
-        struct net_packet p;
-        if (net_input(r->client_nif, m[i], &p, r->now_us) == NET_TCP)
-            tcp_input(r->client_tcp, m[i], &p, r->now_us);
-    }
-    for (struct tcp_conn *conn; (conn = tcp_next_event(r->client_tcp, &ev));) {
-        struct rig_client *c = tcp_user(conn);
-        if (!c && (ev & TCP_OPENED))
-            c = accepts(r, conn);
-        if (!c)
-            continue;
-        c->opened |= (ev & TCP_OPENED) != 0;
-        client_read(r, c);
-        c->peer_closed |= (ev & TCP_PEER_CLOSED) != 0;
-        c->closed |= (ev & TCP_CLOSED) != 0;
-    }
-    for (unsigned i = 0; i < RIG_CLIENTS; i++)
-        client_turn(r, &r->client[i]);
-    for (unsigned i = 0; i < r->accepted; i++)
-        client_turn(r, &r->served[i]);
-    tcp_timers(r->client_tcp, r->now_us);
-    net_tick(r->client_nif, r->now_us);
-    tcp_round_end(r->client_tcp, r->now_us);
-    net_flush(r->client_nif);
-}
-
 void rig_round(struct box_rig *r)
 {
     memwire_set_time(r->wire, r->now_us);
@@ -475,52 +426,13 @@ void rig_round(struct box_rig *r)
         if (!r->thread)
             fabric_sleep(w->box->fabric, w->id);
     }
-    client_step(r);
+    rig_client_step(r);
 }
 
 void rig_run(struct box_rig *r, uint64_t us)
 {
-    for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += STEP_US)
+    for (uint64_t end = r->now_us + us; r->now_us < end; r->now_us += RIG_STEP_US)
         rig_round(r);
-}
-
-struct rig_client *rig_connect(struct box_rig *r, unsigned i)
-{
-    return rig_connect_to(r, i, 6379);
-}
-
-struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port)
-{
-    struct rig_client *c = &r->client[i];
-    struct endpoint local = {.port = (uint16_t)(20000 + i + RIG_CLIENTS * (r->connects++ % 2500))},
-                    remote = {.port = port};
-    ip_parse("10.0.0.1", &local.ip);
-    ip_parse("10.0.0.2", &remote.ip);
-    free(c->got);
-    *c = (struct rig_client){.got = malloc(RIG_REPLY)};
-    c->conn = tcp_connect(r->client_tcp, &local, &remote, r->now_us);
-    if (!c->conn || !c->got)
-        abort();
-    tcp_set_user(c->conn, c);
-    for (int step = 0; step < 2000 && !c->opened; step++)
-        rig_run(r, STEP_US);
-    return c;
-}
-
-void rig_exchange(struct box_rig *r, struct rig_client *c, const void *bytes, size_t len, size_t want)
-{
-    c->to_send = bytes;
-    c->to_send_len = len;
-    c->sent = 0;
-    for (int step = 0; step < 200000 && !c->closed && (c->sent < len || c->got_len < want); step++)
-        rig_run(r, STEP_US);
-}
-
-void rig_send(struct rig_client *c, const char *text)
-{
-    c->to_send = (const uint8_t *)text;
-    c->to_send_len = strlen(text);
-    c->sent = 0;
 }
 
 const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n)
@@ -535,13 +447,6 @@ const char *rig_key(const struct box_rig *r, unsigned shard, unsigned n)
     }
 }
 
-void rig_hang_up(struct box_rig *r)
-{
-    for (unsigned i = 0; i < RIG_CLIENTS; i++)
-        if (r->client[i].conn && r->client[i].opened && !r->client[i].closed)
-            tcp_abort(r->client[i].conn, r->now_us);
-}
-
 bool rig_each_number_of_workers(struct box_rig *r, void (*test)(void), void (*after)(void))
 {
     static const char *const one[] = {"workers", "1", NULL}, *const two[] = {"workers", "2", NULL};
@@ -554,35 +459,4 @@ bool rig_each_number_of_workers(struct box_rig *r, void (*test)(void), void (*af
         good &= rig_stop(r);
     }
     return good;
-}
-
-/* What has come is `expected`, or both are shown. */
-static bool got_all(const struct rig_client *c, const char *expected)
-{
-    size_t want = strlen(expected);
-    if (c->got_len == want && memcmp(c->got, expected, want) == 0)
-        return true;
-    printf("# expected: %.400s\n# got:      %.*s\n", expected, (int)(c->got_len < 400 ? c->got_len : 400),
-           (const char *)c->got);
-    return false;
-}
-
-bool rig_heard(struct box_rig *r, struct rig_client *c, const char *expected)
-{
-    rig_run(r, 5000);
-    bool same = got_all(c, expected);
-    c->got_len = 0;
-    return same;
-}
-
-bool rig_says(struct box_rig *r, struct rig_client *c, const char *request, const char *expected)
-{
-    size_t want = strlen(expected);
-    c->got_len = 0;
-    rig_exchange(r, c, request, strlen(request), want);
-    rig_run(r, 2000);
-    if (got_all(c, expected))
-        return true;
-    printf("# request:  %.200s\n", request);
-    return false;
 }

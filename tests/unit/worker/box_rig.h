@@ -5,7 +5,7 @@
 #include "tcp/tcp.h"
 #include "worker.h"
 
-enum { RIG_CLIENTS = 16, RIG_SERVED = 8, RIG_REPLY = 8 << 20, RIG_WORKERS = 4 };
+enum { RIG_CLIENTS = 16, RIG_SERVED = 8, RIG_REPLY = 8 << 20, RIG_WORKERS = 4, RIG_BACKLOG = 80 };
 
 struct rig_client {
     struct tcp_conn *conn;
@@ -45,6 +45,9 @@ struct rig_port {
     bool cut;      /* NET_TX_TSO and checksums */
     bool verified; /* right checksums are marked as such */
     bool gather;   /* segments that follow each other arrive as one frame */
+    /* Not 0: the port takes so many frames a round, and keeps RIG_BACKLOG back; what comes beyond that it drops. */
+    unsigned slots, dropped;
+    bool rests; /* with slots: it takes none for now */
     void (*arrived)(struct rte_mbuf **frames, unsigned *n); /* called with each burst for the box */
     void (*idle)(unsigned usec);                            /* called when a worker has nothing to do */
     /* Both, or neither, for one thread: cycles that workers' rounds have taken, and of these those of the port, which are not
@@ -73,6 +76,9 @@ struct rig_client *rig_connect(struct box_rig *r, unsigned i);
 struct rig_client *rig_connect_to(struct box_rig *r, unsigned i, uint16_t port);
 /* One round of the workers (a lane's: of its worker), then one of the clients; now_us stays. */
 void rig_round(struct box_rig *r);
+enum { RIG_STEP_US = 100 }; /* between two rounds of rig_run() */
+/* That of the clients alone (rig_client.c). */
+void rig_client_step(struct box_rig *r);
 /* Lets both ends run for so many virtual microseconds. */
 void rig_run(struct box_rig *r, uint64_t us);
 /* Sends bytes (all of them, as the window allows) and runs until `want` reply bytes have come or 20 virtual

@@ -186,6 +186,52 @@ static void test_the_log_says_how_much_it_left_out(void)
     CU_ASSERT_FALSE(notes_take(&n, line));
 }
 
+/* INFO's total_reads_processed and total_writes_processed: a segment each, in and out; acknowledgements are none. CONFIG RESETSTAT sets
+ * them back. */
+static void test_reads_and_writes(void)
+{
+    enum { TIMES = 10 };
+    rig_start(&rig, none, NULL);
+    struct rig_client *c = rig_connect(&rig, 0);
+    CU_ASSERT(rig_says(&rig, c, "PING\r\n", "+PONG\r\n"));
+    rig_run(&rig, 500000);
+    const struct counters *n = rig.worker->counters;
+    uint64_t reads = count_read(n, COUNTER_client_reads), writes = count_read(n, COUNTER_client_writes);
+    for (unsigned i = 0; i < TIMES; i++)
+        CU_ASSERT(rig_says(&rig, c, "PING\r\n", "+PONG\r\n"));
+    rig_run(&rig, 500000);
+    CU_ASSERT_EQUAL(count_read(n, COUNTER_client_reads) - reads, TIMES);
+    CU_ASSERT_EQUAL(count_read(n, COUNTER_client_writes) - writes, TIMES);
+    rig_exchange(&rig, c, "INFO stats\r\n", 12, 1);
+    rig_run(&rig, 10000);
+    c->got[c->got_len] = 0;
+    char expected[64];
+    snprintf(expected, sizeof expected, "total_reads_processed:%llu\r\ntotal_writes_processed:", (unsigned long long)reads + TIMES + 1);
+    const char *at = strstr((const char *)c->got, expected);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    CU_ASSERT_EQUAL(strtoull(at + strlen(expected), NULL, 10), writes + TIMES);
+    c->got_len = 0;
+    CU_ASSERT(rig_says(&rig, c, "CONFIG RESETSTAT\r\n", "+OK\r\n"));
+    rig_run(&rig, 500000);
+    CU_ASSERT(count_read(n, COUNTER_client_reads) <= 1 && count_read(n, COUNTER_client_writes) == 1);
+    CU_ASSERT(rig_stop(&rig));
+}
+
+/* Not listed, nor killed once more, by what comes right behind. */
+static void test_who_was_killed_is_gone_at_once(void)
+{
+    rig_start(&rig, none, NULL);
+    struct rig_client *c = rig_connect(&rig, 0), *gone = rig_connect(&rig, 1);
+    CU_ASSERT(rig_says(&rig, c, "CLIENT KILL TYPE normal\r\nCLIENT KILL TYPE normal\r\n", ":1\r\n:0\r\n"));
+    CU_ASSERT(gone->peer_closed);
+    struct rig_client *waits = rig_connect(&rig, 2); /* what comes next is not his any more */
+    rig_exchange(&rig, waits, "BLPOP k 0\r\n", 11, 0);
+    rig_run(&rig, 2000);
+    CU_ASSERT(rig_says(&rig, c, "CLIENT KILL TYPE normal\r\nRPUSH k v\r\nLPOP k\r\n", ":1\r\n:1\r\n$1\r\nv\r\n"));
+    CU_ASSERT(waits->peer_closed && waits->got_len == 0);
+    CU_ASSERT(rig_stop(&rig));
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_largest_goes_first),
@@ -197,6 +243,8 @@ int main(int argc, char **argv)
                                              UNIT(test_the_soft_limit_needs_its_seconds),
                                              UNIT(test_the_hard_limit_is_at_once_and_by_class),
                                              UNIT(test_the_log_says_how_much_it_left_out),
+                                             UNIT(test_reads_and_writes),
+                                             UNIT(test_who_was_killed_is_gone_at_once),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "worker/clients", tests);
 }

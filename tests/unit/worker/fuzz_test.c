@@ -44,11 +44,8 @@ static const char *const seed[] = {
 
 static uint32_t draw(uint32_t below)
 {
-    static uint64_t x = 88172645463325252ull; /* xorshift64 (Marsaglia 2003) */
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return (uint32_t)(x >> 20) % below;
+    static uint64_t x = 88172645463325252ull;
+    return (uint32_t)(unit_random(&x) >> 20) % below;
 }
 
 static size_t make_bytes(char *bytes, size_t room)

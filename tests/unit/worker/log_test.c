@@ -2,6 +2,7 @@
  * syncs it, is the test. https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ */
 #include "box_rig.h"
 #include "channel/messages.h"
+#include "job.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -253,9 +254,35 @@ static void test_two_copies(void)
     stop();
 }
 
+/* Who has gone does not wait for control's answer any more (WAITAOF), which then finds nobody; who asks it for something else does. */
+static void test_who_goes_while_control_is_asked(void)
+{
+    static const char *const asked[] = {"WAITAOF 1 0 0\r\n", "BGREWRITEAOF\r\n"};
+    for (unsigned i = 0; i < 2; i++) {
+        start("1");
+        atomic_store(&rig.box.control_present, true);
+        struct rig_client *a = rig_connect(&rig, 0);
+        send(a, asked[i]);
+        struct job *j = fabric_receive(rig.box.fabric, fabric_main(rig.box.fabric));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(j);
+        CU_ASSERT(j->kind == JOB_ASK && j->session);
+        tcp_close(a->conn, rig.now_us);
+        a->conn = NULL;
+        rig_run(&rig, 200000);
+        CU_ASSERT_EQUAL(rig.worker->sessions, i);
+        CU_ASSERT_EQUAL(j->session != NULL, i);
+        job_set_reply(j, SLICE_LIT("+asked\r\n"));
+        CU_ASSERT_TRUE(fabric_send(rig.box.fabric, fabric_main(rig.box.fabric), 0, j));
+        rig_run(&rig, 200000);
+        CU_ASSERT_EQUAL(rig.worker->sessions, 0);
+        stop();
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_who_listens_does_not_starve), UNIT(test_a_large_reply), UNIT(test_a_log_ends),
-                                             UNIT(test_fields_under_a_reader), UNIT(test_two_copies), {NULL, NULL}};
+                                             UNIT(test_fields_under_a_reader), UNIT(test_two_copies), UNIT(test_who_goes_while_control_is_asked),
+                                             {NULL, NULL}};
     return unit_main(argc, argv, "worker/log", tests);
 }

@@ -1,67 +1,6 @@
 /* migrate_test.c: MIGRATE and the connections it opens (dataplane/peer.c), against a target of our own that
- * says what the test wants, in virtual time. */
-#include "nomem.h"
-#include "turns_rig.h"
-#include "unit.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Where the target listens: the fake port gives worker 0 the flows to an even port that begin at an odd one.
- */
-enum { PORT = 7000, WAIT_US = 3000 };
-
-/* Long values stay long, and TCP takes little of them. */
-static const char *const plain[] = {"workers", "1", "rdbcompression", "no", "tcp-send-buffer", "256kb", NULL};
-
-static void start(const char *const *pairs)
-{
-    begin(pairs);
-    for (unsigned i = 0; i < rig.box.workers; i++)
-        rig.box.worker[i]->turns.each = 0;
-    rig_serve(&rig, PORT);
-}
-
-static struct rig_client *target(unsigned i)
-{
-    for (unsigned n = 0; n < 100 && rig.accepted <= i; n++)
-        rig_run(&rig, 1000);
-    CU_ASSERT_FATAL(rig.accepted > i);
-    return &rig.served[i];
-}
-
-/* The target gets exactly this, and answers. */
-static bool hears(struct rig_client *t, const char *request, const char *answer)
-{
-    for (unsigned n = 0; n < 100 && t->got_len < strlen(request); n++)
-        rig_run(&rig, 1000);
-    bool same = has(t, request);
-    t->got_len = 0;
-    rig_send(t, answer);
-    rig_run(&rig, WAIT_US);
-    return same;
-}
-
-/* Some RESTORE of this key. */
-static bool hears_restore(struct rig_client *t, const char *key, const char *answer)
-{
-    char begin[64];
-    int n = sprintf(begin, "\r\nRESTORE\r\n$%zu\r\n%s\r\n", strlen(key), key);
-    for (unsigned i = 0; i < 100 && !memmem(t->got, t->got_len, begin, (size_t)n); i++)
-        rig_run(&rig, 1000);
-    bool found = memmem(t->got, t->got_len, begin, (size_t)n) != NULL;
-    t->got_len = 0;
-    rig_send(t, answer);
-    rig_run(&rig, WAIT_US);
-    return found;
-}
-
-#define SELECT     "*2\r\n$6\r\nSELECT\r\n$1\r\n9\r\n"
-#define MOVE(key)  "MIGRATE 10.0.0.1 7000 " key " 9 500\r\n"
-#define READING    "-IOERR error or timeout reading to target instance\r\n"
-#define WRITING    "-IOERR error or timeout writing to target instance\r\n"
-#define CONNECTING "-IOERR error or timeout connecting to the client\r\n"
+ * says what the test wants, in virtual time. MIGRATE beside other commands: migrate_beside_test.c. */
+#include "migrate_rig.h"
 
 static void a_key_goes_when_the_target_has_it(void)
 {
@@ -235,6 +174,26 @@ static void a_silent_target_is_given_up(void)
     CU_ASSERT(end());
 }
 
+/* The machine has stood still, not the target: it is given the time that was left. */
+static void who_was_away_has_not_listened(void)
+{
+    start(one);
+    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
+    sends(client[0], MOVE("k"));
+    CU_ASSERT(hears(target(0), SELECT, ""));
+    rig_run(&rig, 200000);
+    rig.now_us += 10000000;
+    rig_run(&rig, 100000);
+    CU_ASSERT_EQUAL(client[0]->got_len, 0);
+    CU_ASSERT(hears(target(0), "", "+OK\r\n") && hears_restore(target(0), "k", ""));
+    rig.now_us += 10000000;
+    rig_run(&rig, 300000);
+    CU_ASSERT_EQUAL(client[0]->got_len, 0);
+    rig_run(&rig, 200000);
+    CU_ASSERT(has(client[0], READING));
+    CU_ASSERT(end());
+}
+
 static void nobody_there(void)
 {
     start(one);
@@ -288,6 +247,33 @@ static void replies_may_come_in_pieces(void)
     CU_ASSERT(end());
 }
 
+/* What was read last fills the buffer to its end, which is that of no reply. */
+static void a_full_buffer_may_end_within_a_reply(void)
+{
+    enum { KEYS = 900, FULL = 4096, REPLY = 5 };
+    static char text[KEYS * 16], answers[KEYS * REPLY + 1], first[FULL + 1];
+    start(one);
+    set_many(text, KEYS);
+    CU_ASSERT(rig_says(&rig, client[1], text, "+OK\r\n"));
+    move_many(text, "MIGRATE 10.0.0.1 7000 \"\" 9 1000 KEYS", KEYS);
+    sends(client[0], text);
+    struct rig_client *t = target(0);
+    CU_ASSERT(hears(t, SELECT, "+OK\r\n"));
+    for (unsigned i = 0; i < 1000 && !memmem(t->got, t->got_len, "\r\nk899\r\n", 8); i++)
+        rig_run(&rig, 1000);
+    for (unsigned i = 0; i < KEYS; i++)
+        memcpy(answers + REPLY * i, "+OK\r\n", REPLY);
+    memcpy(first, answers, FULL);
+    rig_send(t, first);
+    rig_run(&rig, WAIT_US);
+    CU_ASSERT_EQUAL(client[0]->got_len, 0);
+    rig_send(t, answers + FULL);
+    rig_run(&rig, WAIT_US);
+    CU_ASSERT(has(client[0], "+OK\r\n"));
+    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":0\r\n"));
+    CU_ASSERT(end());
+}
+
 /* Over a wire that loses, doubles and reorders. */
 static void losses_do_not_matter(void)
 {
@@ -299,15 +285,9 @@ static void losses_do_not_matter(void)
     rig_serve(&rig, PORT);
     for (unsigned i = 0; i < CLIENTS; i++)
         client[i] = rig_connect(&rig, i);
-    int n = sprintf(text, "MSET");
-    for (unsigned i = 0; i < KEYS; i++)
-        n += sprintf(text + n, " k%u %u", i, i);
-    sprintf(text + n, "\r\n");
+    set_many(text, KEYS);
     rig_exchange(&rig, client[1], text, strlen(text), 5);
-    n = sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 60000 KEYS");
-    for (unsigned i = 0; i < KEYS; i++)
-        n += sprintf(text + n, " k%u", i);
-    sprintf(text + n, "\r\n");
+    move_many(text, "MIGRATE 10.0.0.1 7000 \"\" 9 60000 KEYS", KEYS);
     rig_exchange(&rig, client[0], text, strlen(text), 0);
     for (unsigned i = 0; i < 1000 && !rig.accepted; i++)
         rig_run(&rig, 10000);
@@ -326,201 +306,6 @@ static void losses_do_not_matter(void)
     CU_ASSERT(end());
 }
 
-/* What concerns all keys waits for it. */
-static void a_flush_waits(void)
-{
-    for (unsigned workers = 1; workers <= 2; workers++) {
-        start(workers == 1 ? one : two);
-        CU_ASSERT(rig_says(&rig, client[1], "SET x 1\r\n", "+OK\r\n"));
-        sends(client[0], MOVE("x"));
-        sends(client[1], "FLUSHALL\r\n");
-        rig_run(&rig, WAIT_US);
-        CU_ASSERT_EQUAL(client[1]->got_len, 0);
-        CU_ASSERT(rig_says(&rig, client[2], "PING\r\n", "+PONG\r\n"));
-        CU_ASSERT(hears(target(0), SELECT, "+OK\r\n") && hears_restore(target(0), "x", "-ERR no\r\n"));
-        rig_run(&rig, WAIT_US);
-        CU_ASSERT(client[0]->got_len > 0 && has(client[1], "+OK\r\n"));
-        CU_ASSERT(rig_says(&rig, client[2], "EXISTS x\r\n", ":0\r\n"));
-        CU_ASSERT(end());
-    }
-}
-
-static void a_key_goes_although_the_client_has_gone(void)
-{
-    start(one);
-    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
-    sends(client[0], MOVE("k"));
-    CU_ASSERT(hears(target(0), SELECT, "+OK\r\n"));
-    tcp_abort(client[0]->conn, rig.now_us);
-    client[0]->closed = true;
-    CU_ASSERT(hears_restore(target(0), "k", "+OK\r\n"));
-    CU_ASSERT(rig_says(&rig, client[1], "EXISTS k\r\n", ":0\r\n"));
-    CU_ASSERT(end());
-}
-
-/* Hanging targets leave coroutines to other long commands. */
-static void four_at_a_time(void)
-{
-    start(one);
-    add("SADD", "set", MEMBERS);
-    CU_ASSERT(rig_says(&rig, client[5], "MSET a 1 b 2 c 3 d 4 e 5\r\n", "+OK\r\n"));
-    for (unsigned i = 0; i < 5; i++) {
-        static const char *const move[] = {MOVE("a"), MOVE("b"), MOVE("c"), MOVE("d"), MOVE("e")};
-        sends(client[i], move[i]);
-    }
-    CU_ASSERT(rig.accepted == 4 && rig.worker->turns.running == 4);
-    client[5]->got_len = 0;
-    sends(client[5], "SMEMBERS set\r\n");
-    CU_ASSERT(completes(client[5], members_size(MEMBERS)));
-    rig_run(&rig, 600000);
-    for (unsigned i = 0; i < 4; i++)
-        CU_ASSERT(has(client[i], READING));
-    CU_ASSERT(hears(target(4), SELECT, "+OK\r\n") && hears_restore(target(4), "e", "+OK\r\n"));
-    CU_ASSERT(has(client[4], "+OK\r\n"));
-    CU_ASSERT(end());
-}
-
-static void long_values_and_many_keys(void)
-{
-    enum { KEYS = 2000, BYTES = 3000000 };
-    static char text[KEYS * 16 + BYTES + 100], answers[KEYS * 5 + 1];
-    start(plain);
-    int n = sprintf(text, "*3\r\n$3\r\nSET\r\n$4\r\nlong\r\n$%d\r\n", BYTES);
-    for (unsigned i = 0; i < BYTES; i++)
-        text[n++] = (char)('a' + (i * i) % 23);
-    sprintf(text + n, "\r\n");
-    CU_ASSERT(rig_says(&rig, client[1], text, "+OK\r\n"));
-    n = sprintf(text, "MSET");
-    for (unsigned i = 0; i < KEYS; i++)
-        n += sprintf(text + n, " k%u %u", i, i);
-    sprintf(text + n, "\r\n");
-    CU_ASSERT(rig_says(&rig, client[1], text, "+OK\r\n"));
-    n = sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 1000 KEYS long");
-    for (unsigned i = 0; i < KEYS; i++)
-        n += sprintf(text + n, " k%u", i);
-    sprintf(text + n, "\r\n");
-    sends(client[0], text);
-    struct rig_client *t = target(0);
-    CU_ASSERT(hears(t, SELECT, "+OK\r\n"));
-    for (unsigned i = 0; i < 3000 && !memmem(t->got, t->got_len, "\r\nk1999\r\n", 9); i++)
-        rig_run(&rig, 1000);
-    rig_run(&rig, WAIT_US);
-    const char *last = memmem(t->got, t->got_len, "\r\nk1999\r\n", 9);
-    CU_ASSERT(last != NULL);
-    for (unsigned i = 0; i <= KEYS; i++)
-        strcat(answers + 5 * (i ? i - 1 : 0), i ? "+OK\r\n" : "");
-    rig_send(t, answers);
-    rig_run(&rig, 10000);
-    CU_ASSERT_EQUAL(client[0]->got_len, 0); /* one is missing */
-    rig_send(t, "+OK\r\n");
-    rig_run(&rig, 10000);
-    CU_ASSERT(has(client[0], "+OK\r\n"));
-    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":0\r\n"));
-    CU_ASSERT(end());
-}
-
-/* It would hold up what must not be held up. */
-static void not_within_a_transaction(void)
-{
-    start(one);
-    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\nMULTI\r\nMIGRATE 10.0.0.1 7000 k 9 500\r\n",
-                       "+OK\r\n+OK\r\n+QUEUED\r\n"));
-    sends(client[1], "EXEC\r\n");
-    CU_ASSERT(memcmp(client[1]->got, "*1\r\n-ERR MIGRATE waits for another server", 41) == 0);
-    CU_ASSERT(rig_says(&rig, client[1], "GET k\r\n", "$1\r\n1\r\n"));
-    CU_ASSERT(end());
-}
-
-static void nor_within_a_script(void)
-{
-    start(one);
-    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
-    sends(client[1], "EVAL \"return redis.call('MIGRATE','10.0.0.1','7000',KEYS[1],'9','500')\" 1 k\r\n");
-    CU_ASSERT(memcmp(client[1]->got, "-ERR MIGRATE waits for another server", 37) == 0);
-    CU_ASSERT(rig_says(&rig, client[1], "GET k\r\n", "$1\r\n1\r\n"));
-    CU_ASSERT(end());
-}
-
-/* Keys of several workers have no queue to wait in; other stops of all workers go on meanwhile. */
-static void a_fifth_over_several_workers_is_refused(void)
-{
-    enum { MOST = 5 };
-    start(two);
-    for (unsigned i = 0; i < MOST; i++) {
-        struct rig_client *c = rig_connect(&rig, 6 + 2 * i); /* all of one worker */
-        char text[128], a[16], b[16];
-        sprintf(a, "{%s}%u", key_of(0), i);
-        sprintf(b, "{%s}%u", key_of(1), i);
-        sprintf(text, "MSET %s 1 %s 2\r\n", a, b);
-        CU_ASSERT(rig_says(&rig, c, text, "+OK\r\n"));
-        sprintf(text, "MIGRATE 10.0.0.1 7000 \"\" 9 500 KEYS %s %s\r\n", a, b);
-        sends(c, text);
-    }
-    CU_ASSERT(has(&rig.client[14], "-ERR too many commands wait for other servers, try again\r\n"));
-    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
-    rig_run(&rig, 600000);
-    for (unsigned i = 0; i + 1 < MOST; i++)
-        CU_ASSERT(has(&rig.client[6 + 2 * i], READING));
-    CU_ASSERT(rig_says(&rig, client[1], "DBSIZE\r\n", ":10\r\n"));
-    CU_ASSERT(end());
-}
-
-static void notifications_and_watch_tell_of_it(void)
-{
-    static const char *const events[] = {"workers", "1", "notify-keyspace-events", "KEA", NULL};
-    start(events);
-    CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\nWATCH k\r\n", "+OK\r\n+OK\r\n"));
-    sends(client[2], "PSUBSCRIBE __keyevent*\r\n");
-    client[2]->got_len = 0;
-    sends(client[0], MOVE("k"));
-    CU_ASSERT(hears(target(0), SELECT, "+OK\r\n") && hears_restore(target(0), "k", "+OK\r\n"));
-    CU_ASSERT(has(client[2],
-                  "*4\r\n$8\r\npmessage\r\n$11\r\n__keyevent*\r\n$18\r\n__keyevent@0__:del\r\n$1\r\nk\r\n"));
-    CU_ASSERT(rig_says(&rig, client[1], "MULTI\r\nPING\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*-1\r\n"));
-    CU_ASSERT(end());
-}
-
-/* Whoever waits is let go, and nothing leaks. */
-static void the_box_ends_meanwhile(void)
-{
-    for (unsigned stage = 0; stage < 3; stage++) {
-        start(one);
-        CU_ASSERT(rig_says(&rig, client[1], "SET k 1\r\n", "+OK\r\n"));
-        sends(client[0], stage == 2 ? "MIGRATE 10.0.0.77 7000 k 9 5000\r\n" : MOVE("k"));
-        if (stage == 1)
-            CU_ASSERT(hears(target(0), SELECT, "+OK\r\n"));
-        CU_ASSERT(rig_stop(&rig));
-    }
-}
-
-static void any_allocation_may_fail(void)
-{
-    bool done = false;
-    unsigned refused = 0;
-    for (long n = 0; !done; n++) {
-        start(one);
-        CU_ASSERT(rig_says(&rig, client[4], "SET k 1\r\n", "+OK\r\n"));
-        fail_at = n;
-        sends(client[0], MOVE("k"));
-        rig_run(&rig, WAIT_US);
-        if (rig.accepted && target(0)->got_len)
-            rig_send(target(0), "+OK\r\n");
-        rig_run(&rig, WAIT_US);
-        if (rig.accepted)
-            rig_send(target(0), "+OK\r\n");
-        rig_run(&rig, 600000);
-        done = fail_at >= 0;
-        fail_at = -1;
-        bool moved = client[0]->got_len && client[0]->got[0] == '+';
-        refused += !moved;
-        CU_ASSERT(moved || client[0]->peer_closed || client[0]->got[0] == '-');
-        if (client[0]->got_len) /* without memory for the reply nobody is told what became of the key */
-            CU_ASSERT(rig_says(&rig, client[4], "EXISTS k\r\n", moved ? ":0\r\n" : ":1\r\n"));
-        CU_ASSERT(end());
-    }
-    CU_ASSERT(refused > 3);
-}
-
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(a_key_goes_when_the_target_has_it),
@@ -531,20 +316,12 @@ int main(int argc, char **argv)
                                              UNIT(a_login_is_nobody_elses),
                                              UNIT(what_was_answered_before_a_reset_counts),
                                              UNIT(a_silent_target_is_given_up),
+                                             UNIT(who_was_away_has_not_listened),
                                              UNIT(nobody_there),
                                              UNIT(nonsense_is_no_success),
-                                             UNIT(a_key_goes_although_the_client_has_gone),
                                              UNIT(replies_may_come_in_pieces),
+                                             UNIT(a_full_buffer_may_end_within_a_reply),
                                              UNIT(losses_do_not_matter),
-                                             UNIT(a_flush_waits),
-                                             UNIT(four_at_a_time),
-                                             UNIT(long_values_and_many_keys),
-                                             UNIT(not_within_a_transaction),
-                                             UNIT(nor_within_a_script),
-                                             UNIT(a_fifth_over_several_workers_is_refused),
-                                             UNIT(notifications_and_watch_tell_of_it),
-                                             UNIT(the_box_ends_meanwhile),
-                                             UNIT(any_allocation_may_fail),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "worker/migrate", tests);
 }

@@ -447,6 +447,25 @@ static void test_what_runs_in_two_steps_is_in_the_slow_log_once(void)
     CU_ASSERT_TRUE(rig_stop(&rig));
 }
 
+#define REFUSED "\"redis.pcall('nosuch') redis.pcall('set','x') return redis.call('set',KEYS[1],1)\""
+
+/* It meets its first write on one shard, and starts anew with all stopped. */
+static void test_what_was_refused_before_is_counted_once(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        start_patient(true);
+        struct rig_client *c = rig_connect(&rig, i);
+        sends(c, "SCRIPT LOAD " REFUSED "\r\n"); /* known to all, so it begins where its key is */
+        CU_ASSERT(has_got(c, "$40\r\n"));
+        CU_ASSERT(says(c, i ? "EVAL " REFUSED " 1 %2$s\r\n" : "EVAL " REFUSED " 1 %1$s\r\n", "+OK\r\n"));
+        sends(c, "INFO errorstats\r\n");
+        CU_ASSERT(has_got(c, "errorstat_ERR:count=2\r\n"));
+        sends(c, "INFO commandstats\r\n");
+        CU_ASSERT(memmem(c->got, c->got_len, "cmdstat_set:calls=1", 19) && memmem(c->got, c->got_len, "rejected_calls=1", 16));
+        CU_ASSERT_TRUE(rig_stop(&rig));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {
@@ -466,6 +485,7 @@ int main(int argc, char **argv)
         UNIT(test_who_waits_is_served_what_stays),
         UNIT(test_a_client_that_is_gone_before_its_script_begins),
         UNIT(test_what_runs_in_two_steps_is_in_the_slow_log_once),
+        UNIT(test_what_was_refused_before_is_counted_once),
         {NULL, NULL},
     };
     return unit_main(argc, argv, "worker/script", tests);

@@ -4,6 +4,8 @@
 #include "tls_rig.h"
 #include "unit.h"
 
+#include <rte_cycles.h>
+
 enum { SECOND_US = 1000000, PORT = 6380 };
 
 static struct box_rig rig;
@@ -117,6 +119,22 @@ static void test_silence_ends_after_a_minute(void)
     stop();
 }
 
+/* Ten times as long as it took (a tenth of the time is theirs); of a step that another program has held up, ten times 10 ms. */
+static void test_a_step_is_paid_for(void)
+{
+    start();
+    const struct secure_worker *sw = &rig.worker->secure;
+    struct rig_client *c = connect_silently(0);
+    const uint64_t begun = rte_rdtsc(), most = rte_get_tsc_hz() / 100;
+    for (unsigned step = 0; step < 1000 && c->got_len == 0; step++) {
+        carry(0, SIZE_MAX);
+        rig_run(&rig, 1000);
+    }
+    CU_ASSERT(c->got_len > 0 && sw->step_cycles > 0);
+    CU_ASSERT(sw->allowed_cycles >= begun + 9 * (sw->step_cycles < most ? sw->step_cycles : most));
+    stop();
+}
+
 /* The beginning takes most of a handshake's time. What follows it waits for nobody, and must not give the next one leave. */
 static void test_the_end_of_a_handshake_does_not_shorten_the_wait_for_the_next(void)
 {
@@ -134,6 +152,134 @@ static void test_the_end_of_a_handshake_does_not_shorten_the_wait_for_the_next(v
     }
     CU_ASSERT_EQUAL(counted(COUNTER_tls_handshakes), 1);
     CU_ASSERT(rig.worker->secure.allowed_cycles > until);
+    stop();
+}
+
+/* Until something has come from the box, or for `most` ms. */
+static void carry_for(unsigned i, unsigned most)
+{
+    rig.client[i].got_len = 0;
+    for (unsigned ms = 0; ms < most && rig.client[i].got_len == 0; ms++) {
+        carry(i, SIZE_MAX);
+        rig_run(&rig, 1000);
+    }
+}
+
+/* Somebody is always just being served, and handshakes have had their share for as long as the test takes. */
+static void leave_no_budget(void)
+{
+    rig.worker->secure.served_cycles = rig.worker->secure.allowed_cycles = UINT64_MAX / 2;
+}
+
+/* The box asks for another hello (HelloRetryRequest): what is dear comes with that one, and so it is that one which must wait. */
+static void test_a_second_hello_waits_for_its_budget(void)
+{
+    start();
+    const struct secure_worker *sw = &rig.worker->secure;
+    connect_silently(0);
+    CU_ASSERT_EQUAL(SSL_set1_groups_list(ssl[0], "P-521:X25519"), 1); /* a share of the first only, which the box does not take */
+    carry_for(0, 1000);
+    CU_ASSERT(rig.client[0].got_len > 0);
+    const struct secure *x = sw->shaking.oldest;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(x);
+    CU_ASSERT(x->tls && !tls_under_way(x->tls) && !x->waiting);
+    CU_ASSERT_EQUAL(sw->step_cycles, 0);
+    leave_no_budget();
+    carry(0, SIZE_MAX);
+    CU_ASSERT(rig.client[0].to_send_len > 0);
+    carry_for(0, 100);
+    CU_ASSERT_EQUAL(rig.client[0].sent, rig.client[0].to_send_len);
+    CU_ASSERT_EQUAL(rig.client[0].got_len, 0);
+    CU_ASSERT(x->waiting && !tls_under_way(x->tls));
+    CU_ASSERT_EQUAL(sw->waiting, 1);
+    CU_ASSERT(shakes(0) && answers(0));
+    CU_ASSERT_EQUAL(sw->waiting, 0);
+    CU_ASSERT(sw->step_cycles > 0);
+    CU_ASSERT_EQUAL(counted(COUNTER_tls_handshakes), 1);
+    stop();
+}
+
+/* How long nobody must have asked follows from what a hello's answer costs, not from what costs nothing. */
+static void test_cheap_steps_do_not_make_it_quiet(void)
+{
+    enum { BEFORE = 123456789 };
+    static const uint8_t garbage[] = "\x16\x03\x01\x00\x05garbage";
+    start();
+    struct secure_worker *sw = &rig.worker->secure;
+    sw->step_cycles = BEFORE;
+    connect_silently(0);
+    carry(0, 40); /* less than a hello */
+    for (unsigned ms = 0; ms < 1000 && sw->begun == 0; ms++)
+        run_unbudgeted();
+    CU_ASSERT_EQUAL(sw->begun, 1);
+    CU_ASSERT_EQUAL(sw->step_cycles, BEFORE);
+    struct rig_client *c = connect_silently(1);
+    c->to_send = garbage;
+    c->to_send_len = sizeof garbage - 1;
+    for (unsigned ms = 0; ms < 1000 && counted(COUNTER_tls_failed_garbage) == 0; ms++)
+        run_unbudgeted();
+    CU_ASSERT_EQUAL(counted(COUNTER_tls_failed_garbage), 1);
+    CU_ASSERT_EQUAL(sw->step_cycles, BEFORE);
+    CU_ASSERT(shakes(0));
+    CU_ASSERT_NOT_EQUAL(sw->step_cycles, BEFORE);
+    stop();
+}
+
+/* A handshake that resumes a session costs a part of a whole one, which may be the next. */
+static void test_a_resumption_hardly_shortens_the_quiet(void)
+{
+    for (unsigned version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        start();
+        struct secure_worker *sw = &rig.worker->secure;
+        SSL_CTX_set_max_proto_version(context, (int)version);
+        connect_silently(0);
+        CU_ASSERT(shakes(0) && answers(0)); /* by now its session has come, too */
+        const uint64_t dear = sw->step_cycles = rte_get_tsc_hz(); /* a second, which no resumption takes */
+        connect_silently(1);
+        CU_ASSERT_EQUAL(SSL_set_session(ssl[1], SSL_get0_session(ssl[0])), 1);
+        CU_ASSERT(shakes(1) && answers(1) && SSL_session_reused(ssl[1]));
+        CU_ASSERT(sw->step_cycles >= dear - dear / 8);
+        CU_ASSERT(sw->step_cycles < dear);
+        SSL_CTX_set_max_proto_version(context, 0);
+        stop();
+    }
+}
+
+/* A round in which there is time for one step, however long that takes. */
+static void run_for_one_step(void)
+{
+    struct worker *w = rig.worker;
+    rig_round(&rig); /* the next one is at the same microsecond */
+    w->secure.round_us = w->env.now_us;
+    w->secure.round_cycles = (uint64_t)(299 * w->cycles_per_us);
+    w->secure.allowed_cycles = 0;
+    rig_round(&rig);
+    leave_no_budget();
+    rig_run(&rig, 10000);
+}
+
+/* Who came last has waited least: the others have probably given up. */
+static void test_the_newest_goes_first(void)
+{
+    enum { WAIT = 5 };
+    start();
+    const struct secure_worker *sw = &rig.worker->secure;
+    leave_no_budget();
+    for (unsigned i = 0; i < WAIT; i++) {
+        connect_silently(i);
+        carry(i, SIZE_MAX);
+        for (unsigned ms = 0; ms < 1000 && sw->waiting <= i; ms++)
+            rig_run(&rig, 1000);
+        CU_ASSERT_EQUAL(sw->waiting, i + 1);
+    }
+    for (unsigned left = WAIT; left-- > 0;) {
+        run_for_one_step();
+        CU_ASSERT_EQUAL(sw->waiting, left);
+        for (unsigned i = 0; i < WAIT; i++)
+            CU_ASSERT_EQUAL(rig.client[i].got_len > 0, i >= left);
+    }
+    for (unsigned i = 0; i < WAIT; i++)
+        CU_ASSERT(shakes(i) && answers(i));
     stop();
 }
 
@@ -183,7 +329,12 @@ int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_a_client_may_be_silent_before_it_shakes_hands),
                                              UNIT(test_silence_ends_after_a_minute),
+                                             UNIT(test_a_step_is_paid_for),
                                              UNIT(test_the_end_of_a_handshake_does_not_shorten_the_wait_for_the_next),
+                                             UNIT(test_a_second_hello_waits_for_its_budget),
+                                             UNIT(test_cheap_steps_do_not_make_it_quiet),
+                                             UNIT(test_a_resumption_hardly_shortens_the_quiet),
+                                             UNIT(test_the_newest_goes_first),
                                              UNIT(test_a_handshake_that_has_begun_ends_in_ten_seconds),
                                              UNIT(test_clients_that_go_are_forgotten),
                                              {NULL, NULL}};

@@ -18,10 +18,7 @@ static uint64_t seed = 0x9e3779b97f4a7c15;
 
 static uint32_t any(uint32_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 20) % below);
+    return (uint32_t)((unit_random(&seed) >> 20) % below);
 }
 
 /* -- frames ------------------------------------------------------------------------------------------- */

@@ -163,6 +163,39 @@ static void test_prefixes(void)
     each_number_of_workers(prefixes);
 }
 
+#define WAITS(tag, to)   "LRANGE " to tag " 0 -1\r\nBLMOVE s" tag " " to tag " LEFT LEFT 0\r\n"
+#define SERVED(v, tag, to) "*0\r\n$1\r\n" v "\r\n" GONE("$4\r\n" to tag)
+
+/* Who waited for a list and has read the one that he fills hears of it behind his element, wherever he, the list and who pushed are; and of two who
+ * have one worker, each. (In slices the second one is served later: of the first one's list he would hear before.) */
+static void served(void)
+{
+    static const char *const waits[2][2] = {{WAITS("{a}", "d"), WAITS("{a}", "e")}, {WAITS("{b}", "d"), WAITS("{b}", "e")}},
+                      *const got[2][2] = {{SERVED("v", "{a}", "d"), SERVED("w", "{a}", "e")}, {SERVED("v", "{b}", "d"), SERVED("w", "{b}", "e")}},
+                      *const pushes[2] = {"RPUSH s{a} v w\r\n", "RPUSH s{b} v w\r\n"};
+    struct rig_client *waiting[4] = {connect3(0), connect3(1), connect3(2), connect3(3)}, *pushing[2] = {rig_connect(&rig, 4), rig_connect(&rig, 5)};
+    for (unsigned i = 0; i < 8; i++) { /* where the waiting ones are, who pushes is, and the lists */
+        struct rig_client *c[2] = {waiting[i & 1], waiting[2 + (i & 1)]}, *p = pushing[i >> 1 & 1];
+        for (unsigned k = 0; k < 2; k++) {
+            CU_ASSERT(says(c[k], "CLIENT TRACKING ON\r\n", "+OK\r\n"));
+            c[k]->got_len = 0;
+            rig_exchange(&rig, c[k], waits[i >> 2][k], strlen(waits[i >> 2][k]), 4);
+            rig_run(&rig, 2000);
+        }
+        CU_ASSERT(says(p, pushes[i >> 2], ":2\r\n"));
+        for (unsigned k = 0; k < 2; k++) {
+            CU_ASSERT(heard(c[k], got[i >> 2][k]));
+            CU_ASSERT(says(c[k], "CLIENT TRACKING OFF\r\n", "+OK\r\n"));
+        }
+        CU_ASSERT(says(p, "FLUSHALL\r\n", "+OK\r\n"));
+    }
+}
+
+static void test_who_is_served_hears_his_reply_first(void)
+{
+    each_number_of_workers(served);
+}
+
 static void redirections(void)
 {
     struct rig_client *a = connect3(0), *b = rig_connect(&rig, 1), *p = rig_connect(&rig, 2);
@@ -278,6 +311,7 @@ int main(int argc, char **argv)
         UNIT(test_keys_that_were_read),
         UNIT(test_options),
         UNIT(test_prefixes),
+        UNIT(test_who_is_served_hears_his_reply_first),
         UNIT(test_redirections),
         UNIT(test_the_table_is_bounded),
         UNIT(test_without_memory_everybody_is_told),
