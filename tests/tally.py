@@ -19,8 +19,9 @@ PLAN = re.compile(r"^1\.\.(\d+)\s*(?:# SKIP\s*(.*))?$", re.I)
 
 
 def read(path):
-    """(passed, failed names, skipped [(name, why)]) of one TAP file; a missing test of the plan is a failure."""
-    passed, failed, skipped, planned, notes = 0, [], [], None, []
+    """(passed, failed [(name, notes)], skipped [(name, why)]) of one TAP file; a missing test of the plan is a failure. Notes stand in front
+    of a test's line or behind it."""
+    passed, failed, skipped, planned, notes, behind = 0, [], [], None, [], []
     for line in path.read_text(errors="replace").splitlines():
         plan = PLAN.match(line)
         if plan:
@@ -29,14 +30,17 @@ def read(path):
                 skipped.append((path.stem, plan.group(2)))
         if line.startswith("#"):
             notes.append(line)
+            behind.append(line)
         hit = LINE.match(line)
         if not hit:
             continue
         bad, name, directive, why = hit.groups()
+        behind = []
         if directive and directive.upper() == "SKIP":
             skipped.append((name, why))
         elif bad:
-            failed.append((name, notes[-6:]))
+            behind = notes[-6:]
+            failed.append((name, behind))
         else:
             passed += 1
         notes = []
@@ -65,7 +69,7 @@ def part(name, status, folder, log):
         failures += len(failed)
         for test, notes in failed:
             print(f"   FAILED  {path.stem}: {test}")
-            for note in notes:
+            for note in notes[:12]:
                 print(f"           {note}")
         for test, why in skipped:
             print(f"   skipped {path.stem}: {test}: {why}")

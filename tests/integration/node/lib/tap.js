@@ -62,8 +62,8 @@ async function main(suite) {
         continue;
       }
       failed++;
-      console.log(String(error.stack || error).replace(/^/gm, '# ')); // in front of its line, where tally.py looks for it
       console.log(`not ok ${title}`);
+      console.log(String(error.stack || error).replace(/^/gm, '# '));
     }
   }
   process.exit(failed ? 1 : 0);
