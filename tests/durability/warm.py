@@ -41,7 +41,7 @@ def restart(box):
 
 def client(box, **options):
     """That connects again when it must."""
-    return box.client(retry_on_error=[redis.ConnectionError, redis.TimeoutError], socket_connect_timeout=0.2,
+    return box.client(retry_on_error=[redis.ConnectionError, redis.TimeoutError, OSError], socket_connect_timeout=0.2,
                       retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500), socket_timeout=20, **options)
 
 

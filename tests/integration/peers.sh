@@ -130,6 +130,7 @@ start_reference() {
 
 # A client asks all the time while COMMAND runs; it must not see an error. What the command says goes to $WORK/said.
 beside_requests() { # COMMAND...
+    : >"$WORK/requests" # the one before said that it asks, too
     "${IN_NS[@]}" /usr/bin/python3 tests/integration/requests.py --host 10.77.0.2 >"$WORK/requests" 2>&1 &
     local client=$! status
     wait_until 10 "the client to ask" grep -q asking "$WORK/requests" || { kill $client; return 1; }

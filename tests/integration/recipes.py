@@ -32,6 +32,11 @@ def says(o, line, *want):
     assert got == list(want), f"{line}: {got}"
 
 
+def lives(o, key, seconds):
+    """Its TTL, given a moment ago."""
+    assert seconds - 30 < int(cli(o, "TTL", key)) <= seconds, key
+
+
 def shell(o, text):
     """A recipe of several commands for the shell; redis-cli stands for redis-cli with address and password."""
     auth = f"--no-auth-warning -a {shlex.quote(o.password)}" if o.password else ""
@@ -86,11 +91,11 @@ def _(o):
     says(o, f"SETEX session:abc123 3600 '{SESSION}'", "OK")
     assert json.loads(cli(o, "GET", "session:abc123")) == json.loads(SESSION)
     says(o, 'SET cache:prompt:hash "LLM response" EX 86400', "OK")
-    says(o, "TTL cache:prompt:hash", "(integer) 86400")
+    lives(o, "cache:prompt:hash", 86400)
     says(o, "INCR rate:user123:minute", "(integer) 1")
     says(o, "EXPIRE rate:user123:minute 60", "(integer) 1")
     says(o, "INCR rate:user123:minute", "(integer) 2")
-    says(o, "TTL rate:user123:minute", "(integer) 60")
+    lives(o, "rate:user123:minute", 60)
     says(o, """LPUSH queue:tasks '{"task": "process_document", "id": 123}'""", "(integer) 1")
     says(o, "RPOP queue:tasks", r'"{\"task\": \"process_document\", \"id\": 123}"')
     says(o, "RPOP queue:tasks", "(nil)")
@@ -127,10 +132,10 @@ def _(o):
     cursor, *keys = cli(o, "SCAN", 0, "MATCH", "session:*", "COUNT", 100).split()
     assert int(cursor) > 0 and keys and all(key.startswith(b"session:") for key in keys)
     says(o, "TYPE session:abc-123", "string")
-    assert 3590 < int(cli(o, "TTL", "session:abc-123")) <= 3600
+    lives(o, "session:abc-123", 3600)
     assert 60 < int(cli(o, "MEMORY", "USAGE", "session:abc-123")) < 300
     says(o, "EXPIRE session:abc-123 7200", "(integer) 1")
-    says(o, "TTL session:abc-123", "(integer) 7200")
+    lives(o, "session:abc-123", 7200)
     says(o, "PERSIST session:abc-123", "(integer) 1")
     says(o, "TTL session:abc-123", "(integer) -1")
     says(o, "TTL session:none", "(integer) -2")
@@ -151,7 +156,7 @@ def _(o):
           fi
         done""")
     assert sorted(found) == [f"No TTL: {name}:{n}" for name in ("forever", "temp") for n in (1, 2, 3)]
-    assert 3590 < int(cli(o, "TTL", "forever:1")) <= 3600
+    lives(o, "forever:1", 3600)
     assert shell(o, 'redis-cli KEYS "temp:*" | xargs -n 100 bash -c \'redis-cli DEL "$@"\' _') == ["3"]
     assert shell(o, 'redis-cli KEYS "temp:*"') in ([], [""])
 
@@ -262,7 +267,7 @@ def _(o):
     r.set("test_key", "Hello HERMES", ex=60)
     assert r.get("test_key").decode() == "Hello HERMES" and 0 < r.ttl("test_key") <= 60
     r.delete("test_key")
-    assert r.setex("cache_key", 300, "x" * 5000) and r.ttl("cache_key") == 300
+    assert r.setex("cache_key", 300, "x" * 5000) and 270 < r.ttl("cache_key") <= 300
     user = {"name": "Alice", "email": "alice@example.com", "visits": 7, "score": 1.5}
     assert r.hset("user:123", mapping=user) == 4
     assert r.hgetall("user:123") == {str(k).encode(): str(v).encode() for k, v in user.items()}
