@@ -128,6 +128,8 @@ enum parse_result {
 void batch_begin(struct batch *b);
 /* Reads requests into the batch. */
 enum parse_result session_parse(struct session *s, struct batch *b);
+/* Begins the look-ups of what session_parse() is to read next (row_peek()). */
+void session_peek(const struct session *s);
 /* Has it received anything that was not read yet? */
 bool session_has_input(const struct session *s);
 /* The batch has run: forgets what was executed. */

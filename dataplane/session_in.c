@@ -383,6 +383,13 @@ enum parse_result session_parse(struct session *s, struct batch *b)
     return parse_on(s, b);
 }
 
+void session_peek(const struct session *s)
+{
+    enum { OTHERWISE = SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS };
+    if (!(s->flags & OTHERWISE) && s->query_len == s->query_off && !s->reader)
+        row_peek(&s->worker->env, &s->client, tcp_rx_peek(s->conn, s->rx_off));
+}
+
 void session_rewind(struct session *s, struct mark m)
 {
     s->rx_off = m.rx_off;

@@ -48,7 +48,15 @@ static inline uint64_t hash_end(struct hash_state h, const uint8_t *p, size_t re
 
 uint64_t key_hash_long(struct slice key, uint64_t seed);
 
-enum { KEY_HASH_SHORT = 16 };
+enum { KEY_HASH_WORD = 8, KEY_HASH_SHORT = 16 };
+
+/* key_hash() of a key of KEY_HASH_WORD to KEY_HASH_SHORT bytes. */
+static inline uint64_t key_hash_words(const uint8_t *key, size_t len, uint64_t seed)
+{
+    const struct hash_state h = hash_begin(seed);
+    const uint64_t a = bytes_load8(key) ^ h.left, b = bytes_load8(key + len - KEY_HASH_WORD) ^ h.right;
+    return hash_fold(hash_fold(a, b) ^ (len ^ seed), HASH_MIX_C);
+}
 
 /* key_hash() of a key that is not longer than KEY_HASH_SHORT. */
 static inline uint64_t key_hash_short(struct slice key, uint64_t seed)

@@ -8,6 +8,8 @@
 #include "resp/bulk.h"
 #include "resp/reader.h"
 
+#include <immintrin.h>
+
 struct row_form row_forms[8];
 
 static void add_form(const char *begin, const char *name, command_handler *run)
@@ -71,13 +73,16 @@ static inline struct row_alike alike_of(const uint8_t *p, const struct request *
     return (struct row_alike){{bytes_load16(p), bytes_load16(argv[1].p - 16)}, key_at, len, all, all, rq->cmd};
 }
 
-static inline bool is_alike(const struct row_alike *like, const uint8_t *p, const uint8_t *stop)
+static inline bool begins_alike(const struct row_alike *like, const uint8_t *p)
 {
-    if (like->all - 1 >= (size_t)(stop - p)) /* it is not whole, or nothing is alike */
-        return false;
     __m128i first = _mm_cmpeq_epi8(bytes_load16(p), like->begin[0]);
     __m128i last = _mm_cmpeq_epi8(bytes_load16(p + like->key_at - 16), like->begin[1]);
     return _mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff;
+}
+
+static inline bool is_alike(const struct row_alike *like, const uint8_t *p, const uint8_t *stop)
+{
+    return like->all - 1 < (size_t)(stop - p) && begins_alike(like, p); /* else it is not whole, or nothing is alike */
 }
 
 /* "\r\n$2\r\nEX\r\n$4\r\n" is the same for all times of up to nine digits that are as long; "\r\n" stands at each end. */
@@ -180,30 +185,111 @@ static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, str
     return read_other(p, stop, last, rq, argv);
 }
 
-enum { READ_GROUP = 16 }; /* look-ups that begin together */
+/* GETs that are alike: found, with their look-ups begun, and then read. Both in loops without anything else. */
+
+enum { GROUP = 8 /* look-ups that begin together */ };
+
+/* How many GETs like the one before there are at p, in whole groups: their look-ups begin, at most `most`. */
+static inline unsigned find_alike(const struct command_env *env, unsigned db, const struct row_alike *noted, const uint8_t *p,
+                                  const uint8_t *stop, struct ahead_row *ahead, unsigned most)
+{
+    const struct row_alike like = *noted;
+    const struct keyspace *ks = env->ks;
+    const struct shard *shard = ks->shard[env->self];
+    const uint64_t seed = ks->seed;
+    const bool usual = like.key_len - KEY_HASH_WORD <= KEY_HASH_SHORT - KEY_HASH_WORD;
+    uint64_t hash[GROUP];
+    unsigned n = 0;
+    for (; n + GROUP <= most && GROUP * like.all <= (size_t)(stop - p); n += GROUP) {
+        for (unsigned i = 0; i < GROUP; i++, p += like.all) {
+            if (__builtin_expect(!begins_alike(&like, p), 0))
+                return n;
+            const struct slice key = {p + like.key_at, like.key_len};
+            hash[i] = __builtin_expect(usual, 1) ? key_hash_words(key.p, key.len, seed) : key_hash(key, seed);
+        }
+        store_ahead_all(shard, ahead, db, hash, GROUP);
+    }
+    return n;
+}
+
+/* May find_alike() find any? */
+static inline bool may_be_alike(const struct command_env *env, const struct row_alike *like, size_t bytes)
+{
+    return GROUP * like->all - 1 < bytes && env->ks->shards == 1;
+}
+
+/* Reads n of them from p on. */
+static inline void read_alike(const struct row_alike *noted, const uint8_t *p, unsigned n, struct slice *argv,
+                              struct request *rq, uint32_t *end)
+{
+    const struct row_alike like = *noted;
+    for (unsigned i = 0; i < n; i++, p += like.all, argv += GET_ARGS) {
+        argv[0] = (struct slice){p + NAME_AT, NAME_LEN};
+        argv[1] = (struct slice){p + like.key_at, like.key_len};
+        rq[i].cmd = like.cmd;
+        rq[i].argc = GET_ARGS;
+        rq[i].argv = argv;
+        end[i] = (uint32_t)((i + 1) * like.all);
+    }
+}
+
+void row_peek(const struct command_env *env, const struct client *c, struct slice window)
+{
+    struct row_last *last = env->row_last;
+    if (!last)
+        return;
+    last->peek.n = 0;
+    if (!row_may(env, c) || !may_be_alike(env, &last->get, window.len))
+        return;
+    ahead_begin(&last->peek.ahead);
+    last->peek.p = window.p;
+    last->peek.db = c->db;
+    last->peek.n = find_alike(env, c->db, &last->get, window.p, window.p + window.len, &last->peek.ahead, AHEAD_ROW);
+}
+
+/* The row that row_peek() has begun, if it is this one; how many. */
+static inline unsigned take_peeked(const struct shard *shard, struct row_last *last, unsigned db, struct slice window,
+                                   struct ahead_row *ahead, unsigned most)
+{
+    const struct row_peek *peek = &last->peek;
+    unsigned n = peek->n < most ? peek->n : most;
+    if (peek->p != window.p || peek->db != db || n * last->get.all > window.len)
+        return 0;
+    store_ahead_taken(shard, ahead, &peek->ahead, n);
+    last->peek.n = 0;
+    return n;
+}
 
 unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
                   struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most)
 {
     const struct keyspace *ks = env->ks;
     const struct shard *shard = ks->shard[env->self];
-    const uint64_t seed = ks->seed;
-    const bool alone = ks->shards == 1;
     const uint8_t *p = window.p, *const stop = window.p + window.len;
-    struct row_last none = {0}, *const last = env->row_last ? env->row_last : &none;
-    uint64_t hash[READ_GROUP];
-    unsigned n = 0, begun = 0;
+    struct row_last none, *last = env->row_last;
+    uint64_t hash[AHEAD_ROW];
+    unsigned n = 0, begun;
+    if (!last) {
+        memset(&none.get, 0, sizeof none.get);
+        memset(&none.set, 0, sizeof none.set);
+        none.peek.n = 0;
+        last = &none;
+    }
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;
-    for (; n < most; n++) {
-        if (!(p = read_one(p, stop, last, &rq[n], argv)) || (!alone && keyspace_shard_of(ks, argv[1]) != env->self))
+    if (may_be_alike(env, &last->get, window.len)) {
+        n = last->peek.n ? take_peeked(shard, last, c->db, window, ahead, most) : 0;
+        if (!n)
+            n = find_alike(env, c->db, &last->get, p, stop, ahead, most);
+        read_alike(&last->get, p, n, argv, rq, end);
+        argv += (size_t)n * GET_ARGS;
+        p += n * last->get.all;
+    }
+    for (begun = n; n < most && p < stop; n++) {
+        if (!(p = read_one(p, stop, last, &rq[n], argv)) || (ks->shards > 1 && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
-        hash[n - begun] = key_hash(argv[1], seed);
+        hash[n - begun] = key_hash(argv[1], ks->seed);
         argv += rq[n].argc;
         end[n] = (uint32_t)(p - window.p);
-        if (n + 1 - begun == READ_GROUP) {
-            store_ahead_all(shard, ahead, c->db, hash, READ_GROUP);
-            begun = n + 1;
-        }
     }
     if (n - begun == 1)
         store_ahead(shard, ahead, c->db, hash[0]);
@@ -230,6 +316,28 @@ static inline unsigned unmeasured(const struct command_stats *stats, unsigned n)
     return n < left ? n : left;
 }
 
+/* memcpy() of 32 bytes, which gcc makes two moves of 16. */
+static inline void copy32(uint8_t *to, const uint8_t *from)
+{
+#ifdef __AVX2__
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_loadu_si256((const __m256i *)(const void *)from));
+#else
+    memcpy(to, from, 32);
+#endif
+}
+
+/* put_bulk(), one of 32 to 64 bytes by the widest moves. */
+static inline uint8_t *put_text(uint8_t *p, struct slice text)
+{
+    if (text.len - 32 > 32)
+        return put_bulk(p, text.p, text.len);
+    p = put_count(p, '$', (unsigned)text.len);
+    copy32(p, text.p);
+    copy32(p + text.len - 32, text.p + text.len - 32);
+    memcpy(p + text.len, "\r\n", 2);
+    return p + text.len + 2;
+}
+
 enum { NULL_ROOM = 8 };
 
 /* Writes NULL_ROOM bytes; returns where the null ends. */
@@ -245,14 +353,15 @@ static inline unsigned run_gets(struct row *row, const struct request *rq, unsig
     struct command_stats *stats = &row->env->stats[rq->cmd->id];
     struct slice text[AHEAD_ROW];
     uint8_t *cur = row->cur, *const end = row->end;
+    const ptrdiff_t any = BULK_SHORT + BULK_EXTRA; /* room for each text that is short */
     unsigned i = 0, misses = 0, most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
     most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, BULK_SHORT, text);
     for (; i < most; i++) {
         const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
-        if (__builtin_expect(bulk_is_short(end - cur, value.len), 1)) {
-            cur = put_bulk(cur, value.p, value.len);
+        if (__builtin_expect(value.len <= BULK_SHORT && (end - cur >= any || bulk_is_short(end - cur, value.len)), 1)) {
+            cur = put_text(cur, value);
         } else if (!value.p && end - cur >= NULL_ROOM) {
             cur = put_null(cur, row->c->proto);
             misses++;
@@ -328,7 +437,11 @@ static inline bool run_set(struct row *row, const struct request *rq, unsigned a
 /* How many GETs there are from here on. */
 static inline unsigned gets_of(const struct request *rq, unsigned n)
 {
-    unsigned i = 0;
+    unsigned i = 1;
+    if (rq->argc != GET_ARGS)
+        return 0;
+    if (rq[n - 1].argc == GET_ARGS && rq[n - 1].argv - rq->argv == (ptrdiff_t)(n - 1) * GET_ARGS) /* none has more */
+        return n;
     while (i < n && rq[i].argc == GET_ARGS)
         i++;
     return i;

@@ -37,10 +37,18 @@ struct row_alike_set {
     unsigned argc;
 };
 
+/* Requests that are to be read next, of which the look-ups have begun. */
+struct row_peek {
+    unsigned n, db; /* n = 0: none */
+    const uint8_t *p;
+    struct ahead_row ahead;
+};
+
 /* What the requests of a worker's clients were last (command_env has it), zero at first. */
 struct row_last {
     struct row_alike get;
     struct row_alike_set set;
+    struct row_peek peek;
 };
 
 /* Fills row_forms from the table; for command_table_init(). A command of another name has no rows. */
@@ -71,6 +79,15 @@ static inline bool row_may(const struct command_env *env, const struct client *c
  * ends in the window. Returns how many they are. */
 unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
                   struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most);
+
+/* Begins the look-ups of GETs that a window begins with, which is to be read next: asked between the steps of one row and its run, what
+ * either waits for in memory is hidden by the other's work. The next row_read() of this window by this worker goes on from there;
+ * nothing may be received, nor any frame of the window's given back before it. A hint as look-ups are: nothing is said of what is there. */
+void row_peek(const struct command_env *env, const struct client *c, struct slice window);
+static inline void row_forget_peeked(struct row_last *last)
+{
+    last->peek.n = 0;
+}
 
 /* Runs and replies to requests of the row rq[0] ... rq[n - 1], whose look-ups begin at `first`, as long as they are of the
  * usual kind: a GET finds a short string, or nothing, and a SET room, and nobody waits for keys. Counts them. Returns how

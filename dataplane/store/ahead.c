@@ -72,14 +72,14 @@ bool ahead_missed(const struct shard *s, unsigned db, uint64_t hash, const struc
            !bucket_match(a->bucket, tag) && !bucket_spilled(a->bucket, tag);
 }
 
-/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored. */
-static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahead *a, uint64_t changes)
+/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored: true. */
+static inline bool ahead_entry(const struct shard *s, uint8_t *base, struct ahead *a, uint64_t changes)
 {
     if (is_moved(s, a, changes))
         again(s, a, changes);
     const struct bucket *b = a->bucket;
     if (__builtin_expect(!b, 0))
-        return;
+        return false;
     uint32_t tag = tag_of(a->hash);
     a->e = match_in(base, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
@@ -87,9 +87,11 @@ static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahea
     } else if (a->buckets && (bucket_spilled(b, tag) || !bucket_empty(b))) {
         __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
         __builtin_prefetch(b + 2);
+        return true;
     } else {
         a->buckets = 0;
     }
+    return false;
 }
 
 /* It is not in its home bucket. */
@@ -184,7 +186,8 @@ static inline void entries(const struct shard *s, struct ahead_row *r, unsigned 
     uint8_t *const base = s->heap.arena->base;
     unsigned i = r->entries;
     for (; i < n; i++)
-        ahead_entry(s, base, &r->at[i], changes);
+        if (__builtin_expect(ahead_entry(s, base, &r->at[i], changes), 0))
+            r->spilled |= UINT32_C(1) << i;
     r->entries = i;
 }
 
@@ -211,15 +214,43 @@ void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64
     ahead_begins(s, &r->at[r->n++], db, hash, s->changes);
 }
 
+/* The first two steps of many look-ups of an index that has segments: all words, then all buckets. */
+static inline void begin_many(const struct shard *s, const struct index *ix, struct ahead *a, unsigned db,
+                              const uint64_t *hash, unsigned n)
+{
+    const uint32_t segments = ix->segments, mask = ix->mask;
+    const uint64_t changes = s->changes;
+    uint8_t *const base = s->heap.arena->base;
+    const uint64_t *word[AHEAD_ROW];
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t number = (uint32_t)hash[i] & mask;
+        number &= mask >> 1 | (number < segments ? ~UINT32_C(0) : 0); /* segment_of(), without a branch */
+        word[i] = directory_at(ix, number);
+        __builtin_prefetch(word[i]);
+    }
+    for (unsigned i = 0; i < n; i++, a++) {
+        a->s = s;
+        a->hash = hash[i];
+        a->changes = changes;
+        a->db = db;
+        a->word = word[i];
+        ahead_bucket(base, a);
+    }
+}
+
 void store_ahead_all(const struct shard *s, struct ahead_row *r, unsigned db, const uint64_t *hash, unsigned n)
 {
-    uint64_t changes = s->changes;
-    struct ahead *a = &r->at[r->n];
+    const struct index *ix = &s->db[db].index;
+    if (n >= MANY && r->buckets == r->n && ix->segments) {
+        begin_many(s, ix, &r->at[r->n], db, hash, n);
+        r->buckets = r->n += n;
+        return;
+    }
     for (unsigned i = 0; i < n; i++)
-        ahead_begins(s, a + i, db, hash[i], changes);
+        ahead_begins(s, &r->at[r->n + i], db, hash[i], s->changes);
     r->n += n;
     if (n >= MANY)
-        buckets(s, r, r->n, changes);
+        buckets(s, r, r->n, s->changes);
 }
 
 /* The steps to bucket and entry, for all that is known. */
@@ -239,15 +270,30 @@ static inline void look_ahead(const struct shard *s, struct ahead_row *r, unsign
 }
 
 /* Those of a row of its own, but for what short strings do not have. */
-static __attribute__((noinline)) void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned first, unsigned end)
+static inline void look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned first, unsigned end)
 {
-    uint32_t spilled = 0;
     if (r->entries < r->n)
         find_all(s, r);
-    for (unsigned i = first; i < end; i++)
-        spilled |= (uint32_t)(!r->at[i].e && r->at[i].buckets) << i;
-    for (; spilled; spilled &= spilled - 1)
-        ahead_spilled(s, &r->at[__builtin_ctz(spilled)]);
+    uint32_t spilled = r->spilled & (UINT32_MAX << first) & (UINT32_MAX >> (AHEAD_ROW - end));
+    for (; spilled; spilled &= spilled - 1) {
+        struct ahead *a = &r->at[__builtin_ctz(spilled)];
+        if (!a->e && a->buckets)
+            ahead_spilled(s, a);
+    }
+}
+
+void store_ahead_taken(const struct shard *s, struct ahead_row *r, const struct ahead_row *from, unsigned n)
+{
+    if (r->buckets < r->n)
+        buckets(s, r, r->n, s->changes);
+    memcpy(&r->at[r->n], from->at, n * sizeof *from->at);
+    r->buckets = r->n += n;
+}
+
+void store_ahead_known(const struct shard *s, struct ahead_row *r)
+{
+    if (r->entries < r->n)
+        find_all(s, r);
 }
 
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
@@ -266,6 +312,34 @@ struct looker {
 static inline struct looker looker_of(const struct shard *s)
 {
     return (struct looker){s->now_ms, (uint32_t)(s->access.tick & ACCESS_LRU_MASK)};
+}
+
+/* The text of an entry, if that is a short string of the usual kind: of a name of at most 32 bytes, and live: what kind it is is
+ * looked at in one word. Touches it. */
+static inline __attribute__((always_inline)) bool usual_text(struct looker l, const struct entry *found, struct slice name,
+                                                             size_t longest, struct slice *text)
+{
+    enum { EMBSTR = TYPE_STRING | STRING_EMBSTR << 3, NAME = 32 };
+    static const uint64_t looked_at = UINT64_C(0xff) << 32 | (0xff & ~(ENTRY_HELD | ENTRY_TTL));
+    _Static_assert((STRING_EMBSTR << 3) == 8 && (STRING_RAW << 3) == 16 && TYPE_STRING == 0, "EMBSTR less EMBSTR is 0, RAW less it is 8");
+    struct entry *e = (struct entry *)(uintptr_t)found;
+    const uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
+    const uint64_t wanted = (uint64_t)name.len << 32 | EMBSTR;
+    const size_t value_len = word >> 40 & 0xff;
+    const uint8_t *key = e->more;
+    if (name.len > NAME || (((word & looked_at) - wanted) & ~(uint64_t)EMBSTR) || value_len > longest)
+        return false;
+    if (word & ENTRY_TTL) {
+        if (entry_expiry(key) < l.now_ms)
+            return false;
+        key += ENTRY_EXPIRY;
+    }
+    if (!bytes_same_short(key, name.p, name.len))
+        return false;
+    if (__builtin_expect((word >> 8 & ACCESS_LRU_MASK) != l.tick, 0))
+        stamp_write(e, l.tick | ACCESS_AGAIN);
+    *text = (struct slice){key + name.len, value_len};
+    return true;
 }
 
 /* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
@@ -304,9 +378,9 @@ bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const s
 }
 
 /* Has it found an entry, in this database, since when nothing was freed or moved? */
-static inline bool is_as_found(const struct shard *s, unsigned db, const struct ahead *a)
+static inline bool is_as_found(unsigned db, const struct ahead *a, uint64_t changes)
 {
-    return a->e && a->s == s && a->db == db && !is_stale(a, s->changes);
+    return a->e && a->db == db && !is_stale(a, changes);
 }
 
 /* What the hint has found, if it is where it was; or with all its steps taken anew, where what a write of the row has moved
@@ -331,28 +405,33 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
     return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
 }
 
+/* The text of a look-up that is not quite as usual; one of NULL: there is no such key. False: the general way is to find it. */
+static __attribute__((noinline)) bool other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, size_t longest,
+                                                 struct slice *text)
+{
+    if (is_as_found(db, a, s->changes) || once_more(s, db, a))
+        return text_of(looker_of(s), a, name, text) && text->len <= longest;
+    *text = (struct slice){NULL, SIZE_MAX};
+    return is_missing(s, db, name, a->hash);
+}
+
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, size_t longest, struct slice *text)
 {
     const struct looker looker = looker_of(s);
-    unsigned i = 0;
-    if (access_is_lfu(s))
+    const uint64_t changes = s->changes;
+    if (access_is_lfu(s) || n == 0)
         return 0;
     if (n >= MANY)
         look_all_ahead(s, r, first, first + n);
-    for (; i < n; i++, name += stride) {
-        struct ahead *a = &r->at[first + i];
-        if (n < MANY)
-            look_ahead(s, r, first + i);
-        if (__builtin_expect(!is_as_found(s, db, a), 0) && !once_more(s, db, a)) {
-            if (!is_missing(s, db, *name, a->hash))
-                break;
-            text[i] = (struct slice){NULL, SIZE_MAX};
-        } else if (!text_of(looker, a, *name, &text[i]) || text[i].len > longest) {
-            break;
-        }
-    }
-    return i;
+    else
+        look_ahead(s, r, first + n - 1);
+    struct ahead *a = &r->at[first];
+    for (unsigned i = 0; i < n; i++, a++, name += stride)
+        if (!(is_as_found(db, a, changes) && usual_text(looker, a->e, *name, longest, &text[i])) &&
+            !other_text(s, db, a, *name, longest, &text[i]))
+            return i;
+    return n;
 }
 
 void store_count_looks(struct shard *s, unsigned hits, unsigned misses)

@@ -148,11 +148,12 @@ struct ahead {
 struct ahead_row {
     unsigned n;                        /* look-ups; at most AHEAD_ROW */
     unsigned buckets, entries, values; /* the steps that so many of them have taken */
+    uint32_t spilled;                  /* one bit each: it was not in its home bucket */
     struct ahead at[AHEAD_ROW];
 };
 static inline void ahead_begin(struct ahead_row *r)
 {
-    r->n = r->buckets = r->entries = r->values = 0;
+    r->n = r->buckets = r->entries = r->values = r->spilled = 0;
 }
 /* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
@@ -166,6 +167,10 @@ static inline void store_ahead_skip(struct ahead_row *r)
     a->e = NULL;
     a->buckets = 0;
 }
+/* The first n look-ups of another row, which have taken the first two steps there: they are of this row's shard. */
+void store_ahead_taken(const struct shard *s, struct ahead_row *r, const struct ahead_row *from, unsigned n);
+/* All are known, and what they need is asked for up to their entries: something else may be done now before the first is made. */
+void store_ahead_known(const struct shard *s, struct ahead_row *r);
 /* The i-th of the row is the next to be made. */
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
 

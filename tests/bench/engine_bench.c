@@ -204,6 +204,10 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
     struct resp_writer w = {
         .cur = b->reply, .start = b->reply, .end = b->reply + REPLY_ROOM, .proto = 2, .sink = &sink};
     size_t taken = gather(b, &batch, reader, at, most);
+    if (most > 1) {
+        store_ahead_known(env->ks->shard[0], &batch.ahead);
+        row_peek(env, b->e->client, (struct slice){at.p + taken, at.len - taken});
+    }
     for (unsigned i = 0, end = 0; i < batch.n; i++) {
         if (i >= end)
             end = batch.row_end[i];

@@ -454,6 +454,10 @@ size_t engine_row(struct engine *e, struct slice window)
     unsigned n = row_may(&e->env, e->client)
                      ? row_read(&e->env, e->client, window, &ahead, argv, AHEAD_ROW * ROW_ARGS, rq, end, AHEAD_ROW)
                      : 0;
+    if (n && e->peeks) {
+        store_ahead_known(e->env.ks->shard[e->env.self], &ahead);
+        row_peek(&e->env, e->client, (struct slice){window.p + end[n - 1], window.len - end[n - 1]});
+    }
     resp_writer_init(&sink.w, &ops, e->client->proto);
     const struct waits *waits = shard_waits(e->env.ks->shard[e->env.self]);
     for (unsigned i = 0, done; i < n; i += done ? done : 1) {

@@ -17,6 +17,7 @@ struct engine {
     struct row_last row_last;
     bool leaves_long;      /* CMD_LONG is the caller's: see `request` */
     uint64_t in_rows;      /* requests that engine_row() did not run the general way */
+    bool peeks;            /* engine_row() begins the look-ups of what stands behind its row: the window is to be what follows */
     uint64_t slices;       /* of commands that were run in slices, with ENGINE_SLICES in the environment */
     struct client *client; /* the one that engine_* calls speak for */
     struct client clients[8];

@@ -34,6 +34,12 @@ static void add(struct pipeline *p, const char *line)
     }
 }
 
+/* Many keys have names of one length, as most clients' have. */
+static void key_name(char name[static 16], unsigned key, unsigned keys)
+{
+    snprintf(name, 16, keys < 1000 ? "k%u" : "key:%06u", key % 1000000);
+}
+
 static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
 {
     static const char *const lines[] = {
@@ -46,7 +52,7 @@ static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
     static const uint16_t sizes[] = {0, 1, 3, 20, 44, 45, 64, 64, 98, 99, 100, 130, 254, 255, 400};
     char name[16], value[512], line[600];
     size_t n = sizes[draw(x, sizeof sizes / sizeof *sizes)];
-    snprintf(name, sizeof name, "k%u", draw(x, keys));
+    key_name(name, draw(x, keys), keys);
     memset(value, 'a' + (int)draw(x, 26), n);
     value[n] = 0;
     /* half of it what usual clients send */
@@ -58,9 +64,11 @@ static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
 /* GETs alone: what begins alike is read, and many are looked up, in another way than one. */
 static void add_gets(struct pipeline *p, uint64_t *x, unsigned keys)
 {
-    char line[32];
-    for (unsigned left = draw(x, 50); left > 0; left--) {
-        snprintf(line, sizeof line, draw(x, 16) ? "GET k%u" : "gEt k%u", draw(x, keys));
+    char line[32], name[16];
+    for (unsigned left = draw(x, 80); left > 0; left--) {
+        const char *form = draw(x, 32) ? "GET %s" : "gEt %s";
+        key_name(name, draw(x, keys), keys);
+        snprintf(line, sizeof line, form, name);
         add(p, line);
     }
 }
@@ -68,7 +76,7 @@ static void add_gets(struct pipeline *p, uint64_t *x, unsigned keys)
 static void make(struct pipeline *p, uint64_t *x, unsigned keys)
 {
     p->len = 0;
-    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 2048; i++) {
+    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 4096; i++) {
         add_random(p, x, keys);
         if (draw(x, 20) == 0)
             add_gets(p, x, keys);
@@ -80,6 +88,8 @@ static void feed_rows(struct engine *e, const struct pipeline *p, char **got)
 {
     size_t len = 0, room = 1;
     *got = calloc(1, 1);
+    e->peeks = true;
+    row_forget_peeked(&e->row_last);
     for (size_t at = 0; at < p->len;) {
         struct slice window = {(const uint8_t *)p->text + at, p->len - at};
         size_t used = engine_row(e, window);
@@ -304,6 +314,37 @@ static void test_hints_of_another_database(void)
     engine_free(e);
 }
 
+/* A row that was peeked at is read from there, but not for another database. */
+static void test_a_row_begun_ahead(void)
+{
+    enum { GETS = 16 };
+    struct engine *e = engine_new(NULL);
+    struct slice argv[GETS * ROW_ARGS];
+    struct request rq[GETS];
+    uint32_t end[GETS];
+    struct ahead_row ahead;
+    struct pipeline p = {.len = 0};
+    for (unsigned i = 0; i < GETS; i++)
+        add(&p, "GET key:000001");
+    const struct slice window = {(const uint8_t *)p.text, p.len};
+    EXPECT(e, "PING", "+PONG\r\n"); /* the first command looks who the client is */
+    for (unsigned i = 0; i < 2; i++) /* the second one like another is what the next are compared with */
+        engine_row(e, (struct slice){window.p, 2 * window.len / GETS});
+    for (unsigned db = 0; db < 2; db++) {
+        row_peek(&e->env, e->client, window);
+        CU_ASSERT_EQUAL(e->row_last.peek.n, GETS);
+        e->client->db = db;
+        ahead_begin(&ahead);
+        CU_ASSERT_EQUAL(row_read(&e->env, e->client, window, &ahead, argv, GETS * ROW_ARGS, rq, end, GETS), GETS);
+        CU_ASSERT_EQUAL(e->row_last.peek.n, db ? GETS : 0);
+        CU_ASSERT_EQUAL(ahead.n, GETS);
+        CU_ASSERT_EQUAL(ahead.at[GETS - 1].db, db);
+        CU_ASSERT_EQUAL(end[GETS - 1], p.len);
+        CU_ASSERT(slice_is(rq[GETS - 1].argv[1], "key:000001"));
+    }
+    engine_free(e);
+}
+
 /* What is not whole, or of another shape, is not taken. */
 static void test_only_whole_requests(void)
 {
@@ -455,6 +496,7 @@ int main(int argc, char **argv)
                                              UNIT(test_no_allocation_fails_in_silence),
                                              UNIT(test_whoever_looks_on_has_no_rows),
                                              UNIT(test_hints_of_another_database),
+                                             UNIT(test_a_row_begun_ahead),
                                              UNIT(test_only_whole_requests),
                                              UNIT(test_nearly_alike),
                                              UNIT(test_nearly_alike_sets),
