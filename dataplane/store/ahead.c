@@ -84,12 +84,14 @@ static inline void ahead_entry(const struct shard *s, uint8_t *base, struct ahea
     a->e = match_in(base, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
-    } else if (a->buckets && (bucket_spilled(b, tag) || !bucket_empty(b))) {
+        return;
+    }
+    if (!bucket_empty(b)) {
         __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
         __builtin_prefetch(b + 2);
-    } else {
-        a->buckets = 0;
     }
+    if (!bucket_spilled(b, tag))
+        a->buckets = 0;
 }
 
 /* It is not in its home bucket. */
