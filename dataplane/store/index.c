@@ -360,7 +360,10 @@ static inline void forget_spills(struct bucket *b)
 static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, unsigned slot)
 {
     bool was_full = !bucket_empty(&seg[hole]);
-    slot_write(&seg[hole], slot, 0, 0);
+    if (!was_full) {
+        slot_write(&seg[hole], slot, 0, 0);
+        return;
+    }
     unsigned start = hole;
     for (unsigned b = next_bucket(hole, buckets); was_full && b != start; b = next_bucket(b, buckets)) {
         was_full = !bucket_empty(&seg[b]);
@@ -368,11 +371,11 @@ static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, un
         if (i < 0)
             continue;
         slot_write(&seg[hole], slot, seg[b].low[i], seg[b].high[i]);
-        slot_write(&seg[b], (unsigned)i, 0, 0);
         hole = b;
         slot = (unsigned)i;
     }
     forget_spills(&seg[hole]);
+    slot_write(&seg[hole], slot, 0, 0);
 }
 
 void index_remove(struct shard *s, struct index *ix, struct place *at)
