@@ -257,6 +257,11 @@ void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
     look_ahead(s, r, i);
 }
 
+void store_look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    look_all_ahead(s, r, i, r->n);
+}
+
 /* -- short strings -- */
 
 /* What looking at an entry needs of the shard. */
