@@ -13,7 +13,8 @@
  * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full
  * bucket overflows into the next line: linear probing inside the segment, no chains, no tombstones. The spill
  * bit of slot i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most
- * searches for a key that is not there end in one line.
+ * searches for a key that is not there end in one line. Only a full bucket has such bits: whatever is behind it
+ * comes back into a slot that is emptied, and where nothing does there is nothing.
  *
  * Addresses are granules of 8 bytes from the arena's base (38 bits: 2 TB). The mark is the snapshot's (snapshot.h): it
  * belongs to the key, and goes with it wherever its entry or its slot do. */
