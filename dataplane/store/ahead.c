@@ -72,7 +72,7 @@ bool ahead_missed(const struct shard *s, unsigned db, uint64_t hash, const struc
            !bucket_match(a->bucket, tag) && !bucket_spilled(a->bucket, tag);
 }
 
-/* A key that is not in its home bucket has gone on to the next ones, or goes there when it is stored: true. */
+/* True: a key that is not in its home bucket has perhaps gone on to the next ones; those it also goes to when it is stored. */
 static inline bool ahead_entry(const struct shard *s, uint8_t *base, struct ahead *a, uint64_t changes)
 {
     if (is_moved(s, a, changes))
@@ -84,13 +84,15 @@ static inline bool ahead_entry(const struct shard *s, uint8_t *base, struct ahea
     a->e = match_in(base, b, tag);
     if (__builtin_expect(a->e != NULL, 1)) {
         prefetch_entry(a->e);
-    } else if (a->buckets && (bucket_spilled(b, tag) || !bucket_empty(b))) {
+        return false;
+    }
+    if (!bucket_empty(b)) {
         __builtin_prefetch(b + 1); /* past the segment's end: of no use, of no harm */
         __builtin_prefetch(b + 2);
-        return true;
-    } else {
-        a->buckets = 0;
     }
+    if (bucket_spilled(b, tag))
+        return true;
+    a->buckets = 0;
     return false;
 }
 
@@ -299,6 +301,11 @@ void store_ahead_known(const struct shard *s, struct ahead_row *r)
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
 {
     look_ahead(s, r, i);
+}
+
+void store_look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
+{
+    look_all_ahead(s, r, i, r->n);
 }
 
 /* -- short strings -- */

@@ -55,30 +55,38 @@ static bool goes_by_idle(const struct shard *s)
     return s->policy == POLICY_ALLKEYS_LRU || s->policy == POLICY_VOLATILE_LRU;
 }
 
-/* Policies that go by idle time read nothing of an entry but its first word. */
-static void rank_idle(const struct shard *s, struct sweep *w)
+/* Policies that go by idle time read nothing of an entry but its first word. Whoever is above the bar comes first, the others behind
+ * them; how many are above. Without a branch that depends on what is compared, which would be guessed wrong every other time. */
+static unsigned rank_idle(const struct shard *s, struct sweep *w)
 {
     const uint32_t asked = evicts_volatile(s) ? ENTRY_TTL : 0;
+    const uint64_t bar = s->pool.bar;
     const struct swept *seen = w->seen;
-    unsigned n = 0;
+    uint64_t below[SEEN_ROOM];
+    unsigned n = 0, m = 0;
     for (unsigned i = 0; i < seen->n; i++) {
         uint32_t word = bytes_load4((const uint8_t *)seen->found[i].e);
-        w->ranked[n] = (uint64_t)access_idle_score(s, word >> 8) << PLACE_BITS | i;
-        n += (word & asked) == asked;
+        uint64_t ranked = (uint64_t)access_idle_score(s, word >> 8) << PLACE_BITS | i;
+        bool may = (word & asked) == asked, above = ranked > bar;
+        w->ranked[n] = below[m] = ranked;
+        n += may & above;
+        m += may & !above;
     }
-    w->scored = n;
+    memcpy(w->ranked + n, below, m * sizeof below[0]);
+    w->scored = n + m;
+    return n;
 }
 
-static void rank(struct shard *s, struct sweep *w)
+/* How many of the first are above the bar, and all others are not; 0 where nobody asks. */
+static unsigned rank(struct shard *s, struct sweep *w)
 {
     const struct swept *seen = w->seen;
-    if (goes_by_idle(s)) {
-        rank_idle(s, w);
-        return;
-    }
+    if (goes_by_idle(s))
+        return rank_idle(s, w);
     for (unsigned i = 0; i < seen->n; i++)
         if (!evicts_volatile(s) || entry_has_ttl(seen->found[i].e))
             w->ranked[w->scored++] = score_of(s, seen->found[i].e) << PLACE_BITS | i;
+    return 0;
 }
 
 /* Brings the highest `best` of n, all of them different, to the front, in no order (Hoare 1961). Parted without a branch that
@@ -118,33 +126,52 @@ static void sort_few(uint64_t *v, unsigned n)
     }
 }
 
-enum { FEW = 6 };
+enum { FEW = 6, BAR_STEP = 6 /* it goes up or down by a 64th */ };
 
-/* The best of what was seen, two of `for_two` keys, and where the next keys will often be written is asked for. */
-static void choose(struct shard *s, struct sweep *w, unsigned for_two)
+/* The best n of what was seen, or as many as are above the bar if these are nearly so many: it is where the best n of the sweeps before
+ * began, so that those who go are the best of all and not of forty. How many are chosen. */
+static unsigned choose_best(struct pool *pool, struct sweep *w, unsigned n, unsigned above)
+{
+    if (n > FEW && above <= n + n / 4 && above >= n - n / 4) {
+        pool->bar += (above > n ? 1 : -1) * (int64_t)(pool->bar >> BAR_STEP);
+        return above;
+    }
+    select_best(w->ranked, w->scored, n);
+    pool->bar = UINT64_MAX;
+    for (unsigned i = 0; i < n; i++)
+        pool->bar = w->ranked[i] < pool->bar ? w->ranked[i] : pool->bar;
+    if (n <= FEW)
+        sort_few(w->ranked, n);
+    return n;
+}
+
+/* Those who go, two of `for_two` keys, and where the next keys will often be written is asked for. */
+static void choose(struct shard *s, struct sweep *w, unsigned for_two, unsigned above)
 {
     struct pool *pool = &s->pool;
     unsigned n = (w->scored * 2 + for_two - 1) / for_two;
     n = n < w->scored ? n : w->scored;
-    pool->n = n < VICTIMS ? n : VICTIMS;
-    select_best(w->ranked, w->scored, pool->n);
-    if (pool->n <= FEW)
-        sort_few(w->ranked, pool->n);
+    pool->n = choose_best(pool, w, n < VICTIMS ? n : VICTIMS, above);
     for (unsigned i = 0; i < pool->n; i++) {
         unsigned place = w->ranked[i] & ((1u << PLACE_BITS) - 1);
         const struct sampled *found = &w->seen->found[place];
         __builtin_prefetch((const uint8_t *)found->e + 64, 1);
-        pool->next[i] = (struct victim){found->e, found->hash, w->ranked[i] >> PLACE_BITS, w->seen->db[place]};
+        pool->next[i] = (struct victim){*found, w->ranked[i] >> PLACE_BITS, w->seen->db[place]};
     }
 }
 
-static void see(struct swept *w, struct entry *e, uint64_t hash, unsigned db)
+static void see(struct shard *s, struct swept *w, struct entry *e, unsigned number)
 {
+    const uint64_t hash = key_hash(entry_key(e), s->seed);
+    struct index *ix = &s->db[number].index;
+    struct place at;
     for (unsigned i = 0; i < w->n; i++)
         if (w->found[i].e == e)
             return;
-    w->found[w->n] = (struct sampled){e, hash};
-    w->db[w->n++] = (uint16_t)db;
+    if (!index_find_entry(s, ix, hash, e, &at))
+        return;
+    w->found[w->n] = index_see(s, ix, hash, &at);
+    w->db[w->n++] = (uint16_t)number;
 }
 
 /* Some keys that the wheel knows, each once: those that expire soonest, or any. */
@@ -154,7 +181,7 @@ static void sweep_wheel(struct shard *s, unsigned number, unsigned want, struct 
     for (; want > 0 && w->n < SEEN_MOST; want--) {
         struct entry *e = expiry_sample(s, &s->db[number], soonest, shard_random(s));
         if (e)
-            see(w, e, key_hash(entry_key(e), s->seed), number);
+            see(s, w, e, number);
     }
 }
 
@@ -194,15 +221,15 @@ static inline bool is_reusable(const struct entry *e, const struct reuse *reuse)
 static bool is_spared(struct shard *s, const struct victim *v)
 {
     bool random = s->policy == POLICY_ALLKEYS_RANDOM || s->policy == POLICY_VOLATILE_RANDOM;
-    return !random && score_of(s, v->e) < v->score;
+    return !random && score_of(s, v->seen.e) < v->score;
 }
 
 static bool evict(struct shard *s, const struct victim *v, struct reuse *reuse)
 {
     struct db *db = &s->db[v->db];
-    struct entry *e = v->e;
+    struct entry *e = v->seen.e;
     struct place at;
-    if (!index_find_entry(s, &db->index, v->hash, e, &at) || (evicts_volatile(s) && !entry_has_ttl(e)) || is_spared(s, v) ||
+    if (!index_find_seen(s, &db->index, &v->seen, &at) || (evicts_volatile(s) && !entry_has_ttl(e)) || is_spared(s, v) ||
         entry_guarded(s, e) || entry_pinned(s, e))
         return false;
     if (__builtin_expect(s->waits.nodes != 0, 0))
@@ -254,7 +281,12 @@ static bool evict_by_search(struct shard *s, struct reuse *reuse)
         while (cursor && !search.found);
         if (!search.found)
             continue;
-        const struct victim found = {search.found, key_hash(entry_key(search.found), s->seed), 0, number};
+        const struct slice key = entry_key(search.found);
+        const uint64_t hash = key_hash(key, s->seed);
+        struct place at;
+        if (!index_find_entry(s, &db->index, hash, search.found, &at))
+            continue;
+        const struct victim found = {index_see(s, &db->index, hash, &at), 0, number};
         if (evict(s, &found, reuse))
             return true;
     }
@@ -314,8 +346,7 @@ static bool sweep_all(struct shard *s)
         return false;
     if (!goes_by_idle(s) || w.seen->n == 0)
         see_all(s, want, all, w.seen);
-    rank(s, &w);
-    choose(s, &w, for_two);
+    choose(s, &w, for_two, rank(s, &w));
     if (goes_by_idle(s))
         see_all(s, want, all, w.seen);
     for (unsigned number = 0; number < s->pool.databases; number++)

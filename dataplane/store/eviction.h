@@ -12,8 +12,8 @@ struct shard;
 
 /* A key that is to go; checked against the index before it is believed. */
 struct victim {
-    struct entry *e;
-    uint64_t hash, score; /* as far as its slot knows it (index.h); as it was when it was chosen */
+    struct sampled seen;
+    uint64_t score; /* as it was when it was chosen */
     unsigned db;
 };
 
@@ -27,7 +27,8 @@ struct swept {
 /* Victims chosen together, so that the misses of looking for them overlap. */
 struct pool {
     unsigned n;
-    struct victim next[VICTIMS];    /* the last one goes first */
+    struct victim next[VICTIMS + VICTIMS / 4]; /* the last one goes first */
+    uint64_t bar;                   /* whoever is above it went in the last sweeps (eviction.c) */
     unsigned databases, until_look; /* those with a number below hold all keys; sweeps until that is looked at
                                        again */
     struct swept seen;               /* policies by idle time: what the next sweep chooses from; its memory is asked for. Some

@@ -88,7 +88,7 @@ static unsigned buckets_for(unsigned keys)
 {
     unsigned n = keys <= 8 ? 1 : (keys + 6) / 7;
     unsigned step = n <= 16 ? 1 : n <= 32 ? 2 : n <= 64 ? 4 : n <= 128 ? 8 : 16;
-    n = (n + step - 1) / step * step;
+    n = (n + step - 1) & ~(step - 1);
     return n > SEGMENT_BUCKETS ? SEGMENT_BUCKETS : n;
 }
 
@@ -96,6 +96,13 @@ static unsigned buckets_after(unsigned n)
 {
     n += n < 16 ? 1 : n < 32 ? 2 : n < 64 ? 4 : n < 128 ? 8 : 16;
     return n > SEGMENT_BUCKETS ? SEGMENT_BUCKETS : n;
+}
+
+enum { SLOT_BYTES = sizeof(struct bucket) / BUCKET_SLOTS };
+
+static inline bool has_room(const struct shard *s, uint64_t bytes)
+{
+    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
 }
 
 static struct bucket *segment_new(struct shard *s, unsigned buckets)
@@ -211,8 +218,7 @@ static bool directory_reserve(struct shard *s, struct index *ix, uint32_t number
  * each key that is stored while memory is full. */
 static bool split_fits(const struct shard *s, uint64_t word)
 {
-    uint64_t bytes = word ? 2 * slab_size(buckets_for(word_keys(word) / 2) * sizeof(struct bucket)) : 0;
-    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
+    return has_room(s, word ? 2 * slab_size(buckets_for(word_keys(word) / 2) * sizeof(struct bucket)) : 0);
 }
 
 /* Adds a segment by splitting the next one in order. Without memory it is left for later. */
@@ -300,8 +306,8 @@ void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry
 
 bool index_insert_easily(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
 {
-    if (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS)
-        return false;
+    if (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS && has_room(s, SEGMENT_KEYS * SLOT_BYTES))
+        return false; /* and where memory is full there is none for two halves of a segment */
     uint64_t *directory = directory_at(ix, segment_of(ix, hash));
     if (word_keys(*directory) >= segment_room(word_buckets(*directory)))
         return false;
@@ -343,11 +349,21 @@ static inline int movable_slot(const struct bucket *seg, unsigned buckets, unsig
     return movable ? __builtin_ctz(movable) : -1;
 }
 
+/* A bucket with room: what is at home in it, or before it, is not behind it. */
+static inline void forget_spills(struct bucket *b)
+{
+    typedef uint32_t lanes __attribute__((vector_size(32), may_alias));
+    *(lanes *)(void *)b->high &= ~(uint32_t)HIGH_SPILL;
+}
+
 /* Empties a slot and moves overflowed entries back, so that a search may stop at a bucket with room. */
 static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, unsigned slot)
 {
     bool was_full = !bucket_empty(&seg[hole]);
-    slot_write(&seg[hole], slot, 0, 0);
+    if (!was_full) {
+        slot_write(&seg[hole], slot, 0, 0);
+        return;
+    }
     unsigned start = hole;
     for (unsigned b = next_bucket(hole, buckets); was_full && b != start; b = next_bucket(b, buckets)) {
         was_full = !bucket_empty(&seg[b]);
@@ -355,10 +371,11 @@ static void segment_take(struct bucket *seg, unsigned buckets, unsigned hole, un
         if (i < 0)
             continue;
         slot_write(&seg[hole], slot, seg[b].low[i], seg[b].high[i]);
-        slot_write(&seg[b], (unsigned)i, 0, 0);
         hole = b;
         slot = (unsigned)i;
     }
+    forget_spills(&seg[hole]);
+    slot_write(&seg[hole], slot, 0, 0);
 }
 
 void index_remove(struct shard *s, struct index *ix, struct place *at)
@@ -372,7 +389,8 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
         *at->directory = 0;
         shard_free(s, seg);
         s->changes++;
-    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && buckets_for(keys) < buckets) {
+    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && has_room(s, (uint64_t)keys * SLOT_BYTES) &&
+               buckets_for(keys) < buckets) {
         segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
     }
     if (--ix->keys == 0)

@@ -13,7 +13,8 @@
  * linear hashing leaves some segments twice as full as others; resizing one needs only the tags. A full
  * bucket overflows into the next line: linear probing inside the segment, no chains, no tombstones. The spill
  * bit of slot i says that an entry at home here whose tag is i modulo 8 went on to a later bucket: most
- * searches for a key that is not there end in one line.
+ * searches for a key that is not there end in one line. Only a full bucket has such bits: whatever is behind it
+ * comes back into a slot that is emptied, and where nothing does there is nothing.
  *
  * Addresses are granules of 8 bytes from the arena's base (38 bits: 2 TB). The mark is the snapshot's (snapshot.h): it
  * belongs to the key, and goes with it wherever its entry or its slot do. */
@@ -105,12 +106,15 @@ unsigned index_segment_bits(const struct index *ix, uint32_t number);
 /* An entry of a random segment; NULL only if the index is empty. */
 struct entry *index_sample(const struct shard *s, const struct index *ix, uint64_t random);
 
-/* An entry that was looked up by its slot, and what of its hash is known there: by that index_find_entry() finds it until
- * its segment is split. */
+/* An entry that was seen, and where: segment << 11 | bucket << 3 | slot. */
 struct sampled {
     struct entry *e;
-    uint64_t hash;
+    uint64_t where;
 };
+/* Its place, if it is still there. */
+bool index_find_seen(const struct shard *s, const struct index *ix, const struct sampled *seen, struct place *at);
+/* Sees the entry at the place of a key with this hash. */
+struct sampled index_see(const struct shard *s, const struct index *ix, uint64_t hash, const struct place *at);
 /* Entries from *hand on (0 at first), which goes round the index: whoever asks again and again sees each once in a round, but for
  * those that move meanwhile. As many as are wanted, unless there are less or they are far between (it looks at SWEEP_STEPS
  * segments at most), and up to SWEEP_MORE beyond; out has room for that. Their first lines are prefetched. */

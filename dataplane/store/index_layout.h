@@ -92,12 +92,6 @@ static inline struct entry *slot_entry(const struct shard *s, const struct bucke
     return entry_at(s->heap.arena->base, b, i);
 }
 
-/* What of its key's hash is known by where a slot lies. */
-static inline uint64_t slot_hash(const struct bucket *b, unsigned i, uint32_t segment)
-{
-    return (uint64_t)(b->high[i] >> 8) << (64 - TAG_BITS) | segment;
-}
-
 /* The key's entry lies elsewhere now: its mark stays. */
 static inline void slot_set(const struct shard *s, struct bucket *b, unsigned i, uint32_t tag,
                             const struct entry *e)

@@ -259,14 +259,36 @@ static void hand_on(const struct index *ix, struct hand *h, uint64_t word)
     }
 }
 
+enum { WHERE_BUCKET = 3, WHERE_SEGMENT = 11 };
+
+bool index_find_seen(const struct shard *s, const struct index *ix, const struct sampled *seen, struct place *at)
+{
+    const unsigned slot = seen->where & (BUCKET_SLOTS - 1), b = seen->where >> WHERE_BUCKET & 0xff;
+    const uint32_t number = (uint32_t)(seen->where >> WHERE_SEGMENT);
+    if (number >= ix->segments)
+        return false;
+    uint64_t *directory = directory_at(ix, number), word = *directory;
+    if (b >= word_buckets(word))
+        return false;
+    *at = (struct place){directory, word_segment(s, word) + b, slot};
+    return slot_entry(s, at->bucket, slot) == seen->e;
+}
+
+struct sampled index_see(const struct shard *s, const struct index *ix, uint64_t hash, const struct place *at)
+{
+    const uint64_t b = (uint64_t)(at->bucket - word_segment(s, *at->directory));
+    return (struct sampled){slot_entry(s, at->bucket, at->slot),
+                            (uint64_t)segment_of(ix, hash) << WHERE_SEGMENT | b << WHERE_BUCKET | at->slot};
+}
+
 /* All slots alike, also empty ones (at the arena's beginning): which ones are would be guessed wrong. out has room for all. */
-static inline unsigned sweep_bucket(uint8_t *base, const struct bucket *b, uint32_t number, struct sampled *out)
+static inline unsigned sweep_bucket(uint8_t *base, const struct bucket *b, uint64_t where, struct sampled *out)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
         struct entry *e = entry_at(base, b, i);
         __builtin_prefetch(e);
-        out[n] = (struct sampled){e, slot_hash(b, i, number)};
+        out[n] = (struct sampled){e, where + i};
         n += b->low[i] != 0;
     }
     __builtin_prefetch(b + (n == BUCKET_SLOTS)); /* who takes one out of a full one looks for what has gone on to the next */
@@ -283,8 +305,9 @@ unsigned index_sweep(const struct shard *s, const struct index *ix, uint64_t *at
         uint64_t word = *directory_at(ix, h.number);
         unsigned n = hand_buckets(&h, word, &first);
         const struct bucket *b = segment_at(base, word) + first;
-        for (; n > 0; n--, b++)
-            found += sweep_bucket(base, b, h.number, out + found);
+        uint64_t where = (uint64_t)h.number << WHERE_SEGMENT | first << WHERE_BUCKET;
+        for (; n > 0; n--, b++, where += BUCKET_SLOTS)
+            found += sweep_bucket(base, b, where, out + found);
         hand_on(ix, &h, word);
     }
     *at = (uint64_t)h.number << HAND_PART_BITS | h.part;

@@ -173,6 +173,9 @@ void store_ahead_taken(const struct shard *s, struct ahead_row *r, const struct 
 void store_ahead_known(const struct shard *s, struct ahead_row *r);
 /* The i-th of the row is the next to be made. */
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
+/* The same for a row of short strings from the i-th on: no step for their values, but those that are not where they are at home
+ * are looked for together. */
+void store_look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned i);
 
 enum {                   /* how a look-up counts */
        LOOK_READ = 0,    /* counts a hit or miss, touches the access clock */

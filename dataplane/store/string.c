@@ -295,20 +295,13 @@ static inline bool is_new(const struct shard *s, unsigned db, const struct key *
     return a && is_plain(s, v, flags) && ahead_missed(s, db, k->hash, a);
 }
 
-/* Where memory is full each SET moves something, and all hints of the row are of another time: then the key is looked up anew,
- * in lines that the hint has asked for. */
-static inline struct entry *hinted(const struct shard *s, unsigned db, const struct key *k, const struct ahead *a)
-{
-    return a && a->changes == s->changes ? ahead_hit(s, db, k, a) : NULL;
-}
-
 static inline __attribute__((always_inline)) bool set_string(struct shard *s, unsigned number, const struct key *k, struct slice value,
                                                              uint64_t expire_at, unsigned flags, const struct ahead *a)
 {
     struct db *db = &s->db[number];
     struct value v;
     value_of(&v, value, flags);
-    struct entry *old = flags & SET_KEEPTTL ? NULL : hinted(s, number, k, a);
+    struct entry *old = flags & SET_KEEPTTL ? NULL : ahead_hit(s, number, k, a);
     if (!(old && write_over(s, db, k, old, &v, expire_at)) &&
         (ahead_refused(a) || !(is_new(s, number, k, &v, flags, a) ? put_new(s, db, k, &v, expire_at)
                                                                   : find_and_put(s, db, k, &v, expire_at, flags))))
@@ -348,8 +341,8 @@ bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned
     if ((__builtin_expect(s->waits.nodes != 0, 0) && !only_snapshot(s, db, r, i, &k)) || s->heap.used > s->limit ||
         ahead_refused(a))
         return false;
-    if (r->entries < r->n) /* what is left are steps for values, which short strings do not have */
-        store_look_ahead(s, r, i);
+    if (r->entries < r->n)
+        store_look_all_ahead(s, r, i);
     if (set_string(s, db, &k, value, expire_at, 0, a))
         return true;
     a->changes = AHEAD_REFUSED;

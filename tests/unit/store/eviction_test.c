@@ -128,7 +128,7 @@ static void test_a_victim_that_is_used_is_spared(void)
         for (unsigned i = 10000; f.counters[0].v[COUNTER_evicted_keys] == 0 || f.s->pool.n < VICTIMS / 2; i++)
             fill(&f, i, 1, 0);
         for (unsigned i = 0; i < f.s->pool.n; i += 2, n++) {
-            struct slice key = entry_key(f.s->pool.next[i].e);
+            struct slice key = entry_key(f.s->pool.next[i].seen.e);
             snprintf(used_key[n], sizeof used_key[n], "%.*s", (int)key.len, (const char *)key.p);
         }
         for (unsigned i = 0; i < n; i++)
