@@ -260,7 +260,7 @@ void row_peek(const struct command_env *env, const struct client *c, struct slic
 }
 
 /* The row that row_peek() has begun, if it is this one; how many. */
-static inline unsigned take_peeked(const struct shard *shard, struct row_last *last, unsigned db, struct slice window,
+static inline unsigned take_peeked(const struct shard *shard, const struct row_last *last, unsigned db, struct slice window,
                                    struct ahead_row *ahead, unsigned most)
 {
     const struct row_peek *peek = &last->peek;
@@ -268,7 +268,6 @@ static inline unsigned take_peeked(const struct shard *shard, struct row_last *l
     if (peek->p != window.p || peek->db != db || n * last->get.all > window.len)
         return 0;
     store_ahead_taken(shard, ahead, &peek->ahead, n);
-    last->peek.n = 0;
     return n;
 }
 
@@ -296,6 +295,7 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
         argv += (size_t)n * GET_ARGS;
         p += n * last->get.all;
     }
+    row_forget_peeked(last); /* what GETs are compared with may be another one from here on */
     for (begun = n; n < most && p < stop; n++) {
         if (!(p = read_one(p, stop, last, &rq[n], argv)) || (ks->shards > 1 && keyspace_shard_of(ks, argv[1]) != env->self))
             break;
@@ -329,14 +329,17 @@ static inline unsigned unmeasured(const struct command_stats *stats, unsigned n)
 }
 
 /* memcpy() of 32 bytes, which gcc makes two moves of 16. */
+#ifdef __AVX2__
 static inline void copy32(uint8_t *to, const uint8_t *from)
 {
-#ifdef __AVX2__
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_loadu_si256((const __m256i *)(const void *)from));
-#else
-    memcpy(to, from, 32);
-#endif
 }
+#else
+static inline void copy32(uint8_t *to, const uint8_t *from)
+{
+    memcpy(to, from, 32);
+}
+#endif
 
 /* put_bulk(), one of 32 to 64 bytes by the widest moves. */
 static inline uint8_t *put_text(uint8_t *p, struct slice text)

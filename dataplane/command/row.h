@@ -81,8 +81,9 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
                   struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most);
 
 /* Begins the look-ups of GETs that a window begins with, which is to be read next: asked between the steps of one row and its run, what
- * either waits for in memory is hidden by the other's work. The next row_read() of this window by this worker goes on from there;
- * nothing may be received, nor any frame of the window's given back before it. A hint as look-ups are: nothing is said of what is there. */
+ * either waits for in memory is hidden by the other's work. The worker's next row_read() goes on from there if it is of this window, and
+ * forgets it in any case; nothing may be received, nor any frame of the window's given back before it. A hint as look-ups are: nothing is
+ * said of what is there. Does nothing where there are several shards. */
 void row_peek(const struct command_env *env, const struct client *c, struct slice window);
 static inline void row_forget_peeked(struct row_last *last)
 {

@@ -2,6 +2,8 @@
  * contract, README.md the figures). */
 #include "store/index_layout.h"
 
+#include <assert.h>
+
 /* -- the steps -- */
 
 static inline void ahead_word(const struct index *ix, struct ahead *a)
@@ -300,6 +302,8 @@ void store_ahead_known(const struct shard *s, struct ahead_row *r)
 
 void store_look_ahead(const struct shard *s, struct ahead_row *r, unsigned i)
 {
+    if (r->values < i) /* those before were made */
+        r->values = i;
     look_ahead(s, r, i);
 }
 
@@ -427,6 +431,7 @@ unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, un
 {
     const struct looker looker = looker_of(s);
     const uint64_t changes = s->changes;
+    assert(longest < ENTRY_LONG);
     if (access_is_lfu(s) || n == 0)
         return 0;
     if (n >= MANY)

@@ -100,11 +100,6 @@ static unsigned buckets_after(unsigned n)
 
 enum { SLOT_BYTES = sizeof(struct bucket) / BUCKET_SLOTS };
 
-static inline bool has_room(const struct shard *s, uint64_t bytes)
-{
-    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
-}
-
 static struct bucket *segment_new(struct shard *s, unsigned buckets)
 {
     struct bucket *seg = shard_alloc_quietly(s, buckets * sizeof *seg, SLAB_OTHER);
@@ -218,7 +213,7 @@ static bool directory_reserve(struct shard *s, struct index *ix, uint32_t number
  * each key that is stored while memory is full. */
 static bool split_fits(const struct shard *s, uint64_t word)
 {
-    return has_room(s, word ? 2 * slab_size(buckets_for(word_keys(word) / 2) * sizeof(struct bucket)) : 0);
+    return shard_fits(s, word ? 2 * slab_size(buckets_for(word_keys(word) / 2) * sizeof(struct bucket)) : 0);
 }
 
 /* Adds a segment by splitting the next one in order. Without memory it is left for later. */
@@ -306,8 +301,9 @@ void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry
 
 bool index_insert_easily(struct shard *s, struct index *ix, uint64_t hash, struct entry *e)
 {
-    if (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS && has_room(s, SEGMENT_KEYS * SLOT_BYTES))
-        return false; /* and where memory is full there is none for two halves of a segment */
+    /* Where memory is full there is none for two halves of a segment. */
+    if (!ix->segments || (ix->keys >= (uint64_t)ix->segments * SEGMENT_KEYS && shard_fits(s, SEGMENT_KEYS * SLOT_BYTES)))
+        return false;
     uint64_t *directory = directory_at(ix, segment_of(ix, hash));
     if (word_keys(*directory) >= segment_room(word_buckets(*directory)))
         return false;
@@ -389,7 +385,7 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
         *at->directory = 0;
         shard_free(s, seg);
         s->changes++;
-    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && has_room(s, (uint64_t)keys * SLOT_BYTES) &&
+    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && shard_fits(s, (uint64_t)keys * SLOT_BYTES) &&
                buckets_for(keys) < buckets) {
         segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
     }

@@ -63,7 +63,7 @@ bool index_reserve(struct shard *s, struct index *ix, uint64_t hash);
 /* Bytes that it lacks where it returned false. */
 uint64_t index_reserve_size(const struct index *ix, uint64_t hash);
 void index_insert(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
-/* Both where nothing has to grow for it, as mostly; else false, and nothing is done. */
+/* Both where nothing has to grow for it, as mostly, or could not; else false, and nothing is done. */
 bool index_insert_easily(struct shard *s, struct index *ix, uint64_t hash, struct entry *e);
 void index_replace(struct shard *s, struct place *at, struct entry *e);
 void index_remove(struct shard *s, struct index *ix, struct place *at);
@@ -111,7 +111,7 @@ struct sampled {
     struct entry *e;
     uint64_t where;
 };
-/* Its place, if it is still there. */
+/* Its place, if it is still there: not once its segment was split, made larger or smaller, or an entry before it has gone. */
 bool index_find_seen(const struct shard *s, const struct index *ix, const struct sampled *seen, struct place *at);
 /* Sees the entry at the place of a key with this hash. */
 struct sampled index_see(const struct shard *s, const struct index *ix, uint64_t hash, const struct place *at);

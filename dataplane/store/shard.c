@@ -22,11 +22,6 @@ void shard_unguard(struct shard *s)
     s->guards = 0;
 }
 
-static bool fits(const struct shard *s, uint64_t bytes)
-{
-    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
-}
-
 enum { LARGE = 65536 }; /* to make room for so much takes turns */
 
 /* A look-up's place is not good any more then. */
@@ -53,7 +48,7 @@ enum store_result shard_make_room(struct shard *s, uint64_t bytes)
 {
     if (bytes > s->limit)
         return STORE_OOM; /* before everything is evicted in vain */
-    while (!fits(s, bytes)) {
+    while (!shard_fits(s, bytes)) {
         if (!free_something(s, NULL))
             return STORE_OOM;
         if (bytes > LARGE)
@@ -88,7 +83,7 @@ static void note_peak(struct shard *s)
 
 void *shard_alloc_quietly(struct shard *s, uint64_t size, enum slab_kind kind)
 {
-    void *p = fits(s, slab_size(size)) ? slab_alloc(&s->heap, size, kind) : NULL;
+    void *p = shard_fits(s, slab_size(size)) ? slab_alloc(&s->heap, size, kind) : NULL;
     note_peak(s);
     return p;
 }
@@ -130,7 +125,7 @@ static void *alloc_evicting(struct shard *s, uint64_t size, enum slab_kind kind)
 void *shard_alloc(struct shard *s, uint64_t size, enum slab_kind kind)
 {
     uint64_t bytes = slab_size(size);
-    if (kind == SLAB_ENTRY && size <= SLAB_LARGEST && !fits(s, bytes)) {
+    if (kind == SLAB_ENTRY && size <= SLAB_LARGEST && !shard_fits(s, bytes)) {
         void *taken = take_over(s, bytes);
         if (taken)
             return taken;

@@ -220,6 +220,11 @@ static inline bool entry_expired(const struct shard *s, const struct entry *e)
 /* Evicts up to `budget` keys and follows with the limit, after maxmemory has become less. True if it is not
  * yet as wanted. */
 bool shard_shrink(struct shard *s, unsigned budget);
+/* Is there so much below the limit? */
+static inline bool shard_fits(const struct shard *s, uint64_t bytes)
+{
+    return s->heap.used <= s->limit && bytes <= s->limit - s->heap.used;
+}
 /* An entry was freed to which no slot points any more; no other entry and no segment was. */
 static inline void shard_entry_freed(struct shard *s)
 {

@@ -143,12 +143,12 @@ struct ahead {
         const struct bucket *bucket; /* its home; NULL = there is none */
     };
     uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
-    uint32_t db, buckets;        /* buckets: of the segment; 0 = it is at home, or nowhere */
+    uint32_t db, buckets;        /* buckets: of the segment; 0 = no key like it has gone on from its home */
 };
 struct ahead_row {
     unsigned n;                        /* look-ups; at most AHEAD_ROW */
     unsigned buckets, entries, values; /* the steps that so many of them have taken */
-    uint32_t spilled;                  /* one bit each: it was not in its home bucket */
+    uint32_t spilled;                  /* one bit each: it was not in its home bucket when the entries were asked for */
     struct ahead at[AHEAD_ROW];
 };
 static inline void ahead_begin(struct ahead_row *r)
@@ -197,7 +197,7 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
  * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
 /* The same for up to n look-ups of a row in one database from `first` on, `stride` names apart, with the steps of those
- * behind them, up to the first one that is something else, or a text of more than `longest` bytes: returns how many texts there are. One whose p is NULL, of a
+ * behind them, up to the first one that is something else, or a text of more than `longest` bytes (less than 255): returns how many texts there are. One whose p is NULL, of a
  * length that no text has: there is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, size_t longest, struct slice *text);

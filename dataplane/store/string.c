@@ -341,7 +341,7 @@ bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned
     if ((__builtin_expect(s->waits.nodes != 0, 0) && !only_snapshot(s, db, r, i, &k)) || s->heap.used > s->limit ||
         ahead_refused(a))
         return false;
-    if (r->entries < r->n)
+    if (r->entries < r->n) /* else it was done with the row's first */
         store_look_all_ahead(s, r, i);
     if (set_string(s, db, &k, value, expire_at, 0, a))
         return true;

@@ -315,32 +315,51 @@ static void test_hints_of_another_database(void)
 }
 
 /* A row that was peeked at is read from there, but not for another database. */
+static unsigned read_window(struct engine *e, struct slice window, struct slice *argv, struct request *rq, struct ahead_row *ahead)
+{
+    uint32_t end[AHEAD_ROW];
+    ahead_begin(ahead);
+    unsigned n = row_read(&e->env, e->client, window, ahead, argv, AHEAD_ROW * ROW_ARGS, rq, end, AHEAD_ROW);
+    CU_ASSERT_EQUAL(e->row_last.peek.n, 0);
+    CU_ASSERT_EQUAL_FATAL(ahead->n, n);
+    CU_ASSERT_EQUAL(end[n - 1], window.len);
+    return n;
+}
+
 static void test_a_row_begun_ahead(void)
 {
     enum { GETS = 16 };
     struct engine *e = engine_new(NULL);
-    struct slice argv[GETS * ROW_ARGS];
-    struct request rq[GETS];
-    uint32_t end[GETS];
+    struct slice argv[AHEAD_ROW * ROW_ARGS];
+    struct request rq[AHEAD_ROW];
     struct ahead_row ahead;
-    struct pipeline p = {.len = 0};
-    for (unsigned i = 0; i < GETS; i++)
-        add(&p, "GET key:000001");
-    const struct slice window = {(const uint8_t *)p.text, p.len};
+    struct pipeline p = {.len = 0}, other = {.len = 0};
+    for (unsigned i = 0; i < GETS; i++) {
+        char line[24];
+        snprintf(line, sizeof line, "GET key:%06u", i);
+        add(&p, line);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        add(&other, "GET key:1");
+    const struct slice window = {(const uint8_t *)p.text, p.len}, others = {(const uint8_t *)other.text, other.len};
     EXPECT(e, "PING", "+PONG\r\n"); /* the first command looks who the client is */
-    for (unsigned i = 0; i < 2; i++) /* the second one like another is what the next are compared with */
-        engine_row(e, (struct slice){window.p, 2 * window.len / GETS});
-    for (unsigned db = 0; db < 2; db++) {
+    for (unsigned way = 0; way < 3; way++) {
+        for (unsigned i = 0; i < 2; i++) /* the second one like another is what the next are compared with */
+            engine_row(e, (struct slice){window.p, 2 * window.len / GETS});
         row_peek(&e->env, e->client, window);
         CU_ASSERT_EQUAL(e->row_last.peek.n, GETS);
-        e->client->db = db;
-        ahead_begin(&ahead);
-        CU_ASSERT_EQUAL(row_read(&e->env, e->client, window, &ahead, argv, GETS * ROW_ARGS, rq, end, GETS), GETS);
-        CU_ASSERT_EQUAL(e->row_last.peek.n, db ? GETS : 0);
-        CU_ASSERT_EQUAL(ahead.n, GETS);
-        CU_ASSERT_EQUAL(ahead.at[GETS - 1].db, db);
-        CU_ASSERT_EQUAL(end[GETS - 1], p.len);
-        CU_ASSERT(slice_is(rq[GETS - 1].argv[1], "key:000001"));
+        if (way == 1) /* another database than it was begun for */
+            e->client->db = 1;
+        if (way == 2) /* others come before it, of another length */
+            CU_ASSERT_EQUAL(read_window(e, others, argv, rq, &ahead), 2);
+        CU_ASSERT_EQUAL_FATAL(read_window(e, window, argv, rq, &ahead), GETS);
+        for (unsigned i = 0; i < GETS; i++) {
+            char key[16];
+            snprintf(key, sizeof key, "key:%06u", i);
+            CU_ASSERT(slice_is(rq[i].argv[1], key));
+            CU_ASSERT_EQUAL(ahead.at[i].db, e->client->db);
+            CU_ASSERT_EQUAL(ahead.at[i].hash, key_hash(rq[i].argv[1], e->env.ks->seed));
+        }
     }
     engine_free(e);
 }

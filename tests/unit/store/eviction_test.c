@@ -412,6 +412,36 @@ static void test_what_was_seen_may_be_gone(void)
     }
 }
 
+/* In whatever is left below the limit, another key's memory included. */
+static void test_an_empty_database_begins_at_full_memory(void)
+{
+    for (unsigned p = 0; p < 2; p++) {
+        struct fixture f;
+        unsigned stored = 0, refused = 0;
+        fixture_open(&f, 16 << 20, 1 << 20, p ? POLICY_ALLKEYS_LRU : POLICY_NOEVICTION, 1);
+        fill(&f, 0, 100000, 0);
+        for (unsigned i = 0; i < 600; i++) {
+            char text[40];
+            snprintf(text, sizeof text, "key:%u", i);
+            struct key k = key_of(&f, text);
+            if (p == 0 && i % 15 == 0)
+                store_delete(f.s, 0, &k);
+            const unsigned db = 1 + i % 15;
+            enum store_result result = set(&f, db, text, "0123456789", 0);
+            CU_ASSERT_TRUE(used(f.s) <= 1 << 20);
+            if (result == STORE_OK)
+                CU_ASSERT_PTR_NOT_NULL(get(&f, db, text));
+            stored += result == STORE_OK;
+            refused += result == STORE_OOM;
+            store_flush(f.s, db);
+            upkeep_all(f.s);
+        }
+        CU_ASSERT_EQUAL(stored + refused, 600);
+        CU_ASSERT_TRUE(stored > 100 && (p == 1) == (refused == 0));
+        fixture_close(&f);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_the_limit_is_never_passed),
@@ -428,6 +458,7 @@ int main(int argc, char **argv)
                                              UNIT(test_a_flush_is_immediate_and_freed_in_slices),
                                              UNIT(test_flushed_memory_is_used_first),
                                              UNIT(test_what_was_seen_may_be_gone),
+                                             UNIT(test_an_empty_database_begins_at_full_memory),
                                              {NULL, NULL}};
     return unit_main(argc, argv, "store/eviction", tests);
 }
