@@ -369,11 +369,17 @@ static __attribute__((noinline)) enum parse_result parse_on(struct session *s, s
     }
 }
 
+/* Does it go on in the frames that it has received, and may what is there go in a row? */
+static inline bool reads_frames(const struct session *s)
+{
+    enum { OTHERWISE = SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS };
+    return !(s->flags & OTHERWISE) && s->query_len == s->query_off;
+}
+
 /* Most sessions have received one request, whole, of a kind that goes in rows. */
 enum parse_result session_parse(struct session *s, struct batch *b)
 {
-    enum { OTHERWISE = SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS };
-    if (__builtin_expect(!(s->flags & OTHERWISE) && s->query_len == s->query_off && b->n < BATCH_REQUESTS, 1)) {
+    if (__builtin_expect(reads_frames(s) && b->n < BATCH_REQUESTS, 1)) {
         struct slice window = tcp_rx_peek(s->conn, s->rx_off);
         size_t used = row_form_of(window) ? batch_add_row(s, b, window, false) : 0;
         s->rx_off += (uint32_t)used;
@@ -385,8 +391,7 @@ enum parse_result session_parse(struct session *s, struct batch *b)
 
 void session_peek(const struct session *s)
 {
-    enum { OTHERWISE = SESSION_STALLED | SESSION_BROKEN | SESSION_ENDING | SESSION_HOPS | SESSION_TLS };
-    if (!(s->flags & OTHERWISE) && s->query_len == s->query_off && !s->reader)
+    if (reads_frames(s) && !s->reader)
         row_peek(&s->worker->env, &s->client, tcp_rx_peek(s->conn, s->rx_off));
 }
 

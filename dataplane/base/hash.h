@@ -43,25 +43,25 @@ static inline uint64_t hash_end(struct hash_state h, const uint8_t *p, size_t re
     } else if (rest > 0) {
         a = (uint64_t)p[0] << 16 | (uint64_t)p[rest >> 1] << 8 | p[rest - 1];
     }
-    return hash_fold(hash_fold(a ^ h.left, b ^ h.right) ^ len ^ seed, HASH_MIX_C);
+    return hash_fold(hash_fold(a ^ h.left, b ^ h.right) ^ (len ^ seed), HASH_MIX_C);
 }
 
 uint64_t key_hash_long(struct slice key, uint64_t seed);
 
 enum { KEY_HASH_WORD = 8, KEY_HASH_SHORT = 16 };
 
-/* key_hash() of a key of KEY_HASH_WORD to KEY_HASH_SHORT bytes. */
-static inline uint64_t key_hash_words(const uint8_t *key, size_t len, uint64_t seed)
-{
-    const struct hash_state h = hash_begin(seed);
-    const uint64_t a = bytes_load8(key) ^ h.left, b = bytes_load8(key + len - KEY_HASH_WORD) ^ h.right;
-    return hash_fold(hash_fold(a, b) ^ (len ^ seed), HASH_MIX_C);
-}
-
 /* key_hash() of a key that is not longer than KEY_HASH_SHORT. */
 static inline uint64_t key_hash_short(struct slice key, uint64_t seed)
 {
     return hash_end(hash_begin(seed), key.p, key.len, key.len, seed);
+}
+
+/* The same of one of at least KEY_HASH_WORD bytes, without a branch. */
+static inline uint64_t key_hash_words(struct slice key, uint64_t seed)
+{
+    if (key.len < KEY_HASH_WORD)
+        __builtin_unreachable();
+    return key_hash_short(key, seed);
 }
 
 /* 64-bit keyed hash of a key for the index: not guessable without the seed (hash-flooding), every bit usable.

@@ -217,7 +217,7 @@ static inline unsigned find_alike(const struct command_env *env, unsigned db, co
             if (__builtin_expect(!begins_alike(&like, p), 0))
                 return n;
             const struct slice key = {p + like.key_at, like.key_len};
-            hash[i] = __builtin_expect(usual, 1) ? key_hash_words(key.p, key.len, seed) : key_hash(key, seed);
+            hash[i] = __builtin_expect(usual, 1) ? key_hash_words(key, seed) : key_hash(key, seed);
         }
         store_ahead_all(shard, ahead, db, hash, GROUP);
     }
@@ -250,7 +250,7 @@ void row_peek(const struct command_env *env, const struct client *c, struct slic
     struct row_last *last = env->row_last;
     if (!last)
         return;
-    last->peek.n = 0;
+    row_forget_peeked(last);
     if (!row_may(env, c) || !may_be_alike(env, &last->get, window.len))
         return;
     ahead_begin(&last->peek.ahead);
@@ -283,7 +283,7 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
     if (!last) {
         memset(&none.get, 0, sizeof none.get);
         memset(&none.set, 0, sizeof none.set);
-        none.peek.n = 0;
+        row_forget_peeked(&none);
         last = &none;
     }
     most = most < room / ROW_ARGS ? most : room / ROW_ARGS;

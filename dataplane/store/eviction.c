@@ -162,16 +162,11 @@ static void choose(struct shard *s, struct sweep *w, unsigned for_two, unsigned 
 
 static void see(struct shard *s, struct swept *w, struct entry *e, unsigned number)
 {
-    const uint64_t hash = key_hash(entry_key(e), s->seed);
-    struct index *ix = &s->db[number].index;
-    struct place at;
     for (unsigned i = 0; i < w->n; i++)
         if (w->found[i].e == e)
             return;
-    if (!index_find_entry(s, ix, hash, e, &at))
-        return;
-    w->found[w->n] = index_see(s, ix, hash, &at);
-    w->db[w->n++] = (uint16_t)number;
+    if (index_see(s, &s->db[number].index, e, &w->found[w->n]))
+        w->db[w->n++] = (uint16_t)number;
 }
 
 /* Some keys that the wheel knows, each once: those that expire soonest, or any. */
@@ -279,15 +274,8 @@ static bool evict_by_search(struct shard *s, struct reuse *reuse)
         do
             cursor = index_scan(s, &db->index, cursor, search_victim, &search);
         while (cursor && !search.found);
-        if (!search.found)
-            continue;
-        const struct slice key = entry_key(search.found);
-        const uint64_t hash = key_hash(key, s->seed);
-        struct place at;
-        if (!index_find_entry(s, &db->index, hash, search.found, &at))
-            continue;
-        const struct victim found = {index_see(s, &db->index, hash, &at), 0, number};
-        if (evict(s, &found, reuse))
+        struct victim found = {.db = number};
+        if (search.found && index_see(s, &db->index, search.found, &found.seen) && evict(s, &found, reuse))
             return true;
     }
     return false;

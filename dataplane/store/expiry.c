@@ -321,8 +321,7 @@ static void look_further(struct shard *s, struct db *db)
  * is full, room is made before: stale items would take more of it than a few keys. */
 static void make_room(struct shard *s, uint64_t bytes)
 {
-    if (!shard_fits(s, bytes))
-        (void)shard_make_room(s, bytes); /* if there is none it is lost, and the wheel knows */
+    (void)shard_make_room(s, bytes); /* if there is none it is lost, and the wheel knows */
 }
 
 /* False without memory: another time, then. */

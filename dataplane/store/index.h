@@ -113,8 +113,8 @@ struct sampled {
 };
 /* Its place, if it is still there: not once its segment was split, made larger or smaller, or an entry before it has gone. */
 bool index_find_seen(const struct shard *s, const struct index *ix, const struct sampled *seen, struct place *at);
-/* Sees the entry at the place of a key with this hash. */
-struct sampled index_see(const struct shard *s, const struct index *ix, uint64_t hash, const struct place *at);
+/* Sees an entry; false if it is not in this index. */
+bool index_see(const struct shard *s, const struct index *ix, struct entry *e, struct sampled *out);
 /* Entries from *hand on (0 at first), which goes round the index: whoever asks again and again sees each once in a round, but for
  * those that move meanwhile. As many as are wanted, unless there are less or they are far between (it looks at SWEEP_STEPS
  * segments at most), and up to SWEEP_MORE beyond; out has room for that. Their first lines are prefetched. */

@@ -274,11 +274,15 @@ bool index_find_seen(const struct shard *s, const struct index *ix, const struct
     return slot_entry(s, at->bucket, slot) == seen->e;
 }
 
-struct sampled index_see(const struct shard *s, const struct index *ix, uint64_t hash, const struct place *at)
+bool index_see(const struct shard *s, const struct index *ix, struct entry *e, struct sampled *out)
 {
-    const uint64_t b = (uint64_t)(at->bucket - word_segment(s, *at->directory));
-    return (struct sampled){slot_entry(s, at->bucket, at->slot),
-                            (uint64_t)segment_of(ix, hash) << WHERE_SEGMENT | b << WHERE_BUCKET | at->slot};
+    const uint64_t hash = key_hash(entry_key(e), s->seed);
+    struct place at;
+    if (!index_find_entry(s, ix, hash, e, &at))
+        return false;
+    const uint64_t b = (uint64_t)(at.bucket - word_segment(s, *at.directory));
+    *out = (struct sampled){e, (uint64_t)segment_of(ix, hash) << WHERE_SEGMENT | b << WHERE_BUCKET | at.slot};
+    return true;
 }
 
 /* All slots alike, also empty ones (at the arena's beginning): which ones are would be guessed wrong. out has room for all. */

@@ -314,7 +314,7 @@ static void test_hints_of_another_database(void)
     engine_free(e);
 }
 
-/* A row that was peeked at is read from there, but not for another database. */
+/* Reads all of a window as one row; how many. */
 static unsigned read_window(struct engine *e, struct slice window, struct slice *argv, struct request *rq, struct ahead_row *ahead)
 {
     uint32_t end[AHEAD_ROW];
@@ -326,6 +326,7 @@ static unsigned read_window(struct engine *e, struct slice window, struct slice 
     return n;
 }
 
+/* A row that was peeked at is read from there, but not for another database, nor once other requests were read. */
 static void test_a_row_begun_ahead(void)
 {
     enum { GETS = 16 };
