@@ -220,6 +220,7 @@ struct request *batch_prepare(struct batch *b, unsigned i)
     struct request *rq = &b->rq[i];
     struct session *s = b->session[i];
     b->in_row &= ~(UINT32_C(1) << i);
+    row_spread(&s->worker->env, &b->ahead, i, rq);
     command_prepare(rq, &s->worker->env, &s->client, rq->argc, rq->argv);
     return rq;
 }
@@ -235,17 +236,21 @@ static size_t batch_add_row(struct session *s, struct batch *b, struct slice win
     const struct mark from = session_mark(s);
     if (s->reader || w->paused || b->hops_to || !row_may(&w->env, &s->client))
         return 0;
-    unsigned n = row_read(&w->env, &s->client, window, &b->ahead, b->argv + b->args, BATCH_ARGS - b->args, rq, end,
-                          BATCH_REQUESTS - at);
+    struct row_room room = {b->argv + b->args, BATCH_ARGS - b->args, NULL};
+    unsigned n = row_read(&w->env, &s->client, window, &b->ahead, &room, rq, end, BATCH_REQUESTS - at);
     if (n == 0)
         return 0;
+    const unsigned alike = room.alike ? room.alike->n : 0;
+    if (alike)
+        memset(&b->times.family[at], (int)room.alike->cmd->family, alike);
+    for (unsigned i = alike; i < n; i++)
+        b->times.family[at + i] = rq[i].cmd->family;
     for (unsigned i = 0; i < n; i++) {
         b->session[at + i] = s;
-        b->times.family[at + i] = rq[i].cmd->family;
         b->after[at + i] = (struct mark){gathered ? from.rx_off : from.rx_off + end[i], gathered ? from.query_off + end[i] : from.query_off};
     }
     b->n = at + n;
-    b->args = (unsigned)(rq[n - 1].argv + rq[n - 1].argc - b->argv);
+    b->args = (unsigned)(room.argv - b->argv);
     b->in_row |= (uint32_t)((UINT64_C(1) << b->n) - (UINT64_C(1) << at));
     return end[n - 1];
 }

@@ -33,7 +33,9 @@ static inline uint32_t bytes_load4(const uint8_t *p)
     return v;
 }
 
-/* Are the n <= 32 bytes at a and b the same? */
+enum { BYTES_SHORT = 32 };
+
+/* Are the n <= BYTES_SHORT bytes at a and b the same? */
 static inline __attribute__((always_inline)) bool bytes_same_short(const uint8_t *a, const uint8_t *b, size_t n)
 {
     if (n >= 16) {
@@ -51,7 +53,7 @@ static inline __attribute__((always_inline)) bool bytes_same_short(const uint8_t
 /* Are the n bytes at a and b the same? */
 static inline bool bytes_same(const uint8_t *a, const uint8_t *b, size_t n)
 {
-    return n > 32 ? memcmp(a, b, n) == 0 : bytes_same_short(a, b, n);
+    return n > BYTES_SHORT ? memcmp(a, b, n) == 0 : bytes_same_short(a, b, n);
 }
 
 /* Lower-case digits of n bytes, and a zero byte, in 2 * n + 1 bytes of room. */

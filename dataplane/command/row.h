@@ -9,7 +9,8 @@
 #include "base/bytes.h"
 #include "command/command.h"
 
-enum { ROW_ARGS = 5 /* the most that a request of a row has */ };
+enum { ROW_ARGS = 5 /* the most that a request of a row has */, ROW_PART = 8 /* the least GETs of a part */ };
+enum { GET_ARGS = 2, SET_ARGS = 3, SET_TIME_ARGS = 5, NAME_AT = 8, NAME_LEN = 3, BEGIN = 13 };
 
 struct row_form {
     uint8_t begin[16]; /* header and first argument, its letters small; zero if there is none */
@@ -37,18 +38,36 @@ struct row_alike_set {
     unsigned argc;
 };
 
-/* Requests that are to be read next, of which the look-ups have begun. */
-struct row_peek {
-    unsigned n, db; /* n = 0: none */
+/* GETs that are alike, one behind the other, from p on: no request is made of one unless it goes the general way (row_spread()). */
+struct row_part {
     const uint8_t *p;
-    struct ahead_row ahead;
+    struct slice *argv; /* room for their arguments */
+    unsigned first, n;  /* of the batch */
+    size_t key_at, key_len, all;
+    const struct command *cmd;
+};
+
+/* Those with which a batch begins. */
+struct row_gets {
+    struct ahead_texts look;
+    unsigned parts;
+    struct row_part part[AHEAD_ROW / ROW_PART];
 };
 
 /* What the requests of a worker's clients were last (command_env has it), zero at first. */
 struct row_last {
     struct row_alike get;
     struct row_alike_set set;
-    struct row_peek peek;
+    struct row_gets gets[2]; /* of the batch under way, and of the one that is begun ahead */
+    bool now;                /* which one is the former */
+    const uint8_t *peeked;   /* what the latter begins with; NULL: there is none */
+};
+
+/* Where the arguments of requests go: n slices. Those that row_read() has used are behind it. */
+struct row_room {
+    struct slice *argv;
+    unsigned n;
+    const struct row_part *alike; /* set by row_read(): with these the row begins; NULL: none */
 };
 
 /* Fills row_forms from the table; for command_table_init(). A command of another name has no rows. */
@@ -75,10 +94,13 @@ static inline bool row_may(const struct command_env *env, const struct client *c
 
 /* Reads requests that may go in rows, whole ones, from the window's beginning, at most `most` (and there is room in
  * the row of look-ups): each with a key of this worker's shard, for which memory is asked ahead. Of rq[i] cmd, argc and
- * argv are set, the latter from argv on, one request's behind the other's, in `room` slices; end[i] is where request i
- * ends in the window. Returns how many they are. */
+ * argv are set, the latter one request's behind the other's; end[i] is where request i ends in the window. GETs that are alike, with
+ * which a batch begins, are left out of rq and of the look-ups (room->alike says how many of this row): row_run() knows them, and
+ * for anybody else row_spread() puts one there. Returns how many they all are. */
 unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
-                  struct slice *argv, unsigned room, struct request *rq, uint32_t *end, unsigned most);
+                  struct row_room *room, struct request *rq, uint32_t *end, unsigned most);
+/* Sets cmd, argc and argv of the batch's request `at`, and its look-up, if they were left out so far. */
+void row_spread(const struct command_env *env, struct ahead_row *ahead, unsigned at, struct request *rq);
 
 /* Begins the look-ups of GETs that a window begins with, which is to be read next: asked between the steps of one row and its run, what
  * either waits for in memory is hidden by the other's work. The worker's next row_read() goes on from there if it is of this window, and
@@ -87,7 +109,7 @@ unsigned row_read(const struct command_env *env, const struct client *c, struct 
 void row_peek(const struct command_env *env, const struct client *c, struct slice window);
 static inline void row_forget_peeked(struct row_last *last)
 {
-    last->peek.n = 0;
+    last->peeked = NULL;
 }
 
 /* Runs and replies to requests of the row rq[0] ... rq[n - 1], whose look-ups begin at `first`, as long as they are of the

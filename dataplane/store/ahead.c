@@ -1,8 +1,6 @@
 /* ahead.c: look-ups in a row, for which memory is asked some look-ups before they are made (store.h has the
  * contract, README.md the figures). */
-#include "store/index_layout.h"
-
-#include <assert.h>
+#include "store/ahead_steps.h"
 
 /* -- the steps -- */
 
@@ -46,21 +44,6 @@ static inline bool is_moved(const struct shard *s, const struct ahead *a, uint64
     return is_stale(a, changes) && !(a->s && shard_only_freed(s, a->changes));
 }
 
-/* An entry of a hundred bytes may begin near the end of a line. */
-static inline void prefetch_entry(const struct entry *e)
-{
-    const uint8_t *p = (const uint8_t *)e;
-    __builtin_prefetch(p);
-    __builtin_prefetch(p + 64);
-    __builtin_prefetch(p + 100);
-}
-
-static inline const struct entry *match_in(uint8_t *base, const struct bucket *b, uint32_t tag)
-{
-    unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
-    return hits && b->low[i] ? entry_at(base, b, i) : NULL;
-}
-
 __attribute__((noinline)) bool ahead_kept(const struct shard *s, const struct ahead *a)
 {
     return shard_only_freed(s, a->changes) && a->bucket &&
@@ -102,11 +85,8 @@ static inline bool ahead_entry(const struct shard *s, uint8_t *base, struct ahea
 static __attribute__((noinline)) void ahead_spilled(const struct shard *s, struct ahead *a)
 {
     uint32_t tag = tag_of(a->hash);
-    unsigned home = home_of(tag, a->buckets), b = home;
-    const struct bucket *seg = a->bucket - home;
-    do
-        b = next_bucket(b, a->buckets);
-    while (b != home && !(a->e = match_in(s->heap.arena->base, &seg[b], tag)) && !bucket_empty(&seg[b]));
+    unsigned home = home_of(tag, a->buckets);
+    a->e = match_behind(s->heap.arena->base, a->bucket - home, a->buckets, home, tag);
     if (a->e)
         prefetch_entry(a->e);
 }
@@ -222,14 +202,13 @@ void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64
 static inline void begin_many(const struct shard *s, const struct index *ix, struct ahead *a, unsigned db,
                               const uint64_t *hash, unsigned n)
 {
-    const uint32_t segments = ix->segments, mask = ix->mask;
     const uint64_t changes = s->changes;
     uint8_t *const base = s->heap.arena->base;
     const uint64_t *word[AHEAD_ROW];
+    struct directory_words words;
+    directory_words_of(ix, &words);
     for (unsigned i = 0; i < n; i++) {
-        uint32_t number = (uint32_t)hash[i] & mask;
-        number &= mask >> 1 | (number < segments ? ~UINT32_C(0) : 0); /* segment_of(), without a branch */
-        word[i] = directory_at(ix, number);
+        word[i] = directory_word(&words, hash[i]);
         __builtin_prefetch(word[i]);
     }
     for (unsigned i = 0; i < n; i++, a++) {
@@ -286,15 +265,7 @@ static inline void look_all_ahead(const struct shard *s, struct ahead_row *r, un
     }
 }
 
-void store_ahead_taken(const struct shard *s, struct ahead_row *r, const struct ahead_row *from, unsigned n)
-{
-    if (r->buckets < r->n)
-        buckets(s, r, r->n, s->changes);
-    memcpy(&r->at[r->n], from->at, n * sizeof *from->at);
-    r->buckets = r->n += n;
-}
-
-void store_ahead_known(const struct shard *s, struct ahead_row *r)
+void ahead_entries(const struct shard *s, struct ahead_row *r)
 {
     if (r->entries < r->n)
         find_all(s, r);
@@ -312,142 +283,19 @@ void store_look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned i
     look_all_ahead(s, r, i, r->n);
 }
 
-/* -- short strings -- */
-
-/* What looking at an entry needs of the shard. */
-struct looker {
-    uint64_t now_ms;
-    uint32_t tick; /* of a policy without LFU */
-};
-
-static inline struct looker looker_of(const struct shard *s)
+void ahead_short(const struct shard *s, struct ahead_row *r, unsigned first, unsigned n)
 {
-    return (struct looker){s->now_ms, (uint32_t)(s->access.tick & ACCESS_LRU_MASK)};
+    if (n >= MANY)
+        look_all_ahead(s, r, first, first + n);
+    else
+        look_ahead(s, r, first + n - 1);
 }
 
-/* The text of an entry, if that is a short string of the usual kind: of a name of at most 32 bytes, and live: what kind it is is
- * looked at in one word. Touches it. */
-static inline __attribute__((always_inline)) bool usual_text(struct looker l, const struct entry *found, struct slice name,
-                                                             size_t longest, struct slice *text)
+void ahead_anew(const struct shard *s, unsigned db, struct ahead *a)
 {
-    enum { EMBSTR = TYPE_STRING | STRING_EMBSTR << 3, NAME = 32 };
-    static const uint64_t looked_at = UINT64_C(0xff) << 32 | (0xff & ~(ENTRY_HELD | ENTRY_TTL));
-    _Static_assert((STRING_EMBSTR << 3) == 8 && (STRING_RAW << 3) == 16 && TYPE_STRING == 0, "EMBSTR less EMBSTR is 0, RAW less it is 8");
-    struct entry *e = (struct entry *)(uintptr_t)found;
-    const uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
-    const uint64_t wanted = (uint64_t)name.len << 32 | EMBSTR;
-    const size_t value_len = word >> 40 & 0xff;
-    const uint8_t *key = e->more;
-    if (name.len > NAME || (((word & looked_at) - wanted) & ~(uint64_t)EMBSTR) || value_len > longest)
-        return false;
-    if (word & ENTRY_TTL) {
-        if (entry_expiry(key) < l.now_ms)
-            return false;
-        key += ENTRY_EXPIRY;
-    }
-    if (!bytes_same_short(key, name.p, name.len))
-        return false;
-    if (__builtin_expect((word >> 8 & ACCESS_LRU_MASK) != l.tick, 0))
-        stamp_write(e, l.tick | ACCESS_AGAIN);
-    *text = (struct slice){key + name.len, value_len};
-    return true;
-}
-
-/* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
-static inline bool text_of(struct looker l, const struct ahead *a, struct slice name, struct slice *text)
-{
-    enum { RAW = TYPE_STRING | STRING_RAW << 3, EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
-    static const uint64_t forms =
-        UINT64_C(1) << RAW | UINT64_C(1) << EMBSTR; /* of those in bits 0 to 5 of the head */
-    struct entry *e = (struct entry *)(uintptr_t)a->e;
-    uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
-    size_t key_len = word >> 32 & 0xff, value_len = word >> 40 & 0xff;
-    if (!(forms >> (word & 0x3f) & 1) || key_len != name.len || key_len == ENTRY_LONG ||
-        value_len == ENTRY_LONG)
-        return false;
-    const uint8_t *key = e->more;
-    if (word & ENTRY_TTL) {
-        if (entry_expiry(key) < l.now_ms)
-            return false;
-        key += ENTRY_EXPIRY;
-    }
-    if (!bytes_same(key, name.p, key_len))
-        return false;
-    if (__builtin_expect((uint32_t)word >> 8 != l.tick, 0))
-        stamp_write(e, l.tick | ACCESS_AGAIN);
-    *text = (struct slice){key + key_len, value_len};
-    return true;
-}
-
-bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a,
-                      struct slice *text)
-{
-    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(looker_of(s), a, k->name, text))
-        return false;
-    count_one(s->counters, COUNTER_keyspace_hits);
-    return true;
-}
-
-/* Has it found an entry, in this database, since when nothing was freed or moved? */
-static inline bool is_as_found(unsigned db, const struct ahead *a, uint64_t changes)
-{
-    return a->e && a->db == db && !is_stale(a, changes);
-}
-
-/* What the hint has found, if it is where it was; or with all its steps taken anew, where what a write of the row has moved
- * is in the cache (or SELECT came before it). */
-static __attribute__((noinline)) const struct entry *once_more(const struct shard *s, unsigned db, struct ahead *a)
-{
-    if (ahead_fresh(s, db, a))
-        return a->e;
     a->db = db;
     again(s, a, s->changes);
     ahead_entry(s, s->heap.arena->base, a, s->changes);
     if (!a->e && a->buckets)
         ahead_spilled(s, a);
-    return a->e;
-}
-
-/* Is there no such key, and nobody who would want to know? */
-static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned db, struct slice name, uint64_t hash)
-{
-    const struct key k = {name, hash};
-    struct place at;
-    return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
-}
-
-/* The text of a look-up that is not quite as usual; one of NULL: there is no such key. False: the general way is to find it. */
-static __attribute__((noinline)) bool other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, size_t longest,
-                                                 struct slice *text)
-{
-    if (is_as_found(db, a, s->changes) || once_more(s, db, a))
-        return text_of(looker_of(s), a, name, text) && text->len <= longest;
-    *text = (struct slice){NULL, SIZE_MAX};
-    return is_missing(s, db, name, a->hash);
-}
-
-unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
-                           const struct slice *name, unsigned stride, size_t longest, struct slice *text)
-{
-    const struct looker looker = looker_of(s);
-    const uint64_t changes = s->changes;
-    assert(longest < ENTRY_LONG);
-    if (access_is_lfu(s) || n == 0)
-        return 0;
-    if (n >= MANY)
-        look_all_ahead(s, r, first, first + n);
-    else
-        look_ahead(s, r, first + n - 1);
-    struct ahead *a = &r->at[first];
-    for (unsigned i = 0; i < n; i++, a++, name += stride)
-        if (!(is_as_found(db, a, changes) && usual_text(looker, a->e, *name, longest, &text[i])) &&
-            !other_text(s, db, a, *name, longest, &text[i]))
-            return i;
-    return n;
-}
-
-void store_count_looks(struct shard *s, unsigned hits, unsigned misses)
-{
-    count_add(s->counters, COUNTER_keyspace_hits, hits);
-    count_add(s->counters, COUNTER_keyspace_misses, misses);
 }

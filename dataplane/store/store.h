@@ -145,15 +145,29 @@ struct ahead {
     uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
     uint32_t db, buckets;        /* buckets: of the segment; 0 = no key like it has gone on from its home */
 };
+/* Look-ups of short strings, all in one database, with which a row begins: this is all that is noted of each. Whoever knows of such
+ * ones sets n, db and the hashes. */
+struct ahead_texts {
+    unsigned n, db;
+    unsigned begun;   /* so many have taken the steps to their buckets, ... */
+    bool known;       /* ... and all that to their entries */
+    uint64_t changes; /* of the shard, at the first step */
+    uint64_t hash[AHEAD_ROW];
+    const struct bucket *home[AHEAD_ROW];
+    const struct entry *e[AHEAD_ROW]; /* NULL: there is no such key */
+    uint8_t buckets[AHEAD_ROW];       /* of its segment */
+};
 struct ahead_row {
     unsigned n;                        /* look-ups; at most AHEAD_ROW */
     unsigned buckets, entries, values; /* the steps that so many of them have taken */
     uint32_t spilled;                  /* one bit each: it was not in its home bucket when the entries were asked for */
+    struct ahead_texts *texts;         /* the first ones of the row are these, and not in `at`; NULL: none are */
     struct ahead at[AHEAD_ROW];
 };
 static inline void ahead_begin(struct ahead_row *r)
 {
     r->n = r->buckets = r->entries = r->values = r->spilled = 0;
+    r->texts = NULL;
 }
 /* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
@@ -167,8 +181,13 @@ static inline void store_ahead_skip(struct ahead_row *r)
     a->e = NULL;
     a->buckets = 0;
 }
-/* The first n look-ups of another row, which have taken the first two steps there: they are of this row's shard. */
-void store_ahead_taken(const struct shard *s, struct ahead_row *r, const struct ahead_row *from, unsigned n);
+/* Those of `t` that have not, from t->begun on, take the first two steps. False, and nothing is begun: this shard has none to be looked
+ * up so (nothing is stored, or each use of a key is counted). */
+bool store_texts_begin(const struct shard *s, struct ahead_texts *t);
+/* The row begins with these, or with more of them than before. t is to stay as it is until the row is done. */
+void store_ahead_texts(const struct shard *s, struct ahead_row *r, struct ahead_texts *t);
+/* The i-th, one of them, is in `at` as well from now on. */
+void store_ahead_spread(const struct shard *s, struct ahead_row *r, unsigned i);
 /* All are known, and what they need is asked for up to their entries: something else may be done now before the first is made. */
 void store_ahead_known(const struct shard *s, struct ahead_row *r);
 /* The i-th of the row is the next to be made. */
@@ -201,6 +220,9 @@ bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const s
  * length that no text has: there is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, size_t longest, struct slice *text);
+/* The same for those of r->texts: name is the first one's, and the next ones stand `stride` bytes behind each other. */
+unsigned store_texts_apart(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
+                           size_t stride, size_t longest, struct slice *text);
 void store_count_looks(struct shard *s, unsigned hits, unsigned misses);
 
 /* -- an entry

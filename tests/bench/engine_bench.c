@@ -158,7 +158,7 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
 {
     struct command_env *env = &b->e->env;
     struct shard *shard = env->ks->shard[0];
-    struct slice *argv = batch->argv;
+    struct row_room room = {batch->argv, BATCH_MAX * ARGS_MAX, NULL};
     size_t taken = 0;
     batch->n = 0;
     ahead_begin(&batch->ahead);
@@ -166,12 +166,10 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
         struct slice window = {at.p + taken, at.len - taken};
         size_t used = 0, need = 0;
         unsigned more = most > 1 && row_may(env, b->e->client)
-                            ? row_read(env, b->e->client, window, &batch->ahead, argv, ROW_ARGS * BATCH_MAX,
-                                       &batch->rq[batch->n], batch->end, most - batch->n)
+                            ? row_read(env, b->e->client, window, &batch->ahead, &room, &batch->rq[batch->n], batch->end,
+                                       most - batch->n)
                             : 0;
         if (more) {
-            const struct request *last = &batch->rq[batch->n + more - 1];
-            argv = batch->argv + (last->argv - batch->argv) + last->argc;
             batch->row_end[batch->n] = batch->n + more;
             batch->n += more;
             taken += batch->end[more - 1];
@@ -182,10 +180,11 @@ static size_t gather(struct bench *b, struct batch *batch, struct resp_reader *r
         if (resp_read(reader, &limits, window, &used, &need) != RESP_REQUEST)
             abort();
         for (uint32_t i = 0; i < reader->argc && i < ARGS_MAX; i++)
-            argv[i] = resp_arg(reader, window, i);
-        command_prepare_noted(rq, env, b->e->client, (int)reader->argc, argv, &reader->note);
+            room.argv[i] = resp_arg(reader, window, i);
+        command_prepare_noted(rq, env, b->e->client, (int)reader->argc, room.argv, &reader->note);
         batch->row_end[n] = n;
-        argv += reader->argc;
+        room.argv += reader->argc;
+        room.n -= reader->argc;
         if (most > 1 && rq->route == ROUTE_SHARD)
             store_ahead(shard, &batch->ahead, 0, rq->key.hash);
         else
@@ -215,8 +214,10 @@ static size_t burst(struct bench *b, struct resp_reader *reader, struct slice at
             i += row_run(env, b->e->client, &batch.ahead, i, &batch.rq[i], end - i, &w);
         if (i == batch.n)
             break;
-        if (i < end)
+        if (i < end) {
+            row_spread(env, &batch.ahead, i, &batch.rq[i]);
             command_prepare(&batch.rq[i], env, b->e->client, batch.rq[i].argc, batch.rq[i].argv);
+        }
         if (most > 1)
             store_look_ahead(env->ks->shard[0], &batch.ahead, i);
         env->ahead = most > 1 ? &batch.ahead.at[i] : NULL;

@@ -451,8 +451,9 @@ size_t engine_row(struct engine *e, struct slice window)
     struct ahead_row ahead;
     clear_reply(e);
     ahead_begin(&ahead);
+    struct row_room room = {argv, AHEAD_ROW * ROW_ARGS, NULL};
     unsigned n = row_may(&e->env, e->client)
-                     ? row_read(&e->env, e->client, window, &ahead, argv, AHEAD_ROW * ROW_ARGS, rq, end, AHEAD_ROW)
+                     ? row_read(&e->env, e->client, window, &ahead, &room, rq, end, AHEAD_ROW)
                      : 0;
     if (n && e->peeks) {
         store_ahead_known(e->env.ks->shard[e->env.self], &ahead);
@@ -465,6 +466,7 @@ size_t engine_row(struct engine *e, struct slice window)
         e->in_rows += done;
         if (done)
             continue;
+        row_spread(&e->env, &ahead, i, &rq[i]);
         store_look_ahead(e->env.ks->shard[e->env.self], &ahead, i);
         e->env.ahead = &ahead.at[i];
         run_into(e, &sink.w, rq[i].argc, rq[i].argv);

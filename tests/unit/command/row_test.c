@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT = 1 << 16, REQUESTS = 400, PIPELINES = 40 };
+enum { TEXT = 1 << 17, TEXT_LAST = TEXT - (1 << 15), REQUESTS = 400, PIPELINES = 40, NAME = 256 };
 
 struct pipeline {
     char text[TEXT];
@@ -34,10 +34,15 @@ static void add(struct pipeline *p, const char *line)
     }
 }
 
+static unsigned name_len; /* of all keys; 0: as many as there are keys */
+
 /* Many keys have names of one length, as most clients' have. */
-static void key_name(char name[static 16], unsigned key, unsigned keys)
+static void key_name(char name[static NAME], unsigned key, unsigned keys)
 {
-    snprintf(name, 16, keys < 1000 ? "k%u" : "key:%06u", key % 1000000);
+    if (name_len)
+        snprintf(name, NAME, "%0*u", (int)name_len, key % 1000000);
+    else
+        snprintf(name, NAME, keys < 1000 ? "k%u" : "key:%06u", key % 1000000);
 }
 
 static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
@@ -49,8 +54,8 @@ static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
         "SET %s %s EX 12345678", "SET %s %s PX 60480000:", "SET %s %s PX 6/4800000", "SET %s %s XX GET", "SET %s %s KEEPTTL",
         "SET %s %s EY 10", "SET %s %s EXAT 1700000000", "DEL %s", "APPEND %s %s", "INCR %s", "LPUSH %s %s", "TTL %s",
         "GET %s %s", "SET %s", "GETX %s", "STRLEN %s"};
-    static const uint16_t sizes[] = {0, 1, 3, 20, 44, 45, 64, 64, 98, 99, 100, 130, 254, 255, 400};
-    char name[16], value[512], line[600];
+    static const uint16_t sizes[] = {0, 1, 3, 20, 31, 32, 33, 44, 45, 63, 64, 64, 65, 98, 99, 100, 130, 254, 255, 400};
+    char name[NAME], value[512], line[NAME + 600];
     size_t n = sizes[draw(x, sizeof sizes / sizeof *sizes)];
     key_name(name, draw(x, keys), keys);
     memset(value, 'a' + (int)draw(x, 26), n);
@@ -64,7 +69,7 @@ static void add_random(struct pipeline *p, uint64_t *x, unsigned keys)
 /* GETs alone: what begins alike is read, and many are looked up, in another way than one. */
 static void add_gets(struct pipeline *p, uint64_t *x, unsigned keys)
 {
-    char line[32], name[16];
+    char line[NAME + 16], name[NAME];
     for (unsigned left = draw(x, 80); left > 0; left--) {
         const char *form = draw(x, 32) ? "GET %s" : "gEt %s";
         key_name(name, draw(x, keys), keys);
@@ -76,7 +81,7 @@ static void add_gets(struct pipeline *p, uint64_t *x, unsigned keys)
 static void make(struct pipeline *p, uint64_t *x, unsigned keys)
 {
     p->len = 0;
-    for (unsigned i = 0; i < REQUESTS && p->len < TEXT - 4096; i++) {
+    for (unsigned i = 0; i < REQUESTS && p->len < TEXT_LAST; i++) {
         add_random(p, x, keys);
         if (draw(x, 20) == 0)
             add_gets(p, x, keys);
@@ -173,6 +178,17 @@ static void test_rows_do_what_commands_do(void)
 {
     for (uint64_t seed = 1; seed < 5; seed++)
         compare("enable-debug-command yes", 0x9e3779b97f4a7c15 * seed, seed % 2 ? 30 : 2000, seed < 3 ? 16384 : 256);
+}
+
+/* Names and values of lengths at the edges of what is compared and copied at once. */
+static void test_rows_with_names_of_any_length(void)
+{
+    static const unsigned lengths[] = {7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 254, 255};
+    for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        name_len = lengths[i];
+        compare("enable-debug-command yes", 77 + i, i % 2 ? 40 : 1000, 16384);
+    }
+    name_len = 0;
 }
 
 static void evict_both_ways(const char *policy, uint64_t seed)
@@ -300,8 +316,8 @@ static void test_hints_of_another_database(void)
     add(&p, "SET k one");
     add(&p, "GET k");
     ahead_begin(&ahead);
-    unsigned n = row_read(&e->env, e->client, (struct slice){(const uint8_t *)p.text, p.len}, &ahead, argv, 4 * ROW_ARGS,
-                          rq, end, 4);
+    struct row_room args = {argv, 4 * ROW_ARGS, NULL};
+    unsigned n = row_read(&e->env, e->client, (struct slice){(const uint8_t *)p.text, p.len}, &ahead, &args, rq, end, 4);
     CU_ASSERT_EQUAL(n, 3);
     CU_ASSERT_EQUAL(end[2], p.len);
     e->client->db = 1;
@@ -319,8 +335,9 @@ static unsigned read_window(struct engine *e, struct slice window, struct slice 
 {
     uint32_t end[AHEAD_ROW];
     ahead_begin(ahead);
-    unsigned n = row_read(&e->env, e->client, window, ahead, argv, AHEAD_ROW * ROW_ARGS, rq, end, AHEAD_ROW);
-    CU_ASSERT_EQUAL(e->row_last.peek.n, 0);
+    struct row_room room = {argv, AHEAD_ROW * ROW_ARGS, NULL};
+    unsigned n = row_read(&e->env, e->client, window, ahead, &room, rq, end, AHEAD_ROW);
+    CU_ASSERT_PTR_NULL(e->row_last.peeked);
     CU_ASSERT_EQUAL_FATAL(ahead->n, n);
     CU_ASSERT_EQUAL(end[n - 1], window.len);
     return n;
@@ -343,12 +360,16 @@ static void test_a_row_begun_ahead(void)
     for (unsigned i = 0; i < 2; i++)
         add(&other, "GET key:1");
     const struct slice window = {(const uint8_t *)p.text, p.len}, others = {(const uint8_t *)other.text, other.len};
-    EXPECT(e, "PING", "+PONG\r\n"); /* the first command looks who the client is */
+    EXPECT(e, "SET any key", "+OK\r\n"); /* where nothing is stored nothing is looked up */
+    e->client->db = 1;
+    EXPECT(e, "SET any key", "+OK\r\n");
+    e->client->db = 0;
     for (unsigned way = 0; way < 3; way++) {
         for (unsigned i = 0; i < 2; i++) /* the second one like another is what the next are compared with */
             engine_row(e, (struct slice){window.p, 2 * window.len / GETS});
         row_peek(&e->env, e->client, window);
-        CU_ASSERT_EQUAL(e->row_last.peek.n, GETS);
+        CU_ASSERT_PTR_EQUAL(e->row_last.peeked, window.p);
+        CU_ASSERT_EQUAL(e->row_last.gets[!e->row_last.now].look.n, GETS);
         if (way == 1) /* another database than it was begun for */
             e->client->db = 1;
         if (way == 2) /* others come before it, of another length */
@@ -357,11 +378,154 @@ static void test_a_row_begun_ahead(void)
         for (unsigned i = 0; i < GETS; i++) {
             char key[16];
             snprintf(key, sizeof key, "key:%06u", i);
+            row_spread(&e->env, &ahead, i, &rq[i]);
             CU_ASSERT(slice_is(rq[i].argv[1], key));
             CU_ASSERT_EQUAL(ahead.at[i].db, e->client->db);
             CU_ASSERT_EQUAL(ahead.at[i].hash, key_hash(rq[i].argv[1], e->env.ks->seed));
         }
     }
+    engine_free(e);
+}
+
+/* A batch of GETs that are alike of several clients: what is read of each, and what it becomes when it is to run. */
+struct several {
+    struct slice argv[AHEAD_ROW * ROW_ARGS];
+    struct request rq[AHEAD_ROW];
+    struct ahead_row ahead;
+    struct row_room room;
+    unsigned n;
+};
+
+static void read_parts(struct engine *e, struct several *b, const struct slice *window, unsigned windows)
+{
+    uint32_t end[AHEAD_ROW];
+    b->room = (struct row_room){b->argv, AHEAD_ROW * ROW_ARGS, NULL};
+    b->n = 0;
+    ahead_begin(&b->ahead);
+    for (unsigned i = 0; i < windows; i++)
+        b->n += row_read(&e->env, e->client, window[i], &b->ahead, &b->room, &b->rq[b->n], end, AHEAD_ROW - b->n);
+    CU_ASSERT_EQUAL(b->ahead.n, b->n);
+}
+
+static void add_keys(struct pipeline *p, unsigned from, unsigned n)
+{
+    char line[32];
+    for (unsigned i = from; i < from + n; i++) {
+        snprintf(line, sizeof line, "GET key:%06u", i);
+        add(p, line);
+    }
+}
+
+/* Runs the batch from `at` on; what is replied. */
+static const char *run_parts(struct engine *e, struct several *b, unsigned at, unsigned most, unsigned *done, char *room)
+{
+    struct resp_writer w = {.cur = (uint8_t *)room, .start = (uint8_t *)room, .end = (uint8_t *)room + TEXT, .proto = 2};
+    *done = row_run(&e->env, e->client, &b->ahead, at, &b->rq[at], most, &w);
+    *w.cur = 0;
+    return room;
+}
+
+static void test_parts_of_several_clients(void)
+{
+    enum { KEYS = 40, FIRST = 10, SECOND = 9, THIRD = 3 };
+    struct engine *e = engine_new(NULL);
+    struct several *b = malloc(sizeof *b);
+    struct pipeline *p = calloc(3, sizeof *p);
+    char *room = malloc(TEXT + 1), want[1024] = "";
+    unsigned done;
+    for (unsigned i = 0; i < KEYS; i++)
+        engine_cmd(e, "SET key:%06u value%u", i, i);
+    add_keys(&p[0], 0, FIRST);
+    add_keys(&p[1], FIRST, SECOND);
+    add_keys(&p[2], FIRST + SECOND, THIRD);
+    add(&p[2], "SET key:000000 new");
+    const struct slice window[] = {{(uint8_t *)p[0].text, p[0].len}, {(uint8_t *)p[1].text, p[1].len}, {(uint8_t *)p[2].text, p[2].len}};
+    for (unsigned i = 0; i < 2; i++)
+        engine_row(e, window[0]); /* the second one like another is what the next are compared with */
+    read_parts(e, b, window, 3);
+    CU_ASSERT_EQUAL_FATAL(b->n, FIRST + SECOND + THIRD + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b->ahead.texts);
+    CU_ASSERT_EQUAL(b->ahead.texts->n, FIRST + SECOND); /* the third are too few */
+    CU_ASSERT_EQUAL(e->row_last.gets[e->row_last.now].parts, 2);
+    for (unsigned i = 0; i < FIRST; i++)
+        snprintf(want + strlen(want), sizeof want - strlen(want), "$6\r\nvalue%u\r\n", i);
+    CU_ASSERT_STRING_EQUAL(run_parts(e, b, 0, FIRST, &done, room), want);
+    CU_ASSERT_EQUAL(done, FIRST);
+    /* Keys go, are made anew, and move while it runs: each is read as it is. */
+    engine_cmd(e, "DEL key:%06u", FIRST + 1);
+    engine_cmd(e, "SET key:%06u %0300d", FIRST + 2, 1);
+    engine_cmd(e, "LPUSH list:%06u a", FIRST + 3);
+    CU_ASSERT_STRING_EQUAL(run_parts(e, b, FIRST, SECOND, &done, room), "$7\r\nvalue10\r\n$-1\r\n");
+    CU_ASSERT_EQUAL(done, 2); /* a long value goes the general way */
+    row_spread(&e->env, &b->ahead, FIRST + 2, &b->rq[FIRST + 2]);
+    CU_ASSERT(slice_is(b->rq[FIRST + 2].argv[1], "key:000012"));
+    CU_ASSERT_EQUAL(b->rq[FIRST + 2].argc, 2);
+    CU_ASSERT_PTR_NOT_NULL(b->ahead.at[FIRST + 2].e);
+    run_parts(e, b, FIRST + 3, SECOND - 3, &done, room);
+    CU_ASSERT_EQUAL(done, SECOND - 3);
+    run_parts(e, b, FIRST + SECOND, THIRD + 1, &done, room);
+    CU_ASSERT_EQUAL(done, THIRD + 1);
+    CU_ASSERT_STRING_EQUAL(room, "$7\r\nvalue19\r\n$7\r\nvalue20\r\n$7\r\nvalue21\r\n+OK\r\n");
+    EXPECT(e, "GET key:000000", "$3\r\nnew\r\n");
+    free(room);
+    free(p);
+    free(b);
+    engine_free(e);
+}
+
+static void configure_policy(struct engine *e, enum maxmemory_policy policy)
+{
+    e->conf->maxmemory_policy = policy;
+    shard_configure(e->env.ks->shard[0], e->conf);
+}
+
+/* Whatever changes between reading and running: nothing is stored any more, uses are counted, another database, another way to be
+ * allowed. */
+static void test_parts_that_wait(void)
+{
+    enum { GETS = 12 };
+    struct engine *e = engine_new("maxmemory 10mb\nmaxmemory-policy allkeys-lru");
+    struct several *b = malloc(sizeof *b);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char *room = malloc(TEXT + 1);
+    unsigned done;
+    add_keys(p, 0, GETS);
+    const struct slice window = {(uint8_t *)p->text, p->len};
+    for (unsigned way = 0; way < 5; way++) {
+        for (unsigned i = 0; i < GETS; i++)
+            engine_cmd(e, "SET key:%06u v", i);
+        e->client->db = 1;
+        engine_cmd(e, "SET any key");
+        e->client->db = 0;
+        for (unsigned i = 0; i < 2; i++)
+            engine_row(e, window);
+        read_parts(e, b, &window, 1);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(b->ahead.texts);
+        e->stats[e->row_last.get.cmd->id].calls = 1; /* the next ones are not measured */
+        if (way == 0)
+            store_ahead_known(e->env.ks->shard[0], &b->ahead);
+        if (way == 1)
+            engine_cmd(e, "FLUSHALL");
+        if (way == 2)
+            configure_policy(e, POLICY_ALLKEYS_LFU);
+        if (way == 3)
+            e->client->db = 1;
+        if (way == 4)
+            for (unsigned i = 0; i < 5000; i++) /* segments are split, and entries move */
+                engine_cmd(e, "SET other:%u v", i);
+        run_parts(e, b, 0, GETS, &done, room);
+        CU_ASSERT_EQUAL(done, way == 1 || way == 2 ? 0 : GETS);
+        CU_ASSERT_EQUAL(strncmp(room, way == 3 ? "$-1\r\n" : "$1\r\nv\r\n", done ? 5 : 0), 0);
+        if (way == 2) {
+            row_spread(&e->env, &b->ahead, 3, &b->rq[3]);
+            CU_ASSERT(slice_is(b->rq[3].argv[1], "key:000003"));
+            configure_policy(e, POLICY_ALLKEYS_LRU);
+        }
+        e->client->db = 0;
+    }
+    free(room);
+    free(p);
+    free(b);
     engine_free(e);
 }
 
@@ -512,11 +676,14 @@ static void test_rows_of_one(void)
 int main(int argc, char **argv)
 {
     static const struct unit_test tests[] = {UNIT(test_rows_do_what_commands_do),
+                                             UNIT(test_rows_with_names_of_any_length),
                                              UNIT(test_rows_evict_what_commands_evict),
                                              UNIT(test_no_allocation_fails_in_silence),
                                              UNIT(test_whoever_looks_on_has_no_rows),
                                              UNIT(test_hints_of_another_database),
                                              UNIT(test_a_row_begun_ahead),
+                                             UNIT(test_parts_of_several_clients),
+                                             UNIT(test_parts_that_wait),
                                              UNIT(test_only_whole_requests),
                                              UNIT(test_nearly_alike),
                                              UNIT(test_nearly_alike_sets),
