@@ -225,6 +225,28 @@ struct request *batch_prepare(struct batch *b, unsigned i)
     return rq;
 }
 
+/* The reading position behind what ends at `end` in the window. */
+static inline struct mark mark_behind(struct mark from, uint32_t end, bool gathered)
+{
+    return (struct mark){gathered ? from.rx_off : from.rx_off + end, gathered ? from.query_off + end : from.query_off};
+}
+
+/* Whose the batch's next n are, what their times are among and where each ends. Not inlined: most rows are of one. */
+static __attribute__((noinline)) void note_many(struct session *s, struct batch *b, const struct row_part *alike, const uint32_t *end,
+                                                unsigned n, bool gathered)
+{
+    const struct mark from = session_mark(s);
+    const unsigned at = b->n, first = alike ? alike->n : 0;
+    if (alike)
+        memset(&b->times.family[at], (int)alike->cmd->family, first);
+    for (unsigned i = 0; i < n; i++) {
+        b->session[at + i] = s;
+        b->after[at + i] = mark_behind(from, end[i], gathered);
+    }
+    for (unsigned i = first; i < n; i++)
+        b->times.family[at + i] = b->rq[at + i].cmd->family;
+}
+
 /* Requests that go in rows (command/row.h), from the window's beginning as far as there are any; returns how many bytes
  * they are. */
 static size_t batch_add_row(struct session *s, struct batch *b, struct slice window, bool gathered)
@@ -233,21 +255,18 @@ static size_t batch_add_row(struct session *s, struct batch *b, struct slice win
     uint32_t end[BATCH_REQUESTS];
     const unsigned at = b->n;
     struct request *rq = &b->rq[at];
-    const struct mark from = session_mark(s);
     if (s->reader || w->paused || b->hops_to || !row_may(&w->env, &s->client))
         return 0;
     struct row_room room = {b->argv + b->args, BATCH_ARGS - b->args, NULL};
     unsigned n = row_read(&w->env, &s->client, window, &b->ahead, &room, rq, end, BATCH_REQUESTS - at);
     if (n == 0)
         return 0;
-    const unsigned alike = room.alike ? room.alike->n : 0;
-    if (alike)
-        memset(&b->times.family[at], (int)room.alike->cmd->family, alike);
-    for (unsigned i = alike; i < n; i++)
-        b->times.family[at + i] = rq[i].cmd->family;
-    for (unsigned i = 0; i < n; i++) {
-        b->session[at + i] = s;
-        b->after[at + i] = (struct mark){gathered ? from.rx_off : from.rx_off + end[i], gathered ? from.query_off + end[i] : from.query_off};
+    if (n > 1) {
+        note_many(s, b, room.alike, end, n, gathered);
+    } else {
+        b->session[at] = s;
+        b->times.family[at] = rq->cmd->family;
+        b->after[at] = mark_behind(session_mark(s), end[0], gathered);
     }
     b->n = at + n;
     b->args = (unsigned)(room.argv - b->argv);

@@ -37,7 +37,7 @@ static inline void copy32(uint8_t *to, const uint8_t *from)
 #endif
 
 /* put_bulk(), one of 32 to 64 bytes by the widest moves. */
-static inline uint8_t *put_text(uint8_t *p, struct slice text)
+static inline __attribute__((always_inline)) uint8_t *put_text(uint8_t *p, struct slice text)
 {
     if (text.len - 32 > 32)
         return put_bulk(p, text.p, text.len);
@@ -88,12 +88,16 @@ static __attribute__((noinline)) unsigned put_texts_easily(struct replies *to, c
     return put_texts(to, text, n, true);
 }
 
-static inline unsigned reply_texts(struct row *row, struct command_stats *stats, const struct slice *text, unsigned n)
+static inline __attribute__((always_inline)) unsigned reply_texts(struct row *row, struct command_stats *stats, const struct slice *text,
+                                                                  unsigned n, bool many)
 {
     struct replies to = {row->cur, row->end, 0, row->c->proto};
-    const size_t room = (size_t)(to.end - to.cur) / (BULK_SHORT + BULK_EXTRA);
-    const unsigned most = room < n ? (unsigned)room : n;
-    unsigned i = put_texts_easily(&to, text, most);
+    unsigned i = 0, most = 0;
+    if (many) {
+        const size_t room = (size_t)(to.end - to.cur) / (BULK_SHORT + BULK_EXTRA);
+        most = room < n ? (unsigned)room : n;
+        i = put_texts_easily(&to, text, most);
+    }
     if (i == most)
         i += put_texts(&to, text + i, n - i, false);
     store_count_looks(row->shard, i - to.misses, to.misses);
@@ -103,7 +107,7 @@ static inline unsigned reply_texts(struct row *row, struct command_stats *stats,
 }
 
 /* GETs, one behind the other, whose look-ups begin at `first`; how many are replied to. */
-static inline unsigned run_gets(struct row *row, const struct request *rq, unsigned first, unsigned n)
+static inline __attribute__((always_inline)) unsigned run_gets(struct row *row, const struct request *rq, unsigned first, unsigned n)
 {
     struct command_stats *stats = &row->env->stats[rq->cmd->id];
     struct slice text[AHEAD_ROW];
@@ -111,7 +115,7 @@ static inline unsigned run_gets(struct row *row, const struct request *rq, unsig
     if (__builtin_expect(row->limits != NULL, 0))
         most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
     most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, BULK_SHORT, text);
-    return reply_texts(row, stats, text, most);
+    return reply_texts(row, stats, text, most, false);
 }
 
 /* The arguments of a part's request. */
@@ -134,7 +138,7 @@ static __attribute__((noinline)) unsigned allowed(const struct row *row, const s
 }
 
 /* The same as run_gets() for GETs that are alike. */
-static inline unsigned run_alike(struct row *row, const struct row_part *part, unsigned first, unsigned n)
+static inline __attribute__((always_inline)) unsigned run_alike(struct row *row, const struct row_part *part, unsigned first, unsigned n)
 {
     struct command_stats *stats = &row->env->stats[part->cmd->id];
     const struct slice name = {part->p + (first - part->first) * part->all + part->key_at, part->key_len};
@@ -143,7 +147,7 @@ static inline unsigned run_alike(struct row *row, const struct row_part *part, u
     if (__builtin_expect(row->limits != NULL, 0))
         most = allowed(row, part, first, most);
     most = store_texts_apart(row->shard, row->c->db, row->ahead, first, most, name, part->all, BULK_SHORT, text);
-    return reply_texts(row, stats, text, most);
+    return reply_texts(row, stats, text, most, true);
 }
 
 /* The number of up to eight digits at text, which has eight bytes or more of the request before its end; false if it is anything
@@ -218,8 +222,8 @@ static inline unsigned gets_of(const struct request *rq, unsigned n)
     return i;
 }
 
-/* Requests of both kinds until one is not done; how many are. */
-static inline unsigned run_both(struct row *row, unsigned first, const struct request *rq, unsigned n)
+/* Requests of both kinds until one is not done; how many are. Not inlined: what is around it would take registers from it. */
+static __attribute__((noinline)) unsigned run_both(struct row *row, unsigned first, const struct request *rq, unsigned n)
 {
     unsigned i = 0;
     while (i < n) {
@@ -260,6 +264,21 @@ void row_spread(const struct command_env *env, struct ahead_row *ahead, unsigned
     rq->argv = args_of(part, at);
 }
 
+/* Requests of parts, the first one in `part`, until one is not done; how many are. */
+static __attribute__((noinline)) unsigned run_parts(struct row *row, const struct row_part *part, unsigned first, unsigned n)
+{
+    unsigned i = 0;
+    do {
+        const unsigned left = part->first + part->n - (first + i), most = left < n - i ? left : n - i;
+        const unsigned done = run_alike(row, part, first + i, most);
+        row->c->last_command = done ? part->cmd : row->c->last_command;
+        i += done;
+        if (done < most)
+            break;
+    } while (i < n && (part = part_of(row->env, row->ahead, first + i)));
+    return i;
+}
+
 unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
                  const struct request *rq, unsigned n, struct resp_writer *out)
 {
@@ -267,17 +286,10 @@ unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ah
         return 0;
     const struct rights *limits = c->flags & CLIENT_UNLIMITED ? NULL : &acl_user_of(env, c)->rights;
     struct row row = {env, c, env->ks->shard[env->self], limits, ahead, out->cur, out->end};
-    const struct row_part *part = NULL;
-    unsigned i = 0;
-    for (bool on = true; on && i < n && (part = part_of(env, ahead, first + i));) {
-        const unsigned left = part->first + part->n - (first + i), most = left < n - i ? left : n - i;
-        const unsigned done = run_alike(&row, part, first + i, most);
-        on = done == most;
-        i += done;
-        c->last_command = done ? part->cmd : c->last_command;
-    }
-    if (i < n && !part) {
-        const unsigned done = run_both(&row, first + i, rq + i, n - i);
+    const struct row_part *part = part_of(env, ahead, first);
+    unsigned i = part ? run_parts(&row, part, first, n) : 0;
+    if (!part || (i < n && !part_of(env, ahead, first + i))) {
+        const unsigned done = n == 1 && rq->argc == GET_ARGS ? run_gets(&row, rq, first, 1) : run_both(&row, first + i, rq + i, n - i);
         i += done;
         c->last_command = done ? rq[i - 1].cmd : c->last_command;
     }

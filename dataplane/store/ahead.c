@@ -2,6 +2,8 @@
  * contract, README.md the figures). */
 #include "store/ahead_steps.h"
 
+#include <assert.h>
+
 /* -- the steps -- */
 
 static inline void ahead_word(const struct index *ix, struct ahead *a)
@@ -283,14 +285,6 @@ void store_look_all_ahead(const struct shard *s, struct ahead_row *r, unsigned i
     look_all_ahead(s, r, i, r->n);
 }
 
-void ahead_short(const struct shard *s, struct ahead_row *r, unsigned first, unsigned n)
-{
-    if (n >= MANY)
-        look_all_ahead(s, r, first, first + n);
-    else
-        look_ahead(s, r, first + n - 1);
-}
-
 void ahead_anew(const struct shard *s, unsigned db, struct ahead *a)
 {
     a->db = db;
@@ -298,4 +292,100 @@ void ahead_anew(const struct shard *s, unsigned db, struct ahead *a)
     ahead_entry(s, s->heap.arena->base, a, s->changes);
     if (!a->e && a->buckets)
         ahead_spilled(s, a);
+}
+
+/* -- short strings -- */
+
+/* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
+static inline bool text_of(struct looker l, const struct ahead *a, struct slice name, struct slice *text)
+{
+    enum { RAW = TYPE_STRING | STRING_RAW << 3, EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
+    static const uint64_t forms =
+        UINT64_C(1) << RAW | UINT64_C(1) << EMBSTR; /* of those in bits 0 to 5 of the head */
+    struct entry *e = (struct entry *)(uintptr_t)a->e;
+    uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
+    size_t key_len = word >> 32 & 0xff, value_len = word >> 40 & 0xff;
+    if (!(forms >> (word & 0x3f) & 1) || key_len != name.len || key_len == ENTRY_LONG ||
+        value_len == ENTRY_LONG)
+        return false;
+    const uint8_t *key = e->more;
+    if (word & ENTRY_TTL) {
+        if (entry_expiry(key) < l.now_ms)
+            return false;
+        key += ENTRY_EXPIRY;
+    }
+    if (!bytes_same(key, name.p, key_len))
+        return false;
+    if (__builtin_expect((uint32_t)word >> 8 != l.tick, 0))
+        stamp_write(e, l.tick | ACCESS_AGAIN);
+    *text = (struct slice){key + key_len, value_len};
+    return true;
+}
+
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a,
+                      struct slice *text)
+{
+    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(looker_of(s), a, k->name, text))
+        return false;
+    count_one(s->counters, COUNTER_keyspace_hits);
+    return true;
+}
+
+/* Has it found an entry, in this database, since when nothing was freed or moved? */
+static inline bool is_as_found(unsigned db, const struct ahead *a, uint64_t changes)
+{
+    return a->e && a->db == db && __builtin_expect(a->changes == changes, 1);
+}
+
+/* What the hint has found, if it is where it was; or with all its steps taken anew, where what a write of the row has moved
+ * is in the cache (or SELECT came before it). */
+static __attribute__((noinline)) const struct entry *once_more(const struct shard *s, unsigned db, struct ahead *a)
+{
+    if (ahead_fresh(s, db, a))
+        return a->e;
+    ahead_anew(s, db, a);
+    return a->e;
+}
+
+/* Is there no such key, and nobody who would want to know? */
+static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned db, struct slice name, uint64_t hash)
+{
+    const struct key k = {name, hash};
+    struct place at;
+    return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
+}
+
+__attribute__((noinline)) bool ahead_other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, size_t longest,
+                                                 struct slice *text)
+{
+    if (is_as_found(db, a, s->changes) || once_more(s, db, a))
+        return text_of(looker_of(s), a, name, text) && text->len <= longest;
+    *text = (struct slice){NULL, SIZE_MAX};
+    return is_missing(s, db, name, a->hash);
+}
+
+unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
+                           const struct slice *name, unsigned stride, size_t longest, struct slice *text)
+{
+    const struct looker looker = looker_of(s);
+    const uint64_t changes = s->changes;
+    assert(longest < ENTRY_LONG);
+    if (access_is_lfu(s) || n == 0)
+        return 0;
+    if (n >= MANY)
+        look_all_ahead(s, r, first, first + n);
+    else
+        look_ahead(s, r, first + n - 1);
+    struct ahead *a = &r->at[first];
+    for (unsigned i = 0; i < n; i++, a++, name += stride)
+        if (!(is_as_found(db, a, changes) && usual_text(looker, a->e, *name, longest, &text[i])) &&
+            !ahead_other_text(s, db, a, *name, longest, &text[i]))
+            return i;
+    return n;
+}
+
+void store_count_looks(struct shard *s, unsigned hits, unsigned misses)
+{
+    count_add(s->counters, COUNTER_keyspace_hits, hits);
+    count_add(s->counters, COUNTER_keyspace_misses, misses);
 }
