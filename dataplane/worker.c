@@ -266,11 +266,13 @@ static bool runnable(const struct session *s)
 static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
 {
     struct session *s = b->session[i];
-    unsigned n = 1;
+    const uint32_t others = ~(b->in_row >> i); /* none, if all of a whole batch go in rows */
+    unsigned n = others ? (unsigned)__builtin_ctz(others) : BATCH_REQUESTS;
     if (turns_any(&w->turns) || w->paused || !runnable(s))
         return 0;
-    while (i + n < b->n && b->session[i + n] == s && b->in_row >> (i + n) & 1)
-        n++;
+    if (b->session[i + n - 1] != s) /* a session's requests stand together */
+        for (n = 1; b->session[i + n] == s; n++)
+            ;
     return row_run(&w->env, &s->client, &b->ahead, i, &b->rq[i], n, session_write_begin(s));
 }
 

@@ -13,7 +13,8 @@ struct row {
     struct shard *shard;
     const struct rights *limits; /* NULL: the client may do everything */
     struct ahead_row *ahead;
-    uint8_t *cur, *end; /* of the reply */
+    struct resp_writer *out;
+    uint8_t *cur, *end; /* of its room, as far as replies have come */
 };
 
 /* How many of n calls may run: up to the next one whose time is taken. */
@@ -57,51 +58,69 @@ static inline uint8_t *put_null(uint8_t *p, unsigned proto)
     return p + (proto == 2 ? 5 : 3);
 }
 
-struct replies {
-    uint8_t *cur, *end;
-    unsigned misses, proto;
-};
-
-/* Replies to GETs whose texts these are; how many: as far as there is room, and each is short or of a key that is not there. */
-static inline __attribute__((always_inline)) unsigned put_texts(struct replies *to, const struct slice *text, unsigned n, bool roomy)
+/* Replies to GETs whose texts these are, as far as there is room and each is short or of a key that is not there; how many. */
+static inline __attribute__((always_inline)) unsigned put_texts(struct row *row, const struct slice *text, unsigned n, unsigned *misses,
+                                                                bool roomy)
 {
-    uint8_t *cur = to->cur, *const end = to->end;
+    uint8_t *cur = row->cur, *const end = row->end;
     unsigned i = 0;
     for (; i < n; i++) {
         const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
         if (__builtin_expect(value.len <= BULK_SHORT && (roomy || bulk_is_short(end - cur, value.len)), 1)) {
             cur = put_text(cur, value);
         } else if (!value.p && end - cur >= NULL_ROOM) {
-            cur = put_null(cur, to->proto);
-            to->misses++;
+            cur = put_null(cur, row->out->proto);
+            ++*misses;
         } else {
             break;
         }
     }
-    to->cur = cur;
+    row->cur = cur;
     return i;
 }
 
 /* Where there is room for any that is short. Not inlined: what is around it would take registers from it. */
-static __attribute__((noinline)) unsigned put_texts_easily(struct replies *to, const struct slice *text, unsigned n)
+static __attribute__((noinline)) unsigned put_texts_easily(struct row *row, const struct slice *text, unsigned n, unsigned *misses)
 {
-    return put_texts(to, text, n, true);
+    return put_texts(row, text, n, misses, true);
+}
+
+/* A reply of which only a part may have room, and the rest is to go on elsewhere. False: it is not to be replied to here. */
+static __attribute__((noinline)) bool reply_across(struct row *row, const struct slice *text, unsigned *misses)
+{
+    struct resp_writer *out = row->out;
+    if (out->failed || (text->p && text->len > BULK_SHORT))
+        return false;
+    out->cur = row->cur;
+    if (text->p)
+        reply_bulk(out, *text);
+    else
+        reply_null(out);
+    *misses += !text->p;
+    row->cur = out->cur;
+    row->end = out->end;
+    return true;
 }
 
 static inline __attribute__((always_inline)) unsigned reply_texts(struct row *row, struct command_stats *stats, const struct slice *text,
                                                                   unsigned n, bool many)
 {
-    struct replies to = {row->cur, row->end, 0, row->c->proto};
-    unsigned i = 0, most = 0;
-    if (many) {
-        const size_t room = (size_t)(to.end - to.cur) / (BULK_SHORT + BULK_EXTRA);
-        most = room < n ? (unsigned)room : n;
-        i = put_texts_easily(&to, text, most);
+    unsigned i = 0, misses = 0;
+    while (i < n) {
+        const size_t room = many ? (size_t)(row->end - row->cur) / (BULK_SHORT + BULK_EXTRA) : 0;
+        const unsigned most = room < n - i ? (unsigned)room : n - i;
+        if (most > 1) {
+            const unsigned done = put_texts_easily(row, text + i, most, &misses);
+            i += done;
+            if (done == most)
+                continue;
+        }
+        i += put_texts(row, text + i, n - i, &misses, false);
+        if (i < n && !reply_across(row, &text[i], &misses))
+            break;
+        i += i < n;
     }
-    if (i == most)
-        i += put_texts(&to, text + i, n - i, false);
-    store_count_looks(row->shard, i - to.misses, to.misses);
-    row->cur = to.cur;
+    store_count_looks(row->shard, i - misses, misses);
     stats->calls += i;
     return i;
 }
@@ -285,7 +304,7 @@ unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ah
     if (!row_may(env, c) || env->conf->times_all)
         return 0;
     const struct rights *limits = c->flags & CLIENT_UNLIMITED ? NULL : &acl_user_of(env, c)->rights;
-    struct row row = {env, c, env->ks->shard[env->self], limits, ahead, out->cur, out->end};
+    struct row row = {env, c, env->ks->shard[env->self], limits, ahead, out, out->cur, out->end};
     const struct row_part *part = part_of(env, ahead, first);
     unsigned i = part ? run_parts(&row, part, first, n) : 0;
     if (!part || (i < n && !part_of(env, ahead, first + i))) {
