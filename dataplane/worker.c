@@ -13,6 +13,7 @@
 #include <rte_mbuf.h>
 #include <rte_rcu_qsbr.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -190,7 +191,8 @@ static void gather(struct worker *w, struct batch *b)
 {
     batch_begin(b);
     b->marked = w->paused != PAUSE_OFF;
-    while (w->ready_first && b->n < BATCH_REQUESTS) { /* who is not looked at keeps the place in the line */
+    /* Who is not looked at keeps the place in the line. Nobody's requests come in two goes: run_row() goes by it. */
+    while (w->ready_first && b->n < BATCH_REQUESTS) {
         struct session *s = w->ready_first;
         unsigned first = b->n;
         b->hops_to = 0;
@@ -270,9 +272,11 @@ static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
     unsigned n = others ? (unsigned)__builtin_ctz(others) : BATCH_REQUESTS;
     if (turns_any(&w->turns) || w->paused || !runnable(s))
         return 0;
-    if (b->session[i + n - 1] != s) /* a session's requests stand together */
+    if (b->session[i + n - 1] != s)
         for (n = 1; b->session[i + n] == s; n++)
             ;
+    for (unsigned k = 1; k < n; k++) /* gather() sees to it */
+        assert(b->session[i + k] == s);
     return row_run(&w->env, &s->client, &b->ahead, i, &b->rq[i], n, session_write_begin(s));
 }
 
@@ -295,9 +299,11 @@ static void run(struct worker *w, struct batch *b)
         if (b->n > 1) /* one alone waits for its memory anyway */
             store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
+            const bool in_row = b->in_row >> i & 1;
+            struct request *rq = batch_request(b, i); /* and its hint, if it had none */
             /* What a row could not store for want of memory is not to be tried, and to evict, once more. */
-            bool refused = b->in_row >> i & 1 && b->ahead.at[i].changes == AHEAD_REFUSED;
-            execute(w, s, batch_request(b, i), b->n > 1 || refused ? &b->ahead.at[i] : NULL);
+            const bool refused = in_row && b->ahead.at[i].changes == AHEAD_REFUSED;
+            execute(w, s, rq, b->n > 1 || refused ? &b->ahead.at[i] : NULL);
             if (s->flags & SESSION_STALLED) {
                 session_rewind(s, b->after[i]);
                 b->times.undone |= 1u << i;

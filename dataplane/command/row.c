@@ -165,8 +165,10 @@ static inline __attribute__((always_inline)) unsigned run_alike(struct row *row,
     unsigned most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = allowed(row, part, first, most);
-    most = store_texts_apart(row->shard, row->c->db, row->ahead, first, most, name, part->all, BULK_SHORT, text);
-    return reply_texts(row, stats, text, most, true);
+    const unsigned found = store_texts_alike(row->shard, row->c->db, row->ahead, first, most, name, part->all, BULK_SHORT, text);
+    const unsigned done = reply_texts(row, stats, text, found, true);
+    row->env->row_last->gets[row->env->row_last->now].unusual += done < most;
+    return done;
 }
 
 /* The number of up to eight digits at text, which has eight bytes or more of the request before its end; false if it is anything
@@ -272,15 +274,24 @@ static inline const struct row_part *part_of(const struct command_env *env, cons
     return part;
 }
 
+/* n GETs of parts from `at` on become requests. */
+static void spread(const struct command_env *env, struct ahead_row *ahead, unsigned at, unsigned n, struct request *rq)
+{
+    const struct row_part *part = NULL;
+    for (unsigned i = 0; i < n; i++) {
+        if (!part || at + i - part->first >= part->n)
+            part = part_of(env, ahead, at + i);
+        rq[i].cmd = part->cmd;
+        rq[i].argc = GET_ARGS;
+        rq[i].argv = args_of(part, at + i);
+    }
+    store_ahead_spread(env->ks->shard[env->self], ahead, at, n);
+}
+
 void row_spread(const struct command_env *env, struct ahead_row *ahead, unsigned at, struct request *rq)
 {
-    const struct row_part *part = part_of(env, ahead, at);
-    if (!part)
-        return;
-    store_ahead_spread(env->ks->shard[env->self], ahead, at);
-    rq->cmd = part->cmd;
-    rq->argc = GET_ARGS;
-    rq->argv = args_of(part, at);
+    if (part_of(env, ahead, at))
+        spread(env, ahead, at, 1, rq);
 }
 
 /* Requests of parts, the first one in `part`, until one is not done; how many are. */
@@ -298,15 +309,36 @@ static __attribute__((noinline)) unsigned run_parts(struct row *row, const struc
     return i;
 }
 
-unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
-                 const struct request *rq, unsigned n, struct resp_writer *out)
+/* Those of parts, the first in `part`: how many are done. Where their values are not what rows are for they are requests as others are, whose
+ * values are asked for ahead: from the second such one of a batch on, and then for some batches from the beginning. */
+static __attribute__((noinline)) unsigned run_or_spread(struct row *row, const struct row_part *part, unsigned first, struct request *rq, unsigned n)
+{
+    enum { UNUSUAL = 2, BATCHES = 8 };
+    struct row_last *last = row->env->row_last;
+    struct row_gets *gets = &last->gets[last->now];
+    unsigned i = 0;
+    bool spreads = last->unusual > 0;
+    if (!spreads) {
+        i = run_parts(row, part, first, n);
+        spreads = gets->unusual >= UNUSUAL;
+        last->unusual = spreads ? BATCHES : 0;
+    } else if (first == 0) {
+        last->unusual--;
+    }
+    if (spreads && first + i < row->ahead->texts->n)
+        spread(row->env, row->ahead, first + i, row->ahead->texts->n - (first + i), rq + i);
+    return i;
+}
+
+unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first, struct request *rq, unsigned n,
+                 struct resp_writer *out)
 {
     if (!row_may(env, c) || env->conf->times_all)
         return 0;
     const struct rights *limits = c->flags & CLIENT_UNLIMITED ? NULL : &acl_user_of(env, c)->rights;
     struct row row = {env, c, env->ks->shard[env->self], limits, ahead, out, out->cur, out->end};
     const struct row_part *part = part_of(env, ahead, first);
-    unsigned i = part ? run_parts(&row, part, first, n) : 0;
+    unsigned i = part ? run_or_spread(&row, part, first, rq, n) : 0;
     if (!part || (i < n && !part_of(env, ahead, first + i))) {
         const unsigned done = n == 1 && rq->argc == GET_ARGS ? run_gets(&row, rq, first, 1) : run_both(&row, first + i, rq + i, n - i);
         i += done;

@@ -47,10 +47,11 @@ struct row_part {
     const struct command *cmd;
 };
 
-/* Those with which a batch begins. */
+/* Those with which a batch begins. They run before anything else of it, and so before anything that stores a key (store_texts_alike()). */
 struct row_gets {
     struct ahead_texts look;
     unsigned parts;
+    unsigned unusual; /* so many of them were no short strings */
     struct row_part part[AHEAD_ROW / ROW_PART];
 };
 
@@ -59,7 +60,8 @@ struct row_last {
     struct row_alike get;
     struct row_alike_set set;
     struct row_gets gets[2]; /* of the batch under way, and of the one that is begun ahead */
-    bool now;                /* which one is the former */
+    unsigned now;            /* which one is the former: 0 or 1 */
+    unsigned unusual;        /* for so many batches those of parts become requests before they are run */
     const uint8_t *peeked;   /* what the latter begins with; NULL: there is none */
 };
 
@@ -67,7 +69,7 @@ struct row_last {
 struct row_room {
     struct slice *argv;
     unsigned n;
-    const struct row_part *alike; /* set by row_read(): with these the row begins; NULL: none */
+    const struct row_part *alike; /* set by row_read(): the part that the row begins with; NULL: none */
 };
 
 /* Fills row_forms from the table; for command_table_init(). A command of another name has no rows. */
@@ -95,7 +97,7 @@ static inline bool row_may(const struct command_env *env, const struct client *c
 /* Reads requests that may go in rows, whole ones, from the window's beginning, at most `most` (and there is room in
  * the row of look-ups): each with a key of this worker's shard, for which memory is asked ahead. Of rq[i] cmd, argc and
  * argv are set, the latter one request's behind the other's; end[i] is where request i ends in the window. GETs that are alike, with
- * which a batch begins, are left out of rq and of the look-ups (room->alike says how many of this row): row_run() knows them, and
+ * which a batch begins, are left out of rq and of the look-ups (room->alike has those of this row): row_run() knows them, and
  * for anybody else row_spread() puts one there. Returns how many they all are. */
 unsigned row_read(const struct command_env *env, const struct client *c, struct slice window, struct ahead_row *ahead,
                   struct row_room *room, struct request *rq, uint32_t *end, unsigned most);
@@ -112,8 +114,8 @@ static inline void row_forget_peeked(struct row_last *last)
     last->peeked = NULL;
 }
 
-/* Runs and replies to requests of the row rq[0] ... rq[n - 1], whose look-ups begin at `first`, as long as they are of the
+/* Runs and replies to requests of the row rq[0] ... rq[n - 1], of the batch's from `first` on, as long as they are of the
  * usual kind: a GET finds a short string, or nothing, and a SET room, and nobody waits for keys. Counts them. Returns how
  * many are done: the next one, if there is one, has changed nothing and goes the general way. */
 unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
-                 const struct request *rq, unsigned n, struct resp_writer *out);
+                 struct request *rq, unsigned n, struct resp_writer *out);

@@ -194,7 +194,7 @@ static inline const uint8_t *read_one(const uint8_t *p, const uint8_t *stop, str
 
 /* -- GETs that are alike, with which a batch begins: found, hashed and looked up in loops without anything else -- */
 
-/* Their hashes from `from` on, as far as they are alike and whole, `most` at most; how many. */
+/* The hashes of those at p, as far as they are alike and whole, `most` at most; how many. */
 static inline unsigned hash_alike(const struct row_alike *noted, const uint8_t *p, size_t left, uint64_t seed, uint64_t *hash,
                                   unsigned most)
 {
@@ -237,7 +237,7 @@ static unsigned add_part(const struct command_env *env, unsigned db, const struc
 
 static inline void begin_gets(struct row_gets *gets)
 {
-    gets->parts = gets->look.n = gets->look.begun = 0;
+    gets->parts = gets->look.n = gets->look.begun = gets->unusual = 0;
 }
 
 void row_peek(const struct command_env *env, const struct client *c, struct slice window)

@@ -39,8 +39,10 @@ static inline __attribute__((always_inline)) void prefetch_entry(const struct en
 /* The first entry in a bucket that may be one of this tag's, or NULL. */
 static inline const struct entry *match_in(uint8_t *base, const struct bucket *b, uint32_t tag)
 {
-    unsigned hits = bucket_match(b, tag), i = (unsigned)__builtin_ctz(hits | 1u << BUCKET_SLOTS);
-    return hits && b->low[i] ? entry_at(base, b, i) : NULL;
+    unsigned hits = bucket_match(b, tag);
+    if (__builtin_expect(tag == 0, 0)) /* as empty slots have */
+        hits &= ~bucket_empty(b);
+    return hits ? entry_at(base, b, (unsigned)__builtin_ctz(hits)) : NULL;
 }
 
 /* The same in the buckets behind its home, the b-th of these. */

@@ -45,7 +45,7 @@ struct shard {
     unsigned samples, lfu_log_factor, lfu_decay_time;
     uint64_t random;  /* state of shard_random() */
     uint64_t dirty;   /* changes of keys so far */
-    uint64_t changes; /* raised when entries, or segments of an index, were freed or moved behind a caller's back */
+    uint64_t changes; /* raised when entries, or segments of an index, were freed or moved, or segments made, behind a caller's back */
     struct counters *counters;
     struct trash *trash, *spare;
     unsigned spares;         /* at most one a database */

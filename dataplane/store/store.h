@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "base/slice.h"
+#include "store/ahead.h"
 
 struct arena;
 struct turn;
@@ -123,52 +124,9 @@ void shard_set_active_expiry(struct shard *s, bool on);
  * list-max-listpack-size has it); for tests. */
 void shard_set_list_chunk(struct shard *s, uint32_t bytes);
 
-/* -- look-up
+/* -- look-up (ahead.h has what is noted of those to come)
  * ---------------------------------------------------------------------------------------------------- */
 
-/* Look-ups that are to come, a row of them, with a hint for each. store_ahead() when one is known and store_look_ahead()
- * before each is made ask for the memory that they will need, in four steps, each for what the one before has brought:
- * the directory's word, the bucket, the entry that it most likely points to, and what a collection's entry has beyond
- * its first lines or points to. The row takes a step together, so that the questions of all wait for memory side by side.
- * Only a hint: what it points to may have gone meanwhile. While nothing was freed or moved since, a look-up of that key
- * (or of any other: the key is compared) needs to look no further. */
-enum { AHEAD_ROW = 32 };
-#define AHEAD_REFUSED UINT64_MAX
-struct ahead {
-    const struct shard *s; /* NULL = nothing to look up */
-    uint64_t hash;
-    const struct entry *e;       /* NULL = not known, or not there */
-    union {
-        const uint64_t *word;        /* the directory's, until the second step; NULL = there is nothing */
-        const struct bucket *bucket; /* its home; NULL = there is none */
-    };
-    uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
-    uint32_t db, buckets;        /* buckets: of the segment; 0 = no key like it has gone on from its home */
-};
-/* Look-ups of short strings, all in one database, with which a row begins: this is all that is noted of each. Whoever knows of such
- * ones sets n, db and the hashes. */
-struct ahead_texts {
-    unsigned n, db;
-    unsigned begun;   /* so many have taken the steps to their buckets, ... */
-    bool known;       /* ... and all that to their entries */
-    uint64_t changes; /* of the shard, at the first step */
-    uint64_t hash[AHEAD_ROW];
-    const struct bucket *home[AHEAD_ROW];
-    const struct entry *e[AHEAD_ROW]; /* NULL: there is no such key */
-    uint8_t buckets[AHEAD_ROW];       /* of its segment */
-};
-struct ahead_row {
-    unsigned n;                        /* look-ups; at most AHEAD_ROW */
-    unsigned buckets, entries, values; /* the steps that so many of them have taken */
-    uint32_t spilled;                  /* one bit each: it was not in its home bucket when the entries were asked for */
-    struct ahead_texts *texts;         /* the first ones of the row are these, and not in `at`; NULL: none are */
-    struct ahead at[AHEAD_ROW];
-};
-static inline void ahead_begin(struct ahead_row *r)
-{
-    r->n = r->buckets = r->entries = r->values = r->spilled = 0;
-    r->texts = NULL;
-}
 /* The next one of the row is known. All are in this shard; one that is elsewhere, or is none, is skipped. */
 void store_ahead(const struct shard *s, struct ahead_row *r, unsigned db, uint64_t hash);
 /* The next n of the row are known, all in one database: for rows of which many are, without other work in between. */
@@ -181,13 +139,13 @@ static inline void store_ahead_skip(struct ahead_row *r)
     a->e = NULL;
     a->buckets = 0;
 }
-/* Those of `t` that have not, from t->begun on, take the first two steps. False, and nothing is begun: this shard has none to be looked
- * up so (nothing is stored, or each use of a key is counted). */
+/* Those of `t` that have not, from t->begun on, take the first two steps. False, and t is as it was: this shard has none to be looked
+ * up so (nothing is stored in that database, or each use of a key is counted). */
 bool store_texts_begin(const struct shard *s, struct ahead_texts *t);
-/* The row begins with these, or with more of them than before. t is to stay as it is until the row is done. */
+/* The row begins with these, or with more of them than before. t is the row's until that is done. */
 void store_ahead_texts(const struct shard *s, struct ahead_row *r, struct ahead_texts *t);
-/* The i-th, one of them, is in `at` as well from now on. */
-void store_ahead_spread(const struct shard *s, struct ahead_row *r, unsigned i);
+/* n of them from the i-th on are in `at` as well from now on; those behind it are no texts of the row any more where they are the last. */
+void store_ahead_spread(const struct shard *s, struct ahead_row *r, unsigned i, unsigned n);
 /* All are known, and what they need is asked for up to their entries: something else may be done now before the first is made. */
 void store_ahead_known(const struct shard *s, struct ahead_row *r);
 /* The i-th of the row is the next to be made. */
@@ -220,8 +178,9 @@ bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const s
  * length that no text has: there is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
                            const struct slice *name, unsigned stride, size_t longest, struct slice *text);
-/* The same for those of r->texts: name is the first one's, and the next ones stand `stride` bytes behind each other. */
-unsigned store_texts_apart(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
+/* The same for those of r->texts, which are alike: name is the first one's, and the next ones stand `stride` bytes behind each other. No key is
+ * to be stored between these look-ups and their steps (store_ahead_known()): one that was not there then counts as missing. */
+unsigned store_texts_alike(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
                            size_t stride, size_t longest, struct slice *text);
 void store_count_looks(struct shard *s, unsigned hits, unsigned misses);
 

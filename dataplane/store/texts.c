@@ -86,13 +86,15 @@ bool store_texts_begin(const struct shard *s, struct ahead_texts *t)
     return true;
 }
 
-/* All steps, once more if something was freed or moved since they were taken, or if it is another database that counts. */
+/* All steps, once more if something was freed or moved since they were taken. False: there are none in this database. */
 static inline bool texts_known(const struct shard *s, unsigned db, struct ahead_texts *t)
 {
-    if (__builtin_expect(t->changes != s->changes || t->db != db, 0)) {
-        t->db = db;
+    if (__builtin_expect(t->db != db, 0))
+        return false;
+    if (__builtin_expect(t->changes != s->changes, 0)) {
         t->begun = 0;
-        if (!store_texts_begin(s, t))
+        t->known = false;
+        if (!store_texts_begin(s, t)) /* and will not, as t->changes stays what it is */
             return false;
     }
     if (!t->known)
@@ -104,28 +106,41 @@ void store_ahead_texts(const struct shard *s, struct ahead_row *r, struct ahead_
 {
     if (__builtin_expect(t->changes != s->changes, 0)) {
         t->begun = 0;
-        store_texts_begin(s, t);
+        (void)store_texts_begin(s, t); /* if not, texts_known() says so */
     }
     r->texts = t;
     r->n = r->buckets = r->entries = r->values = t->n;
 }
 
-void store_ahead_spread(const struct shard *s, struct ahead_row *r, unsigned i)
+void store_ahead_spread(const struct shard *s, struct ahead_row *r, unsigned i, unsigned n)
 {
-    const struct ahead_texts *t = r->texts;
-    r->at[i] = (struct ahead){.s = s, .hash = t->hash[i], .changes = s->changes, .db = t->db};
-    ahead_anew(s, t->db, &r->at[i]);
+    struct ahead_texts *t = r->texts;
+    const bool known = texts_known(s, t->db, t), last = i + n == t->n;
+    for (unsigned k = i; k < i + n; k++) {
+        struct ahead *a = &r->at[k];
+        *a = (struct ahead){.s = s, .hash = t->hash[k], .changes = s->changes, .db = t->db};
+        if (known) {
+            a->e = t->e[k];
+            a->bucket = t->home[k] == &nowhere ? NULL : t->home[k];
+        } else {
+            ahead_anew(s, t->db, a);
+        }
+    }
+    if (last) {
+        t->n = i;
+        r->values = i; /* theirs is a step that texts do not have */
+    }
 }
 
 void store_ahead_known(const struct shard *s, struct ahead_row *r)
 {
     if (r->texts && !r->texts->known)
-        texts_known(s, r->texts->db, r->texts);
+        (void)texts_known(s, r->texts->db, r->texts);
     ahead_entries(s, r);
 }
 
 /* One that is not quite as usual, as ahead_other_text(). */
-static __attribute__((noinline)) bool other_apart(const struct shard *s, const struct ahead_texts *t, unsigned i, struct slice name,
+static __attribute__((noinline)) bool other_alike(const struct shard *s, const struct ahead_texts *t, unsigned i, struct slice name,
                                                   size_t longest, struct slice *text)
 {
     struct ahead a = {.s = s, .hash = t->hash[i], .e = t->e[i], .changes = t->changes, .db = t->db};
@@ -143,7 +158,7 @@ struct names {
 
 /* usual_text() of n entries, up to the first that is none; how many. The clock is looked at in the same word, too. */
 static inline __attribute__((always_inline)) unsigned usual_texts(struct looker l, const struct entry *const *found, unsigned n,
-                                                                  struct names name, bool wide, struct slice *text)
+                                                                  struct names name, size_t longest, bool wide, struct slice *text)
 {
     const uint64_t wanted = (uint64_t)name.len << 32 | (uint64_t)l.tick << 8 | USUAL_KIND;
     unsigned i = 0;
@@ -153,11 +168,13 @@ static inline __attribute__((always_inline)) unsigned usual_texts(struct looker 
             break;
         const uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
         const uint64_t differs = (word & (USUAL_BITS | (uint64_t)ACCESS_LRU_MASK << 8)) - wanted;
+        const size_t value_len = word >> 40 & 0xff;
         const uint8_t *key = e->more;
-        if (__builtin_expect((differs & ~(uint64_t)USUAL_KIND) != 0, 0)) {
-            if (((word & USUAL_BITS) - (wanted & USUAL_BITS)) & ~(uint64_t)USUAL_KIND)
-                break;
-        }
+        if (__builtin_expect((differs & ~(uint64_t)USUAL_KIND) != 0, 0) &&
+            (((word & USUAL_BITS) - (wanted & USUAL_BITS)) & ~(uint64_t)USUAL_KIND))
+            break;
+        if (__builtin_expect(value_len > longest, 0))
+            break;
         if (word & ENTRY_TTL) {
             if (entry_expiry(key) < l.now_ms)
                 break;
@@ -173,25 +190,25 @@ static inline __attribute__((always_inline)) unsigned usual_texts(struct looker 
         }
         if (__builtin_expect((differs & ~(uint64_t)USUAL_KIND) != 0, 0))
             stamp_write(e, l.tick | ACCESS_AGAIN);
-        text[i] = (struct slice){key + name.len, word >> 40 & 0xff};
+        text[i] = (struct slice){key + name.len, value_len};
     }
     return i;
 }
 
 /* Not inlined: what is around it would take registers from it. */
 static __attribute__((noinline)) unsigned usual_texts_wide(struct looker l, const struct entry *const *found, unsigned n,
-                                                           struct names name, struct slice *text)
+                                                           struct names name, size_t longest, struct slice *text)
 {
-    return usual_texts(l, found, n, name, true, text);
+    return usual_texts(l, found, n, name, longest, true, text);
 }
 
 static __attribute__((noinline)) unsigned usual_texts_narrow(struct looker l, const struct entry *const *found, unsigned n,
-                                                             struct names name, struct slice *text)
+                                                             struct names name, size_t longest, struct slice *text)
 {
-    return usual_texts(l, found, n, name, false, text);
+    return usual_texts(l, found, n, name, longest, false, text);
 }
 
-unsigned store_texts_apart(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
+unsigned store_texts_alike(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
                            size_t stride, size_t longest, struct slice *text)
 {
     const struct looker looker = looker_of(s);
@@ -202,10 +219,11 @@ unsigned store_texts_apart(struct shard *s, unsigned db, struct ahead_row *r, un
     for (unsigned i = 0;; i++) {
         const struct names names = {name.p + i * stride, name.len, stride};
         const struct entry *const *found = &t->e[first + i];
-        i += name.len >= 16 ? usual_texts_wide(looker, found, n - i, names, &text[i]) : usual_texts_narrow(looker, found, n - i, names, &text[i]);
+        i += name.len >= 16 ? usual_texts_wide(looker, found, n - i, names, longest, &text[i])
+                            : usual_texts_narrow(looker, found, n - i, names, longest, &text[i]);
         if (i == n)
             return n;
-        if (!other_apart(s, t, first + i, (struct slice){name.p + i * stride, name.len}, longest, &text[i]))
+        if (!other_alike(s, t, first + i, (struct slice){name.p + i * stride, name.len}, longest, &text[i]))
             return i;
     }
 }

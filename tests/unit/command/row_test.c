@@ -473,6 +473,145 @@ static void test_parts_of_several_clients(void)
     engine_free(e);
 }
 
+/* A row begun ahead, where the batch before it stores the key of one of its GETs: in a segment that was empty, and in general. */
+static void test_a_key_stored_after_the_row_was_begun(void)
+{
+    enum { KEYS = 400, GETS = 40 };
+    struct engine *e = engine_new(NULL);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char *got, line[64];
+    unsigned victim = 0, left;
+    for (unsigned i = 0; i < KEYS; i++)
+        engine_cmd(e, "SET key:%06u v", i);
+    const struct index *ix = &e->env.ks->shard[0]->db[0].index;
+    CU_ASSERT_FATAL(ix->segments > 1);
+    for (unsigned i = 0; i < KEYS; i++) { /* nothing is left in segment 1 */
+        snprintf(line, sizeof line, "key:%06u", i);
+        if (index_segment_of(ix, key_hash(slice_str(line), e->env.ks->seed)) == 1) {
+            engine_cmd(e, "DEL %s", line);
+            victim = i;
+        }
+    }
+    for (left = AHEAD_ROW - 1; left > 0; left--)
+        add(p, "GET key:000000");
+    snprintf(line, sizeof line, "SET key:%06u new", victim);
+    add(p, line);
+    for (unsigned i = 0; i < GETS; i++) {
+        snprintf(line, sizeof line, "GET key:%06u", i == 5 ? victim : 0);
+        add(p, line);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        engine_cmd(e, "DEL key:%06u", victim);
+        feed_rows(e, p, &got);
+        const char *at = strstr(got, "+OK\r\n");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        CU_ASSERT_PTR_NOT_NULL(strstr(at, "$3\r\nnew\r\n"));
+        free(got);
+    }
+    free(p);
+    engine_free(e);
+}
+
+/* A key with the tag that empty slots have, behind such a one. */
+static void test_the_tag_of_empty_slots(void)
+{
+    enum { KEYS = 6, GETS = 12 };
+    struct engine *e = engine_new(NULL);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char name[16], line[32], *got;
+    unsigned i = 0;
+    uint64_t hash;
+    do {
+        snprintf(name, sizeof name, "key:%08u", i++);
+        hash = key_hash(slice_str(name), e->env.ks->seed);
+    } while (hash >> (64 - TAG_BITS));
+    for (unsigned k = 0; k < KEYS; k++)
+        engine_cmd(e, "SET other:%u v", k);
+    engine_cmd(e, "SET %s here", name);
+    for (unsigned k = 0; k < KEYS; k++)
+        engine_cmd(e, "DEL other:%u", k);
+    snprintf(line, sizeof line, "GET %s", name);
+    for (unsigned k = 0; k < GETS; k++)
+        add(p, line);
+    for (unsigned round = 0; round < 2; round++) {
+        feed_rows(e, p, &got);
+        const char *at = got;
+        for (unsigned k = 0; k < GETS; k++, at += strlen("$4\r\nhere\r\n"))
+            CU_ASSERT_EQUAL(strncmp(at, "$4\r\nhere\r\n", 10), 0);
+        CU_ASSERT_EQUAL(*at, 0);
+        free(got);
+    }
+    free(p);
+    engine_free(e);
+}
+
+/* A user with patterns: GETs of a part up to the first key that is not allowed, which goes the general way. */
+static void test_parts_of_a_user_with_limits(void)
+{
+    enum { GETS = 20, DENIED = 13 };
+    struct engine *e = engine_new(NULL);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char line[32], *got;
+    for (unsigned i = 0; i < GETS; i++) {
+        engine_cmd(e, "SET %s:%06u v%u", i == DENIED ? "not" : "key", i, i);
+        snprintf(line, sizeof line, "GET %s:%06u", i == DENIED ? "not" : "key", i);
+        add(p, line);
+    }
+    EXPECT(e, "ACL SETUSER ann on nopass ~key:* +get", "+OK\r\n");
+    EXPECT(e, "AUTH ann any", "+OK\r\n");
+    for (unsigned round = 0; round < 3; round++) {
+        uint64_t rows = e->in_rows;
+        feed_rows(e, p, &got);
+        const char *at = got;
+        for (unsigned i = 0; i < GETS; i++, at = strchr(at, '\n') + 1) {
+            if (i == DENIED) {
+                CU_ASSERT_EQUAL(strncmp(at, "-NOPERM ", 8), 0);
+                continue;
+            }
+            snprintf(line, sizeof line, "$%u\r\nv%u\r\n", i < 10 ? 2 : 3, i);
+            CU_ASSERT_EQUAL(strncmp(at, line, strlen(line)), 0);
+            at = strchr(at, '\n') + 1;
+        }
+        CU_ASSERT_EQUAL(*at, 0);
+        CU_ASSERT(round == 0 || e->in_rows - rows >= GETS - 2);
+        free(got);
+    }
+    free(p);
+    engine_free(e);
+}
+
+/* Values that no row replies to: where they come often GETs are requests from the beginning, and no longer where they do not. */
+static void test_values_that_are_too_long(void)
+{
+    enum { GETS = 30, BATCHES = 10 };
+    struct engine *e = engine_new(NULL);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char line[32], *got;
+    unsigned asked = 0;
+    for (unsigned i = 0; i < GETS; i++) {
+        engine_cmd(e, "SET key:%06u %0200u", i, i);
+        snprintf(line, sizeof line, "GET key:%06u", i);
+        add(p, line);
+    }
+    for (unsigned round = 0; round < 3 * BATCHES; round++) {
+        if (round == BATCHES)
+            for (unsigned i = 0; i < GETS; i++)
+                engine_cmd(e, "SET key:%06u %u", i, 100 + i); /* numbers are none of these, either */
+        if (round == 2 * BATCHES)
+            for (unsigned i = 0; i < GETS; i++)
+                engine_cmd(e, "SET key:%06u t%u", i, 10 + i);
+        asked += round > 0 && round <= 2 * BATCHES && e->row_last.unusual;
+        feed_rows(e, p, &got);
+        const size_t each = round < BATCHES ? strlen("$200\r\n\r\n") + 200 : strlen("$3\r\n100\r\n");
+        CU_ASSERT_EQUAL(strlen(got), GETS * each);
+        free(got);
+    }
+    CU_ASSERT(asked >= 2 * BATCHES * 3 / 4); /* now and then it is tried anew */
+    CU_ASSERT_EQUAL(e->row_last.unusual, 0);
+    free(p);
+    engine_free(e);
+}
+
 static void configure_policy(struct engine *e, enum maxmemory_policy policy)
 {
     e->conf->maxmemory_policy = policy;
@@ -488,7 +627,7 @@ static void test_parts_that_wait(void)
     struct several *b = malloc(sizeof *b);
     struct pipeline *p = calloc(1, sizeof *p);
     char *room = malloc(TEXT + 1);
-    unsigned done;
+    unsigned done, again;
     add_keys(p, 0, GETS);
     const struct slice window = {(uint8_t *)p->text, p->len};
     for (unsigned way = 0; way < 5; way++) {
@@ -502,7 +641,7 @@ static void test_parts_that_wait(void)
         read_parts(e, b, &window, 1);
         CU_ASSERT_PTR_NOT_NULL_FATAL(b->ahead.texts);
         e->stats[e->row_last.get.cmd->id].calls = 1; /* the next ones are not measured */
-        if (way == 0)
+        if (way == 0 || way == 3)
             store_ahead_known(e->env.ks->shard[0], &b->ahead);
         if (way == 1)
             engine_cmd(e, "FLUSHALL");
@@ -514,14 +653,18 @@ static void test_parts_that_wait(void)
             for (unsigned i = 0; i < 5000; i++) /* segments are split, and entries move */
                 engine_cmd(e, "SET other:%u v", i);
         run_parts(e, b, 0, GETS, &done, room);
-        CU_ASSERT_EQUAL(done, way == 1 || way == 2 ? 0 : GETS);
-        CU_ASSERT_EQUAL(strncmp(room, way == 3 ? "$-1\r\n" : "$1\r\nv\r\n", done ? 5 : 0), 0);
+        CU_ASSERT_EQUAL(done, way == 0 || way == 4 ? GETS : 0);
+        CU_ASSERT_EQUAL(strncmp(room, "$1\r\nv\r\n$1\r\nv\r\n", done ? 12 : 1), done ? 0 : -'$');
+        run_parts(e, b, done, GETS - done, &again, room); /* once more: of what is there now */
+        CU_ASSERT_EQUAL(again, way == 1 || way == 3 ? GETS : 0);
+        CU_ASSERT_EQUAL(strncmp(room, "$-1\r\n$-1\r\n", again ? 10 : 1), again ? 0 : -'$');
         if (way == 2) {
             row_spread(&e->env, &b->ahead, 3, &b->rq[3]);
             CU_ASSERT(slice_is(b->rq[3].argv[1], "key:000003"));
             configure_policy(e, POLICY_ALLKEYS_LRU);
         }
         e->client->db = 0;
+        e->row_last.unusual = 0;
     }
     free(room);
     free(p);
@@ -684,6 +827,10 @@ int main(int argc, char **argv)
                                              UNIT(test_a_row_begun_ahead),
                                              UNIT(test_parts_of_several_clients),
                                              UNIT(test_parts_that_wait),
+                                             UNIT(test_a_key_stored_after_the_row_was_begun),
+                                             UNIT(test_the_tag_of_empty_slots),
+                                             UNIT(test_parts_of_a_user_with_limits),
+                                             UNIT(test_values_that_are_too_long),
                                              UNIT(test_only_whole_requests),
                                              UNIT(test_nearly_alike),
                                              UNIT(test_nearly_alike_sets),
