@@ -49,6 +49,21 @@ static inline __attribute__((always_inline)) uint8_t *put_text(uint8_t *p, struc
     return p + text.len + 2;
 }
 
+/* Of a text of more than that, up to TEXT_MOST: its header has six bytes. Not inlined: few rows have any. */
+enum { TEXT_MOST = 254, LONG_EXTRA = 8, COPY = 32 };
+static __attribute__((noinline)) uint8_t *put_long_text(uint8_t *p, struct slice text)
+{
+    const unsigned n = (unsigned)text.len;
+    const char header[] = {'$', (char)('0' + n / 100), (char)('0' + n / 10 % 10), (char)('0' + n % 10), '\r', '\n'};
+    memcpy(p, header, sizeof header);
+    p += sizeof header;
+    for (size_t i = 0; i + COPY < n; i += COPY)
+        copy32(p + i, text.p + i);
+    copy32(p + n - COPY, text.p + n - COPY);
+    memcpy(p + n, "\r\n", 2);
+    return p + n + 2;
+}
+
 enum { NULL_ROOM = 8 };
 
 /* Writes NULL_ROOM bytes; returns where the null ends. */
@@ -58,7 +73,8 @@ static inline uint8_t *put_null(uint8_t *p, unsigned proto)
     return p + (proto == 2 ? 5 : 3);
 }
 
-/* Replies to GETs whose texts these are, as far as there is room and each is short or of a key that is not there; how many. */
+/* Replies to GETs whose texts these are, as far as there is room; how many. roomy: there is, for as many short ones, and a longer one is not
+ * written. */
 static inline __attribute__((always_inline)) unsigned put_texts(struct row *row, const struct slice *text, unsigned n, unsigned *misses,
                                                                 bool roomy)
 {
@@ -71,6 +87,8 @@ static inline __attribute__((always_inline)) unsigned put_texts(struct row *row,
         } else if (!value.p && end - cur >= NULL_ROOM) {
             cur = put_null(cur, row->out->proto);
             ++*misses;
+        } else if (!roomy && value.p && value.len > BULK_SHORT && end - cur >= (ptrdiff_t)value.len + LONG_EXTRA) {
+            cur = put_long_text(cur, value);
         } else {
             break;
         }
@@ -79,17 +97,17 @@ static inline __attribute__((always_inline)) unsigned put_texts(struct row *row,
     return i;
 }
 
-/* Where there is room for any that is short. Not inlined: what is around it would take registers from it. */
+/* Short ones. Not inlined: what is around it would take registers from it. */
 static __attribute__((noinline)) unsigned put_texts_easily(struct row *row, const struct slice *text, unsigned n, unsigned *misses)
 {
     return put_texts(row, text, n, misses, true);
 }
 
-/* A reply of which only a part may have room, and the rest is to go on elsewhere. False: it is not to be replied to here. */
+/* A reply of which only a part may have room, and the rest is to go on elsewhere. False: none is wanted any more. */
 static __attribute__((noinline)) bool reply_across(struct row *row, const struct slice *text, unsigned *misses)
 {
     struct resp_writer *out = row->out;
-    if (out->failed || (text->p && text->len > BULK_SHORT))
+    if (out->failed)
         return false;
     out->cur = row->cur;
     if (text->p)
@@ -133,7 +151,7 @@ static inline __attribute__((always_inline)) unsigned run_gets(struct row *row, 
     unsigned most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
-    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, BULK_SHORT, text);
+    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, TEXT_MOST, text);
     return reply_texts(row, stats, text, most, false);
 }
 
@@ -165,7 +183,7 @@ static inline __attribute__((always_inline)) unsigned run_alike(struct row *row,
     unsigned most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = allowed(row, part, first, most);
-    const unsigned found = store_texts_alike(row->shard, row->c->db, row->ahead, first, most, name, part->all, BULK_SHORT, text);
+    const unsigned found = store_texts_alike(row->shard, row->c->db, row->ahead, first, most, name, part->all, TEXT_MOST, text);
     const unsigned done = reply_texts(row, stats, text, found, true);
     row->env->row_last->gets[row->env->row_last->now].unusual += done < most;
     return done;

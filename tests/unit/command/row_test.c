@@ -589,7 +589,7 @@ static void test_values_that_are_too_long(void)
     char line[32], *got;
     unsigned asked = 0;
     for (unsigned i = 0; i < GETS; i++) {
-        engine_cmd(e, "SET key:%06u %0200u", i, i);
+        engine_cmd(e, "SET key:%06u %0300u", i, i);
         snprintf(line, sizeof line, "GET key:%06u", i);
         add(p, line);
     }
@@ -602,7 +602,7 @@ static void test_values_that_are_too_long(void)
                 engine_cmd(e, "SET key:%06u t%u", i, 10 + i);
         asked += round > 0 && round <= 2 * BATCHES && e->row_last.unusual;
         feed_rows(e, p, &got);
-        const size_t each = round < BATCHES ? strlen("$200\r\n\r\n") + 200 : strlen("$3\r\n100\r\n");
+        const size_t each = round < BATCHES ? strlen("$300\r\n\r\n") + 300 : strlen("$3\r\n100\r\n");
         CU_ASSERT_EQUAL(strlen(got), GETS * each);
         free(got);
     }
