@@ -49,14 +49,15 @@ static inline __attribute__((always_inline)) uint8_t *put_text(uint8_t *p, struc
     return p + text.len + 2;
 }
 
-/* Of a text of more than that, up to TEXT_MOST: its header has six bytes. Not inlined: few rows have any. */
-enum { TEXT_MOST = 254, LONG_EXTRA = 8, COPY = 32 };
+/* Of a text of more than that. Not inlined: few rows have any. */
+enum { LONG_EXTRA = 10 /* room that is needed beside the text */, COPY = 32 };
 static __attribute__((noinline)) uint8_t *put_long_text(uint8_t *p, struct slice text)
 {
-    const unsigned n = (unsigned)text.len;
-    const char header[] = {'$', (char)('0' + n / 100), (char)('0' + n / 10 % 10), (char)('0' + n % 10), '\r', '\n'};
-    memcpy(p, header, sizeof header);
-    p += sizeof header;
+    const unsigned n = (unsigned)text.len, digits = number_digits(n);
+    *p++ = '$';
+    number_put(p, n, digits);
+    memcpy(p + digits, "\r\n", 2);
+    p += digits + 2;
     for (size_t i = 0; i + COPY < n; i += COPY)
         copy32(p + i, text.p + i);
     copy32(p + n - COPY, text.p + n - COPY);
@@ -73,6 +74,16 @@ static inline uint8_t *put_null(uint8_t *p, unsigned proto)
     return p + (proto == 2 ? 5 : 3);
 }
 
+/* A reply that is no short text, where it has room; NULL: it has none. roomy: nor is one wanted that is longer than a short text. */
+static __attribute__((noinline)) uint8_t *put_other(uint8_t *p, size_t room, struct slice value, unsigned proto, bool roomy)
+{
+    if (!value.p)
+        return room >= NULL_ROOM ? put_null(p, proto) : NULL;
+    if (value.len == TEXT_NUMBER)
+        return room >= BULK_NUMBER ? put_bulk_number(p, (int64_t)bytes_load8(value.p)) : NULL;
+    return !roomy && value.len > BULK_SHORT && room >= value.len + LONG_EXTRA ? put_long_text(p, value) : NULL;
+}
+
 /* Replies to GETs whose texts these are, as far as there is room; how many. roomy: there is, for as many short ones, and a longer one is not
  * written. */
 static inline __attribute__((always_inline)) unsigned put_texts(struct row *row, const struct slice *text, unsigned n, unsigned *misses,
@@ -84,14 +95,13 @@ static inline __attribute__((always_inline)) unsigned put_texts(struct row *row,
         const struct slice value = text[i]; /* what is written might be it, for all that the compiler knows */
         if (__builtin_expect(value.len <= BULK_SHORT && (roomy || bulk_is_short(end - cur, value.len)), 1)) {
             cur = put_text(cur, value);
-        } else if (!value.p && end - cur >= NULL_ROOM) {
-            cur = put_null(cur, row->out->proto);
-            ++*misses;
-        } else if (!roomy && value.p && value.len > BULK_SHORT && end - cur >= (ptrdiff_t)value.len + LONG_EXTRA) {
-            cur = put_long_text(cur, value);
-        } else {
-            break;
+            continue;
         }
+        uint8_t *next = put_other(cur, (size_t)(end - cur), value, row->out->proto, roomy);
+        if (!next)
+            break;
+        cur = next;
+        *misses += !value.p;
     }
     row->cur = cur;
     return i;
@@ -110,10 +120,12 @@ static __attribute__((noinline)) bool reply_across(struct row *row, const struct
     if (out->failed)
         return false;
     out->cur = row->cur;
-    if (text->p)
-        reply_bulk(out, *text);
-    else
+    if (!text->p)
         reply_null(out);
+    else if (text->len == TEXT_NUMBER)
+        reply_bulk_int(out, (int64_t)bytes_load8(text->p));
+    else
+        reply_bulk(out, *text);
     *misses += !text->p;
     row->cur = out->cur;
     row->end = out->end;
@@ -151,7 +163,7 @@ static inline __attribute__((always_inline)) unsigned run_gets(struct row *row, 
     unsigned most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = rights_in_row(row->limits, rq->cmd, rq->argv + 1, GET_ARGS, most);
-    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, TEXT_MOST, text);
+    most = store_texts_ahead(row->shard, row->c->db, row->ahead, first, most, rq->argv + 1, GET_ARGS, text);
     return reply_texts(row, stats, text, most, false);
 }
 
@@ -183,7 +195,7 @@ static inline __attribute__((always_inline)) unsigned run_alike(struct row *row,
     unsigned most = unmeasured(stats, n);
     if (__builtin_expect(row->limits != NULL, 0))
         most = allowed(row, part, first, most);
-    const unsigned found = store_texts_alike(row->shard, row->c->db, row->ahead, first, most, name, part->all, TEXT_MOST, text);
+    const unsigned found = store_texts_alike(row->shard, row->c->db, row->ahead, first, most, name, part->all, text);
     const unsigned done = reply_texts(row, stats, text, found, true);
     row->env->row_last->gets[row->env->row_last->now].unusual += done < most;
     return done;

@@ -115,7 +115,7 @@ static inline void row_forget_peeked(struct row_last *last)
 }
 
 /* Runs and replies to requests of the row rq[0] ... rq[n - 1], of the batch's from `first` on, as long as they are of the
- * usual kind: a GET finds a short string, or nothing, and a SET room, and nobody waits for keys. Counts them. Returns how
+ * usual kind: a GET finds a string that lies in its entry, or nothing, and a SET room, and nobody waits for keys. Counts them. Returns how
  * many are done: the next one, if there is one, has changed nothing and goes the general way. */
 unsigned row_run(struct command_env *env, struct client *c, struct ahead_row *ahead, unsigned first,
                  struct request *rq, unsigned n, struct resp_writer *out);

@@ -2,8 +2,6 @@
  * contract, README.md the figures). */
 #include "store/ahead_steps.h"
 
-#include <assert.h>
-
 /* -- the steps -- */
 
 static inline void ahead_word(const struct index *ix, struct ahead *a)
@@ -316,8 +314,7 @@ static inline bool text_of(struct looker l, const struct ahead *a, struct slice 
     }
     if (!bytes_same(key, name.p, key_len))
         return false;
-    if (__builtin_expect((uint32_t)word >> 8 != l.tick, 0))
-        stamp_write(e, l.tick | ACCESS_AGAIN);
+    stamp_use(e, l.tick);
     *text = (struct slice){key + key_len, value_len};
     return true;
 }
@@ -355,21 +352,35 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
     return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
 }
 
-__attribute__((noinline)) bool ahead_other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, size_t longest,
-                                                 struct slice *text)
+/* The text of an entry, if it is a string that lies in it, live and of this name; touches it. What of it is not asked for yet is asked for. */
+static bool any_text(struct looker l, struct entry *e, struct slice name, struct slice *text)
+{
+    if (entry_type_of(e) != TYPE_STRING || entry_is_apart(e))
+        return false;
+    const struct parts parts = entry_parts(e);
+    if (parts.key_len != name.len || (entry_has_ttl(e) && entry_expiry(parts.expiry) < l.now_ms) ||
+        !bytes_same(parts.key, name.p, name.len))
+        return false;
+    stamp_use(e, l.tick);
+    *text = (struct slice){parts.value, entry_encoding_of(e) == STRING_INT ? TEXT_NUMBER : parts.value_len};
+    for (uint32_t at = PREFETCHED; at < parts.value_len; at += LINE)
+        __builtin_prefetch(parts.value + at);
+    return true;
+}
+
+__attribute__((noinline)) bool ahead_other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, struct slice *text)
 {
     if (is_as_found(db, a, s->changes) || once_more(s, db, a))
-        return text_of(looker_of(s), a, name, text) && text->len <= longest;
+        return any_text(looker_of(s), (struct entry *)(uintptr_t)a->e, name, text);
     *text = (struct slice){NULL, SIZE_MAX};
     return is_missing(s, db, name, a->hash);
 }
 
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
-                           const struct slice *name, unsigned stride, size_t longest, struct slice *text)
+                           const struct slice *name, unsigned stride, struct slice *text)
 {
     const struct looker looker = looker_of(s);
     const uint64_t changes = s->changes;
-    assert(longest < ENTRY_LONG);
     if (access_is_lfu(s) || n == 0)
         return 0;
     if (n >= MANY)
@@ -378,8 +389,8 @@ unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, un
         look_ahead(s, r, first + n - 1);
     struct ahead *a = &r->at[first];
     for (unsigned i = 0; i < n; i++, a++, name += stride)
-        if (!(is_as_found(db, a, changes) && usual_text(looker, a->e, *name, longest, &text[i])) &&
-            !ahead_other_text(s, db, a, *name, longest, &text[i]))
+        if (!(is_as_found(db, a, changes) && usual_text(looker, a->e, *name, &text[i])) &&
+            !ahead_other_text(s, db, a, *name, &text[i]))
             return i;
     return n;
 }

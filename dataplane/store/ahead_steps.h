@@ -67,6 +67,13 @@ static inline struct looker looker_of(const struct shard *s)
     return (struct looker){s->now_ms, (uint32_t)(s->access.tick & ACCESS_LRU_MASK)};
 }
 
+/* Where no policy is LFU. A key that is read once more in a tick is not written to. */
+static inline void stamp_use(struct entry *e, uint32_t tick)
+{
+    if (__builtin_expect((stamp_read(e) & ACCESS_LRU_MASK) != tick, 0))
+        stamp_write(e, tick | ACCESS_AGAIN);
+}
+
 /* In an entry's first word: its kind but for the time to live and whether it is held, and the length of its name; EMBSTR less this kind
  * is 0, RAW less it is this kind. */
 enum { USUAL_KIND = TYPE_STRING | STRING_EMBSTR << 3 };
@@ -76,14 +83,14 @@ _Static_assert((STRING_EMBSTR << 3) == 8 && (STRING_RAW << 3) == 16 && TYPE_STRI
 /* The text of an entry, if that is a short string of the usual kind: of a name of at most BYTES_SHORT bytes, and live: what kind it is is
  * looked at in one word. Touches it. */
 static inline __attribute__((always_inline)) bool usual_text(struct looker l, const struct entry *found, struct slice name,
-                                                             size_t longest, struct slice *text)
+                                                             struct slice *text)
 {
     struct entry *e = (struct entry *)(uintptr_t)found;
     const uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
     const uint64_t wanted = (uint64_t)name.len << 32 | USUAL_KIND;
     const size_t value_len = word >> 40 & 0xff;
     const uint8_t *key = e->more;
-    if (name.len > BYTES_SHORT || (((word & USUAL_BITS) - wanted) & ~(uint64_t)USUAL_KIND) || value_len > longest)
+    if (name.len > BYTES_SHORT || (((word & USUAL_BITS) - wanted) & ~(uint64_t)USUAL_KIND) || value_len == ENTRY_LONG)
         return false;
     if (word & ENTRY_TTL) {
         if (entry_expiry(key) < l.now_ms)
@@ -92,15 +99,14 @@ static inline __attribute__((always_inline)) bool usual_text(struct looker l, co
     }
     if (!bytes_same_short(key, name.p, name.len))
         return false;
-    if (__builtin_expect((word >> 8 & ACCESS_LRU_MASK) != l.tick, 0))
-        stamp_write(e, l.tick | ACCESS_AGAIN);
+    stamp_use(e, l.tick);
     *text = (struct slice){key + name.len, value_len};
     return true;
 }
 
 /* ahead.c: the text of a look-up that is not quite as usual, which the hint need not have found; one of NULL: there is no such key. False: the
  * general way is to find it. */
-bool ahead_other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, size_t longest, struct slice *text);
+bool ahead_other_text(const struct shard *s, unsigned db, struct ahead *a, struct slice name, struct slice *text);
 /* ahead.c: takes all steps of a look-up anew, in this database. */
 void ahead_anew(const struct shard *s, unsigned db, struct ahead *a);
 /* ahead.c: the steps up to their entries of all that are in `at`. */

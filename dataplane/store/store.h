@@ -174,14 +174,17 @@ struct entry *store_find_ahead(struct shard *s, unsigned db, const struct key *k
  * counts a hit and touches. False, and nothing done, for everything else: go the general way. */
 bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text);
 /* The same for up to n look-ups of a row in one database from `first` on, `stride` names apart, with the steps of those
- * behind them, up to the first one that is something else, or a text of more than `longest` bytes (less than 255): returns how many texts there are. One whose p is NULL, of a
- * length that no text has: there is no such key, and nobody waits for events. Hits and misses are the caller's to count. */
+ * behind them, up to the first one that is something else: returns how many texts there are. One that lies in its entry has at most
+ * TEXT_MOST bytes; a number has TEXT_NUMBER as its length, and p is where its eight bytes are (int64_t); p is NULL, and the length none that
+ * a text has, where there is no such key and nobody waits for events. Hits and misses are the caller's to count. */
+enum { TEXT_MOST = 1024 };
+#define TEXT_NUMBER (SIZE_MAX - 1)
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,
-                           const struct slice *name, unsigned stride, size_t longest, struct slice *text);
+                           const struct slice *name, unsigned stride, struct slice *text);
 /* The same for those of r->texts, which are alike: name is the first one's, and the next ones stand `stride` bytes behind each other. No key is
  * to be stored between these look-ups and their steps (store_ahead_known()): one that was not there then counts as missing. */
 unsigned store_texts_alike(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
-                           size_t stride, size_t longest, struct slice *text);
+                           size_t stride, struct slice *text);
 void store_count_looks(struct shard *s, unsigned hits, unsigned misses);
 
 /* -- an entry

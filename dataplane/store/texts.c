@@ -141,11 +141,11 @@ void store_ahead_known(const struct shard *s, struct ahead_row *r)
 
 /* One that is not quite as usual, as ahead_other_text(). */
 static __attribute__((noinline)) bool other_alike(const struct shard *s, const struct ahead_texts *t, unsigned i, struct slice name,
-                                                  size_t longest, struct slice *text)
+                                                  struct slice *text)
 {
     struct ahead a = {.s = s, .hash = t->hash[i], .e = t->e[i], .changes = t->changes, .db = t->db};
     if (a.e)
-        return ahead_other_text(s, t->db, &a, name, longest, text);
+        return ahead_other_text(s, t->db, &a, name, text);
     *text = (struct slice){NULL, SIZE_MAX};
     return !(s->waits.nodes & ~WAITS_SNAPSHOT);
 }
@@ -158,7 +158,7 @@ struct names {
 
 /* usual_text() of n entries, up to the first that is none; how many. The clock is looked at in the same word, too. */
 static inline __attribute__((always_inline)) unsigned usual_texts(struct looker l, const struct entry *const *found, unsigned n,
-                                                                  struct names name, size_t longest, bool wide, struct slice *text)
+                                                                  struct names name, bool wide, struct slice *text)
 {
     const uint64_t wanted = (uint64_t)name.len << 32 | (uint64_t)l.tick << 8 | USUAL_KIND;
     unsigned i = 0;
@@ -173,7 +173,7 @@ static inline __attribute__((always_inline)) unsigned usual_texts(struct looker 
         if (__builtin_expect((differs & ~(uint64_t)USUAL_KIND) != 0, 0) &&
             (((word & USUAL_BITS) - (wanted & USUAL_BITS)) & ~(uint64_t)USUAL_KIND))
             break;
-        if (__builtin_expect(value_len > longest, 0))
+        if (__builtin_expect(value_len == ENTRY_LONG, 0))
             break;
         if (word & ENTRY_TTL) {
             if (entry_expiry(key) < l.now_ms)
@@ -197,33 +197,33 @@ static inline __attribute__((always_inline)) unsigned usual_texts(struct looker 
 
 /* Not inlined: what is around it would take registers from it. */
 static __attribute__((noinline)) unsigned usual_texts_wide(struct looker l, const struct entry *const *found, unsigned n,
-                                                           struct names name, size_t longest, struct slice *text)
+                                                           struct names name, struct slice *text)
 {
-    return usual_texts(l, found, n, name, longest, true, text);
+    return usual_texts(l, found, n, name, true, text);
 }
 
 static __attribute__((noinline)) unsigned usual_texts_narrow(struct looker l, const struct entry *const *found, unsigned n,
-                                                             struct names name, size_t longest, struct slice *text)
+                                                             struct names name, struct slice *text)
 {
-    return usual_texts(l, found, n, name, longest, false, text);
+    return usual_texts(l, found, n, name, false, text);
 }
 
 unsigned store_texts_alike(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n, struct slice name,
-                           size_t stride, size_t longest, struct slice *text)
+                           size_t stride, struct slice *text)
 {
     const struct looker looker = looker_of(s);
     struct ahead_texts *t = r->texts;
-    assert(longest < ENTRY_LONG && name.len <= BYTES_SHORT);
+    assert(name.len <= BYTES_SHORT);
     if (access_is_lfu(s) || !texts_known(s, db, t))
         return 0;
     for (unsigned i = 0;; i++) {
         const struct names names = {name.p + i * stride, name.len, stride};
         const struct entry *const *found = &t->e[first + i];
-        i += name.len >= 16 ? usual_texts_wide(looker, found, n - i, names, longest, &text[i])
-                            : usual_texts_narrow(looker, found, n - i, names, longest, &text[i]);
+        i += name.len >= 16 ? usual_texts_wide(looker, found, n - i, names, &text[i])
+                            : usual_texts_narrow(looker, found, n - i, names, &text[i]);
         if (i == n)
             return n;
-        if (!other_alike(s, t, first + i, (struct slice){name.p + i * stride, name.len}, longest, &text[i]))
+        if (!other_alike(s, t, first + i, (struct slice){name.p + i * stride, name.len}, &text[i]))
             return i;
     }
 }
