@@ -410,6 +410,14 @@ void index_segment_prefetch(const struct shard *s, const struct index *ix, uint3
             __builtin_prefetch(slot_entry(s, &seg[b], i));
 }
 
+void index_slots_prefetch(const struct shard *s, const struct index *ix, uint32_t number)
+{
+    uint64_t word = *directory_at(ix, number);
+    const struct bucket *seg = word_segment(s, word);
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        __builtin_prefetch(&seg[b]);
+}
+
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg)
 {
     uint64_t *directory = directory_at(ix, number), word = *directory;
