@@ -385,8 +385,7 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
         *at->directory = 0;
         shard_free(s, seg);
         s->changes++;
-    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && shard_fits(s, (uint64_t)keys * SLOT_BYTES) &&
-               buckets_for(keys) < buckets) {
+    } else if (shard_fits(s, SEGMENT_KEYS * SLOT_BYTES) && keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && buckets_for(keys) < buckets) {
         segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
     }
     if (--ix->keys == 0)
