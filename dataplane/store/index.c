@@ -385,8 +385,10 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
         *at->directory = 0;
         shard_free(s, seg);
         s->changes++;
-    } else if (shard_fits(s, SEGMENT_KEYS * SLOT_BYTES) && keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && buckets_for(keys) < buckets) {
-        segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
+    } else if (shard_fits(s, 2 * sizeof *seg) && keys + 2 < buckets * BUCKET_SLOTS * 3 / 4) { /* mostly there is no room for long, or always */
+        const unsigned fewer = buckets_for(keys);
+        if (fewer < buckets && shard_fits(s, fewer * sizeof *seg))
+            segment_resize(s, at->directory, fewer); /* without memory it stays as it is */
     }
     if (--ix->keys == 0)
         index_drop(s, ix);
