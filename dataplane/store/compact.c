@@ -4,7 +4,7 @@
 #include "store/shard.h"
 
 enum { IDLE_SHARE = 32, IDLE_LEAST = 256 << 10, GROWN_SHARE = 8, CHANGES_SHARE = 8, CHANGES_LEAST = 1000,
-       LITTLE_SHARE = 256, PATIENCE_MOST = 7 };
+       LITTLE_SHARE = 256, PATIENCE_MOST = 5 };
 
 void *compact_move(struct shard *s, void *p, uint64_t size, enum slab_kind kind)
 {
