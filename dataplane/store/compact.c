@@ -86,13 +86,21 @@ static bool compact_segment(struct shard *s, struct index *ix, uint32_t number, 
         moved = compact_move(s, seg, size, SLAB_OTHER);
         if (moved)
             index_segment_moved(s, ix, number, moved);
-        index_segment_prefetch(s, ix, number);
         index_each_slot(s, ix, number, compact_entry, &step);
     }
     *budget = step.stopped ? 0 : step.budget;
     if (!step.stopped)
         s->compaction.slot = 0;
     return !step.stopped;
+}
+
+/* What the next steps look at comes in while others work: entries of the next segment, and the slots of the one behind it. */
+static void ask_for_next(const struct shard *s, const struct index *ix, uint32_t number)
+{
+    if (number + 1 < ix->segments)
+        index_segment_prefetch(s, ix, number + 1);
+    if (number + 2 < ix->segments)
+        index_slots_prefetch(s, ix, number + 2);
 }
 
 static uint64_t idle_bytes(const struct shard *s)
@@ -144,6 +152,7 @@ bool compact_run(struct shard *s, unsigned budget)
     while (c->walking && budget > 0) {
         struct index *ix = &s->db[c->db].index;
         if (c->segment < ix->segments) {
+            ask_for_next(s, ix, c->segment);
             c->segment += compact_segment(s, ix, c->segment, &budget);
             budget -= budget < SEGMENT_KEYS ? budget : SEGMENT_KEYS;
         } else {

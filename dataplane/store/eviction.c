@@ -239,6 +239,42 @@ static bool evict(struct shard *s, const struct victim *v, struct reuse *reuse)
     return true;
 }
 
+/* Is it a short string that nobody holds? By its first word, as usual_text() (ahead.c) looks at it. */
+static inline bool is_short_text(uint64_t word)
+{
+    enum { EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
+    return !(((word & (0xff & ~ENTRY_TTL)) - EMBSTR) & ~(uint64_t)EMBSTR) && (word >> 32 & 0xff) != ENTRY_LONG && (word >> 40 & 0xff) != ENTRY_LONG;
+}
+
+struct entry *evict_alike(struct shard *s, uint64_t bytes)
+{
+    struct pool *pool = &s->pool;
+    if (pool->n == 0 || s->policy != POLICY_ALLKEYS_LRU || (s->waits.nodes | s->pins.held | s->guards))
+        return NULL;
+    const struct victim *v = &pool->next[pool->n - 1];
+    struct db *db = &s->db[v->db];
+    struct entry *e = v->seen.e;
+    struct place at;
+    if (!index_find_seen(s, &db->index, &v->seen, &at))
+        return NULL;
+    const uint64_t word = bytes_load8((const uint8_t *)e), user_bytes = (word >> 32 & 0xff) + (word >> 40 & 0xff);
+    const uint64_t size = ENTRY_HEADER + (word & ENTRY_TTL ? ENTRY_EXPIRY : 0) + user_bytes;
+    if (!is_short_text(word) || slab_size(size) != bytes || access_idle_score(s, (uint32_t)word >> 8) < v->score)
+        return NULL;
+    if (word & ENTRY_TTL) {
+        db->expires--;
+        db->expire_total -= entry_expiry(e->more);
+    }
+    db->data -= user_bytes;
+    pool->n--;
+    s->dirty++;
+    index_remove(s, &db->index, &at);
+    shard_entry_freed(s);
+    count_one(s->counters, COUNTER_evicted_keys);
+    access_evicted(s);
+    return e;
+}
+
 static bool evict_from_pool(struct shard *s, struct reuse *reuse)
 {
     while (s->pool.n > 0)

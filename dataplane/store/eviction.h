@@ -47,5 +47,9 @@ bool evicts_volatile(const struct shard *s);
 /* Whatever was seen or chosen means nothing any more: databases were swapped, or the policy is another one. */
 void eviction_forget(struct shard *s);
 
+/* The straight way of evict_one() under allkeys-lru: the memory of the next victim, if it is a short string whose allocation is of so many
+ * bytes, and nobody waits for keys, has some, or reads any. NULL: there is none, or it is not such a one, and nothing is done. */
+struct entry *evict_alike(struct shard *s, uint64_t bytes);
+
 /* Evicts one key by the policy. False if nothing can go. reuse: for a caller who can use the memory; NULL: none. */
 bool evict_one(struct shard *s, struct reuse *reuse);

@@ -4,7 +4,7 @@
 #include "store/hash_forms.h"
 
 enum { SLOT_BITS = 8, TICKS_A_UNIT = 16, LATEST_ITEMS = 4 };
-enum { NEAR_TICKS = 1 << 13, FAR_LEAST = 1 << 16 /* keys that expire, before one of them has no item */ };
+enum { NEAR_TICKS = 1 << 13, FAR_LEAST = 1 << 12 /* keys that expire, before one of them has no item */ };
 #define NO_HORIZON UINT64_MAX
 
 static uint32_t id_of(uint64_t hash)

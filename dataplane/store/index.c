@@ -384,9 +384,10 @@ void index_remove(struct shard *s, struct index *ix, struct place *at)
         *at->directory = 0;
         shard_free(s, seg);
         s->changes++;
-    } else if (keys + 2 < buckets * BUCKET_SLOTS * 3 / 4 && shard_fits(s, (uint64_t)keys * SLOT_BYTES) &&
-               buckets_for(keys) < buckets) {
-        segment_resize(s, at->directory, buckets_for(keys)); /* without memory it stays as it is */
+    } else if (shard_fits(s, 2 * sizeof *seg) && keys + 2 < buckets * BUCKET_SLOTS * 3 / 4) { /* mostly there is no room for long, or always */
+        const unsigned fewer = buckets_for(keys);
+        if (fewer < buckets && shard_fits(s, fewer * sizeof *seg))
+            segment_resize(s, at->directory, fewer); /* without memory it stays as it is */
     }
     if (--ix->keys == 0)
         index_drop(s, ix);
@@ -407,6 +408,14 @@ void index_segment_prefetch(const struct shard *s, const struct index *ix, uint3
     for (unsigned b = 0; b < word_buckets(word); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) /* an empty slot is the arena's first line: in the cache */
             __builtin_prefetch(slot_entry(s, &seg[b], i));
+}
+
+void index_slots_prefetch(const struct shard *s, const struct index *ix, uint32_t number)
+{
+    uint64_t word = *directory_at(ix, number);
+    const struct bucket *seg = word_segment(s, word);
+    for (unsigned b = 0; b < word_buckets(word); b++)
+        __builtin_prefetch(&seg[b]);
 }
 
 void index_drop_segment(struct shard *s, struct index *ix, uint32_t number, index_visit *visit, void *arg)

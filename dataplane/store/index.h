@@ -138,8 +138,9 @@ void index_segment_moved(const struct shard *s, struct index *ix, uint32_t numbe
 void index_each_slot(const struct shard *s, struct index *ix, uint32_t number,
                      void (*visit)(struct entry **slot, void *arg), void *arg);
 
-/* Prefetches the entries of a segment. */
+/* Prefetches the entries of a segment, or its slots. */
 void index_segment_prefetch(const struct shard *s, const struct index *ix, uint32_t number);
+void index_slots_prefetch(const struct shard *s, const struct index *ix, uint32_t number);
 
 /* Passes the entries of segment `number` to visit and frees the segment. For an index that is being thrown
  * away. */

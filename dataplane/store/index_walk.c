@@ -326,7 +326,9 @@ void index_sweep_prefetch(const struct shard *s, const struct index *ix, uint64_
     for (unsigned steps = ix->keys ? want : 0; want >= A_BUCKET && steps > 0; steps--) {
         uint64_t word = *directory_at(ix, h.number);
         unsigned n = hand_buckets(&h, word, &first);
-        __builtin_prefetch(word_segment(s, word) + first);
+        const struct bucket *b = word_segment(s, word) + first;
+        __builtin_prefetch(b);
+        __builtin_prefetch(b + (n > 1));
         want -= n * A_BUCKET < want ? n * A_BUCKET : want;
         hand_on(ix, &h, word);
     }

@@ -239,6 +239,29 @@ static inline void write_new(const struct shard *s, struct entry *e, const struc
     entry_new_clock(s, e);
 }
 
+/* Where memory is full, that of a key of the same size which goes; NULL: there is another way to some, or none. */
+static inline struct entry *take_alike(struct shard *s, const struct entry_plan *plan, const struct value *v)
+{
+    const uint64_t bytes = slab_size(entry_plan_size(plan));
+    if (s->limit - s->heap.used >= bytes || s->trash || s->bodies || s->heap.fail_in || arena_holds(s->heap.arena, plan->key.p) ||
+        arena_holds(s->heap.arena, v->text.p))
+        return NULL;
+    return evict_alike(s, bytes);
+}
+
+/* Its memory, and what else may fail. */
+static __attribute__((noinline)) struct entry *alloc_new(struct shard *s, struct db *db, const struct key *k, const struct entry_plan *plan,
+                                                         const struct value *v)
+{
+    struct entry *e = NULL;
+    shard_guard(s, k->name.p);
+    shard_guard(s, v->text.p);
+    if (expiry_is_far(db, plan->expire_at) || expiry_add(s, db, k->hash, 0, plan->expire_at))
+        e = shard_alloc(s, entry_plan_size(plan), SLAB_ENTRY);
+    shard_unguard(s);
+    return e;
+}
+
 /* Stores a key that is not there, with a value that lies in its entry; STORE_OOM leaves no trace but an item of the wheel. */
 static __attribute__((noinline)) bool put_new(struct shard *s, struct db *db, const struct key *k, const struct value *v,
                                               uint64_t expire_at)
@@ -248,13 +271,8 @@ static __attribute__((noinline)) bool put_new(struct shard *s, struct db *db, co
                                     .encoding = v->encoding,
                                     .expire_at = expire_at > EXPIRY_LATEST ? EXPIRY_LATEST : expire_at,
                                     .value_len = inline_len(v)};
-    struct entry *e = NULL;
-    shard_guard(s, k->name.p);
-    shard_guard(s, v->text.p);
-    if (expiry_is_far(db, plan.expire_at) || expiry_add(s, db, k->hash, 0, plan.expire_at))
-        e = shard_alloc(s, entry_plan_size(&plan), SLAB_ENTRY);
-    shard_unguard(s);
-    if (!e)
+    struct entry *e = expiry_is_far(db, plan.expire_at) ? take_alike(s, &plan, v) : NULL;
+    if (__builtin_expect(!e, 0) && !(e = alloc_new(s, db, k, &plan, v)))
         return false;
     write_new(s, e, &plan, v);
     if (__builtin_expect(!index_insert_easily(s, &db->index, k->hash, e), 0)) {
@@ -341,8 +359,10 @@ bool store_put_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned
     if ((__builtin_expect(s->waits.nodes != 0, 0) && !only_snapshot(s, db, r, i, &k)) || s->heap.used > s->limit ||
         ahead_refused(a))
         return false;
-    if (r->entries < r->n) /* else it was done with the row's first */
+    if (r->entries < r->n || r->spilled >> i) { /* else it was done with the row's first */
         store_look_all_ahead(s, r, i);
+        r->spilled = 0;
+    }
     if (set_string(s, db, &k, value, expire_at, 0, a))
         return true;
     a->changes = AHEAD_REFUSED;

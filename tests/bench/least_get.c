@@ -3,24 +3,9 @@
  * types, times to live, clocks, counters, databases, rights, other commands, other lengths, other clients; the table never grows, and
  * only keys at home in their line are asked for. */
 #include "least_get.h"
-#include "measure.h"
+#include "least.h"
 
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/hash.h"
-
-enum { QUERIES = 1 << 16, BATCH = 32, SLOTS_A_LINE = 8, HEADER = 6, KEY = 16, VALUE = 64, ENTRY = 88 };
-enum { BEGIN = 18, REQUEST = BEGIN + KEY + 2, REPLY = 5 + VALUE + 2, REPLIES = BATCH * REPLY + 16, TAG_SHIFT = 40 };
-static const uint64_t seed = 0x5bd1e995a3c59ac3u;
-static const char begin[BEGIN + 1] = "*2\r\n$3\r\nGET\r\n$16\r\n";
-
-struct line {
-    uint32_t number[SLOTS_A_LINE]; /* of the entry, from 1 on */
-    uint32_t tag[SLOTS_A_LINE];
-} __attribute__((aligned(64)));
+enum { ENTRY = 88, REQUEST = BEGIN + KEY + 2, REPLY = 5 + VALUE + 2, REPLIES = BATCH * REPLY + 16 };
 
 struct least {
     struct line *line;
@@ -29,28 +14,9 @@ struct least {
     size_t line_bytes, entry_bytes;
 };
 
-static inline uint64_t hash_of(const uint8_t *key)
-{
-    return key_hash_short((struct slice){key, KEY}, seed);
-}
-
 static inline struct line *line_of(const struct least *l, uint64_t hash)
 {
-    return &l->line[(hash & UINT32_MAX) * l->lines >> 32];
-}
-
-/* One bit a slot that has this tag. */
-static inline unsigned found_in(const struct line *line, uint64_t hash)
-{
-    const uint8_t *tag = (const uint8_t *)line->tag;
-    __m128i want = _mm_set1_epi32((int)(hash >> TAG_SHIFT));
-    __m128i low = _mm_cmpeq_epi32(bytes_load16(tag), want), high = _mm_cmpeq_epi32(bytes_load16(tag + 16), want);
-    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128()));
-}
-
-static void key_text(uint64_t n, char *text)
-{
-    snprintf(text, KEY + 1, "k%015llu", (unsigned long long)n);
+    return &l->line[line_number(hash, l->lines)];
 }
 
 /* A key whose line is full already has its entry, but nothing says where. */
@@ -67,8 +33,7 @@ static void fill(struct least *l, uint64_t keys)
         struct line *line = line_of(l, hash);
         for (unsigned slot = 0; slot < SLOTS_A_LINE; slot++)
             if (!line->number[slot]) {
-                line->number[slot] = (uint32_t)i + 1;
-                line->tag[slot] = (uint32_t)(hash >> TAG_SHIFT);
+                line_write(line, slot, (uint32_t)i + 1, hash);
                 break;
             }
     }
@@ -87,12 +52,11 @@ static void make_requests(struct least *l, uint64_t keys, uint8_t *request)
 {
     for (unsigned i = 0; i < QUERIES;) {
         char text[KEY + 1];
-        l->random = l->random * 6364136223846793005 + 1442695040888963407;
-        uint64_t n = (l->random >> 33) % keys;
+        uint64_t n = random_below(&l->random, keys);
         if (!is_at_home(l, n))
             continue;
         key_text(n, text);
-        memcpy(request, begin, BEGIN);
+        memcpy(request, LEAST_GET, BEGIN);
         memcpy(request + BEGIN, text, KEY);
         memcpy(request + BEGIN + KEY, "\r\n", 2);
         request += REQUEST;
@@ -100,21 +64,14 @@ static void make_requests(struct least *l, uint64_t keys, uint8_t *request)
     }
 }
 
-static inline bool is_get(const uint8_t *p, __m128i first, __m128i last)
-{
-    __m128i same = _mm_and_si128(_mm_cmpeq_epi8(bytes_load16(p), first), _mm_cmpeq_epi8(bytes_load16(p + BEGIN - 16), last));
-    return _mm_movemask_epi8(same) == 0xffff;
-}
-
 /* One batch; where its replies end. NULL: that was something else. */
 static uint8_t *serve(const struct least *l, const uint8_t *p, uint8_t *out)
 {
-    const __m128i first = bytes_load16((const uint8_t *)begin), last = bytes_load16((const uint8_t *)begin + BEGIN - 16);
     uint64_t hash[BATCH];
     const struct line *line[BATCH];
     const uint8_t *entry[BATCH];
     for (unsigned i = 0; i < BATCH; i++) {
-        if (!is_get(p + i * REQUEST, first, last))
+        if (!begins_with(p + i * REQUEST, LEAST_GET))
             return NULL;
         hash[i] = hash_of(p + i * REQUEST + BEGIN);
         line[i] = line_of(l, hash[i]);
@@ -150,7 +107,7 @@ static double play(const struct least *l, const uint8_t *request)
 
 double least_get(uint64_t keys, int rounds)
 {
-    struct least l = {.lines = (keys * 100 + 655) / 656, .random = 7}; /* 6.56 of 8 slots, as the engine's buckets are filled */
+    struct least l = {.lines = lines_for(keys), .random = 7};
     l.line_bytes = huge_size(l.lines * sizeof *l.line);
     l.entry_bytes = huge_size(keys * ENTRY + 64);
     uint8_t *request = malloc((size_t)QUERIES * REQUEST + 16);

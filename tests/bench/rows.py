@@ -23,8 +23,8 @@ CONNECTIONS = 1000
 class Row:
     name: str
     what: str
-    floor: float
-    target: float
+    floor: float | None  # None: there is no goal, it is to be seen beside others
+    target: float | None
     unit: str = "requests/s"
 
 
@@ -96,18 +96,48 @@ def get_to_redis(ctx):
             yield {"G2": (a["rate"], b, notes_of(a) | {"redis_benchmark": " ".join(map(str, client))})}
 
 
-def mixes(ctx):
+def mixes(name, *words):
     """At full memory: the keys need twice of maxmemory, all have a TTL, so every SET of a new key evicts. GET, SET and 50/50 take turns
     within one run. A share of the GETs misses, which the notes tell."""
-    memory = ctx.keys * (KEY + VALUE) // 2
+    def pairs(ctx):
+        memory = ctx.keys * (KEY + VALUE) // 2
+        while True:
+            result = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, maxmemory=memory, maxmemory_policy="allkeys-lru"),
+                          ctx.seconds / 2, "--keys", ctx.keys, "--fill", "--ttl", 3600, "--allow-miss", "--set-percent", "0,100,50",
+                          "--rounds", ctx.pairs, *words, patience=120 + 3 * ctx.seconds * ctx.pairs)
+            parts = result["parts"]
+            for get, setting, both in zip(parts[0::3], parts[1::3], parts[2::3]):
+                notes = notes_of(result) | {"miss_share": get["miss_share"]}
+                yield {f"G5 SET{name}": (setting["rate"], get["rate"], notes), f"G5 50/50{name}": (both["rate"], get["rate"], notes)}
+    return pairs
+
+
+HOT_KEY = """
+row SET{turn} 1
+send SET {{key}} {{value}} EX 3600 => +OK
+row miss{turn} 1
+once FLUSHALL => +OK
+send GET {{key}} => $-1
+row hit{turn} 1
+once SET {{key}} {{value}} EX 3600 => +OK
+send GET {{key}} => $64 {{value}}
+"""
+MISS_SHARE = 0.62  # of the GETs of G5
+
+
+def hot_key(ctx):
+    """What frames and sessions alone leave of G5: one key that is in the cache is set, read when it is not there and read when it is, by turns
+    within one run. No look-up waits for memory, and nothing is evicted."""
+    path = ctx.folder / "hot.script"
+    path.write_text("".join(HOT_KEY.format(turn=turn) for turn in range(ctx.pairs)))
     while True:
-        result = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, maxmemory=memory, maxmemory_policy="allkeys-lru"),
-                      ctx.seconds / 2, "--keys", ctx.keys, "--fill", "--ttl", 3600, "--allow-miss", "--set-percent", "0,100,50",
-                      "--rounds", ctx.pairs, patience=120 + 3 * ctx.seconds * ctx.pairs)
+        result = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP), ctx.seconds / 2, "--keys", 1, "--script", path, "--warmup", 0.1,
+                      patience=60 + 3 * ctx.seconds * ctx.pairs)
         parts = result["parts"]
-        for get, setting, both in zip(parts[0::3], parts[1::3], parts[2::3]):
-            notes = notes_of(result) | {"miss_share": get["miss_share"]}
-            yield {"G5 SET": (setting["rate"], get["rate"], notes), "G5 50/50": (both["rate"], get["rate"], notes)}
+        for setting, miss, hit in zip(parts[0::3], parts[1::3], parts[2::3]):
+            get = 1 / (MISS_SHARE / miss["rate"] + (1 - MISS_SHARE) / hit["rate"])
+            notes = {"miss": round(miss["rate"]), "hit": round(hit["rate"]), "generator_idle": [p["idle_share"] for p in (setting, miss, hit)]}
+            yield {"G5 link": (setting["rate"], get, {"box_rx_burst": result["box_rx_burst"]} | notes)}
 
 
 def idle_connections(ctx):
@@ -299,7 +329,11 @@ MEASUREMENTS = [
                  Row("G7 big", "p99.9 with ten 10-MB GETs a second / without", 4, 1.5, "us")],
                 latencies, "box, or beside big GETs", "reflector, or without"),
     Measurement([Row("G5 SET", "SET / GET, TTLs, full memory, eviction", 0.70, 0.90),
-                 Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes, "SET or 50/50", "GET"),
+                 Row("G5 50/50", "50-50 / GET, the same", 0.70, 0.90)], mixes(""), "SET or 50/50", "GET"),
+    Measurement([Row("G5 SET zipf", "SET / GET, the same, keys by Zipf's law", 0.70, 0.90),
+                 Row("G5 50/50 zipf", "50-50 / GET, the same", 0.70, 0.90)], mixes(" zipf", "--zipf", 0.99), "SET or 50/50", "GET"),
+    Measurement([Row("G5 link", f"SET of one hot key / GET of it, of which {MISS_SHARE:.0%} find nothing: what frames leave of G5", None, None)],
+                hot_key, "SET", "GET"),
     Measurement([Row("G8", "bytes beyond key and value, a key of 16 + 64, after tenfold churn, arena 95 % full", 32, 16, "B"),
                  Row("G8 TTL", "the same with TTLs", 32, 18, "B"), Row("G8 redis", "the first / redis-server's", 0.4, 0.2, "B")],
                 key_memory, "box", "1, or redis-server", once=True),

@@ -84,6 +84,11 @@ def test_parts_of_one_run_have_its_level():
     return found["level"] == "far" and found["by_level"] == {"far": 4}
 
 
+def test_a_row_may_have_no_goal():
+    row = Row("X", "made up", None, None)
+    return table.verdict_of(row, 0.1) == "no goal" and table.verdict_of(Row("X", "made up", 1, 2), 0.1) == "BELOW" and table.goal(None).strip() == "-"
+
+
 def test_the_probe_says_what_is_read_of_it():
     """Two busy cores may tell nothing, which is an answer, too."""
     if len(sys.argv) < 2:

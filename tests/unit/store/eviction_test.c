@@ -237,6 +237,39 @@ static void test_the_source_of_a_value_is_not_evicted(void)
     fixture_close(&f);
 }
 
+/* Half of those that go had a time to live, and none of those that come; their entries are of one size class. */
+static void test_a_victim_and_who_takes_its_place_are_accounted_for(void)
+{
+    enum { KEYS = 20000, EVEN = 2, LONG = 46, SHORT = 40 };
+    static const char value[] = "0123456789012345678901234567890123456789012345";
+    uint64_t keys, expires, ttl, with_ttl = 0;
+    struct store_account a;
+    struct fixture f;
+    fixture_open(&f, 16 << 20, 1 << 20, POLICY_ALLKEYS_LRU, 1);
+    for (unsigned i = 0; i < KEYS; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "key:%05u", i);
+        bool timed = i < KEYS / EVEN && i % EVEN;
+        struct key k = key_of(&f, text);
+        CU_ASSERT_EQUAL_FATAL(store_set_string(f.s, 0, &k, (struct slice){(const uint8_t *)value, timed ? SHORT : LONG},
+                                               timed ? shard_time(f.s) + 60000 : 0, 0), STORE_OK);
+        CU_ASSERT_TRUE_FATAL(used(f.s) <= 1 << 20);
+        shard_set_time(f.s, shard_time(f.s) + 1);
+    }
+    for (unsigned i = 0; i < KEYS / EVEN; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "key:%05u", i);
+        with_ttl += i % EVEN && holds(&f, 0, text, NULL) == false;
+    }
+    shard_account(f.s, &a);
+    shard_db_size(f.s, 0, &keys, &expires, &ttl);
+    CU_ASSERT_EQUAL(keys, KEYS - f.counters[0].v[COUNTER_evicted_keys]);
+    CU_ASSERT_EQUAL(expires, with_ttl);
+    CU_ASSERT_EQUAL(a.data, keys * (strlen("key:00000") + LONG) - expires * (LONG - SHORT));
+    CU_ASSERT_TRUE(keys > 10000 && keys < KEYS - 1000);
+    fixture_close(&f);
+}
+
 /* -- the Nth allocation fails -- */
 
 struct state {
@@ -453,6 +486,7 @@ int main(int argc, char **argv)
                                              UNIT(test_ttl_policy_takes_the_soonest),
                                              UNIT(test_ttl_policy_tells_within_a_slot),
                                              UNIT(test_the_source_of_a_value_is_not_evicted),
+                                             UNIT(test_a_victim_and_who_takes_its_place_are_accounted_for),
                                              UNIT(test_each_allocation_may_fail),
                                              UNIT(test_many_allocations_fail),
                                              UNIT(test_a_flush_is_immediate_and_freed_in_slices),
