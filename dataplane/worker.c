@@ -13,7 +13,6 @@
 #include <rte_mbuf.h>
 #include <rte_rcu_qsbr.h>
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -264,19 +263,26 @@ static bool runnable(const struct session *s)
            !(s->client.flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_KILLED));
 }
 
+/* How many requests from the i-th on are of one session and go in rows. Nobody's come in two goes (gather()). */
+static __attribute__((noinline)) unsigned same_session(const struct batch *b, unsigned i)
+{
+    unsigned n = 1;
+    while (i + n < b->n && b->session[i + n] == b->session[i] && batch_in_row(b, i + n))
+        n++;
+    return n;
+}
+
 /* Those of the i-th request's session from there on that go in rows: returns how many are done. */
 static inline unsigned run_row(struct worker *w, struct batch *b, unsigned i)
 {
     struct session *s = b->session[i];
-    const uint32_t others = ~(b->in_row >> i); /* none, if all of a whole batch go in rows */
-    unsigned n = others ? (unsigned)__builtin_ctz(others) : BATCH_REQUESTS;
+    unsigned n = (unsigned)__builtin_ctzll(~((uint64_t)b->in_row >> i % BATCH_REQUESTS)); /* that go in rows */
     if (turns_any(&w->turns) || w->paused || !runnable(s))
         return 0;
-    if (b->session[i + n - 1] != s)
-        for (n = 1; b->session[i + n] == s; n++)
-            ;
-    for (unsigned k = 1; k < n; k++) /* gather() sees to it */
-        assert(b->session[i + k] == s);
+    if (n > 1 && b->session[i + 1] != s)
+        n = 1;
+    else if (b->session[i + n - 1] != s)
+        n = same_session(b, i);
     return row_run(&w->env, &s->client, &b->ahead, i, &b->rq[i], n, session_write_begin(s));
 }
 
@@ -288,7 +294,7 @@ static void run(struct worker *w, struct batch *b)
         worker_sample(w);
     for (unsigned i = 0; i < b->n; i++) {
         struct session *s = b->session[i];
-        unsigned done = b->in_row >> i & 1 ? run_row(w, b, i) : 0;
+        unsigned done = batch_in_row(b, i) ? run_row(w, b, i) : 0;
         if (done) {
             i += done - 1;
             if (i + 1 == b->n || b->session[i + 1] != s)
@@ -299,7 +305,7 @@ static void run(struct worker *w, struct batch *b)
         if (b->n > 1) /* one alone waits for its memory anyway */
             store_look_ahead(w->env.ks->shard[w->id], &b->ahead, i);
         if (runnable(s) && !(unlikely(w->paused) && worker_holds_request(w, b, i))) {
-            const bool in_row = b->in_row >> i & 1;
+            const bool in_row = batch_in_row(b, i);
             struct request *rq = batch_request(b, i); /* and its hint, if it had none */
             /* What a row could not store for want of memory is not to be tried, and to evict, once more. */
             const bool refused = in_row && b->ahead.at[i].changes == AHEAD_REFUSED;

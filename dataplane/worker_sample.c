@@ -11,7 +11,7 @@ static bool runs_now(const struct worker *w, const struct batch *b, unsigned i)
     while (b->behind >> i & 1)
         i--;
     for (unsigned k = i; w->box->workers > 1 && k-- > 0 && b->session[k] == b->session[i];)
-        if (!(b->in_row >> k & 1) && worker_elsewhere(w, &b->rq[k]))
+        if (!batch_in_row(b, k) && worker_elsewhere(w, &b->rq[k]))
             return false;
     return true;
 }
