@@ -260,7 +260,7 @@ static inline void look_all_ahead(const struct shard *s, struct ahead_row *r, un
     uint32_t spilled = r->spilled & (UINT32_MAX << first) & (UINT32_MAX >> (AHEAD_ROW - end));
     for (; spilled; spilled &= spilled - 1) {
         struct ahead *a = &r->at[__builtin_ctz(spilled)];
-        if (!a->e && a->buckets)
+        if (!a->e && a->buckets && !is_moved(s, a, s->changes))
             ahead_spilled(s, a);
     }
 }

@@ -42,7 +42,7 @@ struct ahead_texts {
 struct ahead_row {
     unsigned n;                        /* look-ups; at most AHEAD_ROW */
     unsigned buckets, entries, values; /* the steps that so many of them have taken */
-    uint32_t spilled;                  /* one bit each: it was not in its home bucket when the entries were asked for */
+    uint32_t spilled;                  /* one bit each: it was not in its home bucket when the entries were asked for, and was not looked for since */
     struct ahead_texts *texts;         /* the first ones of the row are these, and not in `at`; NULL: none are */
     struct ahead at[AHEAD_ROW];
 };

@@ -239,7 +239,7 @@ static bool evict(struct shard *s, const struct victim *v, struct reuse *reuse)
     return true;
 }
 
-/* Is it a short string that nobody holds? By its first word, as usual_text() (ahead.c) looks at it. */
+/* Is it a short string that nobody holds? By its first word, as usual_text() (ahead_steps.h) looks at it, but for who is held. */
 static inline bool is_short_text(uint64_t word)
 {
     enum { EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };

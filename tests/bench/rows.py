@@ -103,10 +103,10 @@ def mixes(name, *words):
         memory = ctx.keys * (KEY + VALUE) // 2
         while True:
             result = load(ctx, lambda path: Box(ctx, "virtio-user", path, BOX_IP, maxmemory=memory, maxmemory_policy="allkeys-lru"),
-                          ctx.seconds / 2, "--keys", ctx.keys, "--fill", "--ttl", 3600, "--allow-miss", "--set-percent", "0,100,50",
+                          ctx.seconds / 2, "--keys", ctx.keys, "--fill", "--ttl", 3600, "--allow-miss", "--set-percent", "100,50,0",
                           "--rounds", ctx.pairs, *words, patience=120 + 3 * ctx.seconds * ctx.pairs)
             parts = result["parts"]
-            for get, setting, both in zip(parts[0::3], parts[1::3], parts[2::3]):
+            for setting, both, get in zip(parts[0::3], parts[1::3], parts[2::3]):  # what is read was stored by then
                 notes = notes_of(result) | {"miss_share": get["miss_share"]}
                 yield {f"G5 SET{name}": (setting["rate"], get["rate"], notes), f"G5 50/50{name}": (both["rate"], get["rate"], notes)}
     return pairs
@@ -137,7 +137,7 @@ def hot_key(ctx):
         for setting, miss, hit in zip(parts[0::3], parts[1::3], parts[2::3]):
             get = 1 / (MISS_SHARE / miss["rate"] + (1 - MISS_SHARE) / hit["rate"])
             notes = {"miss": round(miss["rate"]), "hit": round(hit["rate"]), "generator_idle": [p["idle_share"] for p in (setting, miss, hit)]}
-            yield {"G5 link": (setting["rate"], get, {"box_rx_burst": result["box_rx_burst"]} | notes)}
+            yield {"G5 link": (setting["rate"], get, {"box_rx_burst": round(result["box_rx_burst"] or 0, 1)} | notes)}
 
 
 def idle_connections(ctx):

@@ -6,7 +6,10 @@
 #include "options.h"
 #include "workload.h"
 
-enum { ZIPF_DRAWS = 1 << 22 }; /* 16 MB, read in order */
+enum { ZIPF_DRAWS = 1 << 22 }; /* 16 MB, read in order, again and again */
+/* From this rank on what was drawn stands for the ranks up to a 64th below it, as good as equally likely; else rare keys would be those of the
+ * draws, and come again as often as there are draws. */
+enum { ZIPF_TAIL = 1 << 12, TAIL_SHIFT = 6 };
 
 static inline void key_write(const struct workload *w, uint32_t key, uint8_t *to)
 {
@@ -122,8 +125,12 @@ uint32_t workload_next(struct workload *w)
     if (w->row)
         return script_next(w->row, w->nth++, (uint32_t)(r >> 32));
     uint32_t set = w->set_always || (uint32_t)r < w->set_below ? REQUEST_SET : 0;
-    if (w->zipf)
-        return set | w->zipf[w->zipf_at++ & (ZIPF_DRAWS - 1)];
+    if (w->zipf) {
+        uint32_t rank = w->zipf[w->zipf_at++ & (ZIPF_DRAWS - 1)];
+        if (rank >= ZIPF_TAIL)
+            rank -= (uint32_t)((r >> 32) * (rank >> TAIL_SHIFT) >> 32);
+        return set | rank;
+    }
     return set | (uint32_t)((r >> 32) * w->keys >> 32);
 }
 
