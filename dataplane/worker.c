@@ -70,6 +70,7 @@ static inline void stand_in_line(struct worker *w, struct session *s)
     w->ready_last = s;
 }
 
+/* Not for one that has requests in the batch that is being gathered: see run_row(). */
 void worker_ready(struct worker *w, struct session *s)
 {
     if (!(s->flags & (SESSION_READY | SESSION_STALLED)))

@@ -53,6 +53,7 @@ static inline __attribute__((always_inline)) uint8_t *put_text(uint8_t *p, struc
 enum { LONG_EXTRA = 10 /* room that is needed beside the text */, COPY = 32 };
 static __attribute__((noinline)) uint8_t *put_long_text(uint8_t *p, struct slice text)
 {
+    _Static_assert(TEXT_MOST < 100000, "of five digits at most: LONG_EXTRA");
     const unsigned n = (unsigned)text.len, digits = number_digits(n);
     *p++ = '$';
     number_put(p, n, digits);

@@ -51,7 +51,7 @@ struct row_part {
 struct row_gets {
     struct ahead_texts look;
     unsigned parts;
-    unsigned unusual; /* so many of them were no short strings */
+    unsigned unusual; /* so often one was nothing that a row replies to */
     struct row_part part[AHEAD_ROW / ROW_PART];
 };
 

@@ -292,7 +292,7 @@ void ahead_anew(const struct shard *s, unsigned db, struct ahead *a)
         ahead_spilled(s, a);
 }
 
-/* -- short strings -- */
+/* -- strings that lie in their entries -- */
 
 /* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
 static inline bool text_of(struct looker l, const struct ahead *a, struct slice name, struct slice *text)
@@ -352,7 +352,10 @@ static __attribute__((noinline)) bool is_missing(const struct shard *s, unsigned
     return !(s->waits.nodes & ~WAITS_SNAPSHOT) && !index_find(s, &s->db[db].index, &k, &at);
 }
 
-/* The text of an entry, if it is a string that lies in it, live and of this name; touches it. What of it is not asked for yet is asked for. */
+_Static_assert((int)TEXT_MOST == (int)ENTRY_INLINE, "what lies in an entry");
+
+/* The text of an entry, if it is a string that lies in it, live and of this name; touches it, and asks for what of a long one is not asked for
+ * yet. */
 static bool any_text(struct looker l, struct entry *e, struct slice name, struct slice *text)
 {
     if (entry_type_of(e) != TYPE_STRING || entry_is_apart(e))

@@ -27,7 +27,7 @@ struct ahead {
     uint64_t changes;            /* of the shard, at the first step; or AHEAD_REFUSED */
     uint32_t db, buckets;        /* buckets: of the segment; 0 = no key like it has gone on from its home */
 };
-/* Look-ups of short strings, all in one database, with which a row begins: this is all that is noted of each. Whoever knows of such
+/* Look-ups of strings, short as a rule, all in one database, with which a row begins: this is all that is noted of each. Whoever knows of such
  * ones sets n, db and the hashes. */
 struct ahead_texts {
     unsigned n, db;

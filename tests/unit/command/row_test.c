@@ -580,6 +580,54 @@ static void test_parts_of_a_user_with_limits(void)
     engine_free(e);
 }
 
+/* Strings of every kind that lies in its entry are replied to in rows, wherever the reply's memory ends (ASan), and as one by one. */
+static void test_strings_of_all_kinds(void)
+{
+    enum { GETS = 24, CHUNKS = 1500 };
+    static const char *const numbers[] = {"-9223372036854775808", "9223372036854775807", "-1", "0"};
+    static const unsigned sizes[] = {0, 1, 31, 44, 45, 64, 98, 99, 100, 101, 253, 254, 255, 256, 999, 1000, 1023, 1024};
+    enum { SIZES = sizeof sizes / sizeof *sizes, NUMBERS = sizeof numbers / sizeof *numbers };
+    struct engine *e = engine_new(NULL);
+    struct pipeline *p = calloc(1, sizeof *p);
+    char line[32], *got, *want = NULL, *value = calloc(1, 1025);
+    for (unsigned i = 0; i < SIZES; i++) {
+        memset(value, 'a' + (int)i, sizes[i]);
+        value[sizes[i]] = 0;
+        const char *argv[] = {"SET", "", value, "EX", "100"};
+        snprintf(line, sizeof line, "key:%06u", i);
+        argv[1] = line;
+        struct pipeline one = {.len = 0};
+        one.len = (size_t)snprintf(one.text, TEXT, "*%d\r\n", i % 2 ? 5 : 3);
+        for (unsigned k = 0; k < (i % 2 ? 5 : 3); k++)
+            one.len += (size_t)snprintf(one.text + one.len, TEXT - one.len, "$%zu\r\n%s\r\n", strlen(argv[k]), argv[k]);
+        engine_feed(e, one.text, one.len);
+    }
+    for (unsigned i = 0; i < NUMBERS; i++)
+        engine_cmd(e, "SET key:%06u %s", SIZES + i, numbers[i]);
+    for (unsigned i = 0; i < GETS; i++) /* two of them are not there; neighbours differ by much */
+        add_keys(p, i * 7 % GETS, 1);
+    for (unsigned chunk = 64; chunk < CHUNKS; chunk++) {
+        if (chunk == CHUNKS / 2)
+            engine_cmd(e, "HELLO 3");
+        e->chunk = chunk;
+        if (chunk == 64 || chunk == CHUNKS / 2) {
+            free(want);
+            want = strdup(engine_feed(e, p->text, p->len));
+        }
+        e->stats[e->row_last.get.cmd ? e->row_last.get.cmd->id : 0].calls = 1; /* the next ones are not measured */
+        const uint64_t rows = e->in_rows;
+        feed_rows(e, p, &got);
+        CU_ASSERT_STRING_EQUAL(got, want);
+        CU_ASSERT(chunk == 64 || e->in_rows - rows == GETS);
+        free(got);
+    }
+    CU_ASSERT_EQUAL(e->row_last.unusual, 0);
+    free(want);
+    free(value);
+    free(p);
+    engine_free(e);
+}
+
 /* Values that no row replies to: where they come often GETs are requests from the beginning, and no longer where they do not. */
 static void test_values_that_are_too_long(void)
 {
@@ -654,10 +702,10 @@ static void test_parts_that_wait(void)
                 engine_cmd(e, "SET other:%u v", i);
         run_parts(e, b, 0, GETS, &done, room);
         CU_ASSERT_EQUAL(done, way == 0 || way == 4 ? GETS : 0);
-        CU_ASSERT_EQUAL(strncmp(room, "$1\r\nv\r\n$1\r\nv\r\n", done ? 12 : 1), done ? 0 : -'$');
+        CU_ASSERT(done ? strncmp(room, "$1\r\nv\r\n$1\r\nv\r\n", 12) == 0 : room[0] == 0);
         run_parts(e, b, done, GETS - done, &again, room); /* once more: of what is there now */
         CU_ASSERT_EQUAL(again, way == 1 || way == 3 ? GETS : 0);
-        CU_ASSERT_EQUAL(strncmp(room, "$-1\r\n$-1\r\n", again ? 10 : 1), again ? 0 : -'$');
+        CU_ASSERT(again ? strncmp(room, "$-1\r\n$-1\r\n", 10) == 0 : room[0] == 0);
         if (way == 2) {
             row_spread(&e->env, &b->ahead, 3, &b->rq[3]);
             CU_ASSERT(slice_is(b->rq[3].argv[1], "key:000003"));
@@ -830,6 +878,7 @@ int main(int argc, char **argv)
                                              UNIT(test_a_key_stored_after_the_row_was_begun),
                                              UNIT(test_the_tag_of_empty_slots),
                                              UNIT(test_parts_of_a_user_with_limits),
+                                             UNIT(test_strings_of_all_kinds),
                                              UNIT(test_values_that_are_too_long),
                                              UNIT(test_only_whole_requests),
                                              UNIT(test_nearly_alike),
