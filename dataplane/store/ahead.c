@@ -294,40 +294,6 @@ void ahead_anew(const struct shard *s, unsigned db, struct ahead *a)
 
 /* -- strings that lie in their entries -- */
 
-/* The text of the entry that a hint has found, if it is a short string, live and of this name; touches it. */
-static inline bool text_of(struct looker l, const struct ahead *a, struct slice name, struct slice *text)
-{
-    enum { RAW = TYPE_STRING | STRING_RAW << 3, EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
-    static const uint64_t forms =
-        UINT64_C(1) << RAW | UINT64_C(1) << EMBSTR; /* of those in bits 0 to 5 of the head */
-    struct entry *e = (struct entry *)(uintptr_t)a->e;
-    uint64_t word = bytes_load8((const uint8_t *)e); /* no entry is shorter */
-    size_t key_len = word >> 32 & 0xff, value_len = word >> 40 & 0xff;
-    if (!(forms >> (word & 0x3f) & 1) || key_len != name.len || key_len == ENTRY_LONG ||
-        value_len == ENTRY_LONG)
-        return false;
-    const uint8_t *key = e->more;
-    if (word & ENTRY_TTL) {
-        if (entry_expiry(key) < l.now_ms)
-            return false;
-        key += ENTRY_EXPIRY;
-    }
-    if (!bytes_same(key, name.p, key_len))
-        return false;
-    stamp_use(e, l.tick);
-    *text = (struct slice){key + key_len, value_len};
-    return true;
-}
-
-bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a,
-                      struct slice *text)
-{
-    if (access_is_lfu(s) || !ahead_fresh(s, db, a) || !text_of(looker_of(s), a, k->name, text))
-        return false;
-    count_one(s->counters, COUNTER_keyspace_hits);
-    return true;
-}
-
 /* Has it found an entry, in this database, since when nothing was freed or moved? */
 static inline bool is_as_found(unsigned db, const struct ahead *a, uint64_t changes)
 {
@@ -377,6 +343,16 @@ __attribute__((noinline)) bool ahead_other_text(const struct shard *s, unsigned 
         return any_text(looker_of(s), (struct entry *)(uintptr_t)a->e, name, text);
     *text = (struct slice){NULL, SIZE_MAX};
     return is_missing(s, db, name, a->hash);
+}
+
+bool store_text_ahead(struct shard *s, unsigned db, const struct key *k, const struct ahead *a, struct slice *text)
+{
+    struct entry *e = access_is_lfu(s) ? NULL : ahead_fresh(s, db, a);
+    const struct looker looker = looker_of(s);
+    if (!e || !(usual_text(looker, e, k->name, text) || (any_text(looker, e, k->name, text) && text->len != TEXT_NUMBER)))
+        return false;
+    count_one(s->counters, COUNTER_keyspace_hits);
+    return true;
 }
 
 unsigned store_texts_ahead(struct shard *s, unsigned db, struct ahead_row *r, unsigned first, unsigned n,

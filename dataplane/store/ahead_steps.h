@@ -1,4 +1,5 @@
-/* ahead_steps.h: the steps of look-ups ahead (store.h), as ahead.c and texts.c take them. Private to these. */
+/* ahead_steps.h: the steps of look-ups ahead (store.h), as ahead.c and texts.c take them, and what an entry is by its first word (eviction.c, too). Private to
+ * these. */
 #pragma once
 #include "store/index_layout.h"
 

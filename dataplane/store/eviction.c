@@ -1,7 +1,7 @@
 /* eviction.c: the eight maxmemory policies (Redis: maxmemory-policy, maxmemory-samples, lfu-log-factor,
  * lfu-decay-time): what a sweep sees, how it is ranked, and the victims that it finds. */
 #include "store/eviction.h"
-#include "store/index_layout.h"
+#include "store/ahead_steps.h"
 
 enum { SPARSE_TRIES = 32, LOOK_EVERY = 8, PLACE_BITS = 8 /* of a key among those that a sweep has seen */ };
 
@@ -239,11 +239,10 @@ static bool evict(struct shard *s, const struct victim *v, struct reuse *reuse)
     return true;
 }
 
-/* Is it a short string that nobody holds? By its first word, as usual_text() (ahead_steps.h) looks at it, but for who is held. */
+/* Is it a short string that nobody holds? By its first word, as usual_text() looks at it, but for who is held. */
 static inline bool is_short_text(uint64_t word)
 {
-    enum { EMBSTR = TYPE_STRING | STRING_EMBSTR << 3 };
-    return !(((word & (0xff & ~ENTRY_TTL)) - EMBSTR) & ~(uint64_t)EMBSTR) && (word >> 32 & 0xff) != ENTRY_LONG && (word >> 40 & 0xff) != ENTRY_LONG;
+    return !(((word & (0xff & ~ENTRY_TTL)) - USUAL_KIND) & ~(uint64_t)USUAL_KIND) && (word >> 32 & 0xff) != ENTRY_LONG && (word >> 40 & 0xff) != ENTRY_LONG;
 }
 
 struct entry *evict_alike(struct shard *s, uint64_t bytes)
